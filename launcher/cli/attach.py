@@ -1,0 +1,206 @@
+"""A terminal beside a supervisor that runs in another process: what it shows comes from the event log and the logs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+import launcher
+from launcher import logs
+from launcher.cli.context import Context, print_json
+from launcher.cli.status import render
+from launcher.cli.view import View, use_color
+from launcher.config import Config
+from launcher.errors import INTERRUPTED, MikaError, NotRunningError
+from launcher.stack import EVENT_LOG
+from launcher.state import ProjectDir
+
+_STEP = 0.05
+
+
+class Attached:
+    """`process` is the supervisor, when this command started it (up -d)."""
+
+    def __init__(
+        self,
+        context: Context,
+        config: Config,
+        *,
+        quiet: bool,
+        process: subprocess.Popen[bytes] | None = None,
+        output: Path | None = None,
+        events: logs.Follower | None = None,
+    ) -> None:
+        self._context, self._config, self._quiet = context, config, quiet
+        self._folder = ProjectDir(config.project)
+        self._process, self._output = process, output
+        self._events = events or logs.Follower(self._folder.logs, EVENT_LOG, tail=0)
+
+    def wait_for_supervisor(self, deadline: float) -> bool:
+        """True when it answers and is not stopping; False when it has gone meanwhile. Raises at the deadline."""
+        while True:
+            try:
+                if self._context.ask("status")["state"] != "stopping":
+                    return True
+            except NotRunningError:
+                return False
+            except MikaError:
+                pass
+            if not self._folder.is_locked():
+                return False
+            if time.monotonic() >= deadline:
+                state = self._folder.read_state()
+                raise MikaError(
+                    "another `mika` holds this folder and does not answer",
+                    f"end its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
+                    code="busy",
+                )
+            time.sleep(_STEP)
+
+    def until_ready(self, deadline: float, *, as_json: bool) -> int:
+        """Show progress until ready (exit code 0). Raises MikaError when it cannot become ready."""
+        view = View(self._folder.logs, [], color=use_color(), quiet=self._quiet)
+        try:
+            while True:
+                self._show_events(view)
+                found = self._status()
+                if found is not None and found["state"] == "ready":
+                    break
+                gave_up = (
+                    [p for p in found["processes"] if p["state"] == "gave_up"] if found and not self._process else []
+                )
+                if gave_up:
+                    name = gave_up[0]["name"]
+                    raise MikaError(
+                        f"{name} gave up: {gave_up[0]['detail']}", f"see `mika logs {name}`", code="gave_up"
+                    )
+                if time.monotonic() >= deadline + (5 if self._process else 0):
+                    raise MikaError("not ready in time", "`mika status` says what is missing", code="not_ready")
+                time.sleep(_STEP)
+            self._show_events(view)
+            view.ready(found)
+        except KeyboardInterrupt:
+            if self._process is None:
+                raise
+            view.say("stopping")
+            self._stop_own()
+            raise
+        finally:
+            view.close()
+        if as_json:
+            print_json(found)
+        return 0
+
+    def stream(self) -> int:
+        """Show logs and events until the stack ends (exit code 0) or Ctrl-C, which only detaches."""
+        found = self._context.ask("status")
+        if self._quiet:
+            print_json(found)
+            return 0
+        names = [unit["name"] for unit in (*found["services"], *found["processes"])]
+        view = View(self._folder.logs, names, color=use_color())
+        view.show_logs()
+        view.say(f"already up: attached to supervisor pid {found['supervisor']['pid']} (Ctrl-C detaches, it goes on)")
+        view.say(render(found) + "\n")
+        try:
+            while self._folder.is_locked():
+                self._show_events(view)
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            view.say("detached; the stack goes on: `mika down` stops it")
+            return INTERRUPTED
+        finally:
+            self._show_events(view)
+            view.close()
+        return 0
+
+    def _status(self) -> dict[str, Any] | None:
+        """The supervisor's status; None while it does not answer yet. Raises what it died of."""
+        if self._process is not None and self._process.poll() is not None:
+            raise self._last_words()
+        try:
+            found: dict[str, Any] = self._context.ask("status")
+        except NotRunningError:
+            if self._process is None:
+                raise
+            return None
+        except MikaError:
+            return None
+        return found
+
+    def _stop_own(self) -> None:
+        """Ctrl-C while it starts: stop what this command started."""
+        while self._process is not None and self._process.poll() is None:
+            with contextlib.suppress(MikaError):
+                self._context.ask("down")
+                self._process.wait()
+            time.sleep(_STEP)
+
+    def _last_words(self) -> MikaError:
+        """The error that the background process printed as JSON, or whatever else it printed."""
+        text = self._output.read_text(encoding="utf-8", errors="replace") if self._output else ""
+        code = self._process.returncode if self._process else 1
+        try:
+            error = json.loads(text)["error"]
+            failure = MikaError(error["message"], error["hint"], code=error["code"])
+            failure.exit_code = code
+        except (ValueError, KeyError, TypeError):
+            last = text.strip().splitlines()[-1:] or ["it printed nothing"]
+            return MikaError(
+                f"the supervisor ended with exit code {code}: {last[0]}", f"see {self._output}", code="failed"
+            )
+        return failure
+
+    def _show_events(self, view: View) -> None:
+        for line in self._events.poll():
+            try:
+                view.event(json.loads(line.data))
+            except ValueError:
+                continue
+
+
+def spawn_background(context: Context, config: Config, words: list[str], *, quiet: bool) -> Attached:
+    """Start `mika up` with `words` as a process of its own that outlives this terminal."""
+    folder = ProjectDir(config.project)
+    events = logs.Follower(folder.logs, EVENT_LOG, tail=0)
+    output = folder.run / "up.out"
+    command = [sys.executable, "-m", "launcher", "-C", str(config.project), "up", "--serve", "--json", *words]
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        # cwd: `-m launcher` finds this very package, whatever the caller's folder has by that name.
+        process = _popen(command, Path(launcher.__file__).parents[1], descriptor)
+    finally:
+        os.close(descriptor)
+    return Attached(context, config, quiet=quiet, process=process, output=output, events=events)
+
+
+def _popen(command: list[str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
+    if sys.platform == "win32":
+        # A hidden console of its own: closing this one does not reach it. Out of the job of an IDE or SSH session, too,
+        # where that job allows it; where not (ERROR_ACCESS_DENIED), it may end with that session.
+        flags = subprocess.CREATE_NO_WINDOW
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                creationflags=flags | subprocess.CREATE_BREAKAWAY_FROM_JOB,
+            )
+        except PermissionError:
+            click.echo("mika: the stack may end with this session, which does not let processes leave it", err=True)
+            return subprocess.Popen(
+                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, creationflags=flags
+            )
+    return subprocess.Popen(
+        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    )

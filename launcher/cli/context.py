@@ -1,0 +1,88 @@
+"""What every command needs: the project folder, its configuration, and the stack that may run in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from launcher import config
+from launcher.config import Config
+from launcher.control import channel
+from launcher.errors import MikaError, NotRunningError
+from launcher.state import ProjectDir
+
+
+@dataclass(slots=True)
+class Context:
+    """Made once by the group from the global options."""
+
+    project: Path
+
+    def load(self, overrides: Mapping[str, str | None] | None = None) -> Config:
+        return config.load(self.project, overrides)
+
+    @property
+    def folder(self) -> ProjectDir:
+        return ProjectDir(self.load().project if not self.project.is_absolute() else self.project)
+
+    def ask(self, op: str, **arguments: Any) -> Any:
+        """One request to the supervisor of this folder. Raises NotRunningError when there is none."""
+        return asyncio.run(self.ask_async(op, **arguments))
+
+    async def ask_async(self, op: str, **arguments: Any) -> Any:
+        folder = self.folder
+        state = folder.read_state()
+        if state is None:
+            if folder.is_locked():
+                raise MikaError("the stack is just starting or stopping", "try again in a moment", code="busy")
+            raise _not_running(folder)
+        try:
+            return await channel.ask(state.address, state.key, op, **arguments)
+        except channel.ChannelError as error:
+            if not folder.is_locked():
+                raise _not_running(folder) from None
+            error.hint = f"its process is pid {state.pid}; if it hangs, end it: its services then stop by themselves"
+            raise
+
+
+def _not_running(folder: ProjectDir) -> NotRunningError:
+    return NotRunningError(f"no stack is running in {folder.project}", "start it: `mika up`")
+
+
+def wants_json() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and context.params.get("as_json"))
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
+)
+
+
+def show_error(error: MikaError, *, as_json: bool) -> None:
+    """The error as a person or a program reads it."""
+    if as_json:
+        print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        return
+    click.echo(f"{click.style('mika:', fg='red')} {error.message}", err=True)
+    if error.hint:
+        click.echo(f"      {error.hint}", err=True)
+
+
+def harden_streams() -> None:
+    """Output is UTF-8 where the terminal can show it, and never an exception where it cannot (GBK, LANG=C)."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

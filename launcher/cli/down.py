@@ -1,0 +1,77 @@
+"""`mika down`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+import click
+
+from launcher import backends
+from launcher.cli.context import Context, json_option, print_json
+from launcher.errors import MikaError, NotRunningError
+from launcher.state import ProjectDir
+from launcher.supervisor.sweep import sweep
+
+_STEP = 0.05
+
+
+@click.command("down")
+@click.option("--volumes", is_flag=True, help="Also delete the data (asks first).")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--timeout", metavar="S", help="Force what still runs after this many seconds.")
+@json_option
+@click.pass_obj
+def down_command(context: Context, volumes: bool, yes: bool, timeout: str | None, as_json: bool) -> None:
+    """Stop processes, then services, in reverse order. The data stays unless --volumes is given."""
+    config = context.load({"MIKA_TIMEOUT": timeout})
+    folder = ProjectDir(config.project)
+    if volumes and not yes:
+        click.confirm(f"Delete the data of {config.project} (conversations and workflows)?", abort=True, err=True)
+    was_running = _stop(context, folder, config.number("MIKA_TIMEOUT"))
+    swept = _sweep(folder)
+    deleted: list[str] = []
+    if volumes and folder.root.is_dir():
+        deleted = backends.make(config, folder)[0].delete_data()
+    if as_json:
+        print_json({"version": 1, "was_running": was_running, "swept": swept, "deleted": deleted})
+        return
+    click.echo("stopped" if was_running else f"nothing is running in {config.project}")
+    if swept:
+        click.echo(f"ended {len(swept)} left-over processes: {', '.join(swept)}")
+    if volumes:
+        click.echo(f"deleted: {', '.join(deleted)}" if deleted else "there was no data to delete")
+
+
+def _stop(context: Context, folder: ProjectDir, limit: float) -> bool:
+    """Ask the supervisor to stop and wait until its lock is free; force after `limit` seconds."""
+    deadline = time.monotonic() + limit
+    asked = forced = False
+    while folder.is_locked():
+        with contextlib.suppress(NotRunningError, MikaError):
+            if not asked:
+                context.ask("down")
+                asked = True
+        if time.monotonic() >= deadline and not forced:
+            forced = True
+            deadline += 15
+            with contextlib.suppress(MikaError):
+                context.ask("down", force=True)
+        elif time.monotonic() >= deadline:
+            state = folder.read_state()
+            raise MikaError(
+                "the supervisor does not stop",
+                f"end its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
+                code="not_stopped",
+            )
+        time.sleep(_STEP)
+    return asked
+
+
+def _sweep(folder: ProjectDir) -> list[str]:
+    marks = folder.marks()
+    if not marks:
+        return []
+    killed = [f"{found.name} (pid {found.pid})" for found in sweep(marks)]
+    folder.clear_marks()
+    return killed

@@ -1,0 +1,174 @@
+"""`mika send`: one message through the real API, and patience where patience helps."""
+
+from __future__ import annotations
+
+import getpass
+import time
+import uuid
+from typing import Any
+
+import click
+
+from launcher.cli.context import Context, json_option, print_json
+from launcher.config import Config
+from launcher.errors import MikaError, UsageError
+from launcher.processes import api_url
+
+_STEP = 0.1
+_REQUEST_TIMEOUT = 10.0
+_CANNOT_COME_BACK = {"stopped", "exited", "gave_up"}
+
+
+@click.command("send")
+@click.argument("text")
+@click.option("--user", metavar="ID", help="Who sends it (default: your login name).")
+@click.option("--group", metavar="ID", help="The group it is sent to (default: a private message).")
+@click.option("--timeout", metavar="S", help="Give up after this many seconds (default: the run time-out).")
+@json_option
+@click.pass_obj
+def send_command(
+    context: Context, text: str, user: str | None, group: str | None, timeout: str | None, as_json: bool
+) -> None:
+    """Send TEXT as a chat message and print the reply.
+
+    While a worker or the API is being restarted the message waits; it is started once, whatever happens.
+    """
+    if not text.strip():
+        raise UsageError("the message is empty", 'write one: mika send "hello"')
+    config = context.load({"MIKA_TIMEOUT": timeout})
+    limit = config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT")
+    message = {"user_id": user or _login(), "message": text, "message_id": uuid.uuid4().hex}
+    if group is not None:
+        message["group_id"] = group
+    answer = Sender(context, config, limit).send(message)
+    if as_json:
+        print_json({"version": 1, **answer})
+    else:
+        click.echo(answer["response"])
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # no entry for this uid; on Windows, no USERNAME
+        return "developer"
+
+
+class Sender:
+    """One message on its way. The message id makes every retry safe: the API starts it once."""
+
+    def __init__(self, context: Context, config: Config, timeout: float) -> None:
+        import httpx
+
+        self._context, self._timeout = context, timeout
+        self._base = api_url(config)
+        headers = {"X-Webhook-Secret": config.text("WEBHOOK_SECRET")} if config.value("WEBHOOK_SECRET") else {}
+        # trust_env: a proxy of the company must not get what is meant for this machine
+        self._http = httpx.Client(base_url=self._base, headers=headers, timeout=_REQUEST_TIMEOUT, trust_env=False)
+        self._told: set[str] = set()
+
+    def send(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The reply, `{"response", "workflow_id"}`. Raises MikaError with what the API said, or why there is none."""
+        deadline = time.monotonic() + self._timeout
+        workflow_id = ""
+        with self._http:
+            while True:
+                problem = MikaError(
+                    f"no reply within {self._timeout:.0f} s", "`mika status` shows the stack", code="no_reply"
+                )
+                wait = _STEP
+                try:
+                    if workflow_id:
+                        found = self._http.get(f"/workflows/{workflow_id}")
+                        done = self._finished(found, workflow_id)
+                    else:
+                        found = self._http.post("/webhook/langbot", json=message)
+                        done = self._answered(found)
+                        workflow_id = _json(found).get("workflow_id", "") if done is None else ""
+                        wait = 0.5 if not workflow_id else _STEP
+                    if done is not None:
+                        return done
+                    problem = _problem(found) if not workflow_id else problem
+                except self._transport_errors() as error:
+                    problem = self._unreachable(error)
+                if time.monotonic() >= deadline:
+                    raise problem
+                time.sleep(wait)
+
+    def _answered(self, answer: Any) -> dict[str, Any] | None:
+        """The reply; None when it may still come. Raises for a final error."""
+        body = _json(answer)
+        if answer.status_code == 200 and "response" in body:
+            return {"response": body["response"], "workflow_id": body.get("workflow_id")}
+        code = body.get("code")
+        if code in ("no_worker", "worker_unresponsive", "temporal_unavailable"):
+            name = "temporal" if code == "temporal_unavailable" else "worker"
+            if self._gone_for_good(name):
+                raise _problem(answer, f"`mika start {name}` (then the message is answered: it is kept)")
+            self._tell(f"{body.get('detail') or code} Waiting for it (up to {self._timeout:.0f} s).")
+            return None
+        raise _problem(answer)
+
+    def _finished(self, answer: Any, workflow_id: str) -> dict[str, Any] | None:
+        body = _json(answer)
+        status = body.get("status")
+        if status == "completed":
+            return {"response": body.get("response"), "workflow_id": workflow_id}
+        if answer.status_code == 200 and status != "running":
+            error = body.get("error") or {}
+            raise MikaError(
+                f"the workflow {status}: {error.get('detail', 'no reason given')}",
+                f"workflow {workflow_id}",
+                code=str(status),
+            )
+        if answer.status_code in (200, 503, 504):
+            return None
+        raise _problem(answer)
+
+    def _unreachable(self, error: Exception) -> MikaError:
+        """The API does not answer. Wait only where a supervisor is bringing it back."""
+        problem = MikaError(
+            f"the API at {self._base} does not answer: {error}",
+            "is the stack up? `mika status`, `mika up`",
+            code="api_unreachable",
+        )
+        if self._gone_for_good("api"):
+            raise problem
+        self._tell(f"The API does not answer; waiting for it (up to {self._timeout:.0f} s).")
+        return problem
+
+    def _gone_for_good(self, name: str) -> bool:
+        """Nothing will bring it back by itself: no stack of ours, or it was stopped or gave up."""
+        try:
+            found = self._context.ask("status")
+        except MikaError:
+            return name == "api"  # no supervisor: somebody's own terminals, so only the API itself is sure
+        units = [u for u in (*found["processes"], *found["services"]) if u["name"].partition(".")[0] == name]
+        return bool(units) and all(unit["state"] in _CANNOT_COME_BACK for unit in units)
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            click.echo(text, err=True)
+
+    @staticmethod
+    def _transport_errors() -> type[Exception]:
+        import httpx
+
+        return httpx.TransportError
+
+
+def _json(answer: Any) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _problem(answer: Any, hint: str = "") -> MikaError:
+    """The API's problem+json as our error."""
+    body = _json(answer)
+    detail = body.get("detail") or body.get("title") or f"HTTP {answer.status_code}"
+    hint = hint or (f"workflow {body['workflow_id']}" if body.get("workflow_id") else "`mika logs api` says more")
+    return MikaError(f"the API answered: {detail}", hint, code=str(body.get("code") or f"http_{answer.status_code}"))

@@ -1,0 +1,138 @@
+"""`mika up`: in this terminal, in the background (-d), or attached to what runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from launcher import stack
+from launcher.cli.attach import Attached, spawn_background
+from launcher.cli.context import Context, json_option, print_json
+from launcher.cli.view import View, use_color
+from launcher.errors import INTERRUPTED
+from launcher.events import Bus, StackState
+from launcher.state import ProjectDir
+
+_STEP = 0.05
+
+
+@click.command("up")
+@click.argument("processes", nargs=-1, metavar="[PROCESS]...")
+@click.option("-d", "--detach", is_flag=True, help="Return when ready; the stack goes on in the background.")
+@click.option("--backend", metavar="NAME", help="auto, docker, embedded, external or none.")
+@click.option("--timeout", metavar="S", help="Seconds for the whole start (default 120).")
+@click.option("--keep-services", is_flag=True, help="Leave containers running at the end.")
+@click.option("--serve", is_flag=True, hidden=True, help="Be the background part of -d.")
+@json_option
+@click.pass_obj
+def up_command(
+    context: Context,
+    processes: tuple[str, ...],
+    detach: bool,
+    backend: str | None,
+    timeout: str | None,
+    keep_services: bool,
+    serve: bool,
+    as_json: bool,
+) -> None:
+    """Bring the stack up: services, then processes, each waited for only as long as needed.
+
+    PROCESS may be a name of the Procfile, or NAME=N for N of them; without any, all are started. Ctrl-C stops what this
+    command started; a second Ctrl-C forces it.
+    """
+    config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
+    folder = ProjectDir(config.project)
+    options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services)
+    prepared = stack.prepare(config, folder)
+    names = [
+        unit.name for unit in prepared.factory.units(processes)
+    ]  # all bad input is found here, before anything else
+    folder.create()
+    deadline = time.monotonic() + options.timeout
+    while True:
+        with folder.try_lock() as free:
+            if free and not detach:
+                sys.exit(_run(prepared, options, names, quiet=serve or as_json, as_json=as_json and not serve))
+        if free:
+            again = _again(processes, backend, timeout, keep_services=keep_services)
+            attached = spawn_background(context, config, again, quiet=as_json)
+            break
+        attached = Attached(context, config, quiet=as_json)
+        if attached.wait_for_supervisor(deadline):
+            break
+        # It was just stopping, and now it is gone: our turn.
+    sys.exit(attached.until_ready(deadline, as_json=as_json) if detach else attached.stream())
+
+
+def _again(processes: tuple[str, ...], backend: str | None, timeout: str | None, *, keep_services: bool) -> list[str]:
+    """The same command line for the background process."""
+    given = [("--backend", backend), ("--timeout", timeout)]
+    words = [word for option, value in given if value is not None for word in (option, value)]
+    return [*words, *(["--keep-services"] if keep_services else []), *processes]
+
+
+def _run(prepared: stack.Prepared, options: stack.UpOptions, names: list[str], *, quiet: bool, as_json: bool) -> int:
+    """Be the supervisor, in this process."""
+    services = [unit.name for unit in prepared.backend.units()]
+    view = View(prepared.folder.logs, [*services, *names], color=use_color(), quiet=quiet)
+    bus = Bus()
+    bus.subscribe(lambda event: view.event(event.as_dict()))
+    running = stack.Stack(prepared, options, bus)
+    interrupted = False
+
+    def on_ready(state: Any) -> None:
+        if isinstance(state, StackState) and state.state == "ready":
+            ready()
+
+    shown = False
+
+    def ready() -> None:
+        nonlocal shown
+        if shown:
+            return
+        shown = True
+        view.ready(running.status())
+        if as_json:
+            print_json(running.status())
+        elif not quiet:
+            view.show_logs()
+
+    async def main() -> int:
+        nonlocal interrupted
+
+        def on_signal(signum: int) -> None:
+            nonlocal interrupted
+            interrupted = interrupted or signum == signal.SIGINT
+            view.say("stopping at once" if running.stopping else "stopping (Ctrl-C again forces it)")
+            running.request_stop()
+
+        with _signals(on_signal):
+            return await running.run()
+
+    bus.subscribe(on_ready)
+    try:
+        code = asyncio.run(main())
+    finally:
+        view.close()
+    return INTERRUPTED if interrupted else code
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[int], None]) -> Any:
+    """Hand stop signals to `handler` on the event loop; works on Windows too, which has no add_signal_handler."""
+    loop = asyncio.get_running_loop()
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
+    wanted = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda n, _: loop.call_soon_threadsafe(handler, n)) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)

@@ -1,0 +1,112 @@
+"""What `mika up` shows: the rungs while it starts, then addresses, then logs with what happens in between.
+
+It gets events as dictionaries, so that a terminal that attaches (and reads them from the event log) sees the same.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from launcher.cli.live import Live, make_live
+from launcher.cli.relay import Relay
+
+
+class View:
+    """Listens to events. `ready` and `ended` come from the command, which knows the status."""
+
+    def __init__(self, folder: Path, names: Sequence[str], *, color: bool, quiet: bool = False) -> None:
+        self._began = time.monotonic()
+        self._quiet = quiet
+        self._live: Live | None = None if quiet else make_live(names)
+        self._starting = True
+        self._width = max((len(name) for name in names), default=0)
+        self._relay = Relay(folder, names, color=color)
+
+    def event(self, event: dict[str, Any]) -> None:
+        if self._quiet:
+            return
+        if self._starting and self._live is not None:
+            self._live.event(event)
+            if event["kind"] not in ("notice", "gave_up"):
+                return
+        text = describe(event, starting=self._starting)
+        if text:
+            name = event["name"].ljust(self._width)
+            stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
+            self._relay.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event["name"] else f"{stamp}{text}")
+
+    def ready(self, status: dict[str, Any]) -> None:
+        """The whole stack is ready: say where things are and what to type next."""
+        self._end_start()
+        if self._quiet:
+            return
+        self._relay.say(f"\n{click.style('ready', fg='green')} after {time.monotonic() - self._began:.1f} s")
+        for name, url in status["urls"].items():
+            self._relay.say(f"  {name.replace('_', ' '):<12} {url}")
+        self._relay.say(f"  {'logs':<12} .mika/logs")
+        if "api" in status["urls"]:
+            self._relay.say('  try it       mika send "hello"')
+        self._relay.say("")
+
+    def show_logs(self) -> None:
+        self._end_start()
+        self._relay.show_logs()
+
+    def say(self, text: str) -> None:
+        self._relay.say(text)
+
+    def close(self) -> None:
+        self._end_start()
+        self._relay.close()
+
+    def _end_start(self) -> None:
+        self._starting = False
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def describe(event: dict[str, Any], *, starting: bool) -> str:
+    """One event as one line for a person; empty for what needs no line."""
+    kind = event["kind"]
+    match kind:
+        case "rung_reached":
+            return event["rung"] if starting else ""
+        case "started":
+            return f"started (pid {event['pid']})"
+        case "ready":
+            detail = f": {event['detail']}" if event["detail"] else ""
+            return click.style("ready", fg="green") + detail
+        case "waiting":
+            return f"waits for {', '.join(event['needs'])}"
+        case "unhealthy":
+            return click.style(f"unhealthy: {event['reason']}", fg="red")
+        case "exited" if event["expected"]:
+            return f"stopped ({event['reason']})"
+        case "exited":
+            return click.style(f"exited: {event['reason']}", fg="red")
+        case "backing_off":
+            return click.style(f"starts again in {event['delay']:.1f} s (failure {event['failures']})", fg="yellow")
+        case "gave_up":
+            lines = [click.style(f"gave up: {event['reason']}", fg="red")]
+            return "\n".join([*lines, *(f"    {line}" for line in event["last_lines"])])
+        case "stopping":
+            return "stopping"
+        case "notice":
+            colour = {"warning": "yellow", "error": "red"}.get(event["level"])
+            return click.style(event["message"], fg=colour) if colour else str(event["message"])
+    return ""
+
+
+def use_color() -> bool:
+    """Whether standard output shows colours: FORCE_COLOR, NO_COLOR, else whether it is a terminal."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    return sys.stdout.isatty()

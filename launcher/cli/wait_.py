@@ -1,0 +1,61 @@
+"""`mika wait`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from launcher.cli.context import Context, json_option, print_json
+from launcher.errors import MikaError
+from launcher.text import unknown_name
+
+STEP = 0.1
+
+
+@click.command("wait")
+@click.argument("names", nargs=-1, metavar="[PROCESS]...")
+@click.option("--timeout", metavar="S", help="Give up after this many seconds.")
+@json_option
+@click.pass_obj
+def wait_command(context: Context, names: tuple[str, ...], timeout: str | None, as_json: bool) -> None:
+    """Return when the stack, or the named processes, are ready."""
+    limit = context.load({"MIKA_TIMEOUT": timeout}).number("MIKA_TIMEOUT")
+    found = wait_ready(context, names, limit)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"ready: {', '.join(names)}" if names else "ready")
+
+
+def wait_ready(context: Context, names: Sequence[str], timeout: float) -> dict[str, Any]:
+    """The status once everything named (or all) is ready. Raises MikaError on a time-out or when one gave up."""
+    deadline = time.monotonic() + timeout
+    while True:
+        found: dict[str, Any] = context.ask("status")
+        units = [*found["services"], *found["processes"]]
+        chosen = [unit for name in names for unit in _named(units, name)] if names else found["processes"]
+        for unit in chosen:
+            if unit["state"] == "gave_up":
+                raise MikaError(
+                    f"{unit['name']} gave up: {unit['detail']}", f"see `mika logs {unit['name']}`", code="gave_up"
+                )
+        if found["state"] == "stopping":
+            raise MikaError("the stack is stopping", "start it again: `mika up`", code="stopping")
+        if all(unit["state"] == "ready" for unit in chosen) if names else found["state"] == "ready":
+            return found
+        if time.monotonic() >= deadline:
+            late = [
+                f"{unit['name']} is {unit['state']}: {unit['detail']}" for unit in units if unit["state"] != "ready"
+            ]
+            raise MikaError(f"not ready after {timeout:.0f} s: {'; '.join(late)}", "see `mika logs`", code="not_ready")
+        time.sleep(STEP)
+
+
+def _named(units: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    found = [unit for unit in units if name in (unit["name"], unit["name"].partition(".")[0])]
+    if not found:
+        raise unknown_name("process", name, [unit["name"] for unit in units])
+    return found

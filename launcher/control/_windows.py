@@ -1,0 +1,40 @@
+"""The control channel over a named pipe, served by asyncio's Proactor loop (the default on Windows)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+if sys.platform == "win32":
+    Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+    class Listener:
+        """A pipe that accepts; its name is gone when it is closed."""
+
+        def __init__(self, servers: list[Any]) -> None:
+            self._servers = servers
+
+        async def close(self) -> None:
+            for server in self._servers:
+                server.close()
+
+    async def listen(address: str, serve: Serve, limit: int) -> Listener:
+        """Listen at the pipe `address`; CPython sets FILE_FLAG_FIRST_PIPE_INSTANCE, so a name cannot be shared."""
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> asyncio.StreamReaderProtocol:
+            return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=limit, loop=loop), serve, loop=loop)
+
+        assert isinstance(loop, asyncio.ProactorEventLoop)  # noqa: S101 - narrows the type; the default loop on Windows
+        return Listener(await loop.start_serving_pipe(protocol, address))
+
+    async def connect(address: str, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, asyncio.ProactorEventLoop)  # noqa: S101
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        transport, protocol = await loop.create_pipe_connection(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), address
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

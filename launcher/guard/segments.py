@@ -1,0 +1,205 @@
+"""Append-only log segments: `<stem>.log`, `<stem>.1.log`, `<stem>.2.log` …, each with a small index beside it.
+
+The bytes of a service stand in the segments exactly as they were written; nothing is inserted and nothing is renamed
+(renaming an open file fails on Windows). What the reader has to know besides the bytes stands in `<stem>[.N].idx`:
+a header (creation time, number of bytes in all earlier segments) and then records (time, offset): "from here on the
+bytes are at least this young", at most one in 0.1 s. An offset with `BREAK` says that the bytes from there on do not
+continue the line before it: a new run of the service begins there, or bytes were lost because the disk was full.
+"""
+
+# pathlib would add a quarter to the start-up time of the guard, and every service has one:
+# ruff: noqa: PTH103, PTH108, PTH116, PTH118, PTH123, PTH208
+from __future__ import annotations
+
+import os
+import struct
+import time
+
+RECORD = struct.Struct("<dQ")  # seconds since the epoch, offset
+BREAK = 1 << 63
+INDEX_INTERVAL = 0.1  # s
+SEGMENTS = 4  # a full set; the oldest goes when the next one begins
+_REOPEN_INTERVAL = 0.5  # s between two attempts to open a log that cannot be opened
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+
+
+def stem(name: str) -> str:
+    """Process `worker.2` logs to `worker@2.log`, because `worker.2.log` is the second segment of `worker`."""
+    return name.replace(".", "@")
+
+
+def segment_path(directory: str, name: str, number: int, suffix: str = ".log") -> str:
+    middle = f".{number}" if number else ""
+    return os.path.join(directory, f"{stem(name)}{middle}{suffix}")
+
+
+def split_file_name(file_name: str) -> tuple[str, int] | None:
+    """`worker@2.3.log` is segment 3 of `worker.2`; None for what is no segment."""
+    if not file_name.endswith(".log"):
+        return None
+    base, _, number = file_name.removesuffix(".log").partition(".")
+    if not base or (number and not (number.isascii() and number.isdigit() and number[0] != "0")):
+        return None
+    return base.replace("@", "."), int(number or 0)
+
+
+def segment_numbers(directory: str, name: str) -> list[int]:
+    try:
+        found = map(split_file_name, os.listdir(directory))
+    except OSError:
+        return []
+    return sorted(part[1] for part in found if part and part[0] == name)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+class SegmentWriter:
+    """Writes raw bytes and never raises for a disk that is full or gone: `error` says why, `lost` counts the bytes."""
+
+    def __init__(self, directory: str, name: str, max_bytes: int) -> None:
+        self.error: str | None = None
+        self.lost = 0
+        self._directory, self._name = directory, name
+        self._max_bytes = max_bytes
+        self._segment_bytes = max(max_bytes // SEGMENTS, 1024)
+        self._number = -1
+        self._log = self._index = -1  # file descriptors
+        self._base = self._size = self._index_size = 0
+        self._line_start = True
+        self._break = True  # a new run never continues a line of the run before it
+        self._indexed = self._opened = 0.0
+
+    def write(self, data: bytes) -> None:
+        done = 0
+        try:
+            while done < len(data):
+                now = time.time()
+                self._ensure_open(now)
+                room = self._segment_bytes - self._size - self._index_size - RECORD.size
+                cut = self._cut(data, done, room)
+                if cut == done:
+                    self._open_next()
+                    continue
+                if self._break or not 0 <= now - self._indexed < INDEX_INTERVAL:
+                    self._write_index(now)
+                count = os.write(self._log, memoryview(data)[done:cut])
+                done += count
+                self._size += count
+                self._line_start = data[done - 1] == 0x0A
+                self.error = None
+        except OSError as error:
+            self.error = error.strerror or str(error)
+            self.lost += len(data) - done
+            self._break = True
+
+    def close(self) -> None:
+        for descriptor in (self._log, self._index):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._log = self._index = -1
+
+    def _cut(self, data: bytes, start: int, room: int) -> int:
+        """Where this segment ends: after a whole line where one fits, so that each segment is readable by itself."""
+        if len(data) - start <= room:
+            return len(data)
+        if room <= 0:
+            return start
+        newline = data.rfind(b"\n", start, start + room) + 1
+        if newline:
+            return newline
+        # A line that has begun in this segment, or is longer than a segment, is cut where the segment is full.
+        return start if self._line_start and self._size else start + room
+
+    def _ensure_open(self, now: float) -> None:
+        if self._log < 0:
+            if 0 <= now - self._opened < _REOPEN_INTERVAL:
+                raise OSError(0, self.error or "cannot be opened")
+            self._opened = now
+            if self._number < 0:
+                self._open_first()
+            else:  # an earlier attempt to open the next one failed
+                self._open_next()
+        elif not 0 <= now - self._indexed < INDEX_INTERVAL:
+            status = os.fstat(self._log)
+            if status.st_nlink and status.st_size >= self._size:
+                self._size = status.st_size
+            else:  # somebody deleted or emptied the file: go on in a fresh one, whose index is right
+                self._open_next()
+
+    def _write_index(self, now: float) -> None:
+        """The index is a convenience: where it cannot be written, the log still is."""
+        record = RECORD.pack(now, self._size | (BREAK if self._break else 0))
+        self._indexed = now
+        try:
+            if os.write(self._index, record) < RECORD.size:
+                os.ftruncate(self._index, self._index_size)
+                return
+        except OSError:
+            return
+        self._index_size += RECORD.size
+        self._break = False
+
+    def _open_first(self) -> None:
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        self._prune(0)
+        numbers = segment_numbers(self._directory, self._name)
+        self._open(numbers[-1] if numbers else 0, 0)
+
+    def _open_next(self) -> None:
+        self.close()
+        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        self._prune(self._segment_bytes)
+        self._open(self._number + 1, self._base + self._size)
+
+    def _open(self, number: int, base: int) -> None:
+        index_path = segment_path(self._directory, self._name, number, ".idx")
+        log = os.open(segment_path(self._directory, self._name, number), _FLAGS, 0o600)
+        index = -1
+        try:
+            index = os.open(index_path, _FLAGS, 0o600)
+            index_size = os.fstat(index).st_size // RECORD.size * RECORD.size
+            os.ftruncate(index, index_size)
+            if index_size:
+                with open(index_path, "rb") as file:
+                    base = RECORD.unpack(file.read(RECORD.size))[1]
+            else:
+                index_size = os.write(index, RECORD.pack(time.time(), base))
+        except OSError:
+            os.close(log)
+            if index >= 0:
+                os.close(index)
+            raise
+        self._log, self._index, self._number, self._base = log, index, number, base
+        self._size, self._index_size = os.fstat(log).st_size, index_size
+        self._indexed = 0.0  # the first bytes of a segment always have a record
+
+    def _prune(self, reserve: int) -> None:
+        """Delete the oldest segments until what is left plus `reserve` is within the bound.
+
+        Best effort: on Windows a file that a reader has open stays until the next time.
+        """
+        paths = [
+            (
+                segment_path(self._directory, self._name, number),
+                segment_path(self._directory, self._name, number, ".idx"),
+            )
+            for number in segment_numbers(self._directory, self._name)
+        ]
+        sizes = [_size(log) + _size(index) for log, index in paths]
+        total = sum(sizes) + reserve
+        for (log, index), size in zip(paths, sizes, strict=True):
+            if total <= self._max_bytes:
+                break
+            try:
+                os.unlink(log)
+                os.unlink(index)
+            except FileNotFoundError:
+                pass
+            except OSError:
+                continue
+            total -= size

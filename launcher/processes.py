@@ -1,0 +1,181 @@
+"""Turns the Procfile and its options into units: what to run, when it is ready, how to tell that it hangs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from launcher import command, logs, ports, procfile
+from launcher.backends.base import temporal_probe
+from launcher.config import Config
+from launcher.errors import UsageError
+from launcher.process_options import ProcessOptions, parse_ready
+from launcher.readiness.ladder import Rung
+from launcher.readiness.probes import LogLine, NotYet, http_ok, tcp
+from launcher.readiness.temporal import TemporalProbe
+from launcher.state import ProjectDir
+from launcher.supervisor.guard import ServiceSpec
+from launcher.supervisor.policy import Rules
+from launcher.supervisor.unit import Launch, Probes, Unit, no_probes
+from launcher.supervisor.watch import Liveness
+from launcher.text import unknown_name
+
+API_PATIENCE = 10.0
+"""Seconds after which an API that accepts connections and answers nothing is hung."""
+
+
+class ProcessFactory:
+    """Makes the units of one project. All of its input is checked here, before anything is started."""
+
+    def __init__(self, config: Config, folder: ProjectDir, *, has_temporal: bool) -> None:
+        self._config, self._folder = config, folder
+        self._has_temporal = has_temporal
+        self._env = config.child_env()
+        self._hang_timeout = config.number("MIKA_HANG_TIMEOUT")
+        self._temporal: TemporalProbe = temporal_probe(config)
+
+    def units(self, selection: Sequence[str]) -> list[Unit]:
+        """Units for the processes of the Procfile that `selection` names (`worker`, `worker=2`; empty: all).
+
+        Raises UsageError for a Procfile, an option or a command that cannot work.
+        """
+        entries = procfile.read(self._config.project / "Procfile")
+        names = [entry.name for entry in entries]
+        for table, where in self._config.process_tables.items():
+            if table not in names:
+                raise UsageError(
+                    f"{where}: there is no process '{table}' in the Procfile",
+                    unknown_name("process", table, names).message,
+                )
+        counts = {entry.name: self._config.process(entry.name).count for entry in entries}
+        entries, given = procfile.select(entries, selection)
+        instances = procfile.expand(entries, counts | given, self._env)
+        known = {instance.name for instance in instances} | {"temporal"}
+        return [self._unit(instance, known) for instance in instances]
+
+    def _unit(self, instance: procfile.Instance, known: set[str]) -> Unit:
+        options = self._config.process(instance.type)
+        cwd = self._config.project / options.cwd if options.cwd else self._config.project
+        beat_file = self._folder.run / f"{instance.name}.beat"
+        env = {**self._env, "PORT": str(instance.port), **options.env}
+        env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
+        built = command.build(instance.command, env, cwd, where=f"Procfile:{instance.line}", platform=sys.platform)
+        env |= built.env
+
+        def spec(launch: Launch) -> ServiceSpec:
+            return ServiceSpec(
+                name=instance.name,
+                command=tuple(built.argv) if built.argv is not None else built.text or "",
+                cwd=cwd,
+                env={**env, "MIKA_RUN_ID": launch.run_id, "MIKA_WORKER_IDENTITY": launch.identity},
+                log_dir=self._folder.logs,
+                log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
+                shell=built.shell,
+                stop_signal=options.stop_signal,
+                grace=options.grace,
+            )
+
+        ready = options.ready or self._default_ready(instance.type)
+        return Unit(
+            name=instance.name,
+            type=instance.type,
+            role="process",
+            address=ready,
+            spec=spec,
+            probes=self._probes(instance.name, ready),
+            needs=self._needs(options, ready, known),
+            rules=Rules(restart=options.restart),
+            beat_file=beat_file,
+        )
+
+    def _default_ready(self, process_type: str) -> str:
+        """What the stack knows by itself: its API and its worker. Without Temporal there is no such stack."""
+        if self._has_temporal and process_type == "worker":
+            return f"worker:{self._config.text('TEMPORAL_TASK_QUEUE')}"
+        if self._has_temporal and process_type == "api":
+            return f"{api_url(self._config)}/healthz"
+        return "none"
+
+    def _needs(self, options: ProcessOptions, ready: str, known: set[str]) -> tuple[str, ...]:
+        if options.needs is not None:
+            unknown = [need for need in options.needs if need not in known]
+            if unknown:
+                raise unknown_name("service or process", unknown[0], sorted(known))
+            return tuple(options.needs)
+        return ("temporal",) if self._has_temporal and parse_ready(ready).kind == "worker" else ()
+
+    def _probes(self, name: str, ready: str) -> Probes:
+        rule = parse_ready(ready)
+        match rule.kind:
+            case "worker":
+                return self._worker_probes(rule.target)
+            case "http":
+                return _http_probes(rule.target)
+            case "tcp":
+                rung = Rung(f"port {rule.target}", lambda: tcp("127.0.0.1", int(rule.target)))
+                return lambda launch: ([rung], self._beat(launch))
+            case "log":
+                return lambda launch: ([_log_rung(self._folder.logs, name, rule.target)], self._beat(launch))
+            case _:
+                return lambda launch: (no_probes(launch)[0], self._beat(launch))
+
+    def _worker_probes(self, queue: str) -> Probes:
+        def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+            rung = Rung("polling", lambda: self._temporal.worker_polls(queue, launch.identity, launch.pids))
+            return [rung], self._beat(launch, queue)
+
+        return probes
+
+    def _beat(self, launch: Launch, queue: str = "") -> Liveness | None:
+        """Watch the beat from inside the event loop; a worker that never beat is judged by what the server sees."""
+        if self._hang_timeout <= 0 or launch.beat_file is None:
+            return None
+        beat_file, seen = launch.beat_file, [0]
+
+        async def probe() -> str:
+            try:
+                beat = beat_file.stat().st_mtime_ns
+            except OSError:
+                if queue and not seen[0]:
+                    await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout)
+                return f"polling {queue}" if queue else "running"
+            if beat == seen[0]:
+                raise NotYet("its event loop does not run (no beat)")
+            seen[0] = beat
+            return f"polling {queue}" if queue else "running"
+
+        return Liveness(probe, interval=min(1.0, self._hang_timeout / 2), patience=self._hang_timeout)
+
+
+def _http_probes(url: str) -> Probes:
+    rung = Rung("answers", lambda: http_ok(url))
+
+    def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+        del launch
+        return [rung], Liveness(rung.probe, interval=2.0, patience=API_PATIENCE)
+
+    return probes
+
+
+def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
+    follower, line = logs.Follower(folder, name, tail=0), LogLine(pattern)
+
+    async def probe() -> str:
+        return line.search(logs.decode(found.data) for found in follower.poll())
+
+    return Rung(f"a line that matches {pattern!r}", probe)
+
+
+def api_url(config: Config) -> str:
+    """Where people and probes reach the API: an address that means "all" is reached through loopback."""
+    host = config.text("API_HOST")
+    if host in ("0.0.0.0", "::", ""):
+        host = "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.port('API_PORT')}"
+
+
+def check_ports(config: Config, units: Sequence[Unit]) -> None:
+    """Raise UsageError when the API's port is taken: uvicorn would only die, and say so in its own log."""
+    if any(unit.address.startswith(api_url(config)) for unit in units):
+        ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")

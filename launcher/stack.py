@@ -1,0 +1,223 @@
+"""The one place that knows the order: services, ready, processes, ready, supervise, stop in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher import backends, events
+from launcher.backends.base import Backend
+from launcher.config import Config
+from launcher.control.channel import Server
+from launcher.errors import MikaError
+from launcher.events import Bus, Event
+from launcher.guard.segments import SegmentWriter
+from launcher.processes import ProcessFactory, api_url, check_ports
+from launcher.state import ProjectDir, RunState, control_address
+from launcher.supervisor.supervisor import Supervisor
+from launcher.supervisor.sweep import sweep
+from launcher.text import unknown_name
+
+EVENT_LOG = "mika"
+"""Name of the event log: JSON lines in `.mika/logs/mika.log`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `mika up` was asked for. `timeout` in seconds, for the whole start."""
+
+    processes: Sequence[str] = ()
+    timeout: float = 120.0
+    keep_services: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A stack whose input is checked: nothing of it runs yet."""
+
+    config: Config
+    folder: ProjectDir
+    backend: Backend
+    factory: ProcessFactory
+    notes: tuple[str, ...] = ()
+
+
+def prepare(config: Config, folder: ProjectDir) -> Prepared:
+    """Choose the backend and check what can be checked without starting anything. Raises UsageError."""
+    backend, why = backends.make(config, folder)
+    factory = ProcessFactory(config, folder, has_temporal=backend.name != "none")
+    return Prepared(config, folder, backend, factory, (why,) if why else ())
+
+
+class Stack:
+    """One run of the whole stack in this process. The caller holds the project's lock."""
+
+    def __init__(self, prepared: Prepared, options: UpOptions, bus: Bus) -> None:
+        self._prepared, self._options, self._bus = prepared, options, bus
+        self._config, self._folder = prepared.config, prepared.folder
+        self._run_id = secrets.token_hex(8)
+        self._stop = asyncio.Event()
+        self._supervisor: Supervisor | None = None
+
+    # --- what signals and the control channel ask for ----------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """First call: stop gracefully. Second call: stop at once."""
+        if self._stop.is_set() and self._supervisor is not None:
+            self._supervisor.kill_all()
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    # --- the run -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Bring it up, keep it up, take it down; returns the exit code. Raises UsageError and MikaError."""
+        processes = self._prepared.factory.units(self._options.processes)
+        await asyncio.to_thread(self._sweep)
+        self._prepared.backend.preflight()
+        check_ports(self._config, processes)
+        self._folder.remember_backend(self._prepared.backend.name)
+        self._folder.add_mark(self._run_id)
+        event_log = _EventLog(self._folder.logs)
+        self._bus.subscribe(event_log.write)
+        supervisor = Supervisor([*self._prepared.backend.units(), *processes], self._run_id, self._bus)
+        self._supervisor = supervisor
+        server = await self._serve()
+        try:
+            for note in self._prepared.notes:
+                self._bus.publish(events.Notice(level="info", message=note))
+            supervisor.start_all()
+            await self._until_ready(supervisor)
+            return await self._until_stopped(supervisor)
+        except MikaError as error:
+            self._bus.publish(events.Notice(level="error", message=error.message))
+            raise
+        finally:
+            await supervisor.shutdown()
+            await server.close()
+            self._folder.clear_state()
+            self._folder.clear_marks()
+            event_log.close()
+
+    async def _until_ready(self, supervisor: Supervisor) -> None:
+        deadline = time.monotonic() + self._options.timeout
+        while supervisor.state != "ready" and not self._stop.is_set():
+            gave_up = supervisor.gave_up()
+            if gave_up:
+                first = gave_up[0]
+                raise MikaError(
+                    f"{first.unit.name} gave up: {first.state.reason}",
+                    f"its output: `mika logs {first.unit.name}`; mend it and run `mika up` again",
+                    code="gave_up",
+                )
+            if supervisor.all_ended():
+                return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise MikaError(
+                    f"not ready after {self._options.timeout:.0f} s: {'; '.join(supervisor.not_ready())}",
+                    "see `mika logs`, or allow more time with --timeout",
+                    code="not_ready",
+                )
+            await self._wait(supervisor, left)
+
+    async def _until_stopped(self, supervisor: Supervisor) -> int:
+        while not self._stop.is_set():
+            if supervisor.all_ended():
+                return 0 if supervisor.ended_well() else 1
+            await self._wait(supervisor, None)
+        return 0
+
+    async def _wait(self, supervisor: Supervisor, timeout: float | None) -> None:
+        """Until something changes, or somebody wants to stop."""
+        waits = [asyncio.ensure_future(supervisor.changed(timeout)), asyncio.ensure_future(self._stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    def _sweep(self) -> None:
+        """Left-overs of a run whose supervisor and guards were all killed: recognised by the mark, never by a pid."""
+        marks = self._folder.marks()
+        if not marks:
+            return
+        for killed in sweep(marks):
+            self._bus.publish(
+                events.Notice(
+                    level="warning", message=f"stopped {killed.name} (pid {killed.pid}), left by a run that was killed"
+                )
+            )
+        self._folder.clear_marks()
+
+    # --- control -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> Server:
+        address, key = control_address(self._config.project), secrets.token_hex(32)
+        server = Server(address, key, self._handle)
+        await server.start()
+        self._folder.write_state(
+            RunState(os.getpid(), self._run_id, address, key, time.time(), self._prepared.backend.name)
+        )
+        return server
+
+    async def _handle(self, op: str, arguments: dict[str, Any]) -> Any:
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise MikaError("the stack is not up yet", "try again", code="starting")
+        match op:
+            case "status":
+                return self.status()
+            case "down":
+                if arguments.get("force"):
+                    self._stop.set()
+                self.request_stop()
+                return {"pid": os.getpid()}
+            case "start" | "stop" | "restart":
+                name = str(arguments["name"])
+                names = getattr(supervisor, op)(name)
+                if not names:
+                    raise unknown_name("process", name, sorted(supervisor.managed))
+                return {"names": names}
+            case _:
+                raise MikaError(f"unknown request {op!r}", "is another version of mika running here? `mika down` first")
+
+    def status(self) -> dict[str, Any]:
+        """The object of `mika status --json`."""
+        assert self._supervisor is not None  # noqa: S101 - set before the control channel serves
+        found = self._supervisor.snapshot()
+        urls = self._prepared.backend.urls()
+        if any(process["name"].partition(".")[0] == "api" for process in found["processes"]):
+            urls = {"api": api_url(self._config), **urls}
+        return {
+            "version": 1,
+            "state": found["state"],
+            "backend": self._prepared.backend.name,
+            "supervisor": {"pid": os.getpid(), "uptime_s": round(self._supervisor.uptime, 1)},
+            "services": found["services"],
+            "processes": found["processes"],
+            "urls": urls,
+        }
+
+
+class _EventLog:
+    """Every event as a JSON line, for `mika logs mika`, and for the terminals that attach."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = SegmentWriter(str(folder), EVENT_LOG, 8_000_000)
+
+    def write(self, event: Event) -> None:
+        import json
+
+        self._writer.write(json.dumps(event.as_dict(), ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        self._writer.close()

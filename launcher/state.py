@@ -1,0 +1,179 @@
+"""The `.mika/` folder of a project: where things stand, who holds the lock, and what a crashed run left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launcher.errors import UsageError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+KEPT_MARKS = 20
+"""How many run marks are remembered for the sweep: one is the rule, more only after crashes in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What `run/state.json` says of the supervisor that holds the lock (or held it, when it crashed)."""
+
+    pid: int
+    run_id: str
+    address: str
+    key: str
+    started: float
+    backend: str
+
+
+class ProjectDir:
+    """Paths below `.mika/`, all created for this user only."""
+
+    def __init__(self, project: Path) -> None:
+        self.project = project
+        self.root = project / ".mika"
+        self.logs, self.data, self.run = self.root / "logs", self.root / "data", self.root / "run"
+        self._state = self.run / "state.json"
+        self._marks = self.run / "marks.json"
+        self._backend = self.data / "backend"
+
+    def create(self) -> None:
+        """Make the folders. Raises UsageError where that is not possible."""
+        try:
+            for folder in (self.root, self.logs, self.data, self.run):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+            probe = self.run / f".probe-{os.getpid()}"
+            probe.touch(mode=0o600)
+            probe.unlink()
+        except OSError as error:
+            raise UsageError(
+                f"{self.root}: cannot be written: {error.strerror or error}",
+                "mika keeps logs and data there: make the folder writable for you, or run mika in a copy of the project",
+            ) from None
+
+    # --- the lock: the truth about "is it running" -------------------------------------------------------------------
+
+    def lock(self) -> BaseFileLock:
+        """The lock that a running supervisor holds; the kernel frees it however the process ends."""
+        from filelock import FileLock
+
+        return FileLock(self.run / "lock", mode=0o600, thread_local=False)
+
+    @contextlib.contextmanager
+    def try_lock(self) -> Iterator[bool]:
+        """Take the lock without waiting; yields whether it was free."""
+        from filelock import Timeout
+
+        lock = self.lock()
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def is_locked(self) -> bool:
+        """Whether a supervisor runs in this folder. Never creates anything in a folder that mika has not used."""
+        if not self.run.is_dir():
+            return False
+        with self.try_lock() as free:
+            return not free
+
+    # --- state of the run --------------------------------------------------------------------------------------------
+
+    def write_state(self, state: RunState) -> None:
+        write_private(self._state, json.dumps(asdict(state)))
+
+    def read_state(self) -> RunState | None:
+        try:
+            return RunState(**json.loads(self._state.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def clear_state(self) -> None:
+        with contextlib.suppress(OSError):
+            self._state.unlink()
+
+    # --- marks: how left-overs of a crashed run are recognised -------------------------------------------------------
+
+    def add_mark(self, run_id: str) -> None:
+        write_private(self._marks, json.dumps([*self.marks(), run_id][-KEPT_MARKS:]))
+
+    def marks(self) -> list[str]:
+        """Run ids of this folder whose processes were not yet seen to be gone."""
+        try:
+            found: Any = json.loads(self._marks.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return [str(mark) for mark in found] if isinstance(found, list) else []
+
+    def clear_marks(self) -> None:
+        with contextlib.suppress(OSError):
+            self._marks.unlink()
+
+    # --- what this folder used last ----------------------------------------------------------------------------------
+
+    def last_backend(self) -> str | None:
+        try:
+            return self._backend.read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
+    def remember_backend(self, name: str) -> None:
+        write_private(self._backend, name + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace `path` by a file that only this user can read; a reader sees the old or the new text, never half."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def control_address(project: Path) -> str:
+    """Where the supervisor of `project` listens.
+
+    A socket path may have about 107 bytes, and a project folder may be longer: so the socket stands in this user's
+    runtime folder under a hash of the project's path. On Windows a random pipe name, since names there are global.
+    """
+    if sys.platform == "win32":
+        return rf"\\.\pipe\mika-{secrets.token_hex(16)}"
+    name = hashlib.sha256(str(project).encode()).hexdigest()[:20]
+    return str(_runtime_folder() / f"{name}.sock")
+
+
+def _runtime_folder() -> Path:
+    if sys.platform == "win32":  # pragma: no cover
+        raise AssertionError
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if given and len(given) < 60 and os.access(given, os.W_OK) and Path(given).stat().st_uid == os.getuid():
+        folder = Path(given) / "mika"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"mika-{os.getuid()}"
+        if len(str(folder)) > 60:
+            folder = Path("/tmp") / folder.name  # noqa: S108 - the owner and the mode are checked below
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
+        raise UsageError(
+            f"{folder}: belongs to somebody else or is open to others",
+            "remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+        )
+    return folder

@@ -1,0 +1,37 @@
+"""What the last lines of a process say about why it ended, and whether trying again could help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# Causes that stay the same until somebody changes a file or a setting. Each is a line of output at the end of a run that
+# never became ready; the policy still tries once more, since an editor may have been in the middle of saving.
+_HOPELESS = [
+    re.compile(r"^(ModuleNotFoundError|ImportError|SyntaxError|IndentationError|TabError)\b"),
+    re.compile(r"Error loading ASGI app\b"),  # uvicorn: an import string that names nothing
+    re.compile(r"No module named \S+"),  # `python -m x` prints no traceback
+    re.compile(r"can't open file '.*': \[Errno 2\]"),
+    re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the SDK's worker validation
+    re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address"),
+    re.compile(r"(command )?not found$|is not recognized as an internal or external command"),
+]
+_ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
+
+
+def hopeless(lines: Sequence[str]) -> str:
+    """The cause that a retry cannot mend, as one line of the output, or an empty string."""
+    for line in reversed(lines[-20:]):
+        text = line.strip()
+        if any(pattern.search(text) for pattern in _HOPELESS):
+            return text[:300]
+    return ""
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """The line that most likely says why: the newest that looks like an error, else the newest that is not blank."""
+    shown = [line.strip() for line in lines if line.strip()]
+    for line in reversed(shown[-10:]):
+        if _ERROR_LINE.match(line):
+            return line[:300]
+    return shown[-1][:300] if shown else ""

@@ -1,0 +1,285 @@
+"""When to start, stop, restart and give up: a pure state machine, (state, event, now) -> (state, actions).
+
+No I/O and no clock in here: the loop in `supervisor.py` feeds it, so every rule can be tested in microseconds and for
+any order of events. The rules, and why:
+
+- A crash restarts at once the first time, then after 0.1 s doubling to 30 s with jitter: a worker that was killed is
+  back immediately, one that cannot start does not spin.
+- A process that stays *ready* for 10 s gets a fresh budget; 8 failures in a row without that and it has given up.
+- The same hopeless cause twice in a row (an import error, a missing namespace) gives up at once: a third try is the same.
+- While something it needs is down, an exit is neither counted nor restarted: a worker cannot help it that Temporal died.
+- A stop wins in every state, and a late exit of an older generation changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """The `state` of a process in `mika status --json`."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    BACKOFF = "backoff"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    EXITED = "exited"
+    GAVE_UP = "gave_up"
+
+
+RUNNING = frozenset({Phase.STARTING, Phase.READY, Phase.UNHEALTHY})
+ENDED = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How one process is restarted. Times are seconds."""
+
+    restart: str = "always"
+    first_delay: float = 0.1
+    max_delay: float = 30.0
+    settle: float = 10.0
+    max_failures: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`alive` says that the tree of `generation` may still have a process in it: then nothing else is spawned."""
+
+    phase: Phase = Phase.STOPPED
+    generation: int = 0
+    wanted: bool = False
+    gate_open: bool = False
+    alive: bool = False
+    failures: int = 0
+    restarts: int = 0
+    ready_at: float | None = None
+    wake_at: float | None = None
+    hopeless: str = ""
+    reason: str = ""
+
+
+# --- events: what happened ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Somebody wants it running (`up`, `start`); also revives one that gave up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody wants it stopped (`stop`, `down`, Ctrl-C)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Stop gracefully and start again with a fresh budget (`restart`, a changed file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What it needs is ready (`open`) or not."""
+
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BecameReady:
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class BecameUnready:
+    """It was ready and is not any more, but lives (an API that answers no probe)."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """It lives and will not do any work again by itself."""
+
+    generation: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The process tree of a generation is gone. `hopeless` names a cause that a retry cannot mend, or is empty."""
+
+    generation: int
+    code: int
+    reason: str
+    hopeless: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Event = Start | Stop | Restart | Gate | BecameReady | BecameUnready | Hung | Exited | Tick
+
+
+# --- actions: what to do --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Stop the tree gracefully."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Stop the tree at once: it will not react to anything gentler."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Feed a Tick in `delay` seconds."""
+
+    delay: float
+
+
+Action = Spawn | Terminate | Kill | Wake
+
+
+def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0.5) -> tuple[State, tuple[Action, ...]]:
+    """Return the state after `event` at monotonic time `now`, and what to do. `jitter` is a random number in [0, 1)."""
+    match event:
+        case Start():
+            return _start(state)
+        case Stop():
+            return _stop(state)
+        case Restart():
+            return _restart(state)
+        case Gate():
+            return _gate(replace(state, gate_open=event.open), now)
+        case Tick():
+            return _tick(state, now)
+        case _ if event.generation != state.generation or not state.alive:
+            return state, ()
+        case BecameReady():
+            if state.phase in (Phase.STARTING, Phase.UNHEALTHY):
+                return replace(state, phase=Phase.READY, ready_at=now, reason="", hopeless=""), ()
+            return state, ()
+        case BecameUnready():
+            if state.phase is Phase.READY:
+                return replace(
+                    _settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=event.reason
+                ), ()
+            return state, ()
+        case Hung():
+            if state.phase in RUNNING:
+                hung = replace(_settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=event.reason)
+                return hung, (Kill(state.generation),)
+            return state, ()
+        case Exited():
+            return _exited(state, event, now, rules, jitter)
+
+
+def _start(state: State) -> tuple[State, tuple[Action, ...]]:
+    if state.wanted and state.phase not in ENDED:
+        return state, ()
+    state = replace(state, wanted=True, failures=0, hopeless="", reason="")
+    return (state, ()) if state.alive else _spawn(state)
+
+
+def _stop(state: State) -> tuple[State, tuple[Action, ...]]:
+    state = replace(state, wanted=False, wake_at=None)
+    if not state.alive:
+        return replace(state, phase=Phase.STOPPED), ()
+    if state.phase is Phase.STOPPING:
+        return state, ()
+    return replace(state, phase=Phase.STOPPING), (Terminate(state.generation),)
+
+
+def _restart(state: State) -> tuple[State, tuple[Action, ...]]:
+    state = replace(state, wanted=True, failures=0, hopeless="", reason="", wake_at=None)
+    if not state.alive:
+        return _spawn(state)
+    if state.phase is Phase.STOPPING:
+        return state, ()
+    return replace(state, phase=Phase.STOPPING), (Terminate(state.generation),)
+
+
+def _gate(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    if state.gate_open:
+        if state.phase is Phase.WAITING and state.wanted and not state.alive:
+            # A process that fell into backoff before the outage was noticed keeps its delay.
+            if state.wake_at is not None and now < state.wake_at:
+                return replace(state, phase=Phase.BACKOFF), (Wake(state.wake_at - now),)
+            return _spawn(state)
+    elif state.phase is Phase.BACKOFF:
+        return replace(state, phase=Phase.WAITING), ()
+    return state, ()
+
+
+def _tick(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
+    if state.phase is not Phase.BACKOFF or state.wake_at is None:
+        return state, ()
+    if now < state.wake_at:
+        return state, (Wake(state.wake_at - now),)
+    return _spawn(replace(state, restarts=state.restarts + 1))
+
+
+def _spawn(state: State) -> tuple[State, tuple[Action, ...]]:
+    if not state.gate_open:
+        return replace(state, phase=Phase.WAITING), ()
+    generation = state.generation + 1
+    started = replace(
+        state, phase=Phase.STARTING, generation=generation, alive=True, ready_at=None, wake_at=None, reason=""
+    )
+    return started, (Spawn(generation),)
+
+
+def _settled(state: State, now: float, rules: Rules) -> State:
+    """A process that was ready long enough has earned a fresh budget."""
+    if state.ready_at is not None and now - state.ready_at >= rules.settle:
+        return replace(state, failures=0)
+    return state
+
+
+def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float) -> tuple[State, tuple[Action, ...]]:
+    was_ready = state.ready_at is not None
+    stopping = state.phase is Phase.STOPPING
+    state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
+    if not state.wanted:
+        return replace(state, phase=Phase.STOPPED), ()
+    if stopping:  # the first half of a restart, or a start during a stop
+        return _spawn(state)
+    if rules.restart == "never" or (rules.restart == "on-failure" and event.code == 0):
+        return replace(state, phase=Phase.EXITED, wanted=False, reason=event.reason), ()
+    if not state.gate_open:
+        return replace(state, phase=Phase.WAITING, reason=event.reason), ()
+    failures = state.failures + 1
+    hopeless_again = bool(event.hopeless) and not was_ready and event.hopeless == state.hopeless
+    state = replace(state, failures=failures, hopeless="" if was_ready else event.hopeless, reason=event.reason)
+    if hopeless_again or failures >= rules.max_failures:
+        times = f"{failures} times in a row"
+        why = (
+            f"{event.hopeless}; trying again would end the same"
+            if hopeless_again
+            else f"failed {times}: {event.reason}"
+        )
+        return replace(state, phase=Phase.GAVE_UP, wanted=False, reason=why), ()
+    if failures == 1:
+        return _spawn(replace(state, restarts=state.restarts + 1))
+    # Between 3/4 and 5/4 of the doubled delay, so that several processes do not come back in step.
+    delay = min(rules.max_delay, rules.first_delay * 2.0 ** (failures - 2) * (0.75 + jitter / 2))
+    return replace(state, phase=Phase.BACKOFF, wake_at=now + delay), (Wake(delay),)

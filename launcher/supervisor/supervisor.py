@@ -1,0 +1,199 @@
+"""The loop over all units: who may start, what the whole stack is, and the stop in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from launcher.errors import MikaError
+from launcher.events import Bus, StackState
+from launcher.supervisor import policy
+from launcher.supervisor.managed import External, Managed
+from launcher.supervisor.policy import Phase
+from launcher.supervisor.unit import Unit
+
+_SERVICE_STATES = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"}
+_DONE = (Phase.EXITED, Phase.GAVE_UP)
+
+
+class Supervisor:
+    """Runs units until `shutdown`. All methods belong to the event loop's thread."""
+
+    def __init__(self, units: Sequence[Unit], run_id: str, bus: Bus) -> None:
+        self.run_id = run_id
+        self._bus = bus
+        self._started = time.monotonic()
+        self._stopping = False
+        self._was_ready = False
+        self._state = ""
+        self._wake = asyncio.Event()
+        self.managed = {u.name: Managed(u, run_id, bus, self._changed) for u in units if u.spec is not None}
+        self.external = {u.name: External(u, bus, self._changed) for u in units if u.spec is None}
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    def start_all(self) -> None:
+        for external in self.external.values():
+            external.start()
+        self._changed()
+        for managed in self.managed.values():
+            managed.feed(policy.Start())
+
+    def start(self, name: str) -> list[str]:
+        return self._tell(name, policy.Start())
+
+    def stop(self, name: str) -> list[str]:
+        return self._tell(name, policy.Stop())
+
+    def restart(self, name: str) -> list[str]:
+        return self._tell(name, policy.Restart())
+
+    def _tell(self, name: str, event: policy.Event) -> list[str]:
+        """Tell one unit, or all of a type (`worker` means worker.1 and worker.2); returns their names."""
+        if self._stopping:
+            raise MikaError("the stack is stopping", "wait for it, then `mika up`", code="stopping")
+        found = [m for m in self.managed.values() if name in (m.unit.name, m.unit.type)]
+        for managed in found:
+            managed.feed(event)
+        return [managed.unit.name for managed in found]
+
+    async def shutdown(self) -> None:
+        """Stop gracefully, processes first, then services; returns when nothing is left. `kill_all` hurries it."""
+        self._stopping = True
+        self._changed()
+        for role in ("process", "service"):
+            group = [m for m in self.managed.values() if m.unit.role == role]
+            for managed in group:
+                managed.feed(policy.Stop())
+            await asyncio.gather(*(managed.gone() for managed in group))
+        await asyncio.gather(*(external.stop() for external in self.external.values()))
+
+    def kill_all(self) -> None:
+        self._stopping = True
+        for managed in self.managed.values():
+            managed.feed(policy.Stop())
+            managed.kill()
+
+    # --- what the whole is -------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> str:
+        """starting, ready, degraded or stopping."""
+        if self._stopping:
+            return "stopping"
+        managed_ok = all(m.ready or self._done_well(m) for m in self.managed.values() if m.unit.required)
+        if managed_ok and all(e.ready for e in self.external.values() if e.unit.required):
+            self._was_ready = True
+            return "ready"
+        return "degraded" if self._was_ready else "starting"
+
+    @staticmethod
+    def _done_well(managed: Managed) -> bool:
+        return managed.state.phase is Phase.EXITED and managed.last_exit is not None and managed.last_exit.code == 0
+
+    def gave_up(self) -> list[Managed]:
+        return [m for m in self.managed.values() if m.state.phase is Phase.GAVE_UP]
+
+    def all_ended(self) -> bool:
+        """Every process has ended and none is to be restarted."""
+        processes = [m for m in self.managed.values() if m.unit.role == "process"]
+        return bool(processes) and all(m.state.phase in _DONE for m in processes)
+
+    def ended_well(self) -> bool:
+        return all(self._done_well(m) for m in self.managed.values() if m.unit.role == "process")
+
+    def not_ready(self) -> list[str]:
+        """`name: why` for each required unit that is not ready, services first."""
+        units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
+        late = [u for u in units if u.unit.required and not u.ready]
+        late.sort(key=lambda u: u.unit.role != "service")
+        return [f"{u.unit.name}: {u.detail or u.state}" for u in late]
+
+    async def changed(self, timeout: float | None = None) -> None:
+        """Return at the next change, or after `timeout` seconds."""
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), timeout)
+
+    def _changed(self) -> None:
+        units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
+        ready = {unit.unit.name for unit in units if unit.ready}
+        known = self.managed.keys() | self.external.keys()
+        for managed in self.managed.values():
+            is_open = all(need in ready or need not in known for need in managed.unit.needs)
+            if is_open != managed.state.gate_open:
+                managed.feed(policy.Gate(is_open))
+        state = self.state
+        if state != self._state:
+            self._state = state
+            self._bus.publish(StackState(state=state))
+        self._wake.set()
+
+    # --- status ------------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """`state`, `services` and `processes` as in the contract of `mika status --json`."""
+        services: list[dict[str, Any]] = []
+        processes: list[dict[str, Any]] = []
+        for external in self.external.values():
+            services.append(
+                {**_service(external.unit, external.state, external.detail), "required": external.unit.required}
+            )
+        for managed in self.managed.values():
+            if managed.unit.role == "process":
+                processes.append(_process(managed))
+            else:
+                state = _SERVICE_STATES.get(managed.state.phase)
+                state = state or ("exited" if managed.state.phase in (*_DONE, Phase.STOPPED) else "starting")
+                entry = _service(managed.unit, state, managed.detail)
+                process = _process(managed)
+                services.append(
+                    {**entry, **{k: process[k] for k in ("pid", "restarts", "uptime_s", "rss_mb", "last_exit")}}
+                )
+        return {"state": self.state, "services": services, "processes": processes}
+
+    @property
+    def uptime(self) -> float:
+        return time.monotonic() - self._started
+
+
+def _service(unit: Unit, state: str, detail: str) -> dict[str, Any]:
+    return {"name": unit.name, "kind": unit.kind, "state": state, "address": unit.address, "detail": detail}
+
+
+def _process(managed: Managed) -> dict[str, Any]:
+    now = time.monotonic()
+    pid, rss = _own_process(managed)
+    last = managed.last_exit
+    return {
+        "name": managed.unit.name,
+        "pid": pid,
+        "state": managed.state.phase.value,
+        "restarts": managed.state.restarts,
+        "uptime_s": round(now - managed.started_at, 1) if managed.started_at is not None else None,
+        "rss_mb": rss,
+        "last_exit": None
+        if last is None
+        else {"code": last.code, "reason": last.reason, "ago_s": round(now - managed.exited_at, 1)},
+        "detail": managed.detail,
+    }
+
+
+def _own_process(managed: Managed) -> tuple[int | None, float | None]:
+    """Pid and RSS (MB) of the service itself: behind a shell that was needed, its only child."""
+    import psutil
+
+    if managed.guard is None or managed.guard.exit is not None:
+        return None, None
+    pid = managed.guard.pid
+    try:
+        process = psutil.Process(pid)
+        if isinstance(managed.guard.spec.command, str) or managed.guard.spec.shell:
+            children = process.children()
+            process = children[0] if len(children) == 1 else process
+        return process.pid, round(process.memory_info().rss / 1e6, 1)
+    except psutil.Error:
+        return pid, None

@@ -1,0 +1,54 @@
+"""What the supervisor is given: one unit for each service and process of the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from launcher.readiness.ladder import Rung
+from launcher.supervisor.guard import ServiceSpec
+from launcher.supervisor.policy import Rules
+from launcher.supervisor.watch import Liveness
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start of a unit: what its probes may ask about. `pids` gives the pids of its tree as they are now."""
+
+    generation: int
+    run_id: str
+    identity: str
+    beat_file: Path | None
+    pids: Callable[[], Collection[int]]
+
+
+Probes = Callable[[Launch], tuple[list[Rung], Liveness | None]]
+
+
+def no_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+    """Ready as soon as it is started."""
+    del launch
+    return [], None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """A service or process. `spec` None: it runs elsewhere, and is only watched.
+
+    `required` False: the stack is ready without it (the UI). `needs` are names of units that must be ready first.
+    """
+
+    name: str
+    type: str
+    role: str
+    """`service` or `process`, as in `mika status`."""
+    kind: str = "process"
+    """`process`, `container` or `external`, for services."""
+    address: str = ""
+    spec: Callable[[Launch], ServiceSpec] | None = None
+    probes: Probes = no_probes
+    needs: tuple[str, ...] = ()
+    rules: Rules = field(default_factory=Rules)
+    required: bool = True
+    beat_file: Path | None = None
