@@ -56,9 +56,9 @@ def owner_of(port: int) -> str | None:
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
-                if connection.pid is None:
+                if not connection.pid:
                     return None
-                with contextlib.suppress(psutil.Error):
+                with contextlib.suppress(psutil.Error, OSError):
                     return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
                 return f"pid {connection.pid}"
     return None

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tenacity
+
 from launcher.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class ProjectDir:
         except OSError as error:
             raise UsageError(
                 f"{self.root}: cannot be written: {error.strerror or error}",
-                "mika keeps logs and data there: make the folder writable for you, or run mika in a copy of the project",
+                "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project",
             ) from None
 
     # --- the lock: the truth about "is it running" -------------------------------------------------------------------
@@ -144,7 +146,15 @@ def write_private(path: Path, text: str) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    temporary.replace(path)
+    # Windows refuses to replace a file in the moment in which somebody reads it.
+    for attempt in tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(PermissionError),
+        wait=tenacity.wait_fixed(0.01),
+        stop=tenacity.stop_after_delay(2),
+        reraise=True,
+    ):
+        with attempt:
+            temporary.replace(path)
 
 
 def control_address(project: Path) -> str:

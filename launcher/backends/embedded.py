@@ -98,7 +98,7 @@ class Embedded:
         database = self._folder.data / "temporal.db"
         command = [str(self._binary or find_temporal()), "server", "start-dev"]
         command += ["--ip", self._probe.host, "--port", str(self._probe.port), "--ui-port", str(self._ui_port)]
-        command += ["--db-filename", str(database), "--log-level", "warn"]
+        command += ["--db-filename", str(database), "--log-level", "error"]
         command += [f"--sqlite-pragma={pragma}" for pragma in _PRAGMAS]
         command += [f"--dynamic-config-value={setting}" for setting in _DYNAMIC_CONFIG]
         if self._probe.namespace != "default":

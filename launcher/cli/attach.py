@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,12 @@ class Attached:
         quiet: bool,
         process: subprocess.Popen[bytes] | None = None,
         output: Path | None = None,
+        names: Sequence[str] = (),
         events: logs.Follower | None = None,
     ) -> None:
         self._context, self._config, self._quiet = context, config, quiet
         self._folder = ProjectDir(config.project)
-        self._process, self._output = process, output
+        self._process, self._output, self._names = process, output, names
         self._events = events or logs.Follower(self._folder.logs, EVENT_LOG, tail=0)
 
     def wait_for_supervisor(self, deadline: float) -> bool:
@@ -67,7 +69,7 @@ class Attached:
 
     def until_ready(self, deadline: float, *, as_json: bool) -> int:
         """Show progress until ready (exit code 0). Raises MikaError when it cannot become ready."""
-        view = View(self._folder.logs, [], color=use_color(), quiet=self._quiet)
+        view = View(self._folder.logs, self._names, color=use_color(), quiet=self._quiet)
         try:
             while True:
                 self._show_events(view)
@@ -167,7 +169,9 @@ class Attached:
                 continue
 
 
-def spawn_background(context: Context, config: Config, words: list[str], *, quiet: bool) -> Attached:
+def spawn_background(
+    context: Context, config: Config, words: list[str], names: Sequence[str], *, quiet: bool
+) -> Attached:
     """Start `mika up` with `words` as a process of its own that outlives this terminal."""
     folder = ProjectDir(config.project)
     events = logs.Follower(folder.logs, EVENT_LOG, tail=0)
@@ -179,7 +183,7 @@ def spawn_background(context: Context, config: Config, words: list[str], *, quie
         process = _popen(command, Path(launcher.__file__).parents[1], descriptor)
     finally:
         os.close(descriptor)
-    return Attached(context, config, quiet=quiet, process=process, output=output, events=events)
+    return Attached(context, config, quiet=quiet, process=process, output=output, events=events, names=names)
 
 
 def _popen(command: list[str], cwd: Path, output: int) -> subprocess.Popen[bytes]:

@@ -62,7 +62,7 @@ def up_command(
                 sys.exit(_run(prepared, options, names, quiet=serve or as_json, as_json=as_json and not serve))
         if free:
             again = _again(processes, backend, timeout, keep_services=keep_services)
-            attached = spawn_background(context, config, again, quiet=as_json)
+            attached = spawn_background(context, config, again, names, quiet=as_json)
             break
         attached = Attached(context, config, quiet=as_json)
         if attached.wait_for_supervisor(deadline):
@@ -80,8 +80,7 @@ def _again(processes: tuple[str, ...], backend: str | None, timeout: str | None,
 
 def _run(prepared: stack.Prepared, options: stack.UpOptions, names: list[str], *, quiet: bool, as_json: bool) -> int:
     """Be the supervisor, in this process."""
-    services = [unit.name for unit in prepared.backend.units()]
-    view = View(prepared.folder.logs, [*services, *names], color=use_color(), quiet=quiet)
+    view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet)
     bus = Bus()
     bus.subscribe(lambda event: view.event(event.as_dict()))
     running = stack.Stack(prepared, options, bus)

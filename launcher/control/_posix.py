@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 if sys.platform != "win32":
     Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -21,12 +20,12 @@ if sys.platform != "win32":
         async def close(self) -> None:
             self._server.close()
             with contextlib.suppress(OSError):
-                Path(self._address).unlink()
+                os.unlink(self._address)  # noqa: PTH108 - pathlib in async code is another lint finding; it is one syscall
 
     async def listen(address: str, serve: Serve, limit: int) -> Listener:
         """Listen at `address`. The caller holds the project's lock, so a file that is there is stale."""
         with contextlib.suppress(FileNotFoundError):
-            Path(address).unlink()
+            os.unlink(address)  # noqa: PTH108
         before = os.umask(0o177)
         try:
             server = await asyncio.start_unix_server(serve, address, limit=limit)

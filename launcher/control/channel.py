@@ -1,8 +1,8 @@
 """How `mika status` in one terminal talks to the supervisor in another: one JSON request and one answer a connection.
 
-A Unix socket in a folder of this user, or a named pipe: neither can be reached by a web page or over a network. Beside
-that every request carries a MAC over a nonce, made with a key from a 0600 file, and so does the answer. A client that says
-nothing, too much, or comes too often is cut off; it never keeps another one waiting.
+A Unix socket in a folder of this user, or a named pipe: neither can be reached by a web page or over a network.
+Beside that every request carries a MAC over a nonce, made with a key from a 0600 file, and so does the answer. A client
+that says nothing, too much, or comes too often is cut off; it never keeps another one waiting.
 """
 
 from __future__ import annotations

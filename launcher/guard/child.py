@@ -122,3 +122,6 @@ def main() -> None:
         run(spec, orders)
     except StartError as error:
         emit("failed", error=error.kind, message=str(error))
+    except OSError as error:
+        emit("failed", error="other", message=f"the guard cannot work here: {error}")
+        raise

@@ -53,7 +53,7 @@ async def climb(
 ) -> str:
     """Climb `rungs` in order and return the last detail.
 
-    `timeout` (seconds, None for no limit) bounds the whole climb. Raises NotReadyError with the rung and its last error.
+    `timeout` (seconds, None: no limit) bounds the whole climb. Raises NotReadyError with the rung and its last error.
     """
     began = time.monotonic()
     detail = ""

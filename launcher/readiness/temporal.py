@@ -29,7 +29,7 @@ WORKFLOW, ACTIVITY = 1, 2
 
 
 class TemporalProbe:
-    """Asks one server, one namespace. Connects when first asked and again after a failure; every call has a deadline."""
+    """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 
     def __init__(self, host: str, port: int, namespace: str) -> None:
         self.host, self.port, self.namespace = host, port, namespace

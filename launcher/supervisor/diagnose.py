@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# Causes that stay the same until somebody changes a file or a setting. Each is a line of output at the end of a run that
-# never became ready; the policy still tries once more, since an editor may have been in the middle of saving.
+# Causes that stay the same until somebody changes a file or a setting. Each is a line of output at the end of a run
+# that never became ready; the policy still tries once more: an editor may have been in the middle of saving.
 _HOPELESS = [
     re.compile(r"^(ModuleNotFoundError|ImportError|SyntaxError|IndentationError|TabError)\b"),
     re.compile(r"Error loading ASGI app\b"),  # uvicorn: an import string that names nothing
@@ -14,13 +14,18 @@ _HOPELESS = [
     re.compile(r"can't open file '.*': \[Errno 2\]"),
     re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the SDK's worker validation
     re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address"),
-    re.compile(r"(command )?not found$|is not recognized as an internal or external command"),
 ]
 _ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
 
 
-def hopeless(lines: Sequence[str]) -> str:
+# A shell that did not find the program: sh, and cmd.exe (whose words are in the language of the user).
+_NOT_FOUND_CODES = {126: "cannot be executed", 127: "program not found", 9009: "program not found"}
+
+
+def hopeless(lines: Sequence[str], code: int) -> str:
     """The cause that a retry cannot mend, as one line of the output, or an empty string."""
+    if code in _NOT_FOUND_CODES:
+        return last_words(lines) or _NOT_FOUND_CODES[code]
     for line in reversed(lines[-20:]):
         text = line.strip()
         if any(pattern.search(text) for pattern in _HOPELESS):

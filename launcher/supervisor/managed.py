@@ -13,7 +13,7 @@ from launcher import events, logs
 from launcher.events import Bus
 from launcher.supervisor import policy
 from launcher.supervisor.diagnose import hopeless, last_words
-from launcher.supervisor.guard import Exit, Guard, StartFailedError
+from launcher.supervisor.guard import Exit, Guard, GuardEvent, LogFailed, LogRecovered, StartFailedError
 from launcher.supervisor.policy import Phase
 from launcher.supervisor.unit import Launch, Unit
 from launcher.supervisor.watch import watch
@@ -71,7 +71,7 @@ class Managed:
 
         if self.guard is None or self.guard.exit is not None:
             return ()
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):
             leader = psutil.Process(self.guard.pid)
             return (self.guard.pid, *(child.pid for child in leader.children(recursive=True)))
         return (self.guard.pid,)
@@ -103,7 +103,7 @@ class Managed:
         assert self.unit.spec is not None  # noqa: S101 - a unit without one is an External
         spec = self.unit.spec(launch)
         try:
-            self.guard = await Guard.start(spec)
+            self.guard = await Guard.start(spec, self._heard)
         except StartFailedError as error:
             self._ended(generation, Exit(127, error.message), [error.message])
             return
@@ -125,7 +125,7 @@ class Managed:
 
     def _output(self, log_dir: Any, began: float) -> list[str]:
         recent = logs.read_tail(log_dir, self.unit.name, 2 * SHOWN_LINES)
-        return [logs.decode(line.data) for line in recent if line.time >= began - 0.5][-SHOWN_LINES:]
+        return [logs.decode(line.data) for line in recent if line.time >= began][-SHOWN_LINES:]
 
     def _ended(self, generation: int, ended: Exit, lines: list[str]) -> None:
         pid = self.guard.pid if self.guard is not None else 0
@@ -136,11 +136,22 @@ class Managed:
         self._bus.publish(
             events.Exited(name=self.unit.name, pid=pid, code=ended.code, reason=ended.reason, expected=stopped)
         )
-        cause = ended.reason if pid == 0 else hopeless(lines) if ended.code != 0 else ""
+        cause = ended.reason if pid == 0 else hopeless(lines, ended.code) if ended.code != 0 else ""
         words = last_words(lines) if ended.code > 0 else ""
         reason = f"{ended.reason}: {words}" if words and words != ended.reason else ended.reason
         self.detail = reason
         self.feed(policy.Exited(generation, ended.code, reason, cause))
+
+    def _heard(self, event: GuardEvent) -> None:
+        """What the guard says of the log; of the exit it is `wait()` that tells, when the whole tree is gone."""
+        name = self.unit.name
+        match event:
+            case LogFailed():
+                text = f"its log cannot be written: {event.message}; it goes on, what it prints now is lost"
+                self._bus.publish(events.Notice(name=name, level="warning", message=text))
+            case LogRecovered():
+                text = f"its log is written again; {event.lost} bytes were lost"
+                self._bus.publish(events.Notice(name=name, level="warning", message=text))
 
     # --- what everybody hears ----------------------------------------------------------------------------------------
 

@@ -6,8 +6,8 @@ any order of events. The rules, and why:
 - A crash restarts at once the first time, then after 0.1 s doubling to 30 s with jitter: a worker that was killed is
   back immediately, one that cannot start does not spin.
 - A process that stays *ready* for 10 s gets a fresh budget; 8 failures in a row without that and it has given up.
-- The same hopeless cause twice in a row (an import error, a missing namespace) gives up at once: a third try is the same.
-- While something it needs is down, an exit is neither counted nor restarted: a worker cannot help it that Temporal died.
+- The same hopeless cause twice in a row (an import error, a missing namespace) gives up: a third try is the same.
+- While something it needs is down, an exit is neither counted nor restarted: it is not the worker's fault.
 - A stop wins in every state, and a late exit of an older generation changes nothing.
 """
 

@@ -136,12 +136,8 @@ class Supervisor:
 
     def snapshot(self) -> dict[str, Any]:
         """`state`, `services` and `processes` as in the contract of `mika status --json`."""
-        services: list[dict[str, Any]] = []
+        services = [_service(external.unit, external.state, external.detail) for external in self.external.values()]
         processes: list[dict[str, Any]] = []
-        for external in self.external.values():
-            services.append(
-                {**_service(external.unit, external.state, external.detail), "required": external.unit.required}
-            )
         for managed in self.managed.values():
             if managed.unit.role == "process":
                 processes.append(_process(managed))
@@ -195,5 +191,5 @@ def _own_process(managed: Managed) -> tuple[int | None, float | None]:
             children = process.children()
             process = children[0] if len(children) == 1 else process
         return process.pid, round(process.memory_info().rss / 1e6, 1)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return pid, None

@@ -19,7 +19,7 @@ from launcher.readiness.ladder import PROBE_TIMEOUT, Rung, climb, describe
 class Liveness:
     """Ask `probe` every `interval` seconds; after `patience` seconds of failing in a row the target is hung.
 
-    It is shown as unhealthy after half of that. `patience` None: unhealthy only, never hung (a server that is not ours).
+    It is shown as unhealthy after half of that. `patience` None: unhealthy, never hung (not ours).
     """
 
     probe: Callable[[], Awaitable[str]]
