@@ -20,11 +20,13 @@ from launcher.cli.context import Context, print_json
 from launcher.cli.status import render
 from launcher.cli.view import View, use_color
 from launcher.config import Config
-from launcher.errors import INTERRUPTED, MikaError, NotRunningError
+from launcher.errors import FAILED, INTERRUPTED, MikaError, NotRunningError
 from launcher.stack import EVENT_LOG
 from launcher.state import ProjectDir
 
 _STEP = 0.05
+ALREADY_UP = "already_up"
+"""Code of the background process that lost the race of two `up -d` at once: its parent attaches to the winner."""
 
 
 class Attached:
@@ -37,13 +39,13 @@ class Attached:
         *,
         quiet: bool,
         process: subprocess.Popen[bytes] | None = None,
-        output: Path | None = None,
+        report: Path | None = None,
         names: Sequence[str] = (),
         events: logs.Follower | None = None,
     ) -> None:
         self._context, self._config, self._quiet = context, config, quiet
         self._folder = ProjectDir(config.project)
-        self._process, self._output, self._names = process, output, names
+        self._process, self._report, self._names = process, report, names
         self._events = events or logs.Follower(self._folder.logs, EVENT_LOG, tail=0)
 
     def wait_for_supervisor(self, deadline: float) -> bool:
@@ -127,7 +129,10 @@ class Attached:
     def _status(self) -> dict[str, Any] | None:
         """The supervisor's status; None while it does not answer yet. Raises what it died of."""
         if self._process is not None and self._process.poll() is not None:
-            raise self._last_words()
+            failure = self._last_words()
+            if failure.code != ALREADY_UP:
+                raise failure
+            self._process = None
         try:
             found: dict[str, Any] = self._context.ask("status")
         except NotRunningError:
@@ -147,18 +152,19 @@ class Attached:
             time.sleep(_STEP)
 
     def _last_words(self) -> MikaError:
-        """The error that the background process printed as JSON, or whatever else it printed."""
-        text = self._output.read_text(encoding="utf-8", errors="replace") if self._output else ""
+        """The error that the background process wrote for us."""
         code = self._process.returncode if self._process else 1
         try:
-            error = json.loads(text)["error"]
+            if self._report is None:
+                raise FileNotFoundError
+            error = json.loads(self._report.read_text(encoding="utf-8"))
+            self._report.unlink()
             failure = MikaError(error["message"], error["hint"], code=error["code"])
-            failure.exit_code = code
-        except (ValueError, KeyError, TypeError):
-            last = text.strip().splitlines()[-1:] or ["it printed nothing"]
-            return MikaError(
-                f"the supervisor ended with exit code {code}: {last[0]}", f"see {self._output}", code="failed"
+        except (OSError, ValueError, KeyError):
+            failure = MikaError(
+                f"the supervisor ended with exit code {code} and said nothing", "`mika up` without -d shows more"
             )
+        failure.exit_code = code or FAILED
         return failure
 
     def _show_events(self, view: View) -> None:
@@ -175,36 +181,25 @@ def spawn_background(
     """Start `mika up` with `words` as a process of its own that outlives this terminal."""
     folder = ProjectDir(config.project)
     events = logs.Follower(folder.logs, EVENT_LOG, tail=0)
-    output = folder.run / "up.out"
-    command = [sys.executable, "-m", "launcher", "-C", str(config.project), "up", "--serve", "--json", *words]
-    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
+    report = folder.run / f"up-{os.getpid()}.json"
+    command = [sys.executable, "-m", "launcher", "-C", str(config.project), "up", "--serve", str(report), *words]
+    process = _popen(command)
+    return Attached(context, config, quiet=quiet, process=process, report=report, events=events, names=names)
+
+
+def _popen(command: list[str]) -> subprocess.Popen[bytes]:
+    def start(**options: Any) -> subprocess.Popen[bytes]:
+        null = subprocess.DEVNULL
         # cwd: `-m launcher` finds this very package, whatever the caller's folder has by that name.
-        process = _popen(command, Path(launcher.__file__).parents[1], descriptor)
-    finally:
-        os.close(descriptor)
-    return Attached(context, config, quiet=quiet, process=process, output=output, events=events, names=names)
+        package = Path(launcher.__file__).parents[1]
+        return subprocess.Popen(command, cwd=package, stdin=null, stdout=null, stderr=null, **options)
 
-
-def _popen(command: list[str], cwd: Path, output: int) -> subprocess.Popen[bytes]:
     if sys.platform == "win32":
         # A hidden console of its own: closing this one does not reach it. Out of the job of an IDE or SSH session, too,
         # where that job allows it; where not (ERROR_ACCESS_DENIED), it may end with that session.
-        flags = subprocess.CREATE_NO_WINDOW
         try:
-            return subprocess.Popen(
-                command,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                creationflags=flags | subprocess.CREATE_BREAKAWAY_FROM_JOB,
-            )
+            return start(creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError:
             click.echo("mika: the stack may end with this session, which does not let processes leave it", err=True)
-            return subprocess.Popen(
-                command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, creationflags=flags
-            )
-    return subprocess.Popen(
-        command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-    )
+            return start(creationflags=subprocess.CREATE_NO_WINDOW)
+    return start(start_new_session=True)

@@ -36,7 +36,7 @@ def render(found: dict[str, Any]) -> str:
     """The status as a table for people."""
     head = f"{_state(found['state'])}  backend {found['backend']}, supervisor pid {found['supervisor']['pid']}"
     rows = [
-        [s["name"], s["state"], "", _restarts(s), _duration(s.get("uptime_s")), s["address"], s["detail"]]
+        [s["name"], s["state"], str(s.get("pid") or ""), _restarts(s), _duration(s.get("uptime_s")), s["address"], s["detail"]]
         for s in found["services"]
     ]
     rows += [

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
 from launcher import stack
-from launcher.cli.attach import Attached, spawn_background
+from launcher.cli.attach import ALREADY_UP, Attached, spawn_background
 from launcher.cli.context import Context, json_option, print_json
 from launcher.cli.view import View, use_color
-from launcher.errors import INTERRUPTED
+from launcher.errors import INTERRUPTED, MikaError
 from launcher.events import Bus, StackState
-from launcher.state import ProjectDir
+from launcher.state import ProjectDir, write_private
 
 _STEP = 0.05
 
@@ -29,7 +31,7 @@ _STEP = 0.05
 @click.option("--backend", metavar="NAME", help="auto, docker, embedded, external or none.")
 @click.option("--timeout", metavar="S", help="Seconds for the whole start (default 120).")
 @click.option("--keep-services", is_flag=True, help="Leave containers running at the end.")
-@click.option("--serve", is_flag=True, hidden=True, help="Be the background part of -d.")
+@click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
 @json_option
 @click.pass_obj
 def up_command(
@@ -39,7 +41,7 @@ def up_command(
     backend: str | None,
     timeout: str | None,
     keep_services: bool,
-    serve: bool,
+    serve: str | None,
     as_json: bool,
 ) -> None:
     """Bring the stack up: services, then processes, each waited for only as long as needed.
@@ -50,25 +52,44 @@ def up_command(
     config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
     folder = ProjectDir(config.project)
     options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services)
-    prepared = stack.prepare(config, folder)
-    names = [
-        unit.name for unit in prepared.factory.units(processes)
-    ]  # all bad input is found here, before anything else
-    folder.create()
-    deadline = time.monotonic() + options.timeout
-    while True:
-        with folder.try_lock() as free:
-            if free and not detach:
-                sys.exit(_run(prepared, options, names, quiet=serve or as_json, as_json=as_json and not serve))
-        if free:
-            again = _again(processes, backend, timeout, keep_services=keep_services)
-            attached = spawn_background(context, config, again, names, quiet=as_json)
-            break
-        attached = Attached(context, config, quiet=as_json)
-        if attached.wait_for_supervisor(deadline):
-            break
-        # It was just stopping, and now it is gone: our turn.
+    with _reported_to(serve):
+        prepared = stack.prepare(config, folder)
+        # All bad input is found here, before anything is written or started.
+        names = [unit.name for unit in (*prepared.backend.units(), *prepared.factory.units(processes))]
+        folder.create()
+        deadline = time.monotonic() + options.timeout
+        while True:
+            with folder.try_lock() as free:
+                if free and not detach:
+                    sys.exit(_run(prepared, options, names, quiet=bool(serve) or as_json, as_json=as_json))
+            if free:
+                again = _again(processes, backend, timeout, keep_services=keep_services)
+                attached = spawn_background(context, config, again, names, quiet=as_json)
+                break
+            attached = Attached(context, config, quiet=as_json)
+            if attached.wait_for_supervisor(deadline):
+                if serve:
+                    raise MikaError("another `mika up` was quicker", code=ALREADY_UP)
+                break
+            # It was just stopping, and now it is gone: our turn.
     sys.exit(attached.until_ready(deadline, as_json=as_json) if detach else attached.stream())
+
+
+@contextlib.contextmanager
+def _reported_to(path: str | None) -> Iterator[None]:
+    """In the background nobody reads standard error: the failure goes to a file that the parent reads."""
+    try:
+        yield
+    except Exception as error:
+        if path is None:
+            raise
+        known = (
+            error
+            if isinstance(error, MikaError)
+            else MikaError(f"unexpected {type(error).__name__}: {error}", code="internal")
+        )
+        write_private(Path(path), json.dumps({"message": known.message, "hint": known.hint, "code": known.code}))
+        sys.exit(known.exit_code)
 
 
 def _again(processes: tuple[str, ...], backend: str | None, timeout: str | None, *, keep_services: bool) -> list[str]:
