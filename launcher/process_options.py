@@ -45,6 +45,7 @@ class ProcessOptions:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cwd: str | None = None
     needs: tuple[str, ...] | None = None
+    watch: tuple[str, ...] | None = None
 
 
 def parse_ready(text: str) -> Ready:
@@ -158,10 +159,13 @@ def _env(value: Any) -> Mapping[str, str]:
     return MappingProxyType(cast("dict[str, str]", value))
 
 
-def _needs(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-        raise ValueError('must be a list of names, such as ["temporal", "api"]')
-    return tuple(value)
+def _texts(example: str) -> Callable[[Any], tuple[str, ...]]:
+    def parse(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise ValueError(f"must be a list of strings, such as {example}")
+        return tuple(value)
+
+    return parse
 
 
 def toml_type(value: Any) -> str:
@@ -185,5 +189,6 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "count": _count,
     "env": _env,
     "cwd": _text,
-    "needs": _needs,
+    "needs": _texts('["temporal", "api"]'),
+    "watch": _texts('["src/api/**/*.py"]'),
 }

@@ -17,6 +17,7 @@ from launcher.readiness.temporal import TemporalProbe
 from launcher.state import ProjectDir
 from launcher.supervisor.guard import ServiceSpec
 from launcher.supervisor.policy import Rules
+from launcher.supervisor.reload import DEFAULT_PATTERNS
 from launcher.supervisor.unit import Launch, Probes, Unit, no_probes
 from launcher.supervisor.watch import Liveness
 from launcher.text import unknown_name
@@ -87,6 +88,7 @@ class ProcessFactory:
             needs=self._needs(options, ready, known),
             rules=Rules(restart=options.restart),
             beat_file=beat_file,
+            watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
         )
 
     def _default_ready(self, process_type: str) -> str:

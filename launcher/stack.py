@@ -19,9 +19,11 @@ from launcher.errors import MikaError
 from launcher.events import Bus, Event
 from launcher.guard.segments import SegmentWriter
 from launcher.processes import ProcessFactory, api_url, check_ports
+from launcher.readiness.temporal import preload
 from launcher.state import ProjectDir, RunState, control_address
+from launcher.supervisor.reload import changes
 from launcher.supervisor.supervisor import Supervisor
-from launcher.supervisor.sweep import sweep
+from launcher.supervisor.sweep import sweep_folder
 from launcher.text import unknown_name
 
 EVENT_LOG = "mika"
@@ -35,6 +37,7 @@ class UpOptions:
     processes: Sequence[str] = ()
     timeout: float = 120.0
     keep_services: bool = False
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class Stack:
     async def run(self) -> int:
         """Bring it up, keep it up, take it down; returns the exit code. Raises UsageError and MikaError."""
         processes = self._prepared.factory.units(self._options.processes)
+        if self._prepared.backend.name != "none":
+            asyncio.get_running_loop().run_in_executor(None, preload)
         await asyncio.to_thread(self._sweep)
         self._prepared.backend.preflight()
         check_ports(self._config, processes)
@@ -92,16 +97,22 @@ class Stack:
         supervisor = Supervisor([*self._prepared.backend.units(), *processes], self._run_id, self._bus)
         self._supervisor = supervisor
         server = await self._serve()
+        watching: asyncio.Task[None] | None = None
         try:
             for note in self._prepared.notes:
                 self._bus.publish(events.Notice(level="info", message=note))
             supervisor.start_all()
+            if self._options.watch:
+                watching = asyncio.create_task(self._reload(supervisor), name="watch")
             await self._until_ready(supervisor)
             return await self._until_stopped(supervisor)
         except MikaError as error:
             self._bus.publish(events.Notice(level="error", message=error.message))
             raise
         finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
             await supervisor.shutdown()
             await server.close()
             self._folder.clear_state()
@@ -112,30 +123,38 @@ class Stack:
         deadline = time.monotonic() + self._options.timeout
         while supervisor.state != "ready" and not self._stop.is_set():
             gave_up = supervisor.gave_up()
-            if gave_up:
+            if gave_up and not self._options.watch:  # with --watch a change of its files revives it
                 first = gave_up[0]
                 raise MikaError(
                     f"{first.unit.name} gave up: {first.state.reason}",
                     f"its output: `mika logs {first.unit.name}`; mend it and run `mika up` again",
                     code="gave_up",
                 )
-            if supervisor.all_ended():
+            if supervisor.all_ended() and not self._options.watch:
                 return
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 and not gave_up:
                 raise MikaError(
                     f"not ready after {self._options.timeout:.0f} s: {'; '.join(supervisor.not_ready())}",
                     "see `mika logs`, or allow more time with --timeout",
                     code="not_ready",
                 )
-            await self._wait(supervisor, left)
+            await self._wait(supervisor, left if left > 0 else None)
 
     async def _until_stopped(self, supervisor: Supervisor) -> int:
         while not self._stop.is_set():
-            if supervisor.all_ended():
+            if supervisor.all_ended() and not self._options.watch:
                 return 0 if supervisor.ended_well() else 1
             await self._wait(supervisor, None)
         return 0
+
+    async def _reload(self, supervisor: Supervisor) -> None:
+        patterns = {name: managed.unit.watch for name, managed in supervisor.managed.items() if managed.unit.watch}
+        async for concerned in changes(self._config.project, patterns):
+            for name, files in concerned.items():
+                more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+                self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
+                supervisor.files_changed(name)
 
     async def _wait(self, supervisor: Supervisor, timeout: float | None) -> None:
         """Until something changes, or somebody wants to stop."""
@@ -146,17 +165,9 @@ class Stack:
         await asyncio.gather(*waits, return_exceptions=True)
 
     def _sweep(self) -> None:
-        """Left-overs of a run whose supervisor and guards were all killed: recognised by the mark, never by a pid."""
-        marks = self._folder.marks()
-        if not marks:
-            return
-        for killed in sweep(marks):
-            self._bus.publish(
-                events.Notice(
-                    level="warning", message=f"stopped {killed.name} (pid {killed.pid}), left by a run that was killed"
-                )
-            )
-        self._folder.clear_marks()
+        for killed in sweep_folder(self._folder):
+            text = f"stopped {killed.name} (pid {killed.pid}), left by a run that was killed"
+            self._bus.publish(events.Notice(level="warning", message=text))
 
     # --- control -----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from launcher import backends
 from launcher.cli.context import Context, json_option, print_json
 from launcher.errors import MikaError, NotRunningError
 from launcher.state import ProjectDir
-from launcher.supervisor.sweep import sweep
+from launcher.supervisor.sweep import sweep_folder
 
 _STEP = 0.05
 
@@ -29,7 +29,7 @@ def down_command(context: Context, volumes: bool, yes: bool, timeout: str | None
     if volumes and not yes:
         click.confirm(f"Delete the data of {config.project} (conversations and workflows)?", abort=True, err=True)
     was_running = _stop(context, folder, config.number("MIKA_TIMEOUT"))
-    swept = _sweep(folder)
+    swept = sweep_if_idle(folder)
     deleted: list[str] = []
     if volumes and folder.root.is_dir():
         deleted = backends.make(config, folder)[0].delete_data()
@@ -68,10 +68,9 @@ def _stop(context: Context, folder: ProjectDir, limit: float) -> bool:
     return asked
 
 
-def _sweep(folder: ProjectDir) -> list[str]:
-    marks = folder.marks()
-    if not marks:
+def sweep_if_idle(folder: ProjectDir) -> list[str]:
+    """End what a killed run left behind, unless a stack runs (or starts) here."""
+    if not folder.marks():
         return []
-    killed = [f"{found.name} (pid {found.pid})" for found in sweep(marks)]
-    folder.clear_marks()
-    return killed
+    with folder.try_lock() as free:
+        return [f"{found.name} (pid {found.pid})" for found in sweep_folder(folder)] if free else []

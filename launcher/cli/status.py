@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from launcher.cli.context import Context, json_option, print_json
+from launcher.cli.down import sweep_if_idle
+from launcher.errors import NotRunningError
 
 _COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "backoff": "yellow", "stopping": "yellow"}
 _QUIET = {"stopped": None, "exited": None}
@@ -20,7 +22,13 @@ _QUIET = {"stopped": None, "exited": None}
 def status_command(context: Context, as_json: bool, watch: bool) -> None:
     """Show services, processes and addresses of the running stack."""
     while True:
-        found = context.ask("status")
+        try:
+            found = context.ask("status")
+        except NotRunningError as error:
+            swept = sweep_if_idle(context.folder)
+            if swept:
+                error.message += f"; ended what a killed run left: {', '.join(swept)}"
+            raise
         if watch and not as_json:
             click.clear()
         if as_json:
@@ -36,7 +44,15 @@ def render(found: dict[str, Any]) -> str:
     """The status as a table for people."""
     head = f"{_state(found['state'])}  backend {found['backend']}, supervisor pid {found['supervisor']['pid']}"
     rows = [
-        [s["name"], s["state"], str(s.get("pid") or ""), _restarts(s), _duration(s.get("uptime_s")), s["address"], s["detail"]]
+        [
+            s["name"],
+            s["state"],
+            str(s.get("pid") or ""),
+            _restarts(s),
+            _duration(s.get("uptime_s")),
+            s["address"],
+            s["detail"],
+        ]
         for s in found["services"]
     ]
     rows += [

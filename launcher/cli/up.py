@@ -31,6 +31,7 @@ _STEP = 0.05
 @click.option("--backend", metavar="NAME", help="auto, docker, embedded, external or none.")
 @click.option("--timeout", metavar="S", help="Seconds for the whole start (default 120).")
 @click.option("--keep-services", is_flag=True, help="Leave containers running at the end.")
+@click.option("--watch", is_flag=True, help="Restart a process when its files change.")
 @click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
 @json_option
 @click.pass_obj
@@ -41,6 +42,7 @@ def up_command(
     backend: str | None,
     timeout: str | None,
     keep_services: bool,
+    watch: bool,
     serve: str | None,
     as_json: bool,
 ) -> None:
@@ -51,7 +53,7 @@ def up_command(
     """
     config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
     folder = ProjectDir(config.project)
-    options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services)
+    options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch)
     with _reported_to(serve):
         prepared = stack.prepare(config, folder)
         # All bad input is found here, before anything is written or started.
@@ -63,7 +65,7 @@ def up_command(
                 if free and not detach:
                     sys.exit(_run(prepared, options, names, quiet=bool(serve) or as_json, as_json=as_json))
             if free:
-                again = _again(processes, backend, timeout, keep_services=keep_services)
+                again = _again(processes, backend, timeout, keep_services=keep_services, watch=watch)
                 attached = spawn_background(context, config, again, names, quiet=as_json)
                 break
             attached = Attached(context, config, quiet=as_json)
@@ -92,11 +94,14 @@ def _reported_to(path: str | None) -> Iterator[None]:
         sys.exit(known.exit_code)
 
 
-def _again(processes: tuple[str, ...], backend: str | None, timeout: str | None, *, keep_services: bool) -> list[str]:
+def _again(
+    processes: tuple[str, ...], backend: str | None, timeout: str | None, *, keep_services: bool, watch: bool
+) -> list[str]:
     """The same command line for the background process."""
     given = [("--backend", backend), ("--timeout", timeout)]
+    flags = [("--keep-services", keep_services), ("--watch", watch)]
     words = [word for option, value in given if value is not None for word in (option, value)]
-    return [*words, *(["--keep-services"] if keep_services else []), *processes]
+    return [*words, *(flag for flag, is_set in flags if is_set), "--", *processes]
 
 
 def _run(prepared: stack.Prepared, options: stack.UpOptions, names: list[str], *, quiet: bool, as_json: bool) -> int:

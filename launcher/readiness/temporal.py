@@ -28,6 +28,11 @@ WORKFLOW, ACTIVITY = 1, 2
 """`TaskQueueType` of temporal.api.enums.v1: two separate queues under one name."""
 
 
+def preload() -> None:
+    """Import the SDK now, in whatever thread this is: the server needs that long to start anyway."""
+    import temporalio.service  # noqa: F401
+
+
 class TemporalProbe:
     """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 

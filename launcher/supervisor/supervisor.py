@@ -51,6 +51,12 @@ class Supervisor:
     def restart(self, name: str) -> list[str]:
         return self._tell(name, policy.Restart())
 
+    def files_changed(self, name: str) -> None:
+        """Restart it, or revive it if it ended or gave up; what somebody stopped stays stopped."""
+        managed = self.managed[name]
+        if not self._stopping and (managed.state.wanted or managed.state.phase in _DONE):
+            managed.feed(policy.Restart())
+
     def _tell(self, name: str, event: policy.Event) -> list[str]:
         """Tell one unit, or all of a type (`worker` means worker.1 and worker.2); returns their names."""
         if self._stopping:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from launcher.state import ProjectDir
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
@@ -48,6 +50,16 @@ def sweep(run_ids: Collection[str], *, exclude: Collection[int] = (), patience: 
     for process, environ in _kill_all(belongs, spared):
         killed.setdefault(process.pid, Killed(process.pid, _name(process, environ)))
     return list(killed.values())
+
+
+def sweep_folder(folder: ProjectDir) -> list[Killed]:
+    """Sweep what earlier runs in this folder left. Only for who holds the folder's lock: then no run is there now."""
+    marks = folder.marks()
+    if not marks:
+        return []
+    killed = sweep(marks)
+    folder.clear_marks()
+    return killed
 
 
 def kill_marked(run_id: str, process_name: str) -> tuple[int, ...]:

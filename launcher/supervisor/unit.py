@@ -52,3 +52,5 @@ class Unit:
     rules: Rules = field(default_factory=Rules)
     required: bool = True
     beat_file: Path | None = None
+    watch: tuple[str, ...] = ()
+    """Patterns of the files whose change restarts it, with `mika up --watch`."""
