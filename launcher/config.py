@@ -79,7 +79,7 @@ def load(
     mika.toml may change one key of pyproject.toml. `overrides` are the options, by the name of the setting.
     """
     environ = os.environ if environ is None else environ
-    project = _existing_folder(project)
+    project = existing_folder(project)
     tables = (read_toml(project / "pyproject.toml", ("tool", "mika")), read_toml(project / "mika.toml"))
     dotenv = read_dotenv(project / ".env", environ)
 
@@ -117,7 +117,8 @@ def load(
     )
 
 
-def _existing_folder(project: Path) -> Path:
+def existing_folder(project: Path) -> Path:
+    """`project` with all links resolved. Raises UsageError when it is no folder."""
     try:
         if not project.is_dir():
             state = "is not a folder" if project.exists() else "does not exist"

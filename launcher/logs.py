@@ -94,13 +94,13 @@ def read_since(directory: Path, name: str, since: float) -> Iterator[Line]:
 def read_merged(
     directory: Path, wanted: Sequence[str], *, tail: int | None = None, since: float | None = None
 ) -> Iterator[tuple[str, Line]]:
-    """The lines of several services in the order of their times; `tail` counts all of them together."""
+    """The lines of several services in the order of their times; `tail` is the last lines of each."""
 
     def of(name: str) -> Iterator[tuple[str, Line]]:
-        return ((name, line) for line in _drain(Follower(directory, name, tail=tail, since=since)))
+        lines = _drain(Follower(directory, name, tail=tail, since=since))
+        return ((name, line) for line in (lines if tail is None else deque(lines, maxlen=tail)))
 
-    merged = heapq.merge(*map(of, wanted), key=lambda entry: entry[1].time)
-    return merged if tail is None else iter(deque(merged, maxlen=tail))
+    return heapq.merge(*map(of, wanted), key=lambda entry: entry[1].time)
 
 
 def _drain(follower: Follower) -> Iterator[Line]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from launcher import command, logs, ports, procfile
@@ -52,10 +53,25 @@ class ProcessFactory:
         counts = {entry.name: self._config.process(entry.name).count for entry in entries}
         entries, given = procfile.select(entries, selection)
         instances = procfile.expand(entries, counts | given, self._env)
-        known = {instance.name for instance in instances} | {"temporal"}
-        return [self._unit(instance, known) for instance in instances]
+        self._check_needs(names)
+        return [self._unit(instance) for instance in instances]
 
-    def _unit(self, instance: procfile.Instance, known: set[str]) -> Unit:
+    def _check_needs(self, names: Sequence[str]) -> None:
+        """Raise UsageError for a need that does not exist, and for processes that wait for each other."""
+        needs = {name: self._config.process(name).needs or () for name in names}
+        for name, wanted in needs.items():
+            where = self._config.process_tables.get(name, "")
+            for need in wanted:
+                if need != "temporal" and need not in names:
+                    raise UsageError(f"{where}: {unknown_name('process', need, [*names, 'temporal']).message}")
+        try:
+            tuple(TopologicalSorter(needs).static_order())
+        except CycleError as error:
+            circle = " needs ".join(reversed(error.args[1]))
+            where = self._config.process_tables.get(error.args[1][0], "")
+            raise UsageError(f"{where}: {circle}: none of them could ever start", "remove one of these needs") from None
+
+    def _unit(self, instance: procfile.Instance) -> Unit:
         options = self._config.process(instance.type)
         cwd = self._config.project / options.cwd if options.cwd else self._config.project
         beat_file = self._folder.run / f"{instance.name}.beat"
@@ -72,7 +88,6 @@ class ProcessFactory:
                 env={**env, "MIKA_RUN_ID": launch.run_id, "MIKA_WORKER_IDENTITY": launch.identity},
                 log_dir=self._folder.logs,
                 log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
-                shell=built.shell,
                 stop_signal=options.stop_signal,
                 grace=options.grace,
             )
@@ -85,9 +100,10 @@ class ProcessFactory:
             address=ready,
             spec=spec,
             probes=self._probes(instance.name, ready),
-            needs=self._needs(options, ready, known),
+            needs=self._needs(options, ready),
             rules=Rules(restart=options.restart),
             beat_file=beat_file,
+            behind_shell=built.shell,
             watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
         )
 
@@ -99,12 +115,9 @@ class ProcessFactory:
             return f"{api_url(self._config)}/healthz"
         return "none"
 
-    def _needs(self, options: ProcessOptions, ready: str, known: set[str]) -> tuple[str, ...]:
+    def _needs(self, options: ProcessOptions, ready: str) -> tuple[str, ...]:
         if options.needs is not None:
-            unknown = [need for need in options.needs if need not in known]
-            if unknown:
-                raise unknown_name("service or process", unknown[0], sorted(known))
-            return tuple(options.needs)
+            return options.needs
         return ("temporal",) if self._has_temporal and parse_ready(ready).kind == "worker" else ()
 
     def _probes(self, name: str, ready: str) -> Probes:

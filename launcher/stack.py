@@ -15,7 +15,7 @@ from launcher import backends, events
 from launcher.backends.base import Backend
 from launcher.config import Config
 from launcher.control.channel import Server
-from launcher.errors import MikaError
+from launcher.errors import MikaError, UsageError
 from launcher.events import Bus, Event
 from launcher.guard.segments import SegmentWriter
 from launcher.processes import ProcessFactory, api_url, check_ports
@@ -24,7 +24,7 @@ from launcher.state import ProjectDir, RunState, control_address
 from launcher.supervisor.reload import changes
 from launcher.supervisor.supervisor import Supervisor
 from launcher.supervisor.sweep import sweep_folder
-from launcher.text import unknown_name
+from launcher.supervisor.unit import Unit
 
 EVENT_LOG = "mika"
 """Name of the event log: JSON lines in `.mika/logs/mika.log`."""
@@ -49,6 +49,18 @@ class Prepared:
     backend: Backend
     factory: ProcessFactory
     notes: tuple[str, ...] = ()
+
+    def units(self, selection: Sequence[str]) -> list[Unit]:
+        """Services, then the processes of `selection`. Raises UsageError for what cannot work."""
+        services, processes = self.backend.units(), self.factory.units(selection)
+        taken = {service.name for service in services} | {EVENT_LOG}
+        for process in processes:
+            if process.name in taken or process.type in taken:
+                raise UsageError(
+                    f"Procfile: '{process.type}' is the name of a service of the {self.backend.name} backend",
+                    "give the process another name, or use `--backend none` or `--backend external`",
+                )
+        return [*services, *processes]
 
 
 def prepare(config: Config, folder: ProjectDir) -> Prepared:
@@ -84,17 +96,17 @@ class Stack:
 
     async def run(self) -> int:
         """Bring it up, keep it up, take it down; returns the exit code. Raises UsageError and MikaError."""
-        processes = self._prepared.factory.units(self._options.processes)
+        units = self._prepared.units(self._options.processes)
         if self._prepared.backend.name != "none":
             asyncio.get_running_loop().run_in_executor(None, preload)
-        await asyncio.to_thread(self._sweep)
-        self._prepared.backend.preflight()
-        check_ports(self._config, processes)
-        self._folder.remember_backend(self._prepared.backend.name)
-        self._folder.add_mark(self._run_id)
         event_log = _EventLog(self._folder.logs)
         self._bus.subscribe(event_log.write)
-        supervisor = Supervisor([*self._prepared.backend.units(), *processes], self._run_id, self._bus)
+        await asyncio.to_thread(self._sweep)
+        self._prepared.backend.preflight()
+        check_ports(self._config, units)
+        self._folder.remember_backend(self._prepared.backend.name)
+        self._folder.add_mark(self._run_id)
+        supervisor = Supervisor(units, self._run_id, self._bus)
         self._supervisor = supervisor
         server = await self._serve()
         watching: asyncio.Task[None] | None = None
@@ -193,11 +205,7 @@ class Stack:
                 self.request_stop()
                 return {"pid": os.getpid()}
             case "start" | "stop" | "restart":
-                name = str(arguments["name"])
-                names = getattr(supervisor, op)(name)
-                if not names:
-                    raise unknown_name("process", name, sorted(supervisor.managed))
-                return {"names": names}
+                return {"names": supervisor.tell(op, [str(name) for name in arguments["names"]])}
             case _:
                 raise MikaError(f"unknown request {op!r}", "is another version of mika running here? `mika down` first")
 

@@ -132,8 +132,8 @@ class ProjectDir:
 
     def last_backend(self) -> str | None:
         try:
-            return self._backend.read_text(encoding="utf-8").strip() or None
-        except OSError:
+            return self._backend.read_text(encoding="ascii").strip() or None
+        except (OSError, UnicodeDecodeError):
             return None
 
     def remember_backend(self, name: str) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from launcher.config import Config
 from launcher.readiness.temporal import TemporalProbe
+from launcher.settings import BACKENDS
 from launcher.state import ProjectDir
 from launcher.supervisor.unit import Unit
 
@@ -33,6 +34,6 @@ def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
     if wanted != "auto":
         return wanted, ""
     last = folder.last_backend()
-    if last:
+    if last in BACKENDS:
         return last, ""
     return "embedded", ""

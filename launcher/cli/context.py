@@ -30,7 +30,8 @@ class Context:
 
     @property
     def folder(self) -> ProjectDir:
-        return ProjectDir(self.load().project if not self.project.is_absolute() else self.project)
+        """Its `.mika`. Raises UsageError when there is no such project folder."""
+        return ProjectDir(config.existing_folder(self.project))
 
     def ask(self, op: str, **arguments: Any) -> Any:
         """One request to the supervisor of this folder. Raises NotRunningError when there is none."""
@@ -77,7 +78,7 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
         return
     click.echo(f"{click.style('mika:', fg='red')} {error.message}", err=True)
     if error.hint:
-        click.echo(f"      {error.hint}", err=True)
+        click.echo("\n".join(f"      {line}" for line in error.hint.splitlines()), err=True)
 
 
 def harden_streams() -> None:

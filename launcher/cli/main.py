@@ -13,7 +13,7 @@ import click
 
 from launcher import __version__
 from launcher.cli.context import Context, harden_streams, show_error
-from launcher.errors import FAILED, INTERRUPTED, MikaError
+from launcher.errors import FAILED, INTERRUPTED, OK, MikaError
 from launcher.text import did_you_mean
 
 _VERBS = {
@@ -75,7 +75,12 @@ def main() -> None:
     elif "FORCE_COLOR" in os.environ:
         cli.context_settings["color"] = True
     try:
-        code = cli.main(standalone_mode=False)
+        # Not cli.main(): that turns a reader that has left (`mika logs | head`) into exit code 1.
+        with cli.make_context("mika", sys.argv[1:]) as context:
+            cli.invoke(context)
+        code = OK
+    except click.exceptions.Exit as error:
+        code = error.exit_code
     except MikaError as error:
         show_error(error, as_json=as_json)
         code = error.exit_code
@@ -88,7 +93,7 @@ def main() -> None:
     except BrokenPipeError:
         # `mika logs | head`: the reader has what it wants. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = OK
     except Exception as error:
         if "MIKA_TRACEBACK" in os.environ:
             raise
@@ -103,7 +108,7 @@ def main() -> None:
         code = FAILED
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
 
 
 def _usage_hint(error: click.ClickException) -> str:

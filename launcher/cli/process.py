@@ -15,7 +15,7 @@ _timeout = click.option("--timeout", metavar="S", help="Give up waiting after th
 
 
 def _told(context: Context, op: str, names: tuple[str, ...]) -> list[str]:
-    return [told for name in names for told in context.ask(op, name=name)["names"]]
+    return list(context.ask(op, names=names)["names"])
 
 
 @click.command("restart")

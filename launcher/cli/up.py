@@ -57,7 +57,7 @@ def up_command(
     with _reported_to(serve):
         prepared = stack.prepare(config, folder)
         # All bad input is found here, before anything is written or started.
-        names = [unit.name for unit in (*prepared.backend.units(), *prepared.factory.units(processes))]
+        names = [unit.name for unit in prepared.units(processes)]
         folder.create()
         deadline = time.monotonic() + options.timeout
         while True:

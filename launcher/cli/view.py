@@ -31,6 +31,8 @@ class View:
     def event(self, event: dict[str, Any]) -> None:
         if self._quiet:
             return
+        if event["kind"] == "stack" and event["state"] == "stopping":
+            self._end_start()
         if self._starting and self._live is not None:
             self._live.event(event)
             if event["kind"] not in ("notice", "gave_up"):

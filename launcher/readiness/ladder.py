@@ -100,9 +100,18 @@ async def _attempt(rung: Rung, began: float, timeout: float | None) -> str:
         raise TimeoutError(f"no answer within {left:.1f} s") from None
 
 
+_CONNECTION: dict[type[BaseException], str] = {
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "connection reset",
+    ConnectionAbortedError: "connection aborted",
+}
+
+
 def describe(error: BaseException | None) -> str:
     """One short line for a person; the type's name only where the error has no words."""
     if error is None:
         return ""
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return _CONNECTION.get(type(error), error.strerror or "connection failed")  # the OS's words differ by language
     text = " ".join(str(error).split())
     return (text or type(error).__name__)[:300]

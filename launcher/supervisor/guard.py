@@ -249,8 +249,8 @@ class Guard:
             self._exit = Exit(self._code, describe(self._code), guard_lost=lost, left=remaining)
 
     def _tell(self, event: GuardEvent) -> None:
-        if self._on_event is not None:
-            self._on_event(event)
+        if self._on_event is not None:  # by the loop: an error in the callback must not end the reader
+            asyncio.get_running_loop().call_soon(self._on_event, event)
 
     def _clean_up(self) -> tuple[int, ...]:
         """The guard was killed. PDEATHSIG or the Job Object has taken the service; take what the service started."""

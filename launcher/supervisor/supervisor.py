@@ -14,9 +14,11 @@ from launcher.supervisor import policy
 from launcher.supervisor.managed import External, Managed
 from launcher.supervisor.policy import Phase
 from launcher.supervisor.unit import Unit
+from launcher.text import unknown_name
 
 _SERVICE_STATES = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"}
 _DONE = (Phase.EXITED, Phase.GAVE_UP)
+_VERBS: dict[str, policy.Event] = {"start": policy.Start(), "stop": policy.Stop(), "restart": policy.Restart()}
 
 
 class Supervisor:
@@ -42,29 +44,28 @@ class Supervisor:
         for managed in self.managed.values():
             managed.feed(policy.Start())
 
-    def start(self, name: str) -> list[str]:
-        return self._tell(name, policy.Start())
+    def tell(self, verb: str, names: Sequence[str]) -> list[str]:
+        """`start`, `stop` or `restart` units by name or type (`worker`: worker.1 and worker.2); returns their names.
 
-    def stop(self, name: str) -> list[str]:
-        return self._tell(name, policy.Stop())
-
-    def restart(self, name: str) -> list[str]:
-        return self._tell(name, policy.Restart())
+        Raises UsageError for an unknown name before anything is done.
+        """
+        if self._stopping:
+            raise MikaError("the stack is stopping", "wait for it, then `mika up`", code="stopping")
+        chosen: dict[str, Managed] = {}
+        for name in names:
+            found = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}
+            if not found:
+                raise unknown_name("process", name, sorted(self.managed))
+            chosen |= found
+        for managed in chosen.values():
+            managed.feed(_VERBS[verb])
+        return list(chosen)
 
     def files_changed(self, name: str) -> None:
         """Restart it, or revive it if it ended or gave up; what somebody stopped stays stopped."""
         managed = self.managed[name]
         if not self._stopping and (managed.state.wanted or managed.state.phase in _DONE):
             managed.feed(policy.Restart())
-
-    def _tell(self, name: str, event: policy.Event) -> list[str]:
-        """Tell one unit, or all of a type (`worker` means worker.1 and worker.2); returns their names."""
-        if self._stopping:
-            raise MikaError("the stack is stopping", "wait for it, then `mika up`", code="stopping")
-        found = [m for m in self.managed.values() if name in (m.unit.name, m.unit.type)]
-        for managed in found:
-            managed.feed(event)
-        return [managed.unit.name for managed in found]
 
     async def shutdown(self) -> None:
         """Stop gracefully, processes first, then services; returns when nothing is left. `kill_all` hurries it."""
@@ -126,10 +127,9 @@ class Supervisor:
 
     def _changed(self) -> None:
         units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
-        ready = {unit.unit.name for unit in units if unit.ready}
-        known = self.managed.keys() | self.external.keys()
+        late = {name for unit in units if not unit.ready for name in (unit.unit.name, unit.unit.type)}
         for managed in self.managed.values():
-            is_open = all(need in ready or need not in known for need in managed.unit.needs)
+            is_open = late.isdisjoint(managed.unit.needs)
             if is_open != managed.state.gate_open:
                 managed.feed(policy.Gate(is_open))
         state = self.state
@@ -193,7 +193,7 @@ def _own_process(managed: Managed) -> tuple[int | None, float | None]:
     pid = managed.guard.pid
     try:
         process = psutil.Process(pid)
-        if isinstance(managed.guard.spec.command, str) or managed.guard.spec.shell:
+        if managed.unit.behind_shell:
             children = process.children()
             process = children[0] if len(children) == 1 else process
         return process.pid, round(process.memory_info().rss / 1e6, 1)

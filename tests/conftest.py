@@ -1,0 +1,57 @@
+"""Fixtures of the launcher's tests. What they are made of stands in `tests/kit.py`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+
+pytest.register_assert_rewrite("tests.kit")
+
+from launcher.errors import NotRunningError  # noqa: E402
+from tests.kit import Bot, Project  # noqa: E402 - after the line above, which it must follow
+
+hypothesis.settings.register_profile("mika", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("mika")
+
+
+@pytest.fixture
+def project(tmp_path: Any) -> Iterator[Callable[..., Project]]:
+    """Makes projects: `project(scripts={"web": "..."})`. Each is stopped, and checked for left-overs, at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(procfile: str | bytes | None = None, **options: Any) -> Project:
+            return stack.enter_context(Project(tmp_path, procfile, **options))
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def _shared_bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+    with Bot(tmp_path_factory.mktemp("bot")) as bot:
+        yield bot
+
+
+@pytest.fixture
+def bot(_shared_bot: Bot) -> Bot:
+    """The real stack, up and ready. It is shared: a test may break it and need not mend it."""
+    try:
+        found = _shared_bot.status()
+    except NotRunningError:
+        _shared_bot.up()
+        return _shared_bot
+    down = [process["name"] for process in found["processes"] if process["state"] in ("stopped", "exited", "gave_up")]
+    if down:
+        _shared_bot.ok("start", *down)
+    _shared_bot.wait_ready()
+    return _shared_bot
+
+
+@pytest.fixture
+def own_bot(tmp_path: Any) -> Iterator[Callable[..., Bot]]:
+    """Makes stacks of one test alone: `own_bot(env={...})`."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **options: stack.enter_context(Bot(tmp_path, **options))

@@ -1,0 +1,485 @@
+"""What the launcher's tests share: a throw-away project, the real `mika` on it, and a strict eye on what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, NoReturn, Self, TypeVar
+
+import filelock
+import httpx
+import psutil
+import pytest
+
+from launcher import logs, ports
+from launcher.cli.context import Context
+from launcher.errors import MikaError
+
+ROOT = Path(__file__).parents[1]
+DEADLINE = 30.0  # s; what a test waits for comes in a fraction of it, also on a busy machine
+PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
+POSIX = os.name != "nt"
+posix_only = pytest.mark.skipif(not POSIX, reason="POSIX signals and modes; tests/windows has its own")
+
+# What would reach the stack from the environment of whoever runs the tests. The marks of coverage must stay.
+_FOREIGN = (
+    "MIKA_",
+    "TEMPORAL_",
+    "WORKFLOW_",
+    "MONGODB_",
+    "LLM_",
+    "LANGBOT_",
+    "API_",
+    "WEBHOOK_",
+    "OPENAI_",
+    "NO_COLOR",
+    "FORCE_COLOR",
+)
+_MARK = "KIT_MARK"
+T = TypeVar("T")
+
+
+# --- what a machine may lack ------------------------------------------------------------------------------------------
+
+
+def require_or_skip(name: str, reason: str) -> NoReturn:
+    """Skip because this machine lacks `name`; fail where MIKA_REQUIRE (a comma list) says that it must be there."""
+    required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
+    if name in required:
+        pytest.fail(f"MIKA_REQUIRE has {name}, but: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def poll_until(look: Callable[[], T], timeout: float, what: str, step: float = 0.05) -> T:
+    """The first true value of `look`, which may meanwhile raise what a stack in motion raises. Fails after `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while True:
+        last: object
+        try:
+            last = look()
+            if last:
+                return last
+        except (OSError, MikaError, httpx.HTTPError, psutil.Error) as error:
+            last = error
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {last!r}")
+        time.sleep(step)
+
+
+# --- ports ------------------------------------------------------------------------------------------------------------
+
+
+class FreePort:
+    """A port that is free and that no other test takes, in this process or another, until `release`.
+
+    It is below the range from which the OS gives ports to clients and to "any port" servers, so none of those gets it.
+    """
+
+    def __init__(self) -> None:
+        folder = Path(tempfile.gettempdir()) / "mika-test-ports"
+        folder.mkdir(exist_ok=True)
+        for _ in range(1000):
+            self.number = random.randrange(15000, 30000)
+            self._lock = filelock.FileLock(folder / str(self.number), thread_local=False)
+            with contextlib.suppress(filelock.Timeout):
+                self._lock.acquire(blocking=False)
+                if ports.is_free("127.0.0.1", self.number):
+                    return
+                self._lock.release()
+        raise AssertionError("no free port")
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+@contextlib.contextmanager
+def free_port() -> Iterator[int]:
+    port = FreePort()
+    try:
+        yield port.number
+    finally:
+        port.release()
+
+
+# --- one run of the command -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `mika` said."""
+
+    args: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def json(self) -> Any:
+        try:
+            return json.loads(self.out)
+        except ValueError:
+            raise AssertionError(f"not one JSON object on standard output: {self}") from None
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    def __str__(self) -> str:
+        return f"`mika {' '.join(self.args)}` -> {self.code} after {self.seconds:.1f} s\n{self.out}{self.err}"
+
+
+class Running:
+    """`mika` in the foreground, with its output in a file."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], file: Path, args: tuple[str, ...]) -> None:
+        self.popen, self.file, self.args = popen, file, args
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def output(self) -> str:
+        return self.file.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, text: str, timeout: float = DEADLINE) -> str:
+        """Wait until `text` is in the output; fails at once when the command has ended without it."""
+
+        def look() -> bool:
+            ended = self.popen.poll() is not None
+            if text in self.output():
+                return True
+            assert not ended, f"`mika {' '.join(self.args)}` ended with {self.popen.returncode}:\n{self.output()}"
+            return False
+
+        try:
+            poll_until(look, timeout, f"{text!r} in the output")
+        except AssertionError as error:
+            error.add_note(self.output())
+            raise
+        return self.output()
+
+    def send(self, signum: int) -> None:
+        self.popen.send_signal(signum)
+
+    def wait(self, timeout: float = DEADLINE) -> int:
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(
+                f"`mika {' '.join(self.args)}` still runs after {timeout} s:\n{self.output()}"
+            ) from None
+
+
+# --- a project --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Project:
+    """A folder with a Procfile. Leaving the context stops its stack, and fails when any process of it is left.
+
+    `scripts` are Python programs for the folder: `{"web": "..."}` becomes `web.py` and the entry `web: python web.py`,
+    unless `procfile` says otherwise. `keep` leaves the folder in place.
+    """
+
+    parent: Path
+    procfile: str | bytes | None = None
+    scripts: dict[str, str] = field(default_factory=dict)
+    toml: str = ""
+    env: dict[str, str] = field(default_factory=dict)
+    name: str = "project"
+    backend: str = "none"
+
+    def __post_init__(self) -> None:
+        self.folder = self.parent / self.name
+        self.folder.mkdir(parents=True)
+        self._ports = {name: FreePort() for name in PORTS}
+        self.ports = {name: port.number for name, port in self._ports.items()}
+        self._mark = uuid.uuid4().hex
+        self._foreground: list[Running] = []
+        for name, code in self.scripts.items():
+            self.write(f"{name}.py", code)
+        if self.procfile is None:
+            self.procfile = "".join(f"{name}: python {name}.py\n" for name in self.scripts)
+        self.write("Procfile", self.procfile)
+        if self.toml:
+            self.write("mika.toml", self.toml)
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    def environ(self, **extra: str) -> dict[str, str]:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+        env |= {"PYTHONPATH": path, "MIKA_BACKEND": self.backend, _MARK: self._mark}
+        return env | {name: str(port) for name, port in self.ports.items()} | self.env | extra
+
+    # --- the command -------------------------------------------------------------------------------------------------
+
+    def _command(self, args: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "launcher", "-C", str(self.folder), *args]
+
+    def mika(self, *args: str, timeout: float = 60.0, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        """Run `mika -C FOLDER ARGS` to its end. Fails when that takes longer than `timeout` s."""
+        began = time.monotonic()
+        process = subprocess.Popen(
+            self._command(args),
+            cwd=self.parent,
+            env=self.environ(**(env or {})),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            out, err = process.communicate(stdin.encode(), timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            text = (out + err).decode("utf-8", "replace")
+            raise AssertionError(f"`mika {' '.join(args)}` still runs after {timeout} s:\n{text}") from None
+        words = [text.decode("utf-8", "replace").replace("\r\n", "\n") for text in (out, err)]
+        result = Result(args, process.returncode, *words, time.monotonic() - began)
+        assert "this is a fault of mika" not in result.text, str(result)
+        return result
+
+    def start_mika(
+        self, *args: str, env: dict[str, str] | None = None, stdout: IO[bytes] | int | None = None
+    ) -> Running:
+        """Run `mika ARGS` beside the test; reaped at the end of the context."""
+        file = self.parent / f"{self.name}-{len(self._foreground)}.out"
+        with file.open("wb") as output:
+            popen = subprocess.Popen(
+                self._command(args),
+                cwd=self.parent,
+                env=self.environ(**(env or {})),
+                stdin=subprocess.DEVNULL,
+                stdout=output if stdout is None else stdout,
+                stderr=subprocess.STDOUT if stdout is None else output,
+                start_new_session=POSIX,  # Ctrl-C of whoever runs the tests goes to pytest alone
+            )
+        running = Running(popen, file, args)
+        self._foreground.append(running)
+        return running
+
+    def up(self, *args: str, timeout: float = 90.0) -> Result:
+        """`mika up -d`, which must succeed."""
+        result = self.mika("up", "-d", *args, timeout=timeout)
+        assert result.code == 0, str(result)
+        return result
+
+    def ok(self, *args: str, timeout: float = 60.0) -> Result:
+        result = self.mika(*args, timeout=timeout)
+        assert result.code == 0, str(result)
+        return result
+
+    def error(self, *args: str, code: int, timeout: float = 60.0) -> Result:
+        """Run a command that must fail with `code`, in one line and perhaps a hint, and without a traceback."""
+        result = self.mika(*args, timeout=timeout)
+        assert result.code == code, str(result)
+        assert "Traceback" not in result.err, str(result)
+        assert re.fullmatch(r"(.*\n)*mika: .+\n(      .+\n)?", result.err) or "--json" in args, str(result)
+        return result
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """What `mika status --json` prints, without a process for it. Raises MikaError as that does."""
+        return asyncio.run(Context(self.folder).ask_async("status"))
+
+    def unit(self, name: str) -> dict[str, Any]:
+        """The entry of one process or service in the status."""
+        found = self.status()
+        return {unit["name"]: unit for unit in (*found["services"], *found["processes"])}[name]
+
+    def pid(self, name: str) -> int:
+        return self.unit(name)["pid"]
+
+    def wait_unit(
+        self, name: str, what: str, condition: Callable[[dict[str, Any]], object], timeout: float = DEADLINE
+    ) -> dict[str, Any]:
+        """The entry of `name` as soon as `condition` holds for it."""
+        seen: dict[str, Any] = {}
+
+        def look() -> bool:
+            seen.clear()
+            seen.update(self.unit(name))
+            return bool(condition(seen))
+
+        try:
+            poll_until(look, timeout, f"{name}: {what}")
+        except AssertionError as error:
+            error.add_note(f"last status of {name}: {seen}\n{self.log_tail()}")
+            raise
+        return seen
+
+    def wait_state(self, name: str, state: str, timeout: float = DEADLINE) -> dict[str, Any]:
+        return self.wait_unit(name, f"state {state}", lambda unit: unit["state"] == state, timeout)
+
+    def wait_replaced(self, name: str, pid: int, timeout: float = DEADLINE) -> dict[str, Any]:
+        """The entry of `name` when another process than `pid` is ready."""
+        return self.wait_unit(
+            name,
+            f"ready with another pid than {pid}",
+            lambda unit: unit["state"] == "ready" and unit["pid"] != pid,
+            timeout,
+        )
+
+    def wait_ready(self, timeout: float = DEADLINE) -> dict[str, Any]:
+        poll_until(lambda: self.status()["state"] == "ready", timeout, "the stack is ready")
+        return self.status()
+
+    def log(self, name: str) -> str:
+        """All that is kept of a process's output."""
+        found = logs.segments(self.folder / ".mika" / "logs", name)
+        return b"".join(segment.path.read_bytes() for segment in found).decode("utf-8", "replace")
+
+    def log_tail(self, lines: int = 15) -> str:
+        folder = self.folder / ".mika" / "logs"
+        tails = []
+        for path in sorted(folder.glob("*.log")):
+            last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+            tails += [f"--- {path.name}", *last]
+        return "\n".join(tails)
+
+    def events(self, kind: str, name: str | None = None) -> list[dict[str, Any]]:
+        """Events of the log `mika`, of one kind."""
+        lines = [json.loads(line) for line in self.log("mika").splitlines() if line.endswith("}")]
+        return [line for line in lines if line["kind"] == kind and name in (None, line["name"])]
+
+    def alive(self) -> list[psutil.Process]:
+        """Every process that this project's commands have started, whoever its parent is now."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def assert_gone(self, timeout: float = 5.0) -> None:
+        """Nothing of this project runs any more. The supervisor itself may need a moment after it freed its lock."""
+        deadline = time.monotonic() + timeout
+        while (left := self.alive()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left, f"left behind: {'; '.join(map(_describe, left))}"
+
+    def assert_ports_free(self) -> None:
+        taken = {
+            name: ports.owner_of(port) for name, port in self.ports.items() if not ports.is_free("127.0.0.1", port)
+        }
+        assert not taken
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        complaint = ""
+        try:
+            complaint = self._stop()
+        except AssertionError as failure:  # `mika down` hangs
+            complaint = str(failure)
+        finally:
+            left = self._kill_all()
+            for port in self._ports.values():
+                port.release()
+        if left:
+            complaint += f"\nleft behind after `mika down`: {'; '.join(left)}"
+        if error is not None:
+            if isinstance(error, Exception):
+                error.add_note(f"{complaint}\n{self.log_tail()}".strip())
+            return
+        assert not complaint, complaint
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stop(self) -> str:
+        for running in self._foreground:
+            if running.popen.poll() is None:
+                if POSIX:
+                    running.send(signal.SIGCONT)
+                running.popen.terminate()
+        complaint = ""
+        if (self.folder / ".mika" / "run").is_dir():
+            result = self.mika("down", timeout=60)
+            complaint = "" if result.code == 0 else str(result)
+        for running in self._foreground:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.popen.wait(15)
+        deadline = time.monotonic() + 3
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return complaint
+
+    def _kill_all(self) -> list[str]:
+        """Kill what is left and say what it was; until nothing appears any more."""
+        told = {process.pid: _describe(process) for process in self.alive()}
+        deadline = time.monotonic() + 10
+        while (left := self.alive()) and time.monotonic() < deadline:
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            psutil.wait_procs(left, timeout=0.5)
+        for running in self._foreground:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.popen.kill()
+                running.popen.wait(5)
+        return list(told.values())
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"pid {process.pid} {' '.join(process.cmdline())[:150]} ({process.status()}, parent {process.ppid()})"
+    except psutil.Error:
+        return f"pid {process.pid}"
+
+
+# --- the real bot -----------------------------------------------------------------------------------------------------
+
+
+class Bot(Project):
+    """The repository's own stack in a folder of its own: embedded Temporal, API and worker."""
+
+    def __init__(self, parent: Path, **options: Any) -> None:
+        options.setdefault("procfile", (ROOT / "Procfile").read_bytes())
+        options.setdefault("backend", "embedded")
+        super().__init__(parent, **options)
+        self.url = f"http://127.0.0.1:{self.ports['API_PORT']}"
+        self.http = httpx.Client(base_url=self.url, timeout=90, trust_env=False)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.http.close()
+        super().__exit__(kind, error, trace)
+
+    def post(self, message: str = "hello", **body: Any) -> httpx.Response:
+        return self.http.post("/webhook/langbot", json={"user_id": "1000112345", "message": message, **body})
+
+    def workflow(self, workflow_id: str) -> dict[str, Any]:
+        return self.http.get(f"/workflows/{workflow_id}").json()
+
+    def ended(self, workflow_id: str, timeout: float = DEADLINE) -> dict[str, Any]:
+        """What `GET /workflows/ID` says once the workflow runs no more."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.workflow(workflow_id)
+            return found if found["status"] != "running" else None
+
+        return poll_until(look, timeout, f"the end of {workflow_id}") or {}
