@@ -21,7 +21,10 @@ class Live:
 
         self._began = time.monotonic()
         self._rows: dict[str, dict[str, Any]] = {name: {"state": "waiting", "text": "", "end": None} for name in names}
-        self._live = RichLive(get_renderable=self._table, refresh_per_second=8, transient=False)
+        # Redirecting standard output would leave rich's slow, wrapping proxy in the way of all logs that follow.
+        self._live = RichLive(
+            get_renderable=self._table, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
+        )
         self._live.start()
 
     def event(self, event: dict[str, Any]) -> None:

@@ -23,10 +23,11 @@ class View:
     def __init__(self, folder: Path, names: Sequence[str], *, color: bool, quiet: bool = False) -> None:
         self._began = time.monotonic()
         self._quiet = quiet
-        self._live: Live | None = None if quiet else make_live(names)
         self._starting = True
         self._width = max((len(name) for name in names), default=0)
         self._relay = Relay(folder, names, color=color)
+        self._held: list[str] = []
+        self._live: Live | None = None if quiet else make_live(names)
 
     def event(self, event: dict[str, Any]) -> None:
         if self._quiet:
@@ -41,7 +42,7 @@ class View:
         if text:
             name = event["name"].ljust(self._width)
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
-            self._relay.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event["name"] else f"{stamp}{text}")
+            self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event["name"] else f"{stamp}{text}")
 
     def ready(self, status: dict[str, Any]) -> None:
         """The whole stack is ready: say where things are and what to type next."""
@@ -61,7 +62,11 @@ class View:
         self._relay.show_logs()
 
     def say(self, text: str) -> None:
-        self._relay.say(text)
+        """Print a line, after the live block where there is one."""
+        if self._live is None:
+            self._relay.say(text)
+        else:
+            self._held.append(text)
 
     def close(self) -> None:
         self._end_start()
@@ -72,6 +77,8 @@ class View:
         if self._live is not None:
             self._live.stop()
             self._live = None
+            for text in self._held:
+                self._relay.say(text)
 
 
 def describe(event: dict[str, Any], *, starting: bool) -> str:

@@ -1,7 +1,7 @@
 """Readiness and liveness of one target: climb its ladder, then keep asking whether it still works.
 
 Silence is counted in time during which *we* were awake: a laptop that slept, or a supervisor that was stopped, adds
-at most one interval, so nothing is called hung because the clock jumped.
+no more than one interval, so nothing is called hung because the clock jumped.
 """
 
 from __future__ import annotations
@@ -46,13 +46,15 @@ async def watch(name: str, rungs: Sequence[Rung], liveness: Liveness | None, obs
     silent, ready = 0.0, True
     unready_after = (liveness.patience or 2 * PROBE_TIMEOUT) / 2
     while True:
-        before = time.monotonic()
+        began = time.monotonic()
         await asyncio.sleep(liveness.interval)
+        asleep = min(time.monotonic() - began, liveness.interval)
+        began = time.monotonic()
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 detail = await liveness.probe()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-            silent += min(time.monotonic() - before, liveness.interval + PROBE_TIMEOUT)
+            silent += asleep + min(time.monotonic() - began, PROBE_TIMEOUT)
             reason = "no answer" if isinstance(error, TimeoutError) else describe(error)
             if ready and silent >= unready_after:
                 ready = False
