@@ -85,7 +85,14 @@ def _run(command: list[str], *, cwd: Path) -> str:
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, "GOWORK": "off"}
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=env, capture_output=True, encoding="utf-8", errors="replace", timeout=BUILD_TIMEOUT_S
+            command,
+            check=False,
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=BUILD_TIMEOUT_S,
         )
     except subprocess.TimeoutExpired as error:
         msg = f"`{' '.join(command)}` took longer than {BUILD_TIMEOUT_S} s"

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Create or upgrade Temporal's two databases. Safe to run at every start: what is there already is left alone.
+# Connection: SQL_PLUGIN, SQL_HOST, SQL_PORT, SQL_USER and SQL_PASSWORD, which temporal-sql-tool reads by itself.
+set -eu
+schema=/etc/temporal/schema/postgresql/v12
+
+tries=300 # a minute
+until nc -z -w 1 "$SQL_HOST" "$SQL_PORT" 2>/dev/null; do
+    tries=$((tries - 1))
+    if [ "$tries" -eq 0 ]; then
+        echo "temporal-setup: PostgreSQL did not open $SQL_HOST:$SQL_PORT within a minute; see its log" >&2
+        exit 1
+    fi
+    sleep 0.2
+done
+
+# The tool logs every statement; that is of use only when it fails.
+sql_tool() {
+    if ! log=$(temporal-sql-tool "$@" 2>&1); then
+        echo "temporal-setup: temporal-sql-tool $* failed:" >&2
+        printf '%s\n' "$log" | tail -n 20 >&2
+        exit 1
+    fi
+}
+prepare() { # DATABASE FOLDER
+    sql_tool --db "$1" create
+    sql_tool --db "$1" setup-schema --version 0.0
+    sql_tool --db "$1" update-schema --schema-dir "$schema/$2/versioned"
+    echo "database $1 is ready"
+}
+prepare temporal temporal
+prepare temporal_visibility visibility
