@@ -1,0 +1,124 @@
+"""The steps of answering one message. They turn the errors of what they use into what Temporal's retries understand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from src.history.base import History, HistoryError
+from src.llm import Llm, LlmError
+from src.messages import (
+    ASK_LLM,
+    LOAD_HISTORY,
+    SAVE_TURN,
+    SEND_REPLY,
+    Conversation,
+    FinishedTurn,
+    OutgoingReply,
+    Question,
+    Turn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from src.config import Settings
+
+log = structlog.get_logger("mika.worker")
+
+
+class BotActivities:
+    """All of them are coroutines, and none blocks the loop: a slow model must never look like a hung worker."""
+
+    def __init__(self, settings: Settings, history: History, llm: Llm) -> None:
+        self._settings = settings
+        self._history = history
+        self._llm = llm
+
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.load_history, self.ask_llm, self.save_turn, self.send_reply]
+
+    @activity.defn(name=LOAD_HISTORY)
+    async def load_history(self, conversation: Conversation) -> list[Turn]:
+        try:
+            return await self._history.recent(conversation, before=_workflow_id())
+        except HistoryError as error:
+            raise ApplicationError(str(error), type="HistoryError") from None
+
+    @activity.defn(name=ASK_LLM)
+    async def ask_llm(self, question: Question) -> str:
+        started = time.monotonic()
+        async with _heartbeat():
+            try:
+                answer = await self._llm.answer(question.message, question.history, timeout=_time_limit())
+            except LlmError as error:
+                # `from None`: the provider's exception holds the request, and Temporal would store it.
+                raise ApplicationError(
+                    str(error),
+                    type="LlmError",
+                    non_retryable=not error.retryable,
+                    next_retry_delay=_delta(error.retry_after),
+                ) from None
+        log.info("llm_answered", **_context(), elapsed_ms=round(1000 * (time.monotonic() - started)))
+        return answer
+
+    @activity.defn(name=SAVE_TURN)
+    async def save_turn(self, turn: FinishedTurn) -> None:
+        try:
+            await self._history.save(_workflow_id(), turn)
+        except HistoryError as error:
+            raise ApplicationError(str(error), type="HistoryError") from None
+        log.info("turn_saved", **_context())
+
+    @activity.defn(name=SEND_REPLY)
+    async def send_reply(self, reply: OutgoingReply) -> None:
+        from src.langbot import SendError, send_reply  # noqa: PLC0415 - httpx, only when a reply is sent this way
+
+        try:
+            await send_reply(self._settings, reply)
+        except SendError as error:
+            raise ApplicationError(str(error), type="SendError", non_retryable=not error.retryable) from None
+        log.info("reply_sent", **_context())
+
+
+def _workflow_id() -> str:
+    return activity.info().workflow_id or ""
+
+
+def _context() -> dict[str, object]:
+    return {"workflow_id": _workflow_id(), "attempt": activity.info().attempt}
+
+
+def _time_limit() -> float:
+    """Seconds for one attempt: a little less than Temporal allows, so that the error names the model."""
+    limit = activity.info().start_to_close_timeout
+    return 0.95 * limit.total_seconds() if limit else 30.0
+
+
+def _delta(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
+
+
+@asynccontextmanager
+async def _heartbeat() -> AsyncIterator[None]:
+    """Tell the server that this attempt lives, so that it hears soon when the whole process does not."""
+    timeout = activity.info().heartbeat_timeout
+    interval = timeout.total_seconds() / 4 if timeout else 1.0
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(interval)
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -1,0 +1,42 @@
+"""The API, put together."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import FastAPI
+
+from src.api import problems
+from src.api.routes import health, langbot, workflows
+from src.api.service import MessageService
+from src.history.factory import make_history
+from src.temporal import connect, own_identity
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from src.config import Settings
+
+log = structlog.get_logger("mika.api")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Connects to Temporal with the first request that needs it, so it starts while the server is down."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.settings = settings
+        app.state.client = await connect(settings, own_identity("api"), lazy=True)
+        app.state.service = MessageService(app.state.client, settings)
+        app.state.history = make_history(settings)
+        log.info("api_started", temporal=settings.temporal_address, task_queue=settings.temporal_task_queue)
+        yield
+        await app.state.history.close()
+
+    app = FastAPI(title="mika", lifespan=lifespan)
+    problems.install(app)
+    for routes in (langbot, workflows, health):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,84 @@
+"""Errors as `application/problem+json` (RFC 9457), each with a `code` that clients may rely on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One `code`; `retry_after` in seconds where trying again may help."""
+
+    status: int
+    title: str
+    retry_after: int | None = None
+
+
+KINDS = {
+    "invalid_message": Kind(422, "The message is not valid"),
+    "message_too_large": Kind(413, "The message is too large"),
+    "unauthorized": Kind(401, "The webhook's secret is missing or wrong"),
+    "not_found": Kind(404, "Not found"),
+    "temporal_unavailable": Kind(503, "Temporal does not answer", 5),
+    "no_worker": Kind(503, "No worker takes the message", 5),
+    "worker_unresponsive": Kind(504, "A worker took the message and does not answer", 10),
+    "workflow_timeout": Kind(504, "The message was not answered in time", 10),
+    "activity_failed": Kind(502, "A step of answering the message failed", 10),
+    "workflow_stopped": Kind(502, "The workflow was canceled or terminated"),
+    "internal_error": Kind(500, "Internal error"),
+}
+
+
+class Problem(Exception):  # noqa: N818 - RFC 9457's own term
+    """Raised anywhere below a route, rendered once."""
+
+    def __init__(self, code: str, detail: str, *, workflow_id: str | None = None, retry: bool = True) -> None:
+        """`retry=False`: this one no retry can mend, although its kind often can."""
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.workflow_id = workflow_id
+        self.retry_after = KINDS[code].retry_after if retry else None
+
+    def response(self) -> JSONResponse:
+        extra: dict[str, object] = {"workflow_id": self.workflow_id} if self.workflow_id else {}
+        headers = {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
+        return _render(KINDS[self.code], self.detail, self.code, headers=headers, extra=extra)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+
+    @app.exception_handler(Problem)
+    async def on_problem(_request: Request, problem: Problem) -> JSONResponse:
+        return problem.response()
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return Problem("not_found", f"There is no {request.url.path} here.").response()
+        status = HTTPStatus(error.status_code)
+        kind = Kind(status.value, status.phrase)
+        return _render(kind, str(error.detail), status.name.lower(), headers=error.headers or {}, extra={})
+
+    @app.exception_handler(Exception)
+    async def on_bug(_request: Request, _error: Exception) -> JSONResponse:
+        # The server logs the traceback; the chat, where this may be shown, gets none of it.
+        return Problem("internal_error", "The API failed on this request; its log has the traceback.").response()
+
+
+def _render(
+    kind: Kind, detail: str, code: str, *, headers: Mapping[str, str], extra: Mapping[str, object]
+) -> JSONResponse:
+    body = {"type": "about:blank", "title": kind.title, "status": kind.status, "detail": detail, "code": code, **extra}
+    return JSONResponse(body, kind.status, dict(headers), media_type="application/problem+json")

@@ -1,0 +1,97 @@
+"""The bot's settings: default, then `.env` of the current folder, then the environment. All times in seconds."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Values that may hold a credential: an error message names them, and never shows what they are.
+_PRIVATE = {"mongodb_url", "llm_base_url", "llm_api_key", "langbot_api_base_url", "langbot_api_key", "webhook_secret"}
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return value.rstrip("/")
+
+
+def _mongodb_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError("must begin with mongodb:// or mongodb+srv://")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+HttpUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """An empty value counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8-sig",  # Windows editors put a BOM in front
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    temporal_host: Name = "127.0.0.1"
+    temporal_port: Port = 7233
+    temporal_namespace: Name = "default"
+    temporal_task_queue: Name = "mika-bot-task-queue"
+    # How long a starting worker waits for a server that is not there yet.
+    temporal_connect_timeout: Seconds = 120
+
+    workflow_execution_timeout: Seconds = 120
+    workflow_run_timeout: Seconds = 60
+    # For one *workflow task* (a step of workflow code), not for an activity; the server's upper limit is 120.
+    workflow_task_timeout: Annotated[Seconds, Field(le=120)] = 30
+
+    mongodb_url: Annotated[SecretStr, AfterValidator(_mongodb_url)] | None = None
+    mongodb_database: Name = "mika_bot"
+    mika_history_file: Path = Path(".mika/data/history.sqlite3")
+
+    llm_base_url: HttpUrl | None = None
+    llm_api_key: SecretStr | None = None
+    llm_model: Name | None = None
+
+    langbot_api_base_url: HttpUrl | None = None
+    langbot_api_key: SecretStr | None = None
+    webhook_secret: SecretStr | None = None
+
+    # Given by whoever supervises the worker.
+    mika_worker_identity: Name | None = None
+    mika_beat_file: Path | None = None
+    mika_hang_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5
+
+    @property
+    def temporal_address(self) -> str:
+        host = f"[{self.temporal_host}]" if ":" in self.temporal_host else self.temporal_host
+        return f"{host}:{self.temporal_port}"
+
+
+def load_settings_or_exit() -> Settings:
+    """The settings; a bad value ends the process with status 2 and one line that names it."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        what = "; ".join(_describe(item["loc"], item["msg"], item.get("input")) for item in error.errors())
+    except (UnicodeDecodeError, OSError) as error:
+        what = f".env cannot be read as UTF-8 text: {error}"
+    print(f"mika: configuration: {what} (set it in .env or in the environment)", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _describe(where: tuple[int | str, ...], message: str, value: object) -> str:
+    name = str(where[0]) if where else "settings"
+    shown = "" if name.lower() in _PRIVATE else f", got {str(value)[:80]!r}"
+    return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown}"

@@ -1,0 +1,20 @@
+"""Which history the settings ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from src.history.sqlite import SqliteHistory
+
+if TYPE_CHECKING:
+    from src.config import Settings
+    from src.history.base import History
+
+
+def make_history(settings: Settings) -> History:
+    """MongoDB when `MONGODB_URL` is set, else the SQLite file. Needs a running event loop; connects nothing yet."""
+    if settings.mongodb_url is None:
+        return SqliteHistory(settings.mika_history_file)
+    from src.history.mongo import MongoHistory  # noqa: PLC0415 - 0.2 s that a start without MongoDB need not spend
+
+    return MongoHistory(settings.mongodb_url.get_secret_value(), settings.mongodb_database)

@@ -1,0 +1,106 @@
+"""History in MongoDB, through PyMongo's own async API (Motor is at its end of life)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from pymongo import DESCENDING, AsyncMongoClient
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+
+from src.history.base import REMEMBERED_CHARACTERS, REMEMBERED_TURNS, RETENTION_DAYS, HistoryError, conversation_key
+from src.messages import Conversation, FinishedTurn, Turn
+
+log = structlog.get_logger("mika.history")
+
+# Below an activity's own time-out, so that the error says "no server" and not "timed out".
+_PATIENCE_MS = 2000
+
+
+class MongoHistory:
+    """One document a turn, `_id` is the workflow's id. Belongs to the event loop that first uses it."""
+
+    def __init__(self, url: str, database: str) -> None:
+        """Connects nothing yet. Raises `HistoryError` when the URL is not one."""
+        try:
+            self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+                url,
+                appname="mika",
+                tz_aware=True,
+                serverSelectionTimeoutMS=_PATIENCE_MS,
+                connectTimeoutMS=_PATIENCE_MS,
+                timeoutMS=2 * _PATIENCE_MS,
+            )
+            self._turns = self._client[database]["turns"]
+        except (PyMongoError, ValueError) as error:
+            raise HistoryError(f"MONGODB_URL or MONGODB_DATABASE cannot be used: {error}") from None
+        self._database = database
+        self._indexes_made = False
+        self._making_indexes = asyncio.Lock()
+
+    async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
+        try:
+            await self._make_indexes()
+            # The server deletes expired turns once a minute at best, so reading leaves them out itself.
+            wanted = {
+                "conversation": conversation_key(conversation),
+                "_id": {"$ne": before},
+                "expires_at": {"$gt": datetime.now(UTC)},
+            }
+            cursor = self._turns.find(wanted).sort("created_at", DESCENDING).limit(REMEMBERED_TURNS)
+            found = await cursor.to_list()
+        except PyMongoError as error:
+            raise _history_error(error) from error
+        return [
+            Turn(str(turn["message"])[:REMEMBERED_CHARACTERS], str(turn["reply"])[:REMEMBERED_CHARACTERS])
+            for turn in reversed(found)
+        ]
+
+    async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
+        created_at = datetime.fromtimestamp(turn.created_at, UTC)
+        once = {
+            "conversation": conversation_key(turn.conversation),
+            "message": turn.message,
+            "created_at": created_at,
+            "expires_at": created_at + timedelta(days=RETENTION_DAYS),
+        }
+        change = {"$set": {"reply": turn.reply}, "$setOnInsert": once}
+        try:
+            await self._make_indexes()
+            try:
+                await self._turns.update_one({"_id": workflow_id}, change, upsert=True)
+            except DuplicateKeyError:
+                # Two upserts of the same id at once: the loser finds the document there, and updates it.
+                await self._turns.update_one({"_id": workflow_id}, change)
+        except PyMongoError as error:
+            raise _history_error(error) from error
+
+    async def ping(self) -> str:
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError as error:
+            raise _history_error(error) from error
+        return f"MongoDB database {self._database}"
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _make_indexes(self) -> None:
+        """Once a process, on the first use that finds the server there: a worker starts while MongoDB is down."""
+        async with self._making_indexes:
+            if not self._indexes_made:
+                await self._turns.create_index([("conversation", 1), ("created_at", DESCENDING)])
+                try:
+                    await self._turns.create_index("expires_at", expireAfterSeconds=0)
+                except OperationFailure as error:
+                    # Servers that only speak the protocol (FerretDB 1) cannot expire; reading leaves old turns out.
+                    log.warning("old_turns_are_kept", error=str(error.details and error.details.get("errmsg")))
+                self._indexes_made = True
+
+
+def _history_error(error: PyMongoError) -> HistoryError:
+    # PyMongo's text names hosts and codes, never the credentials; the topology dump at its end helps nobody.
+    reason = str(error).partition(", Topology Description")[0]
+    return HistoryError(f"MongoDB cannot be used (MONGODB_URL): {reason[:300]}")

@@ -1,0 +1,109 @@
+"""The default history: one SQLite file, used from one thread of its own so that a slow disk never blocks the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, TypeVar
+
+from src.history.base import REMEMBERED_CHARACTERS, REMEMBERED_TURNS, RETENTION_DAYS, HistoryError, conversation_key
+from src.messages import Conversation, FinishedTurn, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS turns (
+    workflow_id TEXT PRIMARY KEY,
+    conversation TEXT NOT NULL,
+    message TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    created_at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation, created_at DESC);
+CREATE INDEX IF NOT EXISTS turns_by_age ON turns (created_at);
+"""
+
+
+class SqliteHistory:
+    """Opened on first use, so that it can be made while its folder is not there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
+
+    async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
+        rows = await self._run(
+            lambda db: db.execute(
+                "SELECT substr(message, 1, ?), substr(reply, 1, ?) FROM turns"
+                " WHERE conversation = ? AND workflow_id <> ? ORDER BY created_at DESC LIMIT ?",
+                (
+                    REMEMBERED_CHARACTERS,
+                    REMEMBERED_CHARACTERS,
+                    conversation_key(conversation),
+                    before,
+                    REMEMBERED_TURNS,
+                ),
+            ).fetchall()
+        )
+        return [Turn(message, reply) for message, reply in reversed(rows)]
+
+    async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
+        row = (workflow_id, conversation_key(turn.conversation), turn.message, turn.reply, turn.created_at)
+        await self._run(
+            lambda db: db.execute(
+                "INSERT INTO turns (workflow_id, conversation, message, reply, created_at) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (workflow_id) DO UPDATE SET reply = excluded.reply",
+                row,
+            )
+        )
+
+    async def ping(self) -> str:
+        await self._run(lambda db: db.execute("SELECT 1 FROM turns LIMIT 1").fetchone())
+        return f"SQLite file {self._path}"
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._connection.close)
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._in_thread, work)
+
+    def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            raise HistoryError(f"the history file {self._path} cannot be used: {error}") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.parent.parent.name == ".mika":  # mika's own folder is never to be committed
+        ignore = path.parent.parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # conversations are nobody else's business
+    # Autocommit: every statement here is one transaction. The one thread is ours, whatever its number.
+    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        # WAL: the API reads while the worker writes; with NORMAL a killed process loses nothing.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("DELETE FROM turns WHERE created_at < ?", (time.time() - RETENTION_DAYS * 86400,))
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,47 @@
+"""Sending a reply into a chat through LangBot's service API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import httpx
+
+if TYPE_CHECKING:
+    from src.config import Settings
+    from src.messages import OutgoingReply
+
+_TIMEOUT = 8.0
+
+
+class SendError(Exception):
+    """The reply was not delivered."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+async def send_reply(settings: Settings, reply: OutgoingReply) -> None:
+    """Send once. LangBot knows no idempotency key, so only what was surely not delivered is retryable."""
+    if settings.langbot_api_base_url is None:
+        raise SendError("LANGBOT_API_BASE_URL is not set for the worker, but it is for the API", retryable=False)
+    key = settings.langbot_api_key.get_secret_value() if settings.langbot_api_key else ""
+    target = reply.target
+    url = f"{settings.langbot_api_base_url}/api/v1/platform/bots/{quote(target.bot_uuid, safe='')}/send_message"
+    body = {
+        "target_type": target.target_type,
+        "target_id": target.target_id,
+        "message_chain": [{"type": "Plain", "text": reply.text}],
+    }
+    try:
+        async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+            response = await client.post(url, json=body, headers={"X-API-Key": key} if key else {})
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        raise SendError(f"LangBot cannot be reached (LANGBOT_API_BASE_URL): {error}", retryable=True) from None
+    except httpx.HTTPError as error:
+        raise SendError(f"LangBot gave no answer, the reply may have been sent: {error!r}", retryable=False) from None
+    if response.is_success:
+        return
+    hint = " (check LANGBOT_API_KEY)" if response.status_code in {401, 403} else ""
+    raise SendError(f"LangBot answered {response.status_code}{hint}", retryable=response.is_server_error)

@@ -1,0 +1,177 @@
+"""One question to a language model, and what its failures mean for a retry.
+
+Temporal retries, the client does not: https://docs.temporal.io/ai-cookbook uses `max_retries=0` for the same reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from openai import APIStatusError
+    from openai.types.chat import ChatCompletionMessageParam
+
+    from src.config import Settings
+    from src.messages import Turn
+
+SYSTEM_PROMPT = "You are Mika, a friendly chat bot. Answer briefly, in the language of the user."
+# A provider that asks for more will not be ready within any message's time.
+LONGEST_RETRY_AFTER = 60.0
+_HINTS = {
+    401: "check LLM_API_KEY",
+    403: "check LLM_API_KEY and what it may do",
+    404: "check LLM_BASE_URL (does it end with /v1?) and LLM_MODEL",
+    413: "the conversation is too long for this model",
+}
+
+
+class LlmError(Exception):
+    """No answer from the model. `retry_after` is in seconds, None when the provider named no time."""
+
+    def __init__(self, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class Llm(Protocol):
+    """Something that answers."""
+
+    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
+        """Raises `LlmError`, at the latest after `timeout` seconds."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def make_llm(settings: Settings) -> Llm:
+    """The model at `LLM_BASE_URL`, or the offline reply when that is not set."""
+    if settings.llm_base_url is None:
+        return OfflineLlm()
+    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
+    return OpenAiLlm(settings.llm_base_url, key, settings.llm_model or "default")
+
+
+class OfflineLlm:
+    """Makes the first run work without an account, and never pretends to be a model."""
+
+    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:  # noqa: ARG002 - the protocol's
+        return (
+            "I am offline: LLM_BASE_URL is not set, so no language model was asked. "
+            f"I understood: {message[:1000]} (earlier turns that I remember: {len(history)})"
+        )
+
+    async def close(self) -> None:
+        pass
+
+
+class OpenAiLlm:
+    """Any API that speaks OpenAI's chat completions."""
+
+    def __init__(self, base_url: str, api_key: str, model: str) -> None:
+        from openai import AsyncOpenAI  # noqa: PLC0415 - half a second, spent only when a model is configured
+
+        self._host = urlsplit(base_url).hostname or "?"
+        self._key = api_key
+        self._model = model
+        # Local servers want no key; the client insists on one.
+        self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
+
+    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
+        import openai  # noqa: PLC0415 - loaded already, by the constructor
+
+        prompt: list[ChatCompletionMessageParam] = [{"role": "system", "content": SYSTEM_PROMPT}]
+        for turn in history:
+            prompt.append({"role": "user", "content": turn.message})
+            prompt.append({"role": "assistant", "content": turn.reply})
+        prompt.append({"role": "user", "content": message})
+        try:
+            # The client's own time-out is for each read: a model that drips bytes would never meet it.
+            async with asyncio.timeout(timeout):
+                completion: Any = await self._client.chat.completions.create(
+                    model=self._model, messages=prompt, timeout=timeout
+                )
+        except openai.APIStatusError as error:
+            raise self._status_error(error) from None
+        except (openai.APITimeoutError, TimeoutError):
+            raise LlmError(f"the LLM at {self._host} did not answer within {timeout:.3g} s", retryable=True) from None
+        except openai.APIConnectionError as error:
+            raise LlmError(
+                f"the LLM at {self._host} cannot be reached: {error.__cause__ or error}", retryable=True
+            ) from None
+        except (openai.OpenAIError, ValueError) as error:
+            raise self._foreign(f"{type(error).__name__}") from None
+        return self._text(completion)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _text(self, completion: Any) -> str:
+        # A 200 with HTML comes back as a plain str, without an exception: the address of a web page or of a proxy.
+        choices = getattr(completion, "choices", None)
+        if not isinstance(choices, list):
+            raise self._foreign("no `choices`")
+        content = getattr(choices[0].message, "content", None) if choices and choices[0].message else None
+        if not isinstance(content, str) or not content.strip():
+            # Models do this now and then; the next attempt mostly answers.
+            raise LlmError(f"the LLM at {self._host} answered with an empty message", retryable=True)
+        return content
+
+    def _foreign(self, what: str) -> LlmError:
+        # Not retryable: a wrong address stays wrong, and the user would wait a minute to hear so.
+        return LlmError(
+            f"the LLM at {self._host} answered 200, but not in OpenAI's format ({what}): {_HINTS[404]}",
+            retryable=False,
+        )
+
+    def _status_error(self, error: APIStatusError) -> LlmError:
+        status = error.status_code
+        reason = error.message if status not in {401, 403} else ""  # providers repeat parts of the key there
+        if self._key:
+            reason = reason.replace(self._key, "***")
+        text = f"the LLM at {self._host} answered {status}"
+        if hint := _HINTS.get(status):
+            text += f" ({hint})"
+        if reason:
+            text += f": {' '.join(reason.split())[:200]}"
+        exhausted = error.code == "insufficient_quota" or error.type == "insufficient_quota"
+        if exhausted:
+            text += " (the account has no credit left)"
+        return LlmError(
+            text,
+            retryable=not exhausted and _is_retryable(status, error.response.headers),
+            retry_after=retry_after(error.response.headers),
+        )
+
+
+def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:
+    match headers.get("x-should-retry", "").lower():
+        case "true":
+            return True
+        case "false":
+            return False
+    return status in {408, 409, 429} or status >= 500
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that the provider asks to wait, from 0 to `LONGEST_RETRY_AFTER`; None when it says nothing usable."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            then = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)
+        seconds = (then - (now or datetime.now(UTC))).total_seconds()
+    if seconds != seconds:  # noqa: PLR0124 - "nan" is a float too
+        return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

@@ -1,0 +1,64 @@
+"""JSON logs, one object a line on standard output, for structlog and for everything that uses `logging`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+_PROBES = ("/healthz", "/readyz")
+# They write whole URLs at INFO, which may carry a key.
+_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "pymongo")
+
+
+def configure_logging() -> None:
+    """Take over the root logger and uvicorn's own ones. Call once, before the first line is logged."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # Not dict_tracebacks: it adds the local variables, and those hold messages and keys.
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.access").addFilter(_tidy_access_line)
+    logging.captureWarnings(capture=True)
+
+
+def _tidy_access_line(record: logging.LogRecord) -> bool:
+    """Cut the query string, which may hold the webhook's secret; drop a supervisor's probes that pass."""
+    if isinstance(record.args, tuple) and len(record.args) == 5:
+        client, method, target, version, status = record.args
+        path = str(target).partition("?")[0]
+        record.args = (client, method, path, version, status)
+        return not (path in _PROBES and status == 200)
+    return True
+
+
+def shorten(user_id: str) -> str:
+    """What a log may hold of a user id."""
+    return f"{user_id[:8]}..."

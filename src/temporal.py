@@ -1,0 +1,33 @@
+"""Connections to Temporal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+
+if TYPE_CHECKING:
+    from src.config import Settings
+
+
+async def connect(settings: Settings, identity: str, *, lazy: bool) -> Client:
+    """A client; a lazy one connects on its first call, again and again while that fails.
+
+    Raises `RuntimeError` (sic, not `RPCError`) when not lazy and nothing answers; neither kind checks the namespace.
+    """
+    # The SDK's Rust core writes plain text to stdout unless its log is forwarded.
+    forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
+    log = LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=log)), error_if_already_set=False)
+    return await Client.connect(
+        settings.temporal_address, namespace=settings.temporal_namespace, identity=identity, lazy=lazy
+    )
+
+
+def own_identity(role: str) -> str:
+    """`mika-ROLE/PID@HOST`."""
+    return f"mika-{role}/{os.getpid()}@{socket.gethostname()}"

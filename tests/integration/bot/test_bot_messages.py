@@ -1,0 +1,268 @@
+"""Messages through the real API, server and worker."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.integration.bot.stackkit import SIGSTOP, Bot, eventually, needs_sigstop, temporal_server
+from tests.unit.bot.stub_http import Answer, StubServer, completion
+
+
+@pytest.fixture(scope="module")
+def temporal(tmp_path_factory):
+    with temporal_server(tmp_path_factory.mktemp("temporal")) as server:
+        yield server
+
+
+@pytest.fixture
+def llm():
+    with StubServer() as stub:
+        yield stub
+
+
+@pytest.fixture
+def bot(tmp_path, temporal):
+    with Bot(tmp_path, temporal.port) as bot:
+        yield bot
+
+
+@pytest.fixture
+def llm_bot(tmp_path, temporal, llm):
+    with Bot(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1", LLM_API_KEY="sk-secret-key") as bot:
+        yield bot
+
+
+def problem(response, status, code):
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def test_answered_and_remembered(bot):
+    api = bot.start_api()
+    bot.start_worker()
+    first = bot.post("the secret text 你好")
+    assert first.status_code == 200, first.text
+    body = first.json()
+    assert body["status"] == "ok"
+    assert body["success"] is True
+    assert body["skip_pipeline"] is True
+    assert "LLM_BASE_URL" in body["response"]
+    assert "the secret text 你好" in body["response"]
+    assert "10001" not in body["workflow_id"]
+    assert "remember: 1" in bot.post("again").json()["response"]
+    assert "remember: 0" in bot.post("in a group", group_id="20002").json()["response"]
+    assert "remember: 0" in bot.post("somebody else", user_id="7").json()["response"]
+    assert bot.workflow(body["workflow_id"]) == {
+        "workflow_id": body["workflow_id"],
+        "status": "completed",
+        "response": body["response"],
+    }
+    ready = bot.http.get("/readyz")
+    assert ready.status_code == 200, ready.text
+    assert {name: ready.json()[name]["state"] for name in ("temporal", "worker", "history")} == {
+        "temporal": "ready",
+        "worker": "ready",
+        "history": "ready",
+    }
+    log = api.output()
+    assert "secret text" not in log
+    assert "1000112345" not in log
+    assert '"user_id": "10001123..."' in log
+    assert '"workflow_starting"' in log
+    assert '"workflow_completed"' in log
+
+
+def test_the_same_message_id_is_answered_once(llm_bot, llm):
+    llm_bot.start_api()
+    llm_bot.start_worker()
+    held = llm.holding()
+    llm.plan.append(held)
+    llm.default = Answer(body=completion("a second answer"))
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(llm_bot.post, "hi", message_id="m-1") for _ in range(2)]
+        eventually("a request to the model", lambda: llm.requests)
+        held.hold.set()
+        answers = [future.result() for future in both]
+    later = llm_bot.post("hi", message_id="m-1")
+    assert [answer.json()["response"] for answer in (*answers, later)] == ["from the model"] * 3
+    assert len({answer.json()["workflow_id"] for answer in (*answers, later)}) == 1
+    assert len(llm.requests) == 1
+    assert llm_bot.post("hi", message_id="m-2").json()["response"] == "a second answer"
+    assert len(llm_bot.turns()) == 2
+
+
+def test_no_worker_is_said_soon_and_the_message_is_kept(bot):
+    bot.start_api()
+    response = bot.post("hello")
+    body = problem(response, 503, "no_worker")
+    assert int(response.headers["Retry-After"]) > 0
+    assert body["workflow_id"] in body["detail"]
+    assert response.elapsed.total_seconds() < 10
+    assert bot.workflow(body["workflow_id"])["status"] == "running"
+    assert bot.http.get("/readyz").json()["worker"]["state"] == "unavailable"
+    bot.start_worker()
+    assert "hello" in bot.completed(body["workflow_id"])["response"]
+
+
+@needs_sigstop
+def test_a_stopped_worker_is_unresponsive(bot):
+    bot.start_api()
+    worker = bot.start_worker()
+    assert bot.post().status_code == 200
+    worker.send(SIGSTOP)
+    problem(bot.post(), 504, "worker_unresponsive")
+
+
+def test_a_message_in_flight_survives_a_killed_worker(llm_bot, llm):
+    llm_bot.start_api()
+    worker = llm_bot.start_worker()
+    llm.plan.append(llm.holding())
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(llm_bot.post, "hi")
+        eventually("a request to the model", lambda: llm.requests)
+        llm_bot.start_worker()  # before the kill: how fast a loaded machine starts one is not the point here
+        worker.kill()
+        response = answer.result()
+    assert response.status_code == 200, response.text
+    assert response.json()["response"] == "from the model"
+    assert len(llm.requests) == 2
+    assert llm_bot.turns() == [("hi", "from the model")]
+
+
+def test_a_worker_that_does_not_come_back_is_said(llm_bot, llm):
+    llm_bot.start_api()
+    worker = llm_bot.start_worker()
+    llm.plan.append(llm.holding())
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(llm_bot.post, "hi")
+        eventually("a request to the model", lambda: llm.requests)
+        worker.kill()
+        body = problem(answer.result(), 503, "no_worker")
+    assert "ask_llm" in body["detail"]
+    llm_bot.start_worker()
+    assert llm_bot.completed(body["workflow_id"])["response"] == "from the model"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is no request on Windows")
+def test_a_worker_asked_to_stop_finishes_what_it_does(llm_bot, llm):
+    llm_bot.start_api()
+    worker = llm_bot.start_worker()
+    held = llm.holding()
+    llm.plan.append(held)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(llm_bot.post, "hi")
+        eventually("a request to the model", lambda: llm.requests)
+        llm_bot.start_worker()
+        worker.send(signal.SIGTERM)
+        worker.wait_for("worker_stopping")
+        held.hold.set()
+        assert worker.wait() == 0
+        assert answer.result().status_code == 200
+    assert len(llm.requests) == 1  # the first attempt finished
+
+
+def test_a_slow_model_is_waited_for(llm_bot, llm):
+    llm_bot.start_api()
+    llm_bot.start_worker()
+    held = llm.holding()
+    llm.plan.append(held)
+    timer = threading.Timer(5, held.hold.set)  # longer than the soft wait and than the heartbeat time-out
+    timer.start()
+    response = llm_bot.post("hi")
+    timer.join()
+    assert response.status_code == 200, response.text
+    assert len(llm.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "said", "hits"),
+    [
+        ([Answer(401, {"error": {"message": "bad key sk-secret-key"}})], "activity_failed", "LLM_API_KEY", 1),
+        ([Answer(200, b"<html>", {"Content-Type": "text/html"})], "activity_failed", "LLM_BASE_URL", 1),
+        ([Answer(429, {"error": {"code": "insufficient_quota"}})], "activity_failed", "no credit", 1),
+        ([Answer(429, {}, {"Retry-After": "1"}), Answer()], None, "from the model", 2),
+        ([Answer(500, {}), Answer(503, {}), Answer()], None, "from the model", 3),
+        ([Answer(500, {"error": {"message": "broken"}})] * 6, "activity_failed", "broken", 6),
+    ],
+    ids=["401", "html", "quota", "429", "500", "always-500"],
+)
+def test_failures_of_the_model(llm_bot, llm, answers, code, said, hits):
+    api = llm_bot.start_api()
+    worker = llm_bot.start_worker()
+    llm.plan.extend(answers)
+    once = llm_bot.queue  # a message id of this test alone
+    response = llm_bot.post("private words", message_id=once)
+    assert len(llm.requests) == hits
+    assert said in response.text
+    for text in (response.text, api.output(), worker.output()):
+        assert "sk-secret-key" not in text
+        assert "private words" not in text
+    if code is None:
+        assert response.status_code == 200
+        return
+    body = problem(response, 502, code)
+    assert ("Retry-After" in response.headers) == (hits > 1)
+    assert '"workflow_failed"' in api.output()
+    state = llm_bot.workflow(body["workflow_id"])
+    assert state["status"] == "failed"
+    assert state["response"] is None
+    assert state["error"] == {"code": code, "detail": body["detail"]}
+    assert llm_bot.post("private words", message_id=once).status_code == 200  # a failed one may be sent again
+    assert len(llm_bot.turns()) == 1
+
+
+def test_the_run_time_out(tmp_path, temporal):
+    with Bot(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=1) as bot:
+        bot.start_api()
+        body = problem(bot.post(), 504, "workflow_timeout")
+        state = bot.workflow(body["workflow_id"])
+        assert state["status"] == "timed_out"
+        assert state["error"]["code"] == "workflow_timeout"
+
+
+def test_an_unknown_workflow(bot):
+    bot.start_api()
+    problem(bot.http.get("/workflows/nobody"), 404, "not_found")
+    problem(bot.http.get("/workflows/" + "x" * 3000), 404, "not_found")
+
+
+def test_a_langbot_event_is_answered_through_langbot(tmp_path, temporal):
+    event = {
+        "uuid": "new-each-time",
+        "event_type": "bot.group_message",
+        "data": {
+            "bot_uuid": "bot-1",
+            "group": {"id": "20002", "name": "g"},
+            "sender": {"id": "10001", "name": ""},
+            "message": [{"type": "Source", "id": 3, "timestamp": 1}, {"type": "Plain", "text": "你好"}],
+        },
+    }
+    with StubServer() as langbot:
+        langbot.plan.append(Answer(500, {}))
+        langbot.default = Answer(body={"code": 0})
+        settings = {"LANGBOT_API_BASE_URL": langbot.url, "LANGBOT_API_KEY": "lb-key"}
+        with Bot(tmp_path, temporal.port, **settings) as bot:
+            bot.start_api()
+            bot.start_worker()
+            for _ in range(2):
+                body = bot.http.post("/webhook/langbot", json=event).json()
+                assert body["success"] is True
+                assert body["skip_pipeline"] is True
+        assert len(langbot.requests) == 2  # the failure and its retry; the second push is the same message
+        path, headers, sent = langbot.requests[-1]
+        assert path == "/api/v1/platform/bots/bot-1/send_message"
+        assert headers["x-api-key"] == "lb-key"
+        assert sent["target_type"] == "group"
+        assert sent["target_id"] == "20002"
+        assert "你好" in sent["message_chain"][0]["text"]

@@ -1,0 +1,124 @@
+"""History in a server that speaks MongoDB's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+import uuid
+
+import pytest
+
+from src.history.base import HistoryError, conversation_key
+from src.history.mongo import MongoHistory
+from src.messages import Conversation, FinishedTurn, Turn
+from tests.integration.bot.stackkit import Bot, free_port, temporal_server
+
+ALONE = Conversation("1000112345", "")
+
+
+@pytest.fixture(scope="module")
+def url():
+    if given := os.environ.get("MIKA_TEST_MONGODB_URL"):
+        yield given
+        return
+    from tests import mongo_server
+
+    if mongo_server.ensure_binary() is None:
+        if "mongo" in os.environ.get("MIKA_REQUIRE", ""):
+            pytest.fail(mongo_server.why_not())
+        pytest.skip(mongo_server.why_not())
+    with mongo_server.mongo_server() as started:
+        yield started
+
+
+def with_history(url, work):
+    async def run():
+        history = MongoHistory(url, f"test_{uuid.uuid4().hex[:8]}")
+        try:
+            return await work(history)
+        finally:
+            with contextlib.suppress(Exception):
+                await history._client.drop_database(history._database)
+            await history.close()
+
+    return asyncio.run(run())
+
+
+def finished(number, reply=None):
+    return FinishedTurn(ALONE, f"m{number}", reply or f"r{number}", time.time() + number)
+
+
+def test_saving_twice_is_saving_once(url):
+    async def work(history):
+        await history.save("w1", finished(1))
+        await history.save("w1", finished(1))
+        await asyncio.gather(*(history.save("w2", finished(2)) for _ in range(5)))
+        await history.save("w2", finished(2, "better"))
+        stored = await history._turns.find().to_list()
+        return (
+            stored,
+            await history.recent(ALONE, before="w2"),
+            await history.recent(ALONE, before=""),
+            await history.ping(),
+        )
+
+    stored, before, everything, ping = with_history(url, work)
+    assert before == [Turn("m1", "r1")]
+    assert everything == [Turn("m1", "r1"), Turn("m2", "better")]
+    assert len(stored) == 2
+    assert stored[0]["conversation"] == conversation_key(ALONE)
+    assert "10001" not in str(stored)
+    assert ping.startswith("MongoDB")
+
+
+def test_the_indexes_are_made(url):
+    asked = []
+
+    async def work(history):
+        create_index = history._turns.create_index
+
+        async def watched(keys, **options):
+            asked.append((keys, options))
+            return await create_index(keys, **options)
+
+        history._turns.create_index = watched
+        await history.recent(ALONE, before="")
+        await history.recent(ALONE, before="")
+        return await history._turns.index_information()
+
+    indexes = with_history(url, work)
+    assert [("conversation", 1), ("created_at", -1)] in [list(index["key"]) for index in indexes.values()]
+    # FerretDB refuses the expiring one, so what counts is that it was asked for, once.
+    assert asked[1:] == [("expires_at", {"expireAfterSeconds": 0})]
+
+
+def test_a_message_through_the_whole_bot(url, tmp_path):
+    database = f"test_{uuid.uuid4().hex[:8]}"
+    with (
+        temporal_server(tmp_path) as server,
+        Bot(tmp_path, server.port, MONGODB_URL=url, MONGODB_DATABASE=database) as bot,
+    ):
+        bot.start_api()
+        bot.start_worker()
+        assert "remember: 0" in bot.post("one").json()["response"]
+        assert "remember: 1" in bot.post("two").json()["response"]
+        assert bot.http.get("/readyz").json()["history"]["detail"].startswith("MongoDB")
+
+
+def test_a_server_that_is_not_there(tmp_path):
+    # In a process of its own: PyMongo leaves a socket to the garbage collector when it is closed while it connects.
+    with Bot(tmp_path, free_port(), MONGODB_URL=f"mongodb://user:pass-word@127.0.0.1:{free_port()}") as bot:
+        api = bot.start_api()
+        ready = bot.http.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["history"]["state"] == "unavailable"
+        for text in (ready.text, api.output()):
+            assert "pass-word" not in text
+
+
+def test_a_url_that_is_none():
+    with pytest.raises(HistoryError, match="MONGODB_URL") as caught:
+        asyncio.run(asyncio.sleep(0, MongoHistory("mongodb://user:pass-word@host:notaport", "d")))
+    assert "pass-word" not in str(caught.value)

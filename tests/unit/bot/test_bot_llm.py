@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from src.llm import LONGEST_RETRY_AFTER, LlmError, OfflineLlm, OpenAiLlm, retry_after
+from src.messages import Turn
+from tests.unit.bot.stub_http import Answer, StubServer, completion
+
+KEY = "sk-secret-key"
+
+
+@pytest.fixture
+def stub():
+    with StubServer() as server:
+        yield server
+
+
+def ask(url, history=(), timeout=10.0):
+    async def run():
+        llm = OpenAiLlm(url, KEY, "a-model")
+        try:
+            return await llm.answer("hi", list(history), timeout=timeout)
+        finally:
+            await llm.close()
+
+    return asyncio.run(run())
+
+
+def failure(url, **kwargs):
+    with pytest.raises(LlmError) as caught:
+        ask(url, **kwargs)
+    assert KEY not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_an_answer(stub):
+    assert ask(f"{stub.url}/v1", [Turn("before", "yes")]) == "from the model"
+    path, headers, body = stub.requests[0]
+    assert path == "/v1/chat/completions"
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert body["model"] == "a-model"
+    assert [part["content"] for part in body["messages"][1:]] == ["before", "yes", "hi"]
+
+
+@pytest.mark.parametrize(
+    ("status", "retryable"),
+    [
+        *((status, False) for status in (400, 401, 403, 404, 413, 422)),
+        *((status, True) for status in (408, 409, 429, 500, 502, 529)),
+    ],
+)
+def test_what_a_status_means(stub, status, retryable):
+    stub.default = Answer(status, {"error": {"message": f"no\nbecause {KEY}"}})
+    error = failure(stub.url)
+    assert error.retryable is retryable
+    assert str(status) in str(error)
+    assert len(stub.requests) == 1  # Temporal retries, the client must not
+
+
+def test_the_providers_own_word_on_retrying_counts(stub):
+    stub.default = Answer(400, {}, {"x-should-retry": "true"})
+    assert failure(stub.url).retryable
+    stub.default = Answer(500, {}, {"x-should-retry": "false", "retry-after": "7"})
+    error = failure(stub.url)
+    assert not error.retryable
+    assert error.retry_after == 7
+
+
+def test_an_account_without_credit(stub):
+    stub.default = Answer(429, {"error": {"code": "insufficient_quota", "message": "pay"}})
+    assert not failure(stub.url).retryable
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, b"<html>hello</html>", {"Content-Type": "text/html"}),
+        Answer(200, b"not json"),
+        Answer(200, b"[]"),
+        Answer(200, {"ok": True}),
+        Answer(200, b"null"),
+    ],
+    ids=["html", "not-json", "list", "other", "null"],
+)
+def test_a_200_that_is_no_completion_is_a_wrong_address(stub, answer):
+    stub.default = answer
+    error = failure(stub.url)
+    assert not error.retryable
+    assert "LLM_BASE_URL" in str(error)
+
+
+@pytest.mark.parametrize("body", [completion(None), completion(" "), {**completion("x"), "choices": []}])
+def test_an_empty_message_is_tried_again(stub, body):
+    stub.default = Answer(200, body)
+    assert failure(stub.url).retryable
+
+
+def test_nobody_listens(stub):
+    with StubServer() as gone:
+        url = gone.url
+    error = failure(url)
+    assert error.retryable
+    assert "cannot be reached" in str(error)
+
+
+def test_no_answer_in_time(stub):
+    stub.default = stub.holding()
+    error = failure(stub.url, timeout=0.2)
+    assert error.retryable
+    assert "0.2 s" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("-5", 0),
+        ("86400", LONGEST_RETRY_AFTER),
+        ("Tue, 24 Nov 2026 12:00:30 GMT", 30),
+        ("Tue, 24 Nov 2026 11:00:00 GMT", 0),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after(value, seconds):
+    assert retry_after({"retry-after": value}, datetime(2026, 11, 24, 12, tzinfo=UTC)) == seconds
+    assert retry_after({}) is None
+
+
+def test_the_offline_reply_says_so():
+    text = asyncio.run(OfflineLlm().answer("你好", [Turn("a", "b")], timeout=1))
+    assert "LLM_BASE_URL" in text
+    assert "你好" in text
