@@ -45,6 +45,7 @@ class ProcessOptions:
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cwd: str | None = None
     needs: tuple[str, ...] | None = None
+    early: bool = False
     watch: tuple[str, ...] | None = None
 
 
@@ -159,10 +160,16 @@ def _env(value: Any) -> Mapping[str, str]:
     return MappingProxyType(cast("dict[str, str]", value))
 
 
-def _texts(example: str) -> Callable[[Any], tuple[str, ...]]:
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+    return value
+
+
+def _texts(what: str, example: str) -> Callable[[Any], tuple[str, ...]]:
     def parse(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise ValueError(f"must be a list of strings, such as {example}")
+            raise ValueError(f"must be a list of {what}, such as {example}")
         return tuple(value)
 
     return parse
@@ -189,6 +196,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "count": _count,
     "env": _env,
     "cwd": _text,
-    "needs": _texts('["temporal", "api"]'),
-    "watch": _texts('["src/api/**/*.py"]'),
+    "needs": _texts("names", '["temporal", "api"]'),
+    "early": _flag,
+    "watch": _texts("patterns", '["src/api/**/*.py"]'),
 }

@@ -100,8 +100,8 @@ class ProcessFactory:
             address=ready,
             spec=spec,
             probes=self._probes(instance.name, ready),
-            needs=self._needs(options, ready),
-            rules=Rules(restart=options.restart),
+            needs=self._needs(instance.type, options, ready),
+            rules=Rules(restart=options.restart, early=options.early),
             beat_file=beat_file,
             behind_shell=built.shell,
             watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
@@ -115,10 +115,11 @@ class ProcessFactory:
             return f"{api_url(self._config)}/healthz"
         return "none"
 
-    def _needs(self, options: ProcessOptions, ready: str) -> tuple[str, ...]:
+    def _needs(self, process_type: str, options: ProcessOptions, ready: str) -> tuple[str, ...]:
         if options.needs is not None:
             return options.needs
-        return ("temporal",) if self._has_temporal and parse_ready(ready).kind == "worker" else ()
+        knows_temporal = self._has_temporal and (process_type == "api" or parse_ready(ready).kind == "worker")
+        return ("temporal",) if knows_temporal else ()
 
     def _probes(self, name: str, ready: str) -> Probes:
         rule = parse_ready(ready)

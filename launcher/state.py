@@ -12,14 +12,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tenacity
 
 from launcher.errors import UsageError
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
+from launcher.lock import FileLock
 
 KEPT_MARKS = 20
 """How many run marks are remembered for the sweep: one is the rule, more only after crashes in a row."""
@@ -67,25 +65,13 @@ class ProjectDir:
 
     # --- the lock: the truth about "is it running" -------------------------------------------------------------------
 
-    def lock(self) -> BaseFileLock:
-        """The lock that a running supervisor holds; the kernel frees it however the process ends."""
-        from filelock import FileLock
-
-        return FileLock(self.run / "lock", mode=0o600, thread_local=False)
-
     @contextlib.contextmanager
     def try_lock(self) -> Iterator[bool]:
-        """Take the lock without waiting; yields whether it was free."""
-        from filelock import Timeout
-
-        lock = self.lock()
+        """Take the lock that a running supervisor holds, without waiting; yields whether it was free."""
+        lock = FileLock(self.run / "lock")
+        free = lock.acquire()
         try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
+            yield free
         finally:
             lock.release()
 

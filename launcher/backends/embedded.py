@@ -60,7 +60,7 @@ class Embedded:
 
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
             del launch
-            alive = Liveness(lambda: self._probe.usable(queue), interval=2.0, patience=_HANG_PATIENCE)
+            alive = Liveness(self._probe.alive, interval=2.0, patience=_HANG_PATIENCE)
             return self._probe.rungs(queue), alive
 
         def ui_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:

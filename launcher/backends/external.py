@@ -24,7 +24,7 @@ class External:
     def units(self) -> list[Unit]:
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
             del launch
-            alive = Liveness(lambda: self._probe.usable(self._queue), interval=2.0, patience=None)
+            alive = Liveness(self._probe.alive, interval=2.0, patience=None)
             return self._probe.rungs(self._queue), alive
 
         return [

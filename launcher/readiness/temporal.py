@@ -80,14 +80,19 @@ class TemporalProbe:
 
     async def usable(self, task_queue: str) -> str:
         """Visibility, the namespace registry and matching answer, twice in a row."""
+        for _ in range(2):
+            await self.alive()
+            await self.pollers(task_queue, WORKFLOW)
+        return f"SERVING, namespace {self.namespace}"
+
+    async def alive(self) -> str:
+        """One cheap call that needs the database: a server whose PostgreSQL is gone still says SERVING."""
         from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest
 
         client = await self._connected()
-        for _ in range(2):
-            await client.workflow_service.count_workflow_executions(
-                CountWorkflowExecutionsRequest(namespace=self.namespace), timeout=RPC_TIMEOUT, retry=False
-            )
-            await self.pollers(task_queue, WORKFLOW)
+        await client.workflow_service.count_workflow_executions(
+            CountWorkflowExecutionsRequest(namespace=self.namespace), timeout=RPC_TIMEOUT, retry=False
+        )
         return f"SERVING, namespace {self.namespace}"
 
     async def pollers(self, task_queue: str, queue_type: int) -> list[str]:

@@ -120,7 +120,7 @@ class Managed:
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-        lines = await asyncio.to_thread(self._output, spec.log_dir, began)
+        lines = self._output(spec.log_dir, began)
         self._ended(generation, ended, lines)
 
     def _output(self, log_dir: Any, began: float) -> list[str]:

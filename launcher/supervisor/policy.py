@@ -44,6 +44,8 @@ class Rules:
     max_delay: float = 30.0
     settle: float = 10.0
     max_failures: int = 8
+    early: bool = False
+    """It waits by itself for what it needs: when somebody asks for it, it is started before that is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +165,11 @@ def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0
     """Return the state after `event` at monotonic time `now`, and what to do. `jitter` is a random number in [0, 1)."""
     match event:
         case Start():
-            return _start(state)
+            return _start(state, rules)
         case Stop():
             return _stop(state)
         case Restart():
-            return _restart(state)
+            return _restart(state, rules)
         case Gate():
             return _gate(replace(state, gate_open=event.open), now)
         case Tick():
@@ -193,11 +195,11 @@ def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0
             return _exited(state, event, now, rules, jitter)
 
 
-def _start(state: State) -> tuple[State, tuple[Action, ...]]:
+def _start(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
     if state.wanted and state.phase not in ENDED:
         return state, ()
     state = replace(state, wanted=True, failures=0, hopeless="", reason="")
-    return (state, ()) if state.alive else _spawn(state)
+    return (state, ()) if state.alive else _spawn(state, early=rules.early)
 
 
 def _stop(state: State) -> tuple[State, tuple[Action, ...]]:
@@ -209,10 +211,10 @@ def _stop(state: State) -> tuple[State, tuple[Action, ...]]:
     return replace(state, phase=Phase.STOPPING), (Terminate(state.generation),)
 
 
-def _restart(state: State) -> tuple[State, tuple[Action, ...]]:
+def _restart(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
     state = replace(state, wanted=True, failures=0, hopeless="", reason="", wake_at=None)
     if not state.alive:
-        return _spawn(state)
+        return _spawn(state, early=rules.early)
     if state.phase is Phase.STOPPING:
         return state, ()
     return replace(state, phase=Phase.STOPPING), (Terminate(state.generation),)
@@ -238,8 +240,8 @@ def _tick(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     return _spawn(replace(state, restarts=state.restarts + 1))
 
 
-def _spawn(state: State) -> tuple[State, tuple[Action, ...]]:
-    if not state.gate_open:
+def _spawn(state: State, *, early: bool = False) -> tuple[State, tuple[Action, ...]]:
+    if not (state.gate_open or early):
         return replace(state, phase=Phase.WAITING), ()
     generation = state.generation + 1
     started = replace(
@@ -262,7 +264,7 @@ def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float
     if not state.wanted:
         return replace(state, phase=Phase.STOPPED), ()
     if stopping:  # the first half of a restart, or a start during a stop
-        return _spawn(state)
+        return _spawn(state, early=rules.early)
     if rules.restart == "never" or (rules.restart == "on-failure" and event.code == 0):
         return replace(state, phase=Phase.EXITED, wanted=False, reason=event.reason), ()
     if not state.gate_open:

@@ -1,0 +1,329 @@
+"""The control channel: only who has the key is answered, and nobody can keep another one waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import stat
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.control import channel
+from launcher.control.channel import ChannelError, Server, ask
+from launcher.errors import MikaError, UsageError
+from launcher.state import control_address
+
+if sys.platform == "win32":
+    from launcher.control import _windows as platform
+else:
+    from launcher.control import _posix as platform
+
+KEY = "k" * 64
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a socket's file")
+
+
+async def handler(op: str, arguments: dict[str, Any]) -> Any:
+    match op:
+        case "echo":
+            return arguments
+        case "usage":
+            raise UsageError("no process is named 'x'", "there are: y", code="unknown")
+        case "fault":
+            raise KeyError("ours")
+        case "slow":
+            await asyncio.sleep(arguments["seconds"])
+            return "late"
+    return None
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return control_address(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def serving(address: str, key: str = KEY) -> AsyncIterator[Server]:
+    server = Server(address, key, handler)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+@contextlib.asynccontextmanager
+async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client that does as it likes."""
+    reader, writer = await platform.connect(address, channel.MAX_ANSWER)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def run(address: str, test: Callable[[], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with serving(address):
+            await asyncio.wait_for(test(), 30)
+
+    asyncio.run(main())
+
+
+def test_a_request_and_its_answer(address):
+    async def test() -> None:
+        value = {"text": "中文\n\t\0 ", "list": [1, None, 2.5], "long": "x" * 50_000}
+        assert await ask(address, KEY, "echo", **value) == value
+        assert await ask(address, KEY, "nothing") is None
+
+    run(address, test)
+
+
+def test_the_error_of_the_supervisor_reaches_the_command(address):
+    async def test() -> None:
+        with pytest.raises(MikaError) as caught:
+            await ask(address, KEY, "usage")
+        error = caught.value
+        assert (error.message, error.hint, error.code, error.exit_code) == (
+            "no process is named 'x'",
+            "there are: y",
+            "unknown",
+            2,
+        )
+        with pytest.raises(MikaError, match="KeyError"):
+            await ask(address, KEY, "fault")
+        assert await ask(address, KEY, "echo", a=1) == {"a": 1}
+
+    run(address, test)
+
+
+def test_a_wrong_key_is_refused(address):
+    async def test() -> None:
+        for wrong in ("", "k" * 63, secrets.token_hex(32)):
+            with pytest.raises(ChannelError):
+                await ask(address, wrong, "echo")
+        assert await ask(address, KEY, "echo") == {}
+
+    run(address, test)
+
+
+def test_an_answer_without_the_key_is_not_believed(address):
+    """Somebody else at the address: it cannot make a command show what it likes."""
+
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"0" * 32 + b"\n")
+            await reader.readline()
+            writer.write(b'{"result": "believe me"}\t' + b"0" * 64 + b"\n")
+            writer.close()
+
+        listener = await platform.listen(address, serve, 1000)
+        try:
+            with pytest.raises(ChannelError, match="not from the supervisor"):
+                await ask(address, KEY, "echo")
+        finally:
+            await listener.close()
+
+    asyncio.run(main())
+
+
+def test_a_request_cannot_be_replayed(address):
+    async def test() -> None:
+        body = b'{"op": "echo", "arguments": {}}'
+        async with connected(address) as (reader, writer):
+            nonce = (await reader.readline()).strip().decode()
+            line = body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n"
+            writer.write(line)
+            assert b"result" in await reader.readline()
+        async with connected(address) as (reader, writer):
+            assert (await reader.readline()).strip().decode() != nonce
+            writer.write(line)
+            assert await reader.readline() == b""
+
+    run(address, test)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
+        b'{"op": "echo", "arguments": {}}\n',
+        b'{"op": "echo", "arguments": {}}\t' + b"0" * 64 + b"\n",
+        b"\t\n",
+        b"\n",
+        b"\xff\xfe\0\t\xff\n",
+        b"\t\xc3\xa9\n",
+        os.urandom(500) + b"\n",
+    ],
+    ids=["http", "no mac", "wrong mac", "empty", "nothing", "binary", "not ascii", "random"],
+)
+def test_garbage_gets_no_answer_and_harms_nobody(address, data):
+    async def test() -> None:
+        async with connected(address) as (reader, writer):
+            await reader.readline()
+            writer.write(data)
+            assert await reader.read() == b""
+        assert await ask(address, KEY, "echo", a=1) == {"a": 1}
+
+    run(address, test)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"3", b'{"op": "echo"}', b'{"op": "echo", "arguments": 1}', b"{"])
+def test_a_request_of_the_wrong_shape(address, body):
+    """From somebody with the key, such as another version."""
+
+    async def test() -> None:
+        async with connected(address) as (reader, writer):
+            nonce = (await reader.readline()).strip().decode()
+            writer.write(body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n")
+            answer = await reader.readline()
+            assert json.loads(answer.rpartition(b"\t")[0])["error"]["code"] == "internal"
+        assert await ask(address, KEY, "echo") == {}
+
+    run(address, test)
+
+
+def test_a_request_that_is_too_large_is_cut_off(address):
+    async def test() -> None:
+        with pytest.raises(ChannelError):
+            await ask(address, KEY, "echo", text="x" * (channel.MAX_REQUEST * 4))
+        async with connected(address) as (reader, writer):
+            await reader.readline()
+            with contextlib.suppress(ConnectionError):
+                for _ in range(64):  # 4 MB without a newline
+                    writer.write(b"x" * 65536)
+                    await writer.drain()
+                assert await reader.read() == b""
+        assert await ask(address, KEY, "echo") == {}
+
+    run(address, test)
+
+
+def test_a_large_answer_arrives(address):
+    async def test() -> None:
+        value = {"text": "y" * 60_000}
+        assert await asyncio.gather(*(ask(address, KEY, "echo", **value) for _ in range(8))) == [value] * 8
+
+    run(address, test)
+
+
+def test_silent_clients_keep_nobody_waiting(address):
+    async def test() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(channel.MAX_CONNECTIONS - 1):
+                await stack.enter_async_context(connected(address))
+            began = time.monotonic()
+            assert await ask(address, KEY, "echo") == {}
+            assert time.monotonic() - began < channel.TIMEOUT / 2
+
+    run(address, test)
+
+
+def test_a_silent_client_is_cut_off(address, monkeypatch):
+    monkeypatch.setattr(channel, "TIMEOUT", 0.2)
+
+    async def test() -> None:
+        async with connected(address) as (reader, _):
+            await reader.readline()
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+
+    run(address, test)
+
+
+def test_a_flood_is_bounded_and_passes(address, monkeypatch):
+    monkeypatch.setattr(channel, "TIMEOUT", 0.5)
+
+    async def test() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(address)) for _ in range(80)]
+            greeted = await asyncio.gather(*(reader.readline() for reader, _ in clients))
+            assert sum(bool(line) for line in greeted) == channel.MAX_CONNECTIONS
+        assert await ask_again() == {}
+
+    async def ask_again() -> Any:
+        """The places of the flood become free when its clients go, or at their time-out."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return await ask(address, KEY, "echo")
+            except ChannelError:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+
+    run(address, test)
+
+
+def test_a_client_that_reads_nothing_is_cut_off(address, monkeypatch):
+    monkeypatch.setattr(channel, "TIMEOUT", 0.3)
+
+    async def test() -> None:
+        value = "z" * 60_000
+        body = json.dumps({"op": "echo", "arguments": {"text": value}}).encode()
+        async with connected(address) as (reader, writer):
+            nonce = (await reader.readline()).strip().decode()
+            writer.write(body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n")
+            assert await ask(address, KEY, "echo") == {}
+
+    run(address, test)
+
+
+def test_an_answer_that_takes_too_long_is_an_error_of_one_line(address, monkeypatch):
+    monkeypatch.setattr(channel, "TIMEOUT", 0.2)
+
+    async def test() -> None:
+        with pytest.raises(ChannelError, match=r"the supervisor does not answer at .*"):
+            await ask(address, KEY, "slow", seconds=60)
+        assert await ask(address, KEY, "echo") == {}
+
+    run(address, test)
+
+
+def test_nobody_there(address):
+    with pytest.raises(ChannelError, match="does not answer") as caught:
+        asyncio.run(ask(address, KEY, "echo"))
+    assert caught.value.exit_code == 1
+    assert "\n" not in caught.value.message
+
+
+@posix_only
+def test_the_socket_is_for_this_user_alone(address):
+    async def test() -> None:
+        mode = Path(address).stat().st_mode
+        assert stat.S_ISSOCK(mode)
+        assert mode & 0o077 == 0
+
+    run(address, test)
+    assert not Path(address).exists()
+
+
+@posix_only
+def test_a_socket_that_was_left_behind_is_replaced(address):
+    Path(address).touch()
+
+    async def test() -> None:
+        assert await ask(address, KEY, "echo") == {}
+
+    run(address, test)
+
+
+def test_two_servers_at_two_addresses(address, tmp_path):
+    async def main() -> None:
+        other = control_address(tmp_path / "other")
+        async with serving(address), serving(other, "other key"):
+            assert await ask(address, KEY, "echo", n=1) == {"n": 1}
+            assert await ask(other, "other key", "echo", n=2) == {"n": 2}
+            with pytest.raises(ChannelError):
+                await ask(other, KEY, "echo")
+
+    asyncio.run(main())

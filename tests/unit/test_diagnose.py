@@ -1,0 +1,88 @@
+"""What the last lines of a process say."""
+
+from __future__ import annotations
+
+import pytest
+
+from launcher.supervisor.diagnose import hopeless, last_words
+
+TRACEBACK = """Traceback (most recent call last):
+  File "<frozen runpy>", line 198, in _run_module_as_main
+  File "/app/worker.py", line 3, in <module>
+    import nowhere
+{}""".splitlines()
+
+
+def traceback(last: str) -> list[str]:
+    return [line.format(last) for line in TRACEBACK]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ModuleNotFoundError: No module named 'nowhere'",
+        "ImportError: cannot import name 'a' from 'b' (/app/b.py)",
+        "SyntaxError: invalid syntax",
+        "IndentationError: unexpected indent",
+        "/usr/bin/python: No module named src.workers.temporal_wroker",
+        'ERROR:    Error loading ASGI app. Could not import module "src.api.mian".',
+        "/usr/bin/python: can't open file '/app/x.py': [Errno 2] No such file or directory",
+        "RuntimeError: Worker validation failed: Namespace mika was not found or otherwise could not be retrieved",
+        "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use",
+    ],
+)
+def test_what_a_retry_cannot_mend(line):
+    assert hopeless(traceback(line), 1) == line
+    assert hopeless([line, "", "  "], 1) == line
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ConnectionRefusedError: [Errno 111] Connection refused",
+        "RuntimeError: Failed client connect: Server connection error",
+        "KeyError: 'ImportError'",
+        "MemoryError",
+        "workflow not_found",
+        "GET /nowhere 404 Not Found",
+        "",
+    ],
+)
+def test_what_a_retry_may_mend(line):
+    assert hopeless(traceback(line), 1) == ""
+
+
+def test_only_the_end_of_the_output_counts():
+    assert hopeless(["ImportError: optional", *["working"] * 50], 1) == ""
+    assert hopeless([], 1) == ""
+
+
+def test_the_newest_cause_counts():
+    lines = [
+        "ImportError: first",
+        "During handling of the above exception, another exception occurred:",
+        "SyntaxError: b",
+    ]
+    assert hopeless(lines, 1) == "SyntaxError: b"
+
+
+def test_a_cause_is_bounded():
+    assert len(hopeless(["ImportError: " + "x" * 10_000], 1)) == 300
+    assert len(last_words(["x" * 10_000])) == 300
+
+
+@pytest.mark.parametrize("code", [126, 127, 9009])
+def test_a_shell_that_did_not_find_the_program(code):
+    assert hopeless(["sh: 1: uvicron: not found"], code) == "sh: 1: uvicron: not found"
+    assert hopeless([], code)
+    assert hopeless(["not found"], 1) == ""
+
+
+def test_last_words():
+    assert last_words(traceback("ValueError: no")) == "ValueError: no"
+    assert last_words(["ValueError: no", "", "bye", "  "]) == "ValueError: no"
+    assert last_words(["some.module.OddError: dotted", "bye"]) == "some.module.OddError: dotted"
+    assert last_words(["2026-01-01 fatal: not a git repository", "bye"]) == "2026-01-01 fatal: not a git repository"
+    assert last_words(["one", "two", ""]) == "two"
+    assert last_words(["", " "]) == ""
+    assert last_words([]) == ""

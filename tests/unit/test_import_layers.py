@@ -1,0 +1,66 @@
+"""What import-linter cannot say of imports; the floors themselves are its contracts in pyproject.toml."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def modules(package: str) -> dict[str, Path]:
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of what a file imports, wherever it does; `from a import b` gives both `a` and `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+LAUNCHER = modules("launcher")
+
+
+def test_the_guard_needs_only_the_standard_library():
+    """It runs with `-I -S`: fast, small, and whatever the environment of the service is."""
+    for module, path in LAUNCHER.items():
+        if module.startswith("launcher.guard"):
+            foreign = {name.partition(".")[0] for name in imports(path)} - sys.stdlib_module_names
+            assert foreign <= {"launcher", "segments", "_posix", "_windows"}, f"{module} imports {foreign}"
+
+
+def test_the_policy_is_pure():
+    """No clock, no randomness, no I/O: else it could not be tested for any order of events."""
+    assert imports(LAUNCHER["launcher.supervisor.policy"]) <= {
+        "__future__",
+        "__future__.annotations",
+        "dataclasses",
+        "dataclasses.dataclass",
+        "dataclasses.replace",
+        "enum",
+        "enum.StrEnum",
+    }
+
+
+@pytest.mark.parametrize("heavy", ["temporalio", "docker", "rich", "fastapi", "openai", "pymongo"])
+def test_heavy_libraries_are_imported_where_they_are_used(heavy):
+    """`mika status` must stay fast: no module of the launcher imports these when it is itself imported."""
+    for module, path in LAUNCHER.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert heavy not in {name.partition(".")[0] for name in names}, f"{module} imports {heavy} at its top"

@@ -1,0 +1,207 @@
+"""The readiness ladder: rungs in order, each with its last error, and nothing that waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from launcher.readiness import ladder
+from launcher.readiness.ladder import NotReadyError, Rung, climb, describe
+from launcher.readiness.probes import LogLine, NotYet, http_ok, tcp
+
+
+def after(tries: int, detail: str = "there", error: Exception | None = None) -> Callable[[], Awaitable[str]]:
+    """A probe that holds at its `tries`-th call."""
+    calls = 0
+
+    async def probe() -> str:
+        nonlocal calls
+        calls += 1
+        if calls < tries:
+            raise error or NotYet(f"try {calls}")
+        return detail
+
+    return probe
+
+
+async def never() -> str:
+    raise NotYet("not today")
+
+
+async def hangs() -> str:
+    await asyncio.sleep(3600)
+    return "?"
+
+
+def test_rungs_are_climbed_in_order():
+    reached: list[tuple[str, str]] = []
+    waited: list[tuple[str, str]] = []
+    rungs = [
+        Rung("port open", after(3, "127.0.0.1:1")),
+        Rung("serving", after(1, "SERVING")),
+        Rung("usable", after(2, "yes")),
+    ]
+    times: list[float] = []
+
+    def on_reached(rung: str, elapsed: float, detail: str) -> None:
+        reached.append((rung, detail))
+        times.append(elapsed)
+
+    detail = asyncio.run(
+        climb("temporal", rungs, on_reached=on_reached, on_waiting=lambda rung, error: waited.append((rung, error)))
+    )
+    assert detail == "yes"
+    assert reached == [("port open", "127.0.0.1:1"), ("serving", "SERVING"), ("usable", "yes")]
+    assert waited == [("port open", "try 1"), ("port open", "try 2"), ("usable", "try 1")]
+    assert times == sorted(times)
+
+
+def test_the_same_error_is_told_once():
+    waited: list[str] = []
+    asyncio.run(
+        climb("x", [Rung("port", after(5, error=OSError("refused")))], on_waiting=lambda _, error: waited.append(error))
+    )
+    assert waited == ["refused"]
+
+
+def test_a_time_out_names_the_rung_and_its_last_error():
+    rungs = [Rung("port open", after(1)), Rung("namespace default", never), Rung("usable", after(1))]
+    with pytest.raises(NotReadyError) as caught:
+        asyncio.run(climb("temporal", rungs, timeout=0.2))
+    error = caught.value
+    assert (error.service, error.rung, error.error) == ("temporal", "namespace default", "not today")
+    assert error.message == "temporal is not ready after 0 s: waiting for namespace default: not today"
+    assert error.exit_code == 1
+    assert error.waited >= 0.2
+
+
+def test_one_deadline_for_all_rungs():
+    began = time.monotonic()
+    with pytest.raises(NotReadyError):
+        asyncio.run(climb("x", [Rung("a", after(3)), Rung("b", after(3)), Rung("c", never)], timeout=0.4))
+    assert time.monotonic() - began < 5
+
+
+def test_a_probe_that_hangs_is_bounded(monkeypatch):
+    monkeypatch.setattr(ladder, "PROBE_TIMEOUT", 0.05)
+    waited: list[str] = []
+    with pytest.raises(NotReadyError, match=r"waiting for port: no answer within 0\.1 s"):
+        asyncio.run(climb("x", [Rung("port", hangs)], timeout=0.3, on_waiting=lambda _, error: waited.append(error)))
+    assert waited == ["no answer within 0.1 s"]
+
+
+def test_a_hanging_probe_does_not_outlive_a_short_time_out():
+    began = time.monotonic()
+    with pytest.raises(NotReadyError):
+        asyncio.run(climb("x", [Rung("port", hangs)], timeout=0.2))
+    assert time.monotonic() - began < ladder.PROBE_TIMEOUT
+
+
+def test_cancelling_ends_it_at_once():
+    async def main() -> None:
+        task = asyncio.create_task(climb("x", [Rung("port", hangs)]))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    asyncio.run(asyncio.wait_for(main(), 2))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NotYet("not  yet,\n really"), "not yet, really"),
+        (ValueError(), "ValueError"),
+        (NotYet("x" * 1000), "x" * 300),
+        (None, ""),
+    ],
+)
+def test_an_error_as_one_short_line(error, text):
+    assert describe(error) == text
+
+
+# --- probes -----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def server(answer: bytes | None, *, close: bool = True):
+    """`answer` None: takes connections and says nothing."""
+
+    over = asyncio.Event()
+    serving: set[asyncio.Task[None] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            if answer:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer)
+            if not close:
+                await over.wait()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        try:
+            yield listening.sockets[0].getsockname()[1]
+        finally:
+            over.set()
+            await asyncio.gather(*filter(None, serving))
+
+
+def run(probe: Callable[[int], Awaitable[str]], answer: bytes | None, *, close: bool = True) -> str:
+    async def main() -> str:
+        async with server(answer, close=close) as port:
+            return await probe(port)
+
+    return asyncio.run(main())
+
+
+def test_tcp_needs_somebody_who_stays():
+    assert run(lambda port: tcp("127.0.0.1", port), None, close=False).startswith("127.0.0.1:")
+    with pytest.raises(NotYet, match="accepts and closes at once"):
+        run(lambda port: tcp("127.0.0.1", port), b"")
+
+
+def test_tcp_refused():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets it
+        with pytest.raises(OSError):
+            asyncio.run(tcp("127.0.0.1", unused.getsockname()[1]))
+
+
+@pytest.mark.parametrize("status", ["200 OK", "204 No Content"])
+def test_http_ok(status):
+    url = run(lambda port: http_ok(f"http://127.0.0.1:{port}/ok?a=1"), f"HTTP/1.1 {status}\r\n\r\n".encode())
+    assert url.endswith("/ok?a=1")
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Oh", "302 Found\r\nLocation: http://192.0.2.1/"])
+def test_http_must_be_2xx_and_no_redirect_is_followed(status):
+    with pytest.raises(NotYet, match=f"answers {status[:3]}"):
+        run(lambda port: http_ok(f"http://127.0.0.1:{port}/"), f"HTTP/1.1 {status}\r\n\r\n".encode())
+
+
+def test_http_uses_no_proxy(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert run(lambda port: http_ok(f"http://127.0.0.1:{port}/"), b"HTTP/1.1 200 OK\r\n\r\n")
+
+
+def test_http_that_says_nothing_is_bounded():
+    with pytest.raises(OSError):
+        run(lambda port: http_ok(f"http://127.0.0.1:{port}/", timeout=0.2), None, close=False)
+
+
+def test_a_line_in_the_log():
+    line = LogLine(r"listening on \d+")
+    with pytest.raises(NotYet, match="no line matches"):
+        line.search(["starting", "listening"])
+    assert line.search(["a", "now listening on 80\n", "listening on 81"]) == "now listening on 80"

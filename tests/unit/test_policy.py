@@ -1,0 +1,477 @@
+"""The restart policy: its rules one by one, and then what must hold for any order of events at any time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from launcher.supervisor.policy import (
+    ENDED,
+    RUNNING,
+    Action,
+    BecameReady,
+    BecameUnready,
+    Event,
+    Exited,
+    Gate,
+    Hung,
+    Kill,
+    Phase,
+    Restart,
+    Rules,
+    Spawn,
+    Start,
+    State,
+    Stop,
+    Terminate,
+    Tick,
+    Wake,
+    step,
+)
+
+RULES = Rules()
+
+
+class Run:
+    """One unit, its clock, and everything that it was told to do."""
+
+    def __init__(self, rules: Rules = RULES, *, jitter: float = 0.5) -> None:
+        self.state, self.rules, self.jitter, self.now = State(gate_open=True), rules, jitter, 100.0
+        self.actions: list[Action] = []
+
+    def feed(self, event: Event) -> tuple[Action, ...]:
+        self.state, actions = step(self.state, event, self.now, self.rules, self.jitter)
+        self.actions += actions
+        return actions
+
+    def start(self) -> Run:
+        self.feed(Start())
+        return self
+
+    def ready(self) -> Run:
+        self.feed(BecameReady(self.state.generation))
+        return self
+
+    def exit(self, code: int = 1, hopeless: str = "") -> tuple[Action, ...]:
+        return self.feed(Exited(self.state.generation, code, f"exit code {code}", hopeless))
+
+    def back_off(self) -> Run:
+        """Two failures: the second waits."""
+        self.start().exit()
+        self.exit()
+        assert self.state.phase is Phase.BACKOFF
+        return self
+
+
+# --- one by one -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_crash_restarts_at_once():
+    run = Run().start().ready()
+    assert run.exit() == (Spawn(2),)
+    assert run.state.phase is Phase.STARTING
+    assert run.state.restarts == 1
+
+
+@pytest.mark.parametrize(("jitter", "factor"), [(0.0, 0.75), (0.5, 1.0), (0.999, 1.25)])
+def test_then_it_waits_twice_as_long_each_time(jitter, factor):
+    run = Run(replace(RULES, max_failures=100), jitter=jitter).start()
+    run.exit()
+    delays = []
+    for _ in range(12):
+        (wake,) = run.exit()
+        assert isinstance(wake, Wake)
+        assert run.state.phase is Phase.BACKOFF
+        delays.append(wake.delay)
+        run.now += wake.delay
+        (spawn,) = run.feed(Tick())
+        assert isinstance(spawn, Spawn)
+    expected = [min(30.0, 0.1 * 2**n * factor) for n in range(12)]
+    assert delays == pytest.approx(expected, rel=0.01)
+
+
+def test_a_tick_too_early_waits_for_the_rest():
+    run = Run().back_off()
+    run.now += 0.04
+    (wake,) = run.feed(Tick())
+    assert isinstance(wake, Wake)
+    assert wake.delay == pytest.approx(0.06)
+    assert run.state.phase is Phase.BACKOFF
+
+
+def test_eight_failures_in_a_row_are_enough():
+    run = Run().start()
+    for failures in range(1, 8):
+        run.exit()
+        assert run.state.failures == failures
+        run.now += 60
+        run.feed(Tick())
+    assert run.state.phase is Phase.STARTING
+    assert run.exit() == ()
+    assert run.state.phase is Phase.GAVE_UP
+    assert run.state.reason == "failed 8 times in a row: exit code 1"
+    assert run.state.restarts == 7
+
+
+def test_short_lives_count_as_failures_even_when_they_were_ready():
+    run = Run().start()
+    for _ in range(8):
+        run.ready()
+        run.now += 9.9
+        run.exit()
+        run.now += 60
+        run.feed(Tick())
+    assert run.state.phase is Phase.GAVE_UP
+
+
+def test_ready_for_ten_seconds_gives_a_fresh_budget():
+    run = Run().start()
+    for _ in range(30):
+        run.ready()
+        run.now += 10
+        assert isinstance(run.exit()[0], Spawn)
+    assert run.state.failures == 1
+
+
+def test_time_before_it_is_ready_gives_no_fresh_budget():
+    run = Run().start()
+    run.exit()
+    run.now += 600
+    assert isinstance(run.exit()[0], Wake)
+
+
+def test_the_same_hopeless_cause_twice_ends_it():
+    run = Run().start()
+    assert run.exit(hopeless="No module named x") == (Spawn(2),)
+    assert run.exit(hopeless="No module named x") == ()
+    assert run.state.phase is Phase.GAVE_UP
+    assert run.state.reason == "No module named x; trying again would end the same"
+
+
+def test_another_hopeless_cause_is_a_new_chance():
+    run = Run().start()
+    run.exit(hopeless="SyntaxError: a")
+    assert run.exit(hopeless="SyntaxError: b") != ()
+    assert run.state.phase is Phase.BACKOFF
+
+
+def test_a_cause_after_it_was_ready_is_not_hopeless():
+    run = Run().start()
+    for _ in range(2):
+        run.ready().exit(hopeless="ImportError: lazy")
+    assert run.state.phase is Phase.BACKOFF
+
+
+def test_an_exit_while_what_it_needs_is_down_is_neither_counted_nor_restarted():
+    run = Run().start().ready()
+    run.feed(Gate(open=False))
+    assert run.state.phase is Phase.READY, "it is left alone: it may reconnect by itself"
+    assert run.exit() == ()
+    assert run.state.phase is Phase.WAITING
+    assert (run.state.failures, run.state.restarts) == (0, 0)
+    assert run.feed(Gate(open=True)) == (Spawn(2),)
+
+
+def test_start_waits_for_what_it_needs():
+    run = Run()
+    run.feed(Gate(open=False))
+    assert run.feed(Start()) == ()
+    assert run.state.phase is Phase.WAITING
+    assert run.feed(Gate(open=True)) == (Spawn(1),)
+
+
+def test_backoff_is_held_while_what_it_needs_is_down_and_keeps_its_delay():
+    run = Run().back_off()
+    run.feed(Gate(open=False))
+    assert run.state.phase is Phase.WAITING
+    run.now += 0.05
+    (wake,) = run.feed(Gate(open=True))
+    assert isinstance(wake, Wake)
+    assert run.state.phase is Phase.BACKOFF
+    run.feed(Gate(open=False))
+    run.now += 5
+    assert run.feed(Gate(open=True)) == (Spawn(3),)
+
+
+def test_a_hung_process_is_killed_before_it_is_replaced():
+    run = Run().start().ready()
+    assert run.feed(Hung(1, "no beat")) == (Kill(1),)
+    assert run.state.phase is Phase.UNHEALTHY
+    assert run.state.reason == "no beat"
+    assert run.exit(-9) == (Spawn(2),)
+
+
+def test_unhealthy_may_recover():
+    run = Run().start().ready()
+    assert run.feed(BecameUnready(1, "no answer")) == ()
+    assert run.state.phase is Phase.UNHEALTHY
+    run.ready()
+    assert run.state.phase is Phase.READY
+    assert run.state.reason == ""
+
+
+def test_events_of_an_older_generation_change_nothing():
+    run = Run().start().ready()
+    run.exit()
+    run.ready()
+    for event in (Exited(1, 0, ""), BecameReady(1), BecameUnready(1, "x"), Hung(1, "x"), Exited(7, 0, "")):
+        before = run.state
+        assert run.feed(event) == ()
+        assert run.state == before
+
+
+@pytest.mark.parametrize(
+    ("restart", "code", "phase"),
+    [
+        ("never", 0, Phase.EXITED),
+        ("never", 1, Phase.EXITED),
+        ("on-failure", 0, Phase.EXITED),
+        ("on-failure", 1, Phase.STARTING),
+        ("always", 0, Phase.STARTING),
+        ("always", -9, Phase.STARTING),
+    ],
+)
+def test_restart_rule(restart, code, phase):
+    run = Run(Rules(restart=restart)).start().ready()
+    run.exit(code)
+    assert run.state.phase is phase
+
+
+def test_stop_ends_it_gracefully_and_once():
+    run = Run().start().ready()
+    assert run.feed(Stop()) == (Terminate(1),)
+    assert run.feed(Stop()) == ()
+    assert run.state.phase is Phase.STOPPING
+    assert run.exit(0) == ()
+    assert run.state.phase is Phase.STOPPED
+
+
+def test_stop_wins_over_backoff():
+    run = Run().back_off()
+    assert run.feed(Stop()) == ()
+    assert run.state.phase is Phase.STOPPED
+    run.now += 100
+    assert run.feed(Tick()) == ()
+    assert run.state.phase is Phase.STOPPED
+
+
+def test_a_stop_forgets_the_delay():
+    run = Run().back_off()
+    run.feed(Stop())
+    run.feed(Gate(open=False))
+    run.feed(Start())
+    assert run.feed(Gate(open=True)) == (Spawn(3),)
+
+
+def test_stop_wins_over_a_crash_at_the_same_time():
+    run = Run().start().ready()
+    run.feed(Stop())
+    assert run.exit(-11) == ()
+    assert run.state.phase is Phase.STOPPED
+
+
+def test_start_during_a_stop_comes_after_it():
+    run = Run().start().ready()
+    run.feed(Stop())
+    assert run.feed(Start()) == ()
+    assert run.exit(0) == (Spawn(2),)
+    assert run.state.restarts == 0
+
+
+def test_stop_during_a_restart_is_a_stop():
+    run = Run().start().ready()
+    run.feed(Restart())
+    run.feed(Stop())
+    assert run.exit(0) == ()
+    assert run.state.phase is Phase.STOPPED
+
+
+def test_restart_is_graceful_and_not_counted():
+    run = Run().start().ready()
+    assert run.feed(Restart()) == (Terminate(1),)
+    assert run.feed(Restart()) == ()
+    assert run.exit(0) == (Spawn(2),)
+    assert run.state.restarts == 0
+
+
+@pytest.mark.parametrize("event", [Start(), Restart()])
+def test_one_that_gave_up_is_revived_with_a_fresh_budget(event):
+    run = Run().start()
+    run.exit(hopeless="x")
+    run.exit(hopeless="x")
+    assert run.state.phase is Phase.GAVE_UP
+    assert isinstance(run.feed(event)[0], Spawn)
+    assert run.state.failures == 0
+    assert run.state.reason == ""
+    assert run.exit(hopeless="x") != (), "the first hopeless failure of a new life is tried again"
+
+
+def test_restart_ends_backoff_at_once():
+    assert Run().back_off().feed(Restart()) == (Spawn(3),)
+
+
+# --- for any order of events ------------------------------------------------------------------------------------------
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """A world that does what the policy says, and events in any order and at any time, also stale and absurd ones."""
+
+    @initialize(
+        restart=st.sampled_from(["always", "on-failure", "never"]),
+        max_failures=st.integers(1, 9),
+        settle=st.sampled_from([0.5, 10.0]),
+    )
+    def begin(self, restart: str, max_failures: int, settle: float) -> None:
+        self.rules = Rules(restart=restart, max_failures=max_failures, settle=settle)
+        self.state, self.now = State(), 1000.0
+        self.live: set[int] = set()
+        self.generations = 0
+        self.wanted = False
+        self.exited_at = 0.0
+        self.wakes: list[float] = []
+        self.automatic: list[float] = []  # times of starts that nobody asked for, since somebody did
+
+    def feed(self, event: Event, jitter: float = 0.5) -> None:
+        before = self.state
+        self.state, actions = step(before, event, self.now, self.rules, jitter)
+        assert step(before, event, self.now, self.rules, jitter) == (self.state, actions), "it is a function"
+        for action in actions:
+            match action:
+                case Spawn(generation):
+                    assert not self.live, "two live generations"
+                    assert self.wanted, "started although it is to be stopped"
+                    assert self.state.gate_open
+                    assert generation == self.generations + 1
+                    self.generations = generation
+                    self.live.add(generation)
+                    if isinstance(event, Exited | Tick) and before.phase is not Phase.STOPPING:
+                        self.automatic.append(self.now)
+                        self.has_waited()
+                case Terminate(generation) | Kill(generation):
+                    assert generation in self.live
+                case Wake(delay):
+                    assert 0 < delay <= self.rules.max_delay
+                    self.wakes.append(self.now + delay)
+
+    def has_waited(self) -> None:
+        """The n-th failure in a row waits: 0, then 0.075 s (with the luckiest jitter) doubling."""
+        failures = self.state.failures
+        due = 0.0 if failures == 1 else 0.75 * self.rules.first_delay * 2.0 ** (failures - 2)
+        assert self.now - self.exited_at >= min(due, 0.75 * self.rules.max_delay) - 1e-6
+
+    # --- what may happen ---
+
+    @rule()
+    def start(self) -> None:
+        if not self.state.wanted or self.state.phase in ENDED:
+            self.automatic.clear()
+        self.wanted = True
+        self.feed(Start())
+
+    @rule()
+    def stop(self) -> None:
+        self.wanted = False
+        self.feed(Stop())
+        assert self.state.phase in (Phase.STOPPED, Phase.STOPPING)
+
+    @rule()
+    def restart(self) -> None:
+        self.wanted = True
+        self.automatic.clear()
+        self.feed(Restart())
+
+    @rule(is_open=st.booleans())
+    def gate(self, is_open: bool) -> None:
+        self.feed(Gate(is_open))
+
+    @precondition(lambda self: self.live)
+    @rule(
+        code=st.sampled_from([0, 1, -9]), hopeless=st.sampled_from(["", "", "", "a", "b"]), jitter=st.floats(0, 0.999)
+    )
+    def exit(self, code: int, hopeless: str, jitter: float) -> None:
+        (generation,) = self.live
+        self.live.clear()
+        self.exited_at = self.now
+        self.feed(Exited(generation, code, f"exit code {code}", hopeless), jitter)
+
+    @precondition(lambda self: self.live)
+    @rule(make=st.sampled_from([BecameReady, lambda g: BecameUnready(g, "x"), lambda g: Hung(g, "x")]))
+    def happens(self, make) -> None:
+        self.feed(make(self.generations))
+
+    @rule(
+        back=st.integers(0, 3),
+        make=st.sampled_from(
+            [BecameReady, lambda g: BecameUnready(g, "x"), lambda g: Hung(g, "x"), lambda g: Exited(g, 1, "late")]
+        ),
+    )
+    def late_news(self, back: int, make) -> None:
+        generation = self.generations - back
+        if generation in self.live:
+            return
+        before = self.state
+        self.feed(make(generation))
+        assert self.state == before, "news of a generation that is gone changed something"
+
+    @rule(seconds=st.one_of(st.floats(0, 2), st.floats(0, 1e6)))
+    def time_passes(self, seconds: float) -> None:
+        """As far as the next wake at most: then the loop ticks. A machine that slept comes in the rule below."""
+        due = min(self.wakes, default=None)
+        if due is None or self.now + seconds < due:
+            self.now += seconds
+            return
+        self.wakes.remove(due)
+        self.now = max(self.now, due)
+        self.feed(Tick())
+
+    @rule(seconds=st.floats(0, 1e6))
+    def the_machine_sleeps(self, seconds: float) -> None:
+        self.now += seconds
+        due, self.wakes = [at for at in self.wakes if at <= self.now], [at for at in self.wakes if at > self.now]
+        for _ in due:
+            self.feed(Tick())
+
+    @rule()
+    def tick_of_nobody(self) -> None:
+        self.feed(Tick())
+
+    # --- what must hold ---
+
+    @invariant()
+    def phase_and_life_agree(self) -> None:
+        state = self.state
+        assert state.alive == bool(self.live)
+        assert state.wanted == (self.wanted and state.phase not in (Phase.EXITED, Phase.GAVE_UP))
+        assert (state.phase in RUNNING or state.phase is Phase.STOPPING) == state.alive
+        assert (state.ready_at is not None) <= state.alive
+        if state.phase is Phase.WAITING:
+            assert not state.gate_open, "it waits for what is there"
+        if state.phase in (Phase.BACKOFF, *RUNNING):
+            assert state.wanted
+
+    @invariant()
+    def backoff_always_ends(self) -> None:
+        state = self.state
+        if state.phase is not Phase.BACKOFF:
+            return
+        assert state.wake_at is not None
+        assert any(at >= state.wake_at - 1e-6 for at in self.wakes), "nobody will wake it"
+        # Also when the timer comes a little early, as timers do.
+        early, actions = step(state, Tick(), state.wake_at - 1e-9, self.rules)
+        assert isinstance(actions[0], Spawn | Wake)
+        after, _ = step(early if early.phase is Phase.BACKOFF else state, Tick(), state.wake_at, self.rules)
+        assert after.phase is Phase.STARTING
+
+    @invariant()
+    def never_a_spin(self) -> None:
+        """Without 10 s of being ready, which start nothing, there are at most `max_failures` tries."""
+        window = [at for at in self.automatic if at > self.now - self.rules.settle]
+        assert len(window) <= self.rules.max_failures
+
+
+AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestAnyOrder = AnyOrder.TestCase

@@ -1,0 +1,245 @@
+"""The relay: every line for a pipe, as much as it takes for a terminal, and nobody who can hold it up."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from launcher.cli import relay as module
+from launcher.cli.relay import Prefixes, Relay, plain
+from launcher.guard.segments import SegmentWriter
+from tests.kit import poll_until, posix_only
+
+
+class Logs:
+    """Writes logs as the guards do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._writers: dict[str, SegmentWriter] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        if name not in self._writers:
+            self._writers[name] = SegmentWriter(str(self.folder), name, 64 << 20)
+        self._writers[name].write(data)
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
+
+@pytest.fixture
+def logs(tmp_path):
+    this = Logs(tmp_path / "logs")
+    yield this
+    this.close()
+
+
+class Screen(io.StringIO):
+    """Something that may be a terminal, may be stopped (Ctrl-S), and may break."""
+
+    def __init__(self, *, terminal: bool = False) -> None:
+        super().__init__()
+        self.terminal = terminal
+        self.moving = threading.Event()
+        self.moving.set()
+        self.broken = False
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        self.moving.wait(30)
+        if self.broken:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+def printed(logs: Logs, names: list[str], writes: list[tuple[str, bytes]], *, color: bool = False) -> list[str]:
+    screen = Screen()
+    relay = Relay(logs.folder, names, color=color, out=screen)
+    relay.show_logs()
+    for name, data in writes:
+        logs.write(name, data)
+    relay.close()
+    return screen.getvalue().splitlines()
+
+
+def test_every_line_with_its_prefix(logs):
+    writes = [("web", b"one\n"), ("worker", "zwei 二\n".encode()), ("web", b"three\n")]
+    lines = printed(logs, ["web", "worker"], writes)
+    assert [line for line in lines if line.startswith("web")] == ["web    | one", "web    | three"]
+    assert [line for line in lines if line.startswith("worker")] == ["worker | zwei 二"]
+    assert len(lines) == 3
+
+
+def test_a_line_without_an_end_is_shown_at_the_end(logs):
+    assert printed(logs, ["web"], [("web", b"whole\nhal"), ("web", b"f")]) == ["web | whole", "web | half"]
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"crlf\r\n", "crlf"),
+        ("中文\n".encode("gbk"), "中文"),
+        (b"\x1b[31mred\x1b[0m and \x1b]0;title\x07plain\n", "red and plain"),
+        ("line\u2028separator\x0b\x0c\x85\n".encode(), "line\u2028separator\x0b\x0c\x85"),
+    ],
+)
+def test_bytes_become_text(logs, data, line):
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    relay.show_logs()
+    logs.write("web", data)
+    relay.close()
+    assert screen.getvalue() == f"web | {line}\n"
+
+
+def test_with_color_the_escapes_stay(logs):
+    (line,) = printed(logs, ["web"], [("web", b"\x1b[31mred\x1b[0m\n")], color=True)
+    assert line.endswith("\x1b[31mred\x1b[0m")
+    assert "web | " in plain(line)
+
+
+def test_a_pipe_gets_every_line(logs):
+    count = 100_000
+    screen = Screen()
+    relay = Relay(logs.folder, ["a", "b"], color=False, out=screen)
+    relay.show_logs()
+    for start in range(0, count, 1000):
+        for name in "ab":
+            logs.write(name, b"".join(b"line %d\n" % n for n in range(start, start + 1000)))
+    relay.close()
+    lines = screen.getvalue().splitlines()
+    for name in "ab":
+        assert [line for line in lines if line.startswith(name)] == [f"{name} | line {n}" for n in range(count)]
+
+
+def test_a_terminal_that_cannot_keep_up_skips_and_says_how_many(logs):
+    screen = Screen(terminal=True)
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    relay.show_logs()
+    screen.moving.clear()
+    logs.write("web", b"first\n")
+    poll_until(lambda: threading.active_count() > 1, 5, "the relay")
+    time.sleep(0.2)  # it may take the first line now, and stops there
+    count = 3 * module.TERMINAL_BEHIND // 10
+    logs.write("web", b"".join(b"%09d\n" % n for n in range(count)))
+    screen.moving.set()
+    poll_until(lambda: "lines skipped" in screen.getvalue(), 5, "the note")
+    logs.write("web", b"last\n")
+    relay.close()
+    lines = screen.getvalue().splitlines()
+    (note,) = [line for line in lines if "lines skipped" in line]
+    skipped = int(note.split()[3])
+    assert "`mika logs web` has them" in note
+    assert lines[-1] == "web | last"
+    assert len(lines) - 1 + skipped == count + 2, "every line is either shown or counted"
+
+
+def test_a_pipe_that_is_slow_gets_all_of_it_at_the_end(logs):
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    relay.show_logs()
+    screen.moving.clear()
+    for n in range(50_000):
+        logs.write("web", b"%09d\n" % n)
+    closing = threading.Thread(target=relay.close)
+    closing.start()
+    screen.moving.set()
+    closing.join(20)
+    assert screen.getvalue().splitlines() == [f"web | {n:09d}" for n in range(50_000)]
+
+
+def test_a_reader_that_takes_nothing_does_not_hold_up_the_end(logs, monkeypatch):
+    monkeypatch.setattr(module, "_STUCK", 0.3)
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    screen.moving.clear()
+    relay.say("hello")
+    began = time.monotonic()
+    relay.close()
+    assert time.monotonic() - began < 5
+    screen.moving.set()
+    relay.close()
+    assert screen.getvalue() == "hello\n"
+
+
+def test_saying_something_never_blocks(logs):
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    screen.moving.clear()
+    began = time.monotonic()
+    for n in range(1000):
+        relay.say(f"message {n}")
+    assert time.monotonic() - began < 2
+    screen.moving.set()
+    relay.close()
+    assert screen.getvalue().splitlines() == [f"message {n}" for n in range(1000)]
+
+
+def test_a_broken_pipe_is_no_error(logs):
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    relay.show_logs()
+    relay.say("before")
+    poll_until(lambda: "before" in screen.getvalue(), 5, "the first message")
+    screen.broken = True
+    relay.say("lost")
+    logs.write("web", b"lost\n")
+    relay.close()
+    assert screen.getvalue() == "before\n"
+
+
+@posix_only
+def test_a_real_pipe_whose_reader_goes(logs):
+    read, write = os.pipe()
+    with os.fdopen(write, "w", encoding="utf-8") as out:
+        relay = Relay(logs.folder, ["web"], color=False, out=out)
+        relay.say("seen")
+        assert os.read(read, 100) == b"seen\n"
+        os.close(read)
+        relay.say("x" * 100_000)
+        relay.close()
+        with contextlib.suppress(BrokenPipeError):
+            out.close()
+
+
+def test_nothing_of_the_logs_before_it_is_asked_for(logs):
+    logs.write("web", b"of an earlier run\n")
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    logs.write("web", b"while it starts\n")
+    relay.say("ready")
+    poll_until(lambda: screen.getvalue() == "ready\n", 5, "the message")
+    relay.show_logs()
+    relay.close()
+    assert screen.getvalue() == "ready\nweb | while it starts\n"
+
+
+def test_a_log_that_comes_later(logs):
+    screen = Screen()
+    relay = Relay(logs.folder, ["web", "late"], color=False, out=screen)
+    relay.show_logs()
+    time.sleep(0.1)
+    logs.write("late", b"here\n")
+    poll_until(lambda: screen.getvalue() == "late | here\n", 5, "its line")
+    relay.close()
+
+
+def test_prefixes():
+    prefixes = Prefixes(["a", "worker.1"], color=False)
+    assert prefixes.line("a", "x") == "a        | x"
+    assert prefixes.line("unknown", "x") == "unknown | x"
+    assert prefixes.block("worker.1", "x\n\ny\n") == "worker.1 | x\nworker.1 | \nworker.1 | y\n"
+    assert Prefixes(["a"], color=False, alone=True).line("a", "x") == "x"
+    colored = Prefixes(["a", "b"], color=True)
+    assert plain(colored.line("a", "x")) == "a | x"
+    assert colored.line("a", "").split("a")[0] != colored.line("b", "").split("b")[0]

@@ -1,0 +1,217 @@
+"""The `.mika/` folder: private, with a lock that the kernel frees, in any folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import UsageError
+from launcher.state import KEPT_MARKS, ProjectDir, RunState, control_address, write_private
+from tests.kit import ROOT, poll_until, posix_only
+
+STATE = RunState(1, "ab", "/run/x.sock", "secret", 1.5, "embedded")
+HOLD = """
+import pathlib, sys, time
+from launcher.state import ProjectDir
+with ProjectDir(pathlib.Path(sys.argv[1])).try_lock() as free:
+    print(free, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ProjectDir:
+    this = ProjectDir(tmp_path)
+    this.create()
+    return this
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@posix_only
+def test_everything_is_for_this_user_alone(folder):
+    before = os.umask(0)
+    try:
+        other = ProjectDir(folder.project / "other")
+        other.project.mkdir()
+        other.create()
+        other.write_state(STATE)
+        other.add_mark("a")
+        other.remember_backend("none")
+        with other.try_lock():
+            pass
+    finally:
+        os.umask(before)
+    for path in (other.root, other.logs, other.data, other.run):
+        assert mode(path) == 0o700
+    for path in (*other.run.iterdir(), *other.data.iterdir()):
+        assert mode(path) == 0o600, path
+
+
+def test_git_ignores_it(folder):
+    ignore = folder.root / ".gitignore"
+    assert ignore.read_text() == "*\n"
+    ignore.write_text("mine\n")
+    folder.create()
+    assert ignore.read_text() == "mine\n"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / ".mika").write_text("a file")
+    with pytest.raises(UsageError, match=r"\.mika: cannot be written: ") as caught:
+        ProjectDir(tmp_path).create()
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+# --- the lock ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_is_held_once(folder):
+    assert not folder.is_locked()
+    with folder.try_lock() as free:
+        assert free
+        assert folder.is_locked()
+        with ProjectDir(folder.project).try_lock() as again:
+            assert not again
+        assert folder.is_locked(), "who did not get it must not free it"
+    assert not folder.is_locked()
+
+
+def test_a_folder_that_was_never_used_is_not_locked_and_stays_untouched(tmp_path):
+    assert not ProjectDir(tmp_path).is_locked()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_kernel_frees_the_lock_of_a_killed_process(folder):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(folder.project)], cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip() == b"True"
+        assert folder.is_locked()
+        holder.kill()
+        holder.wait(10)
+        poll_until(lambda: not folder.is_locked(), 10, "the lock is free")
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@posix_only
+def test_a_child_does_not_inherit_the_lock(folder):
+    """Else a service that outlives the supervisor would look like a supervisor."""
+    with folder.try_lock() as free:
+        assert free
+        child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    try:
+        assert not folder.is_locked()
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+
+# --- state and marks --------------------------------------------------------------------------------------------------
+
+
+def test_state_comes_back_as_it_was(folder):
+    assert folder.read_state() is None
+    folder.write_state(STATE)
+    assert folder.read_state() == STATE
+    folder.clear_state()
+    folder.clear_state()
+    assert folder.read_state() is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b'{"pid": 1}', b'{"pid": 1, "more": 2}', b"3"])
+def test_a_damaged_state_counts_as_none(folder, content):
+    (folder.run / "state.json").write_bytes(content)
+    (folder.run / "marks.json").write_bytes(content)
+    assert folder.read_state() is None
+    assert folder.marks() == []
+    folder.add_mark("new")
+    assert folder.marks() == ["new"]
+
+
+def test_marks_are_bounded(folder):
+    for number in range(KEPT_MARKS + 5):
+        folder.add_mark(f"run{number}")
+    assert folder.marks() == [f"run{number}" for number in range(5, KEPT_MARKS + 5)]
+    folder.clear_marks()
+    assert folder.marks() == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\xfd"])
+def test_a_damaged_backend_counts_as_none(folder, content):
+    (folder.data / "backend").write_bytes(content)
+    assert folder.last_backend() is None
+
+
+def test_the_backend_is_remembered(folder):
+    assert folder.last_backend() is None
+    folder.remember_backend("embedded")
+    assert folder.last_backend() == "embedded"
+
+
+def test_writing_replaces_as_a_whole(tmp_path):
+    path = tmp_path / "file"
+    write_private(path, "one")
+    write_private(path, "二")
+    assert path.read_text(encoding="utf-8") == "二"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+# --- where the supervisor listens -------------------------------------------------------------------------------------
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["x" * 250, "项目 " * 20, "with 'quotes' and\ttabs"])
+def test_an_address_is_short_whatever_the_folder_is_called(tmp_path, name):
+    address = control_address(tmp_path / name / name)
+    assert len(os.fsencode(address)) < 100
+    assert address == control_address(tmp_path / name / name)
+    assert address != control_address(tmp_path / name)
+
+
+@posix_only
+def test_a_long_runtime_folder_is_not_used(tmp_path, monkeypatch):
+    long = tmp_path / ("r" * 120)
+    long.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    assert len(os.fsencode(control_address(tmp_path))) < 100
+
+
+@posix_only
+def test_a_runtime_folder_of_ours_that_is_open_to_others_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    base = Path("/tmp") / f"kit-{os.getpid()}"
+    base.mkdir(mode=0o700)
+    try:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
+        control_address(tmp_path)
+        (base / "mika").chmod(0o755)
+        with pytest.raises(UsageError, match="open to others"):
+            control_address(tmp_path)
+        (base / "mika").rmdir()
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        (base / "mika").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(UsageError):
+            control_address(tmp_path)
+        (base / "mika").unlink()
+    finally:
+        for path in base.iterdir():
+            path.rmdir()
+        base.rmdir()
+
+
+@posix_only
+def test_a_runtime_folder_that_is_not_there_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
+    assert not control_address(tmp_path).startswith(str(tmp_path / "gone"))

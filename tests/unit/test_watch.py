@@ -1,0 +1,141 @@
+"""Liveness: what is silent becomes unhealthy, then hung; what merely slept, or we did, does not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from launcher.readiness.ladder import Rung
+from launcher.readiness.probes import NotYet
+from launcher.supervisor import watch as module
+from launcher.supervisor.watch import Liveness, watch
+
+
+class Seen:
+    """Records what the watch tells."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def rung_reached(self, rung: str, elapsed: float, detail: str) -> None:
+        self.told.append(("reached", rung))
+
+    def rung_waiting(self, rung: str, error: str) -> None:
+        self.told.append(("waiting", error))
+
+    def became_ready(self, detail: str) -> None:
+        self.told.append(("ready", detail))
+
+    def became_unready(self, reason: str) -> None:
+        self.told.append(("unready", reason))
+
+    def hung(self, reason: str) -> None:
+        self.told.append(("hung", reason))
+
+
+class Clock:
+    """Time of the watch: each sleep takes exactly as long as was asked, unless a jump is set for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, jumps: dict[int, float] | None = None) -> None:
+        self.now, self.sleeps, self.jumps = 0.0, 0, jumps or {}
+        real = asyncio.sleep
+
+        async def sleep(seconds: float) -> None:
+            self.now += seconds + self.jumps.get(self.sleeps, 0.0)
+            self.sleeps += 1
+            await real(0)
+
+        monkeypatch.setattr(module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(module, "time", type("Time", (), {"monotonic": lambda: self.now}))
+
+
+def probe_of(answers: Iterable[str | None]) -> Callable:
+    """A text: it answers. None: it does not. Ends the watch when there is no more."""
+    left = iter(answers)
+
+    async def probe() -> str:
+        answer = next(left, "end")
+        if answer == "end":
+            raise asyncio.CancelledError
+        if answer is None:
+            raise NotYet("no beat")
+        return answer
+
+    return probe
+
+
+def run(liveness: Liveness | None, rungs: list[Rung] | None = None) -> list[tuple[str, str]]:
+    seen = Seen()
+
+    async def main() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait_for(watch("x", rungs or [], liveness, seen), 10)
+
+    asyncio.run(main())
+    return seen.told
+
+
+def test_without_liveness_it_is_ready_and_that_is_all():
+    async def there() -> str:
+        return "up"
+
+    assert run(None, [Rung("port", there)]) == [("reached", "port"), ("ready", "up")]
+    assert run(None) == [("ready", "")]
+
+
+def test_silence_is_unhealthy_at_half_and_hung_after_patience(monkeypatch):
+    clock = Clock(monkeypatch)
+    told = run(Liveness(probe_of([None] * 100), interval=1.0, patience=6.0))
+    assert told == [("ready", ""), ("unready", "no beat"), ("hung", "no beat for 6 s")]
+    assert clock.now == 6.0
+
+
+def test_unhealthy_comes_at_half_of_the_patience(monkeypatch):
+    Clock(monkeypatch)
+    told = run(Liveness(probe_of([None, None, None, "back"]), interval=1.0, patience=6.0))
+    assert told == [("ready", ""), ("unready", "no beat"), ("ready", "back")]
+    assert run(Liveness(probe_of([None, None, "back"]), interval=1.0, patience=6.0)) == [("ready", "")]
+
+
+def test_each_answer_makes_up_for_the_silence_before(monkeypatch):
+    Clock(monkeypatch)
+    told = run(Liveness(probe_of([None, None, "x"] * 50), interval=1.0, patience=6.0))
+    assert told == [("ready", "")]
+
+
+def test_not_ours_is_never_called_hung(monkeypatch):
+    Clock(monkeypatch)
+    told = run(Liveness(probe_of([None] * 1000 + ["back"]), interval=2.0, patience=None))
+    assert told == [("ready", ""), ("unready", "no beat"), ("ready", "back")]
+
+
+@pytest.mark.parametrize("hours", [0.01, 1, 100])
+def test_a_clock_jump_is_not_silence(monkeypatch, hours):
+    """A laptop that slept: the first probe after it fails, since the worker has not beaten yet either."""
+    Clock(monkeypatch, jumps={3: hours * 3600})
+    told = run(Liveness(probe_of(["a", "b", "c", None, "d"] + ["e"] * 5), interval=1.0, patience=6.0))
+    assert told == [("ready", "")]
+
+
+def test_after_a_jump_a_real_hang_is_still_found(monkeypatch):
+    Clock(monkeypatch, jumps={2: 3600})
+    told = run(Liveness(probe_of(["a", "b"] + [None] * 100), interval=1.0, patience=6.0))
+    assert [what for what, _ in told] == ["ready", "unready", "hung"]
+
+
+def test_a_probe_that_hangs_counts_as_silence(monkeypatch):
+    monkeypatch.setattr(module, "PROBE_TIMEOUT", 0.05)
+
+    async def hangs() -> str:
+        await asyncio.sleep(3600)
+        return ""
+
+    began = time.monotonic()
+    told = run(Liveness(hangs, interval=0.02, patience=0.3))
+    assert [what for what, _ in told] == ["ready", "unready", "hung"]
+    assert told[1] == ("unready", "no answer")
+    assert time.monotonic() - began < 5
