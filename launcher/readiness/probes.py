@@ -49,6 +49,10 @@ def _get(url: str, timeout: float) -> tuple[int, str]:
         connection.close()
 
 
+class Certain(NotYet):
+    """There is no doubt about it: a target that was ready is not, and need not be asked twice."""
+
+
 class LogLine:
     """Looks for `pattern` in lines as they come; `lines` is called again for each attempt."""
 

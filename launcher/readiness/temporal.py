@@ -9,8 +9,10 @@ This uses the SDK's ServiceClient, not its Client: that is half the import time,
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
@@ -28,9 +30,17 @@ WORKFLOW, ACTIVITY = 1, 2
 """`TaskQueueType` of temporal.api.enums.v1: two separate queues under one name."""
 
 
+_importing = threading.Lock()
+
+
 def preload() -> None:
-    """Import the SDK now, in whatever thread this is: the server needs that long to start anyway."""
-    import temporalio.service  # noqa: F401
+    """Import the SDK now, in whatever thread this is: the server needs that long to start anyway.
+
+    One thread at a time: its modules import each other in a circle, and a second thread would see half of one.
+    """
+    with _importing:
+        import temporalio.api.workflowservice.v1
+        import temporalio.service  # noqa: F401
 
 
 class TemporalProbe:
@@ -52,9 +62,10 @@ class TemporalProbe:
         ]
 
     async def connect(self) -> str:
-        from temporalio.service import ConnectConfig, ServiceClient
-
         if self._client is None:
+            await asyncio.to_thread(preload)
+            from temporalio.service import ConnectConfig, ServiceClient
+
             try:
                 self._client = await ServiceClient.connect(
                     ConnectConfig(target_host=self.address, identity="mika-launcher")
@@ -70,9 +81,9 @@ class TemporalProbe:
         return "SERVING"
 
     async def namespace_there(self) -> str:
+        client = await self._connected()
         from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
-        client = await self._connected()
         await client.workflow_service.describe_namespace(
             DescribeNamespaceRequest(namespace=self.namespace), timeout=RPC_TIMEOUT, retry=False
         )
@@ -87,9 +98,9 @@ class TemporalProbe:
 
     async def alive(self) -> str:
         """One cheap call that needs the database: a server whose PostgreSQL is gone still says SERVING."""
+        client = await self._connected()
         from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest
 
-        client = await self._connected()
         await client.workflow_service.count_workflow_executions(
             CountWorkflowExecutionsRequest(namespace=self.namespace), timeout=RPC_TIMEOUT, retry=False
         )
@@ -97,10 +108,10 @@ class TemporalProbe:
 
     async def pollers(self, task_queue: str, queue_type: int) -> list[str]:
         """Identities in the poller list: they outlive a killed worker by minutes, so presence alone proves nothing."""
+        client = await self._connected()
         from temporalio.api.taskqueue.v1 import TaskQueue
         from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 
-        client = await self._connected()
         answer = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
                 namespace=self.namespace,
@@ -130,6 +141,7 @@ class TemporalProbe:
         A workflow task takes milliseconds; one that stays STARTED means an event loop that does not run. Pollers and
         heartbeats come from the SDK's Rust threads and stay fresh all the while, so they cannot tell.
         """
+        service = (await self._connected()).workflow_service
         from temporalio.api.common.v1 import WorkflowExecution
         from temporalio.api.workflowservice.v1 import (
             DescribeWorkflowExecutionRequest,
@@ -137,7 +149,6 @@ class TemporalProbe:
             ListWorkflowExecutionsRequest,
         )
 
-        service = (await self._connected()).workflow_service
         running = await service.list_workflow_executions(
             ListWorkflowExecutionsRequest(
                 namespace=self.namespace,
