@@ -11,12 +11,13 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from launcher.guard.segments import SegmentWriter
 
+TYPE_CHECKING = False  # importing typing is 1 MB in each guard; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, BinaryIO
 
 READ_SIZE = 64 * 1024  # bytes; the capacity of a pipe on Linux
 DRAIN_SECONDS = 1.0  # how long output is still read after the tree is gone: an escaped process may hold the pipe open

@@ -157,7 +157,7 @@ def test_pid_is_the_service_itself(run):
         ({"command": ("no-such-program",)}, "not_found", "svc: no-such-program: no such program"),
         ({"command": ("/etc/passwd",)}, "permission", "svc: /etc/passwd: may not be executed"),
         ({"command": ("true",), "cwd": Path("/no/such/folder")}, "cwd", "svc: /no/such/folder: no such folder"),
-        ({"command": ("tr\0ue",)}, "other", "embedded null byte"),
+        ({"command": ("tr\0ue",)}, "other", "embedded null"),
     ],
 )
 def test_a_start_that_fails_says_why(run, options, kind, text):
