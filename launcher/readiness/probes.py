@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -36,6 +35,8 @@ async def http_ok(url: str, timeout: float = 2.0) -> str:
 
 
 def _get(url: str, timeout: float) -> tuple[int, str]:
+    import http.client
+
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)

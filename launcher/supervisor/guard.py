@@ -66,6 +66,7 @@ class Exit:
     reason: str
     guard_lost: bool = False  # the guard itself was killed: the exit code is not known
     left: tuple[int, ...] = ()  # processes that could not be killed
+    final: bool = False  # trying again cannot help: `reason` says why, and what would
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,10 @@ class Guard:
             raise
         guard._reader = asyncio.create_task(guard._read(), name=f"guard of {spec.name}")
         return guard
+
+    @property
+    def log_dir(self) -> Path:
+        return self.spec.log_dir
 
     @property
     def exit(self) -> Exit | None:

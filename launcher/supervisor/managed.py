@@ -15,7 +15,7 @@ from launcher.supervisor import policy
 from launcher.supervisor.diagnose import hopeless, last_words
 from launcher.supervisor.guard import Exit, Guard, GuardEvent, LogFailed, LogRecovered, StartFailedError
 from launcher.supervisor.policy import Phase
-from launcher.supervisor.unit import Launch, Unit
+from launcher.supervisor.unit import Launch, Running, Unit
 from launcher.supervisor.watch import watch
 
 SHOWN_LINES = 20
@@ -23,12 +23,12 @@ SHOWN_LINES = 20
 
 
 class Managed:
-    """A unit with a process tree of its own."""
+    """A unit that we start: with a process tree of its own, or in a container."""
 
     def __init__(self, unit: Unit, run_id: str, bus: Bus, changed: Callable[[], None]) -> None:
         self.unit = unit
         self.state = policy.State()
-        self.guard: Guard | None = None
+        self.guard: Running | None = None
         self.detail = ""
         self.last_exit: Exit | None = None
         self.exited_at = 0.0
@@ -60,6 +60,12 @@ class Managed:
         if self.guard is not None:
             self.guard.kill()
 
+    async def leave(self) -> None:
+        """Let it run, and look away."""
+        for task in self._tasks:
+            task.cancel()
+        await self.gone()
+
     async def gone(self) -> None:
         """Return when no process of this unit is left."""
         while self._tasks:
@@ -69,7 +75,7 @@ class Managed:
         """The service's pid and its descendants'."""
         import psutil
 
-        if self.guard is None or self.guard.exit is not None:
+        if self.guard is None or self.guard.exit is not None or not self.guard.pid:
             return ()
         with contextlib.suppress(psutil.Error, OSError):
             leader = psutil.Process(self.guard.pid)
@@ -100,15 +106,14 @@ class Managed:
         began = time.time()
         if self.unit.beat_file is not None:
             self.unit.beat_file.unlink(missing_ok=True)
-        assert self.unit.spec is not None  # noqa: S101 - a unit without one is an External
-        spec = self.unit.spec(launch)
         try:
-            self.guard = await Guard.start(spec, self._heard)
+            self.guard = await self._started(launch)
         except StartFailedError as error:
-            self._ended(generation, Exit(127, error.message), [error.message])
+            self._ended(generation, Exit(127, error.message), [error.message], cause=error.message)
             return
         self.started_at, self.detail = time.monotonic(), ""
-        self._bus.publish(events.Started(name=self.unit.name, pid=self.guard.pid, generation=generation))
+        if self.guard.pid:
+            self._bus.publish(events.Started(name=self.unit.name, pid=self.guard.pid, generation=generation))
         if self._order == "kill":  # it came while the guard was starting
             self.guard.kill()
         elif self._order == "stop":
@@ -120,14 +125,20 @@ class Managed:
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-        lines = self._output(spec.log_dir, began)
-        self._ended(generation, ended, lines)
+        lines = self._output(self.guard.log_dir, began)
+        self._ended(generation, ended, lines, cause=hopeless(lines, ended.code) if ended.code != 0 else "")
+
+    async def _started(self, launch: Launch) -> Running:
+        if self.unit.run is not None:
+            return self.unit.run(launch)
+        assert self.unit.spec is not None  # noqa: S101 - a unit with neither is an External
+        return await Guard.start(self.unit.spec(launch), self._heard)
 
     def _output(self, log_dir: Any, began: float) -> list[str]:
         recent = logs.read_tail(log_dir, self.unit.name, 2 * SHOWN_LINES)
         return [logs.decode(line.data) for line in recent if line.time >= began][-SHOWN_LINES:]
 
-    def _ended(self, generation: int, ended: Exit, lines: list[str]) -> None:
+    def _ended(self, generation: int, ended: Exit, lines: list[str], *, cause: str) -> None:
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
         self.last_exit, self.exited_at = ended, time.monotonic()
@@ -136,11 +147,11 @@ class Managed:
         self._bus.publish(
             events.Exited(name=self.unit.name, pid=pid, code=ended.code, reason=ended.reason, expected=stopped)
         )
-        cause = ended.reason if pid == 0 else hopeless(lines, ended.code) if ended.code != 0 else ""
-        words = last_words(lines) if ended.code > 0 else ""
+        # A container says in its reason what its lines mean.
+        words = last_words(lines) if ended.code > 0 and self.unit.run is None else ""
         reason = f"{ended.reason}: {words}" if words and words != ended.reason else ended.reason
         self.detail = reason
-        self.feed(policy.Exited(generation, ended.code, reason, cause))
+        self.feed(policy.Exited(generation, ended.code, reason, cause, ended.final))
 
     def _heard(self, event: GuardEvent) -> None:
         """What the guard says of the log; of the exit it is `wait()` that tells, when the whole tree is gone."""

@@ -7,6 +7,7 @@ any order of events. The rules, and why:
   back immediately, one that cannot start does not spin.
 - A process that stays *ready* for 10 s gets a fresh budget; 8 failures in a row without that and it has given up.
 - The same hopeless cause twice in a row (an import error, a missing namespace) gives up: a third try is the same.
+- A final cause (a container's volume that keeps another password) gives up at once.
 - While something it needs is down, an exit is neither counted nor restarted: it is not the worker's fault.
 - A stop wins in every state, and a late exit of an older generation changes nothing.
 """
@@ -113,12 +114,16 @@ class Hung:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The process tree of a generation is gone. `hopeless` names a cause that a retry cannot mend, or is empty."""
+    """The process tree of a generation is gone. `hopeless` names a cause that a retry cannot mend, or is empty.
+
+    `final` says that even one retry is useless, and `reason` why.
+    """
 
     generation: int
     code: int
     reason: str
     hopeless: str = ""
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +272,8 @@ def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float
         return _spawn(state, early=rules.early)
     if rules.restart == "never" or (rules.restart == "on-failure" and event.code == 0):
         return replace(state, phase=Phase.EXITED, wanted=False, reason=event.reason), ()
+    if event.final:
+        return replace(state, phase=Phase.GAVE_UP, wanted=False, reason=event.reason), ()
     if not state.gate_open:
         return replace(state, phase=Phase.WAITING, reason=event.reason), ()
     failures = state.failures + 1

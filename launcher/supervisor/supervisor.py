@@ -31,9 +31,10 @@ class Supervisor:
         self._stopping = False
         self._was_ready = False
         self._state = ""
+        self._staying: list[Managed] = []
         self._wake = asyncio.Event()
-        self.managed = {u.name: Managed(u, run_id, bus, self._changed) for u in units if u.spec is not None}
-        self.external = {u.name: External(u, bus, self._changed) for u in units if u.spec is None}
+        self.managed = {u.name: Managed(u, run_id, bus, self._changed) for u in units if u.spec or u.run}
+        self.external = {u.name: External(u, bus, self._changed) for u in units if not (u.spec or u.run)}
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -67,22 +68,43 @@ class Supervisor:
         if not self._stopping and (managed.state.wanted or managed.state.phase in _DONE):
             managed.feed(policy.Restart())
 
-    async def shutdown(self) -> None:
+    async def shutdown(self, *, keep_containers: bool = False) -> None:
         """Stop gracefully, processes first, then services; returns when nothing is left. `kill_all` hurries it."""
         self._stopping = True
         self._changed()
-        for role in ("process", "service"):
-            group = [m for m in self.managed.values() if m.unit.role == role]
-            for managed in group:
-                managed.feed(policy.Stop())
-            await asyncio.gather(*(managed.gone() for managed in group))
+        for managed in self.managed.values():
+            if managed.unit.stays() or (keep_containers and managed.unit.kind == "container"):
+                self._staying.append(managed)
+        processes = [m for m in self.managed.values() if m.unit.role == "process"]
+        for managed in processes:
+            managed.feed(policy.Stop())
+        await asyncio.gather(*(managed.gone() for managed in processes))
+        await asyncio.gather(*(managed.leave() for managed in self._staying))
+        services = [m for m in self.managed.values() if m.unit.role == "service" and m not in self._staying]
+        await self._stop_services(services)
         await asyncio.gather(*(external.stop() for external in self.external.values()))
+
+    async def _stop_services(self, services: Sequence[Managed]) -> None:
+        """Each one when all that need it are gone: a server whose database goes first cannot end in good order."""
+        ended = {m.unit.name: asyncio.Event() for m in services}
+
+        async def stop(managed: Managed) -> None:
+            names = {managed.unit.name, managed.unit.type}
+            for other in services:
+                if other is not managed and not names.isdisjoint(other.unit.needs):
+                    await ended[other.unit.name].wait()
+            managed.feed(policy.Stop())
+            await managed.gone()
+            ended[managed.unit.name].set()
+
+        await asyncio.gather(*(stop(managed) for managed in services))
 
     def kill_all(self) -> None:
         self._stopping = True
         for managed in self.managed.values():
-            managed.feed(policy.Stop())
-            managed.kill()
+            if managed not in self._staying:
+                managed.feed(policy.Stop())
+                managed.kill()
 
     # --- what the whole is -------------------------------------------------------------------------------------------
 
@@ -127,7 +149,12 @@ class Supervisor:
 
     def _changed(self) -> None:
         units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
-        late = {name for unit in units if not unit.ready for name in (unit.unit.name, unit.unit.type)}
+        late = {
+            name
+            for unit in units
+            if not (unit.ready or (isinstance(unit, Managed) and self._done_well(unit)))
+            for name in (unit.unit.name, unit.unit.type)
+        }
         for managed in self.managed.values():
             is_open = late.isdisjoint(managed.unit.needs)
             if is_open != managed.state.gate_open:
@@ -188,7 +215,7 @@ def _own_process(managed: Managed) -> tuple[int | None, float | None]:
     """Pid and RSS (MB) of the service itself: behind a shell that was needed, its only child."""
     import psutil
 
-    if managed.guard is None or managed.guard.exit is not None:
+    if managed.guard is None or managed.guard.exit is not None or not managed.guard.pid:
         return None, None
     pid = managed.guard.pid
     try:

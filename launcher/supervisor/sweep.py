@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psutil
-
 from launcher.state import ProjectDir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+    import psutil
 
 _TERM_SECONDS = 2.0  # between SIGTERM and SIGKILL
 _KILL_SECONDS = 2.0  # how long processes that still appear are killed
@@ -37,6 +37,8 @@ def sweep(run_ids: Collection[str], *, exclude: Collection[int] = (), patience: 
 
     def belongs(environ: dict[str, str]) -> bool:
         return environ.get("MIKA_RUN_ID") in wanted
+
+    import psutil
 
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and any("MIKA_GUARD" in environ for _, environ in _marked(belongs, spared)):
@@ -77,6 +79,8 @@ def _kill_all(
     belongs: Callable[[dict[str, str]], bool], spared: frozenset[int]
 ) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     """Until none appears any more: one that is being killed may have started another one."""
+    import psutil
+
     deadline = time.monotonic() + _KILL_SECONDS
     while (found := list(_marked(belongs, spared))) and time.monotonic() < deadline:
         for process, environ in found:
@@ -88,6 +92,8 @@ def _kill_all(
 def _marked(
     belongs: Callable[[dict[str, str]], bool], spared: frozenset[int]
 ) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    import psutil
+
     never = spared | {os.getpid()} | {parent.pid for parent in psutil.Process().parents()}
     for process in psutil.process_iter():
         if process.pid in never:
@@ -102,6 +108,8 @@ def _marked(
 
 def _signal(send: Callable[[], None]) -> bool:
     """Safe for a reused pid: psutil compares the creation time right before it signals."""
+    import psutil
+
     try:
         send()
     except (psutil.Error, OSError):
@@ -110,6 +118,8 @@ def _signal(send: Callable[[], None]) -> bool:
 
 
 def _name(process: psutil.Process, environ: dict[str, str]) -> str:
+    import psutil
+
     try:
         return environ.get("MIKA_PROCESS") or process.name()
     except psutil.Error:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from launcher.readiness.ladder import Rung
-from launcher.supervisor.guard import ServiceSpec
+from launcher.supervisor.guard import Exit, ServiceSpec
 from launcher.supervisor.policy import Rules
 from launcher.supervisor.watch import Liveness
 
@@ -23,6 +24,22 @@ class Launch:
     pids: Callable[[], Collection[int]]
 
 
+class Running(Protocol):
+    """One start of a unit while it lasts. `pid` 0: it is no process of this machine. Its output is in `log_dir`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def exit(self) -> Exit | None: ...
+    @property
+    def log_dir(self) -> Path: ...
+    def request_stop(self) -> None: ...
+    def kill(self) -> None: ...
+    async def wait(self) -> Exit:
+        """How it ended, as soon as nothing of it is left."""
+        ...
+
+
 Probes = Callable[[Launch], tuple[list[Rung], Liveness | None]]
 
 
@@ -34,7 +51,9 @@ def no_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """A service or process. `spec` None: it runs elsewhere, and is only watched.
+    """A service or process. `spec` is what to run under a guard, `run` starts what is no process of ours (a container).
+
+    Neither: it runs elsewhere, and is only watched.
 
     `required` False: the stack is ready without it (the UI). `needs` are names or types of units that must be ready
     first; one that is not part of this run is not waited for.
@@ -48,6 +67,7 @@ class Unit:
     """`process`, `container` or `external`, for services."""
     address: str = ""
     spec: Callable[[Launch], ServiceSpec] | None = None
+    run: Callable[[Launch], Running] | None = None
     probes: Probes = no_probes
     needs: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
@@ -57,3 +77,5 @@ class Unit:
     """The pid may be a shell's, and the service its only child."""
     watch: tuple[str, ...] = ()
     """Patterns of the files whose change restarts it, with `mika up --watch`."""
+    stays: Callable[[], bool] = lambda: False
+    """Whether it is left running at the end of the stack: somebody else has started it."""

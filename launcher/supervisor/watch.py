@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from launcher.readiness.ladder import PROBE_TIMEOUT, Rung, climb, describe
+from launcher.readiness.probes import Certain
 
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
     """Ask `probe` every `interval` seconds; after `patience` seconds of failing in a row the target is hung.
 
-    It is shown as unhealthy after half of that. `patience` None: unhealthy, never hung (not ours).
+    It is shown as unhealthy after half of that, or at once when the probe is `Certain`. `patience` None: unhealthy,
+    never hung (not ours to kill).
     """
 
     probe: Callable[[], Awaitable[str]]
@@ -56,7 +58,7 @@ async def watch(name: str, rungs: Sequence[Rung], liveness: Liveness | None, obs
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             silent += asleep + min(time.monotonic() - began, PROBE_TIMEOUT)
             reason = "no answer" if isinstance(error, TimeoutError) else describe(error)
-            if ready and silent >= unready_after:
+            if ready and (silent >= unready_after or isinstance(error, Certain)):
                 ready = False
                 observer.became_unready(reason)
             if liveness.patience is not None and silent >= liveness.patience:
