@@ -70,7 +70,7 @@ class Unhealthy(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited(Event):
-    """`expected` is True after a stop that somebody asked for."""
+    """`expected` is True after a stop that somebody asked for, and for a container that has done its work."""
 
     kind: ClassVar[str] = "exited"
     pid: int

@@ -29,7 +29,10 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take it without waiting; False while another process (or another FileLock) holds it."""
+        """Take it without waiting; False while another process (or another FileLock) holds it.
+
+        Raises OSError where the file cannot be opened.
+        """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _take(descriptor)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from launcher.errors import UsageError
 from launcher.process_options import ProcessOptions, parse_ready
 from launcher.readiness.ladder import Rung
 from launcher.readiness.probes import LogLine, NotYet, http_ok, tcp
-from launcher.readiness.temporal import TemporalProbe
+from launcher.readiness.temporal import StuckTask, TemporalProbe
 from launcher.state import ProjectDir
 from launcher.supervisor.guard import ServiceSpec
 from launcher.supervisor.policy import Rules
@@ -23,6 +24,7 @@ from launcher.supervisor.unit import Launch, Probes, Unit, no_probes
 from launcher.supervisor.watch import Liveness
 from launcher.text import unknown_name
 
+_ASK_TIMEOUT = 1.5
 API_PATIENCE = 10.0
 """Seconds after which an API that accepts connections and answers nothing is hung."""
 
@@ -30,10 +32,12 @@ API_PATIENCE = 10.0
 class ProcessFactory:
     """Makes the units of one project. All of its input is checked here, before anything is started."""
 
-    def __init__(self, config: Config, folder: ProjectDir, *, has_temporal: bool) -> None:
+    def __init__(
+        self, config: Config, folder: ProjectDir, *, has_temporal: bool, env: Mapping[str, str] | None = None
+    ) -> None:
         self._config, self._folder = config, folder
         self._has_temporal = has_temporal
-        self._env = config.child_env()
+        self._env = config.child_env() | dict(env or {})
         self._hang_timeout = config.number("MIKA_HANG_TIMEOUT")
         self._temporal: TemporalProbe = temporal_probe(config)
 
@@ -127,7 +131,7 @@ class ProcessFactory:
             case "worker":
                 return self._worker_probes(rule.target)
             case "http":
-                return _http_probes(rule.target)
+                return _http_probes(rule.target, API_PATIENCE if self._hang_timeout > 0 else None)
             case "tcp":
                 rung = Rung(f"port {rule.target}", lambda: tcp("127.0.0.1", int(rule.target)))
                 return lambda launch: ([rung], self._beat(launch))
@@ -154,7 +158,7 @@ class ProcessFactory:
                 beat = beat_file.stat().st_mtime_ns
             except OSError:
                 if queue and not seen[0]:
-                    await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout)
+                    await self._no_stuck_task(queue, launch)
                 return f"polling {queue}" if queue else "running"
             if beat == seen[0]:
                 raise NotYet("its event loop does not run (no beat)")
@@ -163,13 +167,24 @@ class ProcessFactory:
 
         return Liveness(probe, interval=min(1.0, self._hang_timeout / 2), patience=self._hang_timeout)
 
+    async def _no_stuck_task(self, queue: str, launch: Launch) -> None:
+        """Only what the server says of this worker counts: that the server is away is not the worker's fault."""
+        try:
+            async with asyncio.timeout(_ASK_TIMEOUT):
+                await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout)
+        except NotYet as stuck:
+            if isinstance(stuck, StuckTask):
+                raise
+        except Exception:  # noqa: BLE001, S110 - any failure to ask
+            pass
 
-def _http_probes(url: str) -> Probes:
+
+def _http_probes(url: str, patience: float | None) -> Probes:
     rung = Rung("answers", lambda: http_ok(url))
 
     def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
         del launch
-        return [rung], Liveness(rung.probe, interval=2.0, patience=API_PATIENCE)
+        return [rung], Liveness(rung.probe, interval=2.0, patience=patience)
 
     return probes
 

@@ -66,7 +66,7 @@ class Prepared:
 def prepare(config: Config, folder: ProjectDir) -> Prepared:
     """Choose the backend and check what can be checked without starting anything. Raises UsageError."""
     backend, why = backends.make(config, folder)
-    factory = ProcessFactory(config, folder, has_temporal=backend.name != "none")
+    factory = ProcessFactory(config, folder, has_temporal=backend.name != "none", env=backend.environment())
     return Prepared(config, folder, backend, factory, (why,) if why else ())
 
 
@@ -102,7 +102,8 @@ class Stack:
         event_log = _EventLog(self._folder.logs)
         self._bus.subscribe(event_log.write)
         await asyncio.to_thread(self._sweep)
-        self._prepared.backend.preflight()
+        if not await self._preflight():
+            return 0
         check_ports(self._config, units)
         self._folder.remember_backend(self._prepared.backend.name)
         self._folder.add_mark(self._run_id)
@@ -113,6 +114,7 @@ class Stack:
         try:
             for note in self._prepared.notes:
                 self._bus.publish(events.Notice(level="info", message=note))
+            self._prepared.backend.on_revived(lambda name: self._revived(supervisor, name))
             supervisor.start_all()
             if self._options.watch:
                 watching = asyncio.create_task(self._reload(supervisor), name="watch")
@@ -125,11 +127,27 @@ class Stack:
             if watching is not None:
                 watching.cancel()
                 await asyncio.gather(watching, return_exceptions=True)
-            await supervisor.shutdown()
+            keep = self._options.keep_services
+            await self._prepared.backend.interrupt()
+            await supervisor.shutdown(keep_containers=keep)
+            await self._prepared.backend.close(keep=keep)
             await server.close()
             self._folder.clear_state()
             self._folder.clear_marks()
             event_log.close()
+
+    async def _preflight(self) -> bool:
+        """False when somebody wants to stop meanwhile: an engine that is starting may take a minute."""
+        checks = asyncio.ensure_future(self._prepared.backend.preflight())
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait([checks, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if checks.done():
+            checks.result()
+            return True
+        checks.cancel()
+        await asyncio.gather(checks, return_exceptions=True)
+        return False
 
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout
@@ -144,7 +162,7 @@ class Stack:
                 )
             if supervisor.all_ended() and not self._options.watch:
                 return
-            left = deadline - time.monotonic()
+            left = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if left <= 0 and not gave_up:
                 raise MikaError(
                     f"not ready after {self._options.timeout:.0f} s: {'; '.join(supervisor.not_ready())}",
@@ -167,6 +185,10 @@ class Stack:
                 more = f" and {len(files) - 1} more" if len(files) > 1 else ""
                 self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
                 supervisor.files_changed(name)
+
+    def _revived(self, supervisor: Supervisor, name: str) -> None:
+        if not self.stopping and supervisor.state != "stopping":
+            supervisor.tell("start", [name])
 
     async def _wait(self, supervisor: Supervisor, timeout: float | None) -> None:
         """Until something changes, or somebody wants to stop."""
@@ -220,7 +242,11 @@ class Stack:
             "version": 1,
             "state": found["state"],
             "backend": self._prepared.backend.name,
-            "supervisor": {"pid": os.getpid(), "uptime_s": round(self._supervisor.uptime, 1)},
+            "supervisor": {
+                "pid": os.getpid(),
+                "uptime_s": round(self._supervisor.uptime, 1),
+                "busy_s": round(self._prepared.backend.busy_seconds(), 1),
+            },
             "services": found["services"],
             "processes": found["processes"],
             "urls": urls,

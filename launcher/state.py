@@ -54,12 +54,13 @@ class ProjectDir:
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
-            probe = self.run / f".probe-{os.getpid()}"
-            probe.touch(mode=0o600)
-            probe.unlink()
+            for folder in (self.logs, self.data, self.run):
+                probe = folder / f".probe-{os.getpid()}"
+                probe.touch(mode=0o600)
+                probe.unlink()
         except OSError as error:
             raise UsageError(
-                f"{self.root}: cannot be written: {error.strerror or error}",
+                f"{error.filename or self.root}: cannot be written: {error.strerror or error}",
                 "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project",
             ) from None
 
@@ -69,7 +70,12 @@ class ProjectDir:
     def try_lock(self) -> Iterator[bool]:
         """Take the lock that a running supervisor holds, without waiting; yields whether it was free."""
         lock = FileLock(self.run / "lock")
-        free = lock.acquire()
+        try:
+            free = lock.acquire()
+        except OSError as error:
+            raise UsageError(
+                f"{self.run}: cannot be used: {error.strerror or error}", "is it another user's? `ls -la .mika` tells"
+            ) from None
         try:
             yield free
         finally:
@@ -77,8 +83,11 @@ class ProjectDir:
 
     def is_locked(self) -> bool:
         """Whether a supervisor runs in this folder. Never creates anything in a folder that mika has not used."""
-        if not self.run.is_dir():
-            return False
+        try:
+            if not self.run.is_dir():
+                return False
+        except PermissionError as error:  # before Python 3.14 is_dir() raises it
+            raise UsageError(f"{self.root}: cannot be read: {error.strerror}", "is it another user's?") from None
         with self.try_lock() as free:
             return not free
 

@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from launcher.backends.base import Backend, choose
+from launcher.backends.base import Backend
+from launcher.backends.choice import choose
 from launcher.config import Config
-from launcher.errors import UsageError
 from launcher.state import ProjectDir
 
 
 def make(config: Config, folder: ProjectDir) -> tuple[Backend, str]:
-    """The backend that the configuration asks for, and a sentence about the choice where there is one to tell."""
-    name, why = choose(config, folder)
-    match name:
-        case "embedded":
-            from launcher.backends.embedded import Embedded
+    """The backend that the configuration asks for, and a sentence about the choice where there is one to tell.
 
-            return Embedded(config, folder), why
+    Raises UsageError and MikaError where it cannot be used (a compose file with a mistake, no compose).
+    """
+    name, why = choose(config, folder)
+    return by_name(name, config, folder), why
+
+
+def by_name(name: str, config: Config, folder: ProjectDir) -> Backend:
+    match name:
+        case "docker":
+            from launcher.backends.docker.backend import Docker
+
+            return Docker(config, folder)
         case "external":
             from launcher.backends.external import External
 
-            return External(config), why
+            return External(config)
         case "none":
             from launcher.backends.external import Nothing
 
-            return Nothing(), why
-    raise UsageError(
-        "the docker backend is not in this version",
-        "use `--backend embedded`, or `docker compose up` and `--backend external`",
-    )
+            return Nothing()
+        case _:
+            from launcher.backends.embedded import Embedded
+
+            return Embedded(config, folder)
+
+
+def last_used(config: Config, folder: ProjectDir) -> Backend | None:
+    """What ran here last and may have left something."""
+    name = folder.last_backend()
+    return by_name(name, config, folder) if name else None

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from launcher.config import Config
 from launcher.readiness.temporal import TemporalProbe
-from launcher.settings import BACKENDS
-from launcher.state import ProjectDir
 from launcher.supervisor.unit import Unit
 
 
-class Backend(Protocol):
-    """`preflight` raises UsageError for what can be known before anything starts; `units` are the services to run."""
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What `mika down` did with services that outlive a supervisor: `running` were started by somebody else."""
+
+    stopped: tuple[str, ...] = ()
+    running: tuple[str, ...] = ()
+
+
+class Backend:
+    """`units` are the services to run. A backend overrides what it has something to say to."""
 
     name: str
 
-    def preflight(self) -> None: ...
-    def units(self) -> list[Unit]: ...
-    def urls(self) -> dict[str, str]: ...
+    async def preflight(self) -> None:
+        """Raise UsageError or MikaError for what can be known before anything starts."""
+
+    def units(self) -> list[Unit]:
+        raise NotImplementedError
+
+    def urls(self) -> dict[str, str]:
+        return {}
+
+    def environment(self) -> dict[str, str]:
+        """What the processes get beside the settings."""
+        return {}
+
+    def busy_seconds(self) -> float:
+        """Time of the start that is no waiting: images that are pulled do not use up `--timeout`."""
+        return 0.0
+
+    def on_revived(self, start: Callable[[str], object]) -> None:
+        """`start` is to be called with the name of a unit that has ended and is seen to run again."""
+
+    async def interrupt(self) -> None:
+        """Break off what still starts; the units are stopped afterwards."""
+
+    async def close(self, *, keep: bool) -> None:
+        """The units are stopped: clear away what is left. `keep`: `--keep-services` was given."""
+
+    def take_down(self, *, everything: bool) -> Left:
+        """End what outlived its supervisor; `everything`: what somebody else started, too."""
+        del everything
+        return Left()
+
     def delete_data(self) -> list[str]:
         """Delete what `down --volumes` promises to; returns what was deleted."""
-        ...
+        return []
 
 
 def temporal_probe(config: Config) -> TemporalProbe:
     return TemporalProbe(config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"), config.text("TEMPORAL_NAMESPACE"))
-
-
-def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
-    """The backend's name, and one sentence for people when `auto` had to decide."""
-    wanted = config.text("MIKA_BACKEND")
-    if wanted != "auto":
-        return wanted, ""
-    last = folder.last_backend()
-    if last in BACKENDS:
-        return last, ""
-    return "embedded", ""

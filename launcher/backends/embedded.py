@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sys
 from pathlib import Path
 
 from launcher import ports
-from launcher.backends.base import temporal_probe
+from launcher.backends.base import Backend, temporal_probe
 from launcher.config import Config
 from launcher.errors import MikaError
 from launcher.readiness.ladder import Rung
@@ -36,9 +37,10 @@ _DATA = (
     "history.sqlite3-shm",
 )
 _HANG_PATIENCE = 20.0
+_LINGER = 2.0
 
 
-class Embedded:
+class Embedded(Backend):
     """`temporal server start-dev` on a database file of this project, with its UI."""
 
     name = "embedded"
@@ -49,11 +51,11 @@ class Embedded:
         self._ui_port = config.port("TEMPORAL_UI_PORT")
         self._binary: Path | None = None
 
-    def preflight(self) -> None:
+    async def preflight(self) -> None:
         host = self._config.text("TEMPORAL_HOST")
         ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
         ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")
-        self._binary = find_temporal()
+        self._binary = await asyncio.to_thread(find_temporal)
 
     def units(self) -> list[Unit]:
         queue = self._config.text("TEMPORAL_TASK_QUEUE")
@@ -112,6 +114,8 @@ class Embedded:
             log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
             # Two servers on one file both run and say nothing (facts/temporal.md §8): the guard holds this lock.
             lock=self._folder.data / "temporal.db.lock",
+            # A worker whose server is gone cannot shut down in good order: when mika is killed, the worker goes first.
+            linger=_LINGER,
         )
 
 
@@ -138,8 +142,6 @@ def _cache_folder() -> Path:
 
 def _download() -> Path:
     """Let the SDK fetch the server: it starts one (on a free port, in memory) and we stop it again."""
-    import asyncio
-
     from temporalio.testing import WorkflowEnvironment
 
     folder = _cache_folder()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from launcher.backends.base import temporal_probe
+from launcher.backends.base import Backend, temporal_probe
 from launcher.config import Config
 from launcher.readiness.ladder import Rung
 from launcher.supervisor.unit import Launch, Unit
 from launcher.supervisor.watch import Liveness
 
 
-class External:
+class External(Backend):
     """A Temporal server at TEMPORAL_HOST:TEMPORAL_PORT."""
 
     name = "external"
@@ -17,9 +17,6 @@ class External:
     def __init__(self, config: Config) -> None:
         self._probe = temporal_probe(config)
         self._queue = config.text("TEMPORAL_TASK_QUEUE")
-
-    def preflight(self) -> None:
-        """Nothing can be known before it is asked."""
 
     def units(self) -> list[Unit]:
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
@@ -38,27 +35,11 @@ class External:
             )
         ]
 
-    def urls(self) -> dict[str, str]:
-        return {}
 
-    def delete_data(self) -> list[str]:
-        """Not ours to delete."""
-        return []
-
-
-class Nothing:
+class Nothing(Backend):
     """Only the processes of the Procfile."""
 
     name = "none"
 
-    def preflight(self) -> None:
-        """No service, no port."""
-
     def units(self) -> list[Unit]:
-        return []
-
-    def urls(self) -> dict[str, str]:
-        return {}
-
-    def delete_data(self) -> list[str]:
         return []

@@ -72,9 +72,14 @@ class Attached:
     def until_ready(self, deadline: float, *, as_json: bool) -> int:
         """Show progress until ready (exit code 0). Raises MikaError when it cannot become ready."""
         view = View(self._folder.logs, self._names, color=use_color(), quiet=self._quiet)
+        if self._process is None:
+            view.say("already up: what it was started with stays (other options: `mika down` first)")
         try:
             while True:
                 self._show_events(view)
+                if self._process is not None and self._process.poll() == 0:
+                    view.say("all processes have ended")
+                    return 0
                 found = self._status()
                 if found is not None and found["state"] == "ready":
                     break
@@ -86,7 +91,8 @@ class Attached:
                     raise MikaError(
                         f"{name} gave up: {gave_up[0]['detail']}", f"see `mika logs {name}`", code="gave_up"
                     )
-                if time.monotonic() >= deadline + (5 if self._process else 0):
+                busy = found["supervisor"].get("busy_s", 0) if found is not None else 0
+                if time.monotonic() >= deadline + busy + (5 if self._process else 0):
                     raise MikaError("not ready in time", "`mika status` says what is missing", code="not_ready")
                 time.sleep(_STEP)
             self._show_events(view)
@@ -110,7 +116,8 @@ class Attached:
             print_json(found)
             return 0
         names = [unit["name"] for unit in (*found["services"], *found["processes"])]
-        view = View(self._folder.logs, names, color=use_color())
+        logged = [unit["name"] for unit in (*found["services"], *found["processes"]) if unit.get("kind") != "container"]
+        view = View(self._folder.logs, names, color=use_color(), logged=logged)
         view.show_logs()
         view.say(f"already up: attached to supervisor pid {found['supervisor']['pid']} (Ctrl-C detaches, it goes on)")
         view.say(render(found) + "\n")

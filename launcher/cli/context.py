@@ -63,7 +63,9 @@ def wants_json() -> bool:
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    # A program reads this: where standard output is not UTF-8 (a pipe on Windows), escapes lose nothing.
+    utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, ensure_ascii=not utf8, indent=2))
 
 
 json_option: Callable[[Any], Any] = click.option(

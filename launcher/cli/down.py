@@ -8,6 +8,7 @@ import time
 import click
 
 from launcher import backends
+from launcher.backends.base import Left
 from launcher.cli.context import Context, json_option, print_json
 from launcher.errors import MikaError, NotRunningError
 from launcher.state import ProjectDir
@@ -17,12 +18,15 @@ _STEP = 0.05
 
 
 @click.command("down")
+@click.option("--all", "everything", is_flag=True, help="Also stop containers that mika did not start.")
 @click.option("--volumes", is_flag=True, help="Also delete the data (asks first).")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--timeout", metavar="S", help="Force what still runs after this many seconds.")
 @json_option
 @click.pass_obj
-def down_command(context: Context, volumes: bool, yes: bool, timeout: str | None, as_json: bool) -> None:
+def down_command(
+    context: Context, everything: bool, volumes: bool, yes: bool, timeout: str | None, as_json: bool
+) -> None:
     """Stop processes, then services, in reverse order. The data stays unless --volumes is given."""
     config = context.load({"MIKA_TIMEOUT": timeout})
     folder = ProjectDir(config.project)
@@ -30,13 +34,18 @@ def down_command(context: Context, volumes: bool, yes: bool, timeout: str | None
         click.confirm(f"Delete the data of {config.project} (conversations and workflows)?", abort=True, err=True)
     was_running = _stop(context, folder, config.number("MIKA_TIMEOUT"))
     swept = sweep_if_idle(folder)
+    backend = backends.last_used(config, folder)
+    left = backend.take_down(everything=everything or volumes) if backend is not None else Left()
     deleted: list[str] = []
     if volumes and folder.root.is_dir():
-        deleted = backends.make(config, folder)[0].delete_data()
+        deleted = (backend or backends.make(config, folder)[0]).delete_data()
     if as_json:
-        print_json({"version": 1, "was_running": was_running, "swept": swept, "deleted": deleted})
+        result = {"was_running": was_running, "swept": swept, "stopped": left.stopped, "left": left.running}
+        print_json({"version": 1, **result, "deleted": deleted})
         return
-    click.echo("stopped" if was_running else f"nothing is running in {config.project}")
+    click.echo("stopped" if was_running or left.stopped else f"nothing is running in {config.project}")
+    if left.running:
+        click.echo(f"left running, since mika did not start them: {', '.join(left.running)} (`mika down --all`)")
     if swept:
         click.echo(f"ended {len(swept)} left-over processes: {', '.join(swept)}")
     if volumes:

@@ -32,14 +32,16 @@ class Live:
         if row is None:
             return
         kind = event["kind"]
-        row["state"] = {"started": "starting", "rung_reached": "starting", "exited": "exited"}.get(kind, kind)
+        row["state"] = {"started": "starting", "rung_reached": "starting"}.get(kind, kind)
+        if kind == "exited" and event["expected"]:
+            row["state"] = "done"
         if kind == "rung_waiting":
             row["state"], row["text"] = "starting", f"{event['rung']}: {event['error']}"
         elif kind == "rung_reached":
             row["text"] = event["rung"]
         else:
             row["text"] = str(event.get("detail") or event.get("reason") or "")
-        row["end"] = time.monotonic() if kind in _END else None
+        row["end"] = time.monotonic() if kind in _END or row["state"] == "done" else None
 
     def stop(self) -> None:
         self._live.stop()
@@ -51,7 +53,7 @@ class Live:
         table = Table.grid(padding=(0, 2))
         for name, row in self._rows.items():
             elapsed = (row["end"] or time.monotonic()) - self._began
-            style = {"ready": "green", "gave_up": "red", "exited": "red"}.get(row["state"], "yellow")
+            style = {"ready": "green", "done": "green", "gave_up": "red", "exited": "red"}.get(row["state"], "yellow")
             text = Text(row["text"], overflow="ellipsis", no_wrap=True)
             table.add_row(
                 Text(name, style="bold"), Text(row["state"].replace("_", " "), style=style), f"{elapsed:.1f} s", text

@@ -26,10 +26,17 @@ _STEP = 0.1
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines of each.")
 @click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h, or 2026-11-24T18:00.")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
 @click.option("--grep", metavar="RE", help="Only lines that match this regular expression.")
 @click.pass_obj
 def logs_command(
-    context: Context, names: tuple[str, ...], follow: bool, lines: int | None, since: str | None, grep: str | None
+    context: Context,
+    names: tuple[str, ...],
+    follow: bool,
+    lines: int | None,
+    since: str | None,
+    timestamps: bool,
+    grep: str | None,
 ) -> None:
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
@@ -39,13 +46,13 @@ def logs_command(
     began = _since(since)
     prefixes = Prefixes(chosen, color=_color(), alone=len(chosen) == 1)
     for name, line in logs.read_merged(folder, chosen, tail=lines, since=began):
-        _print(prefixes, name, line, pattern)
+        _print(prefixes, name, line, pattern, timestamps=timestamps)
     if follow:
         followers = {name: logs.Follower(folder, name, tail=0) for name in chosen}
         while True:
             found = [(name, line) for name, follower in followers.items() for line in follower.poll()]
             for name, line in found:
-                _print(prefixes, name, line, pattern)
+                _print(prefixes, name, line, pattern, timestamps=timestamps)
             sys.stdout.flush()
             if not found:
                 time.sleep(_STEP)
@@ -63,10 +70,13 @@ def _choose(names: tuple[str, ...], known: list[str]) -> list[str]:
     return chosen
 
 
-def _print(prefixes: Prefixes, name: str, line: logs.Line, pattern: re.Pattern[str] | None) -> None:
+def _print(
+    prefixes: Prefixes, name: str, line: logs.Line, pattern: re.Pattern[str] | None, *, timestamps: bool
+) -> None:
     text = logs.decode(line.data).rstrip("\r\n")
     if pattern is None or pattern.search(plain(text)):
-        click.echo(prefixes.line(name, text), color=True)
+        stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if timestamps else ""
+        click.echo(prefixes.line(name, stamp + text), color=True)
 
 
 def _pattern(grep: str | None) -> re.Pattern[str] | None:

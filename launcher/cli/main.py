@@ -7,7 +7,7 @@ import importlib
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -26,6 +26,8 @@ _VERBS = {
     "stop": "Stop processes of a running stack.",
     "start": "Start processes of a running stack.",
     "send": "Send one message through the real API.",
+    "doctor": "Find out what is wrong, and how to mend it.",
+    "workflows": "The latest messages' workflows, and their causes.",
     "config": "Every setting, and where it came from.",
 }
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
@@ -81,6 +83,8 @@ def main() -> None:
         code = OK
     except click.exceptions.Exit as error:
         code = error.exit_code
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else OK if error.code is None else FAILED
     except MikaError as error:
         show_error(error, as_json=as_json)
         code = error.exit_code
@@ -106,8 +110,18 @@ def main() -> None:
             as_json=as_json,
         )
         code = FAILED
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, without the interpreter's own end where that is not safe."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    if "temporalio.bridge" in sys.modules:
+        # One of the SDK's Rust threads may be handing over a result just now: the interpreter's end then waits for it
+        # forever, or aborts ("PyGILState_Release: thread state must be current when releasing").
+        os._exit(code)
     sys.exit(code)
 
 

@@ -10,6 +10,7 @@ from launcher.cli.context import Context, json_option, print_json
 from launcher.cli.wait_ import STEP, wait_ready
 from launcher.errors import MikaError
 
+_AT_REST = ("exited", "stopped", "gave_up")
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
 
@@ -60,7 +61,8 @@ def stop_command(context: Context, names: tuple[str, ...], timeout: str | None, 
     deadline = time.monotonic() + limit
     while True:
         found = context.ask("status")
-        running = [u["name"] for u in (*found["services"], *found["processes"]) if u["name"] in told and u.get("pid")]
+        units = [u for u in (*found["services"], *found["processes"]) if u["name"] in told]
+        running = [u["name"] for u in units if u.get("pid") or u["state"] not in _AT_REST]
         if not running:
             break
         if time.monotonic() >= deadline:

@@ -17,6 +17,14 @@ from launcher.processes import api_url
 _STEP = 0.1
 _REQUEST_TIMEOUT = 10.0
 _CANNOT_COME_BACK = {"stopped", "exited", "gave_up"}
+_MAY_PASS = {
+    "no_worker": "worker",
+    "worker_unresponsive": "worker",
+    "temporal_unavailable": "temporal",
+    "api_stopping": "api",
+}
+"""Problems of the API that pass when that unit is back."""
+_NO_USE_WAITING = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # somebody must mend these
 
 
 @click.command("send")
@@ -101,8 +109,10 @@ class Sender:
         if answer.status_code == 200 and "response" in body:
             return {"response": body["response"], "workflow_id": body.get("workflow_id")}
         code = body.get("code")
-        if code in ("no_worker", "worker_unresponsive", "temporal_unavailable"):
-            name = "temporal" if code == "temporal_unavailable" else "worker"
+        if body.get("cause") in _NO_USE_WAITING:
+            raise _problem(answer)
+        if code in _MAY_PASS:
+            name = _MAY_PASS[code]
             if self._gone_for_good(name):
                 raise _problem(answer, f"`mika start {name}` (then the message is answered: it is kept)")
             self._tell(f"{body.get('detail') or code} Waiting for it (up to {self._timeout:.0f} s).")
@@ -118,7 +128,7 @@ class Sender:
             error = body.get("error") or {}
             raise MikaError(
                 f"the workflow {status}: {error.get('detail', 'no reason given')}",
-                f"workflow {workflow_id}",
+                _hint(body, workflow_id),
                 code=str(status),
             )
         if answer.status_code in (200, 503, 504):
@@ -166,9 +176,17 @@ def _json(answer: Any) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _hint(body: dict[str, Any], workflow_id: str) -> str:
+    """Cause and fix where the API names them, and where to read more."""
+    told = str(body.get("detail") or (body.get("error") or {}).get("detail", ""))
+    fix = str(body.get("fix") or "")
+    fix = f"{body.get('cause')}: {fix}; " if fix and fix[1:] not in told else ""
+    return f"{fix}`mika doctor --workflow {workflow_id}` tells its story"
+
+
 def _problem(answer: Any, hint: str = "") -> MikaError:
     """The API's problem+json as our error."""
     body = _json(answer)
     detail = body.get("detail") or body.get("title") or f"HTTP {answer.status_code}"
-    hint = hint or (f"workflow {body['workflow_id']}" if body.get("workflow_id") else "`mika logs api` says more")
+    hint = hint or (_hint(body, body["workflow_id"]) if body.get("workflow_id") else "`mika logs api` says more")
     return MikaError(f"the API answered: {detail}", hint, code=str(body.get("code") or f"http_{answer.status_code}"))

@@ -9,7 +9,7 @@ import click
 
 from launcher.cli.context import Context, json_option, print_json
 from launcher.cli.down import sweep_if_idle
-from launcher.errors import NotRunningError
+from launcher.errors import NotRunningError, UsageError
 
 _COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "backoff": "yellow", "stopping": "yellow"}
 _QUIET = {"stopped": None, "exited": None}
@@ -21,6 +21,8 @@ _QUIET = {"stopped": None, "exited": None}
 @click.pass_obj
 def status_command(context: Context, as_json: bool, watch: bool) -> None:
     """Show services, processes and addresses of the running stack."""
+    if as_json and watch:
+        raise UsageError("--json prints one object; --watch goes on", "use one of them")
     while True:
         try:
             found = context.ask("status")
@@ -29,7 +31,7 @@ def status_command(context: Context, as_json: bool, watch: bool) -> None:
             if swept:
                 error.message += f"; ended what a killed run left: {', '.join(swept)}"
             raise
-        if watch and not as_json:
+        if watch:
             click.clear()
         if as_json:
             print_json(found)

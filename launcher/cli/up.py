@@ -21,6 +21,7 @@ from launcher.cli.view import View, use_color
 from launcher.errors import INTERRUPTED, MikaError
 from launcher.events import Bus, StackState
 from launcher.state import ProjectDir, write_private
+from launcher.supervisor.unit import Unit
 
 _STEP = 0.05
 
@@ -57,13 +58,14 @@ def up_command(
     with _reported_to(serve):
         prepared = stack.prepare(config, folder)
         # All bad input is found here, before anything is written or started.
-        names = [unit.name for unit in prepared.units(processes)]
+        units = prepared.units(processes)
+        names = [unit.name for unit in units]
         folder.create()
         deadline = time.monotonic() + options.timeout
         while True:
             with folder.try_lock() as free:
                 if free and not detach:
-                    sys.exit(_run(prepared, options, names, quiet=bool(serve) or as_json, as_json=as_json))
+                    sys.exit(_run(prepared, options, units, quiet=bool(serve) or as_json, as_json=as_json))
             if free:
                 again = _again(processes, backend, timeout, keep_services=keep_services, watch=watch)
                 attached = spawn_background(context, config, again, names, quiet=as_json)
@@ -104,9 +106,11 @@ def _again(
     return [*words, *(flag for flag, is_set in flags if is_set), "--", *processes]
 
 
-def _run(prepared: stack.Prepared, options: stack.UpOptions, names: list[str], *, quiet: bool, as_json: bool) -> int:
+def _run(prepared: stack.Prepared, options: stack.UpOptions, units: list[Unit], *, quiet: bool, as_json: bool) -> int:
     """Be the supervisor, in this process."""
-    view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet)
+    names = [unit.name for unit in units]
+    logged = [unit.name for unit in units if unit.kind != "container"]
+    view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet, logged=logged)
     bus = Bus()
     bus.subscribe(lambda event: view.event(event.as_dict()))
     running = stack.Stack(prepared, options, bus)
@@ -134,7 +138,7 @@ def _run(prepared: stack.Prepared, options: stack.UpOptions, names: list[str], *
 
         def on_signal(signum: int) -> None:
             nonlocal interrupted
-            interrupted = interrupted or signum == signal.SIGINT
+            interrupted = interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
             view.say("stopping at once" if running.stopping else "stopping (Ctrl-C again forces it)")
             running.request_stop()
 

@@ -18,14 +18,25 @@ from launcher.cli.relay import Relay
 
 
 class View:
-    """Listens to events. `ready` and `ended` come from the command, which knows the status."""
+    """Listens to events. `ready` and `ended` come from the command, which knows the status.
 
-    def __init__(self, folder: Path, names: Sequence[str], *, color: bool, quiet: bool = False) -> None:
+    `logged` are those whose output is shown, if not all: databases in containers talk too much.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        color: bool,
+        quiet: bool = False,
+        logged: Sequence[str] | None = None,
+    ) -> None:
         self._began = time.monotonic()
         self._quiet = quiet
         self._starting = True
         self._width = max((len(name) for name in names), default=0)
-        self._relay = Relay(folder, names, color=color)
+        self._relay = Relay(folder, names if logged is None else logged, color=color)
         self._held: list[str] = []
         self._live: Live | None = None if quiet else make_live(names)
 
@@ -38,6 +49,8 @@ class View:
             self._live.event(event)
             if event["kind"] not in ("notice", "gave_up"):
                 return
+        if self._starting and event["kind"] == "notice" and event["level"] == "error":
+            return  # the command itself ends with this error
         text = describe(event, starting=self._starting)
         if text:
             name = event["name"].ljust(self._width)
@@ -63,6 +76,8 @@ class View:
 
     def say(self, text: str) -> None:
         """Print a line, after the live block where there is one."""
+        if self._quiet:
+            return
         if self._live is None:
             self._relay.say(text)
         else:

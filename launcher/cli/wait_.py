@@ -38,13 +38,13 @@ def wait_ready(context: Context, names: Sequence[str], timeout: float) -> dict[s
         units = [*found["services"], *found["processes"]]
         chosen = [unit for name in names for unit in _named(units, name)] if names else found["processes"]
         for unit in chosen:
-            if unit["state"] == "gave_up":
+            if unit["state"] == "gave_up" or _ended_badly(unit):
                 raise MikaError(
                     f"{unit['name']} gave up: {unit['detail']}", f"see `mika logs {unit['name']}`", code="gave_up"
                 )
         if found["state"] == "stopping":
             raise MikaError("the stack is stopping", "start it again: `mika up`", code="stopping")
-        if all(unit["state"] == "ready" for unit in chosen) if names else found["state"] == "ready":
+        if all(unit["state"] == "ready" or _done(unit) for unit in chosen) if names else found["state"] == "ready":
             return found
         if time.monotonic() >= deadline:
             late = [
@@ -52,6 +52,15 @@ def wait_ready(context: Context, names: Sequence[str], timeout: float) -> dict[s
             ]
             raise MikaError(f"not ready after {timeout:.0f} s: {'; '.join(late)}", "see `mika logs`", code="not_ready")
         time.sleep(STEP)
+
+
+def _done(unit: dict[str, Any]) -> bool:
+    """What runs once (a set-up service, a process with restart = "never") has done its work."""
+    return bool(unit["state"] == "exited" and (unit.get("last_exit") or {}).get("code") == 0)
+
+
+def _ended_badly(unit: dict[str, Any]) -> bool:
+    return bool(unit["state"] == "exited" and not _done(unit))
 
 
 def _named(units: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:

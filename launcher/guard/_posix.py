@@ -75,7 +75,7 @@ def run(spec: dict[str, Any], orders: Orders) -> None:
                     tree.obey(order)
                 if not data:  # the supervisor is dead
                     selector.unregister(0)
-                    tree.stop(spec["grace"])
+                    tree.stop_at(time.monotonic() + spec["linger"], spec["grace"])
             if asked:
                 asked.clear()
                 tree.stop(spec["grace"])
@@ -95,7 +95,8 @@ class _Tree:
         self._log = Log(spec)
         self._stop_signal = signal.Signals[spec["stop_signal"]]
         self._leader_ended = False
-        self._term_at = self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
+        self._stop_at = self._term_at = self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
+        self._grace = 0.0
         self.output, self._leader = _spawn(spec)
         os.set_blocking(self.output, False)
         emit("started", pid=self._leader, pgid=self._leader)
@@ -117,12 +118,19 @@ class _Tree:
             self._signal(self._stop_signal)
             self._signal(signal.SIGCONT)  # a suspended process cannot hear the other one
 
+    def stop_at(self, due: float, grace: float) -> None:
+        """Stop at that monotonic time, unless it is stopped before."""
+        self._stop_at, self._grace = due, grace
+
     def advance(self) -> None:
         """Reap, and do what is due."""
         if self._reap():
             self.gone = True
             return
         now = time.monotonic()
+        if now >= self._stop_at:
+            self._stop_at = float("inf")
+            self.stop(self._grace)
         if now >= self._kill_at:
             if self._give_up_at == float("inf"):
                 self._give_up_at = now + GIVE_UP_SECONDS
@@ -137,7 +145,7 @@ class _Tree:
     def wait_seconds(self) -> float | None:
         if self._give_up_at != float("inf"):
             return _KILL_INTERVAL
-        due = min(self._term_at, self._kill_at)
+        due = min(self._stop_at, self._term_at, self._kill_at)
         if due == float("inf"):
             return None
         # A group that is not ours to reap (macOS) ends without a SIGCHLD.

@@ -134,7 +134,7 @@ def run(spec: dict[str, Any], orders: Orders) -> None:
     tree = _Tree(spec, events)
     for order in spec["orders"]:
         events.put(order)
-    threading.Thread(target=_read_orders, args=(orders, events, spec["grace"]), daemon=True).start()
+    threading.Thread(target=_read_orders, args=(orders, events, spec), daemon=True).start()
     while not tree.gone:
         with suppress(queue.Empty):
             tree.obey(events.get(timeout=tree.wait_seconds()))
@@ -146,12 +146,13 @@ def run(spec: dict[str, Any], orders: Orders) -> None:
     os._exit(0)  # a thread blocked in a read of standard input would hinder an ordinary end
 
 
-def _read_orders(orders: Orders, events: queue.SimpleQueue[dict[str, Any]], grace: float) -> None:
+def _read_orders(orders: Orders, events: queue.SimpleQueue[dict[str, Any]], spec: dict[str, Any]) -> None:
     with suppress(OSError):
         while data := os.read(0, READ_SIZE):
             for order in orders.feed(data):
                 events.put(order)
-    events.put({"op": "stop", "grace": grace})  # the supervisor is dead
+    time.sleep(spec["linger"])
+    events.put({"op": "stop", "grace": spec["grace"]})  # the supervisor is dead
 
 
 class _Job:

@@ -43,6 +43,10 @@ def preload() -> None:
         import temporalio.service  # noqa: F401
 
 
+class StuckTask(NotYet):
+    """The server waits for this worker's answer, and has waited too long."""
+
+
 class TemporalProbe:
     """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 
@@ -136,7 +140,7 @@ class TemporalProbe:
     async def no_stuck_task(
         self, task_queue: str, identity: str, pids: Callable[[], Collection[int]], patience: float
     ) -> str:
-        """Raise NotYet when a workflow task was taken by this worker and not answered for `patience` seconds.
+        """Raise StuckTask when a workflow task was taken by this worker and not answered for `patience` seconds.
 
         A workflow task takes milliseconds; one that stays STARTED means an event loop that does not run. Pollers and
         heartbeats come from the SDK's Rust threads and stay fresh all the while, so they cannot tell.
@@ -178,7 +182,7 @@ class TemporalProbe:
             last = history.history.events[0].workflow_task_started_event_attributes if history.history.events else None
             # After a time-out the started event is not written any more: then nobody can say whose it is.
             if last is not None and last.identity in self._identities(identity, pids):
-                raise NotYet(f"it took a workflow task and does not answer it ({found.execution.workflow_id})")
+                raise StuckTask(f"it took a workflow task and does not answer it ({found.execution.workflow_id})")
         return f"polling {task_queue}"
 
     @staticmethod

@@ -56,6 +56,7 @@ class ServiceSpec:
     lock: Path | None = None  # held by the guard as long as the tree lives
     stop_signal: str = "SIGINT"
     grace: float = 10.0  # s; also when the supervisor dies
+    linger: float = 0.0  # s that it goes on after the supervisor died: what others need goes last
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ class Guard:
                 "lock": str(spec.lock) if spec.lock else None,
                 "stop_signal": spec.stop_signal,
                 "grace": spec.grace,
+                "linger": spec.linger,
             }
         )
         match await self._next_event():

@@ -106,6 +106,7 @@ class Managed:
         began = time.time()
         if self.unit.beat_file is not None:
             self.unit.beat_file.unlink(missing_ok=True)
+        rungs, liveness = self.unit.probes(launch)  # before the start: a probe of the log begins where the log ends now
         try:
             self.guard = await self._started(launch)
         except StartFailedError as error:
@@ -118,7 +119,6 @@ class Managed:
             self.guard.kill()
         elif self._order == "stop":
             self.guard.request_stop()
-        rungs, liveness = self.unit.probes(launch)
         watcher = asyncio.create_task(watch(self.unit.name, rungs, liveness, _Observer(self, generation)))
         try:
             ended = await self.guard.wait()
@@ -143,7 +143,8 @@ class Managed:
         self.guard, self.started_at = None, None
         self.last_exit, self.exited_at = ended, time.monotonic()
         self._lines = lines
-        stopped = self.state.phase is Phase.STOPPING
+        done = self.unit.run is not None and ended.code == 0 and self.unit.rules.restart != "always"
+        stopped = self.state.phase is Phase.STOPPING or done
         self._bus.publish(
             events.Exited(name=self.unit.name, pid=pid, code=ended.code, reason=ended.reason, expected=stopped)
         )

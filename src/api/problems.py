@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI, Request
 
+    from diagnosis.model import Diagnosis
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -34,6 +36,7 @@ KINDS = {
     "worker_unresponsive": Kind(504, "A worker took the message and does not answer", 10),
     "workflow_timeout": Kind(504, "The message was not answered in time", 10),
     "activity_failed": Kind(502, "A step of answering the message failed", 10),
+    "api_stopping": Kind(503, "The API is stopping", 2),
     "workflow_stopped": Kind(502, "The workflow was canceled or terminated"),
     "internal_error": Kind(500, "Internal error"),
 }
@@ -42,16 +45,32 @@ KINDS = {
 class Problem(Exception):  # noqa: N818 - RFC 9457's own term
     """Raised anywhere below a route, rendered once."""
 
-    def __init__(self, code: str, detail: str, *, workflow_id: str | None = None, retry: bool = True) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        workflow_id: str | None = None,
+        retry: bool = True,
+        diagnosis: Diagnosis | None = None,
+    ) -> None:
         """`retry=False`: this one no retry can mend, although its kind often can."""
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.workflow_id = workflow_id
+        self.diagnosis = diagnosis
         self.retry_after = KINDS[code].retry_after if retry else None
+
+    @property
+    def explanation(self) -> dict[str, object]:
+        """`cause` and `fix`, as `mika doctor` names them; empty where nobody knows."""
+        found = self.diagnosis
+        return {"cause": found.cause, "fix": found.fix} if found is not None else {}
 
     def response(self) -> JSONResponse:
         extra: dict[str, object] = {"workflow_id": self.workflow_id} if self.workflow_id else {}
+        extra |= self.explanation
         headers = {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
         return _render(KINDS[self.code], self.detail, self.code, headers=headers, extra=extra)
 

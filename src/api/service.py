@@ -23,14 +23,16 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
+from diagnosis.model import FINE, HANGING
 from src.api.problems import Problem
-from src.api.verdict import Watch
+from src.api.verdict import Judge, Verdict, Watch
 from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
+    from diagnosis.model import Diagnosis
     from src.config import Settings
 
 log = structlog.get_logger("mika.api")
@@ -60,6 +62,7 @@ class MessageService:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._settings = settings
+        self._judge = Judge(client, settings)
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
         """The reply; None when a worker is still on it after `limit` seconds."""
@@ -74,7 +77,12 @@ class MessageService:
             except _TEMPORAL_ERRORS as error:
                 raise self._unavailable(error, None) from error
             except WorkflowFailureError as error:
-                raise problem_of(error, workflow_id) from error
+                raise await self._explained(problem_of(error, workflow_id), handle) from error
+            except asyncio.CancelledError:
+                # Uvicorn's patience with requests is over: it is being stopped. Without this the caller would get a
+                # bare 500 and not know that nothing is lost.
+                detail = f"The API is stopping. {_kept(workflow_id)}"
+                raise Problem("api_stopping", detail, workflow_id=workflow_id) from None
         except Problem as problem:
             reason = problem.__cause__ or problem
             logger.warning(
@@ -109,13 +117,15 @@ class MessageService:
         status = description.status
         answer: dict[str, object] = {"workflow_id": workflow_id, "status": _status_name(status), "response": None}
         if answer["status"] == "running":
-            return answer
+            found = await self._judge.judge(description.raw_description)
+            return answer if found.cause in FINE else {**answer, "cause": found.cause, "fix": found.fix}
         try:
             async with asyncio.timeout(2 * _RPC_TIMEOUT):
                 answer["response"] = (await handle.result()).response
         except WorkflowFailureError as error:
-            problem = problem_of(error, workflow_id)
+            problem = await self._explained(problem_of(error, workflow_id), handle)
             answer["error"] = {"code": problem.code, "detail": problem.detail}
+            answer |= problem.explanation
         except _TEMPORAL_ERRORS as error:
             raise self._unavailable(error, workflow_id) from None
         return answer
@@ -172,7 +182,12 @@ class MessageService:
                     continue
                 verdict = watch.look(description.raw_description)
                 if verdict and not result.done():
-                    raise Problem(verdict.code, f"{verdict.detail} {_kept(handle.id)}", workflow_id=handle.id)
+                    found = await self._judge.judge(description.raw_description, verdict.waited)
+                    if found.cause in HANGING:
+                        verdict = Verdict(found, verdict.waited)
+                    if not result.done():
+                        detail = f"{_sentences(verdict.diagnosis)} {_kept(handle.id)}"
+                        raise Problem(verdict.code, detail, workflow_id=handle.id, diagnosis=verdict.diagnosis)
                 if limit is not None and watch.elapsed >= limit:
                     return None
                 if watch.elapsed >= run_timeout + _RUN_TIMEOUT_SLACK:
@@ -186,6 +201,17 @@ class MessageService:
         async with asyncio.timeout(_RPC_TIMEOUT):  # rpc_timeout alone is for each of the SDK's own retries
             return await handle.describe(rpc_timeout=timedelta(seconds=_RPC_TIMEOUT))
 
+    async def _explained(self, problem: Problem, handle: WorkflowHandle[Any, Reply]) -> Problem:
+        """The same problem, with the cause that the history tells; a time-out says in its detail what was slow."""
+        try:
+            found = await self._judge.judge((await self._describe(handle)).raw_description)
+        except _TEMPORAL_ERRORS:
+            return problem
+        problem.diagnosis = found
+        if problem.code == "workflow_timeout":
+            problem.detail = f"{problem.detail} {_sentences(found)}"
+        return problem
+
     def _unavailable(self, error: BaseException, workflow_id: str | None) -> Problem:
         where = self._settings.temporal_address
         if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
@@ -196,6 +222,11 @@ class MessageService:
         else:
             detail = f"Temporal at {where} does not answer; the message was not taken."
         return Problem("temporal_unavailable", detail, workflow_id=workflow_id)
+
+
+def _sentences(found: Diagnosis) -> str:
+    """`No worker has taken it for 3.0 s (no_worker). Start it: ...`"""
+    return f"{found.finding[:1].upper()}{found.finding[1:]} ({found.cause}). {found.fix[:1].upper()}{found.fix[1:]}."
 
 
 def _kept(workflow_id: str) -> str:

@@ -1,0 +1,84 @@
+"""The few numbers and accessors of Temporal's API that are needed here, so that reading one needs no import of the SDK.
+
+Numbers of https://github.com/temporalio/api, temporal/api/enums/v1: they are part of the wire format and never change.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# WorkflowExecutionStatus
+RUNNING, COMPLETED, FAILED, CANCELED, TERMINATED, CONTINUED_AS_NEW, TIMED_OUT = 1, 2, 3, 4, 5, 6, 7
+STATUS = {
+    RUNNING: "running",
+    COMPLETED: "completed",
+    FAILED: "failed",
+    CANCELED: "canceled",
+    TERMINATED: "terminated",
+    CONTINUED_AS_NEW: "continued_as_new",
+    TIMED_OUT: "timed_out",
+}
+# PendingWorkflowTaskState and PendingActivityState: the same meaning
+SCHEDULED, STARTED = 1, 2
+# TimeoutType
+TIMEOUTS = {1: "start-to-close", 2: "schedule-to-start", 3: "schedule-to-close", 4: "heartbeat"}
+START_TO_CLOSE, SCHEDULE_TO_START, SCHEDULE_TO_CLOSE, HEARTBEAT = 1, 2, 3, 4
+
+
+class Event:
+    """EventType."""
+
+    EXECUTION_STARTED = 1
+    EXECUTION_COMPLETED = 2
+    EXECUTION_FAILED = 3
+    EXECUTION_TIMED_OUT = 4
+    TASK_SCHEDULED = 5
+    TASK_STARTED = 6
+    TASK_COMPLETED = 7
+    TASK_TIMED_OUT = 8
+    TASK_FAILED = 9
+    ACTIVITY_SCHEDULED = 10
+    ACTIVITY_STARTED = 11
+    ACTIVITY_COMPLETED = 12
+    ACTIVITY_FAILED = 13
+    ACTIVITY_TIMED_OUT = 14
+    ACTIVITY_CANCELED = 16
+    EXECUTION_CANCELED = 21
+    EXECUTION_TERMINATED = 27
+
+
+# WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. No fault of the code.
+HARMLESS_TASK_FAILURES = frozenset({1, 13, 17, 18, 20})
+NON_DETERMINISTIC = 24
+
+
+def at(timestamp: Any) -> float:
+    """Seconds since the epoch; 0 for one that is not set."""
+    return float(timestamp.seconds + timestamp.nanos / 1e9)
+
+
+def span(duration: Any) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def innermost(failure: Any) -> Any:
+    """Where the chain of causes begins."""
+    while failure.HasField("cause"):
+        failure = failure.cause
+    return failure
+
+
+def message(failure: Any) -> str:
+    """One line: the type of the innermost failure and what it says."""
+    root = innermost(failure)
+    text = " ".join(root.message.split())[:300]
+    kind = root.application_failure_info.type if root.HasField("application_failure_info") else ""
+    if root.HasField("timeout_failure_info"):
+        kind = f"{TIMEOUTS.get(root.timeout_failure_info.timeout_type, 'a')} time-out"
+    return f"{kind}: {text}" if kind and text and not text.startswith(kind) else text or kind or "no message"
+
+
+def timeout_type(failure: Any) -> int:
+    """The TimeoutType when the chain of causes begins with a time-out, else 0."""
+    root = innermost(failure)
+    return int(root.timeout_failure_info.timeout_type) if root.HasField("timeout_failure_info") else 0

@@ -1,0 +1,49 @@
+"""`MIKA_BACKEND=auto`: what this folder used last; the first time, what is there already."""
+
+from __future__ import annotations
+
+from launcher.backends.docker import compose, engine
+from launcher.config import Config
+from launcher.errors import MikaError
+from launcher.settings import BACKENDS
+from launcher.state import ProjectDir
+
+
+def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
+    """The backend's name, and one sentence for people where `auto` passed Docker over."""
+    wanted = config.text("MIKA_BACKEND")
+    if wanted != "auto":
+        return wanted, ""
+    last = folder.last_backend()
+    if last in BACKENDS:
+        return last, ""  # nobody's history may seem to vanish because another backend answers today
+    obstacle = _obstacle(config)
+    return ("embedded", obstacle) if obstacle is not None else ("docker", "")
+
+
+def _obstacle(config: Config) -> str | None:
+    """Why Docker is not taken, empty where nobody would expect it; None when all is there. Takes 2 s at most."""
+    env = config.child_env()
+    if compose.file_of(config.project, env) is None:
+        return ""
+    if not engine.may_be_there(env):
+        return "there is no Docker engine here: started embedded (`mika up --backend docker` once Docker runs)"
+    try:
+        client = engine.connect(env, engine.QUICK)
+    except engine.EngineError as error:
+        return f"{error.message}: started embedded (`mika up --backend docker` once it runs)"
+    from launcher.backends.docker.backend import read
+    from launcher.backends.docker.pull import missing_now
+
+    try:
+        _, file = read(config)
+        missing = missing_now(client, file.services)
+    except MikaError as error:
+        return f"{error.message}: started embedded (`mika up --backend docker` says more)"
+    finally:
+        client.close()
+    if missing:
+        which = missing[0].image + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        remedy = "`mika up --backend docker` pulls them"
+        return f"Docker runs, but its images are not here ({which}): started embedded; {remedy}"
+    return None

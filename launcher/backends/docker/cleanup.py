@@ -1,0 +1,61 @@
+"""Take containers down that no supervisor stops any more, and delete the data."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from launcher.backends.base import Left
+from launcher.backends.docker.compose import Compose
+from launcher.backends.docker.monitor import PROJECT, look
+from launcher.backends.docker.ownership import Ownership
+from launcher.errors import MikaError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_DOWN_TIMEOUT = 90.0
+_STOP = 10  # s
+
+
+def take_down(client: DockerClient, compose: Compose, owned: Ownership, *, everything: bool, project: str) -> Left:
+    """Stop and remove our containers (all of the project with `everything`), and its network when none is left."""
+    containers = [seen for _, seen in look(client, project, {}, set())]
+    ours = [seen for seen in containers if everything or not owned.is_foreign(seen)]
+    others = [seen for seen in containers if seen not in ours]
+    stopped = [seen.service for seen in ours if seen.runs]
+    if ours and not others:
+        code, output = compose.run_now(["down"], _DOWN_TIMEOUT)
+        if code:
+            raise MikaError(f"`docker compose down` failed: {_last(output)}", "try it by hand", code="not_stopped")
+    else:
+        for seen in ours:
+            with contextlib.suppress(Exception):  # it was removed meanwhile
+                client.api.stop(seen.id, timeout=_STOP)
+                client.api.remove_container(seen.id, force=True)
+    owned.forget()
+    return Left(tuple(stopped), tuple(seen.service for seen in others if seen.runs))
+
+
+def delete_volumes(client: DockerClient, compose: Compose, project: str) -> list[str]:
+    """`docker compose down --volumes`; returns the names of the volumes that are gone."""
+
+    def there() -> set[str]:
+        found = client.api.volumes(filters={"label": f"{PROJECT}={project}"})
+        return {volume["Name"] for volume in found.get("Volumes") or ()}
+
+    before = there()
+    code, output = compose.run_now(["down", "--volumes"], _DOWN_TIMEOUT)
+    left = there()
+    if code or left:
+        raise MikaError(
+            f"the data could not be deleted ({', '.join(sorted(left)) or 'docker compose down'}): {_last(output)}",
+            "another container uses it? `docker ps -a --filter volume=NAME` tells",
+            code="not_deleted",
+        )
+    return sorted(before)
+
+
+def _last(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "it says nothing"

