@@ -70,6 +70,7 @@ class MessageService:
         # Not bound to the context: a message's log lines must not mark those of another request.
         logger = log.bind(workflow_id=workflow_id)
         logger.info("workflow_starting", user_id=shorten(incoming.user_id), message_type=incoming.message_type)
+        handle = None
         try:
             try:
                 handle = await self._start(incoming, workflow_id)
@@ -81,8 +82,10 @@ class MessageService:
             except asyncio.CancelledError:
                 # Uvicorn's patience with requests is over: it is being stopped. Without this the caller would get a
                 # bare 500 and not know that nothing is lost.
-                detail = f"The API is stopping. {_kept(workflow_id)}"
-                raise Problem("api_stopping", detail, workflow_id=workflow_id) from None
+                kept = _kept(workflow_id) if handle else "Send the message again."
+                raise Problem(
+                    "api_stopping", f"The API is stopping. {kept}", workflow_id=handle and handle.id
+                ) from None
         except Problem as problem:
             reason = problem.__cause__ or problem
             logger.warning(
