@@ -164,12 +164,20 @@ class Stack:
                 return
             left = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if left <= 0 and not gave_up:
-                raise MikaError(
-                    f"not ready after {self._options.timeout:.0f} s: {'; '.join(supervisor.not_ready())}",
-                    "see `mika logs`, or allow more time with --timeout",
-                    code="not_ready",
-                )
+                raise await self._not_ready(supervisor.not_ready())
             await self._wait(supervisor, left if left > 0 else None)
+
+    async def _not_ready(self, late: list[tuple[str, str]]) -> MikaError:
+        """Which rung and why, and what the doctor makes of it while everything still runs."""
+        from launcher.doctor.startup import explain
+
+        reasons = "; ".join(f"{name}: {why}" for name, why in late)
+        explained = await explain(self._config, self._folder, *late[0]) if late else ""
+        return MikaError(
+            f"not ready after {self._options.timeout:.0f} s: {reasons}",
+            explained or "see `mika logs`, or allow more time with --timeout",
+            code="not_ready",
+        )
 
     async def _until_stopped(self, supervisor: Supervisor) -> int:
         while not self._stop.is_set():

@@ -130,7 +130,7 @@ def _mend(config: Config, folder: ProjectDir, report: Report) -> bool:
         wanted = check.repair
         if wanted is None:
             continue
-        if not wanted.safe and not click.confirm(f"{check.finding}\n{wanted}?", err=True):
+        if not wanted.safe and not _agreed(f"{check.finding}\n{wanted}?"):
             continue
         try:
             if wanted.action == "sweep":
@@ -147,6 +147,17 @@ def _mend(config: Config, folder: ProjectDir, report: Report) -> bool:
         done = True
         click.echo(f"{check.id}: {told}", err=True)
     return done
+
+
+def _agreed(question: str) -> bool:
+    """A script that answers nothing means no."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise  # Ctrl-C
+        click.echo("(no answer: left as it is)", err=True)
+        return False
 
 
 async def _perform(config: Config, folder: ProjectDir, wanted: Repair) -> str:

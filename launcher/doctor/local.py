@@ -24,6 +24,8 @@ class Listener:
     name: str = ""
     command: tuple[str, ...] = field(default=(), repr=False)
     cwd: Path | None = None
+    supervised: bool = False
+    """By some project's `mika`."""
 
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid})" if self.pid else "a program of another user"
@@ -49,13 +51,15 @@ def listeners() -> dict[int, Listener]:
 def _listener(port: int, pid: int) -> Listener:
     import psutil
 
-    name, command, cwd = "", (), None
+    name, cwd, supervised = "", None, False
+    command: tuple[str, ...] = ()
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
         name = process.name()
         command = tuple(process.cmdline())
         cwd = Path(process.cwd())
-    return Listener(port, pid, name or "?", command, cwd)
+        supervised = "MIKA_RUN_ID" in process.environ()
+    return Listener(port, pid, name or "?", command, cwd, supervised)
 
 
 def process_state(pid: int) -> str:

@@ -134,12 +134,12 @@ class Supervisor:
     def ended_well(self) -> bool:
         return all(self._done_well(m) for m in self.managed.values() if m.unit.role == "process")
 
-    def not_ready(self) -> list[str]:
-        """`name: why` for each required unit that is not ready, services first."""
+    def not_ready(self) -> list[tuple[str, str]]:
+        """Name and reason of each required unit that is not ready, services first."""
         units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
         late = [u for u in units if u.unit.required and not u.ready]
         late.sort(key=lambda u: u.unit.role != "service")
-        return [f"{u.unit.name}: {u.detail or u.state}" for u in late]
+        return [(u.unit.name, u.detail or (u.state if isinstance(u, External) else u.state.phase.value)) for u in late]
 
     async def changed(self, timeout: float | None = None) -> None:
         """Return at the next change, or after `timeout` seconds."""

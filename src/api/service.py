@@ -70,10 +70,11 @@ class MessageService:
         # Not bound to the context: a message's log lines must not mark those of another request.
         logger = log.bind(workflow_id=workflow_id)
         logger.info("workflow_starting", user_id=shorten(incoming.user_id), message_type=incoming.message_type)
-        handle = None
+        is_kept = False
         try:
             try:
                 handle = await self._start(incoming, workflow_id)
+                is_kept = True
                 reply = await self._wait(handle, limit)
             except _TEMPORAL_ERRORS as error:
                 raise self._unavailable(error, None) from error
@@ -82,10 +83,9 @@ class MessageService:
             except asyncio.CancelledError:
                 # Uvicorn's patience with requests is over: it is being stopped. Without this the caller would get a
                 # bare 500 and not know that nothing is lost.
-                kept = _kept(workflow_id) if handle else "Send the message again."
-                raise Problem(
-                    "api_stopping", f"The API is stopping. {kept}", workflow_id=handle and handle.id
-                ) from None
+                kept = _kept(workflow_id) if is_kept else "Send the message again."
+                given = workflow_id if is_kept else None
+                raise Problem("api_stopping", f"The API is stopping. {kept}", workflow_id=given) from None
         except Problem as problem:
             reason = problem.__cause__ or problem
             logger.warning(

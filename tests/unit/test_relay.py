@@ -93,7 +93,8 @@ def test_a_line_without_an_end_is_shown_at_the_end(logs):
         ("line\u2028separator\x0b\x0c\x85\n".encode(), "line\u2028separator\x0b\x0c\x85"),
     ],
 )
-def test_bytes_become_text(logs, data, line):
+def test_bytes_become_text(logs, data, line, monkeypatch):
+    monkeypatch.setattr("locale.getencoding", lambda: "utf-8")  # in that of a western Windows GBK is text, too
     screen = Screen()
     relay = Relay(logs.folder, ["web"], color=False, out=screen)
     relay.show_logs()

@@ -19,7 +19,7 @@ from launcher.backends.docker.run import ContainerRun
 from launcher.backends.docker.services import ComposeFile, Service
 from launcher.backends.docker.watching import Watching
 from launcher.config import Config
-from launcher.errors import UsageError
+from launcher.errors import MikaError, UsageError
 from launcher.state import ProjectDir
 from launcher.supervisor.policy import Rules
 from launcher.supervisor.unit import Launch, Unit
@@ -236,7 +236,17 @@ def read(config: Config) -> tuple[Compose, ComposeFile]:
             f"there is no compose file in {config.project}",
             "write a docker-compose.yml there, or use `--backend embedded`",
         )
-    program = Compose(compose.find(env), config.project, env)
+    try:
+        command = compose.find(env)
+    except MikaError:
+        if engine.may_be_there(env):
+            raise
+        raise engine.EngineError(
+            "Docker is not installed here, or does not run",
+            "install and start Docker (Desktop), or use `--backend embedded`",
+            code="engine_absent",
+        ) from None
+    program = Compose(command, config.project, env)
     return program, services.parse(program.config(), config)
 
 

@@ -46,6 +46,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
         "the disk of the Docker engine is full: `docker system df`",
     ),
 )
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 DATABASE_GONE = "no usable database connection found"
 
 
@@ -69,7 +70,7 @@ def cause(lines: Sequence[str]) -> str:
 
 def words(lines: Sequence[str]) -> str:
     """The line that most likely says why; the server's own last line points at the database only."""
-    text = last_words(lines)
+    text = last_words([_ESCAPE.sub("", line) for line in lines])
     return f"{text} (see the log of its database)" if DATABASE_GONE in text else text
 
 
@@ -132,10 +133,10 @@ def pull_failure(image: str, text: str) -> str:
         return f"{name}: its registry answers 429, too many requests: `docker login` raises the limit, or wait"
     if "no space left on device" in low:
         return f"{name}: the disk of the Docker engine is full: `docker system prune` frees some"
-    if "manifest unknown" in low or "not found: manifest" in low or "manifest for" in low:
-        return f"{name}: there is no such tag: correct it in the compose file or in .env"
     if "no matching manifest" in low:
         return f"{name}: it is not made for this processor: set `platform` in the compose file"
+    if "manifest unknown" in low or "not found: manifest" in low or "manifest for" in low:
+        return f"{name}: there is no such tag: correct it in the compose file or in .env"
     if "access denied" in low or "unauthorized" in low or "authentication required" in low or "denied" in low:
         return f"{name}: there is no such image, or it wants a login: correct its name, or `docker login`"
     if any(sign in low for sign in ("no such host", "dial tcp", "i/o timeout", "tls handshake", "eof", "proxyconnect")):

@@ -1,0 +1,46 @@
+"""Why a rung of the start was not reached: a line for the end of `mika up`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from launcher.config import Config
+from launcher.doctor import api_checks, project_checks, server_checks, worker_checks
+from launcher.doctor.check import Check
+from launcher.doctor.examination import Examination
+from launcher.state import ProjectDir
+
+TIMEOUT = 4.0
+
+
+async def explain(config: Config, folder: ProjectDir, service: str, error: str) -> str:
+    """Cause and fix in at most two lines, or an empty string when the rung's own error is all that is to be said.
+
+    `service` is the unit that is not ready (`temporal`, `worker`, `api`, ...), `error` the last one of
+    the rung where it stands. Never raises, and takes at most TIMEOUT seconds.
+    """
+    x = Examination(config, folder)
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            found = await _cause(x, service.partition(".")[0])
+    except Exception:  # noqa: BLE001 - a diagnosis that fails must not hide the failure that it was to explain
+        return ""
+    finally:
+        await x.close()
+    if found is None or found.finding == error:
+        return ""
+    return f"{found.finding}\n{found.fix}" if found.fix else found.finding
+
+
+async def _cause(x: Examination, service: str) -> Check | None:
+    """The first failed check on the way to `service`."""
+    way = [project_checks.docker, project_checks.ports, server_checks.temporal, server_checks.namespace]
+    if service in x.types("worker"):
+        way.append(worker_checks.worker)
+    elif service in x.types("api"):
+        way.append(api_checks.api)
+    for check in way:
+        found = await check(x)
+        if found.status == "fail":
+            return found
+    return None

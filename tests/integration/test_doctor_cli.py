@@ -1,0 +1,265 @@
+"""The doctor on a stack that `mika` runs: its commands mend what it finds, and API and `mika send` say the same."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit import DEADLINE, ROOT, Bot, Project, poll_until, posix_only
+
+BROKEN_WORKER = "raise SystemExit('no such luck')\n"
+WORKER = "import runpy\nrunpy.run_module('src.workers.temporal_worker', run_name='__main__')\n"
+
+
+def checks(project: Project, *args: str, **env: str) -> dict[str, dict[str, str]]:
+    return {check["id"]: check for check in project.mika("doctor", "--json", *args, env=env).json["checks"]}
+
+
+def failed(project: Project, *args: str) -> list[str]:
+    return [name for name, check in checks(project, *args).items() if check["status"] == "fail"]
+
+
+@pytest.fixture(scope="module")
+def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+    procfile = (
+        (ROOT / "Procfile")
+        .read_text(encoding="utf-8")
+        .replace("python -m src.workers.temporal_worker", "python work.py")
+    )
+    with Bot(tmp_path_factory.mktemp("doctor"), procfile=procfile) as bot:
+        bot.write("work.py", WORKER)
+        bot.up()
+        yield bot
+
+
+@pytest.fixture
+def stack(_stack: Bot) -> Bot:
+    """Up and ready, with a worker whose program a test may break."""
+    _stack.write("work.py", WORKER)
+    for name in ("api", "worker", "temporal"):
+        if _stack.unit(name)["state"] in ("stopped", "exited", "gave_up"):
+            _stack.ok("start", name)
+    _stack.wait_ready()
+    return _stack
+
+
+# --- what it says is what helps ---------------------------------------------------------------------------------------
+
+
+def test_stopped_and_started_by_the_command_it_names(stack: Bot) -> None:
+    stack.ok("stop", "worker")
+    found = checks(stack)["worker"]
+    assert (found["status"], found["fix"]) == ("fail", "`mika start worker`")
+    stack.ok("start", "worker")
+    assert failed(stack) == []
+
+
+def test_fix_starts_a_stopped_worker(stack: Bot) -> None:
+    stack.ok("stop", "worker")
+    result = stack.mika("doctor", "--fix", "--json")
+    assert result.code == 0, str(result)
+    assert result.json["ok"]
+    assert "started worker" in result.err
+
+
+def test_a_worker_that_gave_up_says_why_and_is_revived(stack: Bot) -> None:
+    stack.write("work.py", BROKEN_WORKER)
+    stack.mika("restart", "worker")
+    stack.wait_state("worker", "gave_up", timeout=90)
+    found = checks(stack)["worker"]
+    assert found["status"] == "fail"
+    assert "gave up" in found["finding"]
+    assert "no such luck" in found["finding"]
+    assert "`mika restart worker`" in found["fix"]
+    still = stack.mika("doctor", "--fix")
+    assert still.code == 1
+    stack.write("work.py", WORKER)
+    mended = stack.mika("doctor", "--fix")
+    assert mended.code == 0, str(mended)
+
+
+@posix_only
+def test_a_suspended_worker_api_and_server(stack: Bot) -> None:
+    """Before the supervisor has noticed."""
+    for name, check, word in (
+        ("worker", "worker", "is suspended"),
+        ("api", "api", "does not answer"),
+        ("temporal", "temporal", "does not answer"),
+    ):
+        pid = stack.pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            found = checks(stack)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert [key for key, one in found.items() if one["status"] == "fail"] == [check], found
+        assert word in found[check]["finding"]
+        assert f"`mika restart {name}`" in found[check]["fix"]
+        stack.wait_ready()
+
+
+def test_a_port_that_is_taken_and_the_setting_that_mends_it(tmp_path: Path) -> None:
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with Bot(tmp_path) as bot:
+        port = bot.ports["TEMPORAL_PORT"]
+        with http.server.ThreadingHTTPServer(("127.0.0.1", port), Quiet) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            try:
+                assert bot.mika("up", "-d").code == 2
+                found = checks(bot)["ports"]
+                assert found["status"] == "fail"
+                assert f"port {port} (TEMPORAL_PORT) is taken by" in found["finding"]
+                setting = found["fix"].partition("TEMPORAL_PORT=")[2].partition(" ")[0]
+                assert bot.mika("up", "-d", env={"TEMPORAL_PORT": setting}).code == 0
+                assert bot.mika("doctor", env={"TEMPORAL_PORT": setting}).code == 0
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+@posix_only
+def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
+    with Project(tmp_path, scripts={"web": "import time\nprint('here', flush=True)\ntime.sleep(600)\n"}) as project:
+        project.up()
+        os.kill(project.status()["supervisor"]["pid"], signal.SIGKILL)
+        poll_until(lambda: "killed here" in checks(project)["stack"]["finding"], DEADLINE, "the state of a killed run")
+        assert checks(project)["stack"]["fix"] == "`mika down`"
+        mended = project.mika("doctor", "--fix", "--json")
+        assert "cleared what a killed run left" in mended.err
+        assert {c["id"]: c["finding"] for c in mended.json["checks"]}["stack"] == "not started by `mika up`"
+
+
+def test_fix_asks_before_it_starts_a_stack(tmp_path: Path) -> None:
+    with Bot(tmp_path) as bot:
+        refused = bot.mika("doctor", "--fix", stdin="n\n")
+        assert refused.code == 1
+        assert "start the stack" in refused.err
+        assert not (bot.folder / ".mika").exists()
+        agreed = bot.mika("doctor", "--fix", stdin="y\n", timeout=120)
+        assert agreed.code == 0, str(agreed)
+
+
+# --- API and `mika send` say the same ---------------------------------------------------------------------------------
+
+
+def test_the_api_and_send_name_cause_and_fix(stack: Bot) -> None:
+    stack.ok("stop", "worker")
+    answer = stack.post("hello")
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["cause"]) == (503, "no_worker", "no_worker")
+    assert "`mika start worker`" in body["fix"]
+    assert "mika start worker" in body["detail"]
+    assert "(no_worker)" in body["detail"]
+    found = stack.workflow(body["workflow_id"])
+    assert (found["status"], found["cause"]) == ("running", "no_worker")
+    assert found["fix"] == body["fix"]
+    told = stack.mika("doctor", "--workflow", body["workflow_id"], "--json").json
+    assert told["cause"] == body["cause"]
+    sent = stack.mika("send", "hello")
+    assert sent.code == 1
+    assert "no_worker" in sent.err
+    assert "mika start worker" in sent.err
+    stack.ok("start", "worker")
+    assert "cause" not in stack.ended(body["workflow_id"])
+
+
+def test_send_does_not_wait_for_a_worker_that_looks_elsewhere(tmp_path: Path) -> None:
+    with Bot(
+        tmp_path,
+        toml='[process.worker.env]\nTEMPORAL_TASK_QUEUE = "mika_bot_task_queue"\n[process.worker]\n'
+        'ready = "worker:mika_bot_task_queue"\n',
+    ) as bot:
+        bot.up()
+        found = checks(bot)["worker"]
+        assert found["status"] == "fail"
+        assert "polls mika_bot_task_queue" in found["finding"]
+        sent = bot.mika("send", "hello", "--timeout", "60")
+        assert sent.code == 1
+        assert sent.seconds < 30
+        assert "wrong_task_queue" in sent.err
+        assert "TEMPORAL_TASK_QUEUE=mika-bot-task-queue" in sent.err
+
+
+# --- the command itself -----------------------------------------------------------------------------------------------
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with Project(tmp_path, "", backend="auto") as project:
+        (project.folder / "Procfile").unlink()
+        result = project.mika("doctor", "--json")
+        assert result.code == 1
+        found = {check["id"]: check for check in result.json["checks"]}
+        assert [name for name, check in found.items() if check["status"] == "fail"] == ["temporal"]
+        assert found["config"]["status"] == "warn"
+        assert not (project.folder / ".mika").exists()
+
+
+def test_without_temporal_there_is_nothing_to_say_of_it(tmp_path: Path) -> None:
+    import asyncio
+
+    from launcher import config
+    from launcher.doctor.run import examine
+    from launcher.state import ProjectDir
+
+    with Project(tmp_path, scripts={"web": "print(1)\n"}) as project:
+        environ = {
+            name: value for name, value in project.environ().items() if not name.startswith(("TEMPORAL_", "API_"))
+        }
+        settings = config.load(project.folder, environ=environ)
+        report = asyncio.run(examine(settings, ProjectDir(settings.project)))
+        found = {check.id: check for check in report.checks}
+        assert report.ok
+        for name in ("temporal", "namespace", "ui", "worker", "queue", "api", "workflows"):
+            assert (found[name].status, found[name].because) == ("skip", ""), found[name]
+
+
+def test_the_text_names_the_first_thing_to_mend(stack: Bot) -> None:
+    stack.ok("stop", "worker")
+    result = stack.mika("doctor")
+    assert result.code == 1
+    assert result.out.rstrip().endswith("1 to mend, first: worker")
+    lines = [line for line in result.out.splitlines() if line.startswith("FAIL")]
+    assert len(lines) == 1
+    assert "\x1b" not in result.out
+
+
+def test_watch_goes_on_until_it_is_interrupted(stack: Bot) -> None:
+    watching = stack.start_mika("doctor", "--watch")
+    watching.wait_for("nothing to mend")
+    poll_until(lambda: watching.output().count("nothing to mend") > 1, DEADLINE, "a second round")
+    watching.send(signal.SIGINT)
+    assert watching.wait() == 130
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [(["--timeout", "0"], "--timeout"), (["--timeout", "soon"], "--timeout"), (["--payloads"], "--workflow")],
+)
+def test_wrong_usage(tmp_path: Path, args: list[str], word: str) -> None:
+    with Project(tmp_path, scripts={"web": "print(1)\n"}) as project:
+        assert word in project.error("doctor", *args, code=2).err
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with Project(tmp_path, scripts={"web": "print(1)\n"}) as project:
+        result = project.mika("doctor", "--json")
+        assert json.loads(result.out)["version"] == 1
+        project.folder.rename(project.folder.with_name("elsewhere"))
+        try:
+            assert project.mika("doctor").code == 2
+        finally:
+            project.folder.with_name("elsewhere").rename(project.folder)

@@ -1,0 +1,129 @@
+"""What engines, compose and containers say, and what mika makes of it. The texts are real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from launcher.backends.docker import explain
+from launcher.backends.docker.compose import config_error
+from launcher.backends.docker.explain import Failure
+from launcher.backends.docker.monitor import Seen
+
+PORT_BY_PROGRAM = (
+    "driver failed programming external connectivity on endpoint p-mongodb-1 (4f3c): Error starting userland proxy:"
+    " listen tcp4 127.0.0.1:27017: bind: address already in use"
+)
+PORT_BY_CONTAINER = (
+    "driver failed programming external connectivity on endpoint p-temporal-1 (1a): Bind for 127.0.0.1:7233 failed:"
+    " port is already allocated"
+)
+
+
+def seen(**values: object) -> Seen:
+    given = {"id": "1", "name": "p-temporal-1", "service": "temporal", "folder": "/p", "state": "exited"}
+    return Seen(**{**given, **values})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("container", "code", "words"),
+    [
+        (seen(), 137, "killed by SIGKILL (exit code 137)"),
+        (seen(), 143, "killed by SIGTERM (exit code 143)"),
+        (seen(), 3, "exit code 3"),
+        (seen(oom=True, memory=60 << 20), 137, "its limit is 60 MB (mem_limit)"),
+        (seen(oom=True), 137, "out of memory, killed by the kernel (exit code 137)"),
+    ],
+)
+def test_exit_reason(container, code, words):
+    assert words in explain.exit_reason(container, code)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('pq: password authentication failed for user "temporal" (28P01)', "the password of 'temporal'"),
+        (
+            "The data directory was initialized by PostgreSQL version 15, which is not compatible with this version 16",
+            "its volume was made by PostgreSQL 15, and this is 16: set POSTGRES_IMAGE=postgres:15",
+        ),
+        ("/bin/sh^M: bad interpreter: No such file or directory", "Windows line ends"),
+        ("/mika/temporal-setup.sh: set: line 4: Illegal option -\r", "Windows line ends"),
+        ("exec /usr/local/bin/x: exec format error", "another processor"),
+        ('FATAL:  could not write lock file "postmaster.pid": No space left on device', "disk of the Docker engine"),
+    ],
+)
+def test_causes_that_stay(line, words):
+    assert words in explain.cause(["LOG: before", line, "LOG: after"])
+
+
+def test_an_ordinary_last_line_is_no_cause():
+    assert explain.cause(["database system is shut down"]) == ""
+
+
+def test_words_are_free_of_colours():
+    assert explain.words(["\x1b[31mERROR\x1b[0m no such thing"]) == "ERROR no such thing"
+
+
+@pytest.mark.parametrize(("text", "port"), [(PORT_BY_PROGRAM, 27017), (PORT_BY_CONTAINER, 7233), ("other", None)])
+def test_port_of(text, port):
+    assert explain.port_of(text) == port
+
+
+def test_compose_failure_is_blamed_on_the_container_that_the_engine_refused():
+    containers = [seen(state="running"), seen(service="mongodb", state="created", error=PORT_BY_PROGRAM)]
+    assert explain.compose_failure("whatever", containers) == Failure("mongodb", PORT_BY_PROGRAM)
+
+
+def test_compose_failure_of_a_one_shot_is_told_by_itself():
+    text = 'service "temporal-setup" didn\'t complete successfully: exit 1\n'
+    found = explain.compose_failure(text, [])
+    assert (found.service, found.told_by_service) == ("temporal-setup", True)
+
+
+def test_compose_failure_that_concerns_nobody_in_particular():
+    text = " Network p_default Creating \n Network p_default Error\nError response from daemon: could not find an"
+    text += " available, non-overlapping IPv4 address pool among the defaults to assign to the network\n"
+    found = explain.compose_failure(text, [seen(state="running")])
+    assert found.service == ""
+    assert "docker network prune" in explain.engine_words(found.reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("manifest for mongo:99 not found: manifest unknown: manifest unknown", "no such tag"),
+        ("toomanyrequests: You have reached your pull rate limit.", "429"),
+        ("pull access denied for nobody/none, repository does not exist or may require 'docker login'", "docker login"),
+        ('Get "https://x/v2/": dial tcp: lookup x on 8.8.8.8:53: no such host', "cannot be reached"),
+        ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", "disk of the Docker engine is full"),
+        ("no matching manifest for linux/arm64/v8 in the manifest list entries", "not made for this processor"),
+    ],
+)
+def test_pull_failures(text, words):
+    found = explain.pull_failure("mongo:99", text)
+    assert found.startswith("the image mongo:99 cannot be pulled: ")
+    assert words in found
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "failed to parse /p/docker-compose.yml: go-yaml load error in parser (…) at L2.C6-L3.C3: did not find ','",
+            "docker-compose.yml:2:6: did not find ','",
+        ),
+        (
+            "validating /p/docker-compose.yml: services.a.nosuchkey false schema",
+            "docker-compose.yml: services.a.nosuchkey: compose knows no such key",
+        ),
+        (
+            'time="2026-01-01T00:00:00Z" level=warning msg="The X variable is not set"\nrequired variable P is missing',
+            "required variable P is missing",
+        ),
+        ("", "compose refuses the file and does not say why"),
+    ],
+)
+def test_config_error(text, line):
+    assert config_error(text, Path("/p")) == line

@@ -1,0 +1,151 @@
+"""What mika reads in a compose file: roles by port, one-shots, addresses, mounted scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from launcher import config
+from launcher.backends.docker import services
+from launcher.backends.docker.monitor import Seen
+from launcher.backends.docker.ownership import Ownership
+from launcher.errors import UsageError
+from launcher.state import ProjectDir
+
+
+def port(published: int, target: int, host: str = "127.0.0.1") -> dict[str, Any]:
+    return {"host_ip": host, "published": str(published), "target": target, "protocol": "tcp"}
+
+
+DOCUMENT: dict[str, Any] = {
+    "name": "p",
+    "services": {
+        "documents": {
+            "image": "mongo:8.0",
+            "ports": [port(27018, 27017)],
+            "environment": {"MONGO_INITDB_ROOT_USERNAME": "mi:ka", "MONGO_INITDB_ROOT_PASSWORD": "p@ss/word"},
+        },
+        "sql": {"image": "postgres:16", "ports": [port(5432, 5432)], "stop_grace_period": "1m30s"},
+        "setup": {"image": "admin", "restart": "no", "depends_on": {"sql": {"condition": "service_started"}}},
+        "server": {
+            "image": "server",
+            "ports": [port(7233, 7233)],
+            "depends_on": {"setup": {"condition": "service_completed_successfully"}},
+            "healthcheck": {"test": ["CMD", "true"]},
+        },
+        "web": {"image": "ui", "ports": [port(8088, 8080)], "healthcheck": {"test": ["NONE"]}},
+        "built": {"build": {"context": "."}, "ports": [{"published": "", "target": 80, "protocol": "tcp"}]},
+    },
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    return services.parse(DOCUMENT, config.load(tmp_path, environ={}))
+
+
+def test_roles_come_from_ports_and_not_from_names(file):
+    found = {service.name: service.role for service in file.services}
+    assert found == {
+        "documents": "mongodb",
+        "sql": "postgresql",
+        "setup": "",
+        "server": "temporal",
+        "web": "temporal-ui",
+        "built": "",
+    }
+
+
+def test_details(file):
+    by_name = {service.name: service for service in file.services}
+    assert [name for name, service in by_name.items() if service.one_shot] == ["setup"]
+    assert by_name["server"].needs == ("setup",)
+    assert by_name["sql"].grace == 90
+    assert by_name["server"].has_health
+    assert not by_name["web"].has_health
+    assert by_name["built"].builds
+    assert not by_name["built"].ports
+
+
+def test_the_address_for_the_bot_is_quoted(file):
+    found = services.mongodb_url(file.with_role("mongodb"))
+    assert found == "mongodb://mi%3Aka:p%40ss%2Fword@127.0.0.1:27018/"
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"TEMPORAL_PORT": "7234"}, "publishes Temporal on port 7233, and TEMPORAL_PORT is 7234"),
+        ({"TEMPORAL_PORT": "7234", "drop": "server"}, "no service of the compose file publishes TEMPORAL_PORT (7234)"),
+    ],
+)
+def test_a_file_without_our_temporal(tmp_path, env, words):
+    document = {**DOCUMENT, "services": {k: v for k, v in DOCUMENT["services"].items() if k != env.get("drop")}}
+    with pytest.raises(UsageError) as caught:
+        services.parse(document, config.load(tmp_path, environ=env))
+    assert words in caught.value.message
+    assert caught.value.hint
+
+
+class TestMounts:
+    def file(self, tmp_path, source):
+        mounted = {"image": "x", "volumes": [{"type": "bind", "source": str(source), "target": "/x"}]}
+        document = {"services": {**DOCUMENT["services"], "mounted": mounted}}
+        return services.parse(document, config.load(tmp_path, environ={}))
+
+    def test_script_with_windows_line_ends(self, tmp_path):
+        folder = tmp_path / "scripts"
+        folder.mkdir()
+        (folder / "start.sh").write_bytes(b"#!/bin/sh\r\nset -eu\r\n")
+        with pytest.raises(UsageError, match=r"scripts.start\.sh: has Windows line ends \(CRLF\)") as caught:
+            services.check_mounts(self.file(tmp_path, folder), tmp_path)
+        assert "eol=lf" in caught.value.hint
+
+    def test_missing_file(self, tmp_path):
+        with pytest.raises(UsageError, match=r"mounted mounts .*dynamic\.yaml, which is not there"):
+            services.check_mounts(self.file(tmp_path, tmp_path / "dynamic.yaml"), tmp_path)
+
+    def test_missing_folder_is_made_by_compose(self, tmp_path):
+        services.check_mounts(self.file(tmp_path, tmp_path / "data"), tmp_path)
+
+
+class TestOwnership:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        folder = ProjectDir(tmp_path)
+        folder.create()
+        return folder
+
+    @staticmethod
+    def container(name: str, state: str = "running") -> Seen:
+        return Seen(id=name, name=name, service=name, folder="", state=state)
+
+    def test_what_ran_before_is_foreign_and_what_comes_is_ours(self, folder):
+        owned = Ownership(folder)
+        owned.begin([self.container("a")])
+        assert owned.is_foreign(self.container("a"))
+        assert not owned.is_foreign(self.container("b"))
+
+    def test_without_a_run_of_ours_all_is_foreign(self, folder):
+        assert Ownership(folder).is_foreign(self.container("a"))
+
+    def test_a_killed_run_still_owns_what_it_started(self, folder):
+        first = Ownership(folder)
+        first.begin([self.container("a")])
+        first.remember("p")
+        again = Ownership(folder)
+        again.begin([self.container("a"), self.container("b")])
+        assert again.is_foreign(self.container("a"))
+        assert not again.is_foreign(self.container("b"))
+        again.forget()
+        assert Ownership(folder).is_foreign(self.container("b"))
+
+    def test_containers_that_only_lie_there_are_taken_over(self, folder):
+        owned = Ownership(folder)
+        owned.begin([self.container("a", "exited")])
+        assert not owned.is_foreign(self.container("a", "exited"))
+
+    def test_a_damaged_file_is_no_ownership(self, folder):
+        (folder.run / "containers.json").write_text("[", encoding="utf-8")
+        assert not Ownership(folder).known

@@ -1,0 +1,390 @@
+"""The parts of the doctor that need no stack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from diagnosis.model import Cause, Diagnosis
+from diagnosis.timeline import Entry
+from launcher import config
+from launcher.cli.doctor import render, render_story
+from launcher.cli.workflows import render as render_rows
+from launcher.config import Config
+from launcher.doctor import api_checks, log_checks, project_checks, run, server, startup, web
+from launcher.doctor.check import Check, Repair, Report, skipped
+from launcher.doctor.examination import Examination
+from launcher.doctor.local import in_thread, is_loopback, listeners, process_state
+from launcher.doctor.workflows import Row, Story
+from launcher.errors import UsageError
+from launcher.state import ProjectDir
+from tests.kit import free_port, posix_only
+
+
+def load(folder: Path, **environ: str) -> Config:
+    return config.load(folder, environ=environ)
+
+
+def examine(folder: Path, **environ: str) -> dict[str, Check]:
+    settings = load(folder, **environ)
+    report = asyncio.run(run.examine(settings, ProjectDir(settings.project)))
+    return {check.id: check for check in report.checks}
+
+
+@contextlib.asynccontextmanager
+async def tcp_server(greeting: bytes | None) -> Any:
+    """Answers with `greeting`; with None it accepts and says nothing."""
+
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.read(1)
+        if greeting is not None:
+            writer.write(greeting)
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        for writer in writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+
+PLAIN = """\
+starting
+Traceback (most recent call last):
+  File "work.py", line 3, in <module>
+    main()
+ValueError: the first
+going on
+Traceback (most recent call last):
+  File "work.py", line 3, in <module>
+    main()
+    ~~~~^^
+pymongo.errors.ServerSelectionTimeoutError: 127.0.0.1:1: refused
+bye"""
+BLOCKED = """\
+Timeout (0:00:04)!
+Thread 0x00007f (most recent call first):
+  File "/bot/activities.py", line 12 in ask_llm
+  File "/usr/lib/asyncio.py", line 3 in run"""
+IN_JSON = json.dumps({"event": "x", "exception": "Traceback (most recent call last):\n  File 'a'\nKeyError: 'user'"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PLAIN, (6, "pymongo.errors.ServerSelectionTimeoutError: 127.0.0.1:1: refused")),
+        (IN_JSON, (0, "KeyError: 'user'")),
+        (BLOCKED, (0, 'the event loop was blocked: File "/bot/activities.py", line 12 in ask_llm')),
+        ("Traceback (most recent call last):", (0, "a traceback")),
+        ('{"event": "no Traceback (most recent call last) here", "exception": ""}', None),
+        ("{Traceback (most recent call last)", None),
+        ("Traceback (most recent call last):\n  File 'a'\nKeyboardInterrupt", None),
+        ("all is well", None),
+        ("", None),
+    ],
+)
+def test_the_last_trouble_of_a_log(text: str, expected: tuple[int, str] | None) -> None:
+    assert log_checks.last_trouble(text.splitlines()) == expected
+
+
+def test_a_traceback_in_a_log_is_quoted_with_its_file(tmp_path: Path) -> None:
+    logs = tmp_path / ".mika" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "worker.log").write_text(PLAIN, encoding="utf-8")
+    (logs / "mika.log").write_text(PLAIN, encoding="utf-8")  # the event log is no program's output
+    found = examine(tmp_path, MIKA_BACKEND="none")["logs"]
+    assert found.status == "warn"
+    assert found.finding.startswith(f"{Path('.mika/logs/worker.log')}, ")
+    assert found.finding.endswith("ServerSelectionTimeoutError: 127.0.0.1:1: refused")
+    os.utime(logs / "worker.log", (1, 1))
+    assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok"
+
+
+# --- the store of conversations ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    (tmp_path / ".mika" / "data").mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(tmp_path / ".mika" / "data" / "history.sqlite3")) as connection:
+        connection.execute("CREATE TABLE turns (id)")
+        connection.commit()
+        yield connection
+
+
+def test_a_store_that_works(tmp_path: Path, database: sqlite3.Connection) -> None:
+    assert examine(tmp_path, MIKA_BACKEND="none")["history"].status == "ok"
+
+
+def test_a_store_that_somebody_holds(tmp_path: Path, database: sqlite3.Connection) -> None:
+    database.execute("BEGIN EXCLUSIVE")
+    found = examine(tmp_path, MIKA_BACKEND="none")["history"]
+    assert (found.status, "locked" in found.finding) == ("fail", True)
+    assert "mika restart" in found.fix
+
+
+@posix_only
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_is_read_only(tmp_path: Path, database: sqlite3.Connection) -> None:
+    file = tmp_path / ".mika" / "data" / "history.sqlite3"
+    file.chmod(0o400)
+    found = examine(tmp_path, MIKA_BACKEND="none")["history"]
+    assert (found.status, "readonly" in found.finding) == ("fail", True)
+    assert "chmod" in found.fix
+
+
+def test_the_fix_of_a_read_only_store() -> None:
+    assert "chmod u+w" in api_checks._sqlite_fix(Path("x"), "attempt to write a readonly database")
+
+
+def test_looking_creates_nothing(tmp_path: Path) -> None:
+    found = examine(tmp_path, MIKA_BACKEND="none")
+    assert found["history"].status == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the model --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (httpx.Response(200, json={"choices": []}), "ok", "answers"),
+        (httpx.Response(200, text="<html>", headers={"content-type": "text/html"}), "fail", "/v1"),
+        (httpx.Response(200, json=["no", "object"]), "fail", "/v1"),
+        (httpx.Response(401), "fail", "LLM_API_KEY"),
+        (httpx.Response(404), "fail", "LLM_MODEL"),
+        (httpx.Response(429, headers={"retry-after": "20"}), "fail", "wait 20 s"),
+        (httpx.Response(503), "fail", "its own fault"),
+        (httpx.Response(418), "fail", "see what it says"),
+    ],
+)
+def test_what_a_model_answers(answer: httpx.Response, status: str, words: str) -> None:
+    found = api_checks._judge_llm(answer, "example.com", "gpt", 0.5)
+    assert found.status == status
+    assert words in f"{found.finding}; {found.fix}"
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("greeting", "state", "words"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\n\r\n", "foreign", "a web server answers there (nginx)"),
+        (b"-ERR unknown command\r\n", "foreign", "no Temporal server"),
+        (None, "silent", "does not answer within"),
+    ],
+)
+def test_what_listens_instead_of_temporal(
+    monkeypatch: pytest.MonkeyPatch, greeting: bytes | None, state: str, words: str
+) -> None:
+    monkeypatch.setattr(server, "TIMEOUT", 0.5)
+
+    async def look() -> server.Server:
+        async with tcp_server(greeting) as port:
+            return await server.look("127.0.0.1", port)
+
+    found = asyncio.run(look())
+    assert found.state == state, found
+    assert words in found.detail
+    with pytest.raises(RuntimeError):
+        _ = found.service
+
+
+def test_web_answers() -> None:
+    async def main() -> list[web.Answer]:
+        found = []
+        for greeting in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", b"220 smtp ready\r\n", None):
+            async with tcp_server(greeting) as port:
+                found.append(await web.get(f"http://127.0.0.1:{port}/", 0.3))
+        with free_port() as port:
+            found.append(await web.get(f"http://127.0.0.1:{port}/", 0.3))
+        return found
+
+    found = asyncio.run(main())
+    assert [answer.kind for answer in found] == ["http", "foreign", "silent", "refused"]
+    assert found[0].json == {}
+
+
+# --- this machine -----------------------------------------------------------------------------------------------------
+
+
+def test_states_of_processes() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        assert process_state(child.pid) == ""
+    finally:
+        child.kill()
+        child.wait()
+    assert process_state(child.pid) == "gone"
+
+
+def test_the_listener_on_a_port_is_named() -> None:
+    async def main() -> Any:
+        async with tcp_server(b"") as port:
+            return (await in_thread(listeners)).get(port)
+
+    found = asyncio.run(main())
+    assert found is not None
+    assert found.pid == os.getpid()
+    assert str(os.getpid()) in str(found)
+    assert not found.supervised
+
+
+def test_threads_hand_over_errors_and_hold_up_nobody() -> None:
+    def fail() -> None:
+        raise ValueError("as it is")
+
+    with pytest.raises(ValueError, match="as it is"):
+        asyncio.run(in_thread(fail))
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("localhost", True), ("10.0.0.1", False)])
+def test_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [
+        ('requires-python = ">=3.11"\ndependencies = ["pytest", "click>=8"]', []),
+        ('requires-python = ">=4"', ["asks for >=4"]),
+        ('dependencies = ["no-such-package-at-all"]', ["no-such-package-at-all is not installed"]),
+        ('dependencies = ["click<1"]', ["click is "]),
+        ('dependencies = ["no-such-package; sys_platform == \'amiga\'", "not a requirement!"]', []),
+        ("broken = ", []),
+    ],
+)
+def test_packages_against_the_project(tmp_path: Path, project: str, expected: list[str]) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n{project}\n", encoding="utf-8")
+    found = list(project_checks._unmet(tmp_path))
+    assert len(found) == len(expected)
+    for text, word in zip(found, expected, strict=True):
+        assert word in text
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_check_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(_: Examination) -> Check:
+        raise ZeroDivisionError("in a check")
+
+    async def hangs(_: Examination) -> Check:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    monkeypatch.setattr(run, "CHECKS", (("one", breaks), ("two", hangs), ("disk", project_checks.disk)))
+    settings = load(tmp_path)
+    report = asyncio.run(run.examine(settings, ProjectDir(settings.project), timeout=0.2))
+    assert [check.status for check in report.checks] == ["fail", "fail", "ok"]
+    assert "in a check" in report.checks[0].finding
+    assert "no answer within 0.2 s" in report.checks[1].finding
+
+
+def test_a_late_check_is_a_consequence_of_what_is_down() -> None:
+    late = Check("ui", "fail", "no answer within 5 s", "again")
+    found = run._consequences([Check("temporal", "fail", "down", "up"), late])
+    assert [(check.status, check.because) for check in found] == [("fail", ""), ("skip", "temporal")]
+    assert run._consequences([late]) == [late]
+
+
+def test_a_report_and_its_json() -> None:
+    report = Report(
+        (
+            Check("config", "warn", "odd", "mend it"),
+            Check("worker", "fail", "gone", "`mika start worker`", repair=Repair("start", "worker")),
+            skipped("queue", "worker", "3 wait"),
+        )
+    )
+    assert not report.ok
+    assert report.as_dict() == {
+        "version": 1,
+        "ok": False,
+        "checks": [
+            {"id": "config", "status": "warn", "finding": "odd", "fix": "mend it"},
+            {"id": "worker", "status": "fail", "finding": "gone", "fix": "`mika start worker`"},
+            {"id": "queue", "status": "skip", "finding": "3 wait", "fix": "", "because": "worker"},
+        ],
+    }
+    text = render(report)
+    assert "fix:\x1b[0m `mika start worker`" in text
+    assert "3 wait (because of worker)" in text
+    assert text.endswith("1 to mend, first: worker")
+    assert render(Report(report.checks[:1])).endswith("nothing to mend; look at: config")
+    assert Report(()).ok
+
+
+def test_settings_that_cannot_be_read_stop_everything_else() -> None:
+    report = run.broken_configuration(UsageError(".env:1: API_PORT is 'x'", "give a number"))
+    assert [check.id for check in report.checks] == [check_id for check_id, _ in run.CHECKS]
+    assert {check.because for check in report.checks[1:]} == {"config"}
+
+
+def test_the_story_of_a_workflow() -> None:
+    story = Story(
+        "m-1",
+        "r",
+        "running",
+        4.0,
+        "http://ui",
+        Diagnosis(Cause.NO_WORKER, "nobody", ("seen",), "start it"),
+        (Entry(0, "started"),),
+    )
+    text = render_story(story)
+    for word in ("m-1", "0.00 s  started", "nobody", "evidence: seen", "start it", "http://ui"):
+        assert word in text
+    found = story.as_dict()
+    assert set(found) >= {"version", "workflow", "cause", "evidence", "fix"}
+    assert set(found["workflow"]) >= {"id", "status", "age_s", "ui"}
+    json.dumps(found)
+
+
+def test_a_list_of_workflows() -> None:
+    rows = [
+        Row("good", "T", "q", "completed", 4.0, 0.3, Diagnosis(Cause.HEALTHY, "")),
+        Row("bad", "T", "q", "running", 400.0, None, Diagnosis(Cause.NO_WORKER, "")),
+    ]
+    lines = render_rows(rows).splitlines()
+    assert lines[0].split() == ["AGE", "STATE", "TOOK", "CAUSE", "ID"]
+    assert lines[1].split() == ["4.0", "s", "completed", "0.3", "s", "healthy", "good"]
+    assert "7 min" in lines[2]
+    json.dumps([row.as_dict() for row in rows])
+
+
+def test_an_explanation_of_a_start_that_failed(tmp_path: Path) -> None:
+    with free_port() as port:
+        settings = load(tmp_path, TEMPORAL_PORT=str(port), MIKA_BACKEND="embedded")
+        folder = ProjectDir(settings.project)
+        told = asyncio.run(startup.explain(settings, folder, "temporal", "refused"))
+        assert told == f"no Temporal server at 127.0.0.1:{port}: nothing listens there\n`mika up`"
+
+
+def test_every_repair_has_words() -> None:
+    for repair in (Repair("start", "worker"), Repair("namespace", "x"), Repair("sweep"), Repair("up")):
+        assert str(repair)
+    assert not Repair("up").safe
