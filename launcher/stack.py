@@ -113,7 +113,7 @@ class Stack:
         watching: asyncio.Task[None] | None = None
         try:
             for note in self._prepared.notes:
-                self._bus.publish(events.Notice(level="info", message=note))
+                self._say(note)
             self._prepared.backend.on_revived(lambda name: self._revived(supervisor, name))
             supervisor.start_all()
             if self._options.watch:
@@ -138,7 +138,7 @@ class Stack:
 
     async def _preflight(self) -> bool:
         """False when somebody wants to stop meanwhile: an engine that is starting may take a minute."""
-        checks = asyncio.ensure_future(self._prepared.backend.preflight())
+        checks = asyncio.ensure_future(self._prepared.backend.preflight(self._say))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait([checks, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -148,6 +148,9 @@ class Stack:
         checks.cancel()
         await asyncio.gather(checks, return_exceptions=True)
         return False
+
+    def _say(self, text: str) -> None:
+        self._bus.publish(events.Notice(level="info", message=text))
 
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout

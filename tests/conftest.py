@@ -14,7 +14,7 @@ pytest.register_assert_rewrite("tests.kit")
 from launcher.errors import NotRunningError  # noqa: E402
 from tests.kit import Bot, Project  # noqa: E402 - after the line above, which it must follow
 
-hypothesis.settings.register_profile("mika", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("mika", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("mika")
 
 

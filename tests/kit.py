@@ -1,9 +1,10 @@
-"""What the launcher's tests share: a throw-away project, the real `mika` on it, and a strict eye on what is left behind."""
+"""What the launcher's tests share: a throw-away project, the real `mika` on it, and an eye on what is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import json
 import os
 import random
@@ -68,7 +69,7 @@ def require_or_skip(name: str, reason: str) -> NoReturn:
 
 
 def poll_until(look: Callable[[], T], timeout: float, what: str, step: float = 0.05) -> T:
-    """The first true value of `look`, which may meanwhile raise what a stack in motion raises. Fails after `timeout` s."""
+    """The first true value of `look`, which may raise what a stack in motion raises. Fails after `timeout` s."""
     deadline = time.monotonic() + timeout
     while True:
         last: object
@@ -93,7 +94,7 @@ class FreePort:
     """
 
     def __init__(self) -> None:
-        folder = Path(tempfile.gettempdir()) / "mika-test-ports"
+        folder = Path(tempfile.gettempdir()) / f"mika-test-ports-{getpass.getuser()}"
         folder.mkdir(exist_ok=True)
         for _ in range(1000):
             self.number = random.randrange(15000, 30000)
@@ -206,6 +207,7 @@ class Project:
     env: dict[str, str] = field(default_factory=dict)
     name: str = "project"
     backend: str = "none"
+    patience: float = 3.0  # s; a supervisor that has freed its lock still needs a moment to end
 
     def __post_init__(self) -> None:
         self.folder = self.parent / self.name
@@ -296,7 +298,7 @@ class Project:
         result = self.mika(*args, timeout=timeout)
         assert result.code == code, str(result)
         assert "Traceback" not in result.err, str(result)
-        assert re.fullmatch(r"(.*\n)*mika: .+\n(      .+\n)?", result.err) or "--json" in args, str(result)
+        assert re.fullmatch(r"(.*\n)*mika: .+\n(      .+\n)*", result.err) or "--json" in args, str(result)
         return result
 
     # --- what is there -----------------------------------------------------------------------------------------------
@@ -339,7 +341,7 @@ class Project:
         return self.wait_unit(
             name,
             f"ready with another pid than {pid}",
-            lambda unit: unit["state"] == "ready" and unit["pid"] != pid,
+            lambda unit: unit["state"] == "ready" and unit["pid"] not in (None, pid),
             timeout,
         )
 
@@ -419,12 +421,12 @@ class Project:
                 running.popen.terminate()
         complaint = ""
         if (self.folder / ".mika" / "run").is_dir():
-            result = self.mika("down", timeout=60)
+            result = self.mika("down", "--timeout", "20", timeout=60)
             complaint = "" if result.code == 0 else str(result)
         for running in self._foreground:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 running.popen.wait(15)
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + self.patience
         while self.alive() and time.monotonic() < deadline:
             time.sleep(0.05)
         return complaint

@@ -23,8 +23,8 @@ class Backend:
 
     name: str
 
-    async def preflight(self) -> None:
-        """Raise UsageError or MikaError for what can be known before anything starts."""
+    async def preflight(self, say: Callable[[str], None]) -> None:
+        """Raise UsageError or MikaError for what can be known before anything starts. `say` tells what takes long."""
 
     def units(self) -> list[Unit]:
         raise NotImplementedError

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from launcher import ports
@@ -51,7 +52,8 @@ class Embedded(Backend):
         self._ui_port = config.port("TEMPORAL_UI_PORT")
         self._binary: Path | None = None
 
-    async def preflight(self) -> None:
+    async def preflight(self, say: Callable[[str], None]) -> None:
+        del say
         host = self._config.text("TEMPORAL_HOST")
         ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
         ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")

@@ -13,6 +13,7 @@ _HOPELESS = [
     re.compile(r"No module named \S+"),  # `python -m x` prints no traceback
     re.compile(r"can't open file '.*': \[Errno 2\]"),
     re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the SDK's worker validation
+    re.compile(r"file is not a database"),  # SQLite: temporal.db is damaged
     re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address"),
 ]
 _ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)

@@ -62,9 +62,10 @@ def refusal(**env: str) -> EngineError:
 
 
 def test_nothing_there(tmp_path):
-    error = refusal(DOCKER_HOST="unix:///nonexistent/docker.sock")
+    host = "npipe:////./pipe/mika_no_such_engine" if os.name == "nt" else "unix:///nonexistent/docker.sock"
+    error = refusal(DOCKER_HOST=host)
     assert (error.code, error.may_pass) == ("engine_absent", True)
-    assert error.message == "no Docker engine answers at unix:///nonexistent/docker.sock"
+    assert error.message == f"no Docker engine answers at {host}"
 
 
 def test_connection_refused():

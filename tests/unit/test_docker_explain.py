@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -120,10 +121,15 @@ def test_pull_failures(text, words):
         ),
         (
             'time="2026-01-01T00:00:00Z" level=warning msg="The X variable is not set"\nrequired variable P is missing',
-            "required variable P is missing",
+            "compose.yml: required variable P is missing",
         ),
-        ("", "compose refuses the file and does not say why"),
+        (
+            "go-yaml load error in parser (while parsing a flow mapping) at L2.C6-L3.C4: did not find expected ','",
+            "compose.yml:2:6: did not find expected ','",
+        ),
+        ("", "compose.yml: compose refuses the file and does not say why"),
     ],
 )
 def test_config_error(text, line):
-    assert config_error(text, Path("/p")) == line
+    project = Path("/p")
+    assert config_error(text.replace("/p/", f"{project}{os.sep}"), project, "compose.yml") == line

@@ -50,9 +50,9 @@ class Docker(Backend):
 
     # --- before anything is started ----------------------------------------------------------------------------------
 
-    async def preflight(self) -> None:
+    async def preflight(self, say: Callable[[str], None]) -> None:
         """Wait for an engine that is starting, and find what can be known. Raises MikaError."""
-        self._client = client = await self._connected()
+        self._client = client = await self._connected(say)
         found = await asyncio.to_thread(look, client, self.file.project, {}, set())
         there = one_for_each_service([seen for _, seen in found])
         owner.check_project(self.file.project, there.values(), self._config.project)
@@ -83,15 +83,19 @@ class Docker(Backend):
             who_has=self._who_has,
         )
 
-    async def _connected(self) -> DockerClient:
+    async def _connected(self, say: Callable[[str], None]) -> DockerClient:
         deadline = time.monotonic() + self._config.number("MIKA_TIMEOUT")
+        waited = False
         while True:
             try:
                 return await asyncio.to_thread(engine.connect, self._env, engine.PATIENT)
             except engine.EngineError as error:
-                starting = error.may_pass and await asyncio.to_thread(engine.is_starting)
+                starting = error.may_pass and await asyncio.to_thread(engine.is_starting, self._env)
                 if not starting or time.monotonic() >= deadline:
                     raise
+                if not waited:
+                    say("waiting for Docker, which is starting")
+                    waited = True
             await asyncio.sleep(_RETRY)
 
     def _who_has(self, port: int) -> str:

@@ -22,7 +22,9 @@ LOG = "compose"
 _FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
 _READ_TIMEOUT = 30.0
 _INTERRUPT_TIMEOUT = 10.0
-_YAML_ERROR = re.compile(r"failed to parse (?P<file>.+?): .*? at L(?P<line>\d+)\.C(?P<column>\d+)\S*: (?P<what>.+)")
+_YAML_ERROR = re.compile(
+    r"(?:failed to parse (?P<file>.+?): )?.*? at L(?P<line>\d+)\.C(?P<column>\d+)\S*: (?P<what>.+)"
+)
 _LINE_ERROR = re.compile(r"line (?P<line>\d+)(?:, column (?P<column>\d+))?: (?P<what>.+)")
 
 
@@ -94,7 +96,8 @@ class Compose:
         if done.returncode:
             if "unknown flag" in done.stderr or "Usage:" in done.stdout + done.stderr:
                 raise MikaError(f"{self.command[-1]} is too old", "install compose v2 or later", code="compose_old")
-            raise UsageError(config_error(done.stderr, self.project), "`docker compose config` shows the same")
+            label = file_of(self.project, self.env) or "the compose file"
+            raise UsageError(config_error(done.stderr, self.project, label), "`docker compose config` shows the same")
         try:
             found: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -162,16 +165,17 @@ def _interrupt(process: asyncio.subprocess.Process) -> None:
         process.send_signal(signal.SIGINT)
 
 
-def config_error(text: str, project: Path) -> str:
-    """Compose's complaint about the file as one line that begins with `file:line`."""
+def config_error(text: str, project: Path, label: str) -> str:
+    """Compose's complaint as one line that begins with the file (`label`, where compose names none) and the line."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("time=")]
     message = " ".join(lines)[:400] or "compose refuses the file and does not say why"
     message = message.replace(f"{project}/", "").replace(f"{project}\\", "")
     if found := _YAML_ERROR.search(message):
-        return f"{found['file']}:{found['line']}:{found['column']}: {found['what']}"
+        return f"{found['file'] or label}:{found['line']}:{found['column']}: {found['what']}"
     message = message.removeprefix("validating ").removeprefix("failed to parse ")
     name, separator, rest = message.partition(": ")
     if separator and (found := _LINE_ERROR.search(rest)):
         column = f":{found['column']}" if found["column"] else ""
         return f"{name}:{found['line']}{column}: {found['what']}"
-    return re.sub(r"(\S+) false schema$", r"\1: compose knows no such key", message)
+    message = re.sub(r"(\S+) false schema$", r"\1: compose knows no such key", message)
+    return message if ".y" in name else f"{label}: {message}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ PATIENT = 10.0
 """The same for an explicit `--backend docker`: Docker Desktop that wakes from its sleep is slow."""
 OLDEST_API = (1, 41)  # engine 20.10, the oldest that this was run on
 _POOL = 64  # connections: one for each container's log, one for events
+_START_SECONDS = 180.0  # Docker Desktop with its virtual machine needs up to a minute on a slow disk
 _STARTING = {
     "dockerd",
     "docker desktop",
@@ -49,11 +51,15 @@ def may_be_there(env: Mapping[str, str]) -> bool:
     return Path("/var/run/docker.sock").exists()
 
 
-def is_starting() -> bool:
-    """Whether a program runs that will be, or will start, an engine."""
+def is_starting(env: Mapping[str, str]) -> bool:
+    """Whether a program was started not long ago that will be, or will start, the engine of this machine."""
     import psutil
 
-    return any((process.info["name"] or "").lower() in _STARTING for process in psutil.process_iter(["name"]))
+    if env.get("DOCKER_HOST"):
+        return False
+    found = [p.info for p in psutil.process_iter(["name", "create_time"])]
+    young = time.time() - _START_SECONDS
+    return any((p["name"] or "").lower() in _STARTING and (p["create_time"] or 0) > young for p in found)
 
 
 def connect(env: Mapping[str, str], timeout: float) -> DockerClient:

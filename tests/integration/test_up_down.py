@@ -1,0 +1,225 @@
+"""`mika up` and `mika down` on stacks of plain Python processes: `--backend none`, no Temporal."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from tests.kit import DEADLINE, Project, free_port, poll_until, posix_only
+from tests.programs import SLEEP, SLOW_STOP, STUBBORN
+
+
+def test_up_status_down(project):
+    this = project(scripts={"web": SLEEP, "clock": SLEEP})
+    result = this.up()
+    assert "ready after" in result.out
+    found = this.ok("status", "--json").json
+    assert found["version"] == 1
+    assert found["state"] == "ready"
+    assert found["backend"] == "none"
+    assert found["services"] == []
+    assert found["urls"] == {}
+    assert [(p["name"], p["state"], p["restarts"], p["last_exit"]) for p in found["processes"]] == [
+        ("web", "ready", 0, None),
+        ("clock", "ready", 0, None),
+    ]
+    assert psutil.Process(this.pid("web")).cmdline()[-1] == "web.py"
+    down = this.ok("down", "--json").json
+    assert (down["version"], down["was_running"], down["swept"], down["deleted"]) == (1, True, [], [])
+    this.assert_gone()
+    again = this.ok("down")
+    assert "nothing is running" in again.out
+
+
+@pytest.mark.parametrize("name", ["with spaces and 'quotes'", "项目 文件夹", "x" * 120])
+def test_any_folder_name(project, name):
+    this = project(scripts={"web": SLEEP}, name=name)
+    this.up()
+    assert this.ok("status", "--json").json["state"] == "ready"
+    assert this.ok("logs").out == "here\n"
+    this.ok("restart", "web")
+    this.ok("down")
+    this.assert_gone()
+
+
+def test_up_starts_only_what_is_named(project):
+    this = project(scripts={"web": SLEEP, "clock": SLEEP})
+    this.up("clock")
+    assert [process["name"] for process in this.status()["processes"]] == ["clock"]
+
+
+def test_several_of_one_type(project):
+    this = project(scripts={"worker": SLEEP})
+    this.up("worker=2")
+    assert [process["name"] for process in this.status()["processes"]] == ["worker.1", "worker.2"]
+    first, second = this.pid("worker.1"), this.pid("worker.2")
+    this.ok("restart", "worker.2")
+    assert this.pid("worker.1") == first
+    assert this.pid("worker.2") != second
+    this.ok("stop", "worker")
+    assert {process["state"] for process in this.status()["processes"]} == {"stopped"}
+    assert this.status()["state"] == "degraded"
+    this.ok("start", "worker")
+    this.wait_ready()
+    lines = [line for line in this.ok("logs").out.splitlines() if line.endswith("here")]
+    assert sorted(lines) == ["worker.1 | here"] * 2 + ["worker.2 | here"] * 3
+
+
+def test_count_env_cwd_and_port(project):
+    code = (
+        "import os, time\nprint(os.environ['PORT'], os.environ['COLOUR'], os.getcwd(), flush=True)\ntime.sleep(600)\n"
+    )
+    this = _with_folder(project, code)
+    this.up()
+    folder = this.folder / "sub"
+    assert sorted(this.ok("logs", "web").out.splitlines()) == [
+        f"web.1 | 7000 blue {folder}",
+        f"web.2 | 7001 blue {folder}",
+    ]
+
+
+def _with_folder(project, code: str) -> Project:
+    this = project(
+        "web: python ../web.py\n",
+        scripts={"web": code},
+        toml='[process.web]\ncount = 2\ncwd = "sub"\nenv = { COLOUR = "blue" }\nready = "log:blue"\n',
+        env={"PORT": "7000"},
+    )
+    (this.folder / "sub").mkdir()
+    return this
+
+
+@posix_only
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_signal_stops_gracefully(project, signum):
+    this = project(scripts={"web": SLOW_STOP.format(seconds=0.3)})
+    up = this.start_mika("up")
+    up.wait_for("web | here")
+    up.send(signum)
+    assert up.wait() == (130 if signum == signal.SIGINT else 0), up.output()
+    assert "stopping slowly" in up.output()
+    assert this.log("web").endswith("stopped\n")
+    this.assert_gone()
+
+
+@posix_only
+def test_ctrl_c_twice_forces_and_still_reaps(project):
+    this = project(scripts={"web": STUBBORN}, toml="[process.web]\ngrace = 300\n")
+    up = this.start_mika("up")
+    up.wait_for("web | here")
+    up.send(signal.SIGINT)
+    up.wait_for("web | no")
+    up.send(signal.SIGINT)
+    assert up.wait() == 130
+    this.assert_gone()
+
+
+@posix_only
+def test_ctrl_c_while_it_starts(project):
+    with free_port() as port:
+        this = project(scripts={"web": SLEEP}, toml=f'[process.web]\nready = "tcp:{port}"\n')
+        up = this.start_mika("up")
+        poll_until(lambda: this.events("started", "web"), DEADLINE, "web is started")
+        up.send(signal.SIGINT)
+        assert up.wait() == 130
+        this.assert_gone()
+        background = this.start_mika("up", "-d")
+        poll_until(lambda: this.unit("web")["state"] == "starting", DEADLINE, "web is started again")
+        background.send(signal.SIGINT)
+        assert background.wait() == 130
+        this.assert_gone()
+
+
+def test_down_waits_for_the_grace_and_then_kills(project):
+    this = project(scripts={"web": STUBBORN}, toml="[process.web]\ngrace = 0.5\n")
+    this.up()
+    this.ok("down")
+    this.assert_gone()
+
+
+def test_down_with_a_time_limit_forces(project):
+    this = project(scripts={"web": STUBBORN}, toml='[process.web]\ngrace = 300\nready = "log:here"\n')
+    this.up()
+    this.ok("down", "--timeout", "1")
+    this.assert_gone()
+
+
+def test_two_ups_at_once_make_one_stack(project):
+    this = project(scripts={"web": SLEEP})
+    for _ in range(3):
+        both = [this.start_mika("up", "-d") for _ in range(2)]
+        assert [up.wait() for up in both] == [0, 0], [up.output() for up in both]
+        assert len([p for p in this.alive() if p.cmdline()[-1] == "web.py"]) == 1
+        this.ok("down")
+        this.assert_gone()
+
+
+def test_up_during_down_waits_its_turn(project):
+    this = project(scripts={"web": SLOW_STOP.format(seconds=1)}, toml='[process.web]\nready = "log:here"\n')
+    this.up()
+    before = this.status()["supervisor"]["pid"]
+    down = this.start_mika("down")
+    poll_until(lambda: "stopping slowly" in this.log("web"), DEADLINE, "the stop has begun")
+    this.up()
+    assert down.wait() == 0, down.output()
+    assert this.status()["supervisor"]["pid"] != before
+    assert this.status()["state"] == "ready"
+
+
+def test_down_ends_a_foreground_up(project):
+    this = project(scripts={"web": SLEEP})
+    up = this.start_mika("up")
+    up.wait_for("web | here")
+    this.ok("down")
+    assert up.wait() == 0, up.output()
+
+
+def test_down_while_it_starts(project):
+    with free_port() as port:
+        this = project(scripts={"web": SLEEP}, toml=f'[process.web]\nready = "tcp:{port}"\n')
+        up = this.start_mika("up")
+        poll_until(lambda: this.unit("web")["state"] == "starting", DEADLINE, "web is started")
+        this.ok("down")
+        assert up.wait() == 0, up.output()
+        this.assert_gone()
+
+
+@posix_only
+def test_a_supervisor_that_does_not_answer_is_said_and_not_waited_for(project):
+    this = project(scripts={"web": SLEEP})
+    this.up()
+    supervisor = this.status()["supervisor"]["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        result = this.error("status", code=1, timeout=30)
+        assert "does not answer" in result.err
+        assert f"pid {supervisor}" in result.err
+        result = this.error("up", "-d", "--timeout", "1", code=1, timeout=30)
+        assert "another `mika` holds this folder and does not answer" in result.err
+        assert f"pid {supervisor}" in result.err
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert this.wait_ready()["state"] == "ready"
+
+
+def test_up_json_prints_one_object(project):
+    this = project(scripts={"web": SLEEP})
+    assert this.mika("up", "-d", "--json").json["state"] == "ready"
+    assert this.mika("up", "-d", "--json").json["state"] == "ready"  # attached
+    assert this.mika("up", "--json").json["state"] == "ready"
+    this.ok("down")
+
+
+def test_foreground_up_json_prints_one_object(project):
+    this = project(scripts={"web": SLEEP})
+    up = this.start_mika("up", "--json")
+    up.wait_for('"urls"')
+    this.wait_ready()
+    this.ok("down")
+    assert up.wait() == 0
+    assert up.output().count('"version"') == 1
+    assert up.output().startswith("{")
+    assert up.output().endswith("}\n")
