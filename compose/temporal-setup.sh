@@ -14,13 +14,23 @@ until nc -z -w 1 "$SQL_HOST" "$SQL_PORT" 2>/dev/null; do
     sleep 0.2
 done
 
-# The tool logs every statement; that is of use only when it fails.
+# The tool logs every statement; that is of use only when it fails. An open port is not yet a server that takes
+# sessions: for some milliseconds it answers 57P03, "the database system is starting up".
 sql_tool() {
-    if ! log=$(temporal-sql-tool "$@" 2>&1); then
+    until log=$(temporal-sql-tool "$@" 2>&1); do
+        case $log in
+        *"starting up"*)
+            tries=$((tries - 1))
+            if [ "$tries" -gt 0 ]; then
+                sleep 0.2
+                continue
+            fi
+            ;;
+        esac
         echo "temporal-setup: temporal-sql-tool $* failed:" >&2
         printf '%s\n' "$log" | tail -n 20 >&2
         exit 1
-    fi
+    done
 }
 prepare() { # DATABASE FOLDER
     sql_tool --db "$1" create

@@ -171,7 +171,7 @@ class ProcessFactory:
         """Only what the server says of this worker counts: that the server is away is not the worker's fault."""
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
-                await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout)
+                await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout / 2)
         except NotYet as stuck:
             if isinstance(stuck, StuckTask):
                 raise

@@ -13,7 +13,7 @@ import click
 
 from launcher import __version__
 from launcher.cli.context import Context, harden_streams, show_error
-from launcher.errors import FAILED, INTERRUPTED, OK, MikaError
+from launcher.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
 from launcher.text import did_you_mean
 
 _VERBS = {
@@ -98,6 +98,10 @@ def main() -> None:
         # `mika logs | head`: the reader has what it wants. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK
+    except PermissionError as error:
+        what = UsageError(f"{error.filename}: {error.strerror}", "is it another user's? `ls -la` tells")
+        show_error(what, as_json=as_json)
+        code = what.exit_code
     except Exception as error:
         if "MIKA_TRACEBACK" in os.environ:
             raise

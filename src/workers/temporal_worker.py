@@ -26,7 +26,7 @@ from src.history.factory import make_history
 from src.llm import make_llm
 from src.logging_setup import configure_logging
 from src.temporal import connect, own_identity
-from src.workers.beat import beat
+from src.workers.beat import WorkflowThreads, beat
 from src.workflows.message_workflow import HEARTBEAT_TIMEOUT, ProcessMessageWorkflow
 
 if TYPE_CHECKING:
@@ -62,12 +62,13 @@ async def run(settings: Settings) -> None:
     except HistoryError as error:
         raise ConfigurationError(str(error)) from None
     beating = None
+    threads = WorkflowThreads()
     if settings.mika_beat_file:
-        beating = asyncio.create_task(beat(settings.mika_beat_file, settings.mika_hang_timeout))
+        beating = asyncio.create_task(beat(settings.mika_beat_file, settings.mika_hang_timeout, threads.blocked))
     try:
         client = await _wait_for_temporal(settings, identity, stop)
         if client is not None:
-            await _work(settings, client, BotActivities(settings, history, llm), stop)
+            await _work(settings, client, BotActivities(settings, history, llm), threads, stop)
     finally:
         if beating:
             beating.cancel()
@@ -75,12 +76,15 @@ async def run(settings: Settings) -> None:
         await history.close()
 
 
-async def _work(settings: Settings, client: Client, activities: BotActivities, stop: asyncio.Event) -> None:
+async def _work(
+    settings: Settings, client: Client, activities: BotActivities, threads: WorkflowThreads, stop: asyncio.Event
+) -> None:
     worker = Worker(
         client,
         task_queue=settings.temporal_task_queue,
         workflows=[ProcessMessageWorkflow],
         activities=activities.all(),
+        workflow_task_executor=threads,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,
         # No sticky queue: the next step of a message would wait there for a worker that was killed (2 s even when its
         # time-out is set that low). Replaying a history of four steps costs about a millisecond.

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
+import select
 import shutil
 import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+from tests.kit import _FOREIGN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 REPO = Path(__file__).resolve().parents[2]
 _WINE = "/usr/lib/wine/wine64"
 
-# How long a process may go on writing after it has exited: what it left in the pipe, not what its children say.
+# How long what is left in the pipe of an ended process is read, in s: its children may hold it open, and write, too.
 _DRAIN = 2.0
 
 
@@ -106,11 +111,12 @@ class WinPython:
         self.close()
 
     def environment(self, extra: Mapping[str, str] | None = None, *, chinese: bool = False) -> dict[str, str]:
-        """What `popen` passes on: this process's environment without its Python's, and the repository on PYTHONPATH.
+        """What `popen` passes on: this process's environment without what is for its Python or for a stack, and the
+        repository on PYTHONPATH.
 
         `chinese`: a Windows whose ANSI code page is 936 (GBK) instead of 1252.
         """
-        ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COVERAGE", "WINE")
+        ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COVERAGE", "WINE", *_FOREIGN)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment["PYTHONPATH"] = to_windows(REPO)
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the repository's __pycache__ belongs to Linux
@@ -161,8 +167,8 @@ class WinPython:
         return Finished(code, output.data())
 
     def _wineserver(self, option: str) -> None:
-        # -k says 1 when there is nothing to kill.
-        subprocess.run(["wineserver", option], env=self._wine_environment(), timeout=60, check=option.startswith("-p"))
+        # -k says 1 when there is nothing to kill, -p says 2 when another test run has started it already.
+        subprocess.run(["wineserver", option], env=self._wine_environment(), timeout=60, check=False)
 
     def _wine_environment(self) -> dict[str, str]:
         return self.environment() | {"WINEPREFIX": str(self.prefix), "WINEDEBUG": "-all", "LC_ALL": "C.UTF-8"}
@@ -175,20 +181,30 @@ class _Output:
         assert process.stdout is not None
         self._pipe = process.stdout
         self._chunks: list[bytes] = []
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        while chunk := os.read(self._pipe.fileno(), 65536):
-            self._chunks.append(chunk)
+        deadline = math.inf
+        while time.monotonic() < deadline:
+            if self._ended.is_set():
+                deadline = min(deadline, time.monotonic() + _DRAIN)
+            if select.select([self._pipe], [], [], 0.05)[0]:
+                chunk = os.read(self._pipe.fileno(), 65536)
+                if not chunk:
+                    return
+                self._chunks.append(chunk)
+            elif self._ended.is_set():
+                return
 
     def data(self) -> bytes:
         return b"".join(self._chunks)
 
     def end(self) -> None:
-        self._thread.join(_DRAIN)
-        if not self._thread.is_alive():  # closing a descriptor that is being read would give its number away
-            self._pipe.close()
+        self._ended.set()
+        self._thread.join()
+        self._pipe.close()
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
