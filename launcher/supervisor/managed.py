@@ -124,9 +124,9 @@ class Managed:
             ended = await self.guard.wait()
         finally:
             watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
         lines = self._output(self.guard.log_dir, began)
         self._ended(generation, ended, lines, cause=hopeless(lines, ended.code) if ended.code != 0 else "")
+        await asyncio.gather(watcher, return_exceptions=True)
 
     async def _started(self, launch: Launch) -> Running:
         if self.unit.run is not None:

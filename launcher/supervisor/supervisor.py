@@ -200,7 +200,7 @@ def _process(managed: Managed) -> dict[str, Any]:
     return {
         "name": managed.unit.name,
         "pid": pid,
-        "state": managed.state.phase.value,
+        "state": Phase.STARTING.value if pid is None and managed.ready else managed.state.phase.value,
         "restarts": managed.state.restarts,
         "uptime_s": round(now - managed.started_at, 1) if managed.started_at is not None else None,
         "rss_mb": rss,

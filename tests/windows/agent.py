@@ -1,0 +1,69 @@
+"""One Windows Python that stays: it answers in milliseconds, where a new process needs a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from tests.windows.winenv import kill_tree
+
+if TYPE_CHECKING:
+    from tests.windows.winenv import WinPython
+
+_TIMEOUT = 60.0  # s
+
+_CODE = """
+import json, sys
+for line in sys.stdin.buffer:
+    code, args = json.loads(line)
+    scope = {"args": args, "answer": None}
+    try:
+        exec(code, scope)
+        reply = {"answer": scope["answer"]}
+    except Exception as error:
+        reply = {"error": f"{type(error).__name__}: {error}"}
+    sys.stdout.buffer.write(json.dumps(reply).encode() + b"\\n")
+    sys.stdout.buffer.flush()
+"""
+
+
+class AgentError(Exception):
+    """What went wrong in Windows, as `NameOfTheException: text`."""
+
+
+class Agent:
+    def __init__(self, windows: WinPython) -> None:
+        self._process = windows.popen(["-c", _CODE], stdin=subprocess.PIPE)
+        self._buffer = b""
+
+    def call(self, code: str, *args: Any) -> Any:
+        """Run a few lines of Python, which find `args` and leave their `answer`. Raises AgentError."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        stdin.write(json.dumps([code, args]).encode() + b"\n")
+        stdin.flush()
+        reply = json.loads(self._line())
+        if "error" in reply:
+            raise AgentError(reply["error"])
+        return reply["answer"]
+
+    def _line(self) -> bytes:
+        stdout = self._process.stdout
+        assert stdout is not None
+        while b"\n" not in self._buffer:
+            if not select.select([stdout], [], [], _TIMEOUT)[0]:
+                raise AssertionError(f"Windows does not answer within {_TIMEOUT:g} s: {self._buffer!r}")
+            chunk = os.read(stdout.fileno(), 65536)
+            assert chunk, f"Windows has ended: {self._buffer!r}"
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def close(self) -> None:
+        kill_tree(self._process)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()

@@ -1,0 +1,31 @@
+"""The tests of the launcher that need no Linux, run by the pytest of Windows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.windows.winenv import REPO, WinPython, to_windows
+
+# Not under Wine, but on Windows itself, by the hosted CI.
+LEFT_OUT = (
+    # Wine needs a second to list a folder of 500 files
+    "test_every_byte_in_every_cut",
+    "test_random_bytes_across_segments",
+    # Wine does not know who listens
+    "test_the_listener_on_a_port_is_named",
+)
+
+
+@pytest.mark.timeout(600)
+def test_in_windows(windows: WinPython, tmp_path: Path):
+    options = ["-q", "-p", "no:cacheprovider", "--basetemp", to_windows(tmp_path / "base"), "--ignore=tests/unit/bot"]
+    options += ["-k", " and ".join(f"not {name}" for name in LEFT_OUT)]
+    paths = ["tests/unit", "tests/integration/test_guard_windows.py"]
+    finished = windows.run(["-m", "pytest", *options, *paths], cwd=REPO, timeout=570)
+    assert finished.code == 0, finished.text
+    passed = re.search(r"(\d+) passed", finished.text)
+    assert passed, finished.text
+    assert int(passed[1]) >= 500, finished.text

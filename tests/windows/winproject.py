@@ -1,0 +1,88 @@
+"""`tests.kit.Project`, with `mika` and all that it starts as Windows processes.
+
+Folders and ports are shared with Linux, and so is what the processes leave behind: logs are read, and left-overs are
+looked for, from the Linux side.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.errors import MikaError, NotRunningError
+from tests.kit import Project, Result
+from tests.windows.agent import Agent, AgentError
+from tests.windows.winenv import WinPython, to_windows
+
+PATIENCE = 90.0  # s; a bot is ready in 15 s under Wine, on a machine that does nothing else
+KILLED = 9
+
+_STATUS = """
+import asyncio, pathlib
+from launcher.cli.context import Context
+answer = asyncio.run(Context(pathlib.Path(args[0])).ask_async("status"))
+"""
+
+
+@dataclass(kw_only=True)
+class WinProject(Project):
+    """`chinese`: in a Windows whose code page is 936. All pids are those of Windows, but those of `alive()`."""
+
+    windows: WinPython
+    agent: Agent
+    chinese: bool = False
+    patience: float = 15.0
+
+    def environ(self, **extra: str) -> dict[str, str]:
+        """What the stack needs over the environment that `windows` gives to each process."""
+        everything = super().environ(**extra)
+        given = self.windows.environment()
+        return {
+            name: value for name, value in everything.items() if name not in given and not name.startswith("PYTHON")
+        }
+
+    def mika(self, *args: str, timeout: float = PATIENCE, env: dict[str, str] | None = None, stdin: str = "") -> Result:
+        """Standard output and error come together, in `out`."""
+        assert not stdin
+        return self.python(["-m", "launcher", "-C", to_windows(self.folder), *args], args, timeout, env)
+
+    def python(
+        self,
+        command: list[str],
+        args: tuple[str, ...] = (),
+        timeout: float = PATIENCE,
+        env: dict[str, str] | None = None,
+    ) -> Result:
+        """Run `python.exe COMMAND`; `args` is what is shown of it."""
+        began = time.monotonic()
+        finished = self.windows.run(
+            command, cwd=self.parent, env=self.environ(**(env or {})), timeout=timeout, chinese=self.chinese
+        )
+        text = finished.data.decode("gbk" if self.chinese else "cp1252", "replace").replace("\r\n", "\n")
+        result = Result(args or tuple(command), finished.code, text, "", time.monotonic() - began)
+        assert "this is a fault of mika" not in text, str(result)
+        assert "Traceback" not in text or args[:1] == ("logs",), str(result)
+        return result
+
+    def error(self, *args: str, code: int, timeout: float = PATIENCE) -> Result:
+        result = self.mika(*args, timeout=timeout)
+        assert result.code == code, str(result)
+        assert "mika: " in result.out, str(result)
+        return result
+
+    def status(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = self.agent.call(_STATUS, to_windows(self.folder))
+        except AgentError as error:
+            raise (NotRunningError if str(error).startswith("NotRunning") else MikaError)(str(error)) from None
+        return found
+
+    def terminate(self, pid: int) -> None:
+        """TerminateProcess, with KILLED as the exit code."""
+        self.agent.call(f"import os\nos.kill(args[0], {KILLED})", pid)
+
+    def guard_pid(self, name: str) -> int:
+        """The guard is the parent of its service."""
+        guard: int = self.agent.call("import psutil\nanswer = psutil.Process(args[0]).ppid()", self.pid(name))
+        return guard
