@@ -183,7 +183,7 @@ def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0
             return state, ()
         case BecameReady():
             if state.phase in (Phase.STARTING, Phase.UNHEALTHY):
-                return replace(state, phase=Phase.READY, ready_at=now, reason=""), ()
+                return replace(state, phase=Phase.READY, ready_at=now, reason="", hopeless=""), ()
             return state, ()
         case BecameUnready():
             if state.phase is Phase.READY:
@@ -258,11 +258,12 @@ def _spawn(state: State, *, early: bool = False) -> tuple[State, tuple[Action, .
 def _settled(state: State, now: float, rules: Rules) -> State:
     """A process that was ready long enough has earned a fresh budget."""
     if state.ready_at is not None and now - state.ready_at >= rules.settle:
-        return replace(state, failures=0, hopeless="")
+        return replace(state, failures=0)
     return state
 
 
 def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float) -> tuple[State, tuple[Action, ...]]:
+    was_ready = state.ready_at is not None
     stopping = state.phase is Phase.STOPPING
     state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
     if not state.wanted:
@@ -276,8 +277,8 @@ def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float
     if not state.gate_open:
         return replace(state, phase=Phase.WAITING, reason=event.reason), ()
     failures = state.failures + 1
-    hopeless_again = bool(event.hopeless) and event.hopeless == state.hopeless
-    state = replace(state, failures=failures, hopeless=event.hopeless, reason=event.reason)
+    hopeless_again = bool(event.hopeless) and not was_ready and event.hopeless == state.hopeless
+    state = replace(state, failures=failures, hopeless="" if was_ready else event.hopeless, reason=event.reason)
     if hopeless_again or failures >= rules.max_failures:
         times = f"{failures} times in a row"
         why = (
