@@ -38,7 +38,7 @@ _DATA = (
     "history.sqlite3-shm",
 )
 _HANG_PATIENCE = 20.0
-_LINGER = 2.0
+_LINGER = 1.0
 
 
 class Embedded(Backend):

@@ -72,7 +72,7 @@ class SegmentWriter:
         self._base = self._size = self._index_size = 0
         self._line_start = True
         self._break = True  # a new run never continues a line of the run before it
-        self._indexed = self._opened = 0.0
+        self._indexed = self._opened = self._checked = 0.0
 
     def write(self, data: bytes) -> None:
         done = 0
@@ -124,7 +124,8 @@ class SegmentWriter:
                 self._open_first()
             else:  # an earlier attempt to open the next one failed
                 self._open_next()
-        elif not 0 <= now - self._indexed < INDEX_INTERVAL:
+        elif not 0 <= now - self._checked < INDEX_INTERVAL:
+            self._checked = now
             status = os.fstat(self._log)
             if status.st_nlink and status.st_size >= self._size:
                 self._size = status.st_size
