@@ -149,7 +149,7 @@ def test_a_deleted_or_emptied_log_is_begun_again(tmp_path):
     for number, damage in enumerate((Path.unlink, lambda path: path.write_bytes(b""))):
         writer.write(b"before\n")
         damage(tmp_path / (f"a.{number}.log" if number else "a.log"))
-        writer._indexed = 0  # as if 0.1 s had passed
+        writer._checked = 0  # as if 0.1 s had passed
         writer.write(b"after\n")
         assert (tmp_path / f"a.{number + 1}.log").read_bytes() == b"after\n"
     writer.close()
