@@ -117,6 +117,14 @@ def load(
     )
 
 
+def option(name: str, raw: str | None) -> Value:
+    """One setting from its option alone, else its default: for commands that must work while a file is broken."""
+    variable = BY_NAME[name]
+    if raw is None:
+        return variable.default
+    return make_setting(variable, raw, "--" + variable.key.replace("_", "-"), name="the option").value
+
+
 def existing_folder(project: Path) -> Path:
     """`project` with all links resolved. Raises UsageError when it is no folder."""
     try:

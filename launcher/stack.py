@@ -105,7 +105,6 @@ class Stack:
         if not await self._preflight():
             return 0
         check_ports(self._config, units)
-        self._folder.remember_backend(self._prepared.backend.name)
         self._folder.add_mark(self._run_id)
         supervisor = Supervisor(units, self._run_id, self._bus)
         self._supervisor = supervisor
@@ -119,6 +118,9 @@ class Stack:
             if self._options.watch:
                 watching = asyncio.create_task(self._reload(supervisor), name="watch")
             await self._until_ready(supervisor)
+            # Not before: a failed try with another backend must not decide what the next plain `mika up` does.
+            if supervisor.state == "ready":
+                self._folder.remember_backend(self._prepared.backend.name)
             return await self._until_stopped(supervisor)
         except MikaError as error:
             self._bus.publish(events.Notice(level="error", message=error.message))

@@ -15,8 +15,9 @@ def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
     if wanted != "auto":
         return wanted, ""
     last = folder.last_backend()
-    if last in BACKENDS:
-        return last, ""  # nobody's history may seem to vanish because another backend answers today
+    if last in BACKENDS:  # nobody's history may seem to vanish because another backend answers today
+        usual = last in ("embedded", "docker")
+        return last, "" if usual else f"backend {last}, as the last time in this folder (`--backend NAME` changes it)"
     obstacle = _obstacle(config)
     return ("embedded", obstacle) if obstacle is not None else ("docker", "")
 

@@ -19,6 +19,7 @@ from launcher import logs
 from launcher.cli.context import Context, print_json
 from launcher.cli.status import render
 from launcher.cli.view import View, use_color
+from launcher.cli.wait_ import missing
 from launcher.config import Config
 from launcher.errors import FAILED, INTERRUPTED, MikaError, NotRunningError
 from launcher.stack import EVENT_LOG
@@ -46,6 +47,7 @@ class Attached:
         self._context, self._config, self._quiet = context, config, quiet
         self._folder = ProjectDir(config.project)
         self._process, self._report, self._names = process, report, names
+        self._types: set[str] = set()  # of processes, where only these were asked for
         self._events = events or logs.Follower(self._folder.logs, EVENT_LOG, tail=0)
 
     def wait_for_supervisor(self, deadline: float) -> bool:
@@ -69,6 +71,24 @@ class Attached:
                 )
             time.sleep(_STEP)
 
+    def revive(self, wanted: Sequence[str]) -> None:
+        """`up` of what is up already: start what was stopped or gave up. Raises MikaError for what is no part of it."""
+        found = self._context.ask("status")
+        services = [unit for unit in found["services"] if unit["kind"] == "process" and unit["state"] == "exited"]
+        types = self._types = {word.partition("=")[0] for word in wanted}
+        running = {process["name"].partition(".")[0] for process in found["processes"]}
+        if types - running:
+            raise MikaError(
+                f"{', '.join(sorted(types - running))}: not part of the stack that runs ({', '.join(sorted(running))})",
+                "`mika down` first, then `mika up` with all that you want",
+                code="not_in_stack",
+            )
+        ended = [p for p in found["processes"] if p["state"] in ("stopped", "gave_up")]
+        names = [unit["name"] for unit in ended if not types or unit["name"].partition(".")[0] in types]
+        names += [unit["name"] for unit in services if "pid" in unit]
+        if names:
+            self._context.ask("start", names=names)
+
     def until_ready(self, deadline: float, *, as_json: bool) -> int:
         """Show progress until ready (exit code 0). Raises MikaError when it cannot become ready."""
         view = View(self._folder.logs, self._names, color=use_color(), quiet=self._quiet)
@@ -81,7 +101,7 @@ class Attached:
                     view.say("all processes have ended")
                     return 0
                 found = self._status()
-                if found is not None and found["state"] == "ready":
+                if found is not None and self._all_ready(found):
                     break
                 gave_up = (
                     [p for p in found["processes"] if p["state"] == "gave_up"] if found and not self._process else []
@@ -93,7 +113,7 @@ class Attached:
                     )
                 busy = found["supervisor"].get("busy_s", 0) if found is not None else 0
                 if time.monotonic() >= deadline + busy + (5 if self._process else 0):
-                    raise MikaError("not ready in time", "`mika status` says what is missing", code="not_ready")
+                    raise MikaError(f"not ready in time: {missing(found)}", "see `mika logs`", code="not_ready")
                 time.sleep(_STEP)
             self._show_events(view)
             view.ready(found)
@@ -108,6 +128,11 @@ class Attached:
         if as_json:
             print_json(found)
         return 0
+
+    def _all_ready(self, found: dict[str, Any]) -> bool:
+        """The whole stack, or what was named of one that runs already."""
+        named = [p for p in found["processes"] if p["name"].partition(".")[0] in self._types]
+        return all(p["state"] == "ready" for p in named) if named else found["state"] == "ready"
 
     def stream(self) -> int:
         """Show logs and events until the stack ends (exit code 0) or Ctrl-C, which only detaches."""

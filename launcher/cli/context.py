@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ import click
 from launcher import config
 from launcher.config import Config
 from launcher.control import channel
-from launcher.errors import MikaError, NotRunningError
+from launcher.errors import MikaError, NotRunningError, UsageError
 from launcher.state import ProjectDir
 
 
@@ -32,6 +33,14 @@ class Context:
     def folder(self) -> ProjectDir:
         """Its `.mika`. Raises UsageError when there is no such project folder."""
         return ProjectDir(config.existing_folder(self.project))
+
+    def timeout(self, option: str | None) -> float:
+        """Seconds of --timeout, else MIKA_TIMEOUT. A configuration that is broken must not keep anybody from `down`."""
+        with contextlib.suppress(UsageError):
+            return self.load({"MIKA_TIMEOUT": option}).number("MIKA_TIMEOUT")
+        found = config.option("MIKA_TIMEOUT", option)
+        assert isinstance(found, int | float)  # noqa: S101 - the setting's type
+        return found
 
     def ask(self, op: str, **arguments: Any) -> Any:
         """One request to the supervisor of this folder. Raises NotRunningError when there is none."""
@@ -54,7 +63,11 @@ class Context:
 
 
 def _not_running(folder: ProjectDir) -> NotRunningError:
-    return NotRunningError(f"no stack is running in {folder.project}", "start it: `mika up`")
+    here = (folder.project / "Procfile").exists()
+    hint = (
+        "start it: `mika up`" if here else "there is no Procfile here: go to the project's folder, or name it with -C"
+    )
+    return NotRunningError(f"no stack is running in {folder.project}", hint)
 
 
 def wants_json() -> bool:

@@ -10,7 +10,7 @@ import click
 from launcher import backends
 from launcher.backends.base import Left
 from launcher.cli.context import Context, json_option, print_json
-from launcher.errors import MikaError, NotRunningError
+from launcher.errors import MikaError, NotRunningError, UsageError
 from launcher.state import ProjectDir
 from launcher.supervisor.sweep import sweep_folder
 
@@ -28,22 +28,30 @@ def down_command(
     context: Context, everything: bool, volumes: bool, yes: bool, timeout: str | None, as_json: bool
 ) -> None:
     """Stop processes, then services, in reverse order. The data stays unless --volumes is given."""
-    config = context.load({"MIKA_TIMEOUT": timeout})
-    folder = ProjectDir(config.project)
+    folder = context.folder
     if volumes and not yes:
-        click.confirm(f"Delete the data of {config.project} (conversations and workflows)?", abort=True, err=True)
-    was_running = _stop(context, folder, config.number("MIKA_TIMEOUT"))
+        click.confirm(f"Delete the data of {folder.project} (conversations and workflows)?", abort=True, err=True)
+    was_running = _stop(context, folder, context.timeout(timeout))
     swept = sweep_if_idle(folder)
-    backend = backends.last_used(config, folder)
-    left = backend.take_down(everything=everything or volumes) if backend is not None else Left()
+    left = Left()
     deleted: list[str] = []
-    if volumes and folder.root.is_dir():
-        deleted = (backend or backends.make(config, folder)[0]).delete_data()
+    try:
+        config = context.load()
+        backend = backends.last_used(config, folder)
+        if backend is not None:
+            left = backend.take_down(everything=everything or volumes)
+        if volumes and folder.root.is_dir():
+            deleted = (backend or backends.make(config, folder)[0]).delete_data()
+    except UsageError as error:
+        # A broken .env must not keep a stack running; what needs the settings is not done, and that is said.
+        if volumes:
+            raise
+        click.echo(f"{error.message}: containers, if any, were not looked at", err=True)
     if as_json:
         result = {"was_running": was_running, "swept": swept, "stopped": left.stopped, "left": left.running}
         print_json({"version": 1, **result, "deleted": deleted})
         return
-    click.echo("stopped" if was_running or left.stopped else f"nothing is running in {config.project}")
+    click.echo("stopped" if was_running or left.stopped else f"nothing is running in {folder.project}")
     if left.running:
         click.echo(f"left running, since mika did not start them: {', '.join(left.running)} (`mika down --all`)")
     if swept:

@@ -40,7 +40,7 @@ def start_command(context: Context, names: tuple[str, ...], timeout: str | None,
 
 
 def _start_or_restart(context: Context, op: str, names: tuple[str, ...], timeout: str | None, as_json: bool) -> None:
-    limit = context.load({"MIKA_TIMEOUT": timeout}).number("MIKA_TIMEOUT")
+    limit = context.timeout(timeout)
     told = _told(context, op, names)
     found = wait_ready(context, told, limit)
     if as_json:
@@ -56,7 +56,7 @@ def _start_or_restart(context: Context, op: str, names: tuple[str, ...], timeout
 @click.pass_obj
 def stop_command(context: Context, names: tuple[str, ...], timeout: str | None, as_json: bool) -> None:
     """Stop gracefully; it stays stopped until `mika start` or the next `mika up`."""
-    limit = context.load({"MIKA_TIMEOUT": timeout}).number("MIKA_TIMEOUT")
+    limit = context.timeout(timeout)
     told = _told(context, "stop", names)
     deadline = time.monotonic() + limit
     while True:

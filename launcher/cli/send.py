@@ -113,8 +113,8 @@ class Sender:
             raise _problem(answer)
         if code in _MAY_PASS:
             name = _MAY_PASS[code]
-            if self._gone_for_good(name):
-                raise _problem(answer, f"`mika start {name}` (then the message is answered: it is kept)")
+            if gone := self._gone_for_good(name):
+                raise _problem(answer, f"{gone}; then the message is answered: it is kept")
             self._tell(f"{body.get('detail') or code} Waiting for it (up to {self._timeout:.0f} s).")
             return None
         raise _problem(answer)
@@ -142,19 +142,25 @@ class Sender:
             "is the stack up? `mika status`, `mika up`",
             code="api_unreachable",
         )
-        if self._gone_for_good("api"):
+        if gone := self._gone_for_good("api"):
+            problem.hint = gone
             raise problem
         self._tell(f"The API does not answer; waiting for it (up to {self._timeout:.0f} s).")
         return problem
 
-    def _gone_for_good(self, name: str) -> bool:
-        """Nothing will bring it back by itself: no stack of ours, or it was stopped or gave up."""
+    def _gone_for_good(self, name: str) -> str:
+        """How to get it back where nothing does that by itself (it was stopped or gave up); else empty."""
         try:
             found = self._context.ask("status")
         except MikaError:
-            return name == "api"  # no supervisor: somebody's own terminals, so only the API itself is sure
+            # No supervisor: somebody's own terminals, so only of the API itself we can be sure.
+            return "is the stack up? `mika status`, `mika up`" if name == "api" else ""
         units = [u for u in (*found["processes"], *found["services"]) if u["name"].partition(".")[0] == name]
-        return bool(units) and all(unit["state"] in _CANNOT_COME_BACK for unit in units)
+        if not units or any(unit["state"] not in _CANNOT_COME_BACK for unit in units):
+            return ""
+        if units[0]["state"] == "gave_up":
+            return f"{name} gave up: {units[0]['detail']}; mend it (`mika logs {name}`), `mika restart {name}`"
+        return f"{name} is {units[0]['state']}: `mika start {name}`"
 
     def _tell(self, text: str) -> None:
         if text not in self._told:

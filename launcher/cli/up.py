@@ -74,6 +74,7 @@ def up_command(
             if attached.wait_for_supervisor(deadline):
                 if serve:
                     raise MikaError("another `mika up` was quicker", code=ALREADY_UP)
+                attached.revive(processes)
                 break
             # It was just stopping, and now it is gone: our turn.
     sys.exit(attached.until_ready(deadline, as_json=as_json) if detach else attached.stream())

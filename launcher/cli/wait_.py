@@ -22,7 +22,7 @@ STEP = 0.1
 @click.pass_obj
 def wait_command(context: Context, names: tuple[str, ...], timeout: str | None, as_json: bool) -> None:
     """Return when the stack, or the named processes, are ready."""
-    limit = context.load({"MIKA_TIMEOUT": timeout}).number("MIKA_TIMEOUT")
+    limit = context.timeout(timeout)
     found = wait_ready(context, names, limit)
     if as_json:
         print_json(found)
@@ -47,11 +47,16 @@ def wait_ready(context: Context, names: Sequence[str], timeout: float) -> dict[s
         if all(unit["state"] == "ready" or _done(unit) for unit in chosen) if names else found["state"] == "ready":
             return found
         if time.monotonic() >= deadline:
-            late = [
-                f"{unit['name']} is {unit['state']}: {unit['detail']}" for unit in units if unit["state"] != "ready"
-            ]
-            raise MikaError(f"not ready after {timeout:.0f} s: {'; '.join(late)}", "see `mika logs`", code="not_ready")
+            raise MikaError(f"not ready after {timeout:.0f} s: {missing(found)}", "see `mika logs`", code="not_ready")
         time.sleep(STEP)
+
+
+def missing(found: dict[str, Any] | None) -> str:
+    """What a status lacks to be ready, each with its reason."""
+    if found is None:
+        return "the supervisor does not answer"
+    units = [unit for unit in (*found["services"], *found["processes"]) if unit["state"] != "ready" and not _done(unit)]
+    return "; ".join(f"{unit['name']} is {unit['state']}: {unit['detail']}" for unit in units)
 
 
 def _done(unit: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from diagnosis.model import Cause, Diagnosis
 from diagnosis.timeline import Entry, timeline
 from diagnosis.workflow import classify
 from launcher.doctor.examination import Examination
+from launcher.doctor.worker_checks import worker
 from launcher.errors import MikaError
 
 _PAGE = 100
@@ -88,7 +89,7 @@ async def investigate(x: Examination, wanted: str, *, payloads: bool = False) ->
     events = await ask.history(service, x.namespace, info.execution, whole=True)
     if info.task_queue not in ("", x.queue):
         around = await x.look_around([info.task_queue])
-    found = classify(description, events, around, now=now)
+    found = await _with_what_is_known_here(x, classify(description, events, around, now=now))
     entries = timeline(description, events, now=now, payloads=payloads)
     return Story(
         workflow_id,
@@ -99,6 +100,16 @@ async def investigate(x: Examination, wanted: str, *, payloads: bool = False) ->
         found,
         tuple(entries),
     )
+
+
+async def _with_what_is_known_here(x: Examination, found: Diagnosis) -> Diagnosis:
+    """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up."""
+    if found.cause != "no_worker":
+        return found
+    here = await worker(x)
+    if here.status != "fail":
+        return found
+    return replace(found, evidence=(*found.evidence, here.finding), fix=here.fix or found.fix)
 
 
 def ui_link(x: Examination, workflow_id: str, run_id: str) -> str:

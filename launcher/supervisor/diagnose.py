@@ -16,6 +16,7 @@ _HOPELESS = [
     re.compile(r"file is not a database"),  # SQLite: temporal.db is damaged
     re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address"),
 ]
+_SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
 
 
@@ -27,10 +28,19 @@ def hopeless(lines: Sequence[str], code: int) -> str:
     """The cause that a retry cannot mend, as one line of the output, or an empty string."""
     if code in _NOT_FOUND_CODES:
         return last_words(lines) or _NOT_FOUND_CODES[code]
-    for line in reversed(lines[-20:]):
-        text = line.strip()
+    recent = [line.strip() for line in lines[-20:]]
+    for number, text in reversed(list(enumerate(recent))):
         if any(pattern.search(text) for pattern in _HOPELESS):
-            return text[:300]
+            return (text + _place(recent[:number]) if text.startswith(_SYNTAX) else text)[:300]
+    return ""
+
+
+def _place(before: Sequence[str]) -> str:
+    """` (src/x.py:12)`: a syntax error says only in the lines above it where it is."""
+    for text in reversed(before):
+        found = re.match(r'File "(.+)", line (\d+)', text)
+        if found:
+            return f" ({found[1]}:{found[2]})"
     return ""
 
 

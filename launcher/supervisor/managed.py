@@ -7,6 +7,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from launcher import events, logs
@@ -141,6 +142,8 @@ class Managed:
     def _ended(self, generation: int, ended: Exit, lines: list[str], *, cause: str) -> None:
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
+        if self._order == "kill" and self.state.phase is Phase.UNHEALTHY and ended.code != 0:
+            ended = replace(ended, reason=f"{ended.reason}: {self.state.reason}")  # it was us, because it hung
         self.last_exit, self.exited_at = ended, time.monotonic()
         self._lines = lines
         done = self.unit.run is not None and ended.code == 0 and self.unit.rules.restart != "always"
@@ -185,7 +188,7 @@ class Managed:
             case Phase.STOPPING:
                 self._bus.publish(events.Stopping(name=name))
             case Phase.STOPPED:
-                self.detail = "stopped"
+                self.detail = f"`mika start {name}` starts it"
                 if before.phase is Phase.STOPPING:
                     self._bus.publish(events.Stopped(name=name))
             case Phase.GAVE_UP:

@@ -81,8 +81,9 @@ class Supervisor:
         await asyncio.gather(*(managed.gone() for managed in processes))
         await asyncio.gather(*(managed.leave() for managed in self._staying))
         services = [m for m in self.managed.values() if m.unit.role == "service" and m not in self._staying]
-        await self._stop_services(services)
+        # Watchers first: that the UI goes with its server is no news.
         await asyncio.gather(*(external.stop() for external in self.external.values()))
+        await self._stop_services(services)
 
     async def _stop_services(self, services: Sequence[Managed]) -> None:
         """Each one when all that need it are gone: a server whose database goes first cannot end in good order."""

@@ -25,6 +25,7 @@ _REMOVAL = 0.6
 """Seconds in which a container that has ended may turn out to be on its way out (`docker compose down` by hand)."""
 _LAST_LOG = 2.0
 _CLOCK_STEP = 0.5  # s; what a log's index may be behind
+_LAST_LINES = 40
 _BY_SIGNAL = 128  # exit codes from here on: the last lines have nothing to do with it
 _TAIL, _YOUNG = 1000, 60.0  # lines of a container that ran for longer than these seconds before mika came
 
@@ -179,7 +180,7 @@ class ContainerRun:
         """With what its last lines say, and final where they name a cause that stays."""
         if self._run is None or self._stopping or not 0 < ended.code < _BY_SIGNAL:
             return ended
-        lines = self._lines(self.service.name)
+        lines = self._lines(self.service.name) or self._engines_lines(self._run[0])
         sentence, words = explain.cause(lines), explain.words(lines)
         database = self._project.file.with_role("postgresql")
         if not sentence and explain.DATABASE_GONE in words and database is not None:
@@ -190,8 +191,16 @@ class ContainerRun:
 
     def _lines(self, name: str) -> list[str]:
         """The last lines of this run."""
-        recent = logs.read_tail(self.log_dir, name, 40)
+        recent = logs.read_tail(self.log_dir, name, _LAST_LINES)
         return [logs.decode(line.data) for line in recent if line.time >= self._began]
+
+    def _engines_lines(self, container: str) -> list[str]:
+        """The same from the engine: a stream may end before the last lines of a short run are in it."""
+        try:
+            found: bytes = self._project.monitor.client.api.logs(container, tail=_LAST_LINES)
+        except Exception:  # noqa: BLE001 - it is gone, or the engine is: then there is nothing to be told
+            return []
+        return [logs.decode(line) for line in found.splitlines()]
 
     @staticmethod
     def _may_still_run(seen: Seen | None) -> bool:

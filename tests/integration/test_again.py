@@ -1,0 +1,45 @@
+"""A second `up`, and commands while the configuration is broken."""
+
+from __future__ import annotations
+
+from tests.kit import free_port
+from tests.programs import SLEEP
+
+
+def test_up_of_what_is_up_starts_what_was_stopped(project):
+    this = project(scripts={"web": SLEEP, "clock": SLEEP})
+    this.up()
+    this.ok("stop", "web", "clock")
+    assert "already up" in this.up("web").out
+    assert this.unit("web")["state"] == "ready"
+    assert this.unit("clock")["state"] == "stopped", "it was not asked for"
+    this.up()
+    assert this.unit("clock")["state"] == "ready"
+
+
+def test_up_of_what_is_up_revives_what_gave_up(project):
+    this = project(scripts={"web": SLEEP, "clock": "import nothing_of_that_name\n"})
+    this.up("web")
+    error = this.error("up", "-d", "clock", code=1)
+    assert "clock: not part of the stack that runs (web)" in error.err
+
+
+def test_a_broken_env_file_keeps_nobody_from_stopping(project):
+    this = project(scripts={"web": SLEEP})
+    this.up()
+    this.write(".env", "FOO\n")
+    this.ok("restart", "web")
+    down = this.ok("down")
+    assert "stopped" in down.out
+    assert ".env:1" in down.err
+    this.assert_gone()
+
+
+def test_a_backend_that_did_not_become_ready_is_not_remembered(project):
+    with free_port() as port:
+        this = project(scripts={"web": SLEEP}, env={"TEMPORAL_PORT": str(port)})
+        failed = this.error("up", "-d", "--backend", "external", "--timeout", "2", code=1)
+        assert "refused" in failed.err
+    assert not (this.folder / ".mika" / "data" / "backend").exists()
+    this.up()
+    assert (this.folder / ".mika" / "data" / "backend").read_text() == "none\n"
