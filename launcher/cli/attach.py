@@ -177,11 +177,15 @@ class Attached:
 
     def _stop_own(self) -> None:
         """Ctrl-C while it starts: stop what this command started."""
+        force = False
         while self._process is not None and self._process.poll() is None:
-            with contextlib.suppress(MikaError):
-                self._context.ask("down")
-                self._process.wait()
-            time.sleep(_STEP)
+            try:
+                with contextlib.suppress(MikaError):
+                    self._context.ask("down", force=force)
+                    self._process.wait()
+                time.sleep(_STEP)
+            except KeyboardInterrupt:
+                force = True  # the second one: at once, and still wait until all are gone
 
     def _last_words(self) -> MikaError:
         """The error that the background process wrote for us."""
@@ -196,7 +200,7 @@ class Attached:
             failure = MikaError(
                 f"the supervisor ended with exit code {code} and said nothing", "`mika up` without -d shows more"
             )
-        failure.exit_code = code or FAILED
+        failure.exit_code = code if code > 0 else FAILED
         return failure
 
     def _show_events(self, view: View) -> None:

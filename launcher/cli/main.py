@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Ctrl-C while this still imports: there is nothing to clean up, and nobody wants to see a traceback of ours.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import click
 
@@ -70,6 +75,8 @@ def cli(ctx: click.Context, project: str) -> None:
 
 def main() -> None:
     """Entry point of the `mika` script. Never shows a traceback for what a user can cause."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     harden_streams()
     as_json = "--json" in sys.argv[1:]
     if "NO_COLOR" in os.environ:
@@ -102,6 +109,14 @@ def main() -> None:
         what = UsageError(f"{error.filename}: {error.strerror}", "is it another user's? `ls -la` tells")
         show_error(what, as_json=as_json)
         code = what.exit_code
+    except UnicodeError:
+        what = UsageError("an argument or the folder's name is not valid text", "use names in UTF-8")
+        show_error(what, as_json=as_json)
+        code = what.exit_code
+    except OSError as error:  # a full disk, an output that cannot be written, a file that is a folder
+        with contextlib.suppress(OSError):
+            show_error(MikaError(f"{error.filename or 'output'}: {error.strerror or error}"), as_json=as_json)
+        code = FAILED
     except Exception as error:
         if "MIKA_TRACEBACK" in os.environ:
             raise
@@ -119,6 +134,8 @@ def main() -> None:
 
 def _leave(code: int) -> NoReturn:
     """End the process, without the interpreter's own end where that is not safe."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -262,6 +262,15 @@ def _settled(state: State, now: float, rules: Rules) -> State:
     return state
 
 
+def _same(cause: str, before: str) -> bool:
+    """Whether two lines of output name one cause: a time stamp or a pid in them says nothing."""
+    return _without_numbers(cause) == _without_numbers(before)
+
+
+def _without_numbers(text: str) -> str:
+    return "".join(character for character in text if not character.isdigit())
+
+
 def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float) -> tuple[State, tuple[Action, ...]]:
     was_ready = state.ready_at is not None
     stopping = state.phase is Phase.STOPPING
@@ -277,7 +286,7 @@ def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float
     if not state.gate_open:
         return replace(state, phase=Phase.WAITING, reason=event.reason), ()
     failures = state.failures + 1
-    hopeless_again = bool(event.hopeless) and not was_ready and event.hopeless == state.hopeless
+    hopeless_again = bool(event.hopeless) and not was_ready and _same(event.hopeless, state.hopeless)
     state = replace(state, failures=failures, hopeless="" if was_ready else event.hopeless, reason=event.reason)
     if hopeless_again or failures >= rules.max_failures:
         times = f"{failures} times in a row"

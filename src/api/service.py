@@ -63,6 +63,7 @@ class MessageService:
         self._client = client
         self._settings = settings
         self._judge = Judge(client, settings)
+        self._last_reply = float("-inf")  # time.monotonic() at which any message was answered
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
         """The reply; None when a worker is still on it after `limit` seconds."""
@@ -171,7 +172,9 @@ class MessageService:
                 await asyncio.wait({result}, timeout=_LOOK_EVERY)
                 try:
                     if result.done():
-                        return result.result()
+                        reply = result.result()
+                        self._last_reply = time.monotonic()
+                        return reply
                     description = await self._describe(handle)
                     unreachable_since = None
                 except _TEMPORAL_ERRORS as error:
@@ -184,7 +187,9 @@ class MessageService:
                         result = asyncio.ensure_future(handle.result())
                     continue
                 verdict = watch.look(description.raw_description)
-                if verdict and not result.done():
+                # While others are answered, a worker is there and busy: this message waits in a queue that moves.
+                busy = time.monotonic() - self._last_reply < SOFT_WAIT
+                if verdict and not busy and not result.done():
                     found = await self._judge.judge(description.raw_description, verdict.waited)
                     if found.cause in HANGING:
                         verdict = Verdict(found, verdict.waited)
