@@ -40,7 +40,7 @@ STEP = 0.01
 SEED_WAIT = 60.0
 TIMEOUT = 60.0
 OK = 200
-# As in this project's pyproject.toml: its API and worker wait for Temporal by themselves. Without it both wait for mika.
+# As in this project's pyproject.toml: its API and worker wait for Temporal by themselves, and not for mika.
 EARLY = "[process.api]\nearly = true\n[process.worker]\nearly = true\n"
 
 Start = Callable[[Place], contextlib.AbstractContextManager[None]]
