@@ -1,0 +1,144 @@
+"""What the tests of the Docker backend share: the project's own compose file on a real engine.
+
+Images are the stand-ins of `tests/docker/images.py`; nothing else is changed in the compose file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import os
+import shutil
+import subprocess
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException
+
+from tests.docker import engine, images
+from tests.docker.gomodule import BuildError
+from tests.kit import ROOT, Bot, FreePort, Result, require_or_skip
+
+SERVICES = ("mongodb", "postgresql", "temporal", "temporal-ui")
+START_S = 110  # for a cold start on a busy machine
+
+
+@functools.cache
+def obstacle() -> str:
+    """Why these tests cannot run here, or an empty string."""
+    with warnings.catch_warnings():
+        # The SDK leaves a socket to the garbage collector when it cannot connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        version = engine.answering()
+        gc.collect()
+    if version is None:
+        return "no Docker engine answers (`python -m tests.docker.engine start`)"
+    client = docker.from_env(timeout=5)
+    try:
+        for name in images.environment().values():
+            client.images.get(name)
+        engine.compose_command()
+    except (DockerException, BuildError, OSError) as error:
+        return f"{error} (`python -m tests.docker.images` builds the images)"
+    finally:
+        client.close()
+    return ""
+
+
+def need_docker() -> None:
+    if why := obstacle():
+        require_or_skip("docker", why)
+
+
+def path_with_compose() -> str:
+    """PATH with compose on it, wherever the tests have it from."""
+    command = engine.compose_command()
+    folder = [] if len(command) > 1 else [str(Path(command[0]).parent)]
+    return os.pathsep.join([*folder, os.environ["PATH"]])
+
+
+class DockerBot(Bot):
+    """The repository's own stack on the Docker backend. At the end no container, network or volume of it is left."""
+
+    def __init__(self, parent: Path, **options: Any) -> None:
+        need_docker()
+        self._more = {name: FreePort() for name in ("MONGO_PORT", "POSTGRES_PORT")}
+        env = {**images.environment(), "PATH": path_with_compose()}
+        env |= {name: str(port.number) for name, port in self._more.items()}
+        options.setdefault("name", f"mika-{uuid.uuid4().hex[:8]}")
+        options.setdefault("backend", "docker")
+        super().__init__(parent, env=env | options.pop("env", {}), **options)
+        self.ports |= {name: port.number for name, port in self._more.items()}
+        shutil.copy(ROOT / "docker-compose.yml", self.folder)
+        shutil.copytree(ROOT / "compose", self.folder / "compose")
+        self.client = docker.from_env(timeout=20)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            (self.folder / "compose.override.yml").unlink(missing_ok=True)
+            self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
+            left = [*self.containers(), *self.volumes()]
+            super().__exit__(kind, error, trace)
+            assert not left, f"left behind: {left}"
+        finally:
+            self.client.close()
+            for port in self._more.values():
+                port.release()
+
+    # --- the engine --------------------------------------------------------------------------------------------------
+
+    def override(self, text: str) -> None:
+        self.write("docker-compose.override.yml", text)
+
+    def compose(self, *args: str, check: bool = True) -> str:
+        """What a person types in another terminal."""
+        done = subprocess.run(
+            [*engine.compose_command(), *args],
+            cwd=self.folder,
+            env=self.environ(),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def container(self, service: str) -> Any:
+        return self.client.containers.get(f"{self.name}-{service}-1")
+
+    def containers(self, *, running: bool = False) -> dict[str, str]:
+        """State of each container of this project by service."""
+        label = f"com.docker.compose.project={self.name}"
+        found = self.client.api.containers(all=not running, filters={"label": label})
+        return {entry["Labels"]["com.docker.compose.service"]: entry["State"] for entry in found}
+
+    def volumes(self) -> list[str]:
+        found = self.client.api.volumes(filters={"label": f"com.docker.compose.project={self.name}"})
+        return [volume["Name"] for volume in found.get("Volumes") or ()]
+
+    # --- mika --------------------------------------------------------------------------------------------------------
+
+    def up(self, *args: str, timeout: float = START_S) -> Result:
+        return super().up(*args, timeout=timeout)
+
+    def refused(self, *args: str, code: int, words: str) -> Result:
+        """`mika up` fails with these words, and nothing is left running."""
+        result = self.mika("up", "-d", *args, timeout=START_S)
+        assert result.code == code, str(result)
+        assert words in result.err, str(result)
+        assert "Traceback" not in result.text
+        assert len([line for line in result.err.splitlines() if line.startswith("mika: ")]) == 1, str(result)
+        with contextlib.suppress(DockerException):
+            assert not self.containers(running=True), str(result)
+        return result
+
+    def send(self, text: str, **body: Any) -> str:
+        answer = self.post(text, **body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["response"])

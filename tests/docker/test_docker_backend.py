@@ -1,0 +1,216 @@
+"""`mika up --backend docker` on a real engine, with the project's own compose file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.docker.dockerkit import SERVICES, START_S, DockerBot
+from tests.kit import Bot, poll_until
+
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(sys.platform == "win32", reason="the images are Linux programs built on Linux"),
+]
+
+
+def test_cold_start_history_down_and_volumes(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        up = bot.up()
+        found = bot.status()
+        assert (found["backend"], found["state"]) == ("docker", "ready"), str(up)
+        services = {service["name"]: service for service in found["services"]}
+        assert {name: services[name]["state"] for name in SERVICES} == dict.fromkeys(SERVICES, "ready")
+        assert {service["kind"] for service in services.values()} == {"container"}
+        assert services["temporal"]["address"] == f"127.0.0.1:{bot.ports['TEMPORAL_PORT']}"
+        assert services["temporal-setup"]["last_exit"]["code"] == 0
+        assert "remember: 0" in bot.ok("send", "hello").out
+        bot.ok("send", "hello again")
+
+        bot.ok("down")
+        bot.assert_gone()
+        assert not bot.containers()
+        assert sorted(bot.volumes()) == sorted(
+            f"{bot.name}_{v}" for v in ("mongo-config", "mongo-data", "postgres-data")
+        )
+
+        bot.up()  # which backend it was is remembered, too
+        reply = bot.ok("send", "still there?").out
+        assert "remember: 2" in reply, "MongoDB's history must survive"
+        temporal = bot.ok("workflows", "--json").json
+        assert len(temporal["workflows"]) == 3, "Temporal's history in PostgreSQL must survive"
+
+        bot.ok("down", "--volumes", "--yes")
+        assert not bot.containers()
+        assert not bot.volumes()
+
+
+def test_processes_get_the_address_of_the_database_in_the_container(tmp_path):
+    procfile = b"show: python -c \"import os; print(os.environ['MONGODB_URL'])\"\n"
+    with DockerBot(tmp_path, procfile=procfile, env={"MONGO_PASSWORD": "p@ss/word"}) as bot:
+        bot.mika("up", "show", timeout=START_S)
+        port = bot.ports["MONGO_PORT"]
+        assert f"mongodb://mika:p%40ss%2Fword@127.0.0.1:{port}/" in bot.log("show")
+
+
+def test_a_stack_started_by_hand_is_adopted_and_left_alone(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.compose("up", "-d", "--wait")
+        before = {service: bot.container(service).id for service in SERVICES}
+        bot.up()
+        bot.send("hello")
+        assert {service: bot.container(service).id for service in SERVICES} == before
+        assert not bot.log("compose"), "there was nothing for compose to do"
+        down = bot.ok("down")
+        assert "left running, since mika did not start them" in down.out
+        assert bot.containers(running=True).keys() == set(SERVICES)
+        assert {service: bot.container(service).id for service in SERVICES} == before
+
+        bot.up()
+        bot.ok("down", "--all")
+        assert not bot.containers()
+
+
+def test_only_what_does_not_run_is_started(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.compose("up", "-d", "mongodb")
+        mongodb = bot.container("mongodb").id
+        bot.up()
+        assert bot.container("mongodb").id == mongodb
+        bot.ok("down")
+        assert bot.containers() == {"mongodb": "running"}
+
+
+def test_keep_services(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        running = bot.start_mika("up", "--keep-services")
+        running.wait_for("ready after", START_S)
+        running.send(signal.SIGINT)
+        assert running.wait(30) == 130
+        assert bot.containers(running=True).keys() == set(SERVICES)
+        bot.ok("down")  # mika has started them, so this takes them down
+        assert not bot.containers()
+
+
+def test_ctrl_c_while_containers_start(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        running = bot.start_mika("up")
+        running.wait_for("mongodb")
+        poll_until(lambda: bot.containers(running=True), START_S, "the first container runs")
+        running.send(signal.SIGINT)
+        assert running.wait(60) == 130
+        bot.assert_gone()
+        assert not bot.containers()
+
+
+def test_down_after_the_supervisor_was_killed(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        os.kill(bot.status()["supervisor"]["pid"], signal.SIGKILL)
+        poll_until(lambda: not bot.alive(), 20, "the guards have stopped the processes")
+        assert bot.containers(running=True).keys() == set(SERVICES)
+        bot.ok("down")
+        assert not bot.containers()
+
+
+def test_up_after_the_supervisor_was_killed_goes_on_with_its_containers(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        before = {service: bot.container(service).id for service in SERVICES}
+        os.kill(bot.status()["supervisor"]["pid"], signal.SIGKILL)
+        poll_until(lambda: not bot.alive(), 20, "the guards have stopped the processes")
+        bot.up()
+        assert {service: bot.container(service).id for service in SERVICES} == before
+        bot.ok("down")
+        assert not bot.containers(), "they are still its own"
+
+
+def test_logs_restart_stop_and_start_of_containers(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        assert "database temporal is ready" in bot.ok("logs", "temporal-setup").out
+        stamped = bot.ok("logs", "temporal-setup", "--timestamps", "--since", "5m").out
+        assert all(line[:2] == "20" and "T" in line[:12] for line in stamped.splitlines())
+        assert not bot.ok("logs", "temporal-setup", "--since", "2031-01-01T00:00").out
+
+        worker, first = bot.pid("worker"), bot.container("temporal").attrs["State"]["StartedAt"]
+        bot.ok("restart", "temporal")
+        assert bot.container("temporal").attrs["State"]["StartedAt"] != first
+        bot.ok("stop", "temporal-ui")
+        assert bot.unit("temporal-ui")["state"] == "exited"
+        assert bot.containers()["temporal-ui"] == "exited"
+        assert bot.status()["state"] == "ready", "the UI is no part of being ready"
+        bot.ok("start", "temporal-ui")
+        assert bot.unit("temporal-ui")["state"] == "ready"
+        assert bot.pid("worker") == worker, "a worker reconnects by itself"
+        bot.send("hello")
+        follower = bot.start_mika("logs", "-f", "mongodb")
+        seen = len(follower.output())
+        bot.ok("restart", "mongodb")
+        poll_until(lambda: len(follower.output()) > seen, 10, "new lines of the container")
+        bot.ok("down")
+        assert bot.ok("logs", "mongodb", "-n", "3").out, "the log outlives the container"
+
+
+def test_two_folders_with_the_same_ports(tmp_path):
+    with DockerBot(tmp_path) as first:
+        first.up()
+        with DockerBot(tmp_path) as second:
+            port = str(first.ports["MONGO_PORT"])
+            result = second.mika("up", "-d", env={"MONGO_PORT": port}, timeout=START_S)
+            assert result.code == 2, str(result)
+            assert f"port {port} (MONGO_PORT) is taken by the container {first.name}-mongodb-1" in result.err
+            assert f"of the project '{first.name}' in {first.folder}" in result.err
+            assert not second.containers()
+
+
+def test_two_folders_of_the_same_name(tmp_path):
+    with DockerBot(tmp_path) as first:
+        first.compose("up", "-d", "mongodb")
+        with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as second:
+            result = second.mika("up", "-d", timeout=START_S)
+            assert result.code == 2, str(result)
+            assert f"the compose project '{first.name}' is in use by {first.folder}" in result.err
+            second.env.pop("COMPOSE_PROJECT_NAME")
+        assert first.containers() == {"mongodb": "running"}
+
+
+class TestAuto:
+    """The first time docker when all is there; then what the folder used last."""
+
+    def test_docker_when_its_images_are_here(self, tmp_path):
+        with DockerBot(tmp_path, backend="auto") as bot:
+            bot.up()
+            assert bot.status()["backend"] == "docker"
+            bot.ok("down")
+            result = bot.mika("up", "-d", env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"})
+            assert result.code == 1, "another backend would hide the history"
+            assert "no Docker engine answers at unix:///nonexistent/docker.sock" in result.err
+
+    @pytest.mark.parametrize(
+        ("env", "words"),
+        [
+            ({"MONGO_IMAGE": "mika-test/none:1"}, "its images are not here (mika-test/none:1): started embedded"),
+            ({"DOCKER_HOST": "unix:///nonexistent/docker.sock"}, "no Docker engine answers"),
+            ({}, ""),  # no compose file: nobody would expect Docker
+        ],
+    )
+    def test_embedded_otherwise_and_says_why(self, tmp_path, env, words):
+        with DockerBot(tmp_path, backend="auto", env=env) as bot:
+            if not words:
+                (bot.folder / "docker-compose.yml").unlink()
+            bot.write("Procfile", b'sleeper: python -c "import time; time.sleep(600)"\n')
+            up = bot.up()
+            assert bot.status()["backend"] == "embedded"
+            assert words in up.out
+            assert ("started embedded" in up.out) == bool(words)
+
+
+def test_the_engine_is_not_asked_by_other_backends(tmp_path):
+    """DOCKER_HOST leads nowhere, and nobody minds."""
+    with Bot(tmp_path, env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}) as bot:
+        bot.up()
+        bot.ok("down")

@@ -1,0 +1,310 @@
+"""Faults put into the running stack, or met by its start: each is named with the right words, soon, and survived.
+
+"Soon" is measured from the moment in which the engine shows it, and has a margin for a machine that is busy.
+"""
+
+from __future__ import annotations
+
+import gc
+import http.server
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.docker import engine
+from tests.docker.dockerkit import SERVICES, START_S, DockerBot
+from tests.kit import free_port, poll_until
+
+pytestmark = [
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(sys.platform == "win32", reason="the images are Linux programs built on Linux"),
+]
+SOON_S = 3.0
+MEND_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
+    with DockerBot(tmp_path_factory.mktemp("faults")) as bot:
+        yield bot
+
+
+@pytest.fixture
+def bot(_stack: DockerBot) -> DockerBot:
+    """A stack that is up and ready; a test may leave it broken."""
+    try:
+        _stack.wait_ready(20)
+    except (AssertionError, OSError):
+        _stack.mika("down", "--all")
+        _stack.up()
+    return _stack
+
+
+def told(bot: DockerBot, since: float, *words: str, name: str = "temporal") -> float:
+    """Seconds from `since` to the first event of `name` whose reason has all words. Fails when there is none soon."""
+
+    def look() -> float | None:
+        for kind in ("unhealthy", "exited", "gave_up"):
+            for event in bot.events(kind, name):
+                if event["at"] >= since - 0.5 and all(word in event["reason"] for word in words):
+                    return float(event["at"]) - since or 0.001
+        return None
+
+    return poll_until(look, SOON_S + 2, f"{name} is reported with {words}") or 0.0
+
+
+def all_ready(bot: DockerBot) -> None:
+    bot.wait_ready(MEND_S)
+    poll_until(lambda: all(bot.unit(name)["state"] == "ready" for name in SERVICES), MEND_S, "all services are ready")
+
+
+def answered(bot: DockerBot, text: str) -> None:
+    """The SDK of a worker tries again after seconds when the server was away, so the first message may wait."""
+    message = {"message_id": f"{text} {time.time()}"}
+    poll_until(lambda: bot.post(text, **message).status_code == 200, MEND_S, f"{text!r} is answered")
+
+
+class TestWhileItRuns:
+    def test_a_killed_container_is_restarted_and_no_worker_pays_for_it(self, bot):
+        workers = bot.unit("worker")
+        since = time.time()
+        bot.container("temporal").kill()
+        assert told(bot, since, "killed by SIGKILL (exit code 137)") < SOON_S
+        all_ready(bot)
+        temporal = bot.unit("temporal")
+        assert temporal["restarts"] >= 1
+        assert temporal["last_exit"]["code"] == 137
+        after = bot.unit("worker")
+        assert (after["pid"], after["restarts"]) == (workers["pid"], workers["restarts"])
+        answered(bot, "after the kill")
+
+    def test_a_paused_container(self, bot):
+        container = bot.container("postgresql")
+        since = time.time()
+        container.pause()
+        try:
+            assert told(bot, since, "paused", f"docker unpause {container.name}", name="postgresql") < SOON_S
+            assert bot.unit("postgresql")["state"] == "unhealthy"
+            assert bot.status()["state"] == "degraded"
+        finally:
+            container.unpause()
+        all_ready(bot)
+        answered(bot, "after the pause")
+
+    def test_a_container_without_its_network(self, bot):
+        network = f"{bot.name}_default"
+        since = time.time()
+        found = bot.client.networks.list(names=[network])[0]
+        for service in SERVICES:
+            found.disconnect(bot.container(service), force=True)
+        found.remove()
+        assert told(bot, since, "cut off from its network", name="postgresql") < SOON_S
+        bot.ok("restart", "postgresql", "mongodb", "temporal", "temporal-ui", timeout=MEND_S)
+        all_ready(bot)
+        answered(bot, "on a new network")
+
+    def test_compose_down_and_up_by_hand(self, bot):
+        since = time.time()
+        bot.compose("down")
+        gone = time.time()
+        for name in SERVICES:
+            assert told(bot, since, "removed by somebody", f"mika restart {name}", name=name) < gone - since + SOON_S
+        assert not bot.containers(), "what somebody took away on purpose is not brought back"
+        bot.compose("up", "-d")
+        all_ready(bot)
+        answered(bot, "brought back by hand")
+
+    def test_after_compose_down_by_hand_restart_brings_it_back(self, bot):
+        bot.compose("down")
+        poll_until(lambda: bot.unit("temporal")["state"] == "unhealthy", 10, "it is noticed")
+        bot.ok("restart", *SERVICES, timeout=MEND_S)
+        all_ready(bot)
+        answered(bot, "brought back by mika")
+
+    def test_a_container_stopped_by_hand_after_it_gave_up_is_adopted_again(self, bot):
+        bot.ok("stop", "temporal-ui")
+        bot.container("temporal-ui").start()
+        bot.wait_state("temporal-ui", "ready")
+
+    def test_a_failing_health_check_of_a_service_that_mika_cannot_ask(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.override(
+                'services: {extra: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sleep", "600"], healthcheck:'
+                ' {test: "echo seen; test ! -e /tmp/ill", interval: 1s, timeout: 1s, retries: 1}}}'
+            )
+            bot.up()
+            assert bot.unit("extra")["detail"] == "healthy"
+            bot.container("extra").exec_run("touch /tmp/ill")
+            found = poll_until(
+                lambda: [e for e in bot.events("unhealthy", "extra") if "health check fails: seen" in e["reason"]],
+                15,
+                "the health check's own words",
+            )
+            assert found
+            bot.container("extra").exec_run("rm /tmp/ill")
+            bot.wait_state("extra", "ready")
+
+    def test_the_engine_stops_and_comes_back(self, bot):
+        if not engine.stop():
+            pytest.skip("the engine is not one of the tests' own, so it stays up")
+        gone = time.time()
+        try:
+            words = "the Docker engine does not answer"
+            poll_until(
+                lambda: all(words in bot.unit(name)["detail"] for name in SERVICES), SOON_S + 2, "the engine is missed"
+            )
+            assert bot.status()["state"] == "degraded"
+            assert time.time() - gone < SOON_S + 2
+        finally:
+            with warnings.catch_warnings():
+                # The SDK leaves a socket to the garbage collector each time when it cannot connect.
+                warnings.simplefilter("ignore", ResourceWarning)
+                engine.start()
+                gc.collect()
+        all_ready(bot)
+        answered(bot, "after the engine came back")
+
+
+class TestAtTheStart:
+    def test_a_wrong_password_for_the_volume_of_postgresql(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.compose("up", "-d", "--wait", "postgresql")
+            bot.compose("down")
+            bot.env["POSTGRES_PASSWORD"] = "another"
+            result = bot.refused(code=1, words="temporal-setup gave up: exit code 1: PostgreSQL refuses the password")
+            assert "mika down --volumes" in result.err
+            assert "password authentication failed" in bot.ok("logs", "temporal-setup").out
+
+    def test_a_wrong_password_for_the_volume_of_mongodb(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.compose("up", "-d", "--wait", "mongodb")
+            bot.compose("down")
+            bot.env["MONGO_PASSWORD"] = "another"
+            bot.refused(code=1, words="mongodb gave up: MongoDB refuses the password of 'mika'")
+
+    def test_a_volume_of_an_older_postgresql(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.compose("up", "-d", "--wait", "postgresql")
+            bot.compose("down")
+            bot.client.containers.run(
+                bot.env["TEMPORAL_ADMIN_IMAGE"],
+                ["-c", "echo 13 > /data/PG_VERSION"],
+                entrypoint="sh",
+                user="0",
+                volumes={f"{bot.name}_postgres-data": {"bind": "/data"}},
+                remove=True,
+            )
+            result = bot.refused(code=1, words="postgresql gave up: exit code 1: its volume was made by PostgreSQL 13")
+            assert "set POSTGRES_IMAGE=postgres:13 in .env to keep the data" in result.err
+
+    def test_out_of_memory(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.override("services: {temporal: {mem_limit: 40m}}")
+            running = bot.start_mika("up")
+            running.wait_for("out of memory, killed by the kernel (exit code 137): its limit is 40 MB", START_S)
+
+    def test_a_restart_loop_is_explained_at_once_and_ends(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.override(
+                'services: {loop: {image: "${TEMPORAL_ADMIN_IMAGE}", restart: always,'
+                ' entrypoint: ["sh", "-c", "echo Error: no such thing >&2; exit 3"]}}'
+            )
+            result = bot.refused(code=1, words="loop gave up: failed 8 times in a row: exit code 3: Error: no such")
+            first = bot.events("exited", "loop")[0]
+            assert "exit code 3: Error: no such thing" in first["reason"]
+            assert len(bot.events("exited", "loop")) == 8, str(result)
+
+    def test_a_container_that_cannot_be_started(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.override('services: {odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/no/such/program"]}}')
+            bot.refused(code=1, words="/no/such/program")
+
+    def test_a_port_taken_by_a_program(self, tmp_path):
+        with DockerBot(tmp_path) as bot, _http_server(bot.ports["POSTGRES_PORT"]):
+            port = bot.ports["POSTGRES_PORT"]
+            bot.refused(code=2, words=f"port {port} (POSTGRES_PORT) is taken by ")
+            assert not bot.containers()
+
+    def test_a_port_taken_while_compose_works(self, tmp_path):
+        """The check before the start cannot see it; compose and the engine do."""
+        with DockerBot(tmp_path) as bot, free_port() as port:
+            bot.override(f"services: {{one: {_sleeper(port)}, two: {_sleeper(port)}}}")
+            result = bot.refused(code=1, words=f"port {port}")
+            assert f"is taken by the container {bot.name}-" in result.err
+
+    def test_a_container_name_that_is_taken(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            name = f"{bot.name}-odd"
+            other = bot.client.containers.create(bot.env["TEMPORAL_ADMIN_IMAGE"], "true", name=name)
+            try:
+                bot.override(f"services: {{mongodb: {{container_name: {name}}}}}")
+                result = bot.refused(code=1, words=f"the container name {name} is taken by another container")
+                assert f"docker rm {name}" in result.err
+            finally:
+                other.remove()
+
+    def test_an_image_that_nobody_has(self, tmp_path):
+        with DockerBot(tmp_path) as bot, free_port() as port:
+            image = f"127.0.0.1:{port}/none/ui:1"
+            bot.env["TEMPORAL_UI_IMAGE"] = image
+            result = bot.refused(code=1, words=f"temporal-ui gave up: the image {image} cannot be pulled")
+            assert "its registry cannot be reached" in result.err
+
+    @pytest.mark.parametrize(
+        ("status", "code", "words"),
+        [
+            (404, "MANIFEST_UNKNOWN", "there is no such tag"),
+            (429, "TOOMANYREQUESTS", "429, too many requests"),
+            (401, "UNAUTHORIZED", "it wants a login"),
+        ],
+    )
+    def test_a_registry_that_refuses(self, tmp_path, status, code, words):
+        with DockerBot(tmp_path) as bot, free_port() as port, _http_server(port, status, code):
+            bot.env["TEMPORAL_UI_IMAGE"] = f"127.0.0.1:{port}/temporal/ui:1"
+            result = bot.refused(code=1, words="cannot be pulled")
+            assert words in result.err, str(result)
+
+    def test_a_paused_container_of_before(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.compose("up", "-d", "mongodb")
+            bot.container("mongodb").pause()
+            result = bot.mika("up", "-d", timeout=START_S)
+            assert result.code == 2
+            assert f"the container {bot.name}-mongodb-1 is paused" in result.err
+            bot.container("mongodb").unpause()
+
+
+def _sleeper(port: int) -> str:
+    return f'{{image: "${{TEMPORAL_ADMIN_IMAGE}}", entrypoint: ["sleep", "600"], ports: ["127.0.0.1:{port}:9"]}}'
+
+
+class _http_server:  # noqa: N801 - a context manager
+    """Listens on a port; a registry that answers everything but `/v2/` with an error of the registry protocol."""
+
+    def __init__(self, port: int, status: int = 404, code: str = "NAME_UNKNOWN") -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                good = self.path == "/v2/"
+                body = b"{}" if good else f'{{"errors": [{{"code": "{code}", "message": "{code.lower()}"}}]}}'.encode()
+                self.send_response(200 if good else status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_HEAD = do_GET  # noqa: N815 - http.server's names
+            log_message: Callable[..., None] = lambda *_: None
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,51 @@
+"""Images that are missing are pulled: with progress, interruptible, and again where it was broken off."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+
+import pytest
+from docker.errors import ImageNotFound
+
+from tests.docker.dockerkit import DockerBot
+from tests.docker.registry import Registry
+from tests.kit import free_port, poll_until
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform == "win32", reason="the images are Linux programs built on Linux"),
+]
+
+
+def test_progress_interruption_and_the_next_try(tmp_path):
+    with DockerBot(tmp_path) as bot, free_port() as port, Registry(port, bytes_per_s=150_000) as registry:
+        bot.env |= {"TEMPORAL_UI_IMAGE": registry.image, "MIKA_TIMEOUT": "4"}
+        running = bot.start_mika("up")
+        try:
+            # Two layers of 3 MB at 0.15 MB/s need longer than the time-out of 4 s, which is for the start alone.
+            waiting = poll_until(
+                lambda: [e for e in bot.events("rung_waiting", "temporal-ui") if " of 6 MB, 0." in e["error"]],
+                30,
+                "progress in MB",
+            )
+            assert waiting[0]["error"].startswith(f"pulling {registry.image}: ")
+            assert "of 2 layers" in waiting[0]["error"]
+            time.sleep(5)  # past the time-out
+            assert running.popen.poll() is None, running.output()
+            running.send(signal.SIGINT)
+            assert running.wait(15) == 130
+            assert not bot.containers()
+            with pytest.raises(ImageNotFound):
+                bot.client.images.get(registry.image)
+
+            registry.bytes_per_s = 1e9
+            bot.env["MIKA_TIMEOUT"] = "60"
+            # The image is there now; that it holds no program is found next.
+            bot.refused(code=1, words="/nothing")
+            assert bot.client.images.get(registry.image)
+        finally:
+            with contextlib.suppress(ImageNotFound):
+                bot.client.images.remove(registry.image, force=True)

@@ -1,0 +1,187 @@
+"""What containers need of the supervisor: order of the stop, services that stay, one-shots, causes that are final."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from launcher.events import Bus
+from launcher.readiness.ladder import Rung
+from launcher.readiness.probes import Certain, NotYet
+from launcher.supervisor import policy
+from launcher.supervisor.guard import Exit
+from launcher.supervisor.policy import Phase, Rules
+from launcher.supervisor.supervisor import Supervisor
+from launcher.supervisor.unit import Launch, Unit
+from launcher.supervisor.watch import Liveness, watch
+
+
+class FakeRun:
+    """Something that runs elsewhere: ends when it is told to, or with `code` at once."""
+
+    pid = 0
+
+    def __init__(self, name: str, stopped: list[str], folder: Path, code: int | None) -> None:
+        self.exit: Exit | None = None
+        self.log_dir = folder
+        self._name, self._stopped, self._code = name, stopped, code
+        self._end = asyncio.Event()
+
+    def request_stop(self) -> None:
+        self._stopped.append(self._name)
+        self._end.set()
+
+    kill = request_stop
+
+    async def wait(self) -> Exit:
+        if self._code is None:
+            await self._end.wait()
+            await asyncio.sleep(0.02)  # a stop takes its time: who comes next must wait for it
+            self._stopped.append(f"{self._name} gone")
+            self.exit = Exit(0, "stopped")
+        else:
+            self.exit = Exit(self._code, "ended", final=self._code != 0)
+        return self.exit
+
+
+@pytest.fixture
+def make(tmp_path):
+    stopped: list[str] = []
+
+    def unit(name: str, *needs: str, code: int | None = None, stays: bool = False, once: bool = False) -> Unit:
+        return Unit(
+            name=name,
+            type=name,
+            role="service",
+            kind="container",
+            run=lambda _: FakeRun(name, stopped, tmp_path, code),
+            probes=_never if once else _at_once,
+            needs=needs,
+            rules=Rules(restart="on-failure" if once else "always"),
+            stays=lambda: stays,
+        )
+
+    def supervisor(*units: Unit) -> Supervisor:
+        return Supervisor(units, "run", Bus())
+
+    return unit, supervisor, stopped
+
+
+def _at_once(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+    del launch
+    return [], None
+
+
+def _never(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+    del launch
+
+    async def not_yet() -> str:
+        raise NotYet("runs")
+
+    return [Rung("done", not_yet)], None
+
+
+async def until(supervisor: Supervisor, state: str) -> None:
+    async with asyncio.timeout(5):
+        while supervisor.state != state:
+            await supervisor.changed(0.1)
+
+
+def test_services_stop_after_those_that_need_them(make):
+    unit, supervisor, stopped = make
+
+    async def main() -> None:
+        stack = supervisor(unit("database"), unit("server", "database"), unit("ui", "server"))
+        stack.start_all()
+        await until(stack, "ready")
+        await stack.shutdown()
+
+    asyncio.run(main())
+    assert stopped == ["ui", "ui gone", "server", "server gone", "database", "database gone"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_is_not_ours_stays(make, keep):
+    unit, supervisor, stopped = make
+
+    async def main() -> None:
+        stack = supervisor(unit("foreign", stays=True), unit("own"))
+        stack.start_all()
+        await until(stack, "ready")
+        await stack.shutdown(keep_containers=keep)
+        stack.kill_all()  # a second Ctrl-C does not reach them either
+
+    asyncio.run(main())
+    assert "foreign" not in stopped
+    assert ("own" in stopped) is not keep
+
+
+def test_a_one_shot_that_is_done_opens_the_gate_of_who_needs_it(make):
+    unit, supervisor, _ = make
+
+    async def main() -> str:
+        stack = supervisor(unit("setup", code=0, once=True), unit("server", "setup"))
+        stack.start_all()
+        await until(stack, "ready")
+        found = {service["name"]: service["state"] for service in stack.snapshot()["services"]}
+        await stack.shutdown()
+        return str(found)
+
+    assert asyncio.run(main()) == "{'setup': 'exited', 'server': 'ready'}"
+
+
+def test_a_one_shot_that_fails_ends_the_wait(make):
+    unit, supervisor, _ = make
+
+    async def main() -> list[str]:
+        stack = supervisor(unit("setup", code=1, once=True), unit("server", "setup"))
+        stack.start_all()
+        async with asyncio.timeout(5):
+            while not stack.gave_up():
+                await stack.changed(0.1)
+        gave_up = [managed.state.reason for managed in stack.gave_up()]
+        await stack.shutdown()
+        return gave_up
+
+    assert asyncio.run(main()) == ["ended"]
+
+
+@pytest.mark.parametrize("gate_open", [True, False])
+def test_a_final_cause_gives_up_at_the_first_time(gate_open):
+    state = policy.State(phase=Phase.STARTING, generation=1, wanted=True, gate_open=gate_open, alive=True)
+    state, actions = policy.step(state, policy.Exited(1, 1, "why", final=True), 0.0, Rules())
+    assert (state.phase, state.reason, actions) == (Phase.GAVE_UP, "why", ())
+
+
+def test_a_final_cause_does_not_outdo_a_stop():
+    state = policy.State(phase=Phase.STOPPING, generation=1, wanted=False, gate_open=True, alive=True)
+    state, _ = policy.step(state, policy.Exited(1, 1, "why", final=True), 0.0, Rules())
+    assert state.phase is Phase.STOPPED
+
+
+@pytest.mark.parametrize(("error", "count"), [(Certain("paused"), 1), (NotYet("slow"), 3)])
+def test_what_is_certain_is_said_at_once(error, count):
+    """With a patience of 1 s, a doubt is said after half of it: three probes 0.2 s apart."""
+    asked: list[float] = []
+
+    async def probe() -> str:
+        asked.append(0)
+        raise error
+
+    class Observer:
+        def rung_reached(self, rung: str, elapsed: float, detail: str) -> None: ...
+        def rung_waiting(self, rung: str, error: str) -> None: ...
+        def became_ready(self, detail: str) -> None: ...
+        def hung(self, reason: str) -> None: ...
+
+        def became_unready(self, reason: str) -> None:
+            raise asyncio.CancelledError(reason)
+
+    async def main() -> None:
+        await watch("x", [], Liveness(probe, 0.2, 1.0), Observer())
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert len(asked) == count
