@@ -23,7 +23,8 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 TERMINAL_BEHIND = 256 * 1024
 """Bytes that a terminal may be behind before it skips."""
-_IDLE = 0.05
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25
+"""Seconds between two looks at quiet logs: short after a line, longer when nothing happens, for the battery's sake."""
 _STUCK = 3.0
 """Seconds without progress after which a reader that takes nothing is left alone, at the end."""
 
@@ -88,14 +89,17 @@ class Relay:
             self._thread.join(0.05)
 
     def _run(self) -> None:
+        pause = _FIRST_PAUSE
         while True:
             ending = self._ending.is_set()
-            wrote = self._print_some()
-            if not wrote:
-                if ending:
-                    self._print_rest()
-                    return
-                self._ending.wait(_IDLE)
+            if self._print_some():
+                pause = _FIRST_PAUSE
+            elif ending:
+                self._print_rest()
+                return
+            else:
+                self._ending.wait(pause)
+                pause = min(1.5 * pause, _LAST_PAUSE)
 
     def _print_some(self) -> bool:
         wrote = False
