@@ -26,6 +26,7 @@ from launcher.supervisor.supervisor import Supervisor
 from launcher.supervisor.sweep import sweep_folder
 from launcher.supervisor.unit import Unit
 
+_FOLDER_INTERVAL = 2.0
 EVENT_LOG = "mika"
 """Name of the event log: JSON lines in `.mika/logs/mika.log`."""
 
@@ -109,14 +110,14 @@ class Stack:
         supervisor = Supervisor(units, self._run_id, self._bus)
         self._supervisor = supervisor
         server = await self._serve()
-        watching: asyncio.Task[None] | None = None
+        beside = [asyncio.create_task(self._stop_when_folder_is_gone(), name="folder")]
         try:
             for note in self._prepared.notes:
                 self._say(note)
             self._prepared.backend.on_revived(lambda name: self._revived(supervisor, name))
             supervisor.start_all()
             if self._options.watch:
-                watching = asyncio.create_task(self._reload(supervisor), name="watch")
+                beside.append(asyncio.create_task(self._reload(supervisor), name="watch"))
             await self._until_ready(supervisor)
             # Not before: a failed try with another backend must not decide what the next plain `mika up` does.
             if supervisor.state == "ready":
@@ -126,9 +127,9 @@ class Stack:
             self._bus.publish(events.Notice(level="error", message=error.message))
             raise
         finally:
-            if watching is not None:
-                watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             keep = self._options.keep_services
             await self._prepared.backend.interrupt()
             await supervisor.shutdown(keep_containers=keep)
@@ -137,6 +138,15 @@ class Stack:
             self._folder.clear_state()
             self._folder.clear_marks()
             event_log.close()
+
+    async def _stop_when_folder_is_gone(self) -> None:
+        """`rm -rf .mika` or `git clean` takes lock and address away: nobody could ever stop this stack again."""
+        held = self._folder.lock_identity()
+        while self._folder.lock_identity() == held:
+            await asyncio.sleep(_FOLDER_INTERVAL)  # noqa: ASYNC110 - a file system sends no event
+        text = f"{self._folder.root} was deleted while the stack runs from it: stopping"
+        self._bus.publish(events.Notice(level="error", message=text))
+        self.request_stop()
 
     async def _preflight(self) -> bool:
         """False when somebody wants to stop meanwhile: an engine that is starting may take a minute."""

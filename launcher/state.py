@@ -81,6 +81,14 @@ class ProjectDir:
         finally:
             lock.release()
 
+    def lock_identity(self) -> tuple[int, int] | None:
+        """Which file the lock is; None when there is none."""
+        try:
+            status = (self.run / "lock").stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
     def is_locked(self) -> bool:
         """Whether a supervisor runs in this folder. Never creates anything in a folder that mika has not used."""
         try:

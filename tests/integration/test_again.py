@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.kit import free_port
+import shutil
+
+from tests.kit import free_port, posix_only
 from tests.programs import SLEEP
 
 
@@ -43,3 +45,13 @@ def test_a_backend_that_did_not_become_ready_is_not_remembered(project):
     assert not (this.folder / ".mika" / "data" / "backend").exists()
     this.up()
     assert (this.folder / ".mika" / "data" / "backend").read_text() == "none\n"
+
+
+@posix_only
+def test_a_deleted_folder_ends_the_stack(project):
+    this = project(scripts={"web": SLEEP})
+    running = this.start_mika("up")
+    this.wait_state("web", "ready")
+    shutil.rmtree(this.folder / ".mika")
+    assert running.wait() == 0
+    assert "was deleted while the stack runs" in running.output()
