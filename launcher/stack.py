@@ -142,8 +142,8 @@ class Stack:
     async def _stop_when_folder_is_gone(self) -> None:
         """`rm -rf .mika` or `git clean` takes lock and address away: nobody could ever stop this stack again."""
         held = self._folder.lock_identity()
-        while self._folder.lock_identity() == held:
-            await asyncio.sleep(_FOLDER_INTERVAL)  # noqa: ASYNC110 - a file system sends no event
+        while self._folder.lock_identity() == held:  # noqa: ASYNC110 - a file system sends no event
+            await asyncio.sleep(_FOLDER_INTERVAL)
         text = f"{self._folder.root} was deleted while the stack runs from it: stopping"
         self._bus.publish(events.Notice(level="error", message=text))
         self.request_stop()
