@@ -59,7 +59,7 @@ interpreter() {
 }
 
 # What a Windows user would get: uv evaluates the markers for Windows and keeps to the versions of uv.lock. Nothing is
-# added beyond the test runner, so that a dependency which is missing on Windows is missed here too.
+# added beyond the test runner and what the test kit imports, so that a dependency which is missing on Windows is missed here too.
 wheels() {
     local site=$root/lib/site-packages
     printf '%s\n' "$locked" >"$dir/locked.txt"
@@ -198,7 +198,7 @@ locked=$(uv export -q --project "$repo" --frozen --no-hashes --no-emit-project -
 requirements=$(sed -n '/^dependencies = \[/,/^\]/p' "$repo/pyproject.toml")
 wine_version=$("$wine" --version)
 step interpreter "$cpython"
-step wheels "$cpython $locked $requirements"
+step wheels "$cpython $locked $requirements $self"
 step chinese_locale 1
 step prefix "$wine_version"
 step dlls "$cpython $locked $requirements $wine_version $self"
