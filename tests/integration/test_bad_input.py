@@ -251,7 +251,7 @@ def test_exit_3_when_no_stack_runs(project, verb):
 
 @pytest.mark.parametrize(
     "args",
-    ["up --json", "up -d --json", "status --json", "config --json", "down --json", "send hi --json", "wait --json"],
+    ["up --json", "up -d --json", "status --json", "config --json", "send hi --json", "wait --json"],
 )
 def test_json_errors_have_one_shape(project, args):
     this = project("", env={"API_PORT": "x"})
