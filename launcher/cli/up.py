@@ -23,7 +23,8 @@ from launcher.events import Bus, StackState
 from launcher.state import ProjectDir, write_private
 from launcher.supervisor.unit import Unit
 
-_STEP = 0.05
+_SAME_STOP = 1.0
+"""Seconds in which a second SIGTERM is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
 
 
 @click.command("up")
@@ -136,9 +137,13 @@ def _run(prepared: stack.Prepared, options: stack.UpOptions, units: list[Unit], 
 
     async def main() -> int:
         nonlocal interrupted
+        asked = float("-inf")
 
         def on_signal(signum: int) -> None:
-            nonlocal interrupted
+            nonlocal interrupted, asked
+            if signum == signal.SIGTERM and time.monotonic() - asked < _SAME_STOP:
+                return
+            asked = time.monotonic()
             interrupted = interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
             view.say("stopping at once" if running.stopping else "stopping (Ctrl-C again forces it)")
             running.request_stop()
