@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,11 @@ from tests.kit import Bot, Project  # noqa: E402 - after the line above, which i
 
 hypothesis.settings.register_profile("mika", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("mika")
+
+
+# A CI runner may start this in the background of a shell, with SIGINT ignored, and every child would inherit that: the
+# tests that press Ctrl-C would then wait for ever. A handler, and not SIG_DFL: pytest itself is to hear it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
