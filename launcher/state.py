@@ -140,7 +140,9 @@ class ProjectDir:
             return None
 
     def remember_backend(self, name: str) -> None:
-        write_private(self._backend, name + "\n")
+        """For `auto`, the next time. A full disk must not end a stack that has just become ready."""
+        with contextlib.suppress(OSError):
+            write_private(self._backend, name + "\n")
 
 
 def write_private(path: Path, text: str) -> None:
