@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.backends.docker import compose, engine
+from launcher.backends.docker.services import ComposeFile, Service
 from launcher.config import Config
 from launcher.errors import MikaError
 from launcher.settings import BACKENDS
@@ -45,6 +46,15 @@ def _obstacle(config: Config) -> str | None:
         client.close()
     if missing:
         which = missing[0].image + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-        remedy = "`mika up --backend docker` pulls them"
+        remedy = f"`mika up --backend docker` pulls them{_size(missing, file)}"
         return f"Docker runs, but its images are not here ({which}): started embedded; {remedy}"
     return None
+
+
+def _size(missing: list[Service], file: ComposeFile) -> str:
+    """`, about 0.6 GB`; empty unless the compose file knows all of them. Asking the registries would take too long."""
+    sizes = [file.downloads_mb.get(service.image) for service in missing]
+    total = sum(mb or 0 for mb in sizes)
+    if None in sizes:
+        return ""
+    return f", about {total / 1000:.1f} GB" if total >= 1000 / 2 else f", about {total} MB"

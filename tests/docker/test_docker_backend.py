@@ -191,6 +191,20 @@ class TestAuto:
             assert "no Docker engine answers at unix:///nonexistent/docker.sock" in result.err
 
     @pytest.mark.parametrize(
+        ("known", "words"),
+        [
+            ("mika-test/none:1: 300", "`mika up --backend docker` pulls them, about 300 MB"),
+            ("mika-test/none:1: 1540", "pulls them, about 1.5 GB"),
+            ("mika-test/other:1: 300", "`mika up --backend docker` pulls them\n"),
+        ],
+    )
+    def test_says_how_much_a_pull_would_bring(self, tmp_path, known, words):
+        with DockerBot(tmp_path, backend="auto", env={"MONGO_IMAGE": "mika-test/none:1"}) as bot:
+            bot.override(f"x-download-mb: {{{known}}}\n")
+            bot.write("Procfile", b'sleeper: python -c "import time; time.sleep(600)"\n')
+            assert words in bot.up().out
+
+    @pytest.mark.parametrize(
         ("env", "words"),
         [
             ({"MONGO_IMAGE": "mika-test/none:1"}, "its images are not here (mika-test/none:1): started embedded"),

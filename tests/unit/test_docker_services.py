@@ -149,3 +149,8 @@ class TestOwnership:
     def test_a_damaged_file_is_no_ownership(self, folder):
         (folder.run / "containers.json").write_text("[", encoding="utf-8")
         assert not Ownership(folder).known
+
+
+@pytest.mark.parametrize("given", [None, [], "much", {"mongo:8.0": "300 MB", "ui": None}])
+def test_download_sizes_that_are_no_numbers_count_as_unknown(tmp_path, given):
+    assert services.parse(DOCUMENT | {"x-download-mb": given}, config.load(tmp_path, environ={})).downloads_mb == {}

@@ -55,6 +55,8 @@ class ComposeFile:
 
     project: str
     services: tuple[Service, ...]
+    downloads_mb: Mapping[str, int]
+    """What a pull of an image brings, as far as the file says so (`x-download-mb`)."""
 
     def with_role(self, role: str) -> Service | None:
         return next((service for service in self.services if service.role == role), None)
@@ -74,7 +76,9 @@ def parse(document: Mapping[str, Any], config: Config) -> ComposeFile:
     }
     temporal, ui = config.port("TEMPORAL_PORT"), config.port("TEMPORAL_UI_PORT")
     services = tuple(_service(name, entry, name in finished, temporal, ui) for name, entry in raw.items())
-    found = ComposeFile(str(document.get("name") or ""), services)
+    downloads = document.get("x-download-mb")
+    sizes = {image: mb for image, mb in downloads.items() if isinstance(mb, int)} if isinstance(downloads, dict) else {}
+    found = ComposeFile(str(document.get("name") or ""), services, sizes)
     if found.with_role("temporal") is None:
         elsewhere = [port.published for service in services for port in service.ports if port.target == 7233]
         if elsewhere:
