@@ -15,6 +15,7 @@ import click
 
 from launcher.cli.live import Live, make_live
 from launcher.cli.relay import Relay
+from launcher.readiness.ladder import REMIND
 
 
 class View:
@@ -38,6 +39,7 @@ class View:
         self._width = max((len(name) for name in names), default=0)
         self._relay = Relay(folder, names if logged is None else logged, color=color)
         self._held: list[str] = []
+        self._told: dict[str, float] = {}  # when each unit last had a line
         self._live: Live | None = None if quiet else make_live(names)
 
     def event(self, event: dict[str, Any]) -> None:
@@ -52,7 +54,10 @@ class View:
         if self._starting and event["kind"] == "notice" and event["level"] == "error":
             return  # the command itself ends with this error
         text = describe(event, starting=self._starting)
+        if event["kind"] == "rung_waiting" and self._quiet_for(event["name"]) < 0.9 * REMIND:
+            return  # most waits are over in no time
         if text:
+            self._told[event["name"]] = time.monotonic()
             name = event["name"].ljust(self._width)
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
             self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event["name"] else f"{stamp}{text}")
@@ -87,6 +92,9 @@ class View:
         self._end_start()
         self._relay.close()
 
+    def _quiet_for(self, name: str) -> float:
+        return time.monotonic() - self._told.get(name, self._began)
+
     def _end_start(self) -> None:
         self._starting = False
         if self._live is not None:
@@ -102,6 +110,8 @@ def describe(event: dict[str, Any], *, starting: bool) -> str:
     match kind:
         case "rung_reached":
             return event["rung"] if starting else ""
+        case "rung_waiting":
+            return f"waiting for {event['rung']}: {event['error']}" if starting else ""
         case "started":
             return f"started (pid {event['pid']})"
         case "ready":

@@ -20,6 +20,9 @@ PROBE_TIMEOUT = 2.0
 FIRST_STEP, LAST_STEP = 0.03, 0.25
 """Seconds between attempts: quick at first, since an embedded server needs only 0.2 s, then gentler."""
 
+REMIND = 10.0
+"""Seconds after which a wait is reported again though nothing has changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -65,14 +68,14 @@ async def climb(
 
 
 async def _hold(service: str, rung: Rung, began: float, timeout: float | None, on_waiting: OnWaiting | None) -> str:
-    last = ""
+    last, said = "", 0.0
 
     def note(retry: tenacity.RetryCallState) -> None:
-        nonlocal last
+        nonlocal last, said
         error = describe(retry.outcome.exception() if retry.outcome else None)
-        if error != last and on_waiting is not None:
+        if on_waiting is not None and (error != last or time.monotonic() - said >= REMIND):
+            last, said = error, time.monotonic()
             on_waiting(rung.name, error)
-        last = error
 
     def overdue(retry: tenacity.RetryCallState) -> bool:
         del retry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -59,6 +60,17 @@ def test_rungs_are_climbed_in_order():
     assert reached == [("port open", "127.0.0.1:1"), ("serving", "SERVING"), ("usable", "yes")]
     assert waited == [("port open", "try 1"), ("port open", "try 2"), ("usable", "try 1")]
     assert times == sorted(times)
+
+
+def test_a_wait_that_stays_the_same_is_reported_again(monkeypatch):
+    monkeypatch.setattr(ladder, "REMIND", 0.2)
+    waited: list[float] = []
+    with contextlib.suppress(NotReadyError):
+        asyncio.run(
+            climb("x", [Rung("port", never)], timeout=0.8, on_waiting=lambda *_: waited.append(time.monotonic()))
+        )
+    assert len(waited) >= 2
+    assert all(later - earlier >= 0.2 for earlier, later in itertools.pairwise(waited))
 
 
 def test_the_same_error_is_told_once():

@@ -17,7 +17,7 @@ STATUS = {
 }
 EVENTS = [
     (events.RungReached(name="temporal", rung="port open", elapsed=0.1), "port open", ""),
-    (events.RungWaiting(name="temporal", rung="usable", error="not yet"), "", ""),
+    (events.RungWaiting(name="temporal", rung="usable", error="not yet"), "waiting for usable: not yet", ""),
     (events.Waiting(name="worker", needs=("temporal", "db")), *["waits for temporal, db"] * 2),
     (events.Started(name="web", pid=7, generation=1), *["started (pid 7)"] * 2),
     (events.Ready(name="web", elapsed=1.0, detail="port 80"), *["ready: port 80"] * 2),
@@ -90,6 +90,20 @@ def test_plain_progress_one_line_a_step(shown):
     assert "  temporal ui  http://127.0.0.1:8088" in lines
     assert any("mika send" in line for line in lines)
     assert lines[-1] == "worker    unhealthy: no beat", "no clock and no rungs once it is up"
+
+
+def test_a_long_wait_is_told_again_and_again_but_not_each_second(shown, monkeypatch):
+    """In a pipe there is no live block, and a pull of some minutes must not look like a hang."""
+    clock = 0.0
+    monkeypatch.setattr(view_module.time, "monotonic", lambda: clock)
+    view = shown()
+    for second in range(35):
+        clock = float(second)
+        view.event(events.RungWaiting(name="temporal", rung="image", error=f"{second} of 99 MB").as_dict())
+    assert [line.split() for line in shown.text().splitlines()] == [
+        [f"{second}.0", "s", "temporal", "waiting", "for", "image:", str(second), "of", "99", "MB"]
+        for second in (9, 18, 27)
+    ]
 
 
 def test_no_hint_to_send_without_an_api(shown):
