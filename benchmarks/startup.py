@@ -1,6 +1,7 @@
 """From `mika up` to the first answered message, beside the same stack started by hand, and beside a fixed wait of 60 s.
 
     python -m benchmarks.startup --runs 7
+    python -m benchmarks.startup --docker --runs 5  # on the Docker backend, beside `docker compose up -d --wait`
     python -m benchmarks.startup --profile          # where the time goes
 
 By hand means: server, worker and API are started at once, with the very commands and environment that mika gives them.
@@ -87,12 +88,13 @@ def by_hand(place: Place, *, wait: float = 0.0) -> Iterator[None]:
 
 
 def specs(place: Place) -> list[ServiceSpec]:
-    """What mika would start here: the server, then the processes of the Procfile."""
+    """What mika would start here: the server (unless it is in a container), then the processes of the Procfile."""
     settings = config.load(place.folder, environ=place.env)
     folder = ProjectDir(settings.project)
     folder.create()
     backend, _ = backends.make(settings, folder)
-    units = [*backend.units(), *ProcessFactory(settings, folder, has_temporal=True).units(())]
+    processes = ProcessFactory(settings, folder, has_temporal=True, env=backend.environment())
+    units = [*backend.units(), *processes.units(())]
     launch = Launch(1, "", "", None, tuple)
     found = [unit.spec(launch) for unit in units if unit.spec is not None]
     return sorted(found, key=lambda spec: ("temporal", "worker", "api").index(spec.name))
@@ -247,19 +249,27 @@ def imports() -> None:
     )
 
 
-def main() -> None:
+def main() -> int:
+    """Print the tables. Exit code 1: a first message was not answered; 2: there is no engine, or no images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--skip-seed", action="store_true", help="do not wait the 60 s of the seed's way")
-    parser.add_argument("--profile", action="store_true", help="show where the time of `mika up` goes")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--profile", action="store_true", help="show where the time of `mika up` goes")
+    which.add_argument("--docker", action="store_true", help="with the services of the compose file in containers")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(common.machine())
+    if options.docker:
+        from benchmarks import docker_start  # needs what only the tests install
+
+        return docker_start.compare(options.runs, seed=not options.skip_seed)
     if options.profile:
         profile(options.runs)
     else:
         compare(options.runs, seed=not options.skip_seed)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
