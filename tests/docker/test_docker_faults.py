@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import gc
 import http.server
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -160,11 +158,7 @@ class TestWhileItRuns:
             assert bot.status()["state"] == "degraded"
             assert time.time() - gone < SOON_S + 2
         finally:
-            with warnings.catch_warnings():
-                # The SDK leaves a socket to the garbage collector each time when it cannot connect.
-                warnings.simplefilter("ignore", ResourceWarning)
-                engine.start()
-                gc.collect()
+            engine.start()
         all_ready(bot)
         answered(bot, "after the engine came back")
 
@@ -222,6 +216,16 @@ class TestAtTheStart:
         with DockerBot(tmp_path) as bot:
             bot.override('services: {odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/no/such/program"]}}')
             bot.refused(code=1, words="/no/such/program")
+
+    def test_a_program_for_another_processor(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            program = bot.folder / "odd"
+            program.write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0" + bytes(200))  # 0xb7: AArch64
+            program.chmod(0o755)
+            bot.override(
+                'services: {odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/odd"], volumes: ["./odd:/odd:ro"]}}'
+            )
+            bot.refused(code=1, words="odd gave up: exit code 1: the image is for another processor")
 
     def test_a_port_taken_by_a_program(self, tmp_path):
         with DockerBot(tmp_path) as bot, _http_server(bot.ports["POSTGRES_PORT"]):

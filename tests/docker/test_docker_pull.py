@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 
 import pytest
 from docker.errors import ImageNotFound
 
+from tests.docker import engine
 from tests.docker.dockerkit import DockerBot
 from tests.docker.registry import Registry
 from tests.kit import free_port, poll_until
@@ -48,3 +50,22 @@ def test_progress_interruption_and_the_next_try(tmp_path):
         finally:
             with contextlib.suppress(ImageNotFound):
                 bot.client.images.remove(registry.image, force=True)
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="a small disk wants root")
+def test_a_full_disk(tmp_path):
+    with (
+        DockerBot(tmp_path) as bot,
+        free_port() as port,
+        Registry(port, bytes_per_s=1e9) as registry,
+        engine.cramped(tmp_path / "engine", megabytes=8) as host,
+    ):
+        bot.write(
+            "docker-compose.yml",
+            f"services: {{temporal: {{image: '{registry.image}', ports: ['127.0.0.1:${{TEMPORAL_PORT}}:7233']}}}}",
+        )
+        bot.env["DOCKER_HOST"] = host
+        result = bot.mika("up", "-d", timeout=60)
+        del bot.env["DOCKER_HOST"]
+        assert result.code == 1, str(result)
+        assert f"the image {registry.image} cannot be pulled: the disk of the Docker engine is full" in result.err
