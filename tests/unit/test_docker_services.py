@@ -68,6 +68,16 @@ def test_details(file):
     assert not by_name["built"].ports
 
 
+@pytest.mark.parametrize("off", [{"scale": 0}, {"deploy": {"replicas": 0}}, None])
+def test_a_service_that_is_switched_off_is_not_waited_for(tmp_path, off):
+    """None: it is in a profile that is not active, so compose leaves it out; who can do without it stays."""
+    given = DOCUMENT["services"] | {"user": {"image": "x", "depends_on": {"extra": {"required": False}, "sql": {}}}}
+    given |= {"extra": {"image": "x", **off}} if off else {}
+    found = services.parse(DOCUMENT | {"services": given}, config.load(tmp_path, environ={}))
+    assert "extra" not in {service.name for service in found.services}
+    assert next(service for service in found.services if service.name == "user").needs == ("sql",)
+
+
 def test_the_address_for_the_bot_is_quoted(file):
     found = services.mongodb_url(file.with_role("mongodb"))
     assert found == "mongodb://mi%3Aka:p%40ss%2Fword@127.0.0.1:27018/"

@@ -67,7 +67,9 @@ class ComposeFile:
 
 def parse(document: Mapping[str, Any], config: Config) -> ComposeFile:
     """`document` is what `docker compose config --format json` prints. Raises UsageError when it has no Temporal."""
-    raw: Mapping[str, Mapping[str, Any]] = document.get("services") or {}
+    raw: dict[str, Mapping[str, Any]] = {
+        name: entry for name, entry in (document.get("services") or {}).items() if _replicas(entry) != 0
+    }
     finished = {
         need
         for entry in raw.values()
@@ -75,7 +77,7 @@ def parse(document: Mapping[str, Any], config: Config) -> ComposeFile:
         if how.get("condition") == "service_completed_successfully"
     }
     temporal, ui = config.port("TEMPORAL_PORT"), config.port("TEMPORAL_UI_PORT")
-    services = tuple(_service(name, entry, name in finished, temporal, ui) for name, entry in raw.items())
+    services = tuple(_service(name, raw, name in finished, temporal, ui) for name in raw)
     downloads = document.get("x-download-mb")
     sizes = {image: mb for image, mb in downloads.items() if isinstance(mb, int)} if isinstance(downloads, dict) else {}
     found = ComposeFile(str(document.get("name") or ""), services, sizes)
@@ -98,7 +100,13 @@ def _depends(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: {} for name in found} if isinstance(found, list) else dict(found)
 
 
-def _service(name: str, entry: Mapping[str, Any], finished: bool, temporal: int, ui: int) -> Service:
+def _replicas(entry: Mapping[str, Any]) -> Any:
+    """How many containers the service is to have; 0 is a way to switch it off."""
+    return entry.get("scale", (entry.get("deploy") or {}).get("replicas", 1))
+
+
+def _service(name: str, raw: Mapping[str, Mapping[str, Any]], finished: bool, temporal: int, ui: int) -> Service:
+    entry = raw[name]
     ports = tuple(_ports(entry))
     published, targets = {port.published for port in ports}, {port.target for port in ports}
     if temporal in published:
@@ -116,7 +124,7 @@ def _service(name: str, entry: Mapping[str, Any], finished: bool, temporal: int,
         builds="build" in entry,
         pulls="build" not in entry and entry.get("pull_policy") not in ("never", "build"),
         ports=ports,
-        needs=tuple(_depends(entry)),
+        needs=tuple(need for need in _depends(entry) if need in raw),  # an optional one may be in no active profile
         # With `restart: "no"` and no port, too: nobody could be served by it after its end.
         one_shot=finished or (entry.get("restart") == "no" and not ports),
         has_health=bool(check.get("test")) and check.get("test") != ["NONE"] and not check.get("disable"),
