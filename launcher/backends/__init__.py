@@ -38,6 +38,8 @@ def by_name(name: str, config: Config, folder: ProjectDir) -> Backend:
 
 
 def last_used(config: Config, folder: ProjectDir) -> Backend | None:
-    """What ran here last and may have left something."""
-    name = folder.last_backend()
+    """What ran here last and may have left something: also a first start that was killed, which is not remembered."""
+    from launcher.backends.docker.ownership import Ownership
+
+    name = "docker" if Ownership(folder).known else folder.last_backend()
     return by_name(name, config, folder) if name else None

@@ -116,6 +116,16 @@ def test_down_after_the_supervisor_was_killed(tmp_path):
         assert not bot.containers()
 
 
+def test_down_after_a_first_start_was_killed(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        starting = bot.start_mika("up")
+        poll_until(lambda: "running" in bot.containers().values(), START_S, "the first container runs")
+        starting.popen.kill()
+        starting.popen.wait()
+        bot.ok("down")
+        assert not bot.containers()
+
+
 def test_up_after_the_supervisor_was_killed_goes_on_with_its_containers(tmp_path):
     with DockerBot(tmp_path) as bot:
         bot.up()

@@ -76,7 +76,7 @@ class Docker(Backend):
         self._project = Project(
             compose=self._compose,
             file=self.file,
-            monitor=Monitor(client, self.file.project),
+            monitor=Monitor(client, self.file.project, self._env),
             owned=owned,
             log_dir=self._folder.logs,
             log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),

@@ -115,7 +115,8 @@ class Compose:
         """Run a command; when cancelled it is interrupted first, so that it ends in good order. Code and output."""
         options: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for us: we interrupt it
         if sys.platform == "win32":
-            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+            # In our own console, else Ctrl-Break could not reach it; a group of its own is deaf to Ctrl-C.
+            options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         process = await asyncio.create_subprocess_exec(
             *self._plain(),
             *arguments,
@@ -139,9 +140,10 @@ class Compose:
         try:
             code = await read()
         except asyncio.CancelledError:
-            with contextlib.suppress(ProcessLookupError):
+            # It has ended, cannot be reached, or takes too long (TimeoutError is an OSError, too). SystemError: os.kill
+            # on Windows, which forgets that it has already failed (python/cpython#58689).
+            with contextlib.suppress(OSError, SystemError):
                 _interrupt(process)
-            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(read(), _INTERRUPT_TIMEOUT)
             raise
         finally:

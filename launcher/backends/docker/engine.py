@@ -19,7 +19,7 @@ QUICK = 2.0
 PATIENT = 10.0
 """The same for an explicit `--backend docker`: Docker Desktop that wakes from its sleep is slow."""
 OLDEST_API = (1, 41)  # engine 20.10, the oldest that this was run on
-_POOL = 64  # connections: one for each container's log, one for events
+_POOL = 16  # connections, for as many threads
 _START_SECONDS = 180.0  # Docker Desktop with its virtual machine needs up to a minute on a slow disk
 _STARTING = {
     "dockerd",

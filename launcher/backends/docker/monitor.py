@@ -7,12 +7,13 @@ import contextlib
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from launcher.backends.docker import engine
 from launcher.readiness.ladder import describe
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class Seen:
 class Monitor:
     """Belongs to one event loop, from `start` to `close`. `error` says that (and why) the engine does not answer."""
 
-    def __init__(self, client: DockerClient, project: str) -> None:
+    def __init__(self, client: DockerClient, project: str, env: Mapping[str, str]) -> None:
         self.client, self.project = client, project
+        self._env = env
         self.error = ""
         self.on_look: Callable[[], None] = lambda: None
         self.exit_codes: dict[str, int] = {}
@@ -105,6 +107,13 @@ class Monitor:
     async def call(self, work: Callable[[], T]) -> T:
         """Run a blocking call of the SDK in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def client_for_stream(self) -> DockerClient:
+        """One of its own: the SDK breaks a stream off by closing a socket, which its pool then hands to the next call.
+
+        Raises EngineError.
+        """
+        return engine.connect(self._env, engine.PATIENT)
 
     def get(self, service: str) -> Seen | None:
         return self._seen.get(service)
@@ -156,8 +165,8 @@ class Monitor:
         """Let events hasten the next look, and keep exit codes. The stream ends with the engine: then again."""
         filters = {"label": f"{PROJECT}={self.project}", "type": "container", "event": _EVENTS}
         while not self._closed.is_set():
-            with contextlib.suppress(Exception):
-                self._stream = self.client.api.events(filters=filters, decode=True)
+            with contextlib.suppress(Exception), contextlib.closing(self.client_for_stream()) as client:
+                self._stream = client.api.events(filters=filters, decode=True)
                 self._tell("", None)  # whatever happened before this stream was there
                 for event in self._stream:
                     code = event.get("Actor", {}).get("Attributes", {}).get("exitCode")

@@ -7,19 +7,16 @@ import contextlib
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from launcher import logs
 from launcher.backends.docker import explain
-from launcher.backends.docker.monitor import Seen
+from launcher.backends.docker.monitor import Monitor, Seen
 from launcher.backends.docker.project import Project
 from launcher.backends.docker.services import Service
 from launcher.guard.segments import SegmentWriter
 from launcher.supervisor.guard import Exit
 from launcher.supervisor.unit import Launch
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 _REMOVAL = 0.6
 """Seconds in which a container that has ended may turn out to be on its way out (`docker compose down` by hand)."""
@@ -215,14 +212,14 @@ class ContainerRun:
         self._run, self.removed = seen.run, False
         self._began = min(time.time(), seen.started_at) - _CLOCK_STEP
         project = self._project
-        self._pump = _Pump(project.monitor.client, seen, self.log_dir, project.log_max_bytes)
+        self._pump = _Pump(project.monitor, seen, self.log_dir, project.log_max_bytes)
         self._pump.start()
 
     def resume_log(self) -> None:
         """The engine was away: the stream has ended with it, and the container has not."""
         seen = self._project.monitor.get(self.service.name)
         if self._pump is not None and not self._pump.is_alive() and seen is not None and seen.runs:
-            self._pump = _Pump(self._project.monitor.client, seen, self.log_dir, self._project.log_max_bytes)
+            self._pump = _Pump(self._project.monitor, seen, self.log_dir, self._project.log_max_bytes)
             self._pump.start()
 
     def _end_pump(self) -> None:
@@ -234,9 +231,9 @@ class ContainerRun:
 class _Pump(threading.Thread):
     """Copies a container's output into `.mika/logs`, so that it is read like all others and outlives the container."""
 
-    def __init__(self, client: DockerClient, seen: Seen, log_dir: Path, max_bytes: int) -> None:
+    def __init__(self, monitor: Monitor, seen: Seen, log_dir: Path, max_bytes: int) -> None:
         super().__init__(name=f"log-{seen.service}", daemon=True)
-        self._client, self._seen = client, seen
+        self._monitor, self._seen = monitor, seen
         self._log_dir, self._max_bytes = log_dir, max_bytes
         self._stream: Any = None
         self._closed = False
@@ -246,13 +243,14 @@ class _Pump(threading.Thread):
         since = self._since()
         tail: Any = "all" if time.time() - since < _YOUNG else _TAIL
         try:
-            self._stream = self._client.api.logs(
-                self._seen.id, stream=True, follow=True, stdout=True, stderr=True, since=since, tail=tail
-            )
-            for data in self._stream:
-                if self._closed:
-                    break
-                writer.write(data)
+            with contextlib.closing(self._monitor.client_for_stream()) as client:
+                self._stream = client.api.logs(
+                    self._seen.id, stream=True, follow=True, stdout=True, stderr=True, since=since, tail=tail
+                )
+                for data in () if self._closed else self._stream:
+                    if self._closed:
+                        break
+                    writer.write(data)
         except Exception:  # noqa: BLE001 - the engine has gone, or its log driver keeps nothing: there is no log then
             return
         finally:

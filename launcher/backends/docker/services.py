@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,9 @@ def _service(name: str, raw: Mapping[str, Mapping[str, Any]], finished: bool, te
     else:
         role = "mongodb" if 27017 in targets else "postgresql" if 5432 in targets else ""
     check = entry.get("healthcheck") or {}
-    mounts = [Path(m["source"]) for m in entry.get("volumes") or () if m.get("type") == "bind" and m.get("source")]
+    binds = [str(mount.get("source")) for mount in entry.get("volumes") or () if mount.get("type") == "bind"]
+    # On Windows `/c/...` is a path of the engine's machine, which nobody here can look at.
+    mounts = [Path(source) for source in binds if not (sys.platform == "win32" and source.startswith("/"))]
     return Service(
         name=name,
         image=str(entry.get("image") or ""),
