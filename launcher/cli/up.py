@@ -66,7 +66,10 @@ def up_command(
         while True:
             with folder.try_lock() as free:
                 if free and not detach:
-                    sys.exit(_run(prepared, options, units, quiet=bool(serve) or as_json, as_json=as_json))
+                    code, too_early = _run(prepared, options, units, quiet=bool(serve) or as_json, as_json=as_json)
+                    if serve and too_early:
+                        raise MikaError("it was stopped before it was ready", "by `mika down`?", code="stopped")
+                    sys.exit(code)
             if free:
                 again = _again(processes, backend, timeout, keep_services=keep_services, watch=watch)
                 attached = spawn_background(context, config, again, names, quiet=as_json)
@@ -108,8 +111,10 @@ def _again(
     return [*words, *(flag for flag, is_set in flags if is_set), "--", *processes]
 
 
-def _run(prepared: stack.Prepared, options: stack.UpOptions, units: list[Unit], *, quiet: bool, as_json: bool) -> int:
-    """Be the supervisor, in this process."""
+def _run(
+    prepared: stack.Prepared, options: stack.UpOptions, units: list[Unit], *, quiet: bool, as_json: bool
+) -> tuple[int, bool]:
+    """Be the supervisor, in this process. The exit code, and whether somebody stopped it before it was ready."""
     names = [unit.name for unit in units]
     logged = [unit.name for unit in units if unit.kind != "container"]
     view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet, logged=logged)
@@ -156,7 +161,7 @@ def _run(prepared: stack.Prepared, options: stack.UpOptions, units: list[Unit], 
         code = asyncio.run(main())
     finally:
         view.close()
-    return INTERRUPTED if interrupted else code
+    return INTERRUPTED if interrupted else code, running.stopping and not shown
 
 
 @contextlib.contextmanager
