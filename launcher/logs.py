@@ -18,6 +18,7 @@ from launcher.guard.segments import (
     BREAK,
     INDEX_INTERVAL,
     RECORD,
+    is_sound,
     segment_numbers,
     segment_path,
     split_file_name,
@@ -49,11 +50,20 @@ class Segment:
 
 def names(directory: Path) -> list[str]:
     """The processes and services that have a log here."""
+    return sorted({name for name, path in _entries(directory) if path.is_file()})
+
+
+def no_files(directory: Path) -> list[Path]:
+    """What has the name of a log and is none: a folder, a FIFO. Nothing of it is read."""
+    return sorted(path for _, path in _entries(directory) if not path.is_file())
+
+
+def _entries(directory: Path) -> list[tuple[str, Path]]:
     try:
-        found = [split_file_name(entry.name) for entry in directory.iterdir()]
+        found = [(split_file_name(path.name), path) for path in directory.iterdir()]
     except OSError:
         return []
-    return sorted({part[0] for part in found if part})
+    return [(part[0], path) for part, path in found if part]
 
 
 def segments(directory: Path, name: str) -> list[Segment]:
@@ -118,10 +128,11 @@ class _Index:
         self.time = fallback_time
         self.base: int | None = None  # bytes in all earlier segments
         try:
-            with path.open("rb") as file:
-                self.time, self.base = RECORD.unpack(file.read(RECORD.size))
-        except (OSError, struct.error):
+            moment, base = RECORD.unpack(self._read(0, RECORD.size))
+        except struct.error:
             return
+        if is_sound(moment, base):
+            self.time, self.base = moment, base
 
     def take(self, end: int) -> tuple[float, int] | None:
         """The next record of a byte before `end`."""
@@ -132,15 +143,22 @@ class _Index:
         return None
 
     def _fill(self) -> None:
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._position)
-                block = file.read(_INDEX_BLOCK)
-        except OSError:
-            return
+        block = self._read(self._position, _INDEX_BLOCK)
         block = block[: len(block) // RECORD.size * RECORD.size]
         self._position += len(block)
-        self._pending.extend(RECORD.iter_unpack(block))
+        records = RECORD.iter_unpack(block)
+        self._pending.extend((moment, offset) for moment, offset in records if is_sound(moment, offset & ~BREAK))
+
+    def _read(self, position: int, count: int) -> bytes:
+        """Empty where the index is missing, or is no file: reading a FIFO would block."""
+        try:
+            if not self._path.is_file():
+                return b""
+            with self._path.open("rb") as file:
+                file.seek(position)
+                return file.read(count)
+        except OSError:
+            return b""
 
 
 class Follower:

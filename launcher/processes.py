@@ -50,10 +50,7 @@ class ProcessFactory:
         names = [entry.name for entry in entries]
         for table, where in self._config.process_tables.items():
             if table not in names:
-                raise UsageError(
-                    f"{where}: there is no process '{table}' in the Procfile",
-                    unknown_name("process", table, names).message,
-                )
+                raise UsageError(f"{where}: {unknown_name('process', table, names).message}")
         counts = {entry.name: self._config.process(entry.name).count for entry in entries}
         entries, given = procfile.select(entries, selection)
         instances = procfile.expand(entries, counts | given, self._env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import time
@@ -27,6 +28,7 @@ from launcher.supervisor.sweep import sweep_folder
 from launcher.supervisor.unit import Unit
 
 _FOLDER_INTERVAL = 2.0
+_ADDRESS_INTERVAL = 1.0
 EVENT_LOG = "mika"
 """Name of the event log: JSON lines in `.mika/logs/mika.log`."""
 
@@ -77,9 +79,10 @@ class Stack:
     def __init__(self, prepared: Prepared, options: UpOptions, bus: Bus) -> None:
         self._prepared, self._options, self._bus = prepared, options, bus
         self._config, self._folder = prepared.config, prepared.folder
-        self._run_id = secrets.token_hex(8)
+        self._run_id, self._key, self._began = secrets.token_hex(8), secrets.token_hex(32), time.time()
         self._stop = asyncio.Event()
         self._supervisor: Supervisor | None = None
+        self._server: Server | None = None
 
     # --- what signals and the control channel ask for ----------------------------------------------------------------
 
@@ -106,11 +109,14 @@ class Stack:
         if not await self._preflight():
             return 0
         check_ports(self._config, units)
-        self._folder.add_mark(self._run_id)
         supervisor = Supervisor(units, self._run_id, self._bus)
         self._supervisor = supervisor
-        server = await self._serve()
-        beside = [asyncio.create_task(self._stop_when_folder_is_gone(), name="folder")]
+        self._server = await self._serve()
+        self._folder.add_mark(self._run_id)
+        beside = [
+            asyncio.create_task(self._stop_when_folder_is_gone(), name="folder"),
+            asyncio.create_task(self._keep_address(), name="address"),
+        ]
         try:
             for note in self._prepared.notes:
                 self._say(note)
@@ -134,7 +140,7 @@ class Stack:
             await self._prepared.backend.interrupt()
             await supervisor.shutdown(keep_containers=keep)
             await self._prepared.backend.close(keep=keep)
-            await server.close()
+            await self._server.close()
             self._folder.clear_state()
             self._folder.clear_marks()
             event_log.close()
@@ -229,13 +235,29 @@ class Stack:
     # --- control -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> Server:
-        address, key = control_address(self._config.project), secrets.token_hex(32)
-        server = Server(address, key, self._handle)
+        address = control_address(self._config.project)
+        server = Server(address, self._key, self._handle)
         await server.start()
-        self._folder.write_state(
-            RunState(os.getpid(), self._run_id, address, key, time.time(), self._prepared.backend.name)
-        )
+        try:
+            self._folder.write_state(
+                RunState(os.getpid(), self._run_id, address, self._key, self._began, self._prepared.backend.name)
+            )
+        except OSError:
+            await server.close()
+            raise
         return server
+
+    async def _keep_address(self) -> None:
+        """A cleaner of `/tmp`, or the log-out that takes XDG_RUNTIME_DIR away, removes the socket: make another one."""
+        while True:
+            await asyncio.sleep(_ADDRESS_INTERVAL)
+            if self._server is None or self._server.in_place():
+                continue
+            await self._server.close()
+            with contextlib.suppress(MikaError, OSError):  # tried again: the folder may come back
+                self._server = await self._serve()
+                text = f"the control socket was removed; there is a new one: {self._server.address}"
+                self._bus.publish(events.Notice(level="warning", message=text))
 
     async def _handle(self, op: str, arguments: dict[str, Any]) -> Any:
         supervisor = self._supervisor

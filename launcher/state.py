@@ -178,17 +178,35 @@ def _runtime_folder() -> Path:
     if sys.platform == "win32":  # pragma: no cover
         raise AssertionError
     given = os.environ.get("XDG_RUNTIME_DIR", "")
-    if given and len(given) < 60 and os.access(given, os.W_OK) and Path(given).stat().st_uid == os.getuid():
+    if _is_runtime_folder(given):
         folder = Path(given) / "mika"
     else:
         folder = Path(tempfile.gettempdir()) / f"mika-{os.getuid()}"
         if len(str(folder)) > 60:
             folder = Path("/tmp") / folder.name  # noqa: S108 - the owner and the mode are checked below
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be made: {error.strerror or error}",
+            "the control socket stands there: move that away, or set XDG_RUNTIME_DIR to a folder of your own",
+        ) from None
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
         raise UsageError(
             f"{folder}: belongs to somebody else or is open to others",
             "remove it, or set XDG_RUNTIME_DIR to a folder of your own",
         )
     return folder
+
+
+def _is_runtime_folder(given: str) -> bool:
+    """Whether a socket can stand there. What is not absolute is to be ignored, says the XDG specification."""
+    if sys.platform == "win32":  # pragma: no cover
+        raise AssertionError
+    path = Path(given)
+    try:
+        is_ours = path.is_absolute() and path.is_dir() and path.stat().st_uid == os.getuid()
+    except OSError:
+        return False
+    return is_ours and len(os.fsencode(given)) < 60 and os.access(path, os.W_OK | os.X_OK)

@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-pytest.register_assert_rewrite("tests.kit")
+pytest.register_assert_rewrite("tests.kit", "tests.machine", "tests.runs")
 
 from launcher.errors import NotRunningError  # noqa: E402
 from tests.kit import Bot, Project  # noqa: E402 - after the line above, which it must follow

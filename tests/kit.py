@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import json
 import os
-import random
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NoReturn, Self, TypeVar
+from typing import IO, Any, Self
 
-import filelock
 import httpx
 import psutil
-import pytest
 
 from launcher import logs, ports
 from launcher.cli.context import Context
-from launcher.errors import MikaError
+from tests.machine import DEADLINE, POSIX, ROOT, FreePort, free_port, poll_until, posix_only, require_or_skip, telling
+from tests.runs import Result, Running
 
-ROOT = Path(__file__).parents[1]
-DEADLINE = 30.0  # s; what a test waits for comes in a fraction of it, also on a busy machine
+__all__ = [  # what a test of a project needs, wherever it stands
+    "DEADLINE",
+    "ROOT",
+    "Bot",
+    "FreePort",
+    "Project",
+    "Result",
+    "free_port",
+    "poll_until",
+    "posix_only",
+    "require_or_skip",
+]
+
 PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
-POSIX = os.name != "nt"
-posix_only = pytest.mark.skipif(not POSIX, reason="POSIX signals and modes; tests/windows has its own")
 
 # What would reach the stack from the environment of whoever runs the tests. The marks of coverage must stay.
 _FOREIGN = (
@@ -51,142 +56,6 @@ _FOREIGN = (
     "FORCE_COLOR",
 )
 _MARK = "KIT_MARK"
-T = TypeVar("T")
-
-
-# --- what a machine may lack ------------------------------------------------------------------------------------------
-
-
-def require_or_skip(name: str, reason: str) -> NoReturn:
-    """Skip because this machine lacks `name`; fail where MIKA_REQUIRE (a comma list) says that it must be there."""
-    required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
-    if name in required:
-        pytest.fail(f"MIKA_REQUIRE has {name}, but: {reason}", pytrace=False)
-    pytest.skip(reason)
-
-
-# --- waiting ----------------------------------------------------------------------------------------------------------
-
-
-def poll_until(look: Callable[[], T], timeout: float, what: str, step: float = 0.05) -> T:
-    """The first true value of `look`, which may raise what a stack in motion raises. Fails after `timeout` s."""
-    deadline = time.monotonic() + timeout
-    while True:
-        last: object
-        try:
-            last = look()
-            if last:
-                return last
-        except (OSError, MikaError, httpx.HTTPError, psutil.Error) as error:
-            last = error
-        if time.monotonic() >= deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {last!r}")
-        time.sleep(step)
-
-
-# --- ports ------------------------------------------------------------------------------------------------------------
-
-
-class FreePort:
-    """A port that is free and that no other test takes, in this process or another, until `release`.
-
-    It is below the range from which the OS gives ports to clients and to "any port" servers, so none of those gets it.
-    """
-
-    def __init__(self) -> None:
-        folder = Path(tempfile.gettempdir()) / f"mika-test-ports-{getpass.getuser()}"
-        folder.mkdir(exist_ok=True)
-        for _ in range(1000):
-            self.number = random.randrange(15000, 30000)
-            self._lock = filelock.FileLock(folder / str(self.number), thread_local=False)
-            with contextlib.suppress(filelock.Timeout):
-                self._lock.acquire(blocking=False)
-                if ports.is_free("127.0.0.1", self.number):
-                    return
-                self._lock.release()
-        raise AssertionError("no free port")
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-@contextlib.contextmanager
-def free_port() -> Iterator[int]:
-    port = FreePort()
-    try:
-        yield port.number
-    finally:
-        port.release()
-
-
-# --- one run of the command -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Result:
-    """What `mika` said."""
-
-    args: tuple[str, ...]
-    code: int
-    out: str
-    err: str
-    seconds: float
-
-    @property
-    def json(self) -> Any:
-        try:
-            return json.loads(self.out)
-        except ValueError:
-            raise AssertionError(f"not one JSON object on standard output: {self}") from None
-
-    @property
-    def text(self) -> str:
-        return self.out + self.err
-
-    def __str__(self) -> str:
-        return f"`mika {' '.join(self.args)}` -> {self.code} after {self.seconds:.1f} s\n{self.out}{self.err}"
-
-
-class Running:
-    """`mika` in the foreground, with its output in a file."""
-
-    def __init__(self, popen: subprocess.Popen[bytes], file: Path, args: tuple[str, ...]) -> None:
-        self.popen, self.file, self.args = popen, file, args
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def output(self) -> str:
-        return self.file.read_text(encoding="utf-8", errors="replace")
-
-    def wait_for(self, text: str, timeout: float = DEADLINE) -> str:
-        """Wait until `text` is in the output; fails at once when the command has ended without it."""
-
-        def look() -> bool:
-            ended = self.popen.poll() is not None
-            if text in self.output():
-                return True
-            assert not ended, f"`mika {' '.join(self.args)}` ended with {self.popen.returncode}:\n{self.output()}"
-            return False
-
-        try:
-            poll_until(look, timeout, f"{text!r} in the output")
-        except AssertionError as error:
-            error.add_note(self.output())
-            raise
-        return self.output()
-
-    def send(self, signum: int) -> None:
-        self.popen.send_signal(signum)
-
-    def wait(self, timeout: float = DEADLINE) -> int:
-        try:
-            return self.popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(
-                f"`mika {' '.join(self.args)}` still runs after {timeout} s:\n{self.output()}"
-            ) from None
 
 
 # --- a project --------------------------------------------------------------------------------------------------------
@@ -327,11 +196,8 @@ class Project:
             seen.update(self.unit(name))
             return bool(condition(seen))
 
-        try:
+        with telling(lambda: f"last status of {name}: {seen}\n{self.log_tail()}"):
             poll_until(look, timeout, f"{name}: {what}")
-        except AssertionError as error:
-            error.add_note(f"last status of {name}: {seen}\n{self.log_tail()}")
-            raise
         return seen
 
     def wait_state(self, name: str, state: str, timeout: float = DEADLINE) -> dict[str, Any]:

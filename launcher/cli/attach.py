@@ -47,6 +47,7 @@ class Attached:
         self._context, self._config, self._quiet = context, config, quiet
         self._folder = ProjectDir(config.project)
         self._process, self._report, self._names = process, report, names
+        self._was_ready = False  # as the event log says
         self._types: set[str] = set()  # of processes, where only these were asked for
         self._events = events or logs.Follower(self._folder.logs, EVENT_LOG, tail=0)
 
@@ -101,7 +102,8 @@ class Attached:
                     view.say("all processes have ended")
                     return 0
                 found = self._status()
-                if found is not None and self._all_ready(found):
+                # One that crashes soon after its start is ready for milliseconds, between two looks at the status.
+                if found is not None and (self._all_ready(found) or (self._process and self._was_ready)):
                     break
                 gave_up = (
                     [p for p in found["processes"] if p["state"] == "gave_up"] if found and not self._process else []
@@ -206,9 +208,11 @@ class Attached:
     def _show_events(self, view: View) -> None:
         for line in self._events.poll():
             try:
-                view.event(json.loads(line.data))
+                event = json.loads(line.data)
             except ValueError:
                 continue
+            self._was_ready = self._was_ready or (event["kind"], event.get("state")) == ("stack", "ready")
+            view.event(event)
 
 
 def spawn_background(

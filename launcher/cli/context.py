@@ -17,7 +17,7 @@ import click
 from launcher import config
 from launcher.config import Config
 from launcher.control import channel
-from launcher.errors import MikaError, NotRunningError, UsageError
+from launcher.errors import InterruptedByUserError, MikaError, NotRunningError, UsageError
 from launcher.state import ProjectDir
 
 
@@ -60,6 +60,8 @@ class Context:
             if not folder.is_locked():
                 raise _not_running(folder) from None
             error.hint = f"its process is pid {state.pid}; if it hangs, end it: its services then stop by themselves"
+            if error.code == channel.GONE:
+                error.hint = f"it makes another one within 2 s: try again. If it does not: {error.hint}"
             raise
 
 
@@ -85,6 +87,19 @@ def print_json(value: Any) -> None:
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
 )
+
+
+def confirm(question: str) -> None:
+    """Return after a yes. Raises InterruptedByUserError after a no, and UsageError where nobody answers (a script)."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise  # Ctrl-C
+        click.echo(err=True)
+        raise UsageError("nothing was done: nobody answered the question", "in a script, give --yes") from None
+    if not agreed:
+        raise InterruptedByUserError("nothing was done: the answer was no")
 
 
 def show_error(error: MikaError, *, as_json: bool) -> None:

@@ -9,7 +9,7 @@ import click
 
 from launcher import backends
 from launcher.backends.base import Left
-from launcher.cli.context import Context, json_option, print_json
+from launcher.cli.context import Context, confirm, json_option, print_json
 from launcher.errors import MikaError, NotRunningError, UsageError
 from launcher.state import ProjectDir
 from launcher.supervisor.sweep import sweep_folder
@@ -30,7 +30,7 @@ def down_command(
     """Stop processes, then services, in reverse order. The data stays unless --volumes is given."""
     folder = context.folder
     if volumes and not yes:
-        click.confirm(f"Delete the data of {folder.project} (conversations and workflows)?", abort=True, err=True)
+        confirm(f"Delete the data of {folder.project} (conversations and workflows)?")
     was_running = _stop(context, folder, context.timeout(timeout))
     swept = sweep_if_idle(folder)
     left = Left()

@@ -41,6 +41,8 @@ def logs_command(
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
     known = logs.names(folder) if folder.is_dir() else []
+    for path in logs.no_files(folder):
+        click.echo(f"mika: {path} is no file and is passed over: remove it", err=True)
     chosen = _choose(names, known)
     pattern = _pattern(grep)
     began = _since(since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import time
 import uuid
@@ -11,7 +12,7 @@ import click
 
 from launcher.cli.context import Context, json_option, print_json
 from launcher.config import Config
-from launcher.errors import MikaError, UsageError
+from launcher.errors import MikaError, NotRunningError, UsageError
 from launcher.processes import api_url
 
 _STEP = 0.1
@@ -113,8 +114,9 @@ class Sender:
             raise _problem(answer)
         if code in _MAY_PASS:
             name = _MAY_PASS[code]
-            if gone := self._gone_for_good(name):
-                raise _problem(answer, f"{gone}; then the message is answered: it is kept")
+            with contextlib.suppress(NotRunningError):  # then somebody may start it again by hand
+                if gone := self._gone_for_good(name):
+                    raise _problem(answer, f"{gone}; then the message is answered: it is kept")
             self._tell(f"{body.get('detail') or code} Waiting for it (up to {self._timeout:.0f} s).")
             return None
         raise _problem(answer)
@@ -136,25 +138,40 @@ class Sender:
         raise _problem(answer)
 
     def _unreachable(self, error: Exception) -> MikaError:
-        """The API does not answer. Wait only where a supervisor is bringing it back."""
+        """The API does not answer. Wait only where a supervisor is bringing it back.
+
+        Raises NotRunningError where there is neither a supervisor nor a program that listens, MikaError for one that
+        listens and cannot talk.
+        """
         problem = MikaError(
             f"the API at {self._base} does not answer: {error}",
-            "is the stack up? `mika status`, `mika up`",
+            "`mika doctor` says what listens there",
             code="api_unreachable",
         )
-        if gone := self._gone_for_good("api"):
+        try:
+            gone = self._gone_for_good("api")
+        except NotRunningError as no_stack:
+            if self._is_connected(error):
+                raise problem from None
+            no_stack.message += f", and nothing answers at {self._base}"
+            raise
+        if gone:
             problem.hint = gone
             raise problem
         self._tell(f"The API does not answer; waiting for it (up to {self._timeout:.0f} s).")
         return problem
 
     def _gone_for_good(self, name: str) -> str:
-        """How to get it back where nothing does that by itself (it was stopped or gave up); else empty."""
+        """How to get it back where nothing does that by itself (it was stopped or gave up); else empty.
+
+        Raises NotRunningError where there is no supervisor: somebody's own terminals, if anything.
+        """
         try:
             found = self._context.ask("status")
-        except MikaError:
-            # No supervisor: somebody's own terminals, so only of the API itself we can be sure.
-            return "is the stack up? `mika status`, `mika up`" if name == "api" else ""
+        except NotRunningError:
+            raise
+        except MikaError:  # it is just starting or stopping
+            return ""
         units = [u for u in (*found["processes"], *found["services"]) if u["name"].partition(".")[0] == name]
         if not units or any(unit["state"] not in _CANNOT_COME_BACK for unit in units):
             return ""
@@ -166,6 +183,12 @@ class Sender:
         if text not in self._told:
             self._told.add(text)
             click.echo(text, err=True)
+
+    @staticmethod
+    def _is_connected(error: Exception) -> bool:
+        import httpx
+
+        return not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
 
     @staticmethod
     def _transport_errors() -> type[Exception]:

@@ -10,7 +10,7 @@ import click
 
 from diagnosis import proto
 from diagnosis.model import FINE, seconds
-from launcher.cli.context import Context, json_option, print_json
+from launcher.cli.context import Context, confirm, json_option, print_json
 from launcher.doctor import workflows
 from launcher.doctor.examination import Examination
 from launcher.errors import MikaError
@@ -129,7 +129,7 @@ def retry_command(context: Context, workflow_id: str, yes: bool, as_json: bool) 
 
 def _ask(question: str, *, yes: bool) -> None:
     if not yes:
-        click.confirm(question, abort=True, err=True)
+        confirm(question)
 
 
 def _run(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:

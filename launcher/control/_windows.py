@@ -16,6 +16,10 @@ if sys.platform == "win32":
         def __init__(self, servers: list[Any]) -> None:
             self._servers = servers
 
+        def in_place(self) -> bool:
+            """Nobody can remove a pipe's name while it is served."""
+            return True
+
         async def close(self) -> None:
             for server in self._servers:
                 server.close()

@@ -25,9 +25,13 @@ else:
 
 MAX_REQUEST = 64 * 1024
 MAX_ANSWER = 8 * 1024 * 1024
-MAX_CONNECTIONS = 16
+MAX_CONNECTIONS = 64
+"""Clients at once. Over that, who has been silent for longest goes: a client of ours speaks within milliseconds."""
 TIMEOUT = 5.0
 """Seconds for a whole exchange; what takes longer (a restart, a stop) is asked for and then watched in `status`."""
+
+GONE = "address_gone"
+"""Code of a ChannelError where nothing is at the address, because somebody removed the socket's file."""
 
 Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
@@ -44,7 +48,8 @@ class Server:
     def __init__(self, address: str, key: str, handler: Handler) -> None:
         self.address = address
         self._key, self._handler = key, handler
-        self._open = 0
+        self._busy = 0
+        self._silent: dict[asyncio.StreamWriter, None] = {}  # those that have not asked yet, the first one first
         self._listener: _platform.Listener | None = None
 
     async def start(self) -> None:
@@ -54,25 +59,47 @@ class Server:
         if self._listener is not None:
             await self._listener.close()
 
+    def in_place(self) -> bool:
+        """Whether a client still finds the address; a cleaner of `/tmp` may have removed it."""
+        return self._listener is not None and self._listener.in_place()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._open >= MAX_CONNECTIONS:
+        if len(self._silent) + self._busy >= MAX_CONNECTIONS and not self._drop_a_silent_one():
             writer.close()
             return
-        self._open += 1
+        self._silent[writer] = None
         try:
             async with asyncio.timeout(TIMEOUT):
                 nonce = secrets.token_hex(16)
                 await _write(writer, nonce.encode())
-                body, mac = _split(await reader.readline())
-                if not hmac.compare_digest(mac, _mac(self._key, nonce, body)):
-                    return
-                answer = json.dumps(await self._answer(body)).encode()
-                await _write(writer, answer + b"\t" + _mac(self._key, nonce + "answer", answer).encode())
+                line = await reader.readline()
+                if writer in self._silent:
+                    del self._silent[writer]
+                    await self._reply(nonce, line, writer)
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError):
             pass  # the other side is gone, silent or not one of ours: nothing to tell it
         finally:
-            self._open -= 1
+            self._silent.pop(writer, None)
             writer.close()
+
+    async def _reply(self, nonce: str, line: bytes, writer: asyncio.StreamWriter) -> None:
+        self._busy += 1
+        try:
+            body, mac = _split(line)
+            if hmac.compare_digest(mac, _mac(self._key, nonce, body)):
+                answer = json.dumps(await self._answer(body)).encode()
+                await _write(writer, answer + b"\t" + _mac(self._key, nonce + "answer", answer).encode())
+        finally:
+            self._busy -= 1
+
+    def _drop_a_silent_one(self) -> bool:
+        """End the one that has been silent for longest; False when all are being answered."""
+        writer = next(iter(self._silent), None)
+        if writer is None:
+            return False
+        del self._silent[writer]
+        writer.transport.abort()  # its task then reads the end of the input
+        return True
 
     async def _answer(self, body: bytes) -> dict[str, Any]:
         try:
@@ -101,6 +128,8 @@ async def ask(address: str, key: str, op: str, **arguments: Any) -> Any:
                 answer, mac = _split(await reader.readline())
             finally:
                 writer.close()
+    except FileNotFoundError:
+        raise ChannelError(f"the supervisor's control socket {address} is gone", code=GONE) from None
     except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise ChannelError(f"the supervisor does not answer at {address}: {error or 'time-out'}") from None
     if not hmac.compare_digest(mac, _mac(key, nonce + "answer", answer)):

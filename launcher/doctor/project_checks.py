@@ -133,7 +133,7 @@ async def stack(x: Examination) -> Check:
                 "`mika down`",
                 repair=Repair("sweep"),
             )
-        return Check("stack", "ok", "not started by `mika up`")
+        return skipped("stack", "", "not started by `mika up`")
     known = {*x.types("api"), *x.types("worker")}
     for unit in (*found["services"], *found["processes"]):
         name = unit["name"]

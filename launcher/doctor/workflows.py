@@ -16,7 +16,7 @@ from diagnosis.timeline import Entry, timeline
 from diagnosis.workflow import classify
 from launcher.doctor.examination import Examination
 from launcher.doctor.worker_checks import worker
-from launcher.errors import MikaError
+from launcher.errors import MikaError, UsageError
 
 _PAGE = 100
 _AT_ONCE = 8
@@ -66,6 +66,8 @@ async def investigate(x: Examination, wanted: str, *, payloads: bool = False) ->
     """The story of `wanted`: an id, a unique prefix of one, or `last`. Raises MikaError for a prefix of several."""
     from temporalio.service import RPCError, RPCStatusCode
 
+    if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
+        raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
     await connect(x)
     service = (await x.server()).service
     now = time.time() + await x.skew()

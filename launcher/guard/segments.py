@@ -8,10 +8,11 @@ continue the line before it: a new run of the service begins there, or bytes wer
 """
 
 # pathlib would add a quarter to the start-up time of the guard, and every service has one:
-# ruff: noqa: PTH103, PTH108, PTH116, PTH118, PTH123, PTH208
+# ruff: noqa: PTH103, PTH108, PTH116, PTH118, PTH123
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import time
 
@@ -20,6 +21,8 @@ BREAK = 1 << 63
 INDEX_INTERVAL = 0.1  # s
 SEGMENTS = 4  # a full set; the oldest goes when the next one begins
 _REOPEN_INTERVAL = 0.5  # s between two attempts to open a log that cannot be opened
+_LATEST = 1e11  # seconds since the epoch: the year 5138
+_LARGEST = 1 << 50  # bytes; ten of them a microsecond for three years
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
@@ -44,11 +47,29 @@ def split_file_name(file_name: str) -> tuple[str, int] | None:
 
 
 def segment_numbers(directory: str, name: str) -> list[int]:
+    """Only of files: to open a FIFO would block for ever, and a folder cannot be read."""
+    found = []
     try:
-        found = map(split_file_name, os.listdir(directory))
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                part = split_file_name(entry.name)
+                if part and part[0] == name and _is_file(entry):
+                    found.append(part[1])
     except OSError:
         return []
-    return sorted(part[1] for part in found if part and part[0] == name)
+    return sorted(found)
+
+
+def is_sound(moment: float, offset: int) -> bool:
+    """Whether this may be a record of ours, without its BREAK: a damaged index must not decide anything."""
+    return 0 <= moment < _LATEST and offset < _LARGEST
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a circle of links
+        return False
 
 
 def _size(path: str) -> int:
@@ -56,6 +77,15 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+def _is_free_or_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 class SegmentWriter:
@@ -157,7 +187,25 @@ class SegmentWriter:
         self._prune(self._segment_bytes)
         self._open(self._number + 1, self._base + self._size)
 
+    def _can_go_on(self, number: int) -> bool:
+        """False where something else has a file's name, or where the index does not fit what stands in the log."""
+        log = segment_path(self._directory, self._name, number)
+        index = segment_path(self._directory, self._name, number, ".idx")
+        if not (_is_free_or_file(log) and _is_free_or_file(index)):
+            return False
+        size, records = _size(log), _size(index) // RECORD.size
+        if not records:
+            return not size
+        with open(index, "rb") as file:
+            header = RECORD.unpack(file.read(RECORD.size))
+            file.seek((records - 1) * RECORD.size)
+            moment, offset = RECORD.unpack(file.read(RECORD.size))
+        end = offset & ~BREAK if records > 1 else 0
+        return is_sound(*header) and is_sound(moment, end) and end <= size
+
     def _open(self, number: int, base: int) -> None:
+        while not self._can_go_on(number):
+            number += 1
         index_path = segment_path(self._directory, self._name, number, ".idx")
         log = os.open(segment_path(self._directory, self._name, number), _FLAGS, 0o600)
         index = -1

@@ -8,7 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.chaos import Options, run
+from tests.chaos.chaos import run
+from tests.chaos.options import Options
 
 
 def main() -> int:

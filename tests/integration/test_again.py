@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.kit import free_port, posix_only
+from tests.machine import free_port, posix_only
 from tests.programs import SLEEP
 
 

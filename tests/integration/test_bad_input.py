@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from tests.kit import DEADLINE, Project, Result, poll_until, posix_only
+from tests.programs import SLEEP
 
 GOOD = 'web: python -c "import time; time.sleep(600)"\n'
 VERBS = ("up", "down", "status", "wait", "logs", "restart web", "stop web", "start web", "send hello", "config")
@@ -77,7 +81,9 @@ FILES = {
     "bad TOML": Bad(["mika.toml:2"], toml="a = 1\nb = = 2\n"),
     "TOML unknown key": Bad(["mika.toml:1", "'bakcend'", "did you mean 'backend'"], toml='bakcend = "none"\n'),
     "TOML wrong type": Bad(["mika.toml:1", "api_port"], toml='api_port = "8000"\n'),
-    "TOML unknown process": Bad(["mika.toml:1", "'wbe'"], toml='[process.wbe]\nrestart = "never"\n'),
+    "TOML unknown process": Bad(
+        ["mika.toml:1", "'wbe'", "did you mean 'web'"], toml='[process.wbe]\nrestart = "never"\n'
+    ),
     "TOML unknown option": Bad(["mika.toml:2", "'restrat'"], toml='[process.web]\nrestrat = "never"\n'),
     "TOML restart": Bad(["mika.toml:2", "sometimes", "never"], toml='[process.web]\nrestart = "sometimes"\n'),
     "TOML ready": Bad(["mika.toml:2", "port:80"], toml='[process.web]\nready = "port:80"\n'),
@@ -98,6 +104,9 @@ OTHER = {
     "logs lines": Bad(["-n", "many"], args="logs -n many"),
     "logs lines negative": Bad(["-n", "-5"], args="logs -n -5"),
     "send nothing": Bad(["empty"], args="send \u3000"),
+    "doctor no workflow": Bad(["empty", "last"], args="doctor --workflow "),
+    "doctor blank workflow": Bad(["empty", "last"], args="doctor --workflow \t"),
+    "terminate no workflow": Bad(["empty", "last"], args="workflows terminate  --yes"),
 }
 
 
@@ -127,6 +136,14 @@ def test_one_line_and_exit_2(project, bad):
     this = make(project, bad)
     check(this.mika(*bad.args.split(" ")), bad.words)
     assert not (this.folder / ".mika").exists(), "nothing was started or created"
+
+
+def test_a_table_without_a_process_is_said_once(project):
+    this = project(GOOD, toml='[process.wbe]\nrestart = "never"\n')
+    for args in (["up"], ["up", "-d"]):
+        result = this.mika(*args)
+        check(result, ["mika.toml:1", "there are: web"])
+        assert result.err.count("'wbe'") == 1, str(result)
 
 
 def test_no_procfile(project):
@@ -235,6 +252,44 @@ def test_damaged_files_of_ours_are_no_obstacle(project, content):
     assert this.status()["state"] == "ready"
 
 
+@pytest.mark.parametrize("name", ["web.log", "web.idx", "mika.log", "mika.idx"])
+@pytest.mark.parametrize("damage", ["fifo", "folder", "bytes"])
+def test_what_stands_in_the_place_of_a_log_stops_nobody(project, name, damage):
+    if os.name == "nt" and damage == "fifo":
+        pytest.skip("Windows has no FIFO in a folder")
+    this = project(scripts={"web": SLEEP})
+    this.up()
+    this.ok("down")
+    path = this.folder / ".mika" / "logs" / name
+    path.unlink()
+    if damage == "fifo":
+        os.mkfifo(path)
+    elif damage == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(random.Random(3).randbytes(333))
+    no_file = name.removesuffix(".log") if name.endswith(".log") and damage != "bytes" else ""
+    for args in (["logs"], ["logs", "-t", "web", "mika"], ["logs", "--since", "5m"], ["logs", "-n", "3", "mika"]):
+        result = this.mika(*args, timeout=20)
+        assert result.code == (2 if no_file in args else 0), str(result)  # there is no such log
+        assert "Traceback" not in result.err
+        if no_file:
+            assert len([line for line in result.err.splitlines() if f"{name} is no file" in line]) == 1, str(result)
+    up = this.start_mika("up")
+    up.wait_for("ready after")
+    up.wait_for("here")
+    assert "its log cannot be written" not in up.output()
+    assert "Traceback" not in up.output()
+    this.ok("status", timeout=20)
+    assert this.ok("logs", "-n", "1", "web", timeout=20).out == "here\n"
+    follow = this.start_mika("logs", "-f", "-n", "1")
+    follow.wait_for("here")
+    this.ok("down", timeout=30)
+    assert up.wait() == 0
+    for this_log in ("web", "mika"):
+        this.ok("logs", this_log, timeout=20)
+
+
 # --- no stack ---------------------------------------------------------------------------------------------------------
 
 
@@ -271,11 +326,31 @@ def test_click_errors_are_json_too(project):
 
 
 def test_send_without_a_stack(project):
-    result = project(GOOD).error("send", "hi", code=1)
-    assert "does not answer" in result.err
+    result = project(GOOD).error("send", "hi", code=3)
+    assert "no stack is running" in result.err
     assert "mika up" in result.err
-    result = project(GOOD, name="other").error("send", "hi", "--json", code=1)
-    assert result.json["error"]["code"] == "api_unreachable"
+    result = project(GOOD, name="other").error("send", "hi", "--json", code=3)
+    assert result.json["error"]["code"] == "not_running"
+
+
+@posix_only
+def test_send_to_a_program_that_is_no_api(project):
+    """Something listens: that no stack runs is not what is wrong."""
+    this = project(GOOD)
+    with socket.create_server(("127.0.0.1", this.ports["API_PORT"])) as server:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        result = this.error("send", "hi", code=1)
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    assert "mika doctor" in result.err
+    assert "no stack is running" not in result.err
 
 
 def test_a_program_that_vanishes_after_the_start_gives_up_with_its_name(project):

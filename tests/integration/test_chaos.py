@@ -7,8 +7,13 @@ from collections import Counter, defaultdict
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from tests.chaos.chaos import UNITS, Books, Message, Options, Report, judge, run
-from tests.kit import posix_only
+from tests.chaos.books import Books
+from tests.chaos.chaos import run
+from tests.chaos.killer import UNITS
+from tests.chaos.options import Options
+from tests.chaos.report import Report, judge
+from tests.chaos.stream import Message
+from tests.machine import posix_only
 
 
 @posix_only

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from launcher import __version__
+from launcher import __version__, ports
 from launcher.state import ProjectDir
+from tests.kit import DEADLINE, poll_until, posix_only
 from tests.programs import SLEEP
 
 
@@ -70,7 +75,102 @@ def test_down_volumes_asks_first(project):
     this = project(scripts={"web": SLEEP})
     this.up()
     (this.folder / ".mika" / "data" / "history.sqlite3").touch()
-    refused = this.mika("down", "--volumes", stdin="n\n")
-    assert refused.code != 0, str(refused)
-    assert this.status()["state"] == "ready", "a no to the question changes nothing"
+    for answer, code, word in (("n\n", 130, "the answer was no"), ("", 2, "--yes")):
+        refused = this.mika("down", "--volumes", stdin=answer)
+        assert refused.code == code, str(refused)
+        assert "mika: nothing was done: " in refused.err
+        assert word in refused.err
+        assert this.status()["state"] == "ready", "a no to the question changes nothing"
+    unanswered = this.mika("down", "--volumes", "--json")
+    assert unanswered.code == 2
+    assert "nobody answered" in unanswered.json["error"]["message"]
+    assert this.status()["state"] == "ready"
     assert this.ok("down", "--volumes", "--yes").code == 0
+
+
+# --- the control socket -----------------------------------------------------------------------------------------------
+
+
+@posix_only
+def test_a_control_socket_that_is_removed_is_made_again(project):
+    this = project(scripts={"web": SLEEP})
+    this.up()
+    pid = this.pid("web")
+    for _ in range(2):
+        address = Path(ProjectDir(this.folder).read_state().address)
+        address.unlink()
+        result = this.mika("status")
+        assert result.code == 0 or (result.code == 1 and f"{address} is gone" in result.err), str(result)
+        poll_until(address.exists, DEADLINE, "a new socket")
+        this.ok("status")
+    assert this.pid("web") == pid
+    address.unlink()
+    this.ok("down")
+    assert not address.exists()
+
+
+@posix_only
+def test_the_runtime_folder_goes_with_a_log_out(project):
+    """The stack goes on at another address, and a command without that folder finds it."""
+    with tempfile.TemporaryDirectory(prefix="kit-", dir="/tmp") as base:
+        runtime = Path(base) / "user"
+        runtime.mkdir(mode=0o700)
+        this = project(scripts={"web": SLEEP}, env={"XDG_RUNTIME_DIR": str(runtime)})
+        this.up()
+        pid = this.pid("web")
+        assert ProjectDir(this.folder).read_state().address.startswith(f"{runtime}/")
+        shutil.rmtree(runtime)
+        poll_until(lambda: this.pid("web") == pid, DEADLINE, "an answer at another address")
+        this.ok("status")
+        this.ok("down")
+
+
+# --- send -------------------------------------------------------------------------------------------------------------
+
+
+API = """
+import http.server, json, os, time
+time.sleep(float(os.environ.get("API_SLEEP", "0")))
+class Api(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps({"response": "you said " + asked["message"], "workflow_id": "w"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["API_PORT"])), Api).serve_forever()
+"""
+
+
+def test_send_waits_while_the_api_starts(project):
+    this = project(scripts={"api": API}, env={"API_SLEEP": "2"})
+    this.up()
+    result = this.ok("send", "hello", "--timeout", "30")
+    assert result.out == "you said hello\n"
+    assert "waiting for it" in result.err
+
+
+def test_send_reaches_an_api_that_mika_did_not_start(project):
+    this = project(scripts={"api": API})
+    with subprocess.Popen([sys.executable, "api.py"], cwd=this.folder, env=this.environ()) as api:
+        try:
+            poll_until(lambda: not ports.is_free("127.0.0.1", this.ports["API_PORT"]), DEADLINE, "the API listens")
+            assert this.ok("send", "hello").out == "you said hello\n"
+        finally:
+            api.kill()
+    this.error("send", "hello", code=3)
+    assert not (this.folder / ".mika").exists()
+
+
+def test_send_waits_for_a_stack_that_is_just_starting(project):
+    """Its supervisor holds the lock and has told no address yet."""
+    this = project(scripts={"api": API})
+    folder = ProjectDir(this.folder)
+    folder.create()
+    with folder.try_lock() as free:
+        assert free
+        result = this.error("send", "hello", "--timeout", "1", code=1)
+        assert "waiting for it" in result.err
+    this.error("send", "hello", code=3)

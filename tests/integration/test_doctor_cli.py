@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import DEADLINE, ROOT, Bot, Project, poll_until, posix_only
+from tests.kit import Bot, Project
+from tests.machine import DEADLINE, ROOT, poll_until, posix_only
 
 BROKEN_WORKER = "raise SystemExit('no such luck')\n"
 WORKER = "import runpy\nrunpy.run_module('src.workers.temporal_worker', run_name='__main__')\n"
@@ -223,7 +224,7 @@ def test_without_temporal_there_is_nothing_to_say_of_it(tmp_path: Path) -> None:
         report = asyncio.run(examine(settings, ProjectDir(settings.project)))
         found = {check.id: check for check in report.checks}
         assert report.ok
-        for name in ("temporal", "namespace", "ui", "worker", "queue", "api", "workflows"):
+        for name in ("stack", "temporal", "namespace", "ui", "worker", "queue", "api", "workflows"):
             assert (found[name].status, found[name].because) == ("skip", ""), found[name]
 
 

@@ -1,4 +1,4 @@
-"""The guard on Windows: the same promises as in test_guard.py. Runs on Windows and, on Linux, under Wine."""
+"""The guard on Windows: the same promises as in tests/integration/guard. Runs on Windows and, on Linux, under Wine."""
 
 from __future__ import annotations
 

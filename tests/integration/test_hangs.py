@@ -18,7 +18,8 @@ import psutil
 import pytest
 from temporalio.client import Client
 
-from tests.kit import DEADLINE, Bot, FreePort, Project, poll_until
+from tests.kit import Bot, Project
+from tests.machine import DEADLINE, FreePort, poll_until
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="SIGSTOP; tests/windows has its own hangs"),

@@ -20,7 +20,8 @@ import psutil
 import pytest
 
 from launcher.state import ProjectDir
-from tests.kit import DEADLINE, FreePort, Project, poll_until
+from tests.kit import Project
+from tests.machine import DEADLINE, FreePort, poll_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreaper and PDEATHSIG; tests/windows has the Job")
 

@@ -9,7 +9,8 @@ import signal
 
 import pytest
 
-from tests.kit import DEADLINE, Project, poll_until, posix_only
+from tests.kit import Project
+from tests.machine import DEADLINE, poll_until, posix_only
 from tests.programs import SLEEP
 
 # --- output -----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.kit import poll_until
+from tests.machine import poll_until
 from tests.programs import SLEEP, SLOW_STOP
 
 WATCH = {"web": SLEEP, "clock": SLEEP}

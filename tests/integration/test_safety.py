@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from launcher.state import ProjectDir
-from tests.kit import DEADLINE, poll_until, posix_only
+from tests.machine import DEADLINE, poll_until, posix_only
 
 SLEEP = "import time\nprint('here', flush=True)\ntime.sleep(600)\n"
 CHATTY = """

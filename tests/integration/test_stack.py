@@ -11,7 +11,8 @@ import time
 import psutil
 import pytest
 
-from tests.kit import DEADLINE, ROOT, Bot, poll_until, posix_only
+from tests.kit import Bot
+from tests.machine import DEADLINE, ROOT, poll_until, posix_only
 
 PID = re.compile(r"pid (\d+)")
 
@@ -141,7 +142,7 @@ def test_a_whole_life(own_bot):
     bot.assert_gone()
     bot.assert_ports_free()
     assert bot.error("status", code=3).err
-    assert bot.error("send", "anybody there?", code=1).err
+    assert bot.error("send", "anybody there?", code=3).err
 
     bot.up()
     assert "earlier turns that I remember: 2" in bot.ok("send", "third").out

@@ -16,7 +16,7 @@ import pytest
 
 from launcher.errors import NotRunningError
 from launcher.state import ProjectDir
-from tests.kit import DEADLINE, free_port, poll_until, posix_only
+from tests.machine import DEADLINE, free_port, poll_until, posix_only
 from tests.programs import BEATING, COUNT_STARTS, SERVER, SLEEP, SLOW_STOP
 
 

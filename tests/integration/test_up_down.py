@@ -8,7 +8,8 @@ import signal
 import psutil
 import pytest
 
-from tests.kit import DEADLINE, Project, free_port, poll_until, posix_only
+from tests.kit import Project
+from tests.machine import DEADLINE, free_port, poll_until, posix_only
 from tests.programs import SLEEP, SLOW_STOP, STUBBORN
 
 
@@ -184,6 +185,18 @@ def test_down_while_it_starts(project):
         poll_until(lambda: this.unit("web")["state"] == "starting", DEADLINE, "web is started")
         this.ok("down")
         assert up.wait() == 0, up.output()
+        this.assert_gone()
+
+
+def test_down_while_it_starts_in_the_background(project):
+    """`mika up -d && next` must not go on."""
+    with free_port() as port:
+        this = project(scripts={"web": SLEEP}, toml=f'[process.web]\nready = "tcp:{port}"\n')
+        up = this.start_mika("up", "-d")
+        poll_until(lambda: this.unit("web")["state"] == "starting", DEADLINE, "web is started")
+        this.ok("down")
+        assert up.wait() == 1, up.output()
+        assert "it was stopped before it was ready" in up.output()
         this.assert_gone()
 
 

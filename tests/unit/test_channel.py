@@ -218,14 +218,35 @@ def test_a_large_answer_arrives(address):
     run(address, test)
 
 
-def test_silent_clients_keep_nobody_waiting(address):
+@pytest.mark.parametrize("silent", [16, channel.MAX_CONNECTIONS, 3 * channel.MAX_CONNECTIONS])
+def test_silent_clients_keep_nobody_waiting(address, silent):
+    """More of them than places, too: the one that has been silent for longest makes room."""
+
     async def test() -> None:
         async with contextlib.AsyncExitStack() as stack:
-            for _ in range(channel.MAX_CONNECTIONS - 1):
-                await stack.enter_async_context(connected(address))
+            for number in range(silent):
+                _, writer = await stack.enter_async_context(connected(address))
+                if number % 2:
+                    writer.write(b"{")  # one that has begun to speak is as silent
             began = time.monotonic()
-            assert await ask(address, KEY, "echo") == {}
+            for number in range(5):
+                assert await ask(address, KEY, "echo", n=number) == {"n": number}
             assert time.monotonic() - began < channel.TIMEOUT / 2
+
+    run(address, test)
+
+
+def test_who_is_being_answered_is_not_dropped_for_a_crowd(address, monkeypatch):
+    monkeypatch.setattr(channel, "MAX_CONNECTIONS", 4)
+
+    async def test() -> None:
+        slow = [asyncio.create_task(ask(address, KEY, "slow", seconds=1)) for _ in range(3)]
+        await asyncio.sleep(0.2)
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(20):
+                await stack.enter_async_context(connected(address))
+            assert await ask(address, KEY, "echo") == {}
+            assert await asyncio.gather(*slow) == ["late"] * 3
 
     run(address, test)
 
@@ -241,14 +262,20 @@ def test_a_silent_client_is_cut_off(address, monkeypatch):
     run(address, test)
 
 
-def test_a_flood_is_bounded_and_passes(address, monkeypatch):
-    monkeypatch.setattr(channel, "TIMEOUT", 0.5)
-
+def test_a_flood_is_bounded_and_passes(address):
     async def test() -> None:
         async with contextlib.AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(connected(address)) for _ in range(80)]
             greeted = await asyncio.gather(*(reader.readline() for reader, _ in clients))
-            assert sum(bool(line) for line in greeted) == channel.MAX_CONNECTIONS
+            assert all(greeted)
+            ended = [asyncio.ensure_future(reader.read()) for reader, _ in clients]
+            async with asyncio.timeout(5):
+                while sum(client.done() for client in ended) < len(clients) - channel.MAX_CONNECTIONS:
+                    await asyncio.sleep(0.01)
+            assert sum(not client.done() for client in ended) == channel.MAX_CONNECTIONS
+            for client in ended:
+                client.cancel()
+            await asyncio.gather(*ended, return_exceptions=True)
         assert await ask_again() == {}
 
     async def ask_again() -> Any:
@@ -290,9 +317,9 @@ def test_an_answer_that_takes_too_long_is_an_error_of_one_line(address, monkeypa
 
 
 def test_nobody_there(address):
-    with pytest.raises(ChannelError, match="does not answer") as caught:
+    with pytest.raises(ChannelError, match="is gone") as caught:
         asyncio.run(ask(address, KEY, "echo"))
-    assert caught.value.exit_code == 1
+    assert (caught.value.exit_code, caught.value.code) == (1, channel.GONE)
     assert "\n" not in caught.value.message
 
 
@@ -305,6 +332,22 @@ def test_the_socket_is_for_this_user_alone(address):
 
     run(address, test)
     assert not Path(address).exists()
+
+
+@posix_only
+def test_a_server_knows_when_its_socket_is_gone_and_takes_no_other_with_it(address):
+    async def main() -> None:
+        async with serving(address) as server:
+            assert server.in_place()
+            Path(address).unlink()
+            assert not server.in_place()
+            async with serving(address) as other:
+                assert not server.in_place()
+                await server.close()
+                assert other.in_place()
+                assert await ask(address, KEY, "echo") == {}
+
+    asyncio.run(main())
 
 
 @posix_only

@@ -29,7 +29,7 @@ from launcher.doctor.local import in_thread, is_loopback, listeners, process_sta
 from launcher.doctor.workflows import Row, Story
 from launcher.errors import UsageError
 from launcher.state import ProjectDir
-from tests.kit import free_port, posix_only
+from tests.machine import free_port, posix_only
 
 
 def load(folder: Path, **environ: str) -> Config:

@@ -8,7 +8,8 @@ import sys
 import psutil
 import pytest
 
-from tests.kit import Project, free_port, poll_until, require_or_skip
+from tests.kit import Project
+from tests.machine import free_port, poll_until, require_or_skip
 
 SLEEP = "import time; time.sleep(600)"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time as clock
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -14,6 +15,7 @@ from launcher import logs
 from launcher.guard import segments
 from launcher.guard.segments import SegmentWriter
 from launcher.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_since, read_tail
+from tests.unit.oddfiles import IN_PLACE_OF_A_FILE
 
 
 class Log:
@@ -240,6 +242,39 @@ def test_without_index(log):
     assert data(read_since(log.directory, "svc", 0)) == [b"one", b"two"]
     (log.directory / "svc.idx").write_bytes(b"torn")
     assert data(read_tail(log.directory, "svc", 1)) == [b"two"]
+
+
+def test_a_damaged_index_costs_the_times_and_nothing_else(log):
+    log.write(b"one\ntwo\n")
+    log.write(b"three\n")
+    log.writer.close()
+    records = [
+        segments.RECORD.pack(moment, offset)
+        for moment, offset in ((float("nan"), 0), (float("inf"), 1), (1e300, 4), (-1e300, 4), (1e9, 1 << 62))
+    ]
+    for damage in (b"".join(records), *(random.Random(seed).randbytes(333) for seed in range(50))):
+        (log.directory / "svc.idx").write_bytes(damage)
+        for lines in (read_tail(log.directory, "svc", 9), list(read_since(log.directory, "svc", 0))):
+            assert joined(lines) == b"one\ntwo\nthree\n"
+            for line in lines:
+                datetime.fromtimestamp(line.time).astimezone()
+    good = segments.RECORD.pack(1e9, 0) + segments.RECORD.pack(1e9, segments.BREAK)
+    (log.directory / "svc.idx").write_bytes(good + b"".join(records) + segments.RECORD.pack(2e9, 8))
+    assert [line.time for line in read_tail(log.directory, "svc", 9)] == [1e9, 1e9, 2e9]
+
+
+@pytest.mark.parametrize("make", IN_PLACE_OF_A_FILE)
+def test_what_is_no_file_is_not_read(log, make):
+    log.write(b"one\n")
+    (log.directory / "svc.idx").unlink()
+    for name in ("svc.idx", "svc.1.log", "other.log"):
+        make(log.directory / name)
+    assert names(log.directory) == ["svc"]
+    assert logs.no_files(log.directory) == [log.directory / "other.log", log.directory / "svc.1.log"]
+    assert data(read_tail(log.directory, "svc", 5)) == data(read_since(log.directory, "svc", 0)) == [b"one"]
+    assert read_tail(log.directory, "other", 5) == []
+    follower = log.follow(tail=0)
+    assert follower.poll() == []
 
 
 def test_merge_by_time(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from launcher.cli import relay as module
 from launcher.cli.relay import Prefixes, Relay, plain
 from launcher.guard.segments import SegmentWriter
-from tests.kit import poll_until, posix_only
+from tests.machine import poll_until, posix_only
 
 
 class Logs:

@@ -20,6 +20,7 @@ from launcher.guard.segments import (
     segment_path,
     split_file_name,
 )
+from tests.unit.oddfiles import IN_PLACE_OF_A_FILE
 
 
 def stored(directory: Path, name: str) -> bytes:
@@ -162,6 +163,45 @@ def test_files_are_private(tmp_path):
     writer.close()
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "logs").iterdir()} == {0o600}
     assert (tmp_path / "logs").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("suffix", [".log", ".idx"])
+@pytest.mark.parametrize("make", IN_PLACE_OF_A_FILE)
+def test_what_is_no_file_is_passed_over(tmp_path, make, suffix):
+    """To open a FIFO for writing blocks until somebody reads it, and with it the guard and its service."""
+    for number in (0, 1):
+        make(Path(segment_path(str(tmp_path), "a", number, suffix)))
+    writer = SegmentWriter(str(tmp_path), "a", 1 << 20)
+    writer.write(b"kept\n")
+    writer.close()
+    assert (writer.error, writer.lost) == (None, 0)
+    assert (tmp_path / "a.2.log").read_bytes() == b"kept\n"
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        random.Random(5).randbytes(16 * 20),
+        RECORD.pack(1e9, 1 << 63 | 7) * 3,
+        RECORD.pack(float("nan"), 0) * 3,
+        RECORD.pack(1e9, 0) + RECORD.pack(1e9, BREAK | 1000),  # of a log that was longer
+        RECORD.pack(1e9, (1 << 64) - 1),  # struct.error in the next header
+        b"",
+    ],
+    ids=["random", "far offset", "no time", "longer log", "largest", "empty"],
+)
+def test_a_run_does_not_go_on_with_an_index_that_does_not_fit(tmp_path, index):
+    (tmp_path / "a.log").write_bytes(b"before\n")
+    (tmp_path / "a.idx").write_bytes(index)
+    writer = SegmentWriter(str(tmp_path), "a", 1 << 20)
+    for _ in range(2):
+        writer.write(b"after\n")
+        writer._open_next()
+    writer.close()
+    assert stored(tmp_path, "a") == b"before\nafter\nafter\n"
+    assert (tmp_path / "a.log").read_bytes() == b"before\n"
+    assert records(tmp_path, "a", 1)[0][1] == 0
+    assert records(tmp_path, "a", 2)[0][1] == len(b"after\n")
 
 
 def test_a_log_that_cannot_be_opened_is_counted_and_tried_again(tmp_path):

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from launcher.errors import UsageError
 from launcher.state import KEPT_MARKS, ProjectDir, RunState, control_address, write_private
-from tests.kit import ROOT, poll_until, posix_only
+from tests.machine import ROOT, poll_until, posix_only
 
 STATE = RunState(1, "ab", "/run/x.sock", "secret", 1.5, "embedded")
 HOLD = """
@@ -209,6 +210,36 @@ def test_a_runtime_folder_of_ours_that_is_open_to_others_is_refused(tmp_path, mo
         for path in base.iterdir():
             path.rmdir()
         base.rmdir()
+
+
+@posix_only
+@pytest.mark.parametrize("given", ["run", "./run", "gone", "a file", "closed"])
+def test_a_runtime_folder_that_is_none_is_not_used(tmp_path, monkeypatch, given):
+    """A relative one is to be ignored: each command would look in another place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    for folder in ("run", "closed", "tmp"):
+        (tmp_path / folder).mkdir(mode=0o700)
+    (tmp_path / "a file").touch()
+    if given == "closed":
+        if os.geteuid() == 0:
+            pytest.skip("root may write everywhere")
+        (tmp_path / "closed").chmod(0o500)
+    relative = given in ("run", "./run")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", given if relative else str(tmp_path / given))
+    address = Path(control_address(tmp_path))
+    assert address.is_absolute()
+    assert address.parent.name == f"mika-{os.getuid()}"
+
+
+@posix_only
+def test_a_runtime_folder_that_cannot_be_made_is_one_line(monkeypatch):
+    with tempfile.TemporaryDirectory(prefix="kit-", dir="/tmp") as base:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+        (Path(base) / "mika").touch()
+        with pytest.raises(UsageError, match="cannot be made: ") as caught:
+            control_address(Path(base))
+        assert "XDG_RUNTIME_DIR" in caught.value.hint
 
 
 @posix_only

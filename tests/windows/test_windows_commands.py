@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.kit import poll_until
+from tests.machine import poll_until
 from tests.windows.winenv import kill_tree, to_windows
 from tests.windows.winproject import PATIENCE, WinProject
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.errors import MikaError, NotRunningError
-from tests.kit import Project, Result
+from tests.kit import Project
+from tests.runs import Result
 from tests.windows.agent import Agent, AgentError
 from tests.windows.winenv import WinPython, to_windows
 

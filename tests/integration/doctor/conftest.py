@@ -1,0 +1,38 @@
+"""The stack by hand, for the tests of this folder."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from temporalio.client import Client
+
+pytest.register_assert_rewrite("tests.integration.doctor.handkit")
+
+from tests.integration.doctor.handkit import Hand  # noqa: E402 - after the line above, which it must follow
+
+
+@pytest.fixture(scope="session")
+def _hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
+    with Hand(tmp_path_factory.mktemp("hand")) as hand:
+        hand.temporal()
+        yield hand
+
+
+@pytest.fixture
+def hand(_hand: Hand) -> Hand:
+    """The three terminals, all well. They are shared: a test may break them, and leaves no workflow that runs."""
+    if "temporal" not in _hand.terminals:
+        _hand.temporal()
+    for name in ("api", "worker"):
+        if name not in _hand.terminals:
+            getattr(_hand, name)()
+
+    async def end_all(client: Client) -> None:
+        async for found in client.list_workflows("ExecutionStatus = 'Running'"):
+            with contextlib.suppress(Exception):
+                await client.get_workflow_handle(found.id).terminate("the test before")
+
+    _hand.ask(end_all)
+    return _hand

@@ -1,0 +1,272 @@
+"""The doctor's checklist: no alarm where all is well, and each fault of the stack is one failed check."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.server
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import config
+from launcher.doctor.run import examine
+from launcher.doctor.startup import explain
+from launcher.state import ProjectDir
+from tests.integration.doctor.broken_workflows import Slow
+from tests.integration.doctor.handkit import MISSPELT, QUEUE, Hand, inside, suspended
+from tests.kit import Bot
+from tests.machine import DEADLINE, ROOT, free_port, poll_until, posix_only
+
+# --- no false alarm ---------------------------------------------------------------------------------------------------
+
+
+def test_a_healthy_stack_gives_no_alarm(hand: Hand) -> None:
+    hand.worker()  # so that nothing of an earlier test is in its log
+    result, found = hand.checks()
+    assert result.code == 0, str(result)
+    alarms = {name: check for name, check in found.items() if check["status"] not in ("ok", "skip")}
+    allowed = {"workflows", "timeouts"}  # earlier tests leave failures of the last minutes
+    assert set(alarms) <= allowed, str(result)
+    assert {"config", "docker", "ports", "temporal", "namespace", "ui", "api", "worker", "queue", "workflows"} <= set(
+        found
+    )
+    assert {"history", "llm", "logs"} <= set(found)
+
+
+def test_fifty_runs_on_a_busy_healthy_stack_give_no_alarm(tmp_path: Path) -> None:
+    """On our own embedded server, with messages coming in all the time."""
+    with Bot(tmp_path) as bot:
+        bot.up()
+        settings = config.load(bot.folder, environ=bot.environ())
+        folder = ProjectDir(settings.project)
+        busy, ended = threading.Event(), []
+
+        def chat() -> None:
+            while not busy.is_set():
+                ended.append(bot.post().status_code)
+
+        with ThreadPoolExecutor(1) as threads:
+            chatting = threads.submit(chat)
+            try:
+                for number in range(50):
+                    report = asyncio.run(examine(settings, folder))
+                    wrong = [check for check in report.checks if check.status not in ("ok", "skip")]
+                    assert not wrong, f"run {number}: {wrong}"
+                    assert not any(check.because for check in report.checks)
+            finally:
+                busy.set()
+                chatting.result(DEADLINE)
+        assert set(ended) == {200}
+        for _ in range(3):
+            assert bot.mika("doctor").code == 0
+
+
+# --- the faults -------------------------------------------------------------------------------------------------------
+# Each gives the settings that the doctor gets, and leaves to `after` what must be undone. The fixture starts again what
+# is missing.
+
+
+Env = dict[str, str]
+
+
+def _no_worker(hand: Hand, _: ExitStack) -> Env:
+    hand.stop("worker")
+    return {}
+
+
+def _killed_worker(hand: Hand, _: ExitStack) -> Env:
+    hand.stop("worker", signal.SIGKILL)
+    return {}
+
+
+def _suspended_worker(hand: Hand, after: ExitStack) -> Env:
+    after.enter_context(suspended(hand.terminals["worker"].pid))
+    return {}
+
+
+def _misspelt_worker(hand: Hand, after: ExitStack) -> Env:
+    after.callback(hand.stop, "worker")
+    hand.worker(TEMPORAL_TASK_QUEUE=MISSPELT)
+    return {}
+
+
+def _misspelt_api(hand: Hand, after: ExitStack) -> Env:
+    after.callback(hand.stop, "api")
+    hand.api(TEMPORAL_TASK_QUEUE=MISSPELT)
+    return {}
+
+
+def _half_a_worker(hand: Hand, after: ExitStack) -> Env:
+    hand.stop("worker")
+    after.enter_context(inside(hand, queue=QUEUE, workflows=[Slow]))
+    return {}
+
+
+def _no_namespace(_: Hand, __: ExitStack) -> Env:
+    return {"TEMPORAL_NAMESPACE": f"missing-{uuid.uuid4().hex[:6]}"}
+
+
+def _server_down(hand: Hand, _: ExitStack) -> Env:
+    hand.stop("temporal")
+    return {}
+
+
+def _server_hangs(hand: Hand, after: ExitStack) -> Env:
+    after.enter_context(suspended(hand.terminals["temporal"].pid))
+    return {}
+
+
+def _web_server_instead(_: Hand, after: ExitStack) -> Env:
+    return {"TEMPORAL_PORT": str(after.enter_context(web_server()))}
+
+
+def _no_ui(_: Hand, after: ExitStack) -> Env:
+    return {"TEMPORAL_UI_PORT": str(after.enter_context(free_port()))}
+
+
+def _no_api(hand: Hand, _: ExitStack) -> Env:
+    hand.stop("api")
+    return {}
+
+
+def _api_hangs(hand: Hand, after: ExitStack) -> Env:
+    after.enter_context(suspended(hand.terminals["api"].pid))
+    return {}
+
+
+def _api_elsewhere(hand: Hand, after: ExitStack) -> Env:
+    port = after.enter_context(free_port())
+    after.callback(hand.stop, "api")
+    hand.api(port)
+    return {}
+
+
+def _api_port_taken(_: Hand, after: ExitStack) -> Env:
+    return {"API_PORT": str(after.enter_context(web_server()))}
+
+
+def _broken_store(hand: Hand, _: ExitStack) -> Env:
+    store = hand.write("broken.sqlite3", b"this is no database, and it is long enough to be looked at" * 100)
+    return {"MIKA_HISTORY_FILE": str(store)}
+
+
+def _no_mongodb(_: Hand, after: ExitStack) -> Env:
+    return {"MONGODB_URL": f"mongodb://me:secret@127.0.0.1:{after.enter_context(free_port())}/"}
+
+
+def _bad_setting(_: Hand, __: ExitStack) -> Env:
+    return {"API_PORT": "eight thousand"}
+
+
+def _bad_procfile(hand: Hand, after: ExitStack) -> Env:
+    after.callback(hand.write, "Procfile", (ROOT / "Procfile").read_bytes())
+    hand.write("Procfile", "api python\n")
+    return {}
+
+
+def _no_docker(hand: Hand, _: ExitStack) -> Env:
+    return {"MIKA_BACKEND": "docker", "DOCKER_HOST": f"unix://{hand.folder}/no.sock"}
+
+
+def _hanging_message(hand: Hand, _: ExitStack) -> Env:
+    """A workflow of a type that our worker does not have."""
+    hand.send("Mistyped")
+    poll_until(lambda: "hang" in hand.checks()[1]["workflows"]["finding"], DEADLINE, "a hanging workflow")
+    return {}
+
+
+@contextlib.contextmanager
+def web_server() -> Iterator[int]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+# --- one fault, one failed check --------------------------------------------------------------------------------------
+
+
+FAULTS: list[tuple[Any, str, str, str, str]] = [
+    # fault, the one check that fails ("": none, a warning), word of the finding, of the fix, consequences
+    (_no_worker, "worker", f"no worker polls {QUEUE}", "python -m src.workers.temporal_worker", ""),
+    (_killed_worker, "worker", "its process is gone", "python -m src.workers.temporal_worker", ""),
+    (_suspended_worker, "worker", "is suspended", "kill -CONT", ""),
+    (_misspelt_worker, "worker", f"polls {MISSPELT}", f"TEMPORAL_TASK_QUEUE={QUEUE}", ""),
+    (_misspelt_api, "api", f"puts messages into {MISSPELT}", f"TEMPORAL_TASK_QUEUE={QUEUE}", ""),
+    (_half_a_worker, "worker", "but no activities", "register both", ""),
+    (_no_namespace, "namespace", "has no namespace", "operator namespace create -n missing-", "worker queue workflows"),
+    (_server_down, "temporal", "nothing listens there", "start that server", "namespace worker queue workflows api ui"),
+    (_server_hangs, "temporal", "does not answer within 2 s", "restart that server", "namespace worker queue api"),
+    (_web_server_instead, "ports", "(TEMPORAL_PORT) is taken by ", "TEMPORAL_PORT=", "temporal namespace worker"),
+    (_no_ui, "", "does not answer", "TEMPORAL_UI_PORT", ""),
+    (_no_api, "api", "nothing listens at", "uvicorn src.api.main:app", ""),
+    (_api_hangs, "api", "accepts a connection and does not answer", "kill ", ""),
+    (_api_elsewhere, "api", "the API listens on port", "API_PORT=", ""),
+    (_api_port_taken, "ports", "(API_PORT) is taken by ", "API_PORT=", "api"),
+    (_broken_store, "history", "file is not a database", "mv ", ""),
+    (_no_mongodb, "history", "does not answer", "MONGODB_URL", ""),
+    (_bad_setting, "config", "API_PORT", "", "temporal worker api logs"),
+    (_bad_procfile, "config", "Procfile:1", "", ""),
+    (_no_docker, "docker", "does not answer", "start Docker", ""),
+    (_hanging_message, "workflows", "workflow_task_failing", "register that workflow", ""),
+]
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("fault", "failed", "finding", "fix", "consequences"), FAULTS, ids=[case[0].__name__.strip("_") for case in FAULTS]
+)
+def test_each_fault_is_one_failed_check(
+    hand: Hand, fault: Any, failed: str, finding: str, fix: str, consequences: str
+) -> None:
+    with ExitStack() as after:
+        env = fault(hand, after)
+        result, found = hand.checks(**env)
+        told = explained(hand, env, failed)
+    down = [name for name, check in found.items() if check["status"] == "fail"]
+    assert down == ([failed] if failed else []), str(result)
+    assert result.code == (1 if failed else 0)
+    assert result.json["ok"] is (not failed)
+    check = found[failed or "ui"]
+    assert finding in check["finding"], str(result)
+    assert fix in check["fix"], str(result)
+    assert len(check["finding"]) <= 300
+    assert "secret" not in result.out
+    for name in consequences.split():
+        assert found[name]["status"] == "skip", f"{name}: {found[name]}"
+        assert found[name]["because"] == failed, f"{name}: {found[name]}"
+    if failed in ("temporal", "namespace", "ports", "worker", "api") and "API_PORT" not in env:
+        assert finding in told, f"`mika up` says {told!r}"
+
+
+def explained(hand: Hand, env: dict[str, str], failed: str) -> str:
+    """What `mika up` would say about this fault at its end."""
+    if failed not in ("temporal", "namespace", "ports", "worker", "api"):
+        return ""
+    settings = config.load(hand.folder, environ=hand.environ(**env))
+    service = failed if failed in ("worker", "api") else "temporal"
+    return asyncio.run(explain(settings, ProjectDir(settings.project), service, "not yet"))
+
+
+@posix_only
+def test_no_check_waits_for_the_time_out_of_another(hand: Hand) -> None:
+    """Server and API hang: 2 s each, and together no more."""
+    with suspended(hand.terminals["temporal"].pid), suspended(hand.terminals["api"].pid):
+        result, found = hand.checks("--timeout", "4")
+    assert [name for name, check in found.items() if check["status"] == "fail"] == ["temporal", "api"], str(result)

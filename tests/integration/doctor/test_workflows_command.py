@@ -1,0 +1,49 @@
+"""`mika workflows`: what a browser is not needed for."""
+
+from __future__ import annotations
+
+import uuid
+
+from tests.integration.doctor.broken_workflows import Before
+from tests.integration.doctor.handkit import Hand, inside
+from tests.machine import posix_only
+
+
+def test_the_list_of_workflows_needs_no_browser(hand: Hand) -> None:
+    good = hand.post().json()["workflow_id"]
+    stuck = hand.send("Missing")
+    bad = hand.send(queue="nobodys-queue", run_timeout=1)
+    hand.story(bad, "timed_out_no_worker")
+    hand.story(stuck, "workflow_task_failing")
+    found = {row["id"]: row for row in hand.ok("workflows", "--json").json["workflows"]}
+    assert (found[good]["status"], found[good]["cause"]) == ("completed", "healthy")
+    assert (found[stuck]["status"], found[stuck]["cause"]) == ("running", "workflow_task_failing")
+    assert (found[bad]["status"], found[bad]["cause"]) == ("timed_out", "timed_out_no_worker")
+    assert good not in hand.ok("workflows", "--failed").out
+    running = hand.ok("workflows", "--running", "-n", "1", "--json").json["workflows"]
+    assert [row["id"] for row in running] == [stuck]
+    refused = hand.mika("workflows", "cancel", good, "--yes")
+    assert refused.code == 1
+    assert "does not run" in refused.err
+    asked = hand.mika("workflows", "terminate", stuck, stdin="n\n")
+    assert asked.code == 130
+    assert hand.mika("workflows", "terminate", stuck, stdin="y\n").code == 0
+    hand.story(stuck, "terminated")
+
+
+def test_cancel(hand: Hand) -> None:
+    queue = f"own-{uuid.uuid4().hex[:6]}"
+    with inside(hand, queue=queue, workflows=[Before]):
+        workflow_id = hand.send("Changing", queue=queue)
+        hand.story(workflow_id, "running")
+        hand.ok("workflows", "cancel", workflow_id, "--yes")
+        hand.story(workflow_id, "canceled")
+
+
+@posix_only
+def test_without_a_server_there_is_no_story(hand: Hand) -> None:
+    hand.stop("temporal")
+    for command in (["doctor", "--workflow", "x"], ["workflows"], ["workflows", "retry", "x", "--yes"]):
+        result = hand.error(*command, code=1)
+        assert "nothing listens there" in result.err
+    assert hand.mika("doctor", "--workflow", "x", "--json").json["error"]["code"] == "temporal_unavailable"

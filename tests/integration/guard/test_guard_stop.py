@@ -1,0 +1,190 @@
+"""No orphan ever: a stop, a crash or a lost guard takes the whole tree of a service."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+
+from launcher.supervisor.guard import Guard
+from tests.integration.guard.guardkit import until
+from tests.machine import DEADLINE, posix_only
+
+pytestmark = posix_only
+
+ENDS_CLEANLY = "import time\ntry:\n    print('up')\n    time.sleep(777)\nfinally: print('end')"
+STUBBORN = (
+    "import signal, time\n"
+    "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
+    "print('up', flush=True)\nwhile True: time.sleep(60)"
+)
+
+
+def test_what_a_dead_service_leaves_is_killed_at_once(run):
+    """The leader ends; what it started, also what hides in another session, must not stay."""
+
+    async def main():
+        hidden = "setsid sh -c '(setsid sleep 777 &) & sleep 777' &"
+        guard = await Guard.start(run.spec(f"sleep 777 & {hidden} sleep 0.3; exit 3", grace=60))
+        await until(lambda: len(run.alive(guards=False)) >= 5, "the tree")
+        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).code == 3  # long before the grace
+        assert run.alive() == []
+
+    asyncio.run(main())
+
+
+def test_stop_waits_for_all_and_not_only_for_the_leader(run):
+    """Dash ends at SIGTERM at once; its child still has the whole grace to clean up."""
+    child = (
+        "import signal, sys, time\n"
+        "def end(*_):\n    time.sleep(0.5)\n    print('clean', flush=True)\n    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\nprint('up', flush=True)\nwhile True: time.sleep(60)"
+    )
+
+    async def main():
+        command = f"{shlex.quote(sys.executable)} -c {shlex.quote(child)}; true"
+        guard = await Guard.start(run.spec(command, stop_signal="SIGTERM", grace=10))
+        await until(lambda: b"up\n" in run.log(), "the child")
+        await guard.stop()
+        assert run.log() == b"up\nclean\n"
+        assert run.alive() == []
+
+    asyncio.run(main())
+
+
+def test_who_ignores_sigint_gets_sigterm_before_the_end(run):
+    async def main():
+        code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up'); time.sleep(777)"
+        guard = await Guard.start(run.python(code))
+        await until(lambda: b"up\n" in run.log(), "the service")
+        assert (await guard.stop(grace=0.4)).reason == "killed by SIGTERM"
+
+    asyncio.run(main())
+
+
+def test_who_ignores_all_is_killed_at_the_end_of_the_grace(run):
+    async def main():
+        guard = await Guard.start(run.python(STUBBORN))
+        await until(lambda: b"up\n" in run.log(), "the service")
+        begin = time.monotonic()
+        assert (await guard.stop(grace=0.5)).reason == "killed by SIGKILL"
+        assert time.monotonic() - begin >= 0.5
+
+    asyncio.run(main())
+
+
+def test_kill_and_a_shorter_grace_cut_a_stop_short(run):
+    async def main():
+        for shorten in (Guard.kill, lambda guard: guard.request_stop(0.1)):
+            guard = await Guard.start(run.python(STUBBORN, name=f"n{id(shorten)}"))
+            await until(lambda guard=guard: b"up\n" in run.log(guard.spec.name), "the service")
+            guard.request_stop(600)
+            shorten(guard)
+            assert (await asyncio.wait_for(guard.wait(), DEADLINE)).reason == "killed by SIGKILL"
+            guard.kill()  # too late, and harmless
+            guard.request_stop()
+
+    asyncio.run(main())
+
+
+def test_a_later_stop_cannot_lengthen_the_grace(run):
+    async def main():
+        guard = await Guard.start(run.python(STUBBORN))
+        await until(lambda: b"up\n" in run.log(), "the service")
+        guard.request_stop(0.2)
+        guard.request_stop(6000)
+        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).reason == "killed by SIGKILL"
+
+    asyncio.run(main())
+
+
+def test_a_suspended_service_can_be_stopped(run):
+    async def main():
+        guard = await Guard.start(run.python(ENDS_CLEANLY))
+        await until(lambda: b"up\n" in run.log(), "the service")
+        os.kill(guard.pid, signal.SIGSTOP)
+        await asyncio.wait_for(guard.stop(grace=600), DEADLINE)
+        assert b"end" in run.log()
+
+    asyncio.run(main())
+
+
+def test_service_does_not_inherit_ignored_or_blocked_signals(run):
+    """As from `mika up &` in a script, where the shell lets SIGINT be ignored."""
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+    try:
+
+        async def main():
+            guard = await Guard.start(run.python("import time\nprint('up')\ntime.sleep(777)"))
+            await until(lambda: b"up\n" in run.log(), "the service")
+            status = Path(f"/proc/{guard.pid}/status").read_text(encoding="utf-8")
+            assert "SigBlk:\t0000000000000000" in status
+            assert int(status.split("SigIgn:")[1].split()[0], 16) & 0b11 == 0  # HUP, INT
+            await guard.stop(grace=600)
+            assert b"KeyboardInterrupt" in run.log()
+
+        asyncio.run(main())
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, old)
+
+
+def test_ctrl_c_and_hangup_do_not_reach_the_guard_but_sigterm_stops_it(run):
+    async def main():
+        guard = await Guard.start(run.python(ENDS_CLEANLY))
+        await until(lambda: b"up\n" in run.log(), "the service")
+        os.kill(guard.guard_pid, signal.SIGINT)
+        os.kill(guard.guard_pid, signal.SIGHUP)
+        os.kill(guard.guard_pid, signal.SIGTERM)
+        result = await asyncio.wait_for(guard.wait(), DEADLINE)
+        assert not result.guard_lost
+        assert b"end" in run.log()
+
+    asyncio.run(main())
+
+
+def test_kill_of_the_guard_takes_the_whole_tree(run):
+    """PDEATHSIG takes the leader, the supervisor the group, the mark in the environment what left the group."""
+
+    async def main():
+        guard = await Guard.start(run.spec("sleep 777 & setsid sh -c '(setsid sleep 777 &) & sleep 777' & sleep 777"))
+        await until(lambda: len(run.alive(guards=False)) >= 5, "the tree")
+        os.kill(guard.guard_pid, signal.SIGKILL)
+        result = await asyncio.wait_for(guard.wait(), DEADLINE)
+        assert result.guard_lost
+        assert result.code == -9
+        assert result.left == ()
+        assert run.alive() == []
+
+    asyncio.run(main())
+
+
+def test_kill_of_the_guard_takes_the_group_even_without_a_mark(run, monkeypatch):
+    monkeypatch.setattr("launcher.supervisor.guard.kill_marked", lambda *_: ())
+
+    async def main():
+        guard = await Guard.start(run.spec("sleep 777 & sleep 777"))
+        await until(lambda: len(run.alive(guards=False)) >= 3, "the tree")
+        os.kill(guard.guard_pid, signal.SIGKILL)
+        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).guard_lost
+        await until(lambda: not run.alive(), "the end of the group")
+
+    asyncio.run(main())
+
+
+def test_a_guard_that_hangs_does_not_hang_the_stop(run, monkeypatch):
+    monkeypatch.setattr("launcher.supervisor.guard._REPORT_SECONDS", 0.3)
+
+    async def main():
+        guard = await Guard.start(run.spec("sleep 777 & sleep 777"))
+        await until(lambda: len(run.alive(guards=False)) >= 3, "the tree")
+        os.kill(guard.guard_pid, signal.SIGSTOP)
+        assert (await asyncio.wait_for(guard.stop(grace=0.1), DEADLINE)).guard_lost
+        assert run.alive() == []
+
+    asyncio.run(main())

@@ -1,0 +1,135 @@
+"""`.env`, what the processes get of it all, and what of it is a secret."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from launcher import config
+from launcher.settings import MASK, mask
+from tests.unit.configkit import failure, load
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("PW=abc#def\n", {"PW": "abc#def"}),
+        ("P=C:\\Users\\new\r\nQ=2\r\n", {"P": "C:\\Users\\new", "Q": "2"}),
+        ('export J={"a": 1}\nE=\n', {"J": '{"a": 1}', "E": ""}),
+        ("\ufeffA=x y # c\n# c\n\nN=Bob's\n", {"A": "x y", "N": "Bob's"}),
+        ("M=\"a\nb\"\nD=${M}!${H}${Z:-z}\nS='${M}$'\n", {"M": "a\nb", "D": "a\nb!home-z", "S": "${M}$"}),
+    ],
+)
+def test_dotenv_values(tmp_path: Path, text: str, values: dict[str, str]) -> None:
+    (tmp_path / ".env").write_bytes(text.encode())
+    found = load(tmp_path, {"H": "home-"})
+    assert found.dotenv == values
+    assert {name: setting.value for name, setting in found.extras.items()} == values
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"A=1\n\n\nnot a line\n", ".env:4: is no NAME=value line"),
+        (b"A=1\nB='x\n", ".env:2: is no NAME=value line"),
+        (b'A=1\nB="x"y\n', ".env:2: is no NAME=value line"),
+        (b"=1\n", ".env:1: is no NAME=value line"),
+        (b"A=1\r\nFOO\r\n", ".env:2: 'FOO' has no value; write FOO=value"),
+        (b"A=1\nB=${NOPE}\n", ".env:2: ${NOPE} is not set"),
+        (b"A=1\nB=x\0y\n", ".env:2: has a NUL character"),
+        (b"A=1\n\nB=\xff\n", ".env:3: byte 0xff is not valid UTF-8"),
+    ],
+)
+def test_dotenv_broken_lines(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / ".env").write_bytes(data)
+    assert failure(tmp_path).startswith(message)
+
+
+def test_a_virtual_environment_called_dotenv(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert load(tmp_path).dotenv == {}
+
+
+def test_nothing_secret_is_shown(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "LLM_API_KEY=s3cret\nMONGODB_URL=mongodb://bob:s3cret@h/db\nGITHUB_TOKEN=s3cret\nDB_PASSWORD=s3cret\nmy_key=s3cret\n"
+        "REDIS_URL=redis://:s3cret@h\nWEBHOOK_SECRET=s3cret\nLLM_BASE_URL=https://u:s3cret@h/v1?api_key=s3cret\nPLAIN=seen\n"
+    )
+    found = load(tmp_path, {"LANGBOT_API_KEY": "s3cret"})
+    everything = [*found.settings.values(), *found.extras.values()]
+    assert "s3cret" not in repr([(one, one.shown, one.origin) for one in everything])
+    secrets = {one.name for one in everything if one.secret}
+    assert secrets == {*found.extras, *found.settings} & secrets
+    assert {
+        "LLM_API_KEY",
+        "LANGBOT_API_KEY",
+        "MONGODB_URL",
+        "GITHUB_TOKEN",
+        "DB_PASSWORD",
+        "my_key",
+        "REDIS_URL",
+    } <= secrets
+    assert found.settings["MONGODB_URL"].shown == f"mongodb://bob:{MASK}@h/db"
+    assert found.extras["PLAIN"].shown == "seen"
+    assert not found.settings["API_PORT"].secret
+    assert "s3cret" not in repr(found.settings)
+
+
+@pytest.mark.parametrize(
+    "url", ["mongodb://u:p@ss/word@h/d", "mongodb://u:pass@word@h", "mongodb://h/?tlsCertificateKeyFilePassword=word"]
+)
+def test_masked_urls(url: str) -> None:
+    assert "word" not in mask("X", url).replace("Password", "")
+
+
+def test_child_env(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MINE=dotenv\nBOTH=dotenv\nAPI_PORT=9000\nMONGODB_URL=mongodb://h\n")
+    base = {"BOTH": "environ", "PATH": "/x", "MONGODB_URL": "", "TEMPORAL_PORT": " 7000 "}
+    env = config.load(tmp_path, {"MIKA_TIMEOUT": "7.5"}, base).child_env(base)
+    assert (env["MINE"], env["BOTH"], env["API_PORT"], env["TEMPORAL_PORT"]) == ("dotenv", "environ", "9000", "7000")
+    assert (env["WORKFLOW_RUN_TIMEOUT"], env["MIKA_TIMEOUT"], env["MIKA_HANG_TIMEOUT"]) == ("60", "7.5", "5")
+    assert (env["PYTHONUNBUFFERED"], env["PYTHONUTF8"]) == ("1", "1")
+    assert not {"MONGODB_URL", "LLM_API_KEY", "WEBHOOK_SECRET"} & env.keys()
+    assert all(isinstance(value, str) for value in env.values())
+
+
+def isolated(prefix: Path, mark: str) -> Path:
+    prefix.mkdir()
+    (prefix / mark).touch()
+    return prefix
+
+
+@pytest.mark.parametrize(
+    ("has_venv", "activated", "prefix", "expected"),
+    [
+        (True, False, lambda _: Path(sys.base_prefix), lambda project, _: project / ".venv"),
+        (True, True, lambda _: Path(sys.base_prefix), lambda *_: None),
+        (False, False, lambda _: Path(sys.base_prefix), lambda *_: None),
+        (False, False, lambda tmp: tmp / "own", lambda _, prefix: prefix),
+        (True, True, lambda tmp: tmp / "own", lambda _, prefix: prefix),
+        (False, False, lambda tmp: isolated(tmp / "uv", "uv-receipt.toml"), lambda *_: None),
+        (False, False, lambda tmp: isolated(tmp / "pipx", "pipx_metadata.json"), lambda *_: None),
+    ],
+    ids=["project-venv", "activated", "system", "own-venv", "activated-own", "uv-tool", "pipx"],
+)
+def test_python_means_the_projects(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_venv: bool,
+    activated: bool,
+    prefix: Callable[[Path], Path],
+    expected: Callable[[Path, Path], Path | None],
+) -> None:
+    scripts = "Scripts" if os.name == "nt" else "bin"
+    project = tmp_path.resolve() / "project"
+    (project / ".venv" / scripts if has_venv else project).mkdir(parents=True)
+    monkeypatch.setattr(sys, "prefix", str(prefix(tmp_path)))
+    base = {"PATH": "usual"} | ({"VIRTUAL_ENV": "/elsewhere"} if activated else {})
+    path = load(project, base).child_env(base)["PATH"]
+    first = expected(project, Path(sys.prefix))
+    assert path == (f"{first / scripts}{os.pathsep}usual" if first else "usual")

@@ -1,0 +1,114 @@
+"""`mika.toml` and `pyproject.toml`: what is wrong is named with its line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from launcher.process_options import ProcessOptions, Ready, parse_ready
+from tests.unit.configkit import failure, load
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n\n\nbakend = 1", "mika.toml:4: unknown key 'bakend'; did you mean 'backend'?"),
+        ("proces = 1", "mika.toml:1: unknown key 'proces'; did you mean 'process'?"),
+        ("zzz = 1", "mika.toml:1: unknown key 'zzz'"),
+        ("api_port = '8000'", "mika.toml:1: api_port is a string; give a whole number from 1 to 65535"),
+        ("api_port = true", "mika.toml:1: api_port is a boolean; give a whole number"),
+        ("api_port = 8000.0", "mika.toml:1: api_port is a number; give a whole number"),
+        ("api_port = 0", "mika.toml:1: api_port is '0', which is out of range"),
+        ("timeout = nan", "mika.toml:1: timeout is 'nan', which is not a number"),
+        ("timeout = -inf", "mika.toml:1: timeout is '-inf', which is not a number"),
+        ("timeout = [1]", "mika.toml:1: timeout is a list; give"),
+        ("backend = 2020-01-01", "mika.toml:1: backend is a date or time; give one of auto"),
+        ("a = 1\nb =\n", "mika.toml:2:4: not valid TOML: invalid value; correct that line"),
+        ("a = 1\na = 2", "mika.toml:2: not valid TOML: cannot overwrite a value"),
+        ('a = "x', "mika.toml:1: not valid TOML: unterminated string"),
+        ("process = 1", "mika.toml:1: 'process' must be tables"),
+        ("[process]\nworker = 1", "mika.toml:2: 'worker' must be a table"),
+        ("[process.w]\nrestrat = 'x'", "mika.toml:2: unknown key 'restrat' in [process.w]; did you mean 'restart'?"),
+        (
+            "[process.w]\nrestart = 'alway'",
+            "mika.toml:2: 'restart' is 'alway'; did you mean 'always'?; give one of always",
+        ),
+        ("[process.w]\nrestart = true", "mika.toml:2: 'restart' must be a string, not a boolean"),
+        ("[process.w]\ngrace = 'x'", "mika.toml:2: 'grace' must be a number of seconds, not a string"),
+        ("[process.w]\ngrace = 0", "mika.toml:2: 'grace' is 0; give"),
+        ("[process.w]\ngrace = nan", "mika.toml:2: 'grace' is nan; give"),
+        ("[process.w]\ncount = 65", "mika.toml:2: 'count' is 65; give a whole number from 0 to 64"),
+        ("[process.w]\ncount = 1.5", "mika.toml:2: 'count' must be a whole number, not a number"),
+        ("[process.w]\ncount = true", "mika.toml:2: 'count' must be a whole number, not a boolean"),
+        ("[process.w]\nstop_signal = 'SIGKILL'", "mika.toml:2: 'stop_signal' is 'SIGKILL'"),
+        ("[process.w]\nenv = 'A=1'", "mika.toml:2: 'env' must be a table, not a string"),
+        ("[process.w]\nenv = { A = 1 }", "mika.toml:2: 'env' has A, which must be a string, not a whole number"),
+        ("[process.w.env]\nA = 1", "mika.toml:1: 'env' has A, which must be a string"),
+        ("[process.w]\nenv = { 'A=B' = '1' }", "mika.toml:2: 'env' has 'A=B' in it"),
+        ("[process.w]\ncwd = 'nope'", "mika.toml:2: 'cwd' is 'nope', a folder that does not exist in "),
+        ("[process.w]\ncwd = 1", "mika.toml:2: 'cwd' must be a string"),
+        ("[process.w]\nneeds = 'temporal'", "mika.toml:2: 'needs' must be a list of names"),
+        ("[process.w]\nready = ''", "mika.toml:2: 'ready' is empty"),
+        (
+            "[process.w]\nready = 'port:80'",
+            "mika.toml:2: 'ready' is 'port:80', which has an unknown form; give worker:QUEUE",
+        ),
+        ("[process.w]\nready = 'tcp:0'", "mika.toml:2: 'ready' is 'tcp:0', which is out of range"),
+        ("[process.w]\nready = 'worker:'", "mika.toml:2: 'ready' is 'worker:', which has nothing after 'worker:'"),
+        ("[process.w]\nready = 'log:('", "mika.toml:2: 'ready' is 'log:(', which is no regular expression"),
+        ("[process.w]\nready = 'http://'", "mika.toml:2: 'ready' is 'http://', which is not a web address"),
+    ],
+)
+def test_bad_toml(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mika.toml").write_text(text)
+    assert failure(tmp_path).startswith(message)
+
+
+def test_pyproject_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.other]\ntimeout = 'x'\n[tool.mika]\n\ntimeout = 'x'\n")
+    assert failure(tmp_path).startswith("pyproject.toml:5: timeout is a string")
+    (tmp_path / "pyproject.toml").write_text("[tool]\nmika = 1\n")
+    assert failure(tmp_path).startswith("pyproject.toml:2: 'mika' must be a table; write [tool.mika]")
+    (tmp_path / "pyproject.toml").write_text("[project\n")
+    assert failure(tmp_path).startswith("pyproject.toml:1:9: not valid TOML")
+    (tmp_path / "pyproject.toml").write_bytes(b"# ok\n# \xff\n")
+    assert failure(tmp_path).startswith("pyproject.toml:2: byte 0xff is not valid UTF-8")
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert load(tmp_path).settings["MIKA_TIMEOUT"].origin == "default"
+    (tmp_path / "mika.toml").mkdir()
+    assert failure(tmp_path).startswith("mika.toml: cannot be read")
+
+
+def test_process_tables(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.mika.process.worker]\ngrace = 3\ncount = 2\n[tool.mika.process.old]\nready = 'none'\n"
+    )
+    (tmp_path / "mika.toml").write_text(
+        'backend = "none"\n\n[process.worker]\nrestart = "on-failure"\nready = "worker:q"\ncount = 3\n'
+        'stop_signal = "SIGTERM"\nenv = { A = "1" }\ncwd = "sub"\nneeds = ["temporal"]\n'
+    )
+    found = load(tmp_path)
+    assert found.process("worker") == ProcessOptions(
+        "on-failure", "worker:q", 3.0, "SIGTERM", 3, {"A": "1"}, "sub", ("temporal",)
+    )
+    assert found.process("worker.3") is found.process("worker")
+    assert found.process_tables == {"worker": "mika.toml:3", "old": "pyproject.toml:4"}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.process("worker").count = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "ready"),
+    [
+        ("worker:a:b", Ready("worker", "a:b")),
+        ("https://h/x", Ready("http", "https://h/x")),
+        ("tcp:80", Ready("tcp", "80")),
+        (r"log:^ready: \d+$", Ready("log", r"^ready: \d+$")),
+        ("none", Ready("none", "")),
+    ],
+)
+def test_ready_forms(text: str, ready: Ready) -> None:
+    assert parse_ready(text) == ready
