@@ -162,6 +162,17 @@ SH
     mv "$dir/python.new" "$dir/python"
 }
 
+# The program that `pip install 'mika[compose]'` brings to a Windows user.
+compose() {
+    local work=$dir/compose
+    rm -rf "$work"
+    uv pip install -q --target "$work" --python-platform x86_64-pc-windows-msvc --python-version "$python_version" \
+        --only-binary :all: --no-deps "$extra" >&2
+    mkdir -p "$dir/bin"
+    mv "$work/bin/docker-compose.exe" "$dir/bin/"
+    rm -rf "$work"
+}
+
 temporal() {
     command -v go >/dev/null || fail "--temporal builds temporal.exe: install Go first"
     # go install puts a cross-compiled program below GOPATH only; the module cache stays where it is.
@@ -196,6 +207,7 @@ debian_packages
 command -v uv >/dev/null || fail "uv is not on PATH; install it with: pip install uv"
 locked=$(uv export -q --project "$repo" --frozen --no-hashes --no-emit-project --no-header --no-annotate)
 requirements=$(sed -n '/^dependencies = \[/,/^\]/p' "$repo/pyproject.toml")
+extra=$(sed -n 's/^compose = \["\(.*\)"\].*/\1/p' "$repo/pyproject.toml")
 wine_version=$("$wine" --version)
 step interpreter "$cpython"
 step wheels "$cpython $locked $requirements $self"
@@ -203,6 +215,7 @@ step chinese_locale 1
 step prefix "$wine_version"
 step dlls "$cpython $locked $requirements $wine_version $self"
 step wrapper "$root $self"
+step compose "$extra"
 if [[ $with_temporal == yes ]]; then step temporal "$temporal_cli"; fi
 step self_check "$cpython $locked $requirements $wine_version $self"
 echo "$dir/python"
