@@ -16,6 +16,9 @@ PATIENCE = 3.0
 
 RETRY = "`mika workflows retry ID`"
 
+# The types of the errors that the bot's activities raise. They are stored in histories: rename none.
+LLM_ERROR, LLM_TIMEOUT, HISTORY_ERROR = "LlmError", "LlmTimeout", "HistoryError"
+
 
 class Cause(StrEnum):
     """Stable identifiers; scripts may rely on them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diagnosis import proto
-from diagnosis.model import Cause, Diagnosis, Surroundings, seconds
+from diagnosis.model import HISTORY_ERROR, LLM_ERROR, LLM_TIMEOUT, Cause, Diagnosis, Surroundings, seconds
 from diagnosis.proto import Event
 from diagnosis.untaken import untaken
 
@@ -161,9 +161,9 @@ def fix_of_failure(failure: Any) -> str:
         return "the worker runs other code than the workflow: mend the name, then `mika restart worker`"
     if own_time_out(failure):
         return "raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model"
-    if kind == "LlmError":
+    if kind == LLM_ERROR:
         return "`mika doctor --llm` tries the model; then `mika workflows retry ID` if it has ended"
-    if kind == "HistoryError":
+    if kind == HISTORY_ERROR:
         return "`mika doctor` checks the store of conversations"
     return "mend what it says (`mika logs worker` has more), then `mika restart worker`"
 
@@ -171,7 +171,7 @@ def fix_of_failure(failure: Any) -> str:
 def own_time_out(failure: Any) -> bool:
     """The activity ended itself shortly before its time-out would have, to be able to say what it waited for."""
     root = proto.innermost(failure)
-    return root.HasField("application_failure_info") and "did not answer within" in root.message
+    return bool(root.application_failure_info.type == LLM_TIMEOUT)
 
 
 def _failing_task(events: Sequence[Any]) -> Any:

@@ -24,6 +24,12 @@ def untaken(what: str, age: float, queue: str, around: Surroundings, *, own_queu
             _listed(queue, around),
             f"let it go on (`kill -CONT {pid_of(stopped[0].identity) or 'PID'}`), or {around.restart_worker}",
         )
+    # A worker asks for more after each task that it has done, so one that asked a moment ago has others to do first.
+    busy = [p for p in around.alive(around.namespace, queue) if p.age < min(age, around.patience)]
+    if busy:
+        return Diagnosis(
+            Cause.RUNNING, f"{waits}: {busy[0].identity} has others to do first", _listed(queue, around), ""
+        )
     return Diagnosis(Cause.NO_WORKER, f"{waits} (task queue {queue})", _listed(queue, around), f"{around.start_worker}")
 
 

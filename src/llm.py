@@ -40,6 +40,10 @@ class LlmError(Exception):
         self.retry_after = retry_after
 
 
+class LlmTimeoutError(LlmError):
+    """The model said nothing in time."""
+
+
 class Llm(Protocol):
     """Something that answers."""
 
@@ -100,7 +104,9 @@ class OpenAiLlm:
         except openai.APIStatusError as error:
             raise self._status_error(error) from None
         except (openai.APITimeoutError, TimeoutError):
-            raise LlmError(f"the LLM at {self._host} did not answer within {timeout:.3g} s", retryable=True) from None
+            raise LlmTimeoutError(
+                f"the LLM at {self._host} did not answer within {timeout:.3g} s", retryable=True
+            ) from None
         except openai.APIConnectionError as error:
             raise LlmError(
                 f"the LLM at {self._host} cannot be reached: {error.__cause__ or error}", retryable=True

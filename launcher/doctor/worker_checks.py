@@ -196,14 +196,17 @@ def _is_ours(queue: str, configured: str) -> bool:
 
 
 async def timeouts(x: Examination) -> Check:
-    """Limits that cannot work. That a run is no longer than its execution is checked where settings are read."""
+    """Limits that cannot work. That a run is no longer than its execution is checked where settings are read.
+
+    Steps cannot exceed a run: the workflow gives each of them a part of what is left of it.
+    """
     run, task = x.config.number("WORKFLOW_RUN_TIMEOUT"), x.config.number("WORKFLOW_TASK_TIMEOUT")
-    if task > run:
+    if task >= run:
         return Check(
             "timeouts",
             "warn",
-            f"WORKFLOW_TASK_TIMEOUT ({task:g} s) is longer than a run ({run:g} s): a hung worker is noticed too late",
-            "set WORKFLOW_TASK_TIMEOUT=10 in .env, then `mika down` and `mika up`",
+            f"WORKFLOW_TASK_TIMEOUT ({task:g} s) leaves nothing of a run ({run:g} s): a hang is noticed too late",
+            f"set WORKFLOW_TASK_TIMEOUT={min(10.0, run / 2):g} in .env, then `mika down` and `mika up`",
         )
     found = f"run {run:g} s, workflow task {task:g} s"
     if await needs_server(x, "timeouts") is not None:

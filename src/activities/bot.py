@@ -12,8 +12,9 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from diagnosis.model import HISTORY_ERROR, LLM_ERROR, LLM_TIMEOUT
 from src.history.base import History, HistoryError
-from src.llm import Llm, LlmError
+from src.llm import Llm, LlmError, LlmTimeoutError
 from src.messages import (
     ASK_LLM,
     LOAD_HISTORY,
@@ -50,7 +51,7 @@ class BotActivities:
         try:
             return await self._history.recent(conversation, before=_workflow_id())
         except HistoryError as error:
-            raise ApplicationError(str(error), type="HistoryError") from None
+            raise ApplicationError(str(error), type=HISTORY_ERROR) from None
 
     @activity.defn(name=ASK_LLM)
     async def ask_llm(self, question: Question) -> str:
@@ -62,7 +63,7 @@ class BotActivities:
                 # `from None`: the provider's exception holds the request, and Temporal would store it.
                 raise ApplicationError(
                     str(error),
-                    type="LlmError",
+                    type=LLM_TIMEOUT if isinstance(error, LlmTimeoutError) else LLM_ERROR,
                     non_retryable=not error.retryable,
                     next_retry_delay=_delta(error.retry_after),
                 ) from None
@@ -74,7 +75,7 @@ class BotActivities:
         try:
             await self._history.save(_workflow_id(), turn)
         except HistoryError as error:
-            raise ApplicationError(str(error), type="HistoryError") from None
+            raise ApplicationError(str(error), type=HISTORY_ERROR) from None
         log.info("turn_saved", **_context())
 
     @activity.defn(name=SEND_REPLY)

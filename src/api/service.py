@@ -24,7 +24,9 @@ from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
 from diagnosis.model import FINE, HANGING
+from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, may_pass
 from src.api.problems import Problem
+from src.api.signs import ASK_EVERY, Seen, Signs, latest_polls_of
 from src.api.verdict import Judge, Verdict, Watch
 from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply
@@ -39,13 +41,10 @@ log = structlog.get_logger("mika.api")
 
 SOFT_WAIT = 3.0
 _LOOK_EVERY = 0.5
-_RPC_TIMEOUT = 2.0
-# How long a server that is gone may stay away before the caller hears of it; its restart takes less than a second.
-_OUTAGE_PATIENCE = 4.0
+_SURELY_HUNG = 10.0
+_FRESH = 1.5 * ASK_EVERY
 # The server ends a run on time; this much later nobody waits for its word any more.
 _RUN_TIMEOUT_SLACK = 5.0
-# A lazy client raises RuntimeError while it cannot connect; an expired call is CANCELLED, not DEADLINE_EXCEEDED.
-_TEMPORAL_ERRORS = (RPCError, RuntimeError, TimeoutError)
 
 
 def workflow_id_for(incoming: IncomingMessage, message_id: str) -> str:
@@ -62,8 +61,9 @@ class MessageService:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._settings = settings
+        self._calls = Calls()
         self._judge = Judge(client, settings)
-        self._last_reply = float("-inf")  # time.monotonic() at which any message was answered
+        self._signs = Signs(latest_polls_of(client, settings.temporal_task_queue, self._calls), SOFT_WAIT)
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
         """The reply; None when a worker is still on it after `limit` seconds."""
@@ -76,8 +76,8 @@ class MessageService:
             try:
                 handle = await self._start(incoming, workflow_id)
                 is_kept = True
-                reply = await self._wait(handle, limit)
-            except _TEMPORAL_ERRORS as error:
+                reply = await self._wait(handle, None if limit is None else limit - (time.monotonic() - began))
+            except TEMPORAL_ERRORS as error:
                 raise self._unavailable(error, None) from error
             except WorkflowFailureError as error:
                 raise await self._explained(problem_of(error, workflow_id), handle) from error
@@ -108,8 +108,8 @@ class MessageService:
         """What `GET /workflows/{id}` answers. Raises `Problem` `not_found` for everything that is not a message."""
         handle = self._client.get_workflow_handle(workflow_id, result_type=Reply)
         try:
-            description = await self._describe(handle)
-        except _TEMPORAL_ERRORS as error:
+            description = await self._describe(handle, time.monotonic())
+        except TEMPORAL_ERRORS as error:
             if isinstance(error, RPCError) and error.status in {
                 RPCStatusCode.NOT_FOUND,
                 RPCStatusCode.INVALID_ARGUMENT,
@@ -124,23 +124,23 @@ class MessageService:
             found = await self._judge.judge(description.raw_description)
             return answer if found.cause in FINE else {**answer, "cause": found.cause, "fix": found.fix}
         try:
-            async with asyncio.timeout(2 * _RPC_TIMEOUT):
+            async with asyncio.timeout(2 * CALL_TIMEOUT):
                 answer["response"] = (await handle.result()).response
         except WorkflowFailureError as error:
             problem = await self._explained(problem_of(error, workflow_id), handle)
             answer["error"] = {"code": problem.code, "detail": problem.detail}
             answer |= problem.explanation
-        except _TEMPORAL_ERRORS as error:
+        except TEMPORAL_ERRORS as error:
             raise self._unavailable(error, workflow_id) from None
         return answer
 
     async def _start(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
         """Durable when it returns. Tried again for a while: the id makes that safe."""
         settings = self._settings
-        deadline = time.monotonic() + _OUTAGE_PATIENCE
+        began = time.monotonic()
         while True:
             try:
-                async with asyncio.timeout(_RPC_TIMEOUT):
+                async with self._calls.call(began):
                     return await self._client.start_workflow(
                         WORKFLOW,
                         incoming,
@@ -153,67 +153,88 @@ class MessageService:
                         # One answer a message: a running one is joined, a finished one is read, a failed one is redone.
                         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                        rpc_timeout=timedelta(seconds=_RPC_TIMEOUT),
+                        rpc_timeout=timedelta(seconds=CALL_TIMEOUT),
                     )
             except WorkflowAlreadyStartedError:
                 return self._client.get_workflow_handle(workflow_id, result_type=Reply)
-            except _TEMPORAL_ERRORS as error:
-                if time.monotonic() >= deadline or not _may_pass(error):
+            except TEMPORAL_ERRORS as error:
+                if self._calls.is_gone(began) or not may_pass(error):
                     raise
                 await asyncio.sleep(0.1)
 
     async def _wait(self, handle: WorkflowHandle[Any, Reply], limit: float | None) -> Reply | None:
         watch = Watch(SOFT_WAIT)
+        seen: Seen | None = None
+        looked_at = watch.started
         run_timeout = min(self._settings.workflow_run_timeout, self._settings.workflow_execution_timeout)
-        unreachable_since: float | None = None
         result = asyncio.ensure_future(handle.result())
         try:
             while True:
                 await asyncio.wait({result}, timeout=_LOOK_EVERY)
                 try:
                     if result.done():
-                        reply = result.result()
-                        self._last_reply = time.monotonic()
-                        return reply
-                    description = await self._describe(handle)
-                    unreachable_since = None
-                except _TEMPORAL_ERRORS as error:
-                    now = time.monotonic()
-                    unreachable_since = unreachable_since or now
-                    if now - unreachable_since >= _OUTAGE_PATIENCE or not _may_pass(error):
+                        return self._result(handle, result)
+                    if limit is not None and watch.elapsed >= limit:
+                        return None
+                    if watch.elapsed >= run_timeout + _RUN_TIMEOUT_SLACK:
+                        detail = f"No reply after {watch.elapsed:.0f} s."
+                        raise Problem("workflow_timeout", detail, workflow_id=handle.id)
+                    self._signs.ask()
+                    if self._signs.is_fresh(_FRESH) and time.monotonic() - looked_at < SOFT_WAIT:
+                        continue  # a worker is busy: many callers that look often would only make it slower
+                    looked_at = time.monotonic()
+                    description = await self._describe(handle, watch.started)
+                except TEMPORAL_ERRORS as error:
+                    if self._calls.is_gone(watch.started) or not may_pass(error):
                         raise self._unavailable(error, handle.id) from error
-                    if result.done():
+                    if result.done() and isinstance(result.exception(), TEMPORAL_ERRORS):
                         await asyncio.sleep(_LOOK_EVERY)
                         result = asyncio.ensure_future(handle.result())
                     continue
+                seen = self._signs.compare(seen, description.raw_description)
                 verdict = watch.look(description.raw_description)
-                # While others are answered, a worker is there and busy: this message waits in a queue that moves.
-                busy = time.monotonic() - self._last_reply < SOFT_WAIT
-                if verdict and not busy and not result.done():
+                if verdict and await self._is_stuck(verdict, watch) and not result.done():
                     found = await self._judge.judge(description.raw_description, verdict.waited)
                     if found.cause in HANGING:
-                        verdict = Verdict(found, verdict.waited)
+                        verdict = Verdict(found, verdict.waited, verdict.kind)
                     if not result.done():
                         detail = f"{_sentences(verdict.diagnosis)} {_kept(handle.id)}"
                         raise Problem(verdict.code, detail, workflow_id=handle.id, diagnosis=verdict.diagnosis)
-                if limit is not None and watch.elapsed >= limit:
-                    return None
-                if watch.elapsed >= run_timeout + _RUN_TIMEOUT_SLACK:
-                    raise Problem("workflow_timeout", f"No reply after {watch.elapsed:.0f} s.", workflow_id=handle.id)
         finally:
             result.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await result
 
-    async def _describe(self, handle: WorkflowHandle[Any, Reply]) -> WorkflowExecutionDescription:
-        async with asyncio.timeout(_RPC_TIMEOUT):  # rpc_timeout alone is for each of the SDK's own retries
-            return await handle.describe(rpc_timeout=timedelta(seconds=_RPC_TIMEOUT))
+    def _result(self, handle: WorkflowHandle[Any, Reply], result: asyncio.Future[Reply]) -> Reply:
+        """Raises `WorkflowFailureError`."""
+        failure = result.exception()
+        cause = failure.cause if isinstance(failure, WorkflowFailureError) else failure
+        # One that this call did not start may have ended long ago, and the server alone ends one whose time is over.
+        is_new = handle.first_execution_run_id is not None
+        if is_new and (cause is None or isinstance(cause, ActivityError | ApplicationError)):
+            self._calls.heard()
+            self._signs.answered()
+        return result.result()
+
+    async def _is_stuck(self, verdict: Verdict, watch: Watch) -> bool:
+        """Whether the message waits for more than its turn."""
+        if self._signs.is_answering():
+            return False
+        if await self._signs.is_silent(verdict.kind, watch.started):
+            return True
+        # One that hangs in Python may still ask for more: its polls are an excuse for a while only.
+        return verdict.code != "no_worker" and verdict.waited >= _SURELY_HUNG
+
+    async def _describe(self, handle: WorkflowHandle[Any, Reply], since: float) -> WorkflowExecutionDescription:
+        async with self._calls.call(since):
+            return await handle.describe(rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
 
     async def _explained(self, problem: Problem, handle: WorkflowHandle[Any, Reply]) -> Problem:
         """The same problem, with the cause that the history tells; a time-out says in its detail what was slow."""
         try:
-            found = await self._judge.judge((await self._describe(handle)).raw_description)
-        except _TEMPORAL_ERRORS:
+            description = await self._describe(handle, time.monotonic())
+            found = await self._judge.judge(description.raw_description)
+        except TEMPORAL_ERRORS:
             return problem
         problem.diagnosis = found
         if problem.code == "workflow_timeout":
@@ -260,17 +281,6 @@ def problem_of(error: WorkflowFailureError, workflow_id: str) -> Problem:
     if isinstance(cause, ApplicationError):
         retryable = not cause.non_retryable
     return Problem("activity_failed", f"{step}{_text(cause)}", workflow_id=workflow_id, retry=retryable)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same call may work a moment later."""
-    return not isinstance(error, RPCError) or error.status not in {
-        RPCStatusCode.NOT_FOUND,
-        RPCStatusCode.INVALID_ARGUMENT,
-        RPCStatusCode.PERMISSION_DENIED,
-        RPCStatusCode.UNAUTHENTICATED,
-        RPCStatusCode.UNIMPLEMENTED,
-    }
 
 
 def _text(error: BaseException | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio.service import RPCError
 
@@ -17,9 +17,10 @@ from diagnosis import ask, proto
 from diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings
 from diagnosis.running import running, waiting_for
 from diagnosis.workflow import classify
+from src.api.signs import Kind, Shared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
     from temporalio.client import Client
@@ -28,15 +29,17 @@ if TYPE_CHECKING:
 
 # A caller waits meanwhile, so what is not known by then is left out.
 _EXPLAIN_WITHIN = 1.5
+_LOOK_AROUND_EVERY = 1.0
 _UNTAKEN = frozenset({Cause.NO_WORKER, Cause.WRONG_TASK_QUEUE, Cause.WRONG_NAMESPACE})
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`waited`: seconds since the pending task is as it is."""
+    """`waited`: seconds since the pending task, which is of this `kind`, is as it is."""
 
     diagnosis: Diagnosis
     waited: float
+    kind: Kind
 
     @property
     def code(self) -> str:
@@ -53,14 +56,14 @@ class Watch:
     def __init__(self, soft_wait: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._soft_wait = soft_wait
         self._clock = clock
-        self._started = clock()
+        self.started = clock()
         self._seen: object = None
-        self._seen_since = self._started
+        self._seen_since = self.started
 
     @property
     def elapsed(self) -> float:
         """Seconds since the wait began."""
-        return self._clock() - self._started
+        return self._clock() - self.started
 
     def look(self, description: DescribeWorkflowExecutionResponse) -> Verdict | None:
         """None while a worker is on it, or while it is too early to tell."""
@@ -72,7 +75,9 @@ class Watch:
         if self.elapsed < self._soft_wait:
             return None
         found = running(description, (), Surroundings(patience=self._soft_wait), 0.0, age)
-        return Verdict(found, age) if found.cause in HANGING else None
+        if waiting is None or found.cause not in HANGING:
+            return None
+        return Verdict(found, age, "workflow" if waiting.activity is None else "activity")
 
     def _age(self, seen: object) -> float:
         now = self._clock()
@@ -85,26 +90,34 @@ class Judge:
     """Asks the server for what a diagnosis needs beside the description."""
 
     def __init__(self, client: Client, settings: Settings) -> None:
-        self._service = client.workflow_service
+        service = self._service = client.workflow_service
         self._around = Surroundings(
             namespace=settings.temporal_namespace,
             queue=settings.temporal_task_queue,
             run_timeout=settings.workflow_run_timeout,
             execution_timeout=settings.workflow_execution_timeout,
         )
+        # When many callers hear at the same time that there is no worker, one look is enough for all.
+        self._look_around = Shared(
+            lambda: ask.look_around(service, self._around), _LOOK_AROUND_EVERY, clock=time.monotonic
+        )
 
     async def judge(self, description: DescribeWorkflowExecutionResponse, waited: float | None = None) -> Diagnosis:
         """Takes at most `_EXPLAIN_WITHIN` seconds, and raises nothing: what could not be asked is not known."""
-        found = classify(description, (), self._around, waited=waited)
+        events: Sequence[Any] = ()
+        found = classify(description, events, self._around, waited=waited)
         try:
             async with asyncio.timeout(_EXPLAIN_WITHIN):
                 waiting = waiting_for(description)
-                if found.cause not in FINE or (waiting is not None and waiting.attempt > 1):
+                attempt = waiting.attempt if waiting else 1
+                # The history of a task that nobody ever took tells nothing more, and many may hang at the same time.
+                untaken = waiting is not None and attempt == 1 and not waiting.taken
+                if attempt > 1 or (found.cause not in FINE and not untaken):
                     execution = description.workflow_execution_info.execution
                     events = await ask.history(self._service, self._around.namespace, execution)
                     found = classify(description, events, self._around, waited=waited)
                 if found.cause in {Cause.NO_WORKER, Cause.TIMED_OUT_NO_WORKER}:
-                    around = await ask.look_around(self._service, self._around)
+                    around = await self._look_around.get()
                     found = classify(description, events, around, waited=waited)
         except (RPCError, RuntimeError, TimeoutError):
             pass

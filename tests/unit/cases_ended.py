@@ -97,7 +97,7 @@ ENDED: list[Case] = [
         "a step that noticed by itself that it was too slow",
         "timed_out_slow",
         described("failed", closed=29),
-        asked(started(2), ended_by(failure("the LLM did not answer within 26 s"))),
+        asked(started(2), ended_by(failure("the LLM did not answer within 26 s", "LlmTimeout"))),
         around(),
         99,
         "WORKFLOW_RUN_TIMEOUT=120",

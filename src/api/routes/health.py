@@ -30,11 +30,13 @@ _RPC = timedelta(seconds=_CHECK_TIMEOUT)
 _FRESH_POLL = 70.0
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
     state = request.app.state

@@ -65,6 +65,14 @@ def test_other_routes_and_methods(bot):
     assert bot.http.get("/healthz").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_head_answers_as_get_does_without_a_body(bot, path):
+    get, head = bot.http.get(path), bot.http.head(path)
+    assert head.status_code == get.status_code
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert head.content == b""
+
+
 def test_the_log_is_json(bot):
     import json
 

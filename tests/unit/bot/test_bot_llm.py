@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from src.llm import LONGEST_RETRY_AFTER, LlmError, OfflineLlm, OpenAiLlm, retry_after
+from src.llm import LONGEST_RETRY_AFTER, LlmError, LlmTimeoutError, OfflineLlm, OpenAiLlm, retry_after
 from src.messages import Turn
 from tests.unit.bot.stub_http import Answer, StubServer, completion
 
@@ -111,6 +111,7 @@ def test_no_answer_in_time(stub):
     stub.default = stub.holding()
     error = failure(stub.url, timeout=0.2)
     assert error.retryable
+    assert isinstance(error, LlmTimeoutError)
     assert "0.2 s" in str(error)
 
 

@@ -1,0 +1,98 @@
+"""More messages than the worker can take at once, and what is no sign of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from tests.integration.bot.stackkit import Bot, eventually, temporal_server
+from tests.unit.bot.stub_http import StubServer
+
+AT_ONCE = 100  # activities that a worker of the SDK takes at once
+
+
+@pytest.fixture(scope="module")
+def temporal(tmp_path_factory):
+    with temporal_server(tmp_path_factory.mktemp("temporal")) as server:
+        yield server
+
+
+def post_all(bot, count):
+    async def main():
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=bot.http.base_url, timeout=110, limits=limits) as http:
+            bodies = [{"user_id": str(number), "message": "hi"} for number in range(count)]
+            return await asyncio.gather(*(http.post("/webhook/langbot", json=body) for body in bodies))
+
+    return asyncio.run(main())
+
+
+def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal):
+    """The worker's places are all taken by a slow model: it asks for nothing more, but it lives."""
+    with StubServer() as llm, Bot(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1") as bot:
+        held = llm.default = llm.holding()
+        bot.start_api()
+        bot.start_worker()
+
+        def let_go():
+            try:
+                eventually("a full worker", lambda: len(llm.requests) >= AT_ONCE, 45)
+                threading.Event().wait(5)  # longer than a message without a worker would wait
+            finally:
+                held.hold.set()
+
+        letting_go = threading.Thread(target=let_go)
+        letting_go.start()
+        answers = post_all(bot, AT_ONCE + 15)
+        letting_go.join()
+        assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
+
+
+def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
+    with Bot(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
+        bot.start_api()
+        worker = bot.start_worker()
+        assert bot.post(message_id="m-1").status_code == 200
+        worker.kill()
+        over = threading.Event()
+
+        def ask_again():
+            while not over.wait(0.5):
+                assert bot.post(message_id="m-1").status_code == 200
+
+        asking = threading.Thread(target=ask_again)
+        asking.start()
+        try:
+            response = bot.post(message_id="m-2")
+        finally:
+            over.set()
+            asking.join()
+        assert response.json()["code"] == "no_worker", response.text
+
+
+def test_limits_of_steps_fit_into_the_run(tmp_path, temporal):
+    from temporalio.client import Client
+
+    run_timeout = 20
+
+    async def history(workflow_id):
+        client = await Client.connect(f"127.0.0.1:{temporal.port}")
+        return [event async for event in client.get_workflow_handle(workflow_id).fetch_history_events()]
+
+    with Bot(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=run_timeout) as bot:
+        bot.start_api()
+        bot.start_worker()
+        events = asyncio.run(history(bot.post().json()["workflow_id"]))
+    begin = events[0].event_time.ToNanoseconds() / 1e9
+    steps = [event for event in events if event.HasField("activity_task_scheduled_event_attributes")]
+    assert len(steps) == 3
+    for event in steps:
+        step = event.activity_task_scheduled_event_attributes
+        left = begin + run_timeout - event.event_time.ToNanoseconds() / 1e9
+        total, attempt = (
+            span.ToNanoseconds() / 1e9 for span in (step.schedule_to_close_timeout, step.start_to_close_timeout)
+        )
+        assert 0 < attempt <= total < left
