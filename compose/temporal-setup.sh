@@ -19,7 +19,7 @@ done
 sql_tool() {
     until log=$(temporal-sql-tool "$@" 2>&1); do
         case $log in
-        *"starting up"*)
+        *"starting up"* | *57P03*) # or "not yet accepting connections", after a crash
             tries=$((tries - 1))
             if [ "$tries" -gt 0 ]; then
                 sleep 0.2

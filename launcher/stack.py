@@ -120,7 +120,10 @@ class Stack:
         try:
             for note in self._prepared.notes:
                 self._say(note)
-            self._prepared.backend.on_revived(lambda name: self._revived(supervisor, name))
+            self._prepared.backend.on_revived(
+                lambda name: self._revived(supervisor, name),
+                lambda name: any(managed.unit.name == name for managed in supervisor.gave_up()),
+            )
             supervisor.start_all()
             if self._options.watch:
                 beside.append(asyncio.create_task(self._reload(supervisor), name="watch"))

@@ -39,7 +39,12 @@ def by_name(name: str, config: Config, folder: ProjectDir) -> Backend:
 
 def last_used(config: Config, folder: ProjectDir) -> Backend | None:
     """What ran here last and may have left something: also a first start that was killed, which is not remembered."""
+    name = "docker" if left_containers(folder) else folder.last_backend()
+    return by_name(name, config, folder) if name else None
+
+
+def left_containers(folder: ProjectDir) -> bool:
+    """Whether a run on the docker backend began here, and its containers were not all taken down yet."""
     from launcher.backends.docker.ownership import Ownership
 
-    name = "docker" if Ownership(folder).known else folder.last_backend()
-    return by_name(name, config, folder) if name else None
+    return Ownership(folder).known

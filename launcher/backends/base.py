@@ -40,8 +40,8 @@ class Backend:
         """Time of the start that is no waiting: images that are pulled do not use up `--timeout`."""
         return 0.0
 
-    def on_revived(self, start: Callable[[str], object]) -> None:
-        """`start` is to be called with the name of a unit that has ended and is seen to run again."""
+    def on_revived(self, start: Callable[[str], object], has_given_up: Callable[[str], bool]) -> None:
+        """`start` is to be called with the name of a unit that has ended and was started again by somebody."""
 
     async def interrupt(self) -> None:
         """Break off what still starts; the units are stopped afterwards."""
@@ -53,6 +53,10 @@ class Backend:
         """End what outlived its supervisor; `everything`: what somebody else started, too."""
         del everything
         return Left()
+
+    def data(self) -> list[str]:
+        """The names of what `delete_data` would delete, where they are not plain from the folder."""
+        return []
 
     def delete_data(self) -> list[str]:
         """Delete what `down --volumes` promises to; returns what was deleted."""

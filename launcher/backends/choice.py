@@ -24,7 +24,7 @@ def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
 
 
 def _obstacle(config: Config) -> str | None:
-    """Why Docker is not taken, empty where nobody would expect it; None when all is there. Takes 2 s at most."""
+    """Why Docker is not taken, empty where nobody would expect it; None when all is there. Takes some 2 s at most."""
     env = config.child_env()
     if compose.file_of(config.project, env) is None:
         return ""
@@ -38,7 +38,7 @@ def _obstacle(config: Config) -> str | None:
     from launcher.backends.docker.pull import missing_now
 
     try:
-        _, file = read(config)
+        _, file = read(config, engine.QUICK)
         missing = missing_now(client, file.services)
     except MikaError as error:
         return f"{error.message}: started embedded (`mika up --backend docker` says more)"

@@ -30,7 +30,7 @@ def down_command(
     """Stop processes, then services, in reverse order. The data stays unless --volumes is given."""
     folder = context.folder
     if volumes and not yes:
-        confirm(f"Delete the data of {folder.project} (conversations and workflows)?")
+        confirm(f"Delete the data of {folder.project} (conversations and workflows{_named_data(context, folder)})?")
     was_running = _stop(context, folder, context.timeout(timeout))
     swept = sweep_if_idle(folder)
     left = Left()
@@ -44,7 +44,7 @@ def down_command(
             deleted = (backend or backends.make(config, folder)[0]).delete_data()
     except UsageError as error:
         # A broken .env must not keep a stack running; what needs the settings is not done, and that is said.
-        if volumes:
+        if volumes or backends.left_containers(folder):
             raise
         click.echo(f"{error.message}: containers, if any, were not looked at", err=True)
     if as_json:
@@ -58,6 +58,12 @@ def down_command(
         click.echo(f"ended {len(swept)} left-over processes: {', '.join(swept)}")
     if volumes:
         click.echo(f"deleted: {', '.join(deleted)}" if deleted else "there was no data to delete")
+
+
+def _named_data(context: Context, folder: ProjectDir) -> str:
+    """`, NAME, NAME`: the volumes that would go; another folder may have the same."""
+    backend = backends.last_used(context.load(), folder)
+    return "".join(f", {name}" for name in backend.data()) if backend is not None else ""
 
 
 def _stop(context: Context, folder: ProjectDir, limit: float) -> bool:

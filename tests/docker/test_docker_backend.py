@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -186,6 +187,55 @@ def test_two_folders_of_the_same_name(tmp_path):
             assert f"the compose project '{first.name}' is in use by {first.folder}" in result.err
             second.env.pop("COMPOSE_PROJECT_NAME")
         assert first.containers() == {"mongodb": "running"}
+
+
+def test_the_data_of_another_folder_is_safe(tmp_path):
+    """Compose names a project by the folder's last part, so two clones share it without knowing."""
+    with DockerBot(tmp_path) as first:
+        first.up()
+        with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as second:
+            (second.folder / ".mika" / "data").mkdir(parents=True)
+            second.write(".mika/data/backend", "docker\n")
+            for words in (("down", "--all"), ("down", "--volumes", "--yes")):
+                result = second.mika(*words, timeout=START_S)
+                assert f"the compose project '{first.name}' is in use by {first.folder}" in result.err, str(result)
+            assert result.code == 2
+            assert first.containers(running=True).keys() == set(SERVICES)
+            first.ok("down")
+            question = second.mika("down", "--volumes", timeout=START_S)
+            assert question.code == 2, "nobody answered"
+            assert f"{first.name}_mongo-data" in question.err
+            second.env["COMPOSE_PROJECT_NAME"] = second.name
+        assert len(first.volumes()) == 3
+        with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as third:
+            assert f"the volumes of the compose project '{first.name}' are there already" in third.up().out
+            third.ok("down")
+            third.env["COMPOSE_PROJECT_NAME"] = third.name
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4])
+def test_ctrl_c_at_once(tmp_path, delay):
+    with DockerBot(tmp_path) as bot:
+        running = bot.start_mika("up")
+        poll_until((bot.folder / ".mika/run/state.json").exists, START_S, "it has begun", step=0.005)
+        time.sleep(delay)
+        running.send(signal.SIGINT)
+        assert running.wait(30) == 130
+        bot.assert_gone()
+        assert not bot.containers()
+
+
+def test_down_after_a_kill_with_a_broken_compose_file(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        os.kill(bot.status()["supervisor"]["pid"], signal.SIGKILL)
+        poll_until(lambda: not bot.alive(), 20, "the guards have stopped the processes")
+        good = (bot.folder / "docker-compose.yml").read_bytes()
+        bot.write("docker-compose.yml", "services: [\n")
+        assert "docker-compose.yml" in bot.error("down", code=2).err, "its containers still run"
+        bot.write("docker-compose.yml", good)
+        bot.ok("down")
+        assert not bot.containers()
 
 
 class TestAuto:

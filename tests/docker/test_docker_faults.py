@@ -110,7 +110,7 @@ class TestWhileItRuns:
         bot.compose("down")
         gone = time.time()
         for name in SERVICES:
-            assert told(bot, since, "removed by somebody", f"mika restart {name}", name=name) < gone - since + SOON_S
+            assert told(bot, since, "removed by somebody", "`mika up`", name=name) < gone - since + SOON_S
         assert not bot.containers(), "what somebody took away on purpose is not brought back"
         bot.compose("up", "-d")
         all_ready(bot)
@@ -211,6 +211,37 @@ class TestAtTheStart:
             first = bot.events("exited", "loop")[0]
             assert "exit code 3: Error: no such thing" in first["reason"]
             assert len(bot.events("exited", "loop")) == 8, str(result)
+
+    def test_one_that_gave_up_is_not_kept_running_by_the_engine(self, tmp_path):
+        """Its restart policy goes on by itself; that is nobody's wish to try again."""
+        with DockerBot(tmp_path) as bot:
+            bot.override(
+                'services: {loop: {image: "${TEMPORAL_ADMIN_IMAGE}", restart: always,'
+                ' entrypoint: ["sh", "-c", "sleep 0.7; test -e /tmp/well && exec sleep 600; echo very bad; exit 3"]}}'
+            )
+            running = bot.start_mika("up", "--watch")  # which keeps a stack up in which something gave up
+            running.wait_for("gave up", START_S)
+            poll_until(lambda: bot.containers()["loop"] == "exited", 20, "the engine has been stopped from trying")
+            assert bot.unit("loop")["state"] == "gave_up" or bot.unit("loop")["detail"], running.output()
+            assert len(bot.events("gave_up", "loop")) == 1
+            exits = len(bot.events("exited", "loop"))
+            bot.container("loop").start()  # a person
+            poll_until(lambda: len(bot.events("exited", "loop")) > exits, 20, "it is followed again")
+
+    def test_an_end_without_a_restart_policy_is_no_crash(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.override('services: {task: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sh", "-c", "sleep 1"]}}')
+            bot.up()
+            poll_until(lambda: bot.unit("task")["state"] == "exited", 20, "it has ended")
+            assert bot.unit("task")["restarts"] == 0
+            assert bot.status()["state"] == "ready"
+
+    def test_stopped_containers_whose_network_was_removed(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            bot.compose("up", "-d", "mongodb")
+            bot.compose("stop")
+            bot.client.networks.list(names=[f"{bot.name}_default"])[0].remove()
+            bot.up()
 
     def test_a_container_that_cannot_be_started(self, tmp_path):
         with DockerBot(tmp_path) as bot:

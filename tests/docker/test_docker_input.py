@@ -90,6 +90,14 @@ def test_broken_compose_file(project, text, words):
     assert words in project.error("up", "-d", code=2).err
 
 
+def test_a_folder_whose_name_gives_no_project_name(project):
+    moved = project.folder.rename(project.parent / "机器人")
+    project.folder = moved
+    result = project.error("up", "-d", code=2)
+    assert "compose makes no project name of the folder's name '机器人'" in result.err
+    assert "COMPOSE_PROJECT_NAME" in result.err
+
+
 def test_script_with_windows_line_ends(project):
     script = project.folder / "compose" / "temporal-setup.sh"
     script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))

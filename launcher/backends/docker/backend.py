@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
@@ -71,6 +72,8 @@ class Docker(Backend):
                             code="port_taken",
                         )
         owned = Ownership(self._folder)
+        if not found and not owned.known and self._folder.last_backend() != self.name:
+            await asyncio.to_thread(self._tell_of_volumes, say)
         owned.begin(there.values())
         owned.remember(self.file.project)
         self._project = Project(
@@ -82,6 +85,15 @@ class Docker(Backend):
             log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
             who_has=self._who_has,
         )
+
+    def _tell_of_volumes(self, say: Callable[[str], None]) -> None:
+        """Compose names a project by its folder's last part, so two folders may share their data and not know it."""
+        assert self._client is not None  # noqa: S101 - preflight has connected
+        if volumes := cleanup.volumes(self._client, self.file.project):
+            say(
+                f"the volumes of the compose project '{self.file.project}' are there already, and are used"
+                f" ({', '.join(volumes)}); not meant? set COMPOSE_PROJECT_NAME=another-name in .env"
+            )
 
     async def _connected(self, say: Callable[[str], None]) -> DockerClient:
         deadline = time.monotonic() + self._config.number("MIKA_TIMEOUT")
@@ -134,7 +146,7 @@ class Docker(Backend):
             probes=watching.probes,
             needs=service.needs,
             # Compose keeps the order of the first start.
-            rules=Rules(restart="on-failure" if service.one_shot else "always", early=True),
+            rules=Rules(restart="on-failure" if service.may_end else "always", early=True),
             required=service.role != "temporal-ui",
             stays=lambda: self._stays(service),
         )
@@ -178,15 +190,20 @@ class Docker(Backend):
         """Time that went into pulling images: no start-up time of the stack's."""
         return self._project.pulling_s if self._project is not None else 0.0
 
-    def on_revived(self, start: Callable[[str], object]) -> None:
+    def on_revived(self, start: Callable[[str], object], has_given_up: Callable[[str], bool]) -> None:
         project, runs = self._project, self._runs
         assert project is not None  # noqa: S101 - preflight comes first
 
         def look() -> None:
             for name, run in runs.items():
                 seen = project.monitor.get(name)
-                if run.exit is not None and seen is not None and seen.runs and seen.run != project.ended.get(name):
+                if run.exit is None or seen is None:
+                    continue
+                runs_anew = seen.runs and seen.run != project.ended.get(name)
+                if seen.restarts == 0 and runs_anew:
                     start(name)
+                elif has_given_up(name) and (runs_anew or seen.state == "restarting"):
+                    project.end_for_good(run.service, seen)
 
         project.monitor.on_look = look
 
@@ -216,14 +233,29 @@ class Docker(Backend):
     def take_down(self, *, everything: bool) -> Left:
         """Stop and remove what a killed run, or `--keep-services`, has left; `everything`: foreign ones too."""
         owned = Ownership(self._folder)
-        client = engine.connect(self._env, engine.PATIENT)
+        client = self._connected_for_the_end()
         try:
             return cleanup.take_down(client, self._compose, owned, everything=everything, project=self.file.project)
         finally:
             client.close()
 
-    def delete_data(self) -> list[str]:
+    def data(self) -> list[str]:
+        with contextlib.closing(self._connected_for_the_end()) as client:
+            return cleanup.volumes(client, self.file.project)
+
+    def _connected_for_the_end(self) -> DockerClient:
+        """Raises UsageError where the containers of this project are another folder's."""
         client = engine.connect(self._env, engine.PATIENT)
+        try:
+            there = [seen for _, seen in look(client, self.file.project, {}, set())]
+            owner.check_project(self.file.project, there, self._config.project)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def delete_data(self) -> list[str]:
+        client = self._connected_for_the_end()
         try:
             gone = cleanup.delete_volumes(client, self._compose, self.file.project)
         finally:
@@ -232,8 +264,8 @@ class Docker(Backend):
         return gone
 
 
-def read(config: Config) -> tuple[Compose, ComposeFile]:
-    """Compose, and what it makes of the project's file. Raises UsageError and MikaError."""
+def read(config: Config, timeout: float = compose.READ_TIMEOUT) -> tuple[Compose, ComposeFile]:
+    """Compose, and what it makes of the project's file. `timeout`: s for each call. Raises UsageError and MikaError."""
     env = config.child_env()
     if compose.file_of(config.project, env) is None:
         raise UsageError(
@@ -241,7 +273,7 @@ def read(config: Config) -> tuple[Compose, ComposeFile]:
             "write a docker-compose.yml there, or use `--backend embedded`",
         )
     try:
-        command = compose.find(env)
+        command = compose.find(env, timeout)
     except MikaError:
         if engine.may_be_there(env):
             raise
@@ -251,7 +283,7 @@ def read(config: Config) -> tuple[Compose, ComposeFile]:
             code="engine_absent",
         ) from None
     program = Compose(command, config.project, env)
-    return program, services.parse(program.config(), config)
+    return program, services.parse(program.config(timeout), config)
 
 
 def _bindable(host: str) -> str:

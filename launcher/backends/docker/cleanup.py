@@ -24,8 +24,8 @@ def take_down(client: DockerClient, compose: Compose, owned: Ownership, *, every
     ours = [seen for seen in containers if everything or not owned.is_foreign(seen)]
     others = [seen for seen in containers if seen not in ours]
     stopped = [seen.service for seen in ours if seen.runs]
-    if ours and not others:
-        code, output = compose.run_now(["down"], _DOWN_TIMEOUT)
+    if (ours or owned.known) and not others:  # a start that was broken off may have left a network alone
+        code, output = compose.run_now(["down", "--remove-orphans"], _DOWN_TIMEOUT)
         if code:
             raise MikaError(f"`docker compose down` failed: {_last(output)}", "try it by hand", code="not_stopped")
     else:
@@ -37,23 +37,30 @@ def take_down(client: DockerClient, compose: Compose, owned: Ownership, *, every
     return Left(tuple(stopped), tuple(seen.service for seen in others if seen.runs))
 
 
+def volumes(client: DockerClient, project: str) -> list[str]:
+    """Their names."""
+    found = client.api.volumes(filters={"label": f"{PROJECT}={project}"})
+    return sorted(volume["Name"] for volume in found.get("Volumes") or ())
+
+
 def delete_volumes(client: DockerClient, compose: Compose, project: str) -> list[str]:
     """`docker compose down --volumes`; returns the names of the volumes that are gone."""
-
-    def there() -> set[str]:
-        found = client.api.volumes(filters={"label": f"{PROJECT}={project}"})
-        return {volume["Name"] for volume in found.get("Volumes") or ()}
-
-    before = there()
-    code, output = compose.run_now(["down", "--volumes"], _DOWN_TIMEOUT)
-    left = there()
-    if code or left:
+    before = volumes(client, project)
+    code, output = compose.run_now(["down", "--volumes", "--remove-orphans"], _DOWN_TIMEOUT)
+    left = volumes(client, project)
+    if left:
+        gone = [name for name in before if name not in left]
         raise MikaError(
-            f"the data could not be deleted ({', '.join(sorted(left)) or 'docker compose down'}): {_last(output)}",
-            "another container uses it? `docker ps -a --filter volume=NAME` tells",
+            f"{', '.join(left)} could not be deleted{': a container uses it' if 'in use' in output else ''}"
+            + (f" (deleted: {', '.join(gone)})" if gone else ""),
+            f"`docker ps -a --filter volume={left[0]}` says which container has it",
             code="not_deleted",
         )
-    return sorted(before)
+    if code:
+        raise MikaError(
+            f"`docker compose down --volumes` failed: {_last(output)}", "try it by hand", code="not_deleted"
+        )
+    return before
 
 
 def _last(output: str) -> str:

@@ -20,8 +20,9 @@ from launcher.guard.segments import SegmentWriter
 LOG = "compose"
 """Its output stands in `.mika/logs/compose.log`."""
 _FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
-_READ_TIMEOUT = 30.0
+READ_TIMEOUT = 30.0
 _INTERRUPT_TIMEOUT = 10.0
+_KILL_TIMEOUT = 5.0
 _YAML_ERROR = re.compile(
     r"(?:failed to parse (?P<file>.+?): )?.*? at L(?P<line>\d+)\.C(?P<column>\d+)\S*: (?P<what>.+)"
 )
@@ -34,12 +35,12 @@ def file_of(project: Path, env: Mapping[str, str]) -> str | None:
     return given or next((name for name in _FILES if (project / name).is_file()), None)
 
 
-def find(env: Mapping[str, str]) -> tuple[str, ...]:
+def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ...]:
     """How compose is called here. Raises MikaError with what to install when there is none."""
     path = next((value for name, value in env.items() if name.upper() == "PATH"), None)
     docker = shutil.which("docker", path=path)
     if docker is not None:
-        done = _capture([docker, "compose", "version"], env, None)
+        done = _capture([docker, "compose", "version"], env, None, timeout)
         if done is not None and done.returncode == 0:
             return (docker, "compose")
     own = shutil.which("docker-compose", path=path) or shutil.which(
@@ -55,7 +56,7 @@ def find(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _capture(
-    command: list[str], env: Mapping[str, str], cwd: Path | None, timeout: float = _READ_TIMEOUT
+    command: list[str], env: Mapping[str, str], cwd: Path | None, timeout: float
 ) -> subprocess.CompletedProcess[str] | None:
     """Run it to its end; None where it cannot be run or does not end."""
     flags = 0
@@ -86,24 +87,35 @@ class Compose:
     project: Path
     env: Mapping[str, str]
 
-    def config(self) -> dict[str, Any]:
+    def config(self, timeout: float = READ_TIMEOUT) -> dict[str, Any]:
         """The file with all variables filled in. Raises UsageError with compose's own message, file and line."""
-        done = _capture([*self.command, "config", "--format", "json"], self.env, self.project)
+        done = _capture([*self.command, "config", "--format", "json"], self.env, self.project, timeout)
         if done is None:
             raise MikaError(
-                f"`{' '.join(self.command)} config` does not end", "try it by hand", code="compose_unusable"
+                f"`{' '.join(self.command)} config` cannot be run, or does not end",
+                "try it by hand",
+                code="compose_unusable",
             )
         if done.returncode:
             if "unknown flag" in done.stderr or "Usage:" in done.stdout + done.stderr:
                 raise MikaError(f"{self.command[-1]} is too old", "install compose v2 or later", code="compose_old")
+            if "project name must not be empty" in done.stderr:
+                raise UsageError(
+                    f"compose makes no project name of the folder's name '{self.project.name}'",
+                    "set COMPOSE_PROJECT_NAME in .env to one of a-z, 0-9, - and _",
+                )
             label = file_of(self.project, self.env) or "the compose file"
             raise UsageError(config_error(done.stderr, self.project, label), "`docker compose config` shows the same")
         try:
-            found: dict[str, Any] = json.loads(done.stdout)
+            found = json.loads(done.stdout)
         except ValueError:
+            found = None
+        if not isinstance(found, dict):
             raise MikaError(
-                f"`{' '.join(self.command)} config` answers no JSON", "install a newer compose", code="compose_old"
-            ) from None
+                f"`{' '.join(self.command)} config` answers no JSON object",
+                "install a newer compose",
+                code="compose_old",
+            )
         return found
 
     def run_now(self, arguments: list[str], timeout: float) -> tuple[int, str]:
@@ -148,14 +160,25 @@ class Compose:
             raise
         finally:
             if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                _kill_tree(process.pid)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _KILL_TIMEOUT)
             log.close()
         return code, output.decode("utf-8", "replace")
 
     def _plain(self) -> list[str]:
         return [*self.command, "--ansi", "never", "--progress", "plain"]
+
+
+def _kill_tree(pid: int) -> None:
+    """`docker` leaves its plugin behind, which holds our pipe."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for one in (*process.children(recursive=True), process):
+            with contextlib.suppress(psutil.Error):
+                one.kill()
 
 
 def _interrupt(process: asyncio.subprocess.Process) -> None:

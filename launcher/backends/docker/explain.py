@@ -70,8 +70,9 @@ def cause(lines: Sequence[str]) -> str:
 
 def words(lines: Sequence[str]) -> str:
     """The line that most likely says why; the server's own last line points at the database only."""
-    text = last_words([_ESCAPE.sub("", line) for line in lines])
-    return f"{text} (see the log of its database)" if DATABASE_GONE in text else text
+    if any(DATABASE_GONE in line for line in lines):  # at the end of a dump that is too long to be shown
+        return f"{DATABASE_GONE} (see the log of its database)"
+    return last_words([_ESCAPE.sub("", line) for line in lines])
 
 
 _PORT = re.compile(r"(?:Bind for|listen tcp[46]?|exposing port TCP) \S*?:(\d+)\b")

@@ -45,9 +45,12 @@ class Seen:
     oom: bool = False
     error: str = ""
     networks: bool = True
+    network_ids: frozenset[str] = frozenset()
     published: frozenset[int] = frozenset()
     memory: int = 0
     health_output: str = ""
+    restarts: int = 0
+    """How often the engine's own restart policy has started it since somebody did."""
 
     @property
     def run(self) -> tuple[str, str]:
@@ -87,13 +90,18 @@ class Monitor:
         # Not the default pool: a name lookup of somebody else that hangs there must not delay a look.
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="docker")
 
-    async def start(self) -> None:
-        """Take the first look; from then on it looks by itself."""
+    def begin(self) -> None:
+        """Look at once, and from then on again and again."""
         if self._task is None:
             self._loop = asyncio.get_running_loop()
-            await self.look()
             threading.Thread(target=self._listen, name="docker-events", daemon=True).start()
             self._task = asyncio.create_task(self._run(), name="docker-monitor")
+
+    async def start(self) -> None:
+        """Begin, and return after the first look."""
+        looked = self._looked
+        self.begin()
+        await looked.wait()
 
     async def close(self) -> None:
         self._closed.set()
@@ -149,10 +157,10 @@ class Monitor:
 
     async def _run(self) -> None:
         while True:
+            await self.look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._poke.wait(), _INTERVAL)
             self._poke.clear()
-            await self.look()
 
     # --- in threads --------------------------------------------------------------------------------------------------
 
@@ -240,8 +248,10 @@ def _inspected(client: DockerClient, entry: dict[str, Any]) -> Seen:
         oom=bool(state.get("OOMKilled")),
         error=state.get("Error") or "",
         networks=bool(networks) or host.get("NetworkMode") in ("host", "none"),
+        network_ids=frozenset(filter(None, (network.get("NetworkID") for network in networks.values()))),
         published=frozenset(int(port) for port in published if port and port.isdecimal()),
         memory=int(host.get("Memory") or 0),
+        restarts=int(attributes.get("RestartCount") or 0),
         health_output=" ".join(str(log[-1].get("Output", "")).split())[:200] if log else "",
     )
 

@@ -40,6 +40,11 @@ class Project:
     _pulls: dict[str, Pull] | None = None
     _task: asyncio.Task[None] | None = None
     _lock: asyncio.Lock | None = None
+    _interrupted: bool = False
+    _task_of_stop: asyncio.Task[None] | None = None
+    _stopped: set[tuple[str, str]] = field(default_factory=set)
+    followed: set[str] = field(default_factory=set)
+    """The services whose logs this run of mika has begun to copy."""
 
     # --- once --------------------------------------------------------------------------------------------------------
 
@@ -68,7 +73,9 @@ class Project:
         return None if pull is None or service.builds else pull.progress()
 
     async def interrupt(self) -> None:
-        """Break off a pull or a compose that still runs."""
+        """Break off a pull or a compose that still runs, and begin none."""
+        self._interrupted = True
+        self.monitor.begin()  # who waits for a container to end needs its looks, also where nothing had begun yet
         for pull in (self._pulls or {}).values():
             pull.stop()
         if self._task is not None and not self._task.done():
@@ -79,10 +86,13 @@ class Project:
         try:
             await self.monitor.start()
             self._before = {seen.service: seen for seen in self.monitor.all()}
+            if self._interrupted:
+                return
             if self._all_run():
                 self._pulls = {}
                 return
             await self._pull()
+            await self.monitor.call(self._remove_cut_off)
             code, output = await self.compose.run(["up", "-d"], self.log_dir, {"MIKA_RUN_ID": run_id})
             await self.monitor.look()
             if code:
@@ -94,6 +104,15 @@ class Project:
             self.failure = Failure("", f"{self.compose.command[0]} cannot be run: {error.strerror or error}")
         except Exception as error:  # noqa: BLE001 - docker's errors have no common base; each ends the start
             self.failure = Failure("", explain.engine_words(str(error)))
+
+    def _remove_cut_off(self) -> None:
+        """A container that was stopped when somebody removed its network cannot be started: compose makes it anew."""
+        api = self.monitor.client.api
+        stopped = [seen for seen in (self._before or {}).values() if not seen.runs and seen.network_ids]
+        networks = {network["Id"] for network in api.networks()} if stopped else set()
+        for seen in stopped:
+            if seen.network_ids - networks:
+                api.remove_container(seen.id)
 
     def _all_run(self) -> bool:
         """Nothing is to be done: all run, at the ports that are wanted, and the one-shots have done their work."""
@@ -189,9 +208,16 @@ class Project:
         await self.monitor.look()
         return True
 
+    def end_for_good(self, service: Service, seen: Seen) -> None:
+        """Once for each run: the engine's own policy would go on for ever with what mika has given up."""
+        if seen.run not in self._stopped:
+            self._stopped.add(seen.run)
+            self._task_of_stop = asyncio.create_task(self.stop(service))
+
     async def stop(self, service: Service, *, kill: bool = False) -> None:
         seen = self.monitor.get(service.name)
         if seen is None:
+            self.monitor.poke()
             return
         api = self.monitor.client.api
 

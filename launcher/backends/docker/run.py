@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from launcher import logs
@@ -211,16 +210,25 @@ class ContainerRun:
         self._end_pump()
         self._run, self.removed = seen.run, False
         self._began = min(time.time(), seen.started_at) - _CLOCK_STEP
-        project = self._project
-        self._pump = _Pump(project.monitor, seen, self.log_dir, project.log_max_bytes)
+        followed = seen.service in self._project.followed
+        self._project.followed.add(seen.service)
+        # What an earlier run of mika has copied is not copied again.
+        self._start_pump(seen, seen.started_at if followed else max(seen.started_at, self._copied_until(seen)))
+
+    def _start_pump(self, seen: Seen, since: float) -> None:
+        writer = SegmentWriter(str(self.log_dir), seen.service, self._project.log_max_bytes)
+        self._pump = _Pump(self._project.monitor, seen, since, writer)
         self._pump.start()
+
+    def _copied_until(self, seen: Seen) -> float:
+        found = logs.segments(self.log_dir, seen.service)
+        return found[-1].path.stat().st_mtime if found else 0.0
 
     def resume_log(self) -> None:
         """The engine was away: the stream has ended with it, and the container has not."""
         seen = self._project.monitor.get(self.service.name)
         if self._pump is not None and not self._pump.is_alive() and seen is not None and seen.runs:
-            self._pump = _Pump(self._project.monitor, seen, self.log_dir, self._project.log_max_bytes)
-            self._pump.start()
+            self._start_pump(seen, max(seen.started_at, self._copied_until(seen)))
 
     def _end_pump(self) -> None:
         if self._pump is not None:
@@ -231,38 +239,29 @@ class ContainerRun:
 class _Pump(threading.Thread):
     """Copies a container's output into `.mika/logs`, so that it is read like all others and outlives the container."""
 
-    def __init__(self, monitor: Monitor, seen: Seen, log_dir: Path, max_bytes: int) -> None:
+    def __init__(self, monitor: Monitor, seen: Seen, since: float, writer: SegmentWriter) -> None:
         super().__init__(name=f"log-{seen.service}", daemon=True)
-        self._monitor, self._seen = monitor, seen
-        self._log_dir, self._max_bytes = log_dir, max_bytes
+        self._monitor, self._seen, self._since, self._writer = monitor, seen, since, writer
         self._stream: Any = None
         self._closed = False
 
     def run(self) -> None:
-        writer = SegmentWriter(str(self._log_dir), self._seen.service, self._max_bytes)
-        since = self._since()
-        tail: Any = "all" if time.time() - since < _YOUNG else _TAIL
+        tail: Any = "all" if time.time() - self._since < _YOUNG else _TAIL
         try:
             with contextlib.closing(self._monitor.client_for_stream()) as client:
                 self._stream = client.api.logs(
-                    self._seen.id, stream=True, follow=True, stdout=True, stderr=True, since=since, tail=tail
+                    self._seen.id, stream=True, follow=True, stdout=True, stderr=True, since=self._since, tail=tail
                 )
                 for data in () if self._closed else self._stream:
                     if self._closed:
                         break
-                    writer.write(data)
+                    self._writer.write(data)
         except Exception:  # noqa: BLE001 - the engine has gone, or its log driver keeps nothing: there is no log then
             return
         finally:
-            writer.close()
+            self._writer.close()
 
     def close(self) -> None:
         self._closed = True
         with contextlib.suppress(Exception):
             self._stream.close()
-
-    def _since(self) -> float:
-        """What an earlier run of mika has copied is not copied again."""
-        found = logs.segments(self._log_dir, self._seen.service)
-        copied = found[-1].path.stat().st_mtime if found else 0.0
-        return max(self._seen.started_at, copied)

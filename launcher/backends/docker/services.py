@@ -30,7 +30,10 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`role`: temporal, temporal-ui, mongodb, postgresql, or empty for what mika knows nothing special of."""
+    """`role`: temporal, temporal-ui, mongodb, postgresql, or empty for what mika knows nothing special of.
+
+    `may_end`: exit code 0 is no crash to mend. A `one_shot` is even waited for until it has ended.
+    """
 
     name: str
     image: str
@@ -40,6 +43,7 @@ class Service:
     ports: tuple[Port, ...]
     needs: tuple[str, ...]
     one_shot: bool
+    may_end: bool
     has_health: bool
     grace: float
     environment: Mapping[str, str]
@@ -130,6 +134,7 @@ def _service(name: str, raw: Mapping[str, Mapping[str, Any]], finished: bool, te
         needs=tuple(need for need in _depends(entry) if need in raw),  # an optional one may be in no active profile
         # With `restart: "no"` and no port, too: nobody could be served by it after its end.
         one_shot=finished or (entry.get("restart") == "no" and not ports),
+        may_end=finished or (entry.get("restart") in (None, "no", "on-failure") and not role),
         has_health=bool(check.get("test")) and check.get("test") != ["NONE"] and not check.get("disable"),
         grace=_seconds(entry.get("stop_grace_period"), 10.0),
         environment={key: str(value) for key, value in (entry.get("environment") or {}).items() if value is not None},

@@ -18,7 +18,7 @@ from launcher.supervisor.watch import Liveness
 
 _LOOK = 0.5  # s; what the monitor has seen costs nothing
 _ASK = 2.0  # s between two questions to a service that answers
-_REMOVED = "its container was removed by somebody (`docker compose down`?): `mika restart {0}` makes it anew"
+_REMOVED = "its container was removed by somebody (`docker compose down`?): `mika up` makes anew what is missing"
 
 
 class Watching:
@@ -131,7 +131,7 @@ class Watching:
         seen = self._seen()
         if seen is None:
             was_there = self.run.attached or self.run.removed
-            raise Certain(_REMOVED.format(self._service.name) if was_there else "there is no container yet")
+            raise Certain(_REMOVED if was_there else "there is no container yet")
         if seen.state == "paused":
             raise Certain(f"its container is paused: `docker unpause {seen.name}` lets it go on")
         if seen.state in ("exited", "restarting", "dead"):
