@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psutil
 
 import launcher
 from launcher import logs
@@ -26,6 +27,14 @@ from launcher.stack import EVENT_LOG
 from launcher.state import ProjectDir
 
 _STEP = 0.05
+_LATER = 15.0
+"""Seconds that a supervisor in the background has longer than we: it began later, and asks the doctor at the end."""
+_REPORT = 60.0
+"""Seconds for it to stop all and write why, once it is stopping."""
+_DONE = "done"
+"""With this begins the detail of a container that runs once, and has done its work."""
+_GONE = ("removed", "has ended")
+"""What the detail of a container says that is not there any more, and that nobody starts again by itself."""
 ALREADY_UP = "already_up"
 """Code of the background process that lost the race of two `up -d` at once: its parent attaches to the winner."""
 
@@ -48,6 +57,7 @@ class Attached:
         self._folder = ProjectDir(config.project)
         self._process, self._report, self._names = process, report, names
         self._was_ready = False  # as the event log says
+        self._error = ""  # the last one in the event log
         self._types: set[str] = set()  # of processes, where only these were asked for
         self._events = events or logs.Follower(self._folder.logs, EVENT_LOG, tail=0)
 
@@ -73,7 +83,10 @@ class Attached:
             time.sleep(_STEP)
 
     def revive(self, wanted: Sequence[str]) -> None:
-        """`up` of what is up already: start what was stopped or gave up. Raises MikaError for what is no part of it."""
+        """`up` of what is up already: start what was stopped, gave up or was removed.
+
+        Raises MikaError for what is no part of it.
+        """
         found = self._context.ask("status")
         services = [unit for unit in found["services"] if unit["kind"] == "process" and unit["state"] == "exited"]
         types = self._types = {word.partition("=")[0] for word in wanted}
@@ -89,12 +102,15 @@ class Attached:
         names += [unit["name"] for unit in services if "pid" in unit]
         if names:
             self._context.ask("start", names=names)
+        if lost := _lost(found["services"]):
+            self._context.ask("restart", names=lost)
 
     def until_ready(self, deadline: float, *, as_json: bool) -> int:
         """Show progress until ready (exit code 0). Raises MikaError when it cannot become ready."""
         view = View(self._folder.logs, self._names, color=use_color(), quiet=self._quiet)
         if self._process is None:
             view.say("already up: what it was started with stays (other options: `mika down` first)")
+        stopping: float | None = None
         try:
             while True:
                 self._show_events(view)
@@ -113,9 +129,16 @@ class Attached:
                     raise MikaError(
                         f"{name} gave up: {gave_up[0]['detail']}", f"see `mika logs {name}`", code="gave_up"
                     )
+                now = time.monotonic()
+                if self._process and stopping is None and found and found["state"] == "stopping":
+                    stopping = now
                 busy = found["supervisor"].get("busy_s", 0) if found is not None else 0
-                if time.monotonic() >= deadline + busy + (5 if self._process else 0):
-                    raise MikaError(f"not ready in time: {missing(found)}", "see `mika logs`", code="not_ready")
+                end = deadline + busy + (_LATER if self._process else 0)
+                if now >= (end if stopping is None else stopping + _REPORT):
+                    reason = self._error if stopping is not None else ""
+                    raise MikaError(
+                        reason or f"not ready in time: {missing(found)}", "see `mika logs`", code="not_ready"
+                    )
                 time.sleep(_STEP)
             self._show_events(view)
             view.ready(found)
@@ -126,6 +149,8 @@ class Attached:
             self._stop_own()
             raise
         finally:
+            if self._report is not None:
+                self._report.unlink(missing_ok=True)  # nobody will read it any more
             view.close()
         if as_json:
             print_json(found)
@@ -196,7 +221,6 @@ class Attached:
             if self._report is None:
                 raise FileNotFoundError
             error = json.loads(self._report.read_text(encoding="utf-8"))
-            self._report.unlink()
             failure = MikaError(error["message"], error["hint"], code=error["code"])
         except (OSError, ValueError, KeyError):
             failure = MikaError(
@@ -212,7 +236,24 @@ class Attached:
             except ValueError:
                 continue
             self._was_ready = self._was_ready or (event["kind"], event.get("state")) == ("stack", "ready")
+            if (event["kind"], event.get("level")) == ("notice", "error"):
+                self._error = event["message"]
             view.event(event)
+
+
+def _lost(services: Sequence[dict[str, Any]]) -> list[str]:
+    """The containers to be started again, or made anew."""
+    containers = [unit for unit in services if unit["kind"] == "container"]
+    # One that was stopped has ended with 0, too.
+    done = [unit["name"] for unit in containers if unit["state"] == "exited" and unit["detail"].startswith(_DONE)]
+    lost = [
+        unit["name"]
+        for unit in containers
+        if (unit["state"] == "exited" and unit["name"] not in done)
+        or (unit["state"] == "unhealthy" and any(word in unit["detail"] for word in _GONE))
+    ]
+    # All of them (`docker compose down`): after `--volumes`, what set them up has to do it again; else it does nothing.
+    return [*lost, *done] if len(lost) + len(done) == len(containers) and lost else lost
 
 
 def spawn_background(
@@ -223,8 +264,22 @@ def spawn_background(
     events = logs.Follower(folder.logs, EVENT_LOG, tail=0)
     report = folder.run / f"up-{os.getpid()}.json"
     command = [sys.executable, "-m", "launcher", "-C", str(config.project), "up", "--serve", str(report), *words]
-    process = _popen(command)
+    _forget_reports(folder.run)
+    report.touch(mode=0o600)  # while it is there, somebody reads it
+    try:
+        process = _popen(command)
+    except OSError:
+        report.unlink()
+        raise
     return Attached(context, config, quiet=quiet, process=process, report=report, events=events, names=names)
+
+
+def _forget_reports(folder: Path) -> None:
+    """Of an `up -d` that was killed."""
+    for report in folder.glob("up-*.json"):
+        pid = report.stem.removeprefix("up-")
+        if not (pid.isdecimal() and psutil.pid_exists(int(pid))):
+            report.unlink(missing_ok=True)
 
 
 def _popen(command: list[str]) -> subprocess.Popen[bytes]:

@@ -99,7 +99,10 @@ class Sender:
                         return done
                     problem = _problem(found) if not workflow_id else problem
                 except self._transport_errors() as error:
-                    problem = self._unreachable(error)
+                    if self._is_at_work(error):
+                        self._tell(f"No reply yet; waiting for it (up to {self._timeout:.0f} s).")
+                    else:
+                        problem = self._unreachable(error)
                 if time.monotonic() >= deadline:
                     raise problem
                 time.sleep(wait)
@@ -116,7 +119,8 @@ class Sender:
             name = _MAY_PASS[code]
             with contextlib.suppress(NotRunningError):  # then somebody may start it again by hand
                 if gone := self._gone_for_good(name):
-                    raise _problem(answer, f"{gone}; then the message is answered: it is kept")
+                    then = "the message is answered: it is kept" if body.get("workflow_id") else "send it again"
+                    raise _problem(answer, f"{gone}; then {then}")
             self._tell(f"{body.get('detail') or code} Waiting for it (up to {self._timeout:.0f} s).")
             return None
         raise _problem(answer)
@@ -160,6 +164,17 @@ class Sender:
             raise problem
         self._tell(f"The API does not answer; waiting for it (up to {self._timeout:.0f} s).")
         return problem
+
+    def _is_at_work(self, error: Exception) -> bool:
+        """Whether the API has only no reply yet: what answers the message is slow, or cannot."""
+        import httpx
+
+        if not isinstance(error, httpx.ReadTimeout):
+            return False
+        try:
+            return bool(self._http.get("/healthz", timeout=2).status_code == 200)
+        except httpx.TransportError:
+            return False
 
     def _gone_for_good(self, name: str) -> str:
         """How to get it back where nothing does that by itself (it was stopped or gave up); else empty.

@@ -97,7 +97,8 @@ def _reported_to(path: str | None) -> Iterator[None]:
             if isinstance(error, MikaError)
             else MikaError(f"unexpected {type(error).__name__}: {error}", code="internal")
         )
-        write_private(Path(path), json.dumps({"message": known.message, "hint": known.hint, "code": known.code}))
+        if Path(path).exists():  # else the parent has gone
+            write_private(Path(path), json.dumps({"message": known.message, "hint": known.hint, "code": known.code}))
         sys.exit(known.exit_code)
 
 

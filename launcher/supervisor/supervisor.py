@@ -32,6 +32,7 @@ class Supervisor:
         self._was_ready = False
         self._state = ""
         self._staying: list[Managed] = []
+        self._held: dict[str, frozenset[str]] = {}  # a restart that waits until these are ready again
         self._wake = asyncio.Event()
         self.managed = {u.name: Managed(u, run_id, bus, self._changed) for u in units if u.spec or u.run}
         self.external = {u.name: External(u, bus, self._changed) for u in units if not (u.spec or u.run)}
@@ -48,6 +49,7 @@ class Supervisor:
     def tell(self, verb: str, names: Sequence[str]) -> list[str]:
         """`start`, `stop` or `restart` units by name or type (`worker`: worker.1 and worker.2); returns their names.
 
+        Containers are restarted in order: each when those of them that it needs are ready again.
         Raises UsageError for an unknown name before anything is done.
         """
         if self._stopping:
@@ -58,8 +60,19 @@ class Supervisor:
             if not found:
                 raise unknown_name("process", name, sorted(self.managed))
             chosen |= found
-        for managed in chosen.values():
+        taken = {name for m in chosen.values() for name in (m.unit.name, m.unit.type)}
+        held = {}
+        for name, managed in chosen.items():
+            self._held.pop(name, None)
+            needs = taken.intersection(managed.unit.needs)
+            # One that runs once waits by itself, and what it needs may not be ready before it has run.
+            lasts = managed.state.alive and managed.unit.kind == "container" and managed.unit.rules.restart == "always"
+            if verb == "restart" and needs and lasts:
+                held[name] = frozenset(needs)
+        for managed in [m for name, m in chosen.items() if name not in held]:
             managed.feed(_VERBS[verb])
+        self._held |= held  # not before: until it is told, what they need may be ready
+        self._changed()
         return list(chosen)
 
     def files_changed(self, name: str) -> None:
@@ -71,6 +84,7 @@ class Supervisor:
     async def shutdown(self, *, keep_containers: bool = False) -> None:
         """Stop gracefully, processes first, then services; returns when nothing is left. `kill_all` hurries it."""
         self._stopping = True
+        self._held.clear()
         self._changed()
         for managed in self.managed.values():
             if managed.unit.stays() or (keep_containers and managed.unit.kind == "container"):
@@ -102,6 +116,7 @@ class Supervisor:
 
     def kill_all(self) -> None:
         self._stopping = True
+        self._held.clear()
         for managed in self.managed.values():
             if managed not in self._staying:
                 managed.feed(policy.Stop())
@@ -114,11 +129,14 @@ class Supervisor:
         """starting, ready, degraded or stopping."""
         if self._stopping:
             return "stopping"
-        managed_ok = all(m.ready or self._done_well(m) for m in self.managed.values() if m.unit.required)
+        managed_ok = all(self._well(m) for m in self.managed.values() if m.unit.required)
         if managed_ok and all(e.ready for e in self.external.values() if e.unit.required):
             self._was_ready = True
             return "ready"
         return "degraded" if self._was_ready else "starting"
+
+    def _well(self, unit: Managed | External) -> bool:
+        return unit.ready or (isinstance(unit, Managed) and self._done_well(unit))
 
     @staticmethod
     def _done_well(managed: Managed) -> bool:
@@ -138,7 +156,7 @@ class Supervisor:
     def not_ready(self) -> list[tuple[str, str]]:
         """Name and reason of each required unit that is not ready, services first."""
         units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
-        late = [u for u in units if u.unit.required and not u.ready]
+        late = [u for u in units if u.unit.required and not self._well(u)]
         late.sort(key=lambda u: u.unit.role != "service")
         return [(u.unit.name, u.detail or (u.state if isinstance(u, External) else u.state.phase.value)) for u in late]
 
@@ -153,13 +171,16 @@ class Supervisor:
         late = {
             name
             for unit in units
-            if not (unit.ready or (isinstance(unit, Managed) and self._done_well(unit)))
+            if unit.unit.name in self._held or not self._well(unit)
             for name in (unit.unit.name, unit.unit.type)
         }
         for managed in self.managed.values():
             is_open = late.isdisjoint(managed.unit.needs)
             if is_open != managed.state.gate_open:
                 managed.feed(policy.Gate(is_open))
+        for name in [name for name, needs in self._held.items() if late.isdisjoint(needs)]:
+            if self._held.pop(name, None):  # feeding one of them leads back here
+                self.managed[name].feed(policy.Restart())
         state = self.state
         if state != self._state:
             self._state = state

@@ -37,6 +37,8 @@ log = structlog.get_logger("mika.worker")
 # An activity that runs when the worker is asked to stop may finish within this; later it is cancelled, and retried
 # elsewhere. Whoever stops the worker should kill it only some seconds after this.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=10)
+# Under mika it starts while the services are being set up: the server may serve before its namespace is made.
+_NAMESPACE_PATIENCE = 30.0
 _TRY_FOR = 2.0
 _SAY_EVERY = 5.0
 
@@ -107,7 +109,7 @@ async def _work(
 async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Event) -> Client | None:
     """A connected client, None when the worker was asked to stop first."""
     deadline = time.monotonic() + settings.temporal_connect_timeout
-    said_at = -math.inf
+    said_at, missing_since = -math.inf, math.inf
     what = f"Temporal at {settings.temporal_address}"
     while not stop.is_set():
         try:
@@ -117,17 +119,21 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
                     DescribeNamespaceRequest(namespace=settings.temporal_namespace)
                 )
         except (RPCError, RuntimeError, TimeoutError) as error:
-            if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
-                raise ConfigurationError(
-                    f"{what} has no namespace {settings.temporal_namespace!r}: create it with"
-                    f" `temporal operator namespace create -n {settings.temporal_namespace}`,"
-                    " or set TEMPORAL_NAMESPACE"
-                ) from None
             reason = str(error) or "no answer"
+            is_missing = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
         else:
             return client
         now = time.monotonic()
-        if now >= deadline:
+        if is_missing:
+            missing_since = min(now, missing_since)
+            reason = f"no namespace {settings.temporal_namespace!r}"
+            if now - missing_since >= (_NAMESPACE_PATIENCE if settings.mika_worker_identity else 0):
+                raise ConfigurationError(
+                    f"{what} has {reason}: create it with"
+                    f" `temporal operator namespace create -n {settings.temporal_namespace}`,"
+                    " or set TEMPORAL_NAMESPACE"
+                )
+        elif now >= deadline:
             raise StartError(
                 f"{what} did not answer within {settings.temporal_connect_timeout:g} s"
                 f" (TEMPORAL_HOST, TEMPORAL_PORT): {reason}"
@@ -136,7 +142,7 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
             log.warning("waiting_for_temporal", address=settings.temporal_address, error=reason)
             said_at = now
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.1)
+            await asyncio.wait_for(stop.wait(), 0.5 if is_missing else 0.1)
     return None
 
 

@@ -132,6 +132,35 @@ def test_ctrl_c_while_it_starts(project):
         background.send(signal.SIGINT)
         assert background.wait() == 130
         this.assert_gone()
+        assert reports(this) == []
+
+
+def reports(this: Project) -> list[str]:
+    """What `up -d` and its background process tell each other by; nothing of it may stay."""
+    return [path.name for path in (this.folder / ".mika" / "run").glob("up-*")]
+
+
+@pytest.mark.parametrize("seconds", [0, 8])
+def test_a_start_in_the_background_that_takes_too_long_says_why(project, seconds):
+    with free_port() as port:
+        toml = f'[process.web]\ngrace = 60\n[process.clock]\nready = "tcp:{port}"\n'
+        this = project(scripts={"web": SLOW_STOP.format(seconds=seconds), "clock": SLEEP}, toml=toml)
+        failed = this.error("up", "-d", "--timeout", "1.5", code=1)
+        assert "not ready after 2 s: clock: " in failed.err
+        assert "is stopp" not in failed.err
+        assert "web" not in failed.err
+        this.assert_gone()
+        assert reports(this) == []
+
+
+def test_the_report_of_an_up_that_was_killed_is_removed_by_the_next(project):
+    this = project(scripts={"web": SLEEP})
+    this.up()
+    assert reports(this) == []
+    this.ok("down")
+    this.write(".mika/run/up-999999999.json", "")
+    this.up()
+    assert reports(this) == []
 
 
 def test_down_waits_for_the_grace_and_then_kills(project):
