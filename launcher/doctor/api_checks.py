@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from launcher.doctor.check import Check, Repair, skipped
+from launcher.doctor.docker_checks import because_of_docker
 from launcher.doctor.examination import Examination
 from launcher.doctor.local import Listener, in_thread, is_loopback, writable
-from launcher.doctor.project_checks import because_of_docker, unit_down
+from launcher.doctor.project_checks import unit_down
+from launcher.doctor.server_checks import needs_server
 from launcher.doctor.web import get
 
 _MONGO_TIMEOUT_MS = 1500
@@ -69,15 +71,15 @@ async def _dependencies(x: Examination, restart: str) -> Check:
     states = {name: part for name, part in ready.items() if isinstance(part, dict)}
     temporal, worker = states.get("temporal", {}), states.get("worker", {})
     if temporal.get("state") == "unavailable":
-        server = await x.server()
-        if not server.up:
-            return skipped("api", "temporal", f"{x.api_url} answers, but cannot reach Temporal")
-        if await x.namespace_error() is not None:
-            return skipped("api", "namespace", f"{x.api_url} answers, but has no namespace")
+        if skip := await needs_server(x, "api"):
+            return skipped("api", skip.because, f"{x.api_url} answers, but {skip.finding}")
+        told = f"the API cannot use Temporal ({temporal.get('detail')}), which is up at {(await x.server()).address}"
+        if skip := await because_of_docker(x, "api", told[:300]):
+            return skip
         return Check(
             "api",
             "fail",
-            f"the API cannot use Temporal ({temporal.get('detail')}), which is up at {server.address}"[:300],
+            told[:300],
             f"its TEMPORAL_HOST, TEMPORAL_PORT or TEMPORAL_NAMESPACE differ from these: {restart} with these settings",
         )
     queue = _QUEUE.sub("", str(worker.get("detail", x.queue)))
@@ -112,7 +114,8 @@ async def _nobody(x: Examination, supervised: list[dict[str, Any]], port: int) -
                 f"set API_PORT={one.port} in .env, or start it with `--port {port}`",
             )
     if await x.status() is None and x.wants_temporal and not (await x.server()).up:
-        return skipped("api", "temporal", "the stack is not up")
+        told = "the stack is not up"
+        return await because_of_docker(x, "api", told) or skipped("api", "temporal", told)
     command = next((e.command for e in x.entries() if e.name in x.types("api")), "")
     return Check("api", "fail", f"nothing listens at {x.api_url}", f"`mika up`, or by hand: `{command}`")
 
@@ -160,11 +163,12 @@ async def _container(x: Examination) -> Check:
     """The MongoDB of the compose file: the API knows its address."""
     ready = (await x.readiness()).get("history", {})
     if not isinstance(ready, dict) or "state" not in ready:
-        return skipped("history", "", "MongoDB in its container; the API, which uses it, does not answer")
+        told = "MongoDB in its container; the API, which uses it, does not answer"
+        return await because_of_docker(x, "history", told) or skipped("history", "", told)
     detail = str(ready.get("detail", ""))[:300]
     if ready["state"] == "ready":
         return Check("history", "ok", detail)
-    fix = "`docker compose logs mongodb` says why; `docker compose up -d --wait mongodb` starts it"
+    fix = "`mika logs mongodb` says why; `mika restart mongodb`" if await x.status() else "`mika up`"
     skip = await because_of_docker(x, "history", detail)
     return skip or Check("history", "fail", f"the API cannot use its store: {detail}"[:300], fix)
 
@@ -197,7 +201,7 @@ def _mongodb(url: str, database: str, backend: str) -> Check:
                 "check user, password and authSource in MONGODB_URL",
             )
         except (PyMongoError, OSError) as error:
-            fix = "`docker compose up -d mongodb`" if backend == "docker" else "start it, or mend MONGODB_URL"
+            fix = "`mika up`" if backend == "docker" else "start it, or mend MONGODB_URL"
             kind = type(error).__name__
             return Check(
                 "history",

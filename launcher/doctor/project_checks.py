@@ -19,9 +19,6 @@ from launcher.doctor.local import Listener, in_thread, is_loopback
 from launcher.errors import MikaError, UsageError
 
 _DISK_FAIL, _DISK_WARN = 200e6, 1e9
-_COMPOSE_SERVICE = "com.docker.compose.service"
-_COMPOSE_FOLDER = "com.docker.compose.project.working_dir"
-_COMPOSE_ONE_OFF = "com.docker.compose.oneoff"
 
 
 async def config(x: Examination) -> Check:
@@ -206,58 +203,4 @@ def _taken(owner: Listener | None, port: int, variable: str, told: str) -> Check
         "fail",
         f"port {port} ({variable}) is taken by {who}: {told}",
         f"{stop}, or use another port: {variable}={port + 1} in .env, then `mika up`",
-    )
-
-
-async def docker(x: Examination) -> Check:
-    """The engine, and the containers of this project's compose file."""
-    found: Check = await x.once("docker", lambda: _docker(x))
-    return found
-
-
-async def because_of_docker(x: Examination, check_id: str, finding: str) -> Check | None:
-    """The `skip` of a service that is down because its container is."""
-    return skipped(check_id, "docker", finding) if (await docker(x)).status == "fail" else None
-
-
-async def _docker(x: Examination) -> Check:
-    if x.backend != "docker":
-        return skipped("docker", "", f"not used here (backend {x.backend or 'not chosen yet'})")
-    try:
-        found = await in_thread(lambda: _containers(x.config.project))
-    except Exception as error:  # noqa: BLE001 - docker's errors have no common base, and each means the same here
-        text = " ".join(str(error).split())[:150]
-        return Check(
-            "docker", "fail", f"the Docker engine does not answer: {text}", "start Docker (Desktop), then `mika up`"
-        )
-    if not found:
-        return Check(
-            "docker", "fail", "there are no containers of this project", "`mika up`, or `docker compose up -d --wait`"
-        )
-    for service, state, text in found:
-        if state == "exited" and text.startswith("Exited (0)"):
-            continue  # a one-shot service that has done its work
-        if state == "created":
-            return Check(
-                "docker", "warn", f"the container of {service} is not started yet", "`docker compose up -d --wait`"
-            )
-        if state != "running" or "unhealthy" in text:
-            fix = f"`docker compose logs {service}` says why; `docker compose up -d --wait` starts it again"
-            return Check("docker", "fail", f"the container of {service} is {state}: {text}", fix)
-    return Check("docker", "ok", f"{sum(state == 'running' for _, state, _ in found)} containers run")
-
-
-def _containers(project: Path) -> list[tuple[str, str, str]]:
-    """Service, state and what `docker ps` shows of it, for each container of the folder's compose file."""
-    import docker as library
-
-    client = library.from_env(timeout=3)
-    try:
-        listed = client.api.containers(all=True, filters={"label": _COMPOSE_FOLDER})
-    finally:
-        client.close()
-    return sorted(
-        (entry["Labels"].get(_COMPOSE_SERVICE, "?"), entry["State"], entry["Status"])
-        for entry in listed
-        if Path(entry["Labels"][_COMPOSE_FOLDER]) == project and entry["Labels"].get(_COMPOSE_ONE_OFF) != "True"
     )

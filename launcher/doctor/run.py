@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from launcher.config import Config
-from launcher.doctor import api_checks, log_checks, project_checks, server_checks, worker_checks
+from launcher.doctor import api_checks, docker_checks, log_checks, project_checks, server_checks, worker_checks
 from launcher.doctor.check import Check, Report, skipped
 from launcher.doctor.examination import Examination
 from launcher.errors import UsageError
@@ -20,7 +20,7 @@ CHECKS: tuple[tuple[str, Callable[[Examination], Awaitable[Check]]], ...] = (
     ("versions", project_checks.versions),
     ("disk", project_checks.disk),
     ("stack", project_checks.stack),
-    ("docker", project_checks.docker),
+    ("docker", docker_checks.docker),
     ("ports", project_checks.ports),
     ("temporal", server_checks.temporal),
     ("namespace", server_checks.namespace),
@@ -61,13 +61,13 @@ async def examine(config: Config, folder: ProjectDir, *, timeout: float = TIMEOU
 
 
 def _consequences(found: list[Check]) -> list[Check]:
-    """A check that fell behind its deadline while what it needs is down is no second failure."""
+    """A check that fell behind its deadline, or broke, while what it needs is down is no second failure."""
     failed = {check.id for check in found if check.status == "fail"}
-    root = next((cause for cause in ("ports", "temporal", "namespace") if cause in failed), "")
-    late = "no answer within "
+    root = next((cause for cause in ("docker", "ports", "temporal", "namespace") if cause in failed), "")
+    unanswered = ("no answer within ", "could not be checked: ")
     return [
         skipped(check.id, root, check.finding)
-        if root and check.id != root and check.status == "fail" and check.finding.startswith(late)
+        if root and check.id != root and check.status == "fail" and check.finding.startswith(unanswered)
         else check
         for check in found
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,7 +48,7 @@ async def look(host: str, port: int) -> Server:
         return Server("refused", address, "nothing listens there")
     except OSError as error:
         return Server("refused", address, error.strerror or str(error))
-    if greeting.startswith(b"HTTP/1"):
+    if greeting and greeting.startswith(b"HTTP/1"):
         head = greeting.decode("latin-1").splitlines()
         server = next((line.partition(":")[2].strip() for line in head if line.lower().startswith("server:")), "")
         return Server("foreign", address, f"a web server answers there{f' ({server})' if server else ''}")
@@ -57,26 +56,32 @@ async def look(host: str, port: int) -> Server:
         return Server("foreign", address, "something listens there that is no Temporal server")
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await _ask(address)
+            return await _ask(address, hangs_up=greeting is None)
     except TimeoutError:
         return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
 
 
-async def _greeting(host: str, port: int) -> bytes:
-    """What it says to an HTTP/1 request: a web server a status line, a gRPC server a frame of HTTP/2 or nothing."""
+async def _greeting(host: str, port: int) -> bytes | None:
+    """What it says to an HTTP/1 request: a web server a status line, a gRPC server a frame of HTTP/2 or nothing.
+
+    None when it hangs up without a word, as Docker does for a container in which nothing listens yet.
+    """
     async with asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        with contextlib.suppress(TimeoutError, OSError):
+        try:
             async with asyncio.timeout(_SETTLE):
-                return await reader.read(2000)
-        return b""
+                return await reader.read(2000) or None
+        except TimeoutError:
+            return b""
+        except OSError:
+            return None
     finally:
         writer.close()
 
 
-async def _ask(address: str) -> Server:
+async def _ask(address: str, *, hangs_up: bool) -> Server:
     from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
     from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
 
@@ -89,6 +94,8 @@ async def _ask(address: str) -> Server:
         denied = error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
         return Server("denied" if denied else "unhealthy", address, describe(error))
     except RuntimeError as error:
+        if hangs_up:
+            return Server("unhealthy", address, "it closes each connection at once: it is still starting, or ending")
         return Server("foreign", address, f"something listens there that is no Temporal server: {_short(error)}")
     return Server("up", address, f"SERVING at {address}", info.server_version, client)
 

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
+
 from launcher.doctor.check import Check, Repair, skipped
+from launcher.doctor.docker_checks import because_of_docker
 from launcher.doctor.examination import Examination
 from launcher.doctor.local import is_loopback
-from launcher.doctor.project_checks import because_of_docker, unit_down
+from launcher.doctor.project_checks import unit_down
 from launcher.doctor.server import other_temporal
 
 _NO_TEMPORAL = "backend none: no Temporal is configured"
 _SKEW = 5.0
+_DENIED = re.compile(r"unauthori|denied|permission|forbidden|credential", re.IGNORECASE)
 
 
 async def temporal(x: Examination) -> Check:
     if not x.wants_temporal:
         return skipped("temporal", "", _NO_TEMPORAL)
     server = await x.server()
-    if server.up:
-        return Check("temporal", "ok", f"{server.detail}, version {server.version}")
     status = await x.status()
     unit = next((u for u in (status or {}).get("services", []) if u["name"] == "temporal"), None)
+    if server.up:
+        if unit is not None and unit["state"] != "ready":
+            # It says SERVING whatever its database does.
+            told = f"{server.detail}, but is {unit['state']}: {unit['detail']}"[:300]
+            if skip := await because_of_docker(x, "temporal", told):
+                return skip
+        return Check("temporal", "ok", f"{server.detail}, version {server.version}")
     if server.state == "foreign" and is_loopback(x.host):
         return skipped("temporal", "ports", f"another program has its port {x.port}")
     if unit is not None and unit["state"] == "exited" and unit["kind"] == "process":
@@ -56,16 +65,14 @@ def _start(x: Examination) -> str:
     match x.backend:
         case "external":
             return "start that server, or set TEMPORAL_HOST and TEMPORAL_PORT to where it is"
-        case "docker":
-            return "`mika up`, or `docker compose up -d --wait`"
     return "`mika up`"
 
 
 def _restart(x: Examination, supervised: bool) -> str:
-    if supervised and x.backend == "embedded":
-        return "`mika restart temporal`"
+    if supervised:
+        return "`mika restart temporal`; `mika logs temporal` says why"
     if x.backend == "docker":
-        return "`docker compose restart temporal`; `docker compose logs temporal` says why"
+        return "`mika up` takes it over; `mika logs temporal` then says why"
     return "restart that server, or set TEMPORAL_HOST and TEMPORAL_PORT to another one"
 
 
@@ -75,11 +82,18 @@ async def needs_server(x: Examination, check_id: str) -> Check | None:
         return skipped(check_id, "", _NO_TEMPORAL)
     server = await x.server()
     if not server.up:
-        because = "ports" if server.state == "foreign" and is_loopback(x.host) else "temporal"
-        return skipped(check_id, because, "Temporal is down")
-    if check_id != "namespace" and await x.namespace_error() is not None:
+        if server.state == "foreign" and is_loopback(x.host):
+            return skipped(check_id, "ports", "Temporal is down")
+        return await because_of_docker(x, check_id, "Temporal is down") or skipped(
+            check_id, "temporal", "Temporal is down"
+        )
+    error = await x.namespace_error()
+    if error is None or check_id == "namespace":
+        return None
+    if not error:
         return skipped(check_id, "namespace", f"the namespace {x.namespace} is missing")
-    return None
+    finding = f"Temporal cannot read the namespace {x.namespace}"
+    return await because_of_docker(x, check_id, finding) or skipped(check_id, "namespace", finding)
 
 
 async def namespace(x: Examination) -> Check:
@@ -90,9 +104,8 @@ async def namespace(x: Examination) -> Check:
     if error is None:
         return Check("namespace", "ok", x.namespace)
     if error:
-        return Check(
-            "namespace", "fail", f"namespace {x.namespace}: {error}"[:300], "check TEMPORAL_NAMESPACE and its rights"
-        )
+        told = f"namespace {x.namespace}: {error}"[:300]
+        return await because_of_docker(x, "namespace", told) or Check("namespace", "fail", told, _refused(x, error))
     address = (await x.server()).address
     return Check(
         "namespace",
@@ -102,6 +115,13 @@ async def namespace(x: Examination) -> Check:
         " or set TEMPORAL_NAMESPACE",
         repair=Repair("namespace", x.namespace),
     )
+
+
+def _refused(x: Examination, error: str) -> str:
+    if _DENIED.search(error):
+        return "check TEMPORAL_NAMESPACE, and what this user may do there"
+    where = "`mika logs temporal`" if x.backend in ("docker", "embedded") else "that server's log"
+    return f"the server has a trouble of its own (its database?): {where} says which"
 
 
 async def clock(x: Examination) -> Check:
@@ -137,11 +157,8 @@ async def ui(x: Examination) -> Check:
     ):
         return skipped("ui", "", "none at the default port; TEMPORAL_UI_PORT says where it is")
     told = f"answers {found.status}" if found.kind == "http" else found.error or found.kind
-    return Check(
-        "ui",
-        "warn",
-        f"the UI at {x.ui_url} does not answer: {told}",
-        "`docker compose up -d temporal-ui`"
-        if x.backend == "docker"
-        else "check TEMPORAL_UI_PORT; `mika down` and `mika up`",
-    )
+    told = f"the UI at {x.ui_url} does not answer: {told}"
+    fix = "check TEMPORAL_UI_PORT; `mika down` and `mika up`"
+    if x.backend == "docker":
+        fix = "`mika up`" if await x.status() is None else "`mika restart temporal-ui`"
+    return await because_of_docker(x, "ui", told) or Check("ui", "warn", told, fix)

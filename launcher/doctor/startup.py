@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from launcher.config import Config
-from launcher.doctor import api_checks, project_checks, server_checks, worker_checks
+from launcher.doctor import api_checks, docker_checks, project_checks, server_checks, worker_checks
 from launcher.doctor.check import Check
 from launcher.doctor.examination import Examination
 from launcher.state import ProjectDir
@@ -27,14 +27,15 @@ async def explain(config: Config, folder: ProjectDir, service: str, error: str) 
         return ""
     finally:
         await x.close()
-    if found is None or found.finding == error:
+    # A container's finding may be no more than its rung's own words.
+    if found is None or found.finding == error or (found.id == "docker" and error and error in found.finding):
         return ""
     return f"{found.finding}\n{found.fix}" if found.fix else found.finding
 
 
 async def _cause(x: Examination, service: str) -> Check | None:
     """The first failed check on the way to `service`."""
-    way = [project_checks.docker, project_checks.ports, server_checks.temporal, server_checks.namespace]
+    way = [docker_checks.docker, project_checks.ports, server_checks.temporal, server_checks.namespace]
     if service in x.types("worker"):
         way.append(worker_checks.worker)
     elif service in x.types("api"):

@@ -194,6 +194,7 @@ def test_what_a_model_answers(answer: httpx.Response, status: str, words: str) -
         (b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\n\r\n", "foreign", "a web server answers there (nginx)"),
         (b"-ERR unknown command\r\n", "foreign", "no Temporal server"),
         (None, "silent", "does not answer within"),
+        (b"", "unhealthy", "closes each connection at once"),
     ],
 )
 def test_what_listens_instead_of_temporal(

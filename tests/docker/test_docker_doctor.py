@@ -1,0 +1,115 @@
+"""`mika doctor` names the container that is to be mended, as `mika status` does, and nothing else beside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.docker.dockerkit import DockerBot
+from tests.kit import poll_until
+
+pytestmark = [
+    pytest.mark.timeout(200),
+    pytest.mark.skipif(sys.platform == "win32", reason="the images are Linux programs built on Linux"),
+]
+MEND_S = 60.0
+TEMPORALS = ("temporal", "namespace", "worker", "queue", "workflows", "ui")
+
+
+@pytest.fixture(scope="module")
+def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
+    with DockerBot(tmp_path_factory.mktemp("doctor")) as bot:
+        bot.up()
+        yield bot
+
+
+def checks(bot: DockerBot) -> dict[str, dict[str, Any]]:
+    result = bot.mika("doctor", "--json")
+    assert result.code in (0, 1), str(result)
+    return {check["id"]: check for check in result.json["checks"]}
+
+
+def failed(found: dict[str, dict[str, Any]]) -> list[str]:
+    return [name for name, check in found.items() if check["status"] == "fail"]
+
+
+def because_of_docker(found: dict[str, dict[str, Any]]) -> set[str]:
+    return {name for name, check in found.items() if check.get("because") == "docker"}
+
+
+def mended(bot: DockerBot) -> None:
+    bot.wait_ready(MEND_S)
+    poll_until(lambda: not failed(checks(bot)), MEND_S, "nothing is left to mend")
+
+
+@pytest.mark.parametrize(
+    ("name", "consequences"), [("postgresql", TEMPORALS), ("temporal", TEMPORALS), ("mongodb", ("history",))]
+)
+def test_a_stopped_service(bot: DockerBot, name: str, consequences: tuple[str, ...]) -> None:
+    bot.ok("stop", name)
+    try:
+        # Temporal lives off what it has in memory until it asks its database again.
+        found = poll_until(
+            lambda: (now := checks(bot)) and because_of_docker(now) >= set(consequences) and now, 20, "consequences"
+        )
+        assert found
+        assert failed(found) == ["docker"]
+        assert (found["docker"]["finding"], found["docker"]["fix"]) == (f"{name} was stopped", f"`mika start {name}`")
+    finally:
+        bot.ok("start", name)
+    mended(bot)
+
+
+def test_a_paused_database(bot: DockerBot) -> None:
+    container = bot.container("postgresql")
+    container.pause()
+    try:
+        poll_until(lambda: bot.unit("postgresql")["state"] == "unhealthy", 10, "it is noticed")
+        found = checks(bot)
+        assert failed(found) == ["docker"]
+        assert found["docker"]["finding"] == "postgresql: its container is paused"
+        assert f"`docker unpause {container.name}`" in found["docker"]["fix"]
+        assert "missing" not in str(found)
+    finally:
+        container.unpause()
+    mended(bot)
+
+
+def test_containers_removed_by_hand(bot: DockerBot) -> None:
+    """The last one in this stack: it is left without containers."""
+    bot.compose("down", "--timeout", "1")
+    poll_until(lambda: bot.unit("temporal")["state"] == "unhealthy", 10, "it is noticed")
+    found = checks(bot)
+    assert failed(found) == ["docker"]
+    assert "postgresql" in found["docker"]["finding"]
+    assert "removed by somebody" in found["docker"]["finding"]
+    assert found["docker"]["fix"].startswith("`mika up`")
+
+
+def test_without_a_supervisor_the_engine_is_asked(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        found = checks(bot)["docker"]
+        assert (found["finding"], found["fix"]) == ("there are no containers of this project", "`mika up`")
+        bot.compose("up", "-d", "--no-deps", "mongodb", "postgresql")
+        bot.compose("up", "-d", "--wait", "postgresql")
+        assert checks(bot)["docker"]["status"] == "ok"
+        bot.compose("stop", "--timeout", "5", "postgresql")
+        found = checks(bot)["docker"]
+        assert found["finding"].startswith("postgresql: its container does not run: Exited (0)")
+        assert found["fix"] == "`mika up`"
+        bot.container("mongodb").pause()
+        found = checks(bot)["docker"]
+        assert f"`docker unpause {bot.name}-mongodb-1`" in found["fix"]
+        bot.container("mongodb").unpause()
+        file = bot.folder / "docker-compose.yml"
+        whole = file.read_text(encoding="utf-8")
+        file.write_text(f"{whole}\n  - nonsense: [\n", encoding="utf-8")
+        try:
+            found = checks(bot)["docker"]
+            assert (found["status"], "docker-compose.yml" in found["finding"]) == ("fail", True)
+            assert found["fix"] == "mend docker-compose.yml, then `mika up`"
+        finally:
+            file.write_text(whole, encoding="utf-8")
