@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from launcher.backends.docker import compose, engine
 from launcher.backends.docker.services import ComposeFile, Service
 from launcher.config import Config
+from launcher.containers import compose, engine
 from launcher.errors import MikaError
 from launcher.settings import BACKENDS
 from launcher.state import ProjectDir

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.containers.engine import EngineError
 from launcher.doctor import engine
 from launcher.doctor.check import Check, Repair, Status, skipped
 from launcher.doctor.examination import Examination
@@ -147,7 +148,7 @@ def _ask_engine(x: Examination) -> Found:
     env = x.config.child_env()
     try:
         containers = engine.containers(env, x.config.project)
-    except engine.Absent as error:
+    except EngineError as error:
         return Found(Check("docker", "fail", error.message, error.hint or ""))
     if broken := engine.compose_error(env, x.config.project):
         return Found(Check("docker", "fail", *broken))

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from launcher.backends.docker import engine
-from launcher.backends.docker.engine import EngineError
+from launcher.containers import engine
+from launcher.containers.engine import EngineError
 
 
 @contextlib.contextmanager

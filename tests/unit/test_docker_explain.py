@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from launcher.backends.docker import explain
-from launcher.backends.docker.compose import config_error
 from launcher.backends.docker.explain import Failure
 from launcher.backends.docker.monitor import Seen
+from launcher.containers.compose import config_error
 
 PORT_BY_PROGRAM = (
     "driver failed programming external connectivity on endpoint p-mongodb-1 (4f3c): Error starting userland proxy:"

@@ -18,7 +18,7 @@ from typing import Any
 import docker
 import pytest
 
-from launcher.backends.docker.monitor import PROJECT
+from launcher.containers import PROJECT
 from tests.docker import images
 from tests.docker.dockerkit import SERVICES, need_docker
 from tests.kit import ROOT

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from launcher import ports
 from launcher.backends.base import Backend, Left, temporal_probe
-from launcher.backends.docker import cleanup, compose, engine, owner, services
-from launcher.backends.docker.compose import Compose
+from launcher.backends.docker import cleanup, owner, services
 from launcher.backends.docker.monitor import Monitor, look, one_for_each_service
 from launcher.backends.docker.ownership import Ownership
 from launcher.backends.docker.probes import MongoProbe
@@ -20,6 +19,8 @@ from launcher.backends.docker.run import ContainerRun
 from launcher.backends.docker.services import ComposeFile, Service
 from launcher.backends.docker.watching import Watching
 from launcher.config import Config
+from launcher.containers import compose, engine
+from launcher.containers.compose import Compose
 from launcher.errors import MikaError, UsageError
 from launcher.state import ProjectDir
 from launcher.supervisor.policy import Rules

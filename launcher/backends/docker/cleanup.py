@@ -6,9 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from launcher.backends.base import Left
-from launcher.backends.docker.compose import Compose
-from launcher.backends.docker.monitor import PROJECT, look
+from launcher.backends.docker.monitor import look
 from launcher.backends.docker.ownership import Ownership
+from launcher.containers import PROJECT
+from launcher.containers.compose import Compose
 from launcher.errors import MikaError
 
 if TYPE_CHECKING:

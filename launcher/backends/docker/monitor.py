@@ -13,17 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from launcher.backends.docker import engine
+from launcher.containers import FOLDER, ONE_OFF, PROJECT, SERVICE, engine
 from launcher.readiness.ladder import describe
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 T = TypeVar("T")
-PROJECT = "com.docker.compose.project"
-SERVICE = "com.docker.compose.service"
-FOLDER = "com.docker.compose.project.working_dir"
-_ONE_OFF = "com.docker.compose.oneoff"
 _INTERVAL = 1.0
 _MISSES = 2  # looks in a row that fail before the engine counts as away; a refused connection counts at once
 # Not exec_*: every health check makes three of those.
@@ -201,7 +197,7 @@ def look(
 
     found = []
     for entry in client.api.containers(all=True, filters={"label": f"{PROJECT}={project}"}):
-        if entry["Labels"].get(_ONE_OFF) == "True" or entry["State"] == "removing":
+        if entry["Labels"].get(ONE_OFF) == "True" or entry["State"] == "removing":
             continue
         # The status text has the age in it, so only its health counts.
         networks = (entry.get("NetworkSettings") or {}).get("Networks")

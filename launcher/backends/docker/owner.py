@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from launcher import ports
-from launcher.backends.docker.monitor import FOLDER, PROJECT, Seen
+from launcher.backends.docker.monitor import Seen
+from launcher.containers import FOLDER, PROJECT
 from launcher.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launcher.backends.docker import engine, explain
-from launcher.backends.docker.compose import Compose
+from launcher.backends.docker import explain
 from launcher.backends.docker.explain import Failure
 from launcher.backends.docker.monitor import Monitor, Seen
 from launcher.backends.docker.ownership import Ownership
 from launcher.backends.docker.pull import Pull, PullError, missing
 from launcher.backends.docker.services import ComposeFile, Service
+from launcher.containers import engine
+from launcher.containers.compose import Compose
 
 WhoHas = Callable[[int], str]
 _RETRY = 0.25
