@@ -154,7 +154,7 @@ def of_engine(folder: Path, **environ: str) -> Check:
 def test_the_engine_that_dotenv_names_is_asked(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DOCKER_HOST=tcp://127.0.0.1:1\n", encoding="utf-8")
     found = of_engine(tmp_path)
-    assert found.finding.startswith("the Docker engine at tcp://127.0.0.1:1 does not answer")
+    assert found.finding == "no Docker engine answers at tcp://127.0.0.1:1"
     assert found.fix == "start Docker (Desktop), then `mika up`"
 
 
