@@ -149,7 +149,9 @@ def _ask_engine(x: Examination) -> Found:
     try:
         containers = engine.containers(env, x.config.project)
     except EngineError as error:
-        return Found(Check("docker", "fail", error.message, error.hint or ""))
+        # Not another backend: this folder's history is in Docker.
+        fix = (error.hint or "").replace(", or use `--backend embedded`", ", then `mika up`")
+        return Found(Check("docker", "fail", error.message, fix))
     if broken := engine.compose_error(env, x.config.project):
         return Found(Check("docker", "fail", *broken))
     if not containers:
