@@ -173,11 +173,13 @@ class Project:
             if self.monitor.error:
                 await self.monitor.looked()
                 continue
-            if seen is not None and (seen.runs or seen.state == "restarting" or await self._started(seen)):
+            if seen is not None and (seen.runs or seen.state == "restarting"):
                 return ""
             if not await self._engine_stays():
                 await asyncio.sleep(_RETRY)
                 continue
+            if seen is not None and await self._started(seen):
+                return ""
             # Compose does not see that a container has lost its network.
             anew = ["--force-recreate"] if seen is not None and not seen.networks else []
             self._lock = self._lock or asyncio.Lock()
@@ -191,7 +193,10 @@ class Project:
                 return self._explained(output).reason
 
     async def _engine_stays(self) -> bool:
-        """One that is shutting down goes on answering on connections that it has, and takes no new ones."""
+        """One that is shutting down answers on connections that it has, and takes no new ones.
+
+        It would even start a container, and then wait for that one's end.
+        """
         try:
             await self.monitor.call(lambda: engine.connect(self.compose.env, engine.QUICK).close())
         except engine.EngineError:
