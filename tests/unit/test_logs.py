@@ -266,6 +266,7 @@ def test_a_damaged_index_costs_the_times_and_nothing_else(log):
 @pytest.mark.parametrize("make", IN_PLACE_OF_A_FILE)
 def test_what_is_no_file_is_not_read(log, make):
     log.write(b"one\n")
+    log.writer.close()
     (log.directory / "svc.idx").unlink()
     for name in ("svc.idx", "svc.1.log", "other.log"):
         make(log.directory / name)

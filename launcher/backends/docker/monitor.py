@@ -73,6 +73,8 @@ class Monitor:
         self.on_look: Callable[[], None] = lambda: None
         self.exit_codes: dict[str, int] = {}
         """The last one of each container id, as the engine reported it: a container that runs again has lost it."""
+        self.stopped: set[str] = set()
+        """Ids of containers that somebody has stopped: they did not end by themselves."""
         self._seen: dict[str, Seen] = {}
         self._cache: dict[str, tuple[str, Seen]] = {}
         self._changed_ids: set[str] = set()
@@ -171,15 +173,20 @@ class Monitor:
         while not self._closed.is_set():
             with contextlib.suppress(Exception), contextlib.closing(self.client_for_stream()) as client:
                 self._stream = client.api.events(filters=filters, decode=True)
-                self._tell("", None)  # whatever happened before this stream was there
+                self._tell("", "", None)  # whatever happened before this stream was there
                 for event in self._stream:
                     code = event.get("Actor", {}).get("Attributes", {}).get("exitCode")
-                    self._tell(str(event.get("id", "")), int(code) if code is not None else None)
+                    action = str(event.get("Action", ""))
+                    self._tell(str(event.get("id", "")), action, int(code) if code is not None else None)
             self._closed.wait(_INTERVAL)
 
-    def _tell(self, container: str, code: int | None) -> None:
+    def _tell(self, container: str, action: str, code: int | None) -> None:
         def note() -> None:
             self._changed_ids.add(container)
+            if action == "stop":
+                self.stopped.add(container)
+            elif action == "start":
+                self.stopped.discard(container)
             if code is not None:
                 self.exit_codes[container] = code
             self.poke()

@@ -17,8 +17,9 @@ from launcher.guard.segments import SegmentWriter
 from launcher.supervisor.guard import Exit
 from launcher.supervisor.unit import Launch
 
-_REMOVAL = 0.6
-"""Seconds in which a container that has ended may turn out to be on its way out (`docker compose down` by hand)."""
+_REMOVAL, _REMOVAL_OF_STOPPED = 0.6, 5.0
+"""Seconds in which a container that has ended, or was stopped by somebody, may turn out to be on its way out
+(`docker compose down` by hand, which stops others first)."""
 _LAST_LOG = 2.0
 _CLOCK_STEP = 0.5  # s; what a log's index may be behind
 _LAST_LINES = 40
@@ -157,11 +158,16 @@ class ContainerRun:
 
     async def _is_being_removed(self) -> bool:
         """A container that is gone soon after its end was taken away on purpose: that is no crash to mend."""
-        deadline = time.monotonic() + _REMOVAL
+        began = time.monotonic()
         monitor = self._project.monitor
-        while time.monotonic() < deadline and not self._stopping:
-            if monitor.get(self.service.name) is None and not monitor.error:
+        while not self._stopping:
+            seen = monitor.get(self.service.name)
+            if seen is None and not monitor.error:
                 return True
+            was_stopped = self._run is not None and self._run[0] in monitor.stopped
+            patience = _REMOVAL_OF_STOPPED if was_stopped else _REMOVAL
+            if (seen is not None and seen.runs) or time.monotonic() - began >= patience:
+                return False
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(monitor.looked(), 0.1)
         return False
