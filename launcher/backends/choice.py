@@ -57,4 +57,4 @@ def _size(missing: list[Service], file: ComposeFile) -> str:
     total = sum(mb or 0 for mb in sizes)
     if None in sizes:
         return ""
-    return f", about {total / 1000:.1f} GB" if total >= 1000 / 2 else f", about {total} MB"
+    return f", about {total / 1000:.1f} GB" if total >= 500 else f", about {total} MB"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.containers.engine import EngineError
-from launcher.doctor import engine
+from launcher.doctor import unsupervised
 from launcher.doctor.check import Check, Repair, Status, skipped
 from launcher.doctor.examination import Examination
 from launcher.doctor.local import in_thread
@@ -147,12 +147,12 @@ def _ask_engine(x: Examination) -> Found:
     """Blocks for up to some seconds."""
     env = x.config.child_env()
     try:
-        containers = engine.containers(env, x.config.project)
+        containers = unsupervised.containers(env, x.config.project)
     except EngineError as error:
         # Not another backend: this folder's history is in Docker.
         fix = (error.hint or "").replace(", or use `--backend embedded`", ", then `mika up`")
         return Found(Check("docker", "fail", error.message, fix))
-    if broken := engine.compose_error(env, x.config.project):
+    if broken := unsupervised.compose_error(env, x.config.project):
         return Found(Check("docker", "fail", *broken))
     if not containers:
         return Found(
@@ -162,7 +162,7 @@ def _ask_engine(x: Examination) -> Found:
     return _judged([_by_engine(x, one) for one in containers if not one.is_well], running)
 
 
-def _by_engine(x: Examination, one: engine.Container) -> Trouble:
+def _by_engine(x: Examination, one: unsupervised.Container) -> Trouble:
     rank = _rank(x, one.service)
     if one.state == "paused":
         told = "its container is paused"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launcher import config
-from launcher.doctor import docker_checks, engine
+from launcher.doctor import docker_checks, unsupervised
 from launcher.doctor.check import Check
 from launcher.doctor.examination import Examination
 from launcher.state import ProjectDir
@@ -167,25 +167,25 @@ def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("container", "is_well"),
     [
-        (engine.Container("a", "p-a-1", "running", "Up 3 s (healthy)"), True),
-        (engine.Container("a", "p-a-1", "running", "Up 3 s (unhealthy)"), False),
-        (engine.Container("a", "p-a-1", "exited", "Exited (0) 3 s ago"), False),
-        (engine.Container("a", "p-a-1", "exited", "Exited (0) 3 s ago", one_shot=True), True),
-        (engine.Container("a", "p-a-1", "exited", "Exited (1) 3 s ago", one_shot=True), False),
-        (engine.Container("a", "p-a-1", "paused", "Up 3 s (Paused)"), False),
+        (unsupervised.Container("a", "p-a-1", "running", "Up 3 s (healthy)"), True),
+        (unsupervised.Container("a", "p-a-1", "running", "Up 3 s (unhealthy)"), False),
+        (unsupervised.Container("a", "p-a-1", "exited", "Exited (0) 3 s ago"), False),
+        (unsupervised.Container("a", "p-a-1", "exited", "Exited (0) 3 s ago", one_shot=True), True),
+        (unsupervised.Container("a", "p-a-1", "exited", "Exited (1) 3 s ago", one_shot=True), False),
+        (unsupervised.Container("a", "p-a-1", "paused", "Up 3 s (Paused)"), False),
     ],
 )
-def test_which_containers_are_well(container: engine.Container, is_well: bool) -> None:
+def test_which_containers_are_well(container: unsupervised.Container, is_well: bool) -> None:
     assert container.is_well is is_well
 
 
 def test_services_whose_end_is_waited_for() -> None:
     needs = "postgresql:service_started:false,temporal-setup:service_completed_successfully:false"
-    assert engine._completed(needs) == ["temporal-setup"]
-    assert engine._completed("") == []
+    assert unsupervised._completed(needs) == ["temporal-setup"]
+    assert unsupervised._completed("") == []
 
 
 def test_no_compose_file(tmp_path: Path) -> None:
-    told = engine.compose_error({}, tmp_path)
+    told = unsupervised.compose_error({}, tmp_path)
     assert told is not None
     assert told[0] == f"there is no compose file in {tmp_path}"

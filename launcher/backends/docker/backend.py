@@ -204,7 +204,7 @@ class Docker(Backend):
                 if seen.restarts == 0 and runs_anew:
                     start(name)
                 elif has_given_up(name) and (runs_anew or seen.state == "restarting"):
-                    project.end_for_good(run.service, seen)
+                    run.request_stop()  # else the engine's own policy would go on for ever
 
         project.monitor.on_look = look
 

@@ -42,8 +42,6 @@ class Project:
     _task: asyncio.Task[None] | None = None
     _lock: asyncio.Lock | None = None
     _interrupted: bool = False
-    _task_of_stop: asyncio.Task[None] | None = None
-    _stopped: set[tuple[str, str]] = field(default_factory=set)
     followed: set[str] = field(default_factory=set)
     """The services whose logs this run of mika has begun to copy."""
 
@@ -213,12 +211,6 @@ class Project:
             return False
         await self.monitor.look()
         return True
-
-    def end_for_good(self, service: Service, seen: Seen) -> None:
-        """Once for each run: the engine's own policy would go on for ever with what mika has given up."""
-        if seen.run not in self._stopped:
-            self._stopped.add(seen.run)
-            self._task_of_stop = asyncio.create_task(self.stop(service))
 
     async def stop(self, service: Service, *, kill: bool = False) -> None:
         seen = self.monitor.get(service.name)

@@ -52,7 +52,8 @@ class ContainerRun:
     # --- what the supervisor asks for --------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
-        self._stop(kill=False)
+        if not self._stopping:
+            self._stop(kill=False)
 
     def kill(self) -> None:
         self._stop(kill=True)
