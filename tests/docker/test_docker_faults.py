@@ -16,6 +16,7 @@ import pytest
 from tests.docker import engine
 from tests.docker.dockerkit import SERVICES, START_S, DockerBot
 from tests.kit import free_port, poll_until
+from tests.machine import telling
 
 pytestmark = [
     pytest.mark.timeout(400),
@@ -52,7 +53,8 @@ def told(bot: DockerBot, since: float, *words: str, name: str = "temporal") -> f
                     return float(event["at"]) - since or 0.001
         return None
 
-    return poll_until(look, SOON_S + 2, f"{name} is reported with {words}") or 0.0
+    with telling(lambda: bot.log("mika")[-3000:]):
+        return poll_until(look, SOON_S + 2, f"{name} is reported with {words}") or 0.0
 
 
 def all_ready(bot: DockerBot) -> None:
@@ -152,9 +154,12 @@ class TestWhileItRuns:
                 pytest.skip("the engine is not one of the tests' own, so it stays up")
             gone = time.time()
             words = "the Docker engine does not answer"
-            poll_until(
-                lambda: all(words in bot.unit(name)["detail"] for name in SERVICES), SOON_S + 2, "the engine is missed"
-            )
+            with telling(lambda: [bot.unit(name) for name in SERVICES]):
+                poll_until(
+                    lambda: all(words in bot.unit(name)["detail"] for name in SERVICES),
+                    SOON_S + 2,
+                    "the engine is missed",
+                )
             assert bot.status()["state"] == "degraded"
             assert time.time() - gone < SOON_S + 2
         finally:

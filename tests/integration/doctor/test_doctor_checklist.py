@@ -223,7 +223,7 @@ FAULTS: list[tuple[Any, str, str, str, str]] = [
     (_no_mongodb, "history", "does not answer", "MONGODB_URL", ""),
     (_bad_setting, "config", "API_PORT", "", "temporal worker api logs"),
     (_bad_procfile, "config", "Procfile:1", "", ""),
-    (_no_docker, "docker", "does not answer", "start Docker", ""),
+    (_no_docker, "docker", "no Docker engine answers at unix:", "start Docker", ""),
     (_hanging_message, "workflows", "workflow_task_failing", "register that workflow", ""),
 ]
 
