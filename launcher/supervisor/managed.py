@@ -44,7 +44,8 @@ class Managed:
     def feed(self, event: policy.Event) -> None:
         before = self.state
         self.state, actions = policy.step(before, event, time.monotonic(), self.unit.rules, random.random())  # noqa: S311
-        if self.state.phase is not before.phase:
+        another_reason = isinstance(event, policy.BecameUnready) and self.state.reason != before.reason
+        if self.state.phase is not before.phase or another_reason:
             self._announce(before)
         for action in actions:
             self._do(action)

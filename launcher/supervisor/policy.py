@@ -98,7 +98,7 @@ class BecameReady:
 
 @dataclass(frozen=True, slots=True)
 class BecameUnready:
-    """It was ready and is not any more, but lives (an API that answers no probe)."""
+    """It was ready and is not any more, but lives (an API that answers no probe); or it is so for another reason."""
 
     generation: int
     reason: str
@@ -186,7 +186,7 @@ def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0
                 return replace(state, phase=Phase.READY, ready_at=now, reason="", hopeless=""), ()
             return state, ()
         case BecameUnready():
-            if state.phase is Phase.READY:
+            if state.phase in (Phase.READY, Phase.UNHEALTHY):
                 return replace(
                     _settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=event.reason
                 ), ()
@@ -262,8 +262,8 @@ def _settled(state: State, now: float, rules: Rules) -> State:
     return state
 
 
-def _same(cause: str, before: str) -> bool:
-    """Whether two lines of output name one cause: a time stamp or a pid in them says nothing."""
+def same_cause(cause: str, before: str) -> bool:
+    """Whether two lines name one cause: a time stamp or a pid in them says nothing."""
     return _without_numbers(cause) == _without_numbers(before)
 
 
@@ -286,7 +286,7 @@ def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float
     if not state.gate_open:
         return replace(state, phase=Phase.WAITING, reason=event.reason), ()
     failures = state.failures + 1
-    hopeless_again = bool(event.hopeless) and not was_ready and _same(event.hopeless, state.hopeless)
+    hopeless_again = bool(event.hopeless) and not was_ready and same_cause(event.hopeless, state.hopeless)
     state = replace(state, failures=failures, hopeless="" if was_ready else event.hopeless, reason=event.reason)
     if hopeless_again or failures >= rules.max_failures:
         times = f"{failures} times in a row"

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from launcher.readiness.ladder import PROBE_TIMEOUT, Rung, climb, describe
 from launcher.readiness.probes import Certain
+from launcher.supervisor.policy import same_cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Liveness:
 
 
 class Observer(Protocol):
-    """Who wants to know. `hung` ends the watch."""
+    """Who wants to know. `became_unready` comes again when the reason has changed; `hung` ends the watch."""
 
     def rung_reached(self, rung: str, elapsed: float, detail: str) -> None: ...
     def rung_waiting(self, rung: str, error: str) -> None: ...
@@ -46,6 +47,7 @@ async def watch(name: str, rungs: Sequence[Rung], liveness: Liveness | None, obs
     if liveness is None:
         return
     silent, ready = 0.0, True
+    said, certain = "", False
     unready_after = (liveness.patience or 2 * PROBE_TIMEOUT) / 2
     while True:
         began = time.monotonic()
@@ -58,8 +60,11 @@ async def watch(name: str, rungs: Sequence[Rung], liveness: Liveness | None, obs
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
             silent += asleep + min(time.monotonic() - began, PROBE_TIMEOUT)
             reason = "no answer" if isinstance(error, TimeoutError) else describe(error)
-            if ready and (silent >= unready_after or isinstance(error, Certain)):
-                ready = False
+            sure = isinstance(error, Certain)
+            # Of two guesses the first one stays; what is certain replaces it, and is replaced when it has passed.
+            changed = not ready and (sure or certain) and not same_cause(reason, said)
+            if changed or (ready and (silent >= unready_after or sure)):
+                ready, said, certain = False, reason, sure
                 observer.became_unready(reason)
             if liveness.patience is not None and silent >= liveness.patience:
                 observer.hung(f"{reason} for {silent:.0f} s")

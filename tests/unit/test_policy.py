@@ -201,6 +201,8 @@ def test_unhealthy_may_recover():
     run = Run().start().ready()
     assert run.feed(BecameUnready(1, "no answer")) == ()
     assert run.state.phase is Phase.UNHEALTHY
+    assert run.feed(BecameUnready(1, "removed")) == ()
+    assert (run.state.phase, run.state.reason) == (Phase.UNHEALTHY, "removed")
     run.ready()
     assert run.state.phase is Phase.READY
     assert run.state.reason == ""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from launcher.readiness.ladder import Rung
-from launcher.readiness.probes import NotYet
+from launcher.readiness.probes import Certain, NotYet
 from launcher.supervisor import watch as module
 from launcher.supervisor.watch import Liveness, watch
 
@@ -53,8 +53,8 @@ class Clock:
         monkeypatch.setattr(module, "time", type("Time", (), {"monotonic": lambda: self.now}))
 
 
-def probe_of(answers: Iterable[str | None]) -> Callable:
-    """A text: it answers. None: it does not. Ends the watch when there is no more."""
+def probe_of(answers: Iterable[str | Exception | None]) -> Callable:
+    """A text: it answers. None: it does not. An error is raised. Ends the watch when there is no more."""
     left = iter(answers)
 
     async def probe() -> str:
@@ -63,6 +63,8 @@ def probe_of(answers: Iterable[str | None]) -> Callable:
             raise asyncio.CancelledError
         if answer is None:
             raise NotYet("no beat")
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     return probe
@@ -111,6 +113,25 @@ def test_not_ours_is_never_called_hung(monkeypatch):
     Clock(monkeypatch)
     told = run(Liveness(probe_of([None] * 1000 + ["back"]), interval=2.0, patience=None))
     assert told == [("ready", ""), ("unready", "no beat"), ("ready", "back")]
+
+
+def test_what_is_certain_replaces_the_reason_and_is_replaced_when_it_has_passed(monkeypatch):
+    Clock(monkeypatch)
+    answers = [Certain("ended"), Certain("removed"), Certain("removed"), None, None, NotYet("refused"), "back"]
+    told = run(Liveness(probe_of(answers), interval=0.5, patience=None))
+    assert told == [
+        ("ready", ""),
+        ("unready", "ended"),
+        ("unready", "removed"),
+        ("unready", "no beat"),  # of two guesses the first one stays: they may alternate for hours
+        ("ready", "back"),
+    ]
+
+
+def test_a_reason_that_only_counts_is_said_once(monkeypatch):
+    Clock(monkeypatch)
+    told = run(Liveness(probe_of([Certain(f"failed {n} times") for n in range(9)]), interval=0.5, patience=None))
+    assert told == [("ready", ""), ("unready", "failed 0 times")]
 
 
 @pytest.mark.parametrize("hours", [0.01, 1, 100])
