@@ -31,10 +31,8 @@ _LATER = 15.0
 """Seconds that a supervisor in the background has longer than we: it began later, and asks the doctor at the end."""
 _REPORT = 60.0
 """Seconds for it to stop all and write why, once it is stopping."""
-_DONE = "done"
-"""With this begins the detail of a container that runs once, and has done its work."""
-_GONE = ("removed", "has ended")
-"""What the detail of a container says that is not there any more, and that nobody starts again by itself."""
+_GONE = ("removed", "exited", "dead")
+"""What is known of a container that does not run any more, and that nobody starts again by itself."""
 ALREADY_UP = "already_up"
 """Code of the background process that lost the race of two `up -d` at once: its parent attaches to the winner."""
 
@@ -244,13 +242,12 @@ class Attached:
 def _lost(services: Sequence[dict[str, Any]]) -> list[str]:
     """The containers to be started again, or made anew."""
     containers = [unit for unit in services if unit["kind"] == "container"]
-    # One that was stopped has ended with 0, too.
-    done = [unit["name"] for unit in containers if unit["state"] == "exited" and unit["detail"].startswith(_DONE)]
+    done = [unit["name"] for unit in containers if unit.get("phase") == "exited"]  # with 0: it has done its work
     lost = [
         unit["name"]
         for unit in containers
         if (unit["state"] == "exited" and unit["name"] not in done)
-        or (unit["state"] == "unhealthy" and any(word in unit["detail"] for word in _GONE))
+        or (unit["state"] == "unhealthy" and unit.get("container") in _GONE)
     ]
     # All of them (`docker compose down`): after `--volumes`, what set them up has to do it again; else it does nothing.
     return [*lost, *done] if len(lost) + len(done) == len(containers) and lost else lost

@@ -15,8 +15,7 @@ from launcher.doctor.local import in_thread
 # How the supervisor's words end when they name the remedy. Not every command in them is one for this moment: a wrong
 # password is mended by `mika down --volumes`, too, at the price of the data.
 _REMEDY = re.compile(r": (?P<fix>`(?:mika (?:up|start|restart)|docker unpause)\b[^`]*`.*)$")
-_STOPPED = re.compile(r"`mika start \S+` starts it")
-_NO_ENGINE = "the Docker engine does not answer"
+_NO_ENGINE = "no engine"
 _DATABASE, _HELPER, _TEMPORAL, _UI = range(4)
 
 
@@ -103,7 +102,8 @@ def _judged(troubles: list[Trouble], running: int) -> Found:
 
 
 def _is_well(unit: dict[str, Any]) -> bool:
-    return unit["state"] == "ready" or (unit["state"] == "exited" and str(unit["detail"]).startswith("done "))
+    done = unit.get("phase") == "exited"  # with 0: it has done its work
+    return done or bool(unit["state"] == "ready")
 
 
 def _by_supervisor(x: Examination, unit: dict[str, Any]) -> Trouble:
@@ -111,9 +111,9 @@ def _by_supervisor(x: Examination, unit: dict[str, Any]) -> Trouble:
     reason = detail or str((unit.get("last_exit") or {}).get("reason", "")) or state
     rank = _rank(x, name, str(unit.get("address") or ""))
     logs = f"`mika logs {name}` says why"
-    if state == "exited" and _STOPPED.search(detail):
+    if unit.get("phase") == "stopped":
         return Trouble(name, rank, "stopped", "was stopped", f"`mika start {name}`", Repair("start", name))
-    if detail.startswith(_NO_ENGINE):
+    if unit.get("container") == "unknown":
         return Trouble(name, rank, _NO_ENGINE, detail, "start Docker (Desktop): the stack then goes on by itself")
     if remedy := _REMEDY.search(detail):
         told = detail[: remedy.start()]

@@ -201,9 +201,11 @@ class Supervisor:
                 state = state or ("exited" if managed.state.phase in (*_DONE, Phase.STOPPED) else "starting")
                 entry = _service(managed.unit, state, managed.detail)
                 process = _process(managed)
-                services.append(
-                    {**entry, **{k: process[k] for k in ("pid", "restarts", "uptime_s", "rss_mb", "last_exit")}}
-                )
+                entry |= {k: process[k] for k in ("pid", "restarts", "uptime_s", "rss_mb", "last_exit")}
+                entry["phase"] = managed.state.phase.value
+                if managed.unit.container is not None:
+                    entry["container"] = managed.unit.container()
+                services.append(entry)
         return {"state": self.state, "services": services, "processes": processes}
 
     @property

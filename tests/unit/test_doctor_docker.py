@@ -14,7 +14,7 @@ from launcher.doctor.check import Check
 from launcher.doctor.examination import Examination
 from launcher.state import ProjectDir
 
-DONE = {"state": "exited", "detail": "done (exit code 0)"}
+DONE = {"state": "exited", "phase": "exited", "container": "exited", "detail": "done (exit code 0)"}
 REMOVED = "its container was removed by somebody (`docker compose down`?): `mika up` makes anew what is missing"
 
 
@@ -24,7 +24,7 @@ def examination(folder: Path, **environ: str) -> Examination:
 
 
 def stopped(name: str) -> dict[str, str]:
-    return {"state": "exited", "detail": f"`mika start {name}` starts it"}
+    return {"state": "exited", "phase": "stopped", "container": "exited", "detail": f"`mika start {name}` starts it"}
 
 
 def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str = "", **units: Any) -> tuple[Check, Check | None]:
@@ -32,7 +32,8 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str = "", **unit
     names = ("mongodb", "postgresql", "temporal", "temporal-setup", "temporal-ui")
     states = {name: {"state": "ready", "detail": "well"} for name in names} | {"temporal-setup": DONE}
     states |= {name.replace("_", "-"): state for name, state in units.items()}
-    services = [{"name": name, "kind": "container", "address": "", **state} for name, state in states.items()]
+    known = {"kind": "container", "container": "running", "address": ""}
+    services = [{**known, "name": name, "phase": state["state"], **state} for name, state in states.items()]
 
     async def status(_: Examination) -> dict[str, Any]:
         return {"services": services, "processes": []}
@@ -88,7 +89,13 @@ UNWELL = {"state": "unhealthy", "detail": "no answer"}
             "`mika up` makes anew what is missing",
         ),
         (
-            {"temporal_setup": {"state": "exited", "detail": "exit code 1: or delete it: `mika down --volumes`"}},
+            {
+                "temporal_setup": {
+                    "state": "exited",
+                    "phase": "gave_up",
+                    "detail": "exit code 1: or delete it: `mika down --volumes`",
+                }
+            },
             "fail",
             "temporal-setup: gave up: exit code 1: or delete it: `mika down --volumes`",
             "`mika logs temporal-setup` says more; mend it, then `mika restart temporal-setup`",
@@ -103,7 +110,11 @@ UNWELL = {"state": "unhealthy", "detail": "no answer"}
         (
             {
                 "mongodb": stopped("mongodb"),
-                "temporal": {"state": "unhealthy", "detail": "the Docker engine does not answer (it hangs)"},
+                "temporal": {
+                    "state": "unhealthy",
+                    "container": "unknown",
+                    "detail": "the Docker engine does not answer (it hangs)",
+                },
             },
             "fail",
             "the Docker engine does not answer (it hangs)",

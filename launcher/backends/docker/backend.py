@@ -149,6 +149,7 @@ class Docker(Backend):
             # Compose keeps the order of the first start.
             rules=Rules(restart="on-failure" if service.may_end else "always", early=True),
             required=service.role != "temporal-ui",
+            container=watching.container,
             stays=lambda: self._stays(service),
         )
 

@@ -50,6 +50,17 @@ class Watching:
         # Never "hung", so never killed: what hangs may be the database behind it, or the machine below it.
         return rungs, Liveness(self._alive, interval=_LOOK, patience=None)
 
+    def container(self) -> str:
+        """For `Unit.container`."""
+        if self._project is None:
+            return "missing"
+        if self._project.monitor.error:
+            return "unknown"
+        seen = self._project.monitor.get(self._service.name)
+        if seen is not None:
+            return seen.state
+        return "removed" if self._was_there() else "missing"
+
     # --- rungs -------------------------------------------------------------------------------------------------------
 
     async def _image(self) -> str:
@@ -120,6 +131,9 @@ class Watching:
         self.run.resume_log()
         return self._answer
 
+    def _was_there(self) -> bool:
+        return self.run.attached or self.run.removed
+
     def _seen(self) -> Seen | None:
         assert self._project is not None  # noqa: S101 - `follow` comes first
         if self._project.monitor.error:
@@ -130,8 +144,7 @@ class Watching:
         """The container, which runs. Raises Certain where it does not."""
         seen = self._seen()
         if seen is None:
-            was_there = self.run.attached or self.run.removed
-            raise Certain(_REMOVED if was_there else "there is no container yet")
+            raise Certain(_REMOVED if self._was_there() else "there is no container yet")
         if seen.state == "paused":
             raise Certain(f"its container is paused: `docker unpause {seen.name}` lets it go on")
         if seen.state in ("exited", "restarting", "dead"):
