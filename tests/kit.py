@@ -252,7 +252,9 @@ class Project:
 
     def assert_ports_free(self) -> None:
         taken = {
-            name: ports.owner_of(port) for name, port in self.ports.items() if not ports.is_free("127.0.0.1", port)
+            name: ports.told(ports.listeners().get(port))
+            for name, port in self.ports.items()
+            if not ports.is_free("127.0.0.1", port)
         }
         assert not taken
 

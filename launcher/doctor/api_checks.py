@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from launcher.doctor.check import Check, Repair, skipped
 from launcher.doctor.docker_checks import because_of_docker
 from launcher.doctor.examination import Examination
-from launcher.doctor.local import Listener, in_thread, is_loopback, writable
+from launcher.doctor.local import in_thread, is_loopback, writable
 from launcher.doctor.project_checks import unit_down
 from launcher.doctor.server_checks import needs_server
 from launcher.doctor.web import get
+from launcher.ports import Listener, shown
 
 _MONGO_TIMEOUT_MS = 1500
 _QUEUE = re.compile(r"^(no worker polls|polling) (?=\S+$)")  # how the bot's /readyz names its queue
@@ -56,11 +57,12 @@ async def api(x: Examination) -> Check:
         return Check("api", "fail", f"{x.health_url} answers {told}", f"{restart}; `mika logs api` says more")
     stranger = _stranger(x, owner)
     if stranger is not None:
+        end = f"`mika -C {shown(owner.stack)} down`" if owner and owner.stack else f"end it{_kill(owner)}"
         return Check(
             "api",
             "warn",
             f"the API on port {port}{who} runs from another folder: {stranger}",
-            f"end it{_kill(owner)} and `mika up` here, or give this project another API_PORT",
+            f"{end} and `mika up` here, or give this project another API_PORT",
         )
     return await _dependencies(x, restart)
 

@@ -18,8 +18,9 @@ from launcher import procfile
 from launcher.config import Config
 from launcher.control import channel
 from launcher.doctor import server, web
-from launcher.doctor.local import Listener, in_thread, is_this_machine, listeners, process_state
+from launcher.doctor.local import in_thread, is_this_machine, process_state
 from launcher.errors import MikaError, UsageError
+from launcher.ports import Listener, listeners
 from launcher.process_options import parse_ready
 from launcher.state import ProjectDir, RunState
 

@@ -1,4 +1,4 @@
-"""What this machine knows: who listens where, and whether a process lives. And a thread that nobody has to wait for."""
+"""What this machine knows: whether a process lives, and what is its own. And a thread that nobody has to wait for."""
 
 from __future__ import annotations
 
@@ -8,58 +8,10 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A process that listens on a port. Empty fields: another user's, so that the OS does not tell."""
-
-    port: int
-    pid: int | None = None
-    name: str = ""
-    command: tuple[str, ...] = field(default=(), repr=False)
-    cwd: Path | None = None
-    supervised: bool = False
-    """By some project's `mika`."""
-
-    def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid})" if self.pid else "a program of another user"
-
-
-def listeners() -> dict[int, Listener]:
-    """By port. Blocks for some milliseconds."""
-    import psutil
-
-    found: dict[int, Listener] = {}
-    try:
-        connections = psutil.net_connections("tcp")
-    except (psutil.Error, OSError):
-        return {}
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr:
-            port, pid = connection.laddr.port, connection.pid
-            if port not in found or found[port].pid is None:
-                found[port] = Listener(port, pid) if not pid else _listener(port, pid)
-    return found
-
-
-def _listener(port: int, pid: int) -> Listener:
-    import psutil
-
-    name, cwd, supervised = "", None, False
-    command: tuple[str, ...] = ()
-    with contextlib.suppress(psutil.Error, OSError):
-        process = psutil.Process(pid)
-        name = process.name()
-        command = tuple(process.cmdline())
-        cwd = Path(process.cwd())
-        supervised = "MIKA_RUN_ID" in process.environ()
-    return Listener(port, pid, name or "?", command, cwd, supervised)
 
 
 def process_state(pid: int) -> str:

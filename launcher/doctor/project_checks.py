@@ -15,8 +15,9 @@ from typing import Any
 from launcher import procfile
 from launcher.doctor.check import Check, Repair, skipped
 from launcher.doctor.examination import Examination
-from launcher.doctor.local import Listener, in_thread, is_loopback
+from launcher.doctor.local import in_thread, is_loopback
 from launcher.errors import MikaError, UsageError
+from launcher.ports import Listener
 
 _DISK_FAIL, _DISK_WARN = 200e6, 1e9
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from launcher.doctor.local import Listener
+from launcher.ports import Listener
 from launcher.readiness.ladder import describe
 
 if TYPE_CHECKING:
@@ -117,6 +117,6 @@ def other_temporal(found: dict[int, Listener], port: int) -> Listener | None:
     candidates = [
         one
         for one in found.values()
-        if one.port != port and one.name.startswith("temporal") and "server" in one.command and not one.supervised
+        if one.port != port and one.name.startswith("temporal") and "server" in one.command and one.stack is None
     ]
     return min(candidates, key=lambda one: one.port, default=None)

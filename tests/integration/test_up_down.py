@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import psutil
@@ -10,7 +11,7 @@ import pytest
 
 from tests.kit import Project
 from tests.machine import DEADLINE, free_port, poll_until, posix_only
-from tests.programs import SLEEP, SLOW_STOP, STUBBORN
+from tests.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
 
 
 def test_up_status_down(project):
@@ -185,6 +186,20 @@ def test_two_ups_at_once_make_one_stack(project):
         assert len([p for p in this.alive() if p.cmdline()[-1] == "web.py"]) == 1
         this.ok("down")
         this.assert_gone()
+
+
+def test_the_stack_of_another_folder_is_named_where_it_has_the_port(project):
+    first = project(scripts={"api": SERVER}, name="the first")
+    first.env["WEB_PORT"] = str(first.ports["API_PORT"])
+    first.up()
+    second = project(scripts={"api": SERVER}, name="second", env={"API_PORT": first.env["WEB_PORT"]})
+    second.write("mika.toml", f'[process.api]\nready = "http://127.0.0.1:{first.env["WEB_PORT"]}/ok"\n')
+    refused = second.error("up", "-d", code=2)
+    assert re.search(r"\(API_PORT\) is taken by \S+ \(pid \d+\) of the stack in ", refused.err), str(refused)
+    assert f'`mika -C "{first.folder}" down` ends it' in refused.err
+    # Its bot would answer, with another memory.
+    refused = second.error("send", "hello", code=3)
+    assert f"is that of the stack in {first.folder}" in refused.err
 
 
 def test_up_during_down_waits_its_turn(project):

@@ -25,9 +25,10 @@ from launcher.config import Config
 from launcher.doctor import api_checks, log_checks, project_checks, run, server, startup, web
 from launcher.doctor.check import Check, Repair, Report, skipped
 from launcher.doctor.examination import Examination
-from launcher.doctor.local import in_thread, is_loopback, listeners, process_state
+from launcher.doctor.local import in_thread, is_loopback, process_state
 from launcher.doctor.workflows import Row, Story
 from launcher.errors import UsageError
+from launcher.ports import listeners
 from launcher.state import ProjectDir
 from tests.machine import free_port, posix_only
 
@@ -250,7 +251,7 @@ def test_the_listener_on_a_port_is_named() -> None:
     assert found is not None
     assert found.pid == os.getpid()
     assert str(os.getpid()) in str(found)
-    assert not found.supervised
+    assert found.stack is None
 
 
 def test_threads_hand_over_errors_and_hold_up_nobody() -> None:
