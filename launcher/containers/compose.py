@@ -20,6 +20,12 @@ from launcher.guard.segments import SegmentWriter
 LOG = "compose"
 """Its output stands in `.mika/logs/compose.log`."""
 _FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
+_OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
 READ_TIMEOUT = 30.0
 _INTERRUPT_TIMEOUT = 10.0
 _KILL_TIMEOUT = 5.0
@@ -104,8 +110,10 @@ class Compose:
                     f"compose makes no project name of the folder's name '{self.project.name}'",
                     "set COMPOSE_PROJECT_NAME in .env to one of a-z, 0-9, - and _",
                 )
-            label = file_of(self.project, self.env) or "the compose file"
-            raise UsageError(config_error(done.stderr, self.project, label), "`docker compose config` shows the same")
+            raise UsageError(
+                config_error(done.stderr, self.project, self._culprit(timeout)),
+                "`docker compose config` shows the same",
+            )
         try:
             found = json.loads(done.stdout)
         except ValueError:
@@ -117,6 +125,15 @@ class Compose:
                 code="compose_old",
             )
         return found
+
+    def _culprit(self, timeout: float) -> str:
+        """The file with the mistake: compose names none when it has put the override and the main one together."""
+        main = file_of(self.project, self.env) or "the compose file"
+        override = next((name for name in _OVERRIDES if (self.project / name).is_file()), None)
+        if override is None or "COMPOSE_FILE" in self.env:
+            return main
+        alone = _capture([*self.command, "-f", main, "config", "-q"], self.env, self.project, timeout)
+        return override if alone is not None and alone.returncode == 0 else main
 
     def run_now(self, arguments: list[str], timeout: float) -> tuple[int, str]:
         """Run a command to its end, in this thread: exit code (-1: it did not end) and output."""

@@ -67,13 +67,12 @@ def _container(client: Any, entry: dict[str, Any], finished: set[str]) -> Contai
 
 def compose_error(env: Mapping[str, str], project: Path) -> tuple[str, str] | None:
     """What compose has against the project's file, and what to do; None when it is content, or cannot be asked."""
-    file = compose.file_of(project, env)
-    if file is None:
+    if compose.file_of(project, env) is None:
         return f"there is no compose file in {project}", "write a docker-compose.yml there, or `--backend embedded`"
     try:
         compose.Compose(compose.find(env, engine.QUICK), project, env).config(engine.QUICK)
     except UsageError as error:
-        return error.message, f"mend {file}, then `mika up`"
+        return error.message, "mend it, then `mika up`"
     except MikaError as error:
         return None if error.code == "compose_unusable" else (error.message, error.hint or "")
     return None

@@ -110,6 +110,6 @@ def test_without_a_supervisor_the_engine_is_asked(tmp_path):
         try:
             found = checks(bot)["docker"]
             assert (found["status"], "docker-compose.yml" in found["finding"]) == ("fail", True)
-            assert found["fix"] == "mend docker-compose.yml, then `mika up`"
+            assert found["fix"] == "mend it, then `mika up`"
         finally:
             file.write_text(whole, encoding="utf-8")

@@ -90,6 +90,22 @@ def test_broken_compose_file(project, text, words):
     assert words in project.error("up", "-d", code=2).err
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("services: {temporal: {image: [\n", "docker-compose.override.yml:2:1: did not find expected node content"),
+        ("services: {temporal: {nosuchkey: 1}}\n", "docker-compose.override.yml"),
+        ("services: {new: {}}\n", 'docker-compose.override.yml: service "new" has neither an image'),
+    ],
+)
+def test_a_mistake_in_the_override_is_told_with_its_name(project, text, words):
+    project.write("docker-compose.override.yml", text)
+    assert f"mika: {words}" in project.error("up", "-d", code=2).err
+    broken = (project.folder / "docker-compose.yml").read_text(encoding="utf-8") + "x: [\n"
+    project.write("docker-compose.yml", broken)
+    assert "mika: docker-compose.yml:" in project.error("up", "-d", code=2).err
+
+
 def test_a_folder_whose_name_gives_no_project_name(project):
     moved = project.folder.rename(project.parent / "机器人")
     project.folder = moved
