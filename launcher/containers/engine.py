@@ -68,6 +68,13 @@ def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
     from docker.errors import DockerException
 
     _check_context(env)
+    host = env.get("DOCKER_HOST", "")
+    if host.startswith("ssh://"):
+        raise EngineError(
+            f"the Docker engine at {host} is on another machine, and so would be the ports of Temporal and MongoDB",
+            "unset DOCKER_HOST to use this machine's engine; a Temporal server over there: `--backend external`",
+            code="engine_unusable",
+        )
     client = None
     try:
         # The constructor itself asks for the version, and its error is a DockerException, not an APIError.
@@ -147,7 +154,8 @@ def _explained(error: BaseException, env: Mapping[str, str]) -> EngineError:
             "start Docker (Desktop), or use `--backend embedded`",
             code="engine_absent",
         )
-    return EngineError(f"the Docker engine{at} cannot be used: {text}", "check `docker info`", code="engine_unusable")
+    hint = "correct DOCKER_HOST, or unset it" if host else "check `docker info`"
+    return EngineError(f"the Docker engine{at} cannot be used: {text}", hint, code="engine_unusable")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

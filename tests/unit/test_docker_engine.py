@@ -102,6 +102,21 @@ def test_not_permitted(tmp_path):
     assert "docker" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("host", "words", "hint"),
+    [
+        ("ssh://me@elsewhere", "is on another machine, and so would be the ports", "unset DOCKER_HOST"),
+        ("127.0.0.1", "cannot be used: Invalid bind address format", "correct DOCKER_HOST"),
+        ("fd://", "cannot be used: fd protocol is not implemented", "correct DOCKER_HOST"),
+    ],
+)
+def test_an_address_that_is_none(host, words, hint):
+    error = refusal(DOCKER_HOST=host)
+    assert (error.code, error.may_pass) == ("engine_unusable", False)
+    assert f"the Docker engine at {host} {words}" in error.message
+    assert hint in error.hint
+
+
 def test_too_old():
     with fake_engine("1.39") as host:
         error = refusal(DOCKER_HOST=host)
