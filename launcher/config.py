@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
+_ADDRESSES = ("TEMPORAL_HOST", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", "API_HOST", *_PORTS)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Config:
     dotenv: Mapping[str, str]
     process_tables: Mapping[str, str]  # name -> file:line, to report a table without an entry in the Procfile
     processes: Mapping[str, ProcessOptions]
+    outdated: Mapping[str, Setting] = field(default_factory=dict)
+    """With `as_started`: what the settings say by now."""
 
     def value(self, name: str) -> Value:
         return self.settings[name].value
@@ -51,6 +54,16 @@ class Config:
     def process(self, name: str) -> ProcessOptions:
         """The options of a process or of one of several (`worker.2`), defaults where nothing is said."""
         return self.processes.get(name.partition(".")[0], ProcessOptions())
+
+    def addresses(self) -> dict[str, str]:
+        """The settings by which a running stack is found."""
+        return {name: self.text(name) for name in _ADDRESSES}
+
+    def as_started(self, addresses: Mapping[str, str]) -> Config:
+        """With the addresses of a stack that was started with others, perhaps in another terminal."""
+        outdated = {name: self.settings[name] for name, text in addresses.items() if self.text(name) != text}
+        found = {name: make_setting(BY_NAME[name], addresses[name], "the running stack") for name in outdated}
+        return replace(self, settings=MappingProxyType({**self.settings, **found}), outdated=outdated)
 
     def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of every child process: `base`, then `.env` where `base` has nothing, then the settings."""

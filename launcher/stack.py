@@ -243,7 +243,15 @@ class Stack:
         await server.start()
         try:
             self._folder.write_state(
-                RunState(os.getpid(), self._run_id, address, self._key, self._began, self._prepared.backend.name)
+                RunState(
+                    pid=os.getpid(),
+                    run_id=self._run_id,
+                    address=address,
+                    key=self._key,
+                    started=self._began,
+                    backend=self._prepared.backend.name,
+                    addresses=self._config.addresses(),
+                )
             )
         except OSError:
             await server.close()

@@ -10,7 +10,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class RunState:
     key: str
     started: float
     backend: str
+    addresses: dict[str, str] = field(default_factory=dict)
+    """`Config.addresses` of this run."""
 
 
 class ProjectDir:

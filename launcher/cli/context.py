@@ -30,6 +30,13 @@ class Context:
     def load(self, overrides: Mapping[str, str | None] | None = None) -> Config:
         return config.load(self.project, overrides)
 
+    def load_started(self, overrides: Mapping[str, str | None] | None = None) -> Config:
+        """As the stack that runs here was started: another terminal, or an older `.env`, may have had other ports."""
+        found = self.load(overrides)
+        folder = ProjectDir(found.project)
+        state = folder.read_state()
+        return found.as_started(state.addresses) if state is not None and folder.is_locked() else found
+
     @property
     def folder(self) -> ProjectDir:
         """Its `.mika`. Raises UsageError when there is no such project folder."""

@@ -74,7 +74,7 @@ def _limit(text: str | None) -> float:
 
 
 def _config(context: Context) -> tuple[Config, ProjectDir]:
-    config = context.load()
+    config = context.load_started()
     return config, ProjectDir(config.project)
 
 

@@ -45,7 +45,7 @@ def send_command(
     """
     if not text.strip():
         raise UsageError("the message is empty", 'write one: mika send "hello"')
-    config = context.load({"MIKA_TIMEOUT": timeout})
+    config = context.load_started({"MIKA_TIMEOUT": timeout})
     limit = config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT")
     message = {"user_id": user or _login(), "message": text, "message_id": uuid.uuid4().hex}
     if group is not None:

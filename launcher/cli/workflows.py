@@ -136,7 +136,7 @@ def _run(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
     """Do it with a connection. What Temporal refuses becomes a line."""
     from temporalio.service import RPCError
 
-    config = context.load()
+    config = context.load_started()
 
     async def main() -> T:
         x = Examination(config, ProjectDir(config.project))

@@ -138,7 +138,12 @@ async def stack(x: Examination) -> Check:
         if unit["state"] in ("gave_up", "backoff") and name.partition(".")[0] not in known and name != "temporal":
             return unit_down("stack", unit)
     pid = found["supervisor"]["pid"]
-    return Check("stack", "ok", f"{found['state']}, backend {found['backend']}, supervisor pid {pid}")
+    told = f"{found['state']}, backend {found['backend']}, supervisor pid {pid}"
+    if x.config.outdated:
+        before = ", ".join(f"{name}={x.config.text(name)}" for name in x.config.outdated)
+        now = ", ".join(f"{setting.shown} ({setting.origin})" for setting in x.config.outdated.values())
+        told += f"; it was started with {before}, and a new start would take {now}"
+    return Check("stack", "ok", told)
 
 
 def unit_down(check_id: str, unit: dict[str, Any]) -> Check:

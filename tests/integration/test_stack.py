@@ -31,6 +31,19 @@ def test_send_json_is_one_object(bot: Bot):
     assert bot.workflow(answer["workflow_id"])["status"] == "completed"
 
 
+def test_a_terminal_with_other_settings_finds_the_stack_that_runs(bot: Bot):
+    other = {name: str(10 + number) for number, name in enumerate(bot.ports)} | {"TEMPORAL_TASK_QUEUE": "elsewhere"}
+    assert "from there" in bot.mika("send", "from there", env=other).out
+    doctor = bot.mika("doctor", "--json", env=other)
+    assert doctor.code == 0, str(doctor)
+    stack = next(check["finding"] for check in doctor.json["checks"] if check["id"] == "stack")
+    assert f"API_PORT={bot.ports['API_PORT']}" in stack
+    assert f"{other['API_PORT']} (environment)" in stack
+    assert bot.mika("workflows", "--json", env=other).json["workflows"]
+    settings = bot.mika("config", "--json", env=other).json["settings"]
+    assert settings["API_PORT"]["value"] == int(other["API_PORT"]), "what the next start would take"
+
+
 def test_status_has_the_shape_of_the_contract(bot: Bot):
     found = bot.ok("status", "--json").json
     assert found["version"] == 1
