@@ -356,11 +356,12 @@ def test_send_to_a_program_that_is_no_api(project):
 def test_a_program_that_vanishes_after_the_start_gives_up_with_its_name(project):
     """Checked before the start, and again at each: two tries, not eight."""
     this = project("web: ./tool\nclock: " + GOOD.removeprefix("web: "))
-    tool = this.write("tool", f"#!{sys.executable}\nimport time\ntime.sleep(600)\n")
+    tool = this.write("tool", f"#!{sys.executable}\nimport time\nprint('here', flush=True)\ntime.sleep(600)\n")
     if os.name == "nt":
         pytest.skip("no shebang on Windows")
     tool.chmod(0o755)
     this.up()
+    poll_until(lambda: "here" in this.log("web"), DEADLINE, "Python has read it")
     tool.unlink()
     result = this.error("restart", "web", code=1, timeout=30)
     assert "web gave up" in result.err
