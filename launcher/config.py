@@ -61,8 +61,11 @@ class Config:
 
     def as_started(self, addresses: Mapping[str, str]) -> Config:
         """With the addresses of a stack that was started with others, perhaps in another terminal."""
-        outdated = {name: self.settings[name] for name, text in addresses.items() if self.text(name) != text}
-        found = {name: make_setting(BY_NAME[name], addresses[name], "the running stack") for name in outdated}
+        others = {
+            name: addresses[name] for name in _ADDRESSES if addresses.get(name, self.text(name)) != self.text(name)
+        }
+        found = {name: make_setting(BY_NAME[name], text, "the running stack") for name, text in others.items()}
+        outdated = {name: self.settings[name] for name in others}
         return replace(self, settings=MappingProxyType({**self.settings, **found}), outdated=outdated)
 
     def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
