@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from dataclasses import dataclass, field, replace
@@ -61,11 +62,12 @@ class Config:
 
     def as_started(self, addresses: Mapping[str, str]) -> Config:
         """With the addresses of a stack that was started with others, perhaps in another terminal."""
-        others = {
-            name: addresses[name] for name in _ADDRESSES if addresses.get(name, self.text(name)) != self.text(name)
-        }
-        found = {name: make_setting(BY_NAME[name], text, "the running stack") for name, text in others.items()}
-        outdated = {name: self.settings[name] for name in others}
+        found: dict[str, Setting] = {}
+        for name in _ADDRESSES:
+            if addresses.get(name, self.text(name)) != self.text(name):
+                with contextlib.suppress(UsageError):  # damaged
+                    found[name] = make_setting(BY_NAME[name], addresses[name], "the running stack")
+        outdated = {name: self.settings[name] for name in found}
         return replace(self, settings=MappingProxyType({**self.settings, **found}), outdated=outdated)
 
     def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:

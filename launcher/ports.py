@@ -4,37 +4,52 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shlex
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from launcher.errors import UsageError
+
+_ANY = ("0.0.0.0", "::")
 
 
 def check_free(host: str, port: int, variable: str) -> None:
     """Raise UsageError naming the program that has `host:port`, and the variable that moves ours elsewhere."""
     if is_free(host, port):
         return
-    owner = listeners().get(port)
-    stop = f"`mika -C {shown(owner.stack)} down` ends it" if owner and owner.stack else "stop that program"
+    found = owner(host, port)
+    stop = f"`mika -C {shown(found.stack)} down` ends it" if found and found.stack else "stop that program"
     raise UsageError(
-        f"port {port} ({variable}) is taken by {told(owner)}",
+        f"port {port} ({variable}) is taken by {told(found)}",
         f"{stop}, or set {variable} to another port (in .env: {variable}={port + 1})",
         code="port_taken",
     )
 
 
-def told(owner: Listener | None) -> str:
+def told(found: Listener | None) -> str:
     """Who has a port, for a sentence; with the folder of the stack that it belongs to."""
-    if owner is None or not owner.pid:
+    if found is None or not found.pid:
         return "another program"
-    return f"{owner} of the stack in {owner.stack}" if owner.stack else str(owner)
+    return f"{found} of the stack in {found.stack}" if found.stack else str(found)
+
+
+def of_another_stack(host: str, port: int, project: Path) -> Path | None:
+    """The folder of the stack that has the port, where that is not `project`."""
+    found = owner(host, port)
+    if found is None or found.stack is None:
+        return None
+    return None if found.stack.is_dir() and found.stack.samefile(project) else found.stack
 
 
 def shown(folder: Path) -> str:
-    """As it is typed in any shell."""
-    return f'"{folder}"' if " " in str(folder) else str(folder)
+    """As it is typed in a shell."""
+    if sys.platform == "win32":
+        return f'"{folder}"' if set(str(folder)) & set(" &()^;,=") else str(folder)
+    return shlex.quote(str(folder))
 
 
 def is_free(host: str, port: int) -> bool:
@@ -80,26 +95,46 @@ class Listener:
         return f"{self.name} (pid {self.pid})" if self.pid else "a program of another user"
 
 
-def listeners() -> dict[int, Listener]:
-    """By port. Blocks for some milliseconds."""
-    import psutil
-
-    found: dict[int, Listener] = {}
+def owner(host: str, port: int) -> Listener | None:
+    """Who listens on that port at that address, which may be one of another machine."""
     try:
-        connections = psutil.net_connections("tcp")
-    except (psutil.Error, OSError):
-        return {}
-    for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr:
-            port, pid = connection.laddr.port, connection.pid
-            if port not in found or found[port].pid is None:
-                found[port] = Listener(port, pid) if not pid else _listener(port, pid)
+        addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError:
+        return None
+    every = addresses.intersection(_ANY)
+    for connection in _listening():
+        at = connection.laddr
+        if at.port == port and (every or at.ip in _ANY or at.ip in addresses):
+            return _listener(port, connection.pid)
+    return None
+
+
+def listeners() -> dict[int, Listener]:
+    """By port; where several listen on one, that of the loopback address. Blocks for some milliseconds."""
+    found: dict[int, Listener] = {}
+    for connection in _listening():
+        port = connection.laddr.port
+        if port not in found or found[port].pid is None:
+            found[port] = _listener(port, connection.pid)
     return found
 
 
-def _listener(port: int, pid: int) -> Listener:
+def _listening() -> list[Any]:
+    """The OS's entries, in an order that does not depend on the run."""
     import psutil
 
+    try:
+        found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.laddr]
+    except (psutil.Error, OSError):
+        return []
+    return sorted(found, key=lambda one: (one.laddr.ip not in ("127.0.0.1", "::1", *_ANY), one.laddr.ip, one.pid or 0))
+
+
+def _listener(port: int, pid: int | None) -> Listener:
+    import psutil
+
+    if not pid:
+        return Listener(port)
     name, cwd, stack = "", None, None
     command: tuple[str, ...] = ()
     with contextlib.suppress(psutil.Error, OSError):
@@ -107,6 +142,14 @@ def _listener(port: int, pid: int) -> Listener:
         name = process.name()
         command = tuple(process.cmdline())
         cwd = Path(process.cwd())
-        if "MIKA_RUN_ID" in process.environ():
-            stack = next((folder for folder in (cwd, *cwd.parents) if (folder / ".mika").is_dir()), cwd)
+        stack = _stack(process.environ(), cwd)
     return Listener(port, pid, name or "?", command, cwd, stack)
+
+
+def _stack(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The folder of the stack whose mark a process carries."""
+    if "MIKA_RUN_ID" not in environ:
+        return None
+    if beat := environ.get("MIKA_BEAT_FILE"):
+        return Path(beat).parents[2]
+    return next((folder for folder in (cwd, *cwd.parents) if (folder / ".mika").is_dir()), cwd)

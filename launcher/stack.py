@@ -238,31 +238,38 @@ class Stack:
     # --- control -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> Server:
-        address = control_address(self._config.project)
-        server = Server(address, self._key, self._handle)
+        server = Server(self._record.address, self._key, self._handle)
         await server.start()
         try:
-            self._folder.write_state(
-                RunState(
-                    pid=os.getpid(),
-                    run_id=self._run_id,
-                    address=address,
-                    key=self._key,
-                    started=self._began,
-                    backend=self._prepared.backend.name,
-                    addresses=self._config.addresses(),
-                )
-            )
+            self._folder.write_state(self._record)
         except OSError:
             await server.close()
             raise
         return server
 
+    @property
+    def _record(self) -> RunState:
+        """What other commands read, to find us."""
+        return RunState(
+            pid=os.getpid(),
+            run_id=self._run_id,
+            address=control_address(self._config.project),
+            key=self._key,
+            started=self._began,
+            backend=self._prepared.backend.name,
+            addresses=self._config.addresses(),
+        )
+
     async def _keep_address(self) -> None:
         """A cleaner of `/tmp`, or the log-out that takes XDG_RUNTIME_DIR away, removes the socket: make another one."""
         while True:
             await asyncio.sleep(_ADDRESS_INTERVAL)
-            if self._server is None or self._server.in_place():
+            if self._server is None:
+                continue
+            if self._server.in_place():
+                if self._folder.read_state() != self._record:  # deleted, or damaged: nobody would find us
+                    with contextlib.suppress(OSError):
+                        self._folder.write_state(self._record)
                 continue
             await self._server.close()
             with contextlib.suppress(MikaError, OSError):  # tried again: the folder may come back

@@ -108,8 +108,8 @@ class ProjectDir:
 
     def read_state(self) -> RunState | None:
         try:
-            return RunState(**json.loads(self._state.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return _run_state(json.loads(self._state.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def clear_state(self) -> None:
@@ -145,6 +145,22 @@ class ProjectDir:
         """For `auto`, the next time. A full disk must not end a stack that has just become ready."""
         with contextlib.suppress(OSError):
             write_private(self._backend, name + "\n")
+
+
+def _run_state(found: dict[str, Any]) -> RunState:
+    """Keys of a newer mika are passed over. Raises KeyError, TypeError, ValueError or AttributeError."""
+    addresses = found.get("addresses")
+    if not isinstance(addresses, dict):  # an older mika's
+        addresses = {}
+    return RunState(
+        pid=int(found["pid"]),
+        run_id=str(found["run_id"]),
+        address=str(found["address"]),
+        key=str(found["key"]),
+        started=float(found["started"]),
+        backend=str(found["backend"]),
+        addresses={str(name): str(value) for name, value in addresses.items()},
+    )
 
 
 def write_private(path: Path, text: str) -> None:

@@ -252,7 +252,7 @@ class Project:
 
     def assert_ports_free(self) -> None:
         taken = {
-            name: ports.told(ports.listeners().get(port))
+            name: ports.told(ports.owner("127.0.0.1", port))
             for name, port in self.ports.items()
             if not ports.is_free("127.0.0.1", port)
         }

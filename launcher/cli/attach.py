@@ -31,8 +31,12 @@ _LATER = 15.0
 """Seconds that a supervisor in the background has longer than we: it began later, and asks the doctor at the end."""
 _REPORT = 60.0
 """Seconds for it to stop all and write why, once it is stopping."""
-_GONE = ("removed", "exited", "dead")
-"""What is known of a container that does not run any more, and that nobody starts again by itself."""
+_GONE = {
+    "ready": ("removed", "disconnected"),  # its next answer is due within half a second
+    "starting": ("removed",),
+    "unhealthy": ("removed", "disconnected", "exited", "dead"),
+}
+"""By state of the service: what is known of a container that nobody starts again, or connects again, by itself."""
 ALREADY_UP = "already_up"
 """Code of the background process that lost the race of two `up -d` at once: its parent attaches to the winner."""
 
@@ -119,14 +123,9 @@ class Attached:
                 # One that crashes soon after its start is ready for milliseconds, between two looks at the status.
                 if found is not None and (self._all_ready(found) or (self._process and self._was_ready)):
                     break
-                gave_up = (
-                    [p for p in found["processes"] if p["state"] == "gave_up"] if found and not self._process else []
-                )
-                if gave_up:
-                    name = gave_up[0]["name"]
-                    raise MikaError(
-                        f"{name} gave up: {gave_up[0]['detail']}", f"see `mika logs {name}`", code="gave_up"
-                    )
+                if gave_up := _gave_up(found) if found and not self._process else None:
+                    name = gave_up["name"]
+                    raise MikaError(f"{name} gave up: {gave_up['detail']}", f"see `mika logs {name}`", code="gave_up")
                 now = time.monotonic()
                 if self._process and stopping is None and found and found["state"] == "stopping":
                     stopping = now
@@ -239,6 +238,12 @@ class Attached:
             view.event(event)
 
 
+def _gave_up(found: dict[str, Any]) -> dict[str, Any] | None:
+    """A unit without which the stack does not become ready, and for which waiting is in vain."""
+    units = [*found["processes"], *(unit for unit in found["services"] if unit.get("required"))]
+    return next((unit for unit in units if "gave_up" in (unit["state"], unit.get("phase"))), None)
+
+
 def _lost(services: Sequence[dict[str, Any]]) -> list[str]:
     """The containers to be started again, or made anew."""
     containers = [unit for unit in services if unit["kind"] == "container"]
@@ -247,10 +252,10 @@ def _lost(services: Sequence[dict[str, Any]]) -> list[str]:
         unit["name"]
         for unit in containers
         if (unit["state"] == "exited" and unit["name"] not in done)
-        or (unit["state"] == "unhealthy" and unit.get("container") in _GONE)
+        or unit.get("container") in _GONE.get(unit["state"], ())
     ]
-    # All of them (`docker compose down`): after `--volumes`, what set them up has to do it again; else it does nothing.
-    return [*lost, *done] if len(lost) + len(done) == len(containers) and lost else lost
+    # A volume may have gone, too: then what set it up has to do it again, and else finds nothing to do.
+    return [*lost, *done] if lost else []
 
 
 def spawn_background(

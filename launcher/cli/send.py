@@ -10,8 +10,7 @@ from typing import Any
 
 import click
 
-from launcher import ports
-from launcher.cli.context import Context, json_option, print_json
+from launcher.cli.context import Context, json_option, print_json, refuse_another_stack
 from launcher.config import Config
 from launcher.errors import MikaError, NotRunningError, UsageError
 from launcher.processes import api_url
@@ -50,30 +49,12 @@ def send_command(
     message = {"user_id": user or _login(), "message": text, "message_id": uuid.uuid4().hex}
     if group is not None:
         message["group_id"] = group
-    _not_to_another_stack(context, config)
+    refuse_another_stack(config, "API_HOST", "API_PORT", "send")
     answer = Sender(context, config, limit).send(message)
     if as_json:
         print_json({"version": 1, **answer})
     else:
         click.echo(answer["response"])
-
-
-def _not_to_another_stack(context: Context, config: Config) -> None:
-    """Raise NotRunningError where this folder's stack is down and another folder's has the port of the API.
-
-    Its bot would answer, with other code and another memory, and nobody would see why.
-    """
-    folder = context.folder
-    if folder.is_locked():
-        return
-    port = config.port("API_PORT")
-    owner = ports.listeners().get(port)
-    if owner is None or owner.stack is None or (owner.stack.is_dir() and owner.stack.samefile(folder.project)):
-        return
-    raise NotRunningError(
-        f"no stack is running in {folder.project}: port {port} (API_PORT) is that of the stack in {owner.stack}",
-        f"`mika up` here, with another API_PORT; or `mika -C {ports.shown(owner.stack)} send`",
-    )
 
 
 def _login() -> str:

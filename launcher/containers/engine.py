@@ -69,7 +69,7 @@ def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
 
     _check_context(env)
     host = env.get("DOCKER_HOST", "")
-    if host.startswith("ssh://"):
+    if host.lower().startswith("ssh:"):
         raise EngineError(
             f"the Docker engine at {host} is on another machine, and so would be the ports of Temporal and MongoDB",
             "unset DOCKER_HOST to use this machine's engine; a Temporal server over there: `--backend external`",

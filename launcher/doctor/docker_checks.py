@@ -117,7 +117,8 @@ def _by_supervisor(x: Examination, unit: dict[str, Any]) -> Trouble:
         return Trouble(name, rank, _NO_ENGINE, detail, "start Docker (Desktop): the stack then goes on by itself")
     if remedy := _REMEDY.search(detail):
         told = detail[: remedy.start()]
-        return Trouble(name, rank, told, told, remedy["fix"])
+        repair = {"`mika up`": Repair("up"), f"`mika restart {name}`": Repair("restart", name)}
+        return Trouble(name, rank, told, told, remedy["fix"], repair.get(f"`{remedy['fix'].split('`')[1]}`"))
     if state == "exited":
         fix = f"`mika logs {name}` says more; mend it, then `mika restart {name}`"
         return Trouble(name, rank, reason, f"gave up: {reason}", fix, Repair("restart", name))

@@ -8,7 +8,9 @@ import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from diagnosis import ask
@@ -129,8 +131,20 @@ class Examination:
 
     # --- Temporal ----------------------------------------------------------------------------------------------------
 
+    async def _server(self) -> server.Server:
+        found = await server.look(self.host, self.port)
+        if found.up and self.run is None and self.backend != "external" and (other := await self.stranger(self.port)):
+            return replace(found, state="foreign", detail=f"it is that of the stack in {other}")
+        return found
+
     def server(self) -> Awaitable[server.Server]:
-        return self.once("server", lambda: server.look(self.host, self.port))
+        return self.once("server", self._server)
+
+    async def stranger(self, port: int) -> Path | None:
+        """The folder of another project's stack that has one of our ports."""
+        owner = (await self.listeners()).get(port)
+        stack = owner.stack if owner else None
+        return None if stack is None or (stack.is_dir() and stack.samefile(self.config.project)) else stack
 
     def namespace_error(self) -> Awaitable[str | None]:
         """None when the namespace can be used; an empty string when it does not exist; else what the server says."""

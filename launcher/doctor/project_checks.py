@@ -17,7 +17,7 @@ from launcher.doctor.check import Check, Repair, skipped
 from launcher.doctor.examination import Examination
 from launcher.doctor.local import in_thread, is_loopback
 from launcher.errors import MikaError, UsageError
-from launcher.ports import Listener
+from launcher.ports import Listener, shown
 
 _DISK_FAIL, _DISK_WARN = 200e6, 1e9
 
@@ -204,6 +204,8 @@ async def ports(x: Examination) -> Check:
 def _taken(owner: Listener | None, port: int, variable: str, told: str) -> Check:
     who = str(owner) if owner else "another program"
     stop = f"stop it (`kill {owner.pid}`)" if owner and owner.pid else "stop that program"
+    if owner and owner.stack:
+        stop = f"`mika -C {shown(owner.stack)} down`"
     return Check(
         "ports",
         "fail",

@@ -202,7 +202,7 @@ class Supervisor:
                 entry = _service(managed.unit, state, managed.detail)
                 process = _process(managed)
                 entry |= {k: process[k] for k in ("pid", "restarts", "uptime_s", "rss_mb", "last_exit")}
-                entry["phase"] = managed.state.phase.value
+                entry |= {"phase": managed.state.phase.value, "required": managed.unit.required}
                 if managed.unit.container is not None:
                     entry["container"] = managed.unit.container()
                 services.append(entry)

@@ -78,6 +78,7 @@ class Unit:
     watch: tuple[str, ...] = ()
     """Patterns of the files whose change restarts it, with `mika up --watch`."""
     container: Callable[[], str] | None = None
-    """What is known of its container now: the engine's word for its state, or `missing`, `removed`, `unknown`."""
+    """What is known of its container now: the engine's word for its state, or `missing` (not made yet), `removed`,
+    `disconnected` (from its network), `unknown`."""
     stays: Callable[[], bool] = lambda: False
     """Whether it is left running at the end of the stack: somebody else has started it."""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.docker.dockerkit import SERVICES, DockerBot
+from tests.docker.dockerkit import SERVICES, START_S, DockerBot
 from tests.kit import poll_until
 
 pytestmark = [
@@ -33,6 +33,46 @@ def test_up_makes_anew_what_was_removed_by_hand(tmp_path, options):
         assert restarted["postgresql"] < restarted["temporal"]
         assert bot.events("gave_up") == []
         poll_until(lambda: bot.post("after all").status_code == 200, 60, "a message is answered")
+
+
+def test_up_sets_up_a_database_that_was_deleted_alone(tmp_path):
+    """And makes anew what was removed while it was starting."""
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        bot.container("temporal").pause()
+        bot.mika("restart", "temporal-ui", "--timeout", "3")
+        assert bot.unit("temporal-ui")["state"] == "starting"
+        for name in ("temporal-ui", "temporal", "postgresql"):
+            bot.container(name).remove(force=True)
+        bot.client.volumes.get(f"{bot.name}_postgres-data").remove()
+        poll_until(lambda: bot.unit("temporal-ui")["container"] == "removed", 10, "the UI's is missed")
+        poll_until(lambda: bot.unit("postgresql")["container"] == "removed", 10, "the database's is missed")
+        bot.up()
+        for name in SERVICES:
+            bot.wait_state(name, "ready", 30)
+        assert bot.events("gave_up") == []
+        poll_until(lambda: bot.post("after all").status_code == 200, 60, "a message is answered")
+
+
+def test_up_connects_a_container_to_its_network_again(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        bot.client.networks.list(names=[f"{bot.name}_default"])[0].disconnect(bot.container("temporal"), force=True)
+        poll_until(lambda: bot.unit("temporal")["container"] == "disconnected", 10, "it is noticed")
+        poll_until(lambda: bot.unit("temporal")["state"] == "unhealthy", 10, "it is told")
+        bot.up()
+        assert bot.status()["state"] == "ready"
+
+
+def test_up_does_not_wait_for_a_service_that_gave_up(tmp_path):
+    with DockerBot(tmp_path) as bot:
+        bot.up()
+        bot.override("services: {temporal: {entrypoint: [sh, -c, 'echo no way; exit 3']}}")
+        bot.container("temporal").remove(force=True)
+        poll_until(lambda: bot.unit("temporal")["container"] == "removed", 10, "it is missed")
+        result = bot.mika("up", "-d", timeout=START_S)
+        assert (result.code, "temporal gave up: failed 8 times in a row" in result.err) == (1, True), str(result)
+        assert result.seconds < START_S / 2
 
 
 def test_up_starts_a_container_that_was_stopped(tmp_path):

@@ -44,6 +44,35 @@ def test_a_terminal_with_other_settings_finds_the_stack_that_runs(bot: Bot):
     assert settings["API_PORT"]["value"] == int(other["API_PORT"]), "what the next start would take"
 
 
+def test_a_folder_whose_stack_is_down_leaves_that_of_another_alone(bot: Bot, own_bot):
+    """It would be answered by the other's bot, and end the other's messages."""
+    other: Bot = own_bot(name="other", env={name: str(port) for name, port in bot.ports.items()})
+    for verb, port in (("send", "API_PORT"), ("workflows", "TEMPORAL_PORT")):
+        result = other.error(verb, *(["hello"] if verb == "send" else []), code=3)
+        assert f"port {bot.ports[port]} ({port}) is that of the stack in {bot.folder}" in result.err
+        assert f"`mika -C {bot.folder} {verb}`" in result.err
+    found = {check["id"]: check for check in other.mika("doctor", "--json").json["checks"]}
+    assert [name for name, check in found.items() if check["status"] == "fail"] == ["ports"]
+    assert f"it is that of the stack in {bot.folder}" in found["ports"]["finding"]
+    assert found["ports"]["fix"].startswith(f"`mika -C {bot.folder} down`")
+    assert found["worker"]["because"] == "ports"
+    # Another machine's port of that number is no business of ours: it is asked, and does not answer.
+    elsewhere = other.mika("send", "--timeout", "1", "hello", env={"API_HOST": "192.0.2.1"}, timeout=120)
+    assert "the stack in" not in elsewhere.err, str(elsewhere)
+
+
+@pytest.mark.parametrize("content", [None, "", "null", "[]", '{"pid": 1}'])
+def test_a_damaged_or_lost_state_file_is_written_again(bot: Bot, content):
+    file = bot.folder / ".mika" / "run" / "state.json"
+    whole = file.read_bytes()
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content, encoding="utf-8")
+    poll_until(lambda: file.exists() and file.read_bytes() == whole, DEADLINE, "it is whole again")
+    assert bot.ok("status", "--json").json["state"] == "ready"
+
+
 def test_status_has_the_shape_of_the_contract(bot: Bot):
     found = bot.ok("status", "--json").json
     assert found["version"] == 1

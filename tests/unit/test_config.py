@@ -186,3 +186,14 @@ def test_light_imports() -> None:
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=30
     )
     assert not {"dotenv", "honcho", "pydantic", "asyncio", "difflib"} & set(output.stdout.split())
+
+
+def test_a_running_stack_was_started_with_other_addresses(tmp_path):
+    """What its file says may be damaged."""
+    found = config.load(tmp_path, environ={"API_PORT": "9000"})
+    given = {"API_PORT": "8001", "TEMPORAL_PORT": "seven", "TEMPORAL_NAMESPACE": "default", "LLM_API_KEY": "no"}
+    started = found.as_started(given)
+    assert started.port("API_PORT") == 8001
+    assert started.settings["API_PORT"].origin == "the running stack"
+    assert {name: setting.shown for name, setting in started.outdated.items()} == {"API_PORT": "9000"}
+    assert found.as_started(found.addresses()).outdated == {}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,20 @@ def folder(tmp_path: Path) -> ProjectDir:
     this = ProjectDir(tmp_path)
     this.create()
     return this
+
+
+@pytest.mark.parametrize(
+    ("change", "addresses"),
+    [
+        ({"addresses": None}, {}),
+        ({"addresses": ["a"]}, {}),
+        ({"addresses": {"API_PORT": 5}}, {"API_PORT": "5"}),
+        ({"of a newer mika": 1}, {}),
+    ],
+)
+def test_a_state_of_another_version_can_be_read(folder, change, addresses):
+    (folder.run / "state.json").write_text(json.dumps(asdict(STATE) | change), encoding="utf-8")
+    assert folder.read_state() == replace(STATE, addresses=addresses)
 
 
 def mode(path: Path) -> int:

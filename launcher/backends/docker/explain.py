@@ -48,6 +48,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 DATABASE_GONE = "no usable database connection found"
+_EMPTY = 'relation "schema_version" does not exist'
 
 
 def exit_reason(seen: Seen, code: int) -> str:
@@ -70,6 +71,8 @@ def cause(lines: Sequence[str]) -> str:
 
 def words(lines: Sequence[str]) -> str:
     """The line that most likely says why; the server's own last line points at the database only."""
+    if any(_EMPTY in line for line in lines):
+        return "its database is empty: `mika up` sets it up again"
     if any(DATABASE_GONE in line for line in lines):  # at the end of a dump that is too long to be shown
         return f"{DATABASE_GONE} (see the log of its database)"
     return last_words([_ESCAPE.sub("", line) for line in lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -11,13 +12,14 @@ from launcher.backends.docker.probes import HopelessError
 from launcher.backends.docker.project import Project
 from launcher.backends.docker.run import ContainerRun
 from launcher.backends.docker.services import Service
-from launcher.readiness.ladder import Rung
+from launcher.readiness.ladder import PROBE_TIMEOUT, Rung
 from launcher.readiness.probes import Certain, NotYet
 from launcher.supervisor.unit import Launch
 from launcher.supervisor.watch import Liveness
 
 _LOOK = 0.5  # s; what the monitor has seen costs nothing
 _ASK = 2.0  # s between two questions to a service that answers
+_ANSWER = 0.8 * PROBE_TIMEOUT  # less, so that there is time to say what else is known of it
 _REMOVED = "its container was removed by somebody (`docker compose down`?): `mika up` makes anew what is missing"
 
 
@@ -58,7 +60,7 @@ class Watching:
             return "unknown"
         seen = self._project.monitor.get(self._service.name)
         if seen is not None:
-            return seen.state
+            return seen.state if seen.networks or not seen.runs else "disconnected"
         return "removed" if self._was_there() else "missing"
 
     # --- rungs -------------------------------------------------------------------------------------------------------
@@ -115,13 +117,14 @@ class Watching:
             return self._answer
         *_, usable = self._usable.values()
         try:
-            self._answer = await usable()
+            async with asyncio.timeout(_ANSWER):
+                self._answer = await usable()
         except HopelessError as error:
             raise NotYet(str(error)) from None
         except Exception as error:
             if not seen.networks:
                 raise Certain(
-                    "its container is cut off from its network, which was removed:"
+                    "its container is cut off from its network by somebody:"
                     f" `mika restart {self._service.name}` makes both anew"
                 ) from error
             if seen.health == "unhealthy":

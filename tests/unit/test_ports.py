@@ -1,0 +1,92 @@
+"""Who has a port."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launcher import ports
+from launcher.errors import UsageError
+from tests.machine import poll_until, posix_only
+
+LISTEN = """
+import socket, sys, time
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print(server.getsockname()[1], flush=True)
+time.sleep(600)
+"""
+
+
+def listener(host: str, port: int, folder: Path, **environ: str) -> tuple[subprocess.Popen[str], int]:
+    command = [sys.executable, "-c", LISTEN, host, str(port)]
+    process = subprocess.Popen(command, cwd=folder, env=os.environ | environ, stdout=subprocess.PIPE, encoding="utf-8")
+    assert process.stdout is not None
+    with process.stdout:
+        return process, int(process.stdout.readline())
+
+
+def ended(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
+def test_the_stack_is_told_by_its_mark(tmp_path):
+    (tmp_path / ".mika").mkdir()
+    (tmp_path / "sub" / ".mika").mkdir(parents=True)
+    beat = str(tmp_path / ".mika" / "run" / "api.beat")
+    process, port = listener("127.0.0.1", 0, tmp_path / "sub", MIKA_RUN_ID="ab", MIKA_BEAT_FILE=beat)
+    try:
+        found = ports.owner("127.0.0.1", port)
+        assert found is not None
+        assert (found.pid, found.stack) == (process.pid, tmp_path)
+        assert ports.of_another_stack("127.0.0.1", port, tmp_path) is None
+        assert ports.of_another_stack("127.0.0.1", port, tmp_path / "sub") == tmp_path
+        with pytest.raises(UsageError) as refused:
+            ports.check_free("127.0.0.1", port, "API_PORT")
+        assert refused.value.message.endswith(f"(pid {process.pid}) of the stack in {tmp_path}")
+        assert f"`mika -C {ports.shown(tmp_path)} down` ends it" in (refused.value.hint or "")
+    finally:
+        ended(process)
+    poll_until(lambda: ports.owner("127.0.0.1", port) is None, 10, "nobody listens")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this machine on Linux only")
+def test_each_address_has_an_owner_of_its_own(tmp_path):
+    (tmp_path / ".mika").mkdir()
+    first, port = listener("127.0.0.1", 0, tmp_path, MIKA_RUN_ID="ab")
+    second, _ = listener("127.0.0.2", port, tmp_path)
+    try:
+        assert [
+            (found := ports.owner(host, port)) and found.pid for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+        ] == [
+            first.pid,
+            second.pid,
+            None,
+        ]
+        assert ports.owner("0.0.0.0", port) is not None
+        assert ports.owner("192.0.2.1", port) is None
+        assert ports.owner("no such host", port) is None
+        assert ports.listeners()[port].pid == first.pid
+        assert ports.of_another_stack("127.0.0.2", port, tmp_path / "other") is None
+    finally:
+        ended(first)
+        ended(second)
+
+
+def test_one_that_listens_at_all_addresses():
+    with socket.create_server(("0.0.0.0", 0)) as server:
+        found = ports.owner("127.0.0.1", server.getsockname()[1])
+    assert found is not None
+    assert found.pid == os.getpid()
+
+
+@posix_only
+@pytest.mark.parametrize("name", ["plain", "with space", "a$HOME&q'x", "机器人"])
+def test_a_folder_as_it_is_typed(name):
+    assert shlex.split(ports.shown(Path("/x") / name)) == [f"/x/{name}"]
