@@ -238,22 +238,21 @@ class Stack:
     # --- control -----------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> Server:
-        server = Server(self._record.address, self._key, self._handle)
+        server = Server(control_address(self._config.project), self._key, self._handle)
         await server.start()
         try:
-            self._folder.write_state(self._record)
+            self._folder.write_state(self._record(server.address))
         except OSError:
             await server.close()
             raise
         return server
 
-    @property
-    def _record(self) -> RunState:
+    def _record(self, address: str) -> RunState:
         """What other commands read, to find us."""
         return RunState(
             pid=os.getpid(),
             run_id=self._run_id,
-            address=control_address(self._config.project),
+            address=address,
             key=self._key,
             started=self._began,
             backend=self._prepared.backend.name,
@@ -267,9 +266,10 @@ class Stack:
             if self._server is None:
                 continue
             if self._server.in_place():
-                if self._folder.read_state() != self._record:  # deleted, or damaged: nobody would find us
+                record = self._record(self._server.address)
+                if self._folder.read_state() != record:  # deleted, or damaged: nobody would find us
                     with contextlib.suppress(OSError):
-                        self._folder.write_state(self._record)
+                        self._folder.write_state(record)
                 continue
             await self._server.close()
             with contextlib.suppress(MikaError, OSError):  # tried again: the folder may come back
