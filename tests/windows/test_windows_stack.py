@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from launcher import ports
 from launcher.errors import NotRunningError
+from tests.machine import poll_until
 from tests.windows.winproject import KILLED, PATIENCE, WinProject
 
 pytestmark = pytest.mark.timeout(300)
@@ -113,6 +115,17 @@ def test_status(bot: WinProject):
     text = bot.ok("status").out
     assert "polling mika-bot-task-queue" in text
     assert "\x1b" not in text
+
+
+def test_a_damaged_state_file_is_written_again_and_a_whole_one_is_left(bot: WinProject):
+    file = bot.folder / ".mika" / "run" / "state.json"
+    whole = file.read_bytes()
+    file.write_bytes(b"null")
+    poll_until(lambda: file.exists() and file.read_bytes() == whole, PATIENCE, "it is whole again")
+    written = file.stat().st_mtime_ns
+    time.sleep(2.5)  # it is looked at each second
+    assert file.stat().st_mtime_ns == written
+    assert bot.status()["state"] == "ready"
 
 
 def test_send_and_logs(bot: WinProject):
