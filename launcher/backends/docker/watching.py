@@ -128,7 +128,8 @@ class Watching:
                     f" `mika restart {self._service.name}` makes both anew"
                 ) from error
             if seen.health == "unhealthy":
-                raise Certain(f"{error or 'no answer'}; its health check fails, too: {seen.health_output}") from error
+                told = str(error) or "no answer"
+                raise Certain(f"{told}; its health check fails, too: {seen.health_output}") from error
             raise
         self._asked = time.monotonic()
         self.run.resume_log()
