@@ -95,6 +95,18 @@ class TestWhileItRuns:
         all_ready(bot)
         answered(bot, "after the pause")
 
+    def test_a_service_that_hangs(self, bot):
+        restarts = bot.unit("temporal-ui")["restarts"]
+        container = bot.container("temporal-ui")
+        since = time.time()
+        container.kill(signal="SIGSTOP")
+        try:
+            assert told(bot, since, "no answer", name="temporal-ui") < SOON_S + 2, "two questions unanswered"
+        finally:
+            container.kill(signal="SIGCONT")
+        all_ready(bot)
+        assert bot.unit("temporal-ui")["restarts"] == restarts, "what hangs is not killed: it may be its database"
+
     def test_a_container_without_its_network(self, bot):
         network = f"{bot.name}_default"
         since = time.time()
