@@ -39,6 +39,7 @@ _DATA = (
 )
 _HANG_PATIENCE = 20.0
 _LINGER = 1.0
+_DOWNLOAD_SECONDS = 300.0
 
 
 class Embedded(Backend):
@@ -155,12 +156,15 @@ def _download() -> Path:
         )
 
     async def fetch() -> None:
-        async with await WorkflowEnvironment.start_local(download_dest_dir=str(folder)):
+        async with (
+            asyncio.timeout(_DOWNLOAD_SECONDS),
+            await WorkflowEnvironment.start_local(download_dest_dir=str(folder)),
+        ):
             pass
 
     if cached() is None:
         try:
-            asyncio.run(asyncio.wait_for(fetch(), 300))
+            asyncio.run(fetch())
         except (RuntimeError, TimeoutError, OSError) as error:
             raise MikaError(
                 f"there is no `temporal` on PATH and it could not be downloaded: {error}",

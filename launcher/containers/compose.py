@@ -173,13 +173,15 @@ class Compose:
             # on Windows, which forgets that it has already failed (python/cpython#58689).
             with contextlib.suppress(OSError, SystemError):
                 _interrupt(process)
-                await asyncio.wait_for(read(), _INTERRUPT_TIMEOUT)
+                async with asyncio.timeout(_INTERRUPT_TIMEOUT):
+                    await read()
             raise
         finally:
             if process.returncode is None:
                 _kill_tree(process.pid)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), _KILL_TIMEOUT)
+                    async with asyncio.timeout(_KILL_TIMEOUT):
+                        await process.wait()
             log.close()
         return code, output.decode("utf-8", "replace")
 

@@ -17,8 +17,9 @@ async def tcp(host: str, port: int) -> str:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         try:
-            if await asyncio.wait_for(reader.read(1), 0.03) == b"":
-                raise NotYet(f"{host}:{port} accepts and closes at once")
+            async with asyncio.timeout(0.03):
+                if await reader.read(1) == b"":
+                    raise NotYet(f"{host}:{port} accepts and closes at once")
         except TimeoutError:
             pass
     finally:

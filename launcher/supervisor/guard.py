@@ -149,7 +149,8 @@ class Guard:
         )
         guard = cls(spec, process, on_event)
         try:
-            await asyncio.wait_for(guard._begin(), _START_SECONDS)
+            async with asyncio.timeout(_START_SECONDS):
+                await guard._begin()
         except BaseException as error:
             await guard._abandon()
             if isinstance(error, TimeoutError):
@@ -181,7 +182,8 @@ class Guard:
         self.request_stop(grace)
         seconds = (self.spec.grace if grace is None else grace) + _REPORT_SECONDS
         with suppress(TimeoutError):
-            return await asyncio.wait_for(self.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                return await self.wait()
         with suppress(ProcessLookupError):
             self._process.kill()
         return await self.wait()
@@ -280,7 +282,8 @@ class Guard:
         if self._process.stdin is not None:
             self._process.stdin.close()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), _REPORT_SECONDS)
+            async with asyncio.timeout(_REPORT_SECONDS):
+                await self._process.wait()
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._close()

@@ -164,7 +164,8 @@ class Supervisor:
         """Return at the next change, or after `timeout` seconds."""
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._wake.wait()
 
     def _changed(self) -> None:
         units: list[Managed | External] = [*self.managed.values(), *self.external.values()]

@@ -142,7 +142,8 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
             log.warning("waiting_for_temporal", address=settings.temporal_address, error=reason)
             said_at = now
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.5 if is_missing else 0.1)
+            async with asyncio.timeout(0.5 if is_missing else 0.1):
+                await stop.wait()
     return None
 
 

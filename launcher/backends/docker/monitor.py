@@ -157,7 +157,8 @@ class Monitor:
         while True:
             await self.look()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._poke.wait(), _INTERVAL)
+                async with asyncio.timeout(_INTERVAL):
+                    await self._poke.wait()
             self._poke.clear()
 
     # --- in threads --------------------------------------------------------------------------------------------------

@@ -170,7 +170,8 @@ class ContainerRun:
             if (seen is not None and seen.runs) or time.monotonic() - began >= patience:
                 return False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(monitor.looked(), 0.1)
+                async with asyncio.timeout(0.1):
+                    await monitor.looked()
         return False
 
     def _ended(self, seen: Seen, code: int) -> Exit:
