@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from launcher import events, logs
+from launcher import events, logs, tasks
 from launcher.events import Bus
 from launcher.supervisor import policy
 from launcher.supervisor.diagnose import hopeless, last_words
@@ -128,7 +128,7 @@ class Managed:
             watcher.cancel()
         lines = self._output(self.guard.log_dir, began)
         self._ended(generation, ended, lines, cause=hopeless(lines, ended.code) if ended.code != 0 else "")
-        await asyncio.gather(watcher, return_exceptions=True)
+        await tasks.end(watcher)
 
     async def _started(self, launch: Launch) -> Running:
         if self.unit.run is not None:
@@ -243,8 +243,7 @@ class External:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await tasks.end(self._task)
 
     @property
     def ready(self) -> bool:

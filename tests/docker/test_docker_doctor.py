@@ -81,7 +81,7 @@ def test_a_paused_database(bot: DockerBot) -> None:
 def test_containers_removed_by_hand(bot: DockerBot) -> None:
     """The last one in this stack: it is left without containers."""
     bot.compose("down", "--timeout", "1")
-    poll_until(lambda: all(bot.unit(name)["state"] == "unhealthy" for name in SERVICES), 10, "all are missed")
+    poll_until(lambda: all("removed by" in bot.unit(name)["detail"] for name in SERVICES), 10, "all are missed")
     found = checks(bot)
     assert failed(found) == ["docker"]
     assert "postgresql" in found["docker"]["finding"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from launcher import tasks
 from launcher.containers import FOLDER, ONE_OFF, PROJECT, SERVICE, engine
 from launcher.readiness.ladder import describe
 
@@ -106,8 +107,7 @@ class Monitor:
         with contextlib.suppress(Exception):
             self._stream.close()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await tasks.end(self._task)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def call(self, work: Callable[[], T]) -> T:
