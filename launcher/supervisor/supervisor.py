@@ -161,11 +161,11 @@ class Supervisor:
         return [(u.unit.name, u.detail or (u.state if isinstance(u, External) else u.state.phase.value)) for u in late]
 
     async def changed(self, timeout: float | None = None) -> None:
-        """Return at the next change, or after `timeout` seconds."""
-        self._wake.clear()
+        """Return when something has changed since the last call, or after `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._wake.wait()
+        self._wake.clear()  # not before: a change between two calls would be lost
 
     def _changed(self) -> None:
         units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
