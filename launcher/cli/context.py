@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from launcher import config, ports
+from launcher import config
 from launcher.config import Config
 from launcher.control import channel
 from launcher.errors import InterruptedByUserError, MikaError, NotRunningError, UsageError
@@ -78,22 +78,6 @@ def _not_running(folder: ProjectDir) -> NotRunningError:
         "start it: `mika up`" if here else "there is no Procfile here: go to the project's folder, or name it with -C"
     )
     return NotRunningError(f"no stack is running in {folder.project}", hint)
-
-
-def refuse_another_stack(config: Config, host: str, port: str, verb: str) -> None:
-    """Raise NotRunningError where this folder's stack is down and another folder's has the port of the setting `port`.
-
-    Its bot would answer, with other code and another memory, or its messages would be ended, and nobody would see why.
-    """
-    folder = ProjectDir(config.project)
-    if config.text("MIKA_BACKEND") == "external" or folder.is_locked():
-        return
-    number = config.port(port)
-    if other := ports.of_another_stack(config.text(host), number, folder.project):
-        raise NotRunningError(
-            f"no stack is running in {folder.project}: port {number} ({port}) is that of the stack in {other}",
-            f"`mika up` here, with another {port}; or `mika -C {ports.shown(other)} {verb}`",
-        )
 
 
 def wants_json() -> bool:

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
-from launcher.cli.context import Context, json_option, print_json, refuse_another_stack
+from launcher import ports
+from launcher.cli.context import Context, json_option, print_json
 from launcher.config import Config
 from launcher.errors import MikaError, NotRunningError, UsageError
 from launcher.processes import api_url
+from launcher.state import ProjectDir
 
 _STEP = 0.1
 _REQUEST_TIMEOUT = 10.0
@@ -49,12 +51,27 @@ def send_command(
     message = {"user_id": user or _login(), "message": text, "message_id": uuid.uuid4().hex}
     if group is not None:
         message["group_id"] = group
-    refuse_another_stack(config, "API_HOST", "API_PORT", "send")
+    _not_to_another_stack(config)
     answer = Sender(context, config, limit).send(message)
     if as_json:
         print_json({"version": 1, **answer})
     else:
         click.echo(answer["response"])
+
+
+def _not_to_another_stack(config: Config) -> None:
+    """Raise NotRunningError where this folder's stack is down and another folder's has the port of the API.
+
+    Its bot would answer, with other code and another memory, and nobody would see why.
+    """
+    if ProjectDir(config.project).is_locked():
+        return
+    port = config.port("API_PORT")
+    if other := ports.of_another_stack(config.text("API_HOST"), port, config.project):
+        raise NotRunningError(
+            f"no stack is running in {config.project}: port {port} (API_PORT) is that of the stack in {other}",
+            f"`mika up` here, with another API_PORT; or `mika -C {ports.shown(other)} send`",
+        )
 
 
 def _login() -> str:

@@ -10,7 +10,7 @@ import click
 
 from diagnosis import proto
 from diagnosis.model import FINE, seconds
-from launcher.cli.context import Context, confirm, json_option, print_json, refuse_another_stack
+from launcher.cli.context import Context, confirm, json_option, print_json
 from launcher.doctor import workflows
 from launcher.doctor.examination import Examination
 from launcher.errors import MikaError
@@ -137,7 +137,6 @@ def _run(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
     from temporalio.service import RPCError
 
     config = context.load_started()
-    refuse_another_stack(config, "TEMPORAL_HOST", "TEMPORAL_PORT", "workflows")
 
     async def main() -> T:
         x = Examination(config, ProjectDir(config.project))

@@ -14,7 +14,7 @@ from launcher.doctor.local import in_thread
 
 # How the supervisor's words end when they name the remedy. Not every command in them is one for this moment: a wrong
 # password is mended by `mika down --volumes`, too, at the price of the data.
-_REMEDY = re.compile(r": (?P<fix>`(?:mika (?:up|start|restart)|docker unpause)\b[^`]*`.*)$")
+_REMEDY = re.compile(r": (?P<fix>`(?P<command>(?:mika (?:up|start|restart)|docker unpause)\b[^`]*)`.*)$")
 _NO_ENGINE = "no engine"
 _DATABASE, _HELPER, _TEMPORAL, _UI = range(4)
 
@@ -117,8 +117,8 @@ def _by_supervisor(x: Examination, unit: dict[str, Any]) -> Trouble:
         return Trouble(name, rank, _NO_ENGINE, detail, "start Docker (Desktop): the stack then goes on by itself")
     if remedy := _REMEDY.search(detail):
         told = detail[: remedy.start()]
-        repair = {"`mika up`": Repair("up"), f"`mika restart {name}`": Repair("restart", name)}
-        return Trouble(name, rank, told, told, remedy["fix"], repair.get(f"`{remedy['fix'].split('`')[1]}`"))
+        repairs = {"mika up": Repair("up"), f"mika restart {name}": Repair("restart", name)}
+        return Trouble(name, rank, told, told, remedy["fix"], repairs.get(remedy["command"]))
     if state == "exited":
         fix = f"`mika logs {name}` says more; mend it, then `mika restart {name}`"
         return Trouble(name, rank, reason, f"gave up: {reason}", fix, Repair("restart", name))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 from diagnosis import ask
@@ -22,7 +21,7 @@ from launcher.control import channel
 from launcher.doctor import server, web
 from launcher.doctor.local import in_thread, is_this_machine, process_state
 from launcher.errors import MikaError, UsageError
-from launcher.ports import Listener, listeners
+from launcher.ports import Listener, listeners, of_another_stack
 from launcher.process_options import parse_ready
 from launcher.state import ProjectDir, RunState
 
@@ -133,18 +132,14 @@ class Examination:
 
     async def _server(self) -> server.Server:
         found = await server.look(self.host, self.port)
-        if found.up and self.run is None and self.backend != "external" and (other := await self.stranger(self.port)):
-            return replace(found, state="foreign", detail=f"it is that of the stack in {other}")
-        return found
+        if not found.up or self.backend == "external" or await self.supervisor() is not None:
+            return found
+        other = await in_thread(lambda: of_another_stack(self.host, self.port, self.config.project))
+        detail = f"the one that answers there is that of the stack in {other}"
+        return replace(found, state="foreign", detail=detail) if other else found
 
     def server(self) -> Awaitable[server.Server]:
         return self.once("server", self._server)
-
-    async def stranger(self, port: int) -> Path | None:
-        """The folder of another project's stack that has one of our ports."""
-        owner = (await self.listeners()).get(port)
-        stack = owner.stack if owner else None
-        return None if stack is None or (stack.is_dir() and stack.samefile(self.config.project)) else stack
 
     def namespace_error(self) -> Awaitable[str | None]:
         """None when the namespace can be used; an empty string when it does not exist; else what the server says."""

@@ -47,13 +47,14 @@ def test_a_terminal_with_other_settings_finds_the_stack_that_runs(bot: Bot):
 def test_a_folder_whose_stack_is_down_leaves_that_of_another_alone(bot: Bot, own_bot):
     """It would be answered by the other's bot, and end the other's messages."""
     other: Bot = own_bot(name="other", env={name: str(port) for name, port in bot.ports.items()})
-    for verb, port in (("send", "API_PORT"), ("workflows", "TEMPORAL_PORT")):
-        result = other.error(verb, *(["hello"] if verb == "send" else []), code=3)
-        assert f"port {bot.ports[port]} ({port}) is that of the stack in {bot.folder}" in result.err
-        assert f"`mika -C {bot.folder} {verb}`" in result.err
+    refused = other.error("send", "hello", code=3)
+    assert f"port {bot.ports['API_PORT']} (API_PORT) is that of the stack in {bot.folder}" in refused.err
+    assert f"`mika -C {bot.folder} send`" in refused.err
+    for words in (["workflows"], ["workflows", "terminate", "some-id", "--yes"], ["doctor", "--workflow", "last"]):
+        assert f"is that of the stack in {bot.folder}" in other.error(*words, code=1).err
     found = {check["id"]: check for check in other.mika("doctor", "--json").json["checks"]}
     assert [name for name, check in found.items() if check["status"] == "fail"] == ["ports"]
-    assert f"it is that of the stack in {bot.folder}" in found["ports"]["finding"]
+    assert f"is that of the stack in {bot.folder}" in found["ports"]["finding"]
     assert found["ports"]["fix"].startswith(f"`mika -C {bot.folder} down`")
     assert found["worker"]["because"] == "ports"
     # Another machine's port of that number is no business of ours: it is asked, and does not answer.

@@ -65,8 +65,10 @@ def test_an_ordinary_last_line_is_no_cause():
 
 def test_words_are_free_of_colours():
     assert explain.words(["\x1b[31mERROR\x1b[0m no such thing"]) == "ERROR no such thing"
-    empty = ['error: pq: relation "schema_version" does not exist', "Unable to create server"]
-    assert explain.words(empty) == "its database is empty: `mika up` sets it up again"
+    missing = 'relation "schema_version" does not exist'
+    empty = f"unable to read DB schema version keyspace/database: temporal error: pq: {missing}"
+    assert explain.words([empty, "Unable to create server"]) == "its database is empty: `mika up` sets it up again"
+    assert missing in explain.words([f"ERROR:  {missing} at character 43"]), "PostgreSQL, asked by the set-up"
 
 
 @pytest.mark.parametrize(("text", "port"), [(PORT_BY_PROGRAM, 27017), (PORT_BY_CONTAINER, 7233), ("other", None)])

@@ -185,3 +185,21 @@ def test_what_is_certain_is_said_at_once(error, count):
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(main())
     assert len(asked) == count
+
+
+def test_a_change_between_two_looks_is_not_lost(make):
+    """Two processes that end within a millisecond: after the first one nobody waits yet for the second."""
+    unit, supervisor, _ = make
+
+    async def main() -> None:
+        stack = supervisor(unit("server"))
+        stack.start_all()
+        await until(stack, "ready")
+        stack.tell("stop", ["server"])
+        await stack.managed["server"].gone()
+        async with asyncio.timeout(5):
+            await stack.changed()
+        assert stack.managed["server"].state.phase == "stopped"
+        await stack.shutdown()
+
+    asyncio.run(main())

@@ -48,7 +48,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 DATABASE_GONE = "no usable database connection found"
-_EMPTY = 'relation "schema_version" does not exist'
+_EMPTY = re.compile(r'unable to read DB schema version.*relation "schema_version" does not exist')  # the server's words
 
 
 def exit_reason(seen: Seen, code: int) -> str:
@@ -71,7 +71,7 @@ def cause(lines: Sequence[str]) -> str:
 
 def words(lines: Sequence[str]) -> str:
     """The line that most likely says why; the server's own last line points at the database only."""
-    if any(_EMPTY in line for line in lines):
+    if any(_EMPTY.search(line) for line in lines):
         return "its database is empty: `mika up` sets it up again"
     if any(DATABASE_GONE in line for line in lines):  # at the end of a dump that is too long to be shown
         return f"{DATABASE_GONE} (see the log of its database)"
