@@ -31,7 +31,7 @@ class Failed(Exception):  # noqa: N818 - the name of what happened, shown in a t
 def mika() -> list[str]:
     """The command as its users type it, of the environment that runs this benchmark."""
     script = Path(sys.executable).parent / "mika"
-    return [str(script)] if script.exists() else [sys.executable, "-m", "launcher"]
+    return [str(script)] if script.exists() else [sys.executable, "-m", "mika"]
 
 
 def free_ports(count: int) -> list[int]:

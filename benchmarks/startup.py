@@ -28,13 +28,15 @@ from typing import IO
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mika import backends
+from mika.config import load as config
+from mika.project.folder import ProjectDir
+from mika.stack.processes import ProcessFactory
+from mika.supervisor.guard import ServiceSpec
+from mika.supervisor.unit import Launch
+
 from benchmarks import common
 from benchmarks.common import Failed, Place
-from launcher import backends, config
-from launcher.processes import ProcessFactory
-from launcher.state import ProjectDir
-from launcher.supervisor.guard import ServiceSpec
-from launcher.supervisor.unit import Launch
 
 STEP = 0.01
 """Seconds between two posts that were not answered."""
@@ -233,7 +235,7 @@ def collect(taken: dict[str, list[float]], began: float, events: list[dict[str, 
 
 def imports() -> None:
     """The modules that `mika up` imports before it starts anything, by what each costs with all below it."""
-    code = "import launcher.cli.main, launcher.cli.up, launcher.backends.embedded"
+    code = "import mika.cli.main, mika.cli.up, mika.backends.embedded"
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
     )

@@ -12,7 +12,8 @@ import pytest
 
 pytest.register_assert_rewrite("tests.kit", "tests.machine", "tests.runs")
 
-from launcher.errors import NotRunningError  # noqa: E402
+from mika.errors import NotRunningError  # noqa: E402
+
 from tests.kit import Bot, Project  # noqa: E402 - after the line above, which it must follow
 
 hypothesis.settings.register_profile("mika", deadline=None, database=None, print_blob=True)

@@ -20,9 +20,10 @@ from typing import IO, Any, Self
 
 import httpx
 import psutil
+from mika.cli.context import Context
+from mika.machine import ports
+from mika.project import logs
 
-from launcher import logs, ports
-from launcher.cli.context import Context
 from tests.machine import DEADLINE, POSIX, ROOT, FreePort, free_port, poll_until, posix_only, require_or_skip, telling
 from tests.runs import Result, Running
 
@@ -108,7 +109,7 @@ class Project:
     # --- the command -------------------------------------------------------------------------------------------------
 
     def _command(self, args: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "launcher", "-C", str(self.folder), *args]
+        return [sys.executable, "-m", "mika", "-C", str(self.folder), *args]
 
     def mika(self, *args: str, timeout: float = 60.0, env: dict[str, str] | None = None, stdin: str = "") -> Result:
         """Run `mika -C FOLDER ARGS` to its end. Fails when that takes longer than `timeout` s."""

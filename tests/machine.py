@@ -16,9 +16,8 @@ import filelock
 import httpx
 import psutil
 import pytest
-
-from launcher import ports
-from launcher.errors import MikaError
+from mika.errors import MikaError
+from mika.machine import ports
 
 ROOT = Path(__file__).parents[1]
 DEADLINE = 30.0  # s; what a test waits for comes in a fraction of it, also on a busy machine

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from mika.diagnosis.model import HISTORY_ERROR, LLM_ERROR, LLM_TIMEOUT
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from diagnosis.model import HISTORY_ERROR, LLM_ERROR, LLM_TIMEOUT
 from src.history.base import History, HistoryError
 from src.llm import Llm, LlmError, LlmTimeoutError
 from src.messages import (

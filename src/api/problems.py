@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request
-
-    from diagnosis.model import Diagnosis
+    from mika.diagnosis.model import Diagnosis
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from mika.diagnosis.model import FINE, HANGING
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import (
@@ -23,7 +24,6 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
-from diagnosis.model import FINE, HANGING
 from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, may_pass
 from src.api.problems import Problem
 from src.api.signs import ASK_EVERY, Seen, Signs, latest_polls_of
@@ -32,9 +32,9 @@ from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply
 
 if TYPE_CHECKING:
+    from mika.diagnosis.model import Diagnosis
     from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
-    from diagnosis.model import Diagnosis
     from src.config import Settings
 
 log = structlog.get_logger("mika.api")

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from diagnosis import ask, proto
+from mika.diagnosis import ask, proto
+
 from src.api.calls import TEMPORAL_ERRORS
 
 if TYPE_CHECKING:

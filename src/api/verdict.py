@@ -11,12 +11,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mika.diagnosis import ask, proto
+from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings
+from mika.diagnosis.running import running, waiting_for
+from mika.diagnosis.workflow import classify
 from temporalio.service import RPCError
 
-from diagnosis import ask, proto
-from diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings
-from diagnosis.running import running, waiting_for
-from diagnosis.workflow import classify
 from src.api.signs import Kind, Shared
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mika.errors import MikaError
 from temporalio.client import WorkflowExecutionStatus
 
-from launcher.errors import MikaError
 from tests.chaos.books import read_books
 from tests.chaos.killer import Killer
 from tests.chaos.options import RECOVERY, Options

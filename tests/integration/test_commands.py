@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from mika import __version__
+from mika.machine import ports
+from mika.project.folder import ProjectDir
 
-from launcher import __version__, ports
-from launcher.state import ProjectDir
 from tests.kit import DEADLINE, poll_until, posix_only
 from tests.programs import SLEEP
 

@@ -212,9 +212,9 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 def test_without_temporal_there_is_nothing_to_say_of_it(tmp_path: Path) -> None:
     import asyncio
 
-    from launcher import config
-    from launcher.doctor.run import examine
-    from launcher.state import ProjectDir
+    from mika.config import load as config
+    from mika.doctor.run import examine
+    from mika.project.folder import ProjectDir
 
     with Project(tmp_path, scripts={"web": "print(1)\n"}) as project:
         environ = {

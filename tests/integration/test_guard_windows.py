@@ -16,9 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-
-from launcher import logs
-from launcher.supervisor.guard import Exited, Guard, ServiceSpec, StartFailedError
+from mika.project import logs
+from mika.supervisor.guard import Exited, Guard, ServiceSpec, StartFailedError
 
 pytestmark = pytest.mark.skipif(os.name != "nt", reason="the Windows half")
 
@@ -53,7 +52,7 @@ except KeyboardInterrupt:
 SUPERVISOR = """
 import asyncio, os, sys, time
 from pathlib import Path
-from launcher.supervisor.guard import Guard, ServiceSpec
+from mika.supervisor.guard import Guard, ServiceSpec
 async def main():
     guard = await Guard.start(ServiceSpec(
         name="svc", command=tuple(sys.argv[1:]), cwd=Path.cwd(), env=dict(os.environ), log_dir=Path("logs"), grace=30))
@@ -95,7 +94,8 @@ def living(pids) -> list[int]:
 @contextlib.contextmanager
 def supervisor(folder: Path, *command: str):
     env = os.environ | {
-        "PYTHONPATH": str(ROOT), "MIKA_RUN_ID": uuid.uuid4().hex, "MIKA_PROCESS": "svc", "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(ROOT / "launcher"), "PYTHONUNBUFFERED": "1",
+        "MIKA_RUN_ID": uuid.uuid4().hex, "MIKA_PROCESS": "svc",
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISOR, *command], cwd=folder, env=env,

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mika.project.folder import ProjectDir
 
-from launcher.state import ProjectDir
 from tests.kit import Project
 from tests.machine import DEADLINE, FreePort, poll_until
 
@@ -271,7 +271,7 @@ def test_the_shell_that_asks_is_not_swept(tmp_path):
     """A terminal that was opened from a process of the dead run carries its mark."""
     with forest(tmp_path, "shell: sh -c 'sleep 600 & sleep 600 & python leaf.py; true'\n") as this:
         run_id, _ = crashed(this)
-        command = f'"{sys.executable}" -m launcher -C "{this.folder}" status; echo code $?'
+        command = f'"{sys.executable}" -m mika -C "{this.folder}" status; echo code $?'
         env = this.environ(MIKA_RUN_ID=run_id, MIKA_PROCESS="shell")
         done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout.endswith("code 3\n"), done

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mika.project.folder import ProjectDir
 
-from launcher.state import ProjectDir
 from tests.machine import DEADLINE, poll_until, posix_only
 
 SLEEP = "import time\nprint('here', flush=True)\ntime.sleep(600)\n"

@@ -13,9 +13,9 @@ import urllib.request
 
 import psutil
 import pytest
+from mika.errors import NotRunningError
+from mika.project.folder import ProjectDir
 
-from launcher.errors import NotRunningError
-from launcher.state import ProjectDir
 from tests.machine import DEADLINE, free_port, poll_until, posix_only
 from tests.programs import BEATING, COUNT_STARTS, SERVER, SLEEP, SLOW_STOP
 

@@ -8,8 +8,8 @@ import signal
 
 import psutil
 import pytest
+from mika.machine import ports
 
-from launcher import ports
 from tests.kit import Project
 from tests.machine import DEADLINE, free_port, poll_until, posix_only
 from tests.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN

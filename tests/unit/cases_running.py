@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from mika.diagnosis.model import Surroundings
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from diagnosis.model import Surroundings
 from tests.unit.temporal_protos import (
     DONE,
     HARMLESS,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from launcher import config
-from launcher.errors import UsageError
+from mika.config import load as config
+from mika.errors import UsageError
 
 
 def load(folder: Path, environ: dict[str, str] | None = None, **overrides: str | None) -> config.Config:

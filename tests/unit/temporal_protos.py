@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from mika.diagnosis.model import Poller, Surroundings
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-
-from diagnosis.model import Poller, Surroundings
 
 START = 1_795_546_842.5  # by the server's clock
 QUEUE = "mika-bot-task-queue"

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from launcher.control import channel
-from launcher.control.channel import ChannelError, Server, ask
-from launcher.errors import MikaError, UsageError
-from launcher.state import control_address
+from mika.control import channel
+from mika.control.channel import ChannelError, Server, ask
+from mika.errors import MikaError, UsageError
+from mika.project.folder import control_address
 
 if sys.platform == "win32":
-    from launcher.control import _windows as platform
+    from mika.control import _windows as platform
 else:
-    from launcher.control import _posix as platform
+    from mika.control import _posix as platform
 
 KEY = "k" * 64
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a socket's file")

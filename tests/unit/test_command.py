@@ -5,9 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-
-from launcher.command import Command, build
-from launcher.errors import UsageError
+from mika.errors import UsageError
+from mika.procfile.command import Command, build
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mika.config import load as config
+from mika.config.process_options import ProcessOptions
+from mika.config.settings import MASK, VARIABLES
 
-from launcher import config
-from launcher.process_options import ProcessOptions
-from launcher.settings import MASK, VARIABLES
 from tests.unit.configkit import failure, load
 
 
@@ -180,7 +180,7 @@ def test_missing_folder(tmp_path: Path) -> None:
 
 def test_light_imports() -> None:
     """`mika status` reads the configuration each time."""
-    code = "import sys, launcher.config, launcher.procfile, launcher.command; print(*sys.modules)"
+    code = "import sys, mika.config.load, mika.procfile.entries, mika.procfile.command; print(*sys.modules)"
     root = Path(config.__file__).parent.parent
     output = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True, timeout=30

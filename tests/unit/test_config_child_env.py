@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mika.config import load as config
+from mika.config.settings import MASK, mask
 
-from launcher import config
-from launcher.settings import MASK, mask
 from tests.unit.configkit import failure, load
 
 

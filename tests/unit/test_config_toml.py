@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from mika.config.process_options import ProcessOptions, Ready, parse_ready
 
-from launcher.process_options import ProcessOptions, Ready, parse_ready
 from tests.unit.configkit import failure, load
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from launcher.supervisor.diagnose import hopeless, last_words
+from mika.supervisor.diagnose import hopeless, last_words
 
 TRACEBACK = """Traceback (most recent call last):
   File "<frozen runpy>", line 198, in _run_module_as_main

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from mika.diagnosis.model import FINE, HANGING, Cause, Surroundings, near_miss, seconds
+from mika.diagnosis.untaken import pid_of
+from mika.diagnosis.workflow import classify
 from temporalio.api.history.v1 import HistoryEvent
 
-from diagnosis.model import FINE, HANGING, Cause, Surroundings, near_miss, seconds
-from diagnosis.untaken import pid_of
-from diagnosis.workflow import classify
 from tests.unit.cases_ended import ENDED
 from tests.unit.cases_running import RUNNING
 from tests.unit.temporal_protos import QUEUE, START, activity, asked, failure, task

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from diagnosis.timeline import timeline
+from mika.diagnosis.timeline import timeline
+
 from tests.unit.temporal_protos import (
     ASK_ID,
     START,

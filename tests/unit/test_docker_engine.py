@@ -14,9 +14,8 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
-
-from launcher.containers import engine
-from launcher.containers.engine import EngineError
+from mika.containers import engine
+from mika.containers.engine import EngineError
 
 
 @contextlib.contextmanager

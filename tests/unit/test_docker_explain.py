@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-
-from launcher.backends.docker import explain
-from launcher.backends.docker.explain import Failure
-from launcher.backends.docker.monitor import Seen
-from launcher.containers.compose import config_error
+from mika.backends.docker import explain
+from mika.backends.docker.explain import Failure
+from mika.backends.docker.monitor import Seen
+from mika.containers.compose import config_error
 
 PORT_BY_PROGRAM = (
     "driver failed programming external connectivity on endpoint p-mongodb-1 (4f3c): Error starting userland proxy:"

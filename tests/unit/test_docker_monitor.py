@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from launcher.backends.docker.monitor import Monitor
+from mika.backends.docker.monitor import Monitor
 
 
 def test_it_ends_though_something_happens_in_the_same_moment():

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from launcher import config
-from launcher.backends.docker import services
-from launcher.backends.docker.monitor import Seen
-from launcher.backends.docker.ownership import Ownership
-from launcher.errors import UsageError
-from launcher.state import ProjectDir
+from mika.backends.docker import services
+from mika.backends.docker.monitor import Seen
+from mika.backends.docker.ownership import Ownership
+from mika.config import load as config
+from mika.errors import UsageError
+from mika.project.folder import ProjectDir
 
 
 def port(published: int, target: int, host: str = "127.0.0.1") -> dict[str, Any]:

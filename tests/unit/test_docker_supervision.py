@@ -6,16 +6,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
-
-from launcher.events import Bus
-from launcher.readiness.ladder import Rung
-from launcher.readiness.probes import Certain, NotYet
-from launcher.supervisor import policy
-from launcher.supervisor.guard import Exit
-from launcher.supervisor.policy import Phase, Rules
-from launcher.supervisor.supervisor import Supervisor
-from launcher.supervisor.unit import Launch, Unit
-from launcher.supervisor.watch import Liveness, watch
+from mika.events import Bus
+from mika.readiness.ladder import Rung
+from mika.readiness.probes import Certain, NotYet
+from mika.supervisor import policy
+from mika.supervisor.guard import Exit
+from mika.supervisor.policy import Phase, Rules
+from mika.supervisor.supervisor import Supervisor
+from mika.supervisor.unit import Launch, Unit
+from mika.supervisor.watch import Liveness, watch
 
 
 class FakeRun:

@@ -15,21 +15,24 @@ from typing import Any
 
 import httpx
 import pytest
+from mika.cli.doctor import render, render_story
+from mika.cli.workflows import render as render_rows
+from mika.config import load as config
+from mika.config.load import Config
+from mika.diagnosis.model import Cause, Diagnosis
+from mika.diagnosis.timeline import Entry
+from mika.doctor import run, server, startup, web
+from mika.doctor.check import Check, Repair, Report, skipped
+from mika.doctor.checks import api as api_checks
+from mika.doctor.checks import log as log_checks
+from mika.doctor.checks import project as project_checks
+from mika.doctor.examination import Examination
+from mika.doctor.workflows import Row, Story
+from mika.errors import UsageError
+from mika.machine.local import in_thread, is_loopback, process_state
+from mika.machine.ports import listeners
+from mika.project.folder import ProjectDir
 
-from diagnosis.model import Cause, Diagnosis
-from diagnosis.timeline import Entry
-from launcher import config
-from launcher.cli.doctor import render, render_story
-from launcher.cli.workflows import render as render_rows
-from launcher.config import Config
-from launcher.doctor import api_checks, log_checks, project_checks, run, server, startup, web
-from launcher.doctor.check import Check, Repair, Report, skipped
-from launcher.doctor.examination import Examination
-from launcher.doctor.local import in_thread, is_loopback, process_state
-from launcher.doctor.workflows import Row, Story
-from launcher.errors import UsageError
-from launcher.ports import listeners
-from launcher.state import ProjectDir
 from tests.machine import free_port, posix_only
 
 

@@ -6,13 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-
-from launcher import config
-from launcher.doctor import worker_checks
-from launcher.doctor.check import Check
-from launcher.doctor.examination import Examination
-from launcher.errors import UsageError
-from launcher.state import ProjectDir
+from mika.config import load as config
+from mika.doctor.check import Check
+from mika.doctor.checks import worker as worker_checks
+from mika.doctor.examination import Examination
+from mika.errors import UsageError
+from mika.project.folder import ProjectDir
 
 
 def timeouts(folder: Path, **environ: str) -> Check:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from launcher import config
-from launcher.doctor import docker_checks, unsupervised
-from launcher.doctor.check import Check
-from launcher.doctor.examination import Examination
-from launcher.state import ProjectDir
+from mika.config import load as config
+from mika.doctor import unsupervised
+from mika.doctor.check import Check
+from mika.doctor.checks import docker as docker_checks
+from mika.doctor.examination import Examination
+from mika.project.folder import ProjectDir
 
 DONE = {"state": "exited", "phase": "exited", "container": "exited", "detail": "done (exit code 0)"}
 REMOVED = "its container was removed by somebody (`docker compose down`?): `mika up` makes anew what is missing"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+SOURCE = Path(__file__).parents[2] / "launcher"
 
 
 def modules(package: str) -> dict[str, Path]:
     found = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
+    for path in sorted((SOURCE / package).rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
@@ -31,20 +31,20 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-LAUNCHER = modules("launcher")
+LAUNCHER = modules("mika")
 
 
 def test_the_guard_needs_only_the_standard_library():
     """It runs with `-I -S`: fast, small, and whatever the environment of the service is."""
     for module, path in LAUNCHER.items():
-        if module.startswith("launcher.guard"):
+        if module.startswith("mika.guard"):
             foreign = {name.partition(".")[0] for name in imports(path)} - sys.stdlib_module_names
-            assert foreign <= {"launcher", "segments", "_posix", "_windows"}, f"{module} imports {foreign}"
+            assert foreign <= {"mika", "segments", "_posix", "_windows"}, f"{module} imports {foreign}"
 
 
 def test_the_policy_is_pure():
     """No clock, no randomness, no I/O: else it could not be tested for any order of events."""
-    assert imports(LAUNCHER["launcher.supervisor.policy"]) <= {
+    assert imports(LAUNCHER["mika.supervisor.policy"]) <= {
         "__future__",
         "__future__.annotations",
         "dataclasses",

@@ -10,10 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-
-from launcher.readiness import ladder
-from launcher.readiness.ladder import NotReadyError, Rung, climb, describe
-from launcher.readiness.probes import LogLine, NotYet, http_ok, tcp
+from mika.readiness import ladder
+from mika.readiness.ladder import NotReadyError, Rung, climb, describe
+from mika.readiness.probes import LogLine, NotYet, http_ok, tcp
 
 
 def after(tries: int, detail: str = "there", error: Exception | None = None) -> Callable[[], Awaitable[str]]:

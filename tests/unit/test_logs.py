@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from mika.guard import segments
+from mika.guard.segments import SegmentWriter
+from mika.project import logs
+from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_since, read_tail
 
-from launcher import logs
-from launcher.guard import segments
-from launcher.guard.segments import SegmentWriter
-from launcher.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_since, read_tail
 from tests.unit.oddfiles import IN_PLACE_OF_A_FILE
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from launcher.supervisor.policy import (
+from mika.supervisor.policy import (
     Action,
     BecameReady,
     BecameUnready,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
-from launcher.supervisor.policy import (
+from mika.supervisor.policy import (
     ENDED,
     RUNNING,
     BecameReady,

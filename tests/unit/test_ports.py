@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mika.errors import UsageError
+from mika.machine import ports
 
-from launcher import ports
-from launcher.errors import UsageError
 from tests.machine import poll_until, posix_only
 
 LISTEN = """

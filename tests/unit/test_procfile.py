@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from launcher import procfile
-from launcher.errors import UsageError
-from launcher.procfile import Entry
+from mika.errors import UsageError
+from mika.procfile import entries as procfile
+from mika.procfile.entries import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from mika.cli.screen import relay as module
+from mika.cli.screen.relay import Prefixes, Relay, plain
+from mika.guard.segments import SegmentWriter
 
-from launcher.cli import relay as module
-from launcher.cli.relay import Prefixes, Relay, plain
-from launcher.guard.segments import SegmentWriter
 from tests.machine import poll_until, posix_only
 
 

@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from launcher.guard.segments import (
+from mika.guard.segments import (
     BREAK,
     RECORD,
     SegmentWriter,
@@ -20,6 +19,7 @@ from launcher.guard.segments import (
     segment_path,
     split_file_name,
 )
+
 from tests.unit.oddfiles import IN_PLACE_OF_A_FILE
 
 
@@ -224,8 +224,8 @@ def test_disk_full_loses_counted_bytes_and_recovers(tmp_path):
     """RLIMIT_FSIZE stands in for a full disk: a short write first, then an error on each write."""
     script = f"""
 import resource, sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-from launcher.guard.segments import SegmentWriter
+sys.path.insert(0, {str(Path(__file__).parents[2] / "launcher")!r})
+from mika.guard.segments import SegmentWriter
 writer = SegmentWriter({str(tmp_path)!r}, "a", 1 << 20)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 for _ in range(3):

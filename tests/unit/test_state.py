@@ -12,15 +12,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from mika.errors import UsageError
+from mika.project.folder import KEPT_MARKS, ProjectDir, RunState, control_address, write_private
 
-from launcher.errors import UsageError
-from launcher.state import KEPT_MARKS, ProjectDir, RunState, control_address, write_private
 from tests.machine import ROOT, poll_until, posix_only
 
 STATE = RunState(1, "ab", "/run/x.sock", "secret", 1.5, "embedded")
 HOLD = """
 import pathlib, sys, time
-from launcher.state import ProjectDir
+from mika.project.folder import ProjectDir
 with ProjectDir(pathlib.Path(sys.argv[1])).try_lock() as free:
     print(free, flush=True)
     time.sleep(600)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from launcher import tasks
+from mika import tasks
 
 
 def test_one_that_swallows_its_cancellation_ends_all_the_same():

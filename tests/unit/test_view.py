@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 
 import pytest
-
-from launcher import events
-from launcher.cli import live as live_module
-from launcher.cli import view as view_module
-from launcher.cli.view import View, describe
+from mika import events
+from mika.cli.screen import live as live_module
+from mika.cli.screen import view as view_module
+from mika.cli.screen.view import View, describe
 
 STATUS = {
     "state": "ready",
@@ -58,7 +57,7 @@ def shown(tmp_path, capsys):
 
 @pytest.mark.parametrize(("event", "starting", "later"), EVENTS, ids=lambda value: getattr(value, "kind", None))
 def test_each_event_as_a_line(event, starting, later):
-    from launcher.cli.relay import plain
+    from mika.cli.screen.relay import plain
 
     assert plain(describe(event.as_dict(), starting=True)) == starting
     assert plain(describe(event.as_dict(), starting=False)) == later

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Iterable
 
 import pytest
-
-from launcher.readiness.ladder import Rung
-from launcher.readiness.probes import Certain, NotYet
-from launcher.supervisor import watch as module
-from launcher.supervisor.watch import Liveness, watch
+from mika.readiness.ladder import Rung
+from mika.readiness.probes import Certain, NotYet
+from mika.supervisor import watch as module
+from mika.supervisor.watch import Liveness, watch
 
 
 class Seen:

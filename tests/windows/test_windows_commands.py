@@ -66,7 +66,7 @@ def wait():
         time.sleep(0.05)
     signal.raise_signal(signal.SIGBREAK)
 threading.Thread(target=wait, daemon=True).start()
-from launcher.cli.main import main
+from mika.cli.main import main
 main()
 """
 
@@ -75,7 +75,7 @@ main()
 def test_keys_stop_a_foreground_up_gracefully(project: Make, key: str, output: str):
     stack = project(scripts={"web": SERVICE, "console": CONSOLE, "brk": BREAK}, procfile="web: python web.py\n")
     ended = stack.folder / "ended"
-    mika = ["brk.py"] if key == "Ctrl-Break" else ["-m", "launcher"]
+    mika = ["brk.py"] if key == "Ctrl-Break" else ["-m", "mika"]
     python = stack.agent.call("import sys\nanswer = sys.executable")
     process = stack.windows.popen(["console.py", output, python, *mika, "up"], cwd=stack.folder, env=stack.environ())
     try:
@@ -169,7 +169,7 @@ def test_colours_and_code_page_936(project: Make):
     assert "\x1b[" in stack.mika("up", "-d", env={"FORCE_COLOR": "1"}).out
     assert "\x1b[" not in stack.ok("up", "-d").out
     python = stack.agent.call("import sys\nanswer = sys.executable")
-    command = f'chcp 936 && "{python}" -m launcher -C "{to_windows(stack.folder)}" logs'
+    command = f'chcp 936 && "{python}" -m mika -C "{to_windows(stack.folder)}" logs'
     in_cmd = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1], shell=True))"
     chcp = stack.python(["-c", in_cmd, command])
     assert chcp.code == 0, str(chcp)
@@ -203,7 +203,7 @@ def test_a_script_that_captures_the_output_of_up_gets_it_at_once(project: Make):
     stack = project(scripts={"web": SERVICE})
     code = """
 import os, subprocess, sys
-done = subprocess.run([sys.executable, "-m", "launcher", "-C", args[0], "up", "-d"], capture_output=True, text=True,
+done = subprocess.run([sys.executable, "-m", "mika", "-C", args[0], "up", "-d"], capture_output=True, text=True,
                       timeout=60, env={**os.environ, **args[1]}, cwd="C:\\\\")
 answer = [done.returncode, done.stdout, done.stderr]
 """

@@ -17,8 +17,8 @@ from typing import Any
 
 import docker
 import pytest
+from mika.containers import PROJECT
 
-from launcher.containers import PROJECT
 from tests.docker import images
 from tests.docker.dockerkit import SERVICES, need_docker
 from tests.kit import ROOT
@@ -128,7 +128,7 @@ def test_the_stack_in_containers(bot, engine):
 
 
 def test_down_while_compose_works(bot, engine, windows):
-    command = ["-m", "launcher", "-C", to_windows(bot.folder), "up", "-d"]
+    command = ["-m", "mika", "-C", to_windows(bot.folder), "up", "-d"]
     starting = windows.popen(command, cwd=bot.parent, env=bot.environ())
     try:
         poll_until(engine.containers, PATIENCE, "the first container")

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from mika.errors import NotRunningError
+from mika.machine import ports
 
-from launcher import ports
-from launcher.errors import NotRunningError
 from tests.machine import poll_until
 from tests.windows.winproject import KILLED, PATIENCE, WinProject
 

@@ -1,7 +1,7 @@
 """The real CPython for Windows, run from tests on Linux through Wine. `setup.sh` makes the folder that this uses.
 
 with WinPython() as windows:
-    finished = windows.run(["-m", "launcher", "status"], cwd=project)
+    finished = windows.run(["-m", "mika", "status"], cwd=project)
     assert finished.code == 3, finished.text
 """
 
@@ -118,7 +118,7 @@ class WinPython:
         """
         ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COVERAGE", "WINE", *_FOREIGN)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment["PYTHONPATH"] = to_windows(REPO)
+        environment["PYTHONPATH"] = f"{to_windows(REPO)};{to_windows(REPO / 'launcher')}"
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the repository's __pycache__ belongs to Linux
         environment["MIKA_WINE_LOCALE"] = "zh_CN.UTF-8" if chinese else "C.UTF-8"
         return environment | dict(extra or {})

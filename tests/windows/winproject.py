@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.errors import MikaError, NotRunningError
+from mika.errors import MikaError, NotRunningError
+
 from tests.kit import Project
 from tests.runs import Result
 from tests.windows.agent import Agent, AgentError
@@ -21,7 +22,7 @@ KILLED = 9
 
 _STATUS = """
 import asyncio, pathlib
-from launcher.cli.context import Context
+from mika.cli.context import Context
 answer = asyncio.run(Context(pathlib.Path(args[0])).ask_async("status"))
 """
 
@@ -46,7 +47,7 @@ class WinProject(Project):
     def mika(self, *args: str, timeout: float = PATIENCE, env: dict[str, str] | None = None, stdin: str = "") -> Result:
         """Standard output and error come together, in `out`."""
         assert not stdin
-        return self.python(["-m", "launcher", "-C", to_windows(self.folder), *args], args, timeout, env)
+        return self.python(["-m", "mika", "-C", to_windows(self.folder), *args], args, timeout, env)
 
     def python(
         self,

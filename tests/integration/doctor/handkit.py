@@ -19,10 +19,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mika.backends.embedded import find_temporal
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from launcher.backends.embedded import find_temporal
 from tests.kit import Bot
 from tests.machine import DEADLINE, poll_until, telling
 from tests.runs import Result

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mika.config import load as config
+from mika.doctor.run import examine
+from mika.doctor.startup import explain
+from mika.project.folder import ProjectDir
 
-from launcher import config
-from launcher.doctor.run import examine
-from launcher.doctor.startup import explain
-from launcher.state import ProjectDir
 from tests.integration.doctor.broken_workflows import Slow
 from tests.integration.doctor.handkit import MISSPELT, QUEUE, Hand, inside, suspended
 from tests.kit import Bot

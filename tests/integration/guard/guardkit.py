@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from mika.guard.segments import segment_numbers, segment_path
+from mika.supervisor.guard import ServiceSpec
 
-from launcher.guard.segments import segment_numbers, segment_path
-from launcher.supervisor.guard import ServiceSpec
 from tests.machine import DEADLINE
 
 

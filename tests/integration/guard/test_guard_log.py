@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 import pytest
+from mika.project import logs
+from mika.supervisor.guard import Guard, LogFailed, LogRecovered
 
-from launcher import logs
-from launcher.supervisor.guard import Guard, LogFailed, LogRecovered
 from tests.integration.guard.guardkit import until
 from tests.machine import DEADLINE, posix_only
 

@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+from mika.supervisor.guard import Exit, Exited, Guard, StartFailedError, describe
 
-from launcher.supervisor.guard import Exit, Exited, Guard, StartFailedError, describe
 from tests.integration.guard.guardkit import until
 from tests.machine import DEADLINE, posix_only
 

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from launcher.supervisor.guard import Guard
+from mika.supervisor.guard import Guard
+
 from tests.integration.guard.guardkit import until
 from tests.machine import DEADLINE, posix_only
 
@@ -165,7 +166,7 @@ def test_kill_of_the_guard_takes_the_whole_tree(run):
 
 
 def test_kill_of_the_guard_takes_the_group_even_without_a_mark(run, monkeypatch):
-    monkeypatch.setattr("launcher.supervisor.guard.kill_marked", lambda *_: ())
+    monkeypatch.setattr("mika.supervisor.guard.kill_marked", lambda *_: ())
 
     async def main():
         guard = await Guard.start(run.spec("sleep 777 & sleep 777"))
@@ -178,7 +179,7 @@ def test_kill_of_the_guard_takes_the_group_even_without_a_mark(run, monkeypatch)
 
 
 def test_a_guard_that_hangs_does_not_hang_the_stop(run, monkeypatch):
-    monkeypatch.setattr("launcher.supervisor.guard._REPORT_SECONDS", 0.3)
+    monkeypatch.setattr("mika.supervisor.guard._REPORT_SECONDS", 0.3)
 
     async def main():
         guard = await Guard.start(run.spec("sleep 777 & sleep 777"))

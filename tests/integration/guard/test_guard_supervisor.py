@@ -10,7 +10,8 @@ import subprocess
 import sys
 import urllib.request
 
-from launcher.supervisor.sweep import sweep
+from mika.supervisor.sweep import sweep
+
 from tests.machine import DEADLINE, ROOT, free_port, poll_until, posix_only
 
 pytestmark = posix_only
@@ -20,7 +21,7 @@ SUPERVISOR = """
 import asyncio, json, os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from launcher.supervisor.guard import Guard, ServiceSpec
+from mika.supervisor.guard import Guard, ServiceSpec
 async def main():
     options = json.loads(sys.argv[1])
     folder = Path(options.pop("folder"))
@@ -38,7 +39,7 @@ asyncio.run(main())
 def supervisor(run, command, **options):
     argument = json.dumps({"folder": str(run.folder), "command": command, **options})
     process = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISOR.format(root=str(ROOT)), argument],
+        [sys.executable, "-c", SUPERVISOR.format(root=str(ROOT / "launcher")), argument],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | run.marks(),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from mika.diagnosis.model import Poller, Surroundings
+from mika.diagnosis.workflow import classify
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-
-from diagnosis.model import Poller, Surroundings
-from diagnosis.workflow import classify
 
 NOW = 1000.0
 

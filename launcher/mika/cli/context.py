@@ -1,0 +1,130 @@
+"""What every command needs: the project folder, its configuration, and the stack that may run in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mika.config import load as config
+from mika.config.load import Config
+from mika.control import channel
+from mika.errors import InterruptedByUserError, MikaError, NotRunningError, UsageError
+from mika.project.folder import ProjectDir
+
+
+@dataclass(slots=True)
+class Context:
+    """Made once by the group from the global options."""
+
+    project: Path
+
+    def load(self, overrides: Mapping[str, str | None] | None = None) -> Config:
+        return config.load(self.project, overrides)
+
+    def load_started(self, overrides: Mapping[str, str | None] | None = None) -> Config:
+        """As the stack that runs here was started: another terminal, or an older `.env`, may have had other ports."""
+        found = self.load(overrides)
+        folder = ProjectDir(found.project)
+        state = folder.read_state()
+        return found.as_started(state.addresses) if state is not None and folder.is_locked() else found
+
+    @property
+    def folder(self) -> ProjectDir:
+        """Its `.mika`. Raises UsageError when there is no such project folder."""
+        return ProjectDir(config.existing_folder(self.project))
+
+    def timeout(self, option: str | None) -> float:
+        """Seconds of --timeout, else MIKA_TIMEOUT. A configuration that is broken must not keep anybody from `down`."""
+        with contextlib.suppress(UsageError):
+            return self.load({"MIKA_TIMEOUT": option}).number("MIKA_TIMEOUT")
+        found = config.option("MIKA_TIMEOUT", option)
+        assert isinstance(found, int | float)  # noqa: S101 - the setting's type
+        return found
+
+    def ask(self, op: str, **arguments: Any) -> Any:
+        """One request to the supervisor of this folder. Raises NotRunningError when there is none."""
+        return asyncio.run(self.ask_async(op, **arguments))
+
+    async def ask_async(self, op: str, **arguments: Any) -> Any:
+        folder = self.folder
+        state = folder.read_state()
+        if state is None:
+            if folder.is_locked():
+                raise MikaError("the stack is just starting or stopping", "try again in a moment", code="busy")
+            raise _not_running(folder)
+        try:
+            return await channel.ask(state.address, state.key, op, **arguments)
+        except channel.ChannelError as error:
+            if not folder.is_locked():
+                raise _not_running(folder) from None
+            error.hint = f"its process is pid {state.pid}; if it hangs, end it: its services then stop by themselves"
+            if error.code == channel.GONE:
+                error.hint = f"it makes another one within 2 s: try again. If it does not: {error.hint}"
+            raise
+
+
+def _not_running(folder: ProjectDir) -> NotRunningError:
+    here = (folder.project / "Procfile").exists()
+    hint = (
+        "start it: `mika up`" if here else "there is no Procfile here: go to the project's folder, or name it with -C"
+    )
+    return NotRunningError(f"no stack is running in {folder.project}", hint)
+
+
+def wants_json() -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and context.params.get("as_json"))
+
+
+def print_json(value: Any) -> None:
+    # A program reads this: where standard output is not UTF-8 (a pipe on Windows), escapes lose nothing.
+    utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, ensure_ascii=not utf8, indent=2))
+
+
+json_option: Callable[[Any], Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
+)
+
+
+def confirm(question: str) -> None:
+    """Return after a yes. Raises InterruptedByUserError after a no, and UsageError where nobody answers (a script)."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise  # Ctrl-C
+        click.echo(err=True)
+        raise UsageError("nothing was done: nobody answered the question", "in a script, give --yes") from None
+    if not agreed:
+        raise InterruptedByUserError("nothing was done: the answer was no")
+
+
+def show_error(error: MikaError, *, as_json: bool) -> None:
+    """The error as a person or a program reads it."""
+    if as_json:
+        print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        return
+    click.echo(f"{click.style('mika:', fg='red')} {error.message}", err=True)
+    if error.hint:
+        click.echo("\n".join(f"      {line}" for line in error.hint.splitlines()), err=True)
+
+
+def harden_streams() -> None:
+    """Output is UTF-8 where the terminal can show it, and never an exception where it cannot (GBK, LANG=C)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller (`mika up >&-`): cron and service managers do that
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - as long as we live
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")

@@ -1,0 +1,202 @@
+"""What `[process.NAME]` may say about one process of the Procfile."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+
+from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printable
+from mika.errors import UsageError
+from mika.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mika.config.sources import TomlTable
+
+Restart = Literal["always", "on-failure", "never"]
+RESTARTS = ("always", "on-failure", "never")
+# Names and not numbers: SIGBREAK and SIGQUIT do not exist on both platforms, and one file serves both.
+STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
+LARGEST_COUNT = 64
+_READY_FORMS = "worker:QUEUE, http://…, tcp:PORT, log:REGEX or none"
+
+
+class Ready(NamedTuple):
+    """A parsed `ready`. `target` is the queue, the URL, the port or the regular expression."""
+
+    kind: Literal["worker", "http", "tcp", "log", "none"]
+    target: str
+
+
+@dataclass(frozen=True)
+class ProcessOptions:
+    """How one process is run. `ready` of None: not said, so the stack decides. `grace` in seconds."""
+
+    restart: Restart = "always"
+    ready: str | None = None
+    grace: float = 10.0
+    stop_signal: str = "SIGINT"
+    count: int = 1
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cwd: str | None = None
+    needs: tuple[str, ...] | None = None
+    early: bool = False
+    watch: tuple[str, ...] | None = None
+
+
+def parse_ready(text: str) -> Ready:
+    """ValueError says what is wrong with it."""
+    if text.startswith(("http://", "https://")):
+        return Ready("http", parse_http_url(text))
+    kind, separator, target = text.partition(":")
+    if kind == "none" and not separator:
+        return Ready("none", "")
+    if separator and not target.strip():
+        raise ValueError(f"has nothing after '{kind}:'")
+    match kind:
+        case "worker":
+            return Ready("worker", target.strip())
+        case "tcp":
+            return Ready("tcp", str(parse_port(target.strip())))
+        case "log":
+            try:
+                re.compile(target)
+            except (re.error, RecursionError, OverflowError) as error:
+                raise ValueError(f"is no regular expression ({error})") from error
+            return Ready("log", target)
+    raise ValueError("has an unknown form")
+
+
+def read_processes(source: TomlTable, project: Path) -> dict[str, dict[str, Any]]:
+    """The checked options of each `[process.NAME]` table, only those that are given."""
+    tables = source.values.get("process", {})
+    if not isinstance(tables, dict):
+        raise UsageError(f"{source.where('process')}: 'process' must be tables; write [process.NAME] above its keys")
+    return {name: _read_table(source, name, table, project) for name, table in tables.items()}
+
+
+def _read_table(source: TomlTable, name: str, table: Any, project: Path) -> dict[str, Any]:
+    if not isinstance(table, dict):
+        where = source.where("process", name)
+        raise UsageError(f"{where}: '{printable(name)}' must be a table; write [process.NAME] above its keys")
+    options: dict[str, Any] = {}
+    for key, value in table.items():
+        where = source.where("process", name, key)
+        parse = _PARSERS.get(key)
+        if parse is None:
+            raise UsageError(
+                f"{where}: unknown key '{printable(key)}' in [process.{printable(name)}]{did_you_mean(key, _PARSERS)}"
+                f" (known: {', '.join(_PARSERS)})"
+            )
+        try:
+            options[key] = parse(value)
+        except ValueError as error:
+            raise UsageError(f"{where}: '{key}' {error}") from error
+        if key == "cwd" and not (project / value).is_dir():
+            raise UsageError(
+                f"{where}: 'cwd' is '{printable(value)}', a folder that does not exist in {project}; create it"
+            )
+    return options
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a string, not {toml_type(value)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
+    if not value or "\0" in value:
+        raise ValueError("is empty; give a value, or remove it")
+    return value
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        text = _text(value)
+        if text not in choices:
+            raise ValueError(f"is '{printable(text)}'{did_you_mean(text, choices)}; give one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _ready(value: Any) -> str:
+    text = _text(value)
+    try:
+        parse_ready(text)
+    except ValueError as error:
+        raise ValueError(f"is '{printable(text)}', which {error}; give {_READY_FORMS}") from error
+    return text
+
+
+def _grace(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"must be a number of seconds, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+    if not math.isfinite(value) or not 0 < value <= LONGEST_S:
+        raise ValueError(f"is {value}; give a number of seconds greater than 0, such as 10")
+    return float(value)
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"must be a whole number, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+    if not 0 <= value <= LARGEST_COUNT:
+        raise ValueError(f"is {value}; give a whole number from 0 to {LARGEST_COUNT}")
+    return value
+
+
+def _env(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f'must be a table, not {toml_type(value)}; write {{ NAME = "value" }}')  # noqa: TRY004 - one error for a bad value
+    for name, item in value.items():
+        if not name or "=" in name or "\0" in name:
+            raise ValueError(f"has '{printable(name)}' in it, which is no name of a variable")
+        if not isinstance(item, str):
+            raise ValueError(f"has {name}, which must be a string, not {toml_type(item)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
+        if "\0" in item:
+            raise ValueError(f"has {name}, with a NUL character in it; remove it")
+    return MappingProxyType(cast("dict[str, str]", value))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"must be true or false, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+    return value
+
+
+def _texts(what: str, example: str) -> Callable[[Any], tuple[str, ...]]:
+    def parse(value: Any) -> tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+            raise ValueError(f"must be a list of {what}, such as {example}")
+        return tuple(value)
+
+    return parse
+
+
+def toml_type(value: Any) -> str:
+    """What TOML calls the type of a value."""
+    names = {
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), "a date or time")
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "restart": _one_of(RESTARTS),
+    "ready": _ready,
+    "grace": _grace,
+    "stop_signal": _one_of(STOP_SIGNALS),
+    "count": _count,
+    "env": _env,
+    "cwd": _text,
+    "needs": _texts("names", '["temporal", "api"]'),
+    "early": _flag,
+    "watch": _texts("patterns", '["src/api/**/*.py"]'),
+}

@@ -1,0 +1,230 @@
+"""The table of settings: name, default, what values are allowed, and what may be shown of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from mika.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Value = str | int | float | None
+BACKENDS = ("auto", "docker", "embedded", "external", "none")
+MASK = "********"
+# Beyond this a wait overflows the timers of the operating system, and nobody means it.
+LONGEST_S = 365 * 86_400.0
+# Temporal's server caps the workflow task time-out at this.
+LONGEST_WORKFLOW_TASK_S = 120.0
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL", re.IGNORECASE)
+# Up to the last @: a password may contain an unescaped one, and masking too much is the safe mistake.
+_URL_PASSWORD = re.compile(r"(?<=://)([^:/?#@\s]*):[^\s]*@")
+_URL_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|token|secret|key|properties)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a setting may be: `parse` turns text into the value or raises ValueError saying what is wrong."""
+
+    expected: str
+    parse: Callable[[str], Value]
+    toml: tuple[type, ...] = (str,)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One row of the table. A `default` of None means optional: an empty value is then the same as unset."""
+
+    name: str
+    default: Value
+    kind: Kind
+    secret: bool = False
+
+    @property
+    def key(self) -> str:
+        """The name in `mika.toml` and `[tool.mika]`."""
+        return self.name.removeprefix("MIKA_").lower()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A resolved setting. `origin` is `default`, `file:line`, `environment` or the option that set it."""
+
+    name: str
+    value: Value = field(repr=False)
+    raw: str = field(repr=False)
+    origin: str
+    secret: bool
+    shown: str
+
+
+def mask(name: str, value: str, *, secret: bool = False) -> str:
+    """What may be printed: nothing of a secret, and a URL without its password."""
+    if value and (secret or _SECRET_NAME.search(name)):
+        return MASK
+    return _URL_PARAMETER.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", value))
+
+
+def as_text(value: Value) -> str:
+    """The form that a child process gets in its environment."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def make_setting(variable: Variable, raw: str, origin: str, name: str | None = None) -> Setting:
+    """Parse and check `raw`; UsageError says where it stands. `name` is how that place calls the setting."""
+    text = raw.strip()
+    shown = mask(variable.name, text, secret=variable.secret)
+    called = name or variable.name
+    value: Value = None
+    if text or variable.default is not None:
+        if not text:
+            raise UsageError(f"{origin}: {called} is empty; give {variable.kind.expected}, or remove it")
+        try:
+            value = variable.kind.parse(text)
+        except ValueError as error:
+            told = "has a value that" if variable.secret else f"is '{printable(shown)}', which"
+            raise UsageError(f"{origin}: {called} {told} {error}; give {variable.kind.expected}") from error
+    return Setting(variable.name, value, raw, origin, shown != text, shown)
+
+
+def default_setting(variable: Variable) -> Setting:
+    text = as_text(variable.default)
+    return Setting(variable.name, variable.default, text, "default", secret=False, shown=text)
+
+
+def printable(text: str) -> str:
+    """On one line, at a length that fits there."""
+    line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return line if len(line) <= 80 else line[:77] + "..."
+
+
+def parse_number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("is not a number")
+    return float(text)
+
+
+def parse_port(text: str) -> int:
+    if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
+        raise ValueError("is not a port number")
+    # The length first: int() refuses very long digits with an error of its own.
+    if len(text) > 5 or not 1 <= int(text) <= 65535:
+        raise ValueError("is out of range")
+    return int(text)
+
+
+def parse_http_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or not text.isprintable() or " " in text:
+        raise ValueError("is not a web address")
+    return text
+
+
+def _number(expected: str, *, low: float = 0.0, high: float = LONGEST_S, zero: bool = False) -> Kind:
+    def parse(text: str) -> float:
+        number = parse_number(text)
+        if number < low or (number == 0 and not zero):
+            raise ValueError("is too small")
+        if number > high:
+            raise ValueError(f"is too large (at most {as_text(high)})")
+        return number
+
+    return Kind(expected, parse, (int, float))
+
+
+def _backend(text: str) -> str:
+    if text not in BACKENDS:
+        from mika.text import nearest
+
+        match = nearest(text, BACKENDS)
+        raise ValueError("is no backend" + (f" (did you mean '{match}'?)" if match else ""))
+    return text
+
+
+def _host(text: str) -> str:
+    if "://" in text or "/" in text:
+        raise ValueError("is a URL or a path")
+    if text.count(":") == 1:
+        raise ValueError("has a port in it, which is a setting of its own")
+    if not text.isprintable() or any(c in " ,;[]@?#" for c in text):
+        raise ValueError("is no host name")
+    return text
+
+
+def _word(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a line break or a control character in it")
+    return text
+
+
+def _header_value(text: str) -> str:
+    # Keys travel in HTTP headers; a placeholder such as <填入> would fail there with an encoding error.
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("has a space, a line break or a character that is not ASCII in it")
+    return text
+
+
+def _mongodb_url(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme not in {"mongodb", "mongodb+srv"} or not rest.strip("/") or not text.isprintable():
+        raise ValueError("is no MongoDB address")
+    return text
+
+
+def _database(text: str) -> str:
+    # https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+    if len(text.encode()) > 63 or not text.isprintable() or any(c in '/\\. "$*<>:|?' for c in text):
+        raise ValueError("is no database name")
+    return text
+
+
+_SECONDS = _number("a number of seconds greater than 0, such as 60")
+_PORT = Kind("a whole number from 1 to 65535", parse_port, (int,))
+_HOST = Kind("a host name or IP address alone, such as 127.0.0.1", _host)
+_WORD = Kind("a name on one line", _word)
+_URL = Kind("an address such as https://example.com/v1", parse_http_url)
+_KEY = Kind("the key alone, in ASCII characters", _header_value)
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("MIKA_BACKEND", "auto", Kind("one of " + ", ".join(BACKENDS), _backend)),
+    Variable("MIKA_TIMEOUT", 120.0, _SECONDS),
+    Variable("MIKA_HANG_TIMEOUT", 5.0, _number("a number of seconds, or 0 to switch it off", zero=True)),
+    Variable("MIKA_LOG_MAX_MB", 64.0, _number("a number of megabytes greater than 0, such as 64", high=1e6)),
+    Variable("TEMPORAL_HOST", "127.0.0.1", _HOST),
+    Variable("TEMPORAL_PORT", 7233, _PORT),
+    Variable("TEMPORAL_NAMESPACE", "default", _WORD),
+    Variable("TEMPORAL_UI_PORT", 8088, _PORT),
+    Variable("TEMPORAL_TASK_QUEUE", "mika-bot-task-queue", _WORD),
+    Variable("API_HOST", "127.0.0.1", _HOST),
+    Variable("API_PORT", 8000, _PORT),
+    Variable("WORKFLOW_EXECUTION_TIMEOUT", 120.0, _SECONDS),
+    Variable("WORKFLOW_RUN_TIMEOUT", 60.0, _SECONDS),
+    Variable(
+        "WORKFLOW_TASK_TIMEOUT",
+        30.0,
+        _number("a number of seconds from above 0 to 120 (Temporal's maximum)", high=LONGEST_WORKFLOW_TASK_S),
+    ),
+    Variable("MONGODB_URL", None, Kind("an address such as mongodb://127.0.0.1:27017", _mongodb_url)),
+    Variable("MONGODB_DATABASE", "mika_bot", Kind("letters, digits, _ and -, at most 63", _database)),
+    Variable("LLM_BASE_URL", None, _URL),
+    Variable("LLM_API_KEY", None, _KEY, secret=True),
+    Variable("LLM_MODEL", None, _WORD),
+    Variable("LANGBOT_API_BASE_URL", None, _URL),
+    Variable("LANGBOT_API_KEY", None, _KEY, secret=True),
+    Variable("WEBHOOK_SECRET", None, _KEY, secret=True),
+)
+BY_NAME = {variable.name: variable for variable in VARIABLES}
+BY_KEY = {variable.key: variable for variable in VARIABLES}

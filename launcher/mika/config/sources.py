@@ -1,0 +1,139 @@
+"""The files that hold configuration: TOML with the line of each key, and `.env` with the line of each name."""
+
+from __future__ import annotations
+
+import io
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mika.errors import UsageError
+from mika.text import read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
+_KEY_PART = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_ASSIGNMENT = re.compile(rf"\s*({_KEY_PART}(?:\s*\.\s*{_KEY_PART})*)\s*=")
+_NEWLINE = re.compile(r"\r\n|\n|\r")
+_SINGLE_QUOTED = re.compile(r"[^=]*=\s*'")
+
+
+@dataclass(frozen=True)
+class TomlTable:
+    """The table of mika in one TOML file; `prefix` is where it stands in there."""
+
+    label: str
+    text: str
+    prefix: tuple[str, ...]
+    values: dict[str, Any]
+
+    def where(self, *path: str) -> str:
+        """`file:line` of a key below the table (of its nearest parent that stands on a line of its own)."""
+        line = line_of(self.text, (*self.prefix, *path))
+        return f"{self.label}:{line}" if line else self.label
+
+
+def read_toml(path: Path, prefix: tuple[str, ...] = ()) -> TomlTable:
+    """The table `prefix` of a TOML file, empty when the file or the table is not there."""
+    label = path.name
+    if not path.exists():
+        return TomlTable(label, "", prefix, {})
+    text = read_text(path, label)
+    try:
+        table: Any = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(_toml_error(label, text, str(error))) from error
+    except RecursionError as error:
+        raise UsageError(f"{label}: is nested too deeply; simplify it") from error
+    for depth, part in enumerate(prefix):
+        table = table.get(part, {})
+        if not isinstance(table, dict):
+            line = line_of(text, prefix[: depth + 1])
+            raise UsageError(f"{label}:{line}: '{part}' must be a table; write [{'.'.join(prefix)}]")
+    return TomlTable(label, text, prefix, table)
+
+
+def _toml_error(label: str, text: str, message: str) -> str:
+    what, _, at = message.partition(" (at ")
+    position = re.search(r"line (\d+), column (\d+)", at)
+    # Without a position the error is at the end of the document.
+    place = f"{position[1]}:{position[2]}" if position else str(max(1, len(text.splitlines())))
+    return f"{label}:{place}: not valid TOML: {what[:1].lower()}{what[1:]}; correct that line"
+
+
+def line_of(text: str, path: tuple[str, ...]) -> int:
+    """The line of the key `path`, else of the longest part of it that is found, else 0. Good enough for a message."""
+    best_line, best_length = 0, 0
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if header := _HEADER.match(line):
+            found = table = _split_key(header[1])
+        elif assignment := _ASSIGNMENT.match(line):
+            found = (*table, *_split_key(assignment[1]))
+        else:
+            continue
+        if len(found) > best_length and path[: len(found)] == found:
+            best_line, best_length = number, len(found)
+    return best_line
+
+
+def _split_key(text: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in re.findall(_KEY_PART, text))
+
+
+@dataclass(frozen=True)
+class DotEnv:
+    """The variables of a `.env` file and the line of each."""
+
+    values: dict[str, str]
+    lines: dict[str, int]
+
+
+def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
+    """Read a `.env` file as python-dotenv does, but a broken line is an error here and not a warning.
+
+    `${NAME}` and `${NAME:-default}` are expanded, the environment first, as python-dotenv and docker compose do; in
+    single quotes they stand for themselves, as in docker compose. A folder called `.env` (a virtual environment) is
+    passed over.
+    """
+    if not path.exists() or path.is_dir():
+        return DotEnv({}, {})
+    from dotenv.parser import parse_stream
+    from dotenv.variables import Variable, parse_variables
+
+    label = path.name
+    values: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    for binding in parse_stream(io.StringIO(read_text(path, label))):
+        source = binding.original.string
+        # python-dotenv counts the blank lines before a statement as part of it.
+        blank = source[: len(source) - len(source.lstrip())]
+        line = binding.original.line + len(_NEWLINE.findall(blank))
+        where = f"{label}:{line}"
+        if binding.error:
+            raise UsageError(
+                f"{where}: is no NAME=value line; quote a value with spaces at its ends or with quotes in it"
+            )
+        if binding.key is None:
+            continue
+        if binding.value is None:
+            raise UsageError(f"{where}: '{binding.key}' has no value; write {binding.key}=value, or remove the line")
+        if "\0" in source:
+            raise UsageError(f"{where}: has a NUL character in it; remove it")
+        value = binding.value
+        if not _SINGLE_QUOTED.match(source):
+            atoms = list(parse_variables(value))
+            scope: dict[str, str | None] = {**values, **environ}
+            for atom in atoms:
+                if isinstance(atom, Variable) and atom.default is None and atom.name not in scope:
+                    raise UsageError(
+                        f"{where}: ${{{atom.name}}} is not set; set it above, or put the value in single quotes"
+                    )
+            value = "".join(atom.resolve(scope) for atom in atoms)
+        values[binding.key] = value
+        lines[binding.key] = line
+    return DotEnv(values, lines)

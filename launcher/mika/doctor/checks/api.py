@@ -1,0 +1,302 @@
+"""Checks of the bot's API and of what it depends on: the store of conversations, the language model."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mika.doctor.check import Check, Repair, skipped
+from mika.doctor.checks.docker import because_of_docker
+from mika.doctor.checks.project import unit_down
+from mika.doctor.checks.server import needs_server
+from mika.doctor.examination import Examination
+from mika.doctor.web import get
+from mika.machine.local import in_thread, is_loopback, writable
+from mika.machine.ports import Listener, shown
+
+_MONGO_TIMEOUT_MS = 1500
+_QUEUE = re.compile(r"^(no worker polls|polling) (?=\S+$)")  # how the bot's /readyz names its queue
+_LLM_TIMEOUT = 15.0
+_MOST_ASKED = 10
+
+
+async def api(x: Examination) -> Check:
+    """It answers, it is this project's, and it reaches what it needs."""
+    supervised = await x.processes("api")
+    for process in supervised:
+        if process["state"] in ("gave_up", "stopped", "exited", "backoff"):
+            return unit_down("api", process)
+    health = await x.health()
+    port = x.config.port("API_PORT")
+    if health.kind == "refused":
+        return await _nobody(x, supervised, port)
+    owner = (await x.listeners()).get(port)
+    who = f" ({owner})" if owner and owner.pid else ""
+    restart = f"`mika restart {supervised[0]['name']}`" if supervised else f"end it{_kill(owner)} and start it again"
+    if health.kind == "silent":
+        repair = Repair("restart", supervised[0]["name"]) if supervised else None
+        return Check(
+            "api",
+            "fail",
+            f"the API at {x.api_url}{who} accepts a connection and does not answer",
+            restart,
+            repair=repair,
+        )
+    if health.kind == "foreign" or health.status != 200:
+        if not supervised and x.types("api"):
+            return skipped("api", "ports", f"another program has its port {port}")
+        if not x.types("api"):
+            return skipped("api", "", "there is no API in the Procfile")
+        told = f"{health.status}" if health.kind == "http" else health.error
+        return Check("api", "fail", f"{x.health_url} answers {told}", f"{restart}; `mika logs api` says more")
+    stranger = _stranger(x, owner)
+    if stranger is not None:
+        end = f"`mika -C {shown(owner.stack)} down`" if owner and owner.stack else f"end it{_kill(owner)}"
+        return Check(
+            "api",
+            "warn",
+            f"the API on port {port}{who} runs from another folder: {stranger}",
+            f"{end} and `mika up` here, or give this project another API_PORT",
+        )
+    return await _dependencies(x, restart)
+
+
+async def _dependencies(x: Examination, restart: str) -> Check:
+    """Whether the API sees the same Temporal and the same queue as this configuration names."""
+    ready = await x.readiness()
+    states = {name: part for name, part in ready.items() if isinstance(part, dict)}
+    temporal, worker = states.get("temporal", {}), states.get("worker", {})
+    if temporal.get("state") == "unavailable":
+        if skip := await needs_server(x, "api"):
+            return skipped("api", skip.because, f"{x.api_url} answers, but {skip.finding}")
+        told = f"the API cannot use Temporal ({temporal.get('detail')}), which is up at {(await x.server()).address}"
+        if skip := await because_of_docker(x, "api", told[:300]):
+            return skip
+        return Check(
+            "api",
+            "fail",
+            told[:300],
+            f"its TEMPORAL_HOST, TEMPORAL_PORT or TEMPORAL_NAMESPACE differ from these: {restart} with these settings",
+        )
+    queue = _QUEUE.sub("", str(worker.get("detail", x.queue)))
+    if queue != x.queue and _QUEUE.match(str(worker.get("detail", ""))):
+        return Check(
+            "api",
+            "fail",
+            f"the API puts messages into {queue}, and TEMPORAL_TASK_QUEUE is {x.queue} here",
+            f"{restart} with TEMPORAL_TASK_QUEUE={x.queue}",
+        )
+    return Check("api", "ok", x.api_url)
+
+
+async def _nobody(x: Examination, supervised: list[dict[str, Any]], port: int) -> Check:
+    if not x.types("api"):
+        return skipped("api", "", "there is no API in the Procfile")
+    if supervised:
+        return unit_down("api", supervised[0])
+    # A server that runs in this project's folder, and answers as the bot's API does.
+    ours = [
+        one
+        for one in (await x.listeners()).values()
+        if one.port != port and one.cwd == x.config.project and not one.name.startswith("temporal")
+    ]
+    answers = await asyncio.gather(*(get(f"http://127.0.0.1:{one.port}/healthz", 1.0) for one in ours[:_MOST_ASKED]))
+    for one, answer in zip(ours, answers, strict=False):
+        if answer.status == 200 and answer.json.get("status") == "ok":
+            return Check(
+                "api",
+                "fail",
+                f"the API listens on port {one.port} ({one}), and API_PORT is {port}",
+                f"set API_PORT={one.port} in .env, or start it with `--port {port}`",
+            )
+    if await x.status() is None and x.wants_temporal and not (await x.server()).up:
+        told = "the stack is not up"
+        return await because_of_docker(x, "api", told) or skipped("api", "temporal", told)
+    command = next((e.command for e in x.entries() if e.name in x.types("api")), "")
+    return Check("api", "fail", f"nothing listens at {x.api_url}", f"`mika up`, or by hand: `{command}`")
+
+
+def _stranger(x: Examination, owner: Listener | None) -> Path | None:
+    """The folder in which it runs, when that is another one than this project. A container's port is docker's."""
+    if owner is None or owner.cwd is None or "docker" in owner.name or not is_loopback(x.config.text("API_HOST")):
+        return None
+    folders = {x.config.project}
+    for name in x.types("api"):
+        folders.add((x.config.project / (x.config.process(name).cwd or ".")).resolve())
+    return None if owner.cwd in folders else owner.cwd
+
+
+def _kill(owner: Listener | None) -> str:
+    return f" (`kill {owner.pid}`)" if owner and owner.pid else ""
+
+
+# --- the store of conversations ---------------------------------------------------------------------------------------
+
+
+async def history(x: Examination) -> Check:
+    url = x.config.text("MONGODB_URL")
+    if url:
+        found = await in_thread(lambda: _mongodb(url, x.config.text("MONGODB_DATABASE"), x.backend))
+        skip = await because_of_docker(x, "history", found.finding) if found.status == "fail" else None
+        return skip or found
+    if x.backend == "docker":
+        return await _container(x)
+    file = Path(x.bot_environment("MIKA_HISTORY_FILE") or ".mika/data/history.sqlite3")
+    file = file if file.is_absolute() else x.config.project / file
+    found = await in_thread(lambda: _sqlite(file))
+    ready = (await x.readiness()).get("history", {}) if found.status == "ok" else {}
+    if isinstance(ready, dict) and ready.get("state") == "unavailable":
+        return Check(
+            "history",
+            "fail",
+            f"the API cannot use its store: {ready.get('detail')}"[:300],
+            "mend what it says; `mika logs api` has more",
+        )
+    return found
+
+
+async def _container(x: Examination) -> Check:
+    """The MongoDB of the compose file: the API knows its address."""
+    ready = (await x.readiness()).get("history", {})
+    if not isinstance(ready, dict) or "state" not in ready:
+        told = "MongoDB in its container; the API, which uses it, does not answer"
+        return await because_of_docker(x, "history", told) or skipped("history", "", told)
+    detail = str(ready.get("detail", ""))[:300]
+    if ready["state"] == "ready":
+        return Check("history", "ok", detail)
+    fix = "`mika logs mongodb` says why; `mika restart mongodb`" if await x.status() else "`mika up`"
+    skip = await because_of_docker(x, "history", detail)
+    return skip or Check("history", "fail", f"the API cannot use its store: {detail}"[:300], fix)
+
+
+def _mongodb(url: str, database: str, backend: str) -> Check:
+    import pymongo
+    from pymongo.errors import OperationFailure, PyMongoError
+
+    where = urlsplit(url).hostname or "?"
+    try:
+        client: Any = pymongo.MongoClient(
+            url,
+            serverSelectionTimeoutMS=_MONGO_TIMEOUT_MS,
+            connectTimeoutMS=_MONGO_TIMEOUT_MS,
+            socketTimeoutMS=_MONGO_TIMEOUT_MS,
+        )
+    except (PyMongoError, ValueError) as error:
+        return Check("history", "fail", f"MONGODB_URL cannot be used: {type(error).__name__}", "mend MONGODB_URL")
+    with contextlib.closing(client):
+        try:
+            client[database].command("ping")
+            # A ping needs no rights; reading does.
+            client[database].list_collection_names()
+        except OperationFailure as error:
+            reason = (error.details or {}).get("codeName", "refused")
+            return Check(
+                "history",
+                "fail",
+                f"MongoDB at {where} refuses us: {reason}",
+                "check user, password and authSource in MONGODB_URL",
+            )
+        except (PyMongoError, OSError) as error:
+            fix = "`mika up`" if backend == "docker" else "start it, or mend MONGODB_URL"
+            kind = type(error).__name__
+            return Check(
+                "history",
+                "fail",
+                f"MongoDB at {where} does not answer ({kind})",
+                f"{fix} (without MONGODB_URL a file is used)",
+            )
+    return Check("history", "ok", f"MongoDB at {where}, database {database}")
+
+
+def _sqlite(file: Path) -> Check:
+    shown = f"SQLite file {file}"
+    if not file.exists():
+        if writable(file.parent):
+            return Check("history", "ok", f"{shown} (made with the first message)")
+        return Check(
+            "history",
+            "fail",
+            f"{file.parent} cannot be written",
+            f"give yourself the right: `chmod u+rwx {file.parent}`",
+        )
+    try:
+        # mode=rw: looking must not create it.
+        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=1.0)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            database.rollback()
+    except sqlite3.Error as error:
+        return Check("history", "fail", f"{shown}: {error}", _sqlite_fix(file, str(error)))
+    return Check("history", "ok", shown)
+
+
+def _sqlite_fix(file: Path, error: str) -> str:
+    if "readonly" in error:
+        return f"make it writable: `chmod u+w {file}`"
+    if "locked" in error:
+        return "another program holds it: close that (a database viewer?), or `mika restart worker api`"
+    return f"move it away (`mv {file} {file}.broken`) and `mika restart worker api`: a new one is made"
+
+
+# --- the language model -----------------------------------------------------------------------------------------------
+
+
+async def llm(x: Examination) -> Check:
+    """One cheap call, only when asked for: it costs money and takes seconds."""
+    url = x.config.text("LLM_BASE_URL").rstrip("/")
+    if not url:
+        return skipped("llm", "", "LLM_BASE_URL is not set: the bot answers offline")
+    host = urlsplit(url).hostname or "?"
+    if not x.llm:
+        return skipped("llm", "", f"{host} was not asked: `mika doctor --llm` makes one cheap call")
+    import httpx
+
+    key, model = x.config.text("LLM_API_KEY"), x.config.text("LLM_MODEL") or "default"
+    body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
+    began = time.monotonic()
+    try:
+        async with httpx.AsyncClient(timeout=_LLM_TIMEOUT) as client:
+            headers = {"Authorization": f"Bearer {key or 'none'}"}
+            answer = await client.post(f"{url}/chat/completions", json=body, headers=headers)
+    except httpx.TimeoutException:
+        return Check(
+            "llm", "fail", f"{host} did not answer within {_LLM_TIMEOUT:g} s", "is LLM_BASE_URL right? try again later"
+        )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        text = str(error) or type(error).__name__
+        return Check(
+            "llm", "fail", f"{host} cannot be reached: {text}"[:200], "check LLM_BASE_URL, the network and the proxy"
+        )
+    return _judge_llm(answer, host, model, time.monotonic() - began)
+
+
+def _judge_llm(answer: Any, host: str, model: str, took: float) -> Check:
+    status, retry = answer.status_code, answer.headers.get("retry-after", "")
+    if status == 200:
+        try:
+            is_answer = isinstance(answer.json().get("choices"), list)
+        except (ValueError, AttributeError):
+            is_answer = False
+        if is_answer:
+            return Check("llm", "ok", f"{model} at {host} answers, after {took:.1f} s")
+        kind = answer.headers.get("content-type", "?").partition(";")[0]
+        return Check(
+            "llm",
+            "fail",
+            f"{host} answers 200, but not in OpenAI's format ({kind})",
+            "check LLM_BASE_URL: does it end with /v1?",
+        )
+    fixes = {
+        401: "check LLM_API_KEY",
+        403: "check LLM_API_KEY and what it may do",
+        404: "check LLM_BASE_URL (does it end with /v1?) and LLM_MODEL",
+        429: f"too many requests: wait{f' {retry} s' if retry else ''}, or check the account's limit and credit",
+    }
+    fix = fixes.get(status, "its own fault: try again later" if status >= 500 else "see what it says of the request")
+    return Check("llm", "fail", f"{host} answers {status} {answer.reason_phrase}".rstrip(), fix)

@@ -1,0 +1,220 @@
+"""Checks of the workers, their queue and the workflows in it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mika.diagnosis import ask, proto
+from mika.diagnosis.model import FINE, HANGING, PATIENCE, Cause, Diagnosis, near_miss, seconds
+from mika.diagnosis.untaken import describe, misplaced, pid_of
+from mika.doctor.check import Check, Repair, skipped
+from mika.doctor.checks.project import unit_down
+from mika.doctor.checks.server import needs_server
+from mika.doctor.examination import Examination
+
+RECENT = timedelta(minutes=10)
+_MOST_RUNNING, _MOST_CLOSED = 20, 10
+
+
+async def worker(x: Examination) -> Check:
+    """A worker takes tasks of both types from our queue."""
+    supervised = await x.processes("worker")
+    for process in supervised:
+        if process["state"] in ("gave_up", "stopped", "exited", "backoff"):
+            return unit_down("worker", process)
+    skip = await needs_server(x, "worker")
+    if skip is not None:
+        return skip
+    if not supervised and not x.types("worker") and not await _anyone(x):
+        return skipped("worker", "", "there is no worker in the Procfile")
+    around = await x.around()
+    there, alive = around.at(x.namespace, x.queue), around.alive(x.namespace, x.queue)
+    whole = [p for p in alive if p.workflows and p.activities]
+    if whole:
+        more = f" and {len(whole) - 1} more" if len(whole) > 1 else ""
+        return Check(
+            "worker", "ok", f"{whole[0].identity}{more} polls {x.queue}, last seen {seconds(whole[0].age)} ago"
+        )
+    if any(p.workflows for p in alive) and any(p.activities for p in alive):
+        return Check("worker", "ok", f"{len(alive)} workers poll {x.queue}, workflows and activities apart")
+    if alive:
+        missing = "activities" if alive[0].workflows else "workflow tasks"
+        return Check(
+            "worker",
+            "fail",
+            f"{alive[0].identity} polls {x.queue}, but no {missing}",
+            "register both in that worker and start it again",
+        )
+    stuck = [p for p in there if p.state in ("stopped", "hung")]
+    if stuck:
+        return _stuck(stuck[0].identity, stuck[0].state, supervised, around.restart_worker)
+    elsewhere = misplaced(x.queue, around)
+    if elsewhere is not None:
+        return Check(
+            "worker", "fail", f"no worker polls {x.queue}: {elsewhere[1].removeprefix('it waits in ')}", elsewhere[2]
+        )
+    unready = next((p for p in supervised if p["state"] != "ready"), None)
+    if unready is not None:
+        return unit_down("worker", unready)
+    listed = f" ({describe(there[0])})" if there else ""
+    return Check(
+        "worker", "fail", f"no worker polls {x.queue}{listed}", around.start_worker, repair=_repair(supervised)
+    )
+
+
+async def _anyone(x: Examination) -> bool:
+    return bool((await x.around()).at(x.namespace, x.queue))
+
+
+def _repair(supervised: list[dict[str, Any]]) -> Repair | None:
+    return Repair("restart", supervised[0]["name"]) if supervised else None
+
+
+def _stuck(identity: str, state: str, supervised: list[dict[str, Any]], restart: str) -> Check:
+    if state == "hung":
+        return Check(
+            "worker", "fail", f"{identity} hangs: its event loop does not run", restart, repair=_repair(supervised)
+        )
+    pid = pid_of(identity) or next((p["pid"] for p in supervised if p["pid"]), None)
+    return Check(
+        "worker",
+        "fail",
+        f"{identity} is suspended (SIGSTOP) and takes nothing",
+        f"let it go on (`kill -CONT {pid or 'PID'}`), or {restart}",
+        repair=_repair(supervised),
+    )
+
+
+async def queue(x: Examination) -> Check:
+    """What waits to be taken, and for how long."""
+    skip = await needs_server(x, "queue")
+    if skip is not None:
+        return skip
+    service = (await x.server()).service
+    states = await asyncio.gather(*(ask.queue_state(service, x.namespace, x.queue, kind) for kind in (1, 2)))
+    counts = [state.stats.approximate_backlog_count for state in states]
+    oldest = max(proto.span(state.stats.approximate_backlog_age) for state in states)
+    if not any(counts):
+        return Check("queue", "ok", f"{x.queue}: nothing waits")
+    waits = f"{counts[0]} workflow tasks and {counts[1]} activities wait in {x.queue}, the oldest for {seconds(oldest)}"
+    if oldest < PATIENCE:
+        return Check("queue", "ok", waits)
+    if not (await x.around()).alive(x.namespace, x.queue):
+        return skipped("queue", "worker", waits)
+    return Check(
+        "queue", "warn", waits, "the workers are too slow or too few: `mika up worker=2`, or look at `mika logs worker`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One workflow of a list with its diagnosis."""
+
+    info: Any
+    diagnosis: Diagnosis
+
+    @property
+    def id(self) -> str:
+        return str(self.info.execution.workflow_id)
+
+
+async def judged(x: Examination) -> tuple[list[Judged], list[Judged]]:
+    """The running workflows, and those that ended badly within RECENT; the newest of each, judged."""
+    from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+
+    service, around = (await x.server()).service, await x.around()
+    since = (datetime.now(UTC) - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ")
+    queries = [
+        ("ExecutionStatus = 'Running'", _MOST_RUNNING),
+        (f"CloseTime > '{since}' AND ExecutionStatus IN ('Failed', 'TimedOut')", _MOST_CLOSED),
+    ]
+
+    async def listed(query: str, most: int) -> list[Judged]:
+        answer = await service.list_workflow_executions(
+            ListWorkflowExecutionsRequest(namespace=x.namespace, page_size=most, query=query),
+            timeout=ask.RPC_TIMEOUT,
+            retry=False,
+        )
+        now = await x.skew() + datetime.now(UTC).timestamp()
+        found = await asyncio.gather(
+            *(
+                ask.diagnose(service, info.execution.workflow_id, around, run_id=info.execution.run_id, now=now)
+                for info in answer.executions
+            ),
+            return_exceptions=True,  # one that is deleted meanwhile is no finding
+        )
+        return [
+            Judged(info, result[2])
+            for info, result in zip(answer.executions, found, strict=True)
+            if not isinstance(result, BaseException)
+        ]
+
+    running, closed = await asyncio.gather(*(listed(query, most) for query, most in queries))
+    return running, closed
+
+
+async def workflows(x: Examination) -> Check:
+    """Messages that hang now, and those that failed a moment ago."""
+    skip = await needs_server(x, "workflows")
+    if skip is not None:
+        return skip
+    running, closed = await x.once("judged", lambda: judged(x))
+    ours = [one for one in running if _is_ours(one.info.task_queue, x.queue)]
+    hanging = [one for one in ours if one.diagnosis.cause in HANGING]
+    if hanging:
+        first = hanging[-1]  # the oldest: the list begins with the newest
+        more = (
+            f"{len(hanging)} of {len(ours)} running workflows hang, such as"
+            if len(hanging) > 1
+            else "a workflow hangs:"
+        )
+        finding = f"{more} {first.id}: {first.diagnosis.cause}, {first.diagnosis.finding}"[:300]
+        around = await x.around()
+        if first.diagnosis.cause != Cause.WORKFLOW_TASK_FAILING and not around.alive(x.namespace, x.queue):
+            return skipped("workflows", "worker", finding)
+        return Check("workflows", "fail", finding, f"{first.diagnosis.fix} (`mika doctor --workflow {first.id}`)"[:400])
+    retrying = [one for one in ours if one.diagnosis.cause not in FINE]
+    bad = [one for one in closed if _is_ours(one.info.task_queue, x.queue)]
+    for found, what in ((retrying, "running"), (bad, f"of the last {seconds(RECENT.total_seconds())}")):
+        if found:
+            first = found[0]
+            count = f"{len(found)} {what} in trouble" if what == "running" else f"{len(found)} {what} failed"
+            return Check(
+                "workflows",
+                "warn",
+                f"{count}, the latest {first.id}: {first.diagnosis.cause}, {first.diagnosis.finding}"[:300],
+                f"{first.diagnosis.fix} (`mika doctor --workflow {first.id}`)"[:400],
+            )
+    return Check("workflows", "ok", f"{len(ours)} running, none failed within {seconds(RECENT.total_seconds())}")
+
+
+def _is_ours(queue: str, configured: str) -> bool:
+    return queue == configured or near_miss(configured, [queue]) is not None
+
+
+async def timeouts(x: Examination) -> Check:
+    """Limits that cannot work. That a run is no longer than its execution is checked where settings are read.
+
+    Steps cannot exceed a run: the workflow gives each of them a part of what is left of it.
+    """
+    run, task = x.config.number("WORKFLOW_RUN_TIMEOUT"), x.config.number("WORKFLOW_TASK_TIMEOUT")
+    if task >= run:
+        return Check(
+            "timeouts",
+            "warn",
+            f"WORKFLOW_TASK_TIMEOUT ({task:g} s) leaves nothing of a run ({run:g} s): a hang is noticed too late",
+            f"set WORKFLOW_TASK_TIMEOUT={min(10.0, run / 2):g} in .env, then `mika down` and `mika up`",
+        )
+    found = f"run {run:g} s, workflow task {task:g} s"
+    if await needs_server(x, "timeouts") is not None:
+        return Check("timeouts", "ok", found)
+    _, closed = await x.once("judged", lambda: judged(x))
+    slow = [one for one in closed if one.diagnosis.cause == Cause.TIMED_OUT_SLOW and one.info.task_queue == x.queue]
+    if slow:
+        return Check(
+            "timeouts", "warn", f"too short for {slow[0].id}: {slow[0].diagnosis.finding}"[:300], slow[0].diagnosis.fix
+        )
+    return Check("timeouts", "ok", found)

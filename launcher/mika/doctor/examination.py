@@ -1,0 +1,263 @@
+"""What the checks share: each fact is found out once, at the first time a check wants it, while all checks run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from mika.config.load import Config
+from mika.config.process_options import parse_ready
+from mika.control import channel
+from mika.diagnosis import ask
+from mika.diagnosis.model import Surroundings
+from mika.diagnosis.untaken import pid_of
+from mika.doctor import server, web
+from mika.errors import MikaError, UsageError
+from mika.machine.local import in_thread, is_this_machine, process_state
+from mika.machine.ports import Listener, listeners, of_another_stack
+from mika.procfile import entries as procfile
+from mika.project.folder import ProjectDir, RunState
+
+T = TypeVar("T")
+
+# Seconds without a poll after which a worker is gone. Our own server ends an idle poll after 5 s, others after 60 s.
+_FRESH_EMBEDDED = 9.0
+_HUNG_BEAT = 3.0
+_SUPERVISED = re.compile(r"(?P<name>[^@]+)@(?P<run>[0-9a-f]{16})-(?P<generation>\d+)")
+
+
+class Examination:
+    """One run of the checks in one project."""
+
+    def __init__(self, config: Config, folder: ProjectDir, *, llm: bool = False) -> None:
+        self.config, self.folder, self.llm = config, folder, llm
+        self.host, self.port = config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT")
+        self.namespace, self.queue = config.text("TEMPORAL_NAMESPACE"), config.text("TEMPORAL_TASK_QUEUE")
+        self.run: RunState | None = folder.read_state()
+        self._known: dict[str, asyncio.Task[Any]] = {}
+
+    def once(self, name: str, find: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        async def work() -> T:
+            return await find()
+
+        if name not in self._known:
+            self._known[name] = asyncio.ensure_future(work())
+        return asyncio.shield(self._known[name])  # one check's deadline must not take the answer from the others
+
+    async def close(self) -> None:
+        for task in self._known.values():
+            task.cancel()
+        await asyncio.gather(*self._known.values(), return_exceptions=True)
+
+    # --- the project -------------------------------------------------------------------------------------------------
+
+    @property
+    def backend(self) -> str:
+        """`docker`, `embedded`, `external` or `none`; empty when nothing ever ran here and `auto` has not decided."""
+        if self.run is not None:
+            return self.run.backend
+        wanted = self.config.text("MIKA_BACKEND")
+        return wanted if wanted != "auto" else self.folder.last_backend() or ""
+
+    @property
+    def wants_temporal(self) -> bool:
+        """With `none` there is no Temporal, unless somebody says where it is."""
+        names = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
+        return self.backend != "none" or any(self.config.settings[name].origin != "default" for name in names)
+
+    def entries(self) -> list[procfile.Entry]:
+        """Of the Procfile; empty when it is missing or broken, which is the business of `config`."""
+        with contextlib.suppress(UsageError):
+            return procfile.read(self.config.project / "Procfile")
+        return []
+
+    def types(self, kind: str) -> list[str]:
+        """Names in the Procfile that are workers (`kind` worker) or are the API (`kind` api)."""
+        found = []
+        for entry in self.entries():
+            ready = self.config.process(entry.name).ready
+            if entry.name == kind or (kind == "worker" and ready and parse_ready(ready).kind == "worker"):
+                found.append(entry.name)
+        return found
+
+    @property
+    def api_url(self) -> str:
+        host = self.config.text("API_HOST")
+        host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.config.port('API_PORT')}"
+
+    @property
+    def ui_url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.config.port('TEMPORAL_UI_PORT')}"
+
+    # --- the supervisor ----------------------------------------------------------------------------------------------
+
+    def supervisor(self) -> Awaitable[dict[str, Any] | MikaError | None]:
+        """Its status; the error when it holds the lock and does not answer; None when there is none."""
+        return self.once("supervisor", self._supervisor)
+
+    async def _supervisor(self) -> dict[str, Any] | MikaError | None:
+        if self.run is None:
+            locked = await in_thread(self.folder.is_locked)
+            return MikaError("the stack is just starting or stopping", "wait a moment") if locked else None
+        try:
+            found: dict[str, Any] = await channel.ask(self.run.address, self.run.key, "status")
+        except MikaError as error:
+            return error if await in_thread(self.folder.is_locked) else None
+        return found
+
+    async def status(self) -> dict[str, Any] | None:
+        found = await self.supervisor()
+        return found if isinstance(found, dict) else None
+
+    async def processes(self, kind: str) -> list[dict[str, Any]]:
+        """The supervised processes that are workers, or the API."""
+        status, types = await self.status(), self.types(kind)
+        return [p for p in (status or {}).get("processes", []) if p["name"].partition(".")[0] in types]
+
+    # --- this machine ------------------------------------------------------------------------------------------------
+
+    def listeners(self) -> Awaitable[dict[int, Listener]]:
+        return self.once("listeners", lambda: in_thread(listeners))
+
+    # --- Temporal ----------------------------------------------------------------------------------------------------
+
+    async def _server(self) -> server.Server:
+        found = await server.look(self.host, self.port)
+        if not found.up or self.backend == "external" or await self.supervisor() is not None:
+            return found
+        other = await in_thread(lambda: of_another_stack(self.host, self.port, self.config.project))
+        detail = f"the one that answers there is that of the stack in {other}"
+        return replace(found, state="foreign", detail=detail) if other else found
+
+    def server(self) -> Awaitable[server.Server]:
+        return self.once("server", self._server)
+
+    def namespace_error(self) -> Awaitable[str | None]:
+        """None when the namespace can be used; an empty string when it does not exist; else what the server says."""
+        return self.once("namespace", self._namespace_error)
+
+    async def _namespace_error(self) -> str | None:
+        from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+        from temporalio.service import RPCError, RPCStatusCode
+
+        service = (await self.server()).service
+        try:
+            await service.describe_namespace(
+                DescribeNamespaceRequest(namespace=self.namespace), timeout=ask.RPC_TIMEOUT, retry=False
+            )
+        except RPCError as error:
+            return "" if error.status == RPCStatusCode.NOT_FOUND else str(error)
+        return None
+
+    def around(self) -> Awaitable[Surroundings]:
+        """The workers. Needs a server with the namespace."""
+        return self.once("around", self.look_around)
+
+    async def look_around(self, also: Sequence[str] = ()) -> Surroundings:
+        """The workers of our queue and of those in `also`; where one has none, also those that look elsewhere."""
+        service = (await self.server()).service
+        process = self._process_states(await self.status())
+        now = time.time() + await self.skew()
+        return await ask.look_around(
+            service, await self.surroundings(), fresh=self.fresh, now=now, process=process, also=also
+        )
+
+    @property
+    def fresh(self) -> float:
+        return _FRESH_EMBEDDED if self.backend == "embedded" else ask.FRESH
+
+    async def surroundings(self) -> Surroundings:
+        """What is known without asking for the workers, with commands that fit how this stack was started."""
+        supervised = await self.processes("worker")
+        if supervised:
+            name = supervised[0]["name"]
+            start, restart = f"start it: `mika start {name}`", f"restart it: `mika restart {name}`"
+        else:
+            command = next((e.command for e in self.entries() if e.name in self.types("worker")), "")
+            up = "`mika up`" if await self.status() is None else "`mika down` and `mika up`"
+            start = f"start one: {up}{f', or by hand `{command}`' if command else ''}"
+            restart = f"end its process and start it again{f': `{command}`' if command else ''}"
+        return Surroundings(
+            namespace=self.namespace,
+            queue=self.queue,
+            run_timeout=self.config.number("WORKFLOW_RUN_TIMEOUT"),
+            execution_timeout=self.config.number("WORKFLOW_EXECUTION_TIMEOUT"),
+            start_worker=start,
+            restart_worker=restart,
+        )
+
+    def _process_states(self, status: dict[str, Any] | None) -> Callable[[str], str]:
+        """What this machine knows of a worker by its identity: the server's list keeps a killed one for minutes."""
+        pids = {p["name"]: p["pid"] for p in (status or {}).get("processes", [])}
+
+        def state(identity: str) -> str:
+            supervised = _SUPERVISED.fullmatch(identity)
+            if supervised:
+                if self.run is None or supervised["run"] != self.run.run_id or supervised["name"] not in pids:
+                    return "gone" if supervised["run"] in self.folder.marks() else ""
+                pid = pids[supervised["name"]]
+                if pid is None:
+                    return "gone"
+                return process_state(pid) or self._beat(supervised["name"])
+            pid = pid_of(identity)
+            return process_state(pid) if pid and is_this_machine(identity.partition("@")[2]) else ""
+
+        return state
+
+    def _beat(self, name: str) -> str:
+        try:
+            age = time.time() - (self.folder.run / f"{name}.beat").stat().st_mtime
+        except OSError:
+            return ""
+        return "hung" if age > _HUNG_BEAT else ""
+
+    async def skew(self) -> float:
+        """Seconds that the server's clock is ahead of ours; 0 where nobody tells."""
+        found = await self.ui()
+        date = found.headers.get("date", "")
+        if found.kind != "http" or not date:
+            return 0.0
+        with contextlib.suppress(ValueError):
+            ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()  # the header has whole seconds
+            return ahead if abs(ahead) > 2.0 else 0.0
+        return 0.0
+
+    def ui(self) -> Awaitable[web.Answer]:
+        # `/` answers before the UI reaches the server; this does not.
+        return self.once("ui", lambda: web.get(f"{self.ui_url}/api/v1/cluster-info"))
+
+    # --- the API -----------------------------------------------------------------------------------------------------
+
+    def health(self) -> Awaitable[web.Answer]:
+        return self.once("health", lambda: web.get(self.health_url))
+
+    @property
+    def health_url(self) -> str:
+        """Where the API says that it is up; the project may name another place."""
+        for name in self.types("api"):
+            ready = self.config.process(name).ready
+            if ready and parse_ready(ready).kind == "http":
+                return parse_ready(ready).target
+        return f"{self.api_url}/healthz"
+
+    def readiness(self) -> Awaitable[dict[str, Any]]:
+        """What the bot's API says of its dependencies; empty when it does not say."""
+        return self.once("readiness", self._readiness)
+
+    async def _readiness(self) -> dict[str, Any]:
+        if (await self.health()).kind != "http":
+            return {}
+        return (await web.get(f"{self.api_url}/readyz", 3.0)).json
+
+    def bot_environment(self, name: str) -> str:
+        """A variable as the bot's processes get it, that is no setting of mika."""
+        return os.environ.get(name) or self.config.dotenv.get(name, "")

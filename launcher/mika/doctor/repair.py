@@ -1,0 +1,67 @@
+"""What `mika doctor --fix` does."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from mika.control import channel
+from mika.doctor.check import Repair
+from mika.doctor.examination import Examination
+from mika.errors import MikaError, NotRunningError
+
+_STEP = 0.1
+_RETENTION_DAYS = 3
+_BECOMES_READY = 20.0
+
+
+async def perform(x: Examination, repair: Repair) -> str:
+    """Do it, and say what was done. Raises MikaError. `sweep` and `up` are the command's own: they need its floor."""
+    match repair.action:
+        case "start" | "restart":
+            return await _process(x, repair)
+        case "namespace":
+            return await _namespace(x, repair.target)
+    raise ValueError(repair.action)
+
+
+async def _process(x: Examination, repair: Repair) -> str:
+    if x.run is None:
+        raise NotRunningError(f"no stack is running in {x.folder.project}", "start it: `mika up`")
+    await channel.ask(x.run.address, x.run.key, repair.action, names=[repair.target])
+    deadline = time.monotonic() + _BECOMES_READY
+    while time.monotonic() < deadline:
+        status = await channel.ask(x.run.address, x.run.key, "status")
+        unit = next((u for u in (*status["services"], *status["processes"]) if u["name"] == repair.target), None)
+        if unit is not None and unit["state"] == "ready":
+            return f"{repair.action}ed {repair.target}"
+        if unit is not None and unit["state"] == "gave_up":
+            raise MikaError(f"{repair.target} gave up again: {unit['detail']}", f"`mika logs {repair.target}`")
+        await asyncio.sleep(_STEP)
+    raise MikaError(f"{repair.target} is not ready after {_BECOMES_READY:.0f} s", f"`mika logs {repair.target}`")
+
+
+async def _namespace(x: Examination, name: str) -> str:
+    from google.protobuf.duration_pb2 import Duration
+    from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
+    from temporalio.service import RPCError
+
+    service = (await x.server()).service
+    request = RegisterNamespaceRequest(
+        namespace=name, workflow_execution_retention_period=Duration(seconds=_RETENTION_DAYS * 86_400)
+    )
+    try:
+        await service.register_namespace(request, retry=False)
+    except RPCError as error:
+        raise MikaError(f"the namespace {name} could not be created: {error}", "has this user the right?") from None
+    # Each service of the server learns of it by itself, up to a second later.
+    deadline = time.monotonic() + _BECOMES_READY
+    while True:
+        try:
+            await service.describe_namespace(DescribeNamespaceRequest(namespace=name), retry=False)
+        except RPCError as error:
+            if time.monotonic() >= deadline:
+                raise MikaError(f"the namespace {name} was created, and is not there: {error}") from None
+            await asyncio.sleep(_STEP)
+        else:
+            return f"created the namespace {name}"

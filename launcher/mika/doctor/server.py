@@ -1,0 +1,122 @@
+"""Is there a Temporal server, and if not: what is there instead?"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from mika.machine.ports import Listener
+from mika.readiness.ladder import describe
+
+if TYPE_CHECKING:
+    from temporalio.service import ServiceClient, WorkflowService
+
+TIMEOUT = 2.0
+_SETTLE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`state`: `up`, `refused` (nothing listens), `foreign` (something else does), `silent`, `denied`, `unhealthy`."""
+
+    state: Literal["up", "refused", "foreign", "silent", "denied", "unhealthy"]
+    address: str
+    detail: str = ""
+    version: str = ""
+    client: ServiceClient | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.state == "up"
+
+    @property
+    def service(self) -> WorkflowService:
+        if self.client is None:
+            raise RuntimeError(f"not connected to {self.address}")
+        return self.client.workflow_service
+
+
+async def look(host: str, port: int) -> Server:
+    """Connect and ask. Takes at most about twice TIMEOUT, and a fraction of it wherever something answers."""
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        greeting = await _greeting(host, port)
+    except TimeoutError:
+        return Server("silent", address, f"no connection within {TIMEOUT:g} s")
+    except ConnectionRefusedError:
+        return Server("refused", address, "nothing listens there")
+    except OSError as error:
+        return Server("refused", address, error.strerror or str(error))
+    if greeting and greeting.startswith(b"HTTP/1"):
+        head = greeting.decode("latin-1").splitlines()
+        server = next((line.partition(":")[2].strip() for line in head if line.lower().startswith("server:")), "")
+        return Server("foreign", address, f"a web server answers there{f' ({server})' if server else ''}")
+    if greeting and not greeting.startswith(b"\0\0"):  # a frame begins with its length, and the first one is short
+        return Server("foreign", address, "something listens there that is no Temporal server")
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return await _ask(address, hangs_up=greeting is None)
+    except TimeoutError:
+        return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
+
+
+async def _greeting(host: str, port: int) -> bytes | None:
+    """What it says to an HTTP/1 request: a web server a status line, a gRPC server a frame of HTTP/2 or nothing.
+
+    None when it hangs up without a word, as Docker does for a container in which nothing listens yet.
+    """
+    async with asyncio.timeout(TIMEOUT):
+        reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        try:
+            async with asyncio.timeout(_SETTLE):
+                return await reader.read(2000) or None
+        except TimeoutError:
+            return b""
+        except OSError:
+            return None
+    finally:
+        writer.close()
+
+
+async def _ask(address: str, *, hangs_up: bool) -> Server:
+    from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+    from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
+
+    try:
+        client = await ServiceClient.connect(ConnectConfig(target_host=address, identity="mika-doctor"))
+        if not await client.check_health(retry=False):
+            return Server("unhealthy", address, "it answers NOT_SERVING: it is still starting, or its database is away")
+        info: Any = await client.workflow_service.get_system_info(GetSystemInfoRequest(), retry=False)
+    except RPCError as error:
+        denied = error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
+        return Server("denied" if denied else "unhealthy", address, describe(error))
+    except RuntimeError as error:
+        if hangs_up:
+            return Server("unhealthy", address, "it closes each connection at once: it is still starting, or ending")
+        return Server("foreign", address, f"something listens there that is no Temporal server: {_short(error)}")
+    return Server("up", address, f"SERVING at {address}", info.server_version, client)
+
+
+def _short(error: RuntimeError) -> str:
+    """Without the Rust debug text around it."""
+    text = describe(error)
+    for mark in ("certificate", "TLS", "tls", "frame", "protocol", "refused", "reset", "closed"):
+        if mark in text:
+            return f"{mark} error"
+    return text[:100]
+
+
+def other_temporal(found: dict[int, Listener], port: int) -> Listener | None:
+    """A Temporal server of this machine on another port, that no other project's `mika` runs.
+
+    Its frontend is the lowest of the ports that it opens.
+    """
+    candidates = [
+        one
+        for one in found.values()
+        if one.port != port and one.name.startswith("temporal") and "server" in one.command and one.stack is None
+    ]
+    return min(candidates, key=lambda one: one.port, default=None)

@@ -1,0 +1,308 @@
+"""One process tree on Windows: a console of its own, without a window, and two nested Job Objects.
+
+The supervisor starts the guard with CREATE_NO_WINDOW, so Ctrl-C can be sent to everything in this console and to
+nothing else. The outer job holds the guard itself and dies with it; the inner one holds the service's tree, so that it
+can be counted and killed while the guard lives on to report.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import msvcrt
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from ctypes import wintypes
+from typing import Any, BinaryIO
+
+from mika.guard.child import (
+    DRAIN_SECONDS,
+    GIVE_UP_SECONDS,
+    READ_SIZE,
+    Log,
+    Orders,
+    check_cwd,
+    emit,
+    hold_lock,
+    start_error,
+)
+
+if sys.platform != "win32":
+    raise ImportError("the Windows half of the guard")
+
+# learn.microsoft.com/windows/win32/procthread/process-creation-flags
+CREATE_SUSPENDED = 0x4
+# learn.microsoft.com/windows/win32/api/winnt/ns-winnt-jobobject_basic_limit_information
+JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE = 0x2000
+# learn.microsoft.com/windows/win32/api/winnt/ne-winnt-jobobjectinfoclass
+JOB_OBJECT_BASIC_ACCOUNTING_INFORMATION = 1
+JOB_OBJECT_EXTENDED_LIMIT_INFORMATION = 9
+# learn.microsoft.com/windows/console/generateconsolectrlevent
+CTRL_C_EVENT = 0
+CTRL_BREAK_EVENT = 1
+KILLED_CODE = 1  # exit code of what is terminated; the same as TerminateProcess in the Task Manager
+_POLL = 0.02  # s, while the tree is ending: a job tells only a completion port when it is empty
+
+
+class _BasicLimits(ctypes.Structure):
+    """JOBOBJECT_BASIC_LIMIT_INFORMATION."""
+
+    _fields_ = (
+        ("PerProcessUserTimeLimit", wintypes.LARGE_INTEGER),
+        ("PerJobUserTimeLimit", wintypes.LARGE_INTEGER),
+        ("LimitFlags", wintypes.DWORD),
+        ("MinimumWorkingSetSize", ctypes.c_size_t),
+        ("MaximumWorkingSetSize", ctypes.c_size_t),
+        ("ActiveProcessLimit", wintypes.DWORD),
+        ("Affinity", ctypes.c_size_t),
+        ("PriorityClass", wintypes.DWORD),
+        ("SchedulingClass", wintypes.DWORD),
+    )
+
+
+class _ExtendedLimits(ctypes.Structure):
+    """JOBOBJECT_EXTENDED_LIMIT_INFORMATION."""
+
+    _fields_ = (
+        ("BasicLimitInformation", _BasicLimits),
+        ("IoInfo", ctypes.c_ulonglong * 6),
+        ("ProcessMemoryLimit", ctypes.c_size_t),
+        ("JobMemoryLimit", ctypes.c_size_t),
+        ("PeakProcessMemoryUsed", ctypes.c_size_t),
+        ("PeakJobMemoryUsed", ctypes.c_size_t),
+    )
+
+
+class _Accounting(ctypes.Structure):
+    """JOBOBJECT_BASIC_ACCOUNTING_INFORMATION."""
+
+    _fields_ = (
+        ("TotalUserTime", wintypes.LARGE_INTEGER),
+        ("TotalKernelTime", wintypes.LARGE_INTEGER),
+        ("ThisPeriodTotalUserTime", wintypes.LARGE_INTEGER),
+        ("ThisPeriodTotalKernelTime", wintypes.LARGE_INTEGER),
+        ("TotalPageFaultCount", wintypes.DWORD),
+        ("TotalProcesses", wintypes.DWORD),
+        ("ActiveProcesses", wintypes.DWORD),
+        ("TotalTerminatedProcesses", wintypes.DWORD),
+    )
+
+
+_kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+_HANDLER = ctypes.WINFUNCTYPE(wintypes.BOOL, wintypes.DWORD)
+for _function, _result, _arguments in (
+    (_kernel32.CreateJobObjectW, wintypes.HANDLE, (ctypes.c_void_p, wintypes.LPCWSTR)),
+    (
+        _kernel32.SetInformationJobObject,
+        wintypes.BOOL,
+        (wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD),
+    ),
+    (
+        _kernel32.QueryInformationJobObject,
+        wintypes.BOOL,
+        (wintypes.HANDLE, ctypes.c_int, ctypes.c_void_p, wintypes.DWORD, ctypes.c_void_p),
+    ),
+    (_kernel32.AssignProcessToJobObject, wintypes.BOOL, (wintypes.HANDLE, wintypes.HANDLE)),
+    (_kernel32.TerminateJobObject, wintypes.BOOL, (wintypes.HANDLE, wintypes.UINT)),
+    (_kernel32.GetCurrentProcess, wintypes.HANDLE, ()),
+    (_kernel32.SetConsoleCtrlHandler, wintypes.BOOL, (ctypes.c_void_p, wintypes.BOOL)),
+    (_kernel32.GenerateConsoleCtrlEvent, wintypes.BOOL, (wintypes.DWORD, wintypes.DWORD)),
+):
+    _function.restype, _function.argtypes = _result, _arguments
+# No documented call resumes a process whose thread handle is closed already, as subprocess does; psutil uses this one.
+_resume_process = ctypes.WinDLL("ntdll").NtResumeProcess
+_resume_process.restype, _resume_process.argtypes = ctypes.c_long, (wintypes.HANDLE,)
+
+
+# The guard hears the Ctrl-C that it sends to its console; TRUE: handled.
+_survive = _HANDLER(lambda _event: True)
+
+
+def run(spec: dict[str, Any], orders: Orders) -> None:
+    lock = hold_lock(spec["lock"], _try_lock)
+    check_cwd(spec["cwd"])
+    # Undo an inherited "ignore Ctrl-C" (of a new process group): the service would inherit it from here.
+    _kernel32.SetConsoleCtrlHandler(None, False)
+    _kernel32.SetConsoleCtrlHandler(_survive, True)
+    guard_job = _Job()
+    guard_job.add(_kernel32.GetCurrentProcess())
+    events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    tree = _Tree(spec, events)
+    for order in spec["orders"]:
+        events.put(order)
+    threading.Thread(target=_read_orders, args=(orders, events, spec), daemon=True).start()
+    while not tree.gone:
+        with suppress(queue.Empty):
+            tree.obey(events.get(timeout=tree.wait_seconds()))
+        tree.advance()
+    tree.drain()
+    emit("gone", left=[])
+    if lock:
+        lock.close()
+    os._exit(0)  # a thread blocked in a read of standard input would hinder an ordinary end
+
+
+def _read_orders(orders: Orders, events: queue.SimpleQueue[dict[str, Any]], spec: dict[str, Any]) -> None:
+    with suppress(OSError):
+        while data := os.read(0, READ_SIZE):
+            for order in orders.feed(data):
+                events.put(order)
+    time.sleep(spec["linger"])
+    events.put({"op": "stop", "grace": spec["grace"]})  # the supervisor is dead
+
+
+class _Job:
+    """A Job Object that dies with its last handle, which is here, and kills what is in it."""
+
+    def __init__(self) -> None:
+        self._handle = _kernel32.CreateJobObjectW(None, None)
+        limits = _ExtendedLimits()
+        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+        if not self._handle or not _kernel32.SetInformationJobObject(
+            self._handle, JOB_OBJECT_EXTENDED_LIMIT_INFORMATION, ctypes.byref(limits), ctypes.sizeof(limits)
+        ):
+            raise ctypes.WinError(ctypes.get_last_error())
+
+    def add(self, process: int) -> None:
+        if not _kernel32.AssignProcessToJobObject(self._handle, process):
+            raise ctypes.WinError(ctypes.get_last_error())
+
+    def active(self) -> int:
+        info = _Accounting()
+        if not _kernel32.QueryInformationJobObject(
+            self._handle, JOB_OBJECT_BASIC_ACCOUNTING_INFORMATION, ctypes.byref(info), ctypes.sizeof(info), None
+        ):
+            raise ctypes.WinError(ctypes.get_last_error())
+        return int(info.ActiveProcesses)
+
+    def kill(self) -> None:
+        _kernel32.TerminateJobObject(self._handle, KILLED_CODE)
+
+
+class _Tree:
+    """The service's processes, from the first to the last."""
+
+    def __init__(self, spec: dict[str, Any], events: queue.SimpleQueue[dict[str, Any]]) -> None:
+        self.gone = False
+        self._log = Log(spec)
+        self._ctrl_event = CTRL_BREAK_EVENT if spec["stop_signal"] == "SIGBREAK" else CTRL_C_EVENT
+        self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
+        self._leader_ended = False
+        self._job = _Job()
+        output, self._leader = _spawn(spec, self._job)
+        emit("started", pid=self._leader.pid, pgid=self._leader.pid)
+        self._copier = threading.Thread(target=self._copy, args=(output,), daemon=True)
+        self._copier.start()
+        threading.Thread(target=self._await_leader, args=(events,), daemon=True).start()
+
+    def obey(self, order: dict[str, Any]) -> None:
+        if order["op"] == "stop":
+            first = self._kill_at == float("inf")
+            self._kill_at = min(self._kill_at, time.monotonic() + order["grace"])
+            if first:
+                _kernel32.GenerateConsoleCtrlEvent(self._ctrl_event, 0)
+        elif order["op"] == "kill":
+            self._kill_at = 0.0
+        elif order["op"] == "exited":
+            self._leader_ended = True
+            emit("exited", code=self._leader.returncode)
+            if self._kill_at == float("inf"):  # it ended by itself: so must all that it started
+                self._kill_at = 0.0
+
+    def advance(self) -> None:
+        if self._leader_ended and not self._job.active():
+            self.gone = True
+            return
+        now = time.monotonic()
+        if now >= self._kill_at:
+            self._give_up_at = min(self._give_up_at, now + GIVE_UP_SECONDS)
+            self._job.kill()
+            self.gone = now >= self._give_up_at
+
+    def wait_seconds(self) -> float | None:
+        return None if self._kill_at == float("inf") else _POLL
+
+    def drain(self) -> None:
+        self._copier.join(DRAIN_SECONDS)
+
+    def _copy(self, output: int) -> None:
+        with suppress(OSError):
+            while data := os.read(output, READ_SIZE):
+                self._log.write(data)
+
+    def _await_leader(self, events: queue.SimpleQueue[dict[str, Any]]) -> None:
+        self._leader.wait()
+        events.put({"op": "exited"})
+
+
+def _try_lock(file: BinaryIO) -> None:
+    file.seek(0)
+    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+
+def _spawn(spec: dict[str, Any], job: _Job) -> tuple[int, subprocess.Popen[bytes]]:
+    """Start the service inside `job`; returns the read end of its output and the process."""
+    env: dict[str, str] = spec["env"]
+    command: str | list[str]
+    if argv := spec.get("argv"):
+        command, program = argv, argv[0]
+    elif spec["shell"]:
+        program = env.get("COMSPEC", "cmd.exe")
+        command = f'"{program}" /d /s /c "{spec["command"]}"'
+    else:
+        command, program = spec["command"], _first_word(spec["command"])
+    executable = _find(program, spec["cwd"], env)
+    if executable is None:
+        raise start_error(program, FileNotFoundError())
+    output, service_output = os.pipe()
+    try:
+        process = subprocess.Popen(
+            command,
+            executable=executable,
+            cwd=spec["cwd"],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=service_output,
+            stderr=service_output,  # one pipe for both keeps the order of the bytes
+            creationflags=CREATE_SUSPENDED,  # it can start nothing before it is in the job
+        )
+    except (OSError, ValueError) as error:
+        raise start_error(program, error) from error
+    finally:
+        os.close(service_output)
+    handle = int(vars(process)["_handle"])  # subprocess gives no other access to it
+    job.add(handle)
+    _resume_process(handle)
+    return output, process
+
+
+def _first_word(command: str) -> str:
+    """The program of a command line, by the rule of CreateProcess."""
+    text = command.lstrip()
+    if text.startswith('"'):
+        return text[1:].partition('"')[0]
+    return (text.split(None, 1) or [""])[0]
+
+
+def _find(program: str, cwd: str, env: dict[str, str]) -> str | None:
+    """Where the program is, by the service's own PATH.
+
+    CreateProcess alone would look beside the guard's interpreter first: `python` would be the base installation and
+    not the service's virtual environment.
+    """
+    variables = {key.upper(): value for key, value in env.items()}
+    extensions = variables.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
+    names = [program + extension for extension in extensions]
+    if any(program.lower().endswith(extension) for extension in extensions if extension):
+        names.insert(0, program)
+    folders = [""] if os.path.dirname(program) else variables.get("PATH", "").split(";")  # noqa: PTH120 - see segments.py
+    for folder in folders:
+        for name in names:
+            path = os.path.join(cwd, folder.strip('"'), name)  # noqa: PTH118 - see segments.py
+            if os.path.isfile(path):  # noqa: PTH113 - see segments.py
+                return path
+    return None

@@ -1,0 +1,128 @@
+"""The guard: a small process that owns one service's process tree and its log file.
+
+It is started by `mika.supervisor.guard` and talks JSON lines: a specification and then orders on standard input,
+events on standard output. The end of standard input means that the supervisor died: the service is then stopped
+gracefully, and its log is still written meanwhile. Standard library only, and little of it: each service has a guard.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+
+from mika.guard.segments import SegmentWriter
+
+TYPE_CHECKING = False  # importing typing is 1 MB in each guard; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, BinaryIO
+
+READ_SIZE = 64 * 1024  # bytes; the capacity of a pipe on Linux
+DRAIN_SECONDS = 1.0  # how long output is still read after the tree is gone: an escaped process may hold the pipe open
+GIVE_UP_SECONDS = 5.0  # after the first SIGKILL; what is left then belongs to another user or hangs in the kernel
+
+
+class StartError(Exception):
+    """The service could not be started; `kind` is not_found, permission, locked, cwd or other."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def emit(event: str, **fields: Any) -> None:
+    """Tell the supervisor. It may be dead; that must not hinder the guard."""
+    line = json.dumps({"event": event, **fields}).encode() + b"\n"
+    with suppress(OSError):
+        os.write(1, line)
+
+
+class Log:
+    """The service's output into its segments; failure and recovery are reported once each."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self._writer = SegmentWriter(spec["log_dir"], spec["name"], spec["log_max_bytes"])
+        self._failing = False
+
+    def write(self, data: bytes) -> None:
+        writer = self._writer
+        writer.write(data)
+        if writer.error and not self._failing:
+            self._failing = True
+            emit("log_error", message=writer.error)
+        elif self._failing and not writer.error:
+            self._failing = False
+            emit("log_ok", lost=writer.lost)
+            writer.lost = 0
+
+
+class Orders:
+    """Splits what arrives on standard input into decoded lines."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [json.loads(line) for line in lines if line]
+
+
+def read_spec(orders: Orders) -> dict[str, Any] | None:
+    """The first line; None when the supervisor is gone already. Orders that came with it are kept under `orders`."""
+    while True:
+        data = os.read(0, READ_SIZE)
+        if not data:
+            return None
+        if lines := orders.feed(data):
+            spec, *rest = lines
+            spec["orders"] = rest
+            return spec
+
+
+def hold_lock(path: str | None, try_lock: Callable[[BinaryIO], None]) -> BinaryIO | None:
+    """An exclusive lock that lasts until this process ends. Raises StartError when another process has it."""
+    if path is None:
+        return None
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see segments.py
+        file = open(path, "ab")  # noqa: PTH123, SIM115 - as above; open as long as this process lives
+    except OSError as error:
+        raise StartError("other", f"{path}: {error.strerror}") from error
+    try:
+        try_lock(file)
+    except OSError as error:
+        raise StartError("locked", f"{path} is in use by another process") from error
+    return file
+
+
+def check_cwd(path: str) -> None:
+    if not os.path.isdir(path):  # noqa: PTH112 - see segments.py
+        raise StartError("cwd", f"{path}: no such folder")
+
+
+def start_error(program: str, error: Exception) -> StartError:
+    if isinstance(error, FileNotFoundError):
+        return StartError("not_found", f"{program}: no such program")
+    if isinstance(error, PermissionError):
+        return StartError("permission", f"{program}: may not be executed")
+    return StartError("other", f"{program}: {getattr(error, 'strerror', None) or error}")
+
+
+def main() -> None:
+    if sys.platform == "win32":
+        from mika.guard._windows import run
+    else:
+        from mika.guard._posix import run
+    orders = Orders()
+    spec = read_spec(orders)
+    if spec is None:
+        return
+    try:
+        run(spec, orders)
+    except StartError as error:
+        emit("failed", error=error.kind, message=str(error))
+    except OSError as error:
+        emit("failed", error="other", message=f"the guard cannot work here: {error}")
+        raise

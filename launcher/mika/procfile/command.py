@@ -1,0 +1,273 @@
+"""From a Procfile command to what is started: the program itself wherever that is possible, else a shell.
+
+Without a shell between, the pid that `mika status` shows is the service's own, and a signal hits the service. A
+command that needs a shell (a pipe, a redirection, a glob) gets one, which where it may is replaced by its last program
+(`exec`).
+"""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from mika.config.settings import printable
+from mika.errors import UsageError
+from mika.procfile.words import REFERENCE, Operator, Part, Word, Words, cut, reference_part
+from mika.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# fmt: off
+_KEYWORDS = frozenset((
+    "!", "{", "}", "case", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in", "then", "until",
+    "while",
+))
+_BUILTINS = frozenset((
+    ".", ":", "alias", "bg", "break", "cd", "command", "continue", "eval", "exec", "exit", "export", "fc", "fg",
+    "getopts", "hash", "jobs", "local", "read", "readonly", "return", "set", "shift", "source", "times", "trap", "type",
+    "ulimit", "umask", "unalias", "unset", "wait",
+))
+_CMD_BUILTINS = frozenset((
+    "assoc", "break", "call", "cd", "chdir", "cls", "color", "copy", "date", "del", "dir", "echo", "endlocal", "erase",
+    "exit", "for", "ftype", "goto", "if", "md", "mkdir", "mklink", "move", "path", "pause", "popd", "prompt",
+    "pushd", "rd", "rem", "ren", "rename", "rmdir", "set", "setlocal", "shift", "start", "time", "title", "type", "ver",
+    "verify", "vol",
+))
+# fmt: on
+# A batch file is run by cmd.exe, which reads its arguments by rules of its own.
+_BATCH = (".bat", ".cmd")
+
+
+@dataclass(frozen=True)
+class Command:
+    """`argv` to start, or (a shell on Windows) `text`, the whole command line; `env` is added to the environment.
+
+    `shell`: a shell takes part, so the pid may be a shell's.
+    """
+
+    argv: list[str] | None
+    text: str | None
+    shell: bool
+    env: dict[str, str] = field(default_factory=dict)
+
+
+def build(
+    command: str, env: Mapping[str, str], cwd: Path, platform: str = sys.platform, *, where: str = "Procfile"
+) -> Command:
+    """UsageError, beginning with `where`: an unclosed quote, an unset variable, a program that is not there."""
+    builder = _Builder(command, env, cwd, windows=platform == "win32")
+    try:
+        return builder.build()
+    except ValueError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+class _Builder:
+    def __init__(self, command: str, env: Mapping[str, str], cwd: Path, *, windows: bool) -> None:
+        self.command = command
+        self.cwd = cwd
+        self.windows = windows
+        # Windows does not tell `Path` from `PATH`.
+        self.env = {name.upper(): value for name, value in env.items()} if windows else env
+
+    def build(self) -> Command:
+        words = cut(self.command, windows=self.windows)
+        items = list(words.items)
+        assignments: list[Word] = []
+        while items and isinstance(items[0], Word) and items[0].is_assignment:
+            assignments.append(items[0])
+            del items[0]
+        if not items:
+            raise ValueError("has no command; write the program to run")
+        simple = not words.opaque and not any(isinstance(item, Operator) for item in items)
+        if simple and self._head(items) == "exec" and len(items) > 1 and not str(self._head(items[1:])).startswith("-"):
+            items = items[1:]
+        head = self._head(items) or ""
+        shell_head = head.lower() in _CMD_BUILTINS if self.windows else head in _KEYWORDS | _BUILTINS
+        needs_shell = not simple or words.patterns or shell_head
+        if needs_shell and not self.windows:
+            return self._posix_shell(words)
+        extra = self._extra_env(assignments)
+        if needs_shell:
+            return self._windows_shell(self.command[items[0].start : words.end], extra)
+        argv = [text for item in items for text in self._fields(item)]
+        if not argv:
+            raise ValueError("is empty after its variables are filled in; write the program to run")
+        program = self._program(argv[0], extra.get("PATH"))
+        if self.windows and program.lower().endswith(_BATCH):
+            rest = self.command[items[1].start : words.end] if len(items) > 1 else ""
+            return self._windows_shell(f'"{program}" {rest}'.rstrip(), extra)
+        if not self.windows and _is_plain_script(program):
+            argv = ["/bin/sh", program, *argv[1:]]
+        else:
+            argv[0] = program
+        return Command(argv, None, shell=False, env=extra)
+
+    def _extra_env(self, assignments: Sequence[Word]) -> dict[str, str]:
+        """The leading `NAME=value` words: each sees those before it, the arguments of the command do not."""
+        before, extra = self.env, dict[str, str]()
+        for word in assignments:
+            name, _, value = "".join(self._value(part) for part in word.parts).partition("=")
+            extra[name.upper() if self.windows else name] = value
+            self.env = {**before, **extra}
+        self.env = before
+        return extra
+
+    @staticmethod
+    def _head(items: Sequence[Word | Operator]) -> str | None:
+        first = items[0] if items else None
+        return first.literal if isinstance(first, Word) else None
+
+    def _value(self, part: Part) -> str:
+        if part.kind == "text":
+            return part.text
+        value = self.env.get(part.text.upper() if self.windows else part.text)
+        if part.kind == "%":
+            return f"%{part.text}%" if value is None else value
+        if part.default is not None:
+            return value or part.default
+        if value is None:
+            raise ValueError(
+                f"${part.text} is not set{_meant(part.text, self.env)}; set it in .env or in the environment"
+            )
+        return value
+
+    def _fields(self, item: Word | Operator) -> list[str]:
+        """The arguments that a word becomes: an unquoted variable may be several or none, as in a shell."""
+        fields: list[str] = []
+        current: str | None = None
+        for part in item.parts if isinstance(item, Word) else []:
+            value = self._value(part)
+            if part.kind == "text" or part.quoted:
+                current = (current or "") + value
+                continue
+            if value[:1].isspace() and current is not None:
+                fields.append(current)
+                current = None
+            for index, piece in enumerate(value.split()):
+                if index and current is not None:
+                    fields.append(current)
+                    current = None
+                current = (current or "") + piece
+            if value[-1:].isspace() and current is not None:
+                fields.append(current)
+                current = None
+        return fields if current is None else [*fields, current]
+
+    def _posix_shell(self, words: Words) -> Command:
+        segments: list[list[Word]] = [[]]
+        operators: list[str] = []
+        redirected = False
+        for item in words.items:
+            if isinstance(item, Word):
+                # The word after a redirection is a file.
+                if not redirected:
+                    segments[-1].append(item)
+                redirected = False
+            elif item.text[0] in "<>":
+                redirected = True
+            else:
+                operators.append(item.text)
+                segments.append([])
+        commands = [[word for word in segment if not word.is_assignment] for segment in segments]
+        heads = [self._head(words_) for words_ in commands]
+        plain = not words.opaque and not any(head in _KEYWORDS for head in heads)
+        if plain and not operators and commands[0] and heads[0] not in _BUILTINS:
+            # One program with redirections or globs: the same checks as without a shell.
+            first = [text for word in commands[0] for text in self._fields(word)][:1]
+            if heads[0] is not None and first and not any(c in first[0] for c in "*?[~"):
+                self._program(first[0])
+        text = self.command
+        if plain and set(operators) <= {"&&", "||", ";"} and "trap" not in heads:
+            text = self._with_exec(segments[-1], commands[-1])
+        return Command(["/bin/sh", "-c", text], text, shell=True)  # noqa: S604 - a user's own command
+
+    def _with_exec(self, segment: list[Word], command: list[Word]) -> str:
+        """`a && b` as `a && exec b`: dash would otherwise stay as the parent of b."""
+        if not command or self._head(command) in _BUILTINS:
+            return self.command
+        assignments = segment[: segment.index(command[0])]
+        # Arguments of `env` are split and globbed, assignments are not.
+        if any(part.kind != "text" and not part.quoted for word in assignments for part in word.parts):
+            return self.command
+        if any(c in (word.literal or "") for word in assignments for c in "*?[~"):
+            return self.command
+        at = segment[0].start
+        return f"{self.command[:at]}exec {'env ' if assignments else ''}{self.command[at:]}"
+
+    def _windows_shell(self, text: str, extra: dict[str, str]) -> Command:
+        # cmd knows %NAME% only.
+        filled = REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
+        comspec = self.env.get("COMSPEC") or "cmd.exe"
+        # /s: cmd takes off the outer quotes and nothing else; /d: no AutoRun command of the registry.
+        return Command(None, f'"{comspec}" /d /s /c "{filled}"', shell=True, env=extra)  # noqa: S604 - a user's own command
+
+    def _program(self, program: str, path: str | None = None) -> str:
+        """The absolute path of a program; ValueError when it is not there."""
+        has_folder = "/" in program or (self.windows and ("\\" in program or bool(ntpath.splitdrive(program)[0])))
+        if has_folder:
+            # as_posix: so that a Windows path can be looked up anywhere.
+            folders = [self.cwd]
+            relative = PureWindowsPath(program).as_posix() if self.windows else program
+        else:
+            if path is None:
+                path = self.env.get("PATH", os.defpath)
+            # An empty entry is the current folder for POSIX.
+            entries = path.split(";" if self.windows else ":")
+            folders = [self.cwd / folder for folder in entries if folder or not self.windows]
+            if self.windows:
+                folders.insert(0, self.cwd)  # where CreateProcess and cmd look first
+            relative = program
+        candidates = [folder / name for folder in folders for name in self._file_names(relative)]
+        for candidate in candidates:
+            if _is_file(candidate) and (self.windows or os.access(candidate, os.X_OK)):
+                return os.path.abspath(candidate)  # noqa: PTH100 - resolve() would leave a venv through its symlink
+        shown = printable(program)
+        if has_folder:
+            if any(_is_file(candidate) for candidate in candidates):
+                raise ValueError(f"'{shown}' is not executable; run: chmod +x {shown}")
+            raise ValueError(f"the program '{shown}' does not exist in {self.cwd}; check its spelling")
+        other = {"python3": "python", "python": "python3" if not self.windows else "py"}.get(program)
+        if other and self._exists(other):
+            raise ValueError(f"the program '{shown}' is not on PATH; write '{other}', or make an environment: uv sync")
+        raise ValueError(
+            f"the program '{shown}' is not on PATH; check its spelling, or add it to the project: uv add {shown}"
+        )
+
+    def _exists(self, program: str) -> bool:
+        path = self.env.get("PATH", "")
+        folders = [Path(folder) for folder in path.split(";" if self.windows else ":") if folder]
+        return any(_is_file(folder / name) for folder in folders for name in self._file_names(program))
+
+    def _file_names(self, program: str) -> list[str]:
+        if not self.windows:
+            return [program]
+        extensions = (self.env.get("PATHEXT") or ".COM;.EXE;.BAT;.CMD").lower().split(";")
+        named = [program] if program.lower().endswith(tuple(filter(None, extensions))) else []
+        return [*named, *(program + extension for extension in extensions if extension)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _is_plain_script(program: str) -> bool:
+    """A script without `#!`: the system refuses it (ENOEXEC) and each shell runs it itself."""
+    with suppress(OSError), Path(program).open("rb") as file:
+        head = file.read(256)
+        return not head.startswith(b"#!") and b"\0" not in head
+    return False
+
+
+def _meant(name: str, env: Mapping[str, str]) -> str:
+    # Without the quotes, as it is written in the Procfile.
+    return did_you_mean(name, env).replace("'", "")

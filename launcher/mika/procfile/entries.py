@@ -1,0 +1,163 @@
+"""The Procfile: honcho's dialect, with a check of each line before it, because honcho drops broken lines in silence."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mika.config.process_options import LARGEST_COUNT
+from mika.config.settings import parse_port, printable
+from mika.errors import UsageError
+from mika.text import read_text, unknown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+EXAMPLE = "api: python -m uvicorn src.api.main:app --port $API_PORT\nworker: python -m src.workers.temporal_worker"
+BASE_PORT = 5000
+PORTS_A_TYPE = 100  # honcho's step from one entry to the next
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+# Each process has a log file of its name, which Windows cannot create for these.
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line. `index` is its position among the entries, which decides its PORT."""
+
+    name: str
+    command: str
+    line: int
+    index: int
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One process to run; `type` is the entry's name, `index` counts from 1 within it."""
+
+    name: str
+    type: str
+    index: int
+    command: str
+    port: int
+    line: int
+
+
+def read(path: Path) -> list[Entry]:
+    """The entries in file order; UsageError names the line and says how to mend it."""
+    from honcho.environ import parse_procfile  # type: ignore[import-untyped]  # honcho ships no types
+
+    label = path.name
+    if not path.exists():
+        raise UsageError(
+            f"{label}: not found in {path.parent.resolve()}; write one with a line for each process,"
+            " or give its folder with -C",
+            hint=f"For example:\n{EXAMPLE}",
+        )
+    lines: dict[str, int] = {}
+    texts: list[str] = []
+    seen: dict[str, int] = {}
+    for number, raw in enumerate(_LINE_END.split(read_text(path, label)), start=1):
+        text = raw.strip(" \t")
+        if not text or text.startswith("#"):
+            continue
+        try:
+            name = _check_line(text)
+        except ValueError as error:
+            raise UsageError(f"{label}:{number}: {error}") from error
+        # Without regard to case: the log files of `Web` and `web` are one on Windows.
+        first = seen.setdefault(name.lower(), number)
+        if first != number:
+            raise UsageError(f"{label}:{number}: '{name}' is already on line {first}; give it another name")
+        lines[name] = number
+        texts.append(text)
+    if not texts:
+        raise UsageError(f"{label}: has no entries; write a line for each process", hint=f"For example:\n{EXAMPLE}")
+    parsed = parse_procfile("\n".join(texts)).processes
+    return [Entry(name, parsed[name], line, index) for index, (name, line) in enumerate(lines.items())]
+
+
+def _check_line(text: str) -> str:
+    """The name on a line; ValueError says what is wrong."""
+    # honcho splits at every Unicode line break, so that one inside of a command would cut it off in silence.
+    odd = next((c for c in text if c != "\t" and (ord(c) < 32 or c in "\x7f\x85\u2028\u2029")), None)
+    if odd:
+        raise ValueError(f"has the invisible character U+{ord(odd):04X} in it; remove it")
+    name, separator, command = text.partition(":")
+    if not separator:
+        if "\uff1a" in text:
+            raise ValueError("has the full-width colon \uff1a; write ':' after the name")
+        raise ValueError(f"'{printable(text)}' is no entry; write 'name: command'")
+    shown = printable(name.strip())
+    if not shown:
+        raise ValueError("has no name before the colon; write 'name: command'")
+    if name != name.rstrip():
+        raise ValueError(f"has a space between the name '{shown}' and the colon; write '{shown}: …'")
+    if re.search(r"\s", name):
+        raise ValueError(f"'{printable(text)}' is no entry; write 'name: command'")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"the name '{shown}' is not allowed; use letters (a-z), digits, _ and -, and no - in front")
+    if name.lower() in _WINDOWS_DEVICES:
+        raise ValueError(f"the name '{shown}' is a device on Windows; use another")
+    if not command.strip():
+        raise ValueError(f"'{name}' has no command; write it after the colon")
+    if re.search(r"(^|\s)\\$", command):
+        raise ValueError(
+            "ends with a backslash, but a Procfile has no continuation lines; write the command on one line"
+        )
+    return name
+
+
+def select(entries: Sequence[Entry], args: Sequence[str]) -> tuple[list[Entry], dict[str, int]]:
+    """The entries that `args` (`worker`, `worker=2`) name, in file order, and the counts given; no args: all."""
+    counts: dict[str, int] = {}
+    chosen: set[str] = set()
+    names = [entry.name for entry in entries]
+    for arg in args:
+        name, separator, count = arg.partition("=")
+        if name not in names:
+            raise unknown_name("process", printable(name), names)
+        if separator:
+            if not re.fullmatch(r"[0-9]{1,4}", count) or int(count) > LARGEST_COUNT:
+                raise UsageError(
+                    f"{printable(arg)}: '{printable(count)}' is no count; give a whole number from 0 to {LARGEST_COUNT}"
+                )
+            counts[name] = int(count)
+        chosen.add(name)
+    return [entry for entry in entries if not args or entry.name in chosen], counts
+
+
+def expand(entries: Sequence[Entry], counts: Mapping[str, int], env: Mapping[str, str] | None = None) -> list[Instance]:
+    """One instance for each process to run: `worker`, or `worker.1`, `worker.2` where `counts` asks for several.
+
+    PORT as honcho does it: 5000 (or PORT of `env`), 100 more for each entry before, 1 more for each instance before. It
+    goes by the place in the file, so a selection changes nobody's port.
+    """
+    from honcho.environ import expand_processes
+
+    base = BASE_PORT
+    if env and env.get("PORT"):
+        try:
+            base = parse_port(env["PORT"].strip())
+        except ValueError as error:
+            raise UsageError(
+                f"environment: PORT is '{printable(env['PORT'])}', which {error}; give a whole number from 1 to 65535"
+            ) from error
+    instances: list[Instance] = []
+    for entry in entries:
+        count = counts.get(entry.name, 1)
+        start = base + PORTS_A_TYPE * entry.index
+        params = expand_processes({entry.name: entry.command}, concurrency={entry.name: count}, port=start)
+        for index, process in enumerate(params, start=1):
+            port = int(process.env["PORT"])
+            if port > 65535:
+                raise UsageError(
+                    f"environment: PORT is {base}, which leaves no port for '{process.name}'; give a smaller one"
+                )
+            name = process.name if count > 1 else entry.name
+            instances.append(Instance(name, entry.name, index, process.cmd, port, entry.line))
+    return instances

@@ -1,0 +1,377 @@
+"""Read the log segments that the guards write: tail, since, follow, several services merged by time.
+
+Works when nothing runs. No file stays open between two calls: on Windows an open file could not be deleted, and so the
+bound on the disk would not hold while somebody reads.
+"""
+
+from __future__ import annotations
+
+import heapq
+import locale
+import struct
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mika.guard.segments import (
+    BREAK,
+    INDEX_INTERVAL,
+    RECORD,
+    is_sound,
+    segment_numbers,
+    segment_path,
+    split_file_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_LINE = 64 * 1024  # bytes; a longer line comes in pieces
+BLOCK = 1 << 20  # bytes read at most in one poll()
+_TAIL_BYTES = 16 << 20  # how far back a tail looks at most
+_INDEX_BLOCK = 4096 * RECORD.size
+
+
+class Line(NamedTuple):
+    """One line without its newline. `ended` is False where no newline stood: a piece of a longer line."""
+
+    time: float  # seconds since the epoch, good to INDEX_INTERVAL
+    data: bytes
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    number: int
+    path: Path
+    size: int
+
+
+def names(directory: Path) -> list[str]:
+    """The processes and services that have a log here."""
+    return sorted({name for name, path in _entries(directory) if path.is_file()})
+
+
+def no_files(directory: Path) -> list[Path]:
+    """What has the name of a log and is none: a folder, a FIFO. Nothing of it is read."""
+    return sorted(path for _, path in _entries(directory) if not path.is_file())
+
+
+def _entries(directory: Path) -> list[tuple[str, Path]]:
+    try:
+        found = [(split_file_name(path.name), path) for path in directory.iterdir()]
+    except OSError:
+        return []
+    return [(part[0], path) for part, path in found if part]
+
+
+def segments(directory: Path, name: str) -> list[Segment]:
+    """Oldest first."""
+    found = []
+    for number in segment_numbers(str(directory), name):
+        path = Path(segment_path(str(directory), name, number))
+        try:
+            found.append(Segment(number, path, path.stat().st_size))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def decode(line: bytes) -> str:
+    """UTF-8, else the encoding of this machine, else GB2312 (a GBK console program on any machine), else with U+FFFD.
+
+    GB2312 and not all of GBK: its second byte is never ASCII, so a stray Latin-1 letter is not taken for Chinese.
+    """
+    for encoding in ("utf-8", locale.getencoding(), "gb2312"):
+        try:
+            return line.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return line.decode("utf-8", "replace")
+
+
+def read_tail(directory: Path, name: str, count: int) -> list[Line]:
+    """The last `count` lines."""
+    return list(deque(_drain(Follower(directory, name, tail=count)), maxlen=count))
+
+
+def read_since(directory: Path, name: str, since: float) -> Iterator[Line]:
+    """What was written at `since` (seconds since the epoch) or later."""
+    return _drain(Follower(directory, name, since=since))
+
+
+def read_merged(
+    directory: Path, wanted: Sequence[str], *, tail: int | None = None, since: float | None = None
+) -> Iterator[tuple[str, Line]]:
+    """The lines of several services in the order of their times; `tail` is the last lines of each."""
+
+    def of(name: str) -> Iterator[tuple[str, Line]]:
+        lines = _drain(Follower(directory, name, tail=tail, since=since))
+        return ((name, line) for line in (lines if tail is None else deque(lines, maxlen=tail)))
+
+    return heapq.merge(*map(of, wanted), key=lambda entry: entry[1].time)
+
+
+def _drain(follower: Follower) -> Iterator[Line]:
+    while lines := follower.poll():
+        yield from lines
+    yield from follower.flush()
+
+
+class _Index:
+    """The records of one segment, read a block at a time: they grow while the segment does."""
+
+    def __init__(self, path: Path, fallback_time: float) -> None:
+        self._path, self._position = path, RECORD.size
+        self._pending: deque[tuple[float, int]] = deque()
+        self.time = fallback_time
+        self.base: int | None = None  # bytes in all earlier segments
+        try:
+            moment, base = RECORD.unpack(self._read(0, RECORD.size))
+        except struct.error:
+            return
+        if is_sound(moment, base):
+            self.time, self.base = moment, base
+
+    def take(self, end: int) -> tuple[float, int] | None:
+        """The next record of a byte before `end`."""
+        if not self._pending:
+            self._fill()
+        if self._pending and self._pending[0][1] & ~BREAK < end:
+            return self._pending.popleft()
+        return None
+
+    def _fill(self) -> None:
+        block = self._read(self._position, _INDEX_BLOCK)
+        block = block[: len(block) // RECORD.size * RECORD.size]
+        self._position += len(block)
+        records = RECORD.iter_unpack(block)
+        self._pending.extend((moment, offset) for moment, offset in records if is_sound(moment, offset & ~BREAK))
+
+    def _read(self, position: int, count: int) -> bytes:
+        """Empty where the index is missing, or is no file: reading a FIFO would block."""
+        try:
+            if not self._path.is_file():
+                return b""
+            with self._path.open("rb") as file:
+                file.seek(position)
+                return file.read(count)
+        except OSError:
+            return b""
+
+
+class Follower:
+    """Reads one service's log from a place on, across segments, and then whatever is appended.
+
+    From the oldest byte, or from `tail` lines before the end (0: only what is new), or from the time `since`.
+    `skipped_bytes` counts what was deleted before it could be read; nothing else is ever missed.
+    """
+
+    def __init__(self, directory: Path, name: str, *, tail: int | None = None, since: float | None = None) -> None:
+        self._directory, self._name = directory, name
+        self.skipped_bytes = 0
+        self._gap = False  # something was deleted before the next byte
+        self._number, self._position = -1, 0
+        self._index: _Index | None = None
+        self._partial, self._partial_time = b"", 0.0
+        if tail is not None:
+            self._seek_tail(tail)
+        elif since is not None:
+            self._seek_time(since)
+        self.skipped_bytes, self._gap = 0, False  # what lies before the start is not missed
+
+    def poll(self) -> list[Line]:
+        """The next lines, of at most about 1 MiB; empty when there is nothing new. Does not block."""
+        lines: list[Line] = []
+        while not lines:
+            pieces = self._pieces()
+            if not pieces:
+                break
+            for time, is_break, piece in pieces:
+                if is_break:
+                    lines += self.flush()
+                self._split(time, piece, lines)
+        return lines
+
+    def poll_block(self) -> bytes:
+        """Like `poll`, but all lines as one block that ends with a newline: for a reader that must be fast."""
+        whole: list[bytes] = []
+        while not whole:
+            pieces = self._pieces()
+            if not pieces:
+                break
+            for time, is_break, piece in pieces:
+                if is_break and self._partial:
+                    whole.append(self._partial + b"\n")
+                    self._partial = b""
+                head, newline, rest = piece.rpartition(b"\n")
+                if newline:
+                    whole.append(self._partial + head + newline)
+                    self._partial = rest
+                else:
+                    self._partial += rest
+                if len(self._partial) > MAX_LINE:
+                    whole.append(self._partial + b"\n")
+                    self._partial = b""
+                self._partial_time = time
+        return b"".join(whole)
+
+    def flush(self) -> list[Line]:
+        """The last line although no newline has come yet."""
+        if not self._partial:
+            return []
+        line = Line(self._partial_time, self._partial, ended=False)
+        self._partial = b""
+        return [line]
+
+    def behind(self) -> int:
+        """Bytes that are written and not read yet."""
+        total = 0
+        for segment in segments(self._directory, self._name):
+            if segment.number > self._number:
+                total += segment.size
+            elif segment.number == self._number:
+                total += max(0, segment.size - self._position)
+        return total
+
+    def skip_to_end_if_behind(self, max_bytes: int) -> int:
+        """For a terminal that cannot keep up: pass over all that is there now, and say how many lines that was."""
+        behind = self.behind()
+        if behind <= max_bytes:
+            return 0
+        skipped = 0
+        while behind > 0 and (pieces := self._pieces()):
+            for time, is_break, piece in pieces:
+                behind -= len(piece)
+                if is_break and self._partial:
+                    skipped += 1
+                    self._partial = b""
+                skipped += piece.count(b"\n")
+                head, newline, rest = piece.rpartition(b"\n")
+                if newline or not self._partial:
+                    self._partial, self._partial_time = rest, time
+                else:
+                    self._partial = (self._partial + head + rest)[-MAX_LINE:]
+        return skipped
+
+    def _split(self, time: float, piece: bytes, lines: list[Line]) -> None:
+        first_time = self._partial_time if self._partial else time
+        *whole, rest = (self._partial + piece).split(b"\n")
+        for data in whole:
+            line = data
+            while len(line) > MAX_LINE:
+                lines.append(Line(first_time, line[:MAX_LINE], ended=False))
+                line = line[MAX_LINE:]
+            lines.append(Line(first_time, line, ended=True))
+            first_time = time
+        while len(rest) > MAX_LINE:
+            lines.append(Line(first_time, rest[:MAX_LINE], ended=False))
+            rest = rest[MAX_LINE:]
+        self._partial, self._partial_time = rest, first_time
+
+    def _pieces(self) -> list[tuple[float, bool, bytes]]:
+        """The next block, cut where the index has a record: (time, does not continue what was before, bytes)."""
+        data = self._next_block()
+        if not data or self._index is None:
+            return []
+        pieces = []
+        start, end = self._position, self._position + len(data)
+        time, is_break, self._gap = self._index.time, self._gap, False
+        while record := self._index.take(end):
+            offset = record[1] & ~BREAK
+            if offset > start:
+                pieces.append((time, is_break, data[start - self._position : offset - self._position]))
+                start, is_break = offset, False
+            time = record[0]
+            is_break = is_break or bool(record[1] & BREAK)
+        pieces.append((time, is_break, data[start - self._position :]))
+        self._index.time = time
+        self._position = end
+        return pieces
+
+    def _next_block(self) -> bytes:
+        while True:
+            # The list is made before the read: when a later segment is there already, this one grows no more.
+            numbers = segment_numbers(str(self._directory), self._name)
+            if self._number in numbers and (data := self._read(self._number, self._position, BLOCK)):
+                return data
+            later = [number for number in numbers if number > self._number]
+            if not later and (not numbers or self._number in numbers):
+                return b""
+            # Only earlier numbers: somebody deleted all logs and a new run began.
+            self._enter((later or numbers)[0], 0)
+
+    def _read(self, number: int, position: int, count: int) -> bytes:
+        try:
+            with self._path(number).open("rb", buffering=0) as file:
+                file.seek(position)
+                return file.read(count)
+        except FileNotFoundError:
+            return b""
+
+    def _path(self, number: int, suffix: str = ".log") -> Path:
+        return Path(segment_path(str(self._directory), self._name, number, suffix))
+
+    def _enter(self, number: int, position: int) -> None:
+        base = self._index.base if self._index else None
+        try:
+            modified = self._path(number).stat().st_mtime
+        except OSError:
+            modified = 0.0
+        index = _Index(self._path(number, ".idx"), modified)
+        if base is not None and index.base is not None:
+            skipped = max(0, index.base - base - self._position)
+            self.skipped_bytes += skipped
+            self._gap = bool(skipped)
+        while position and (record := index.take(position + 1)):
+            index.time = record[0]
+        self._number, self._position, self._index = number, position, index
+
+    def _seek_tail(self, count: int) -> None:
+        found = segments(self._directory, self._name)
+        if not found:
+            return
+        number, position = found[-1].number, found[-1].size
+        # The newline that ends the last line is not one that begins a line.
+        wanted = count + (self._read(number, max(0, position - 1), 1) == b"\n")
+        budget = _TAIL_BYTES if count else 0
+        for segment in reversed(found):
+            if budget <= 0:
+                break
+            number, position = segment.number, segment.size
+            while position and budget > 0:
+                start = max(0, position - MAX_LINE)
+                block = self._read(number, start, position - start)
+                budget -= len(block) or 1
+                newlines = block.count(b"\n")
+                if newlines >= wanted:
+                    at = len(block)
+                    for _ in range(wanted):
+                        at = block.rfind(b"\n", 0, at)
+                    self._enter(number, start + at + 1)
+                    return
+                wanted -= newlines
+                position = start
+        self._enter(number, position)
+
+    def _seek_time(self, since: float) -> None:
+        for segment in segments(self._directory, self._name):
+            self._enter(segment.number, 0)
+            index = self._index
+            # Bytes after a record are younger than it by less than INDEX_INTERVAL, else they would have their own.
+            if index is None or index.time > since - INDEX_INTERVAL:
+                return
+            while record := index.take(segment.size):
+                index.time = record[0]
+                if record[0] > since - INDEX_INTERVAL:
+                    self._position = self._line_start(segment.number, record[1])
+                    return
+            self._position = segment.size
+
+    def _line_start(self, number: int, offset: int) -> int:
+        if offset & BREAK:
+            return offset & ~BREAK
+        start = max(0, offset - MAX_LINE)
+        newline = self._read(number, start, offset - start).rfind(b"\n")
+        return offset if newline < 0 and start else start + newline + 1

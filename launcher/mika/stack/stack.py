@@ -1,0 +1,331 @@
+"""The one place that knows the order: services, ready, processes, ready, supervise, stop in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mika import backends, events
+from mika.backends.base import Backend
+from mika.config.load import Config
+from mika.control.channel import Server
+from mika.errors import MikaError, UsageError
+from mika.events import Bus, Event
+from mika.guard.segments import SegmentWriter
+from mika.project.folder import ProjectDir, RunState, control_address
+from mika.readiness.temporal import preload
+from mika.stack.processes import ProcessFactory, api_url, check_ports
+from mika.supervisor.reload import changes
+from mika.supervisor.supervisor import Supervisor
+from mika.supervisor.sweep import sweep_folder
+from mika.supervisor.unit import Unit
+
+_FOLDER_INTERVAL = 2.0
+_ADDRESS_INTERVAL = 1.0
+EVENT_LOG = "mika"
+"""Name of the event log: JSON lines in `.mika/logs/mika.log`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What `mika up` was asked for. `timeout` in seconds, for the whole start."""
+
+    processes: Sequence[str] = ()
+    timeout: float = 120.0
+    keep_services: bool = False
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A stack whose input is checked: nothing of it runs yet."""
+
+    config: Config
+    folder: ProjectDir
+    backend: Backend
+    factory: ProcessFactory
+    notes: tuple[str, ...] = ()
+
+    def units(self, selection: Sequence[str]) -> list[Unit]:
+        """Services, then the processes of `selection`. Raises UsageError for what cannot work."""
+        services, processes = self.backend.units(), self.factory.units(selection)
+        taken = {service.name for service in services} | {EVENT_LOG}
+        for process in processes:
+            if process.name in taken or process.type in taken:
+                raise UsageError(
+                    f"Procfile: '{process.type}' is the name of a service of the {self.backend.name} backend",
+                    "give the process another name, or use `--backend none` or `--backend external`",
+                )
+        return [*services, *processes]
+
+
+def prepare(config: Config, folder: ProjectDir) -> Prepared:
+    """Choose the backend and check what can be checked without starting anything. Raises UsageError."""
+    backend, why = backends.make(config, folder)
+    factory = ProcessFactory(config, folder, has_temporal=backend.name != "none", env=backend.environment())
+    return Prepared(config, folder, backend, factory, (why,) if why else ())
+
+
+class Stack:
+    """One run of the whole stack in this process. The caller holds the project's lock."""
+
+    def __init__(self, prepared: Prepared, options: UpOptions, bus: Bus) -> None:
+        self._prepared, self._options, self._bus = prepared, options, bus
+        self._config, self._folder = prepared.config, prepared.folder
+        self._run_id, self._key, self._began = secrets.token_hex(8), secrets.token_hex(32), time.time()
+        self._stop = asyncio.Event()
+        self._supervisor: Supervisor | None = None
+        self._server: Server | None = None
+
+    # --- what signals and the control channel ask for ----------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """First call: stop gracefully. Second call: stop at once."""
+        if self._stop.is_set() and self._supervisor is not None:
+            self._supervisor.kill_all()
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    # --- the run -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Bring it up, keep it up, take it down; returns the exit code. Raises UsageError and MikaError."""
+        units = self._prepared.units(self._options.processes)
+        if self._prepared.backend.name != "none":
+            asyncio.get_running_loop().run_in_executor(None, preload)
+        event_log = _EventLog(self._folder.logs)
+        self._bus.subscribe(event_log.write)
+        await asyncio.to_thread(self._sweep)
+        if not await self._preflight():
+            return 0
+        check_ports(self._config, units)
+        supervisor = Supervisor(units, self._run_id, self._bus)
+        self._supervisor = supervisor
+        self._server = await self._serve()
+        self._folder.add_mark(self._run_id)
+        beside = [
+            asyncio.create_task(self._stop_when_folder_is_gone(), name="folder"),
+            asyncio.create_task(self._keep_address(), name="address"),
+        ]
+        try:
+            for note in self._prepared.notes:
+                self._say(note)
+            self._prepared.backend.on_revived(
+                lambda name: self._revived(supervisor, name),
+                lambda name: any(managed.unit.name == name for managed in supervisor.gave_up()),
+            )
+            supervisor.start_all()
+            if self._options.watch:
+                beside.append(asyncio.create_task(self._reload(supervisor), name="watch"))
+            await self._until_ready(supervisor)
+            # Not before: a failed try with another backend must not decide what the next plain `mika up` does.
+            if supervisor.state == "ready":
+                self._folder.remember_backend(self._prepared.backend.name)
+            return await self._until_stopped(supervisor)
+        except MikaError as error:
+            self._bus.publish(events.Notice(level="error", message=error.message))
+            raise
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            keep = self._options.keep_services
+            await self._prepared.backend.interrupt()
+            await supervisor.shutdown(keep_containers=keep)
+            await self._prepared.backend.close(keep=keep)
+            await self._server.close()
+            self._folder.clear_state()
+            self._folder.clear_marks()
+            event_log.close()
+
+    async def _stop_when_folder_is_gone(self) -> None:
+        """`rm -rf .mika` or `git clean` takes lock and address away: nobody could ever stop this stack again."""
+        held = self._folder.lock_identity()
+        while self._folder.lock_identity() == held:  # noqa: ASYNC110 - a file system sends no event
+            await asyncio.sleep(_FOLDER_INTERVAL)
+        text = f"{self._folder.root} was deleted while the stack runs from it: stopping"
+        self._bus.publish(events.Notice(level="error", message=text))
+        self.request_stop()
+
+    async def _preflight(self) -> bool:
+        """False when somebody wants to stop meanwhile: an engine that is starting may take a minute."""
+        checks = asyncio.ensure_future(self._prepared.backend.preflight(self._say))
+        stop = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait([checks, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if checks.done():
+            checks.result()
+            return True
+        checks.cancel()
+        await asyncio.gather(checks, return_exceptions=True)
+        return False
+
+    def _say(self, text: str) -> None:
+        self._bus.publish(events.Notice(level="info", message=text))
+
+    async def _until_ready(self, supervisor: Supervisor) -> None:
+        deadline = time.monotonic() + self._options.timeout
+        while supervisor.state != "ready" and not self._stop.is_set():
+            gave_up = supervisor.gave_up()
+            if gave_up and not self._options.watch:  # with --watch a change of its files revives it
+                first = gave_up[0]
+                raise MikaError(
+                    f"{first.unit.name} gave up: {first.state.reason}",
+                    f"its output: `mika logs {first.unit.name}`; mend it and run `mika up` again",
+                    code="gave_up",
+                )
+            if supervisor.all_ended() and not self._options.watch:
+                return
+            left = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
+            if left <= 0 and not gave_up:
+                raise await self._not_ready(supervisor.not_ready())
+            await self._wait(supervisor, left if left > 0 else None)
+
+    async def _not_ready(self, late: list[tuple[str, str]]) -> MikaError:
+        """Which rung and why, and what the doctor makes of it while everything still runs."""
+        from mika.doctor.startup import explain
+
+        reasons = "; ".join(f"{name}: {why}" for name, why in late)
+        explained = await explain(self._config, self._folder, *late[0]) if late else ""
+        return MikaError(
+            f"not ready after {self._options.timeout:.0f} s: {reasons}",
+            explained or "see `mika logs`, or allow more time with --timeout",
+            code="not_ready",
+        )
+
+    async def _until_stopped(self, supervisor: Supervisor) -> int:
+        while not self._stop.is_set():
+            if supervisor.all_ended() and not self._options.watch:
+                return 0 if supervisor.ended_well() else 1
+            await self._wait(supervisor, None)
+        return 0
+
+    async def _reload(self, supervisor: Supervisor) -> None:
+        patterns = {name: managed.unit.watch for name, managed in supervisor.managed.items() if managed.unit.watch}
+        async for concerned in changes(self._config.project, patterns):
+            for name, files in concerned.items():
+                more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+                self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
+                supervisor.files_changed(name)
+
+    def _revived(self, supervisor: Supervisor, name: str) -> None:
+        if not self.stopping and supervisor.state != "stopping":
+            supervisor.tell("start", [name])
+
+    async def _wait(self, supervisor: Supervisor, timeout: float | None) -> None:
+        """Until something changes, or somebody wants to stop."""
+        waits = [asyncio.ensure_future(supervisor.changed(timeout)), asyncio.ensure_future(self._stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+    def _sweep(self) -> None:
+        for killed in sweep_folder(self._folder):
+            text = f"stopped {killed.name} (pid {killed.pid}), left by a run that was killed"
+            self._bus.publish(events.Notice(level="warning", message=text))
+
+    # --- control -----------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> Server:
+        server = Server(control_address(self._config.project), self._key, self._handle)
+        await server.start()
+        try:
+            self._folder.write_state(self._record(server.address))
+        except OSError:
+            await server.close()
+            raise
+        return server
+
+    def _record(self, address: str) -> RunState:
+        """What other commands read, to find us."""
+        return RunState(
+            pid=os.getpid(),
+            run_id=self._run_id,
+            address=address,
+            key=self._key,
+            started=self._began,
+            backend=self._prepared.backend.name,
+            addresses=self._config.addresses(),
+        )
+
+    async def _keep_address(self) -> None:
+        """A cleaner of `/tmp`, or the log-out that takes XDG_RUNTIME_DIR away, removes the socket: make another one."""
+        while True:
+            await asyncio.sleep(_ADDRESS_INTERVAL)
+            if self._server is None:
+                continue
+            if self._server.in_place():
+                record = self._record(self._server.address)
+                if self._folder.read_state() != record:  # deleted, or damaged: nobody would find us
+                    with contextlib.suppress(OSError):
+                        self._folder.write_state(record)
+                continue
+            await self._server.close()
+            with contextlib.suppress(MikaError, OSError):  # tried again: the folder may come back
+                self._server = await self._serve()
+                text = f"the control socket was removed; there is a new one: {self._server.address}"
+                self._bus.publish(events.Notice(level="warning", message=text))
+
+    async def _handle(self, op: str, arguments: dict[str, Any]) -> Any:
+        supervisor = self._supervisor
+        if supervisor is None:
+            raise MikaError("the stack is not up yet", "try again", code="starting")
+        match op:
+            case "status":
+                return self.status()
+            case "down":
+                if arguments.get("force"):
+                    self._stop.set()
+                self.request_stop()
+                return {"pid": os.getpid()}
+            case "start" | "stop" | "restart":
+                return {"names": supervisor.tell(op, [str(name) for name in arguments["names"]])}
+            case _:
+                raise MikaError(f"unknown request {op!r}", "is another version of mika running here? `mika down` first")
+
+    def status(self) -> dict[str, Any]:
+        """The object of `mika status --json`."""
+        assert self._supervisor is not None  # noqa: S101 - set before the control channel serves
+        found = self._supervisor.snapshot()
+        urls = self._prepared.backend.urls()
+        if any(process["name"].partition(".")[0] == "api" for process in found["processes"]):
+            urls = {"api": api_url(self._config), **urls}
+        return {
+            "version": 1,
+            "state": found["state"],
+            "backend": self._prepared.backend.name,
+            "supervisor": {
+                "pid": os.getpid(),
+                "uptime_s": round(self._supervisor.uptime, 1),
+                "busy_s": round(self._prepared.backend.busy_seconds(), 1),
+            },
+            "services": found["services"],
+            "processes": found["processes"],
+            "urls": urls,
+        }
+
+
+class _EventLog:
+    """Every event as a JSON line, for `mika logs mika`, and for the terminals that attach."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = SegmentWriter(str(folder), EVENT_LOG, 8_000_000)
+
+    def write(self, event: Event) -> None:
+        import json
+
+        self._writer.write(json.dumps(event.as_dict(), ensure_ascii=False).encode() + b"\n")
+
+    def close(self) -> None:
+        self._writer.close()

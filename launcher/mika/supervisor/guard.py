@@ -1,0 +1,296 @@
+"""The supervisor's handle on one guard: start a service, hear how it fares, stop it, know when all of it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from mika.errors import MikaError
+from mika.supervisor.sweep import kill_marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_BOOT = "import sys; sys.path.append(sys.argv[1]); from mika.guard.child import main; main()"
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+_START_SECONDS = 30.0  # a guard is there in 20 ms; a machine that thrashes needs longer
+_REPORT_SECONDS = 10.0  # over the grace, until a guard that does not report is killed itself
+_LOST = -9  # exit code where nobody saw the real one
+
+_HINTS = {
+    "not_found": "install it, or correct the command in the Procfile",
+    "permission": "make it executable, or correct the command in the Procfile",
+    "cwd": "correct `cwd` in the configuration",
+    "locked": "another mika or another program uses it: stop that one first",
+}
+
+# Exit codes of Windows that a developer meets (ntstatus.h)
+_NTSTATUS = {
+    0xC0000005: "access violation",
+    0xC0000142: "a DLL failed to start",
+    0xC0000135: "a DLL was not found",
+    0xC000013A: "ended by Ctrl-C",
+    0xC0000409: "aborted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSpec:
+    """What to run. A tuple is executed as it is; a string goes to /bin/sh, on Windows to CreateProcess or cmd.exe."""
+
+    name: str
+    command: str | tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]  # complete, with MIKA_RUN_ID and MIKA_PROCESS, by which the processes are found again
+    log_dir: Path
+    log_max_bytes: int = 64 << 20
+    shell: bool = False  # Windows only: through cmd.exe
+    lock: Path | None = None  # held by the guard as long as the tree lives
+    stop_signal: str = "SIGINT"
+    grace: float = 10.0  # s; also when the supervisor dies
+    linger: float = 0.0  # s that it goes on after the supervisor died: what others need goes last
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the service ended. Code as in subprocess: negative for a signal."""
+
+    code: int
+    reason: str
+    guard_lost: bool = False  # the guard itself was killed: the exit code is not known
+    left: tuple[int, ...] = ()  # processes that could not be killed
+    final: bool = False  # trying again cannot help: `reason` says why, and what would
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The service's first process has ended; `Guard.wait()` returns when all of its tree has."""
+
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogFailed:
+    """The log cannot be written (disk full); the service goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecovered:
+    lost: int  # bytes
+
+
+GuardEvent = Exited | LogFailed | LogRecovered
+
+
+class StartFailedError(MikaError):
+    """The service could not be started. `kind`: not_found, permission, cwd, locked or other."""
+
+    def __init__(self, name: str, kind: str, message: str) -> None:
+        super().__init__(f"{name}: {message}", _HINTS.get(kind, ""), code=kind)
+        self.kind = kind
+
+
+def describe(code: int) -> str:
+    """`exit code 3`, `killed by SIGKILL`, `exit code 0xC0000005 (access violation)`."""
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    if code > 0xFFFF:
+        meaning = _NTSTATUS.get(code)
+        return f"exit code 0x{code:08X}" + (f" ({meaning})" if meaning else "")
+    return f"exit code {code}"
+
+
+class Guard:
+    """One service and its guard. Use `Guard.start`."""
+
+    def __init__(
+        self, spec: ServiceSpec, process: asyncio.subprocess.Process, on_event: Callable[[GuardEvent], None] | None
+    ) -> None:
+        self.spec = spec
+        self.guard_pid = process.pid
+        self.pid = self.pgid = 0
+        self._process = process
+        self._on_event = on_event
+        self._code: int | None = None
+        self._left: tuple[int, ...] | None = None  # set when the guard has said that the tree is gone
+        self._exit: Exit | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, spec: ServiceSpec, on_event: Callable[[GuardEvent], None] | None = None) -> Self:
+        """Returns when the service runs; raises StartFailedError. `on_event` is called in the event loop."""
+        process = await asyncio.create_subprocess_exec(
+            getattr(sys, "_base_executable", None) or sys.executable,  # in a venv of Windows, the real one
+            "-I",
+            "-S",
+            "-c",
+            _BOOT,
+            _PACKAGE_ROOT,
+            f"mika-guard {spec.name}",  # for whoever reads a process list
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"MIKA_RUN_ID": spec.env.get("MIKA_RUN_ID", ""), "MIKA_GUARD": spec.name},
+            **_platform_options(),
+        )
+        guard = cls(spec, process, on_event)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await guard._begin()
+        except BaseException as error:
+            await guard._abandon()
+            if isinstance(error, TimeoutError):
+                message = f"the guard did not start the service within {_START_SECONDS:g} s"
+                raise StartFailedError(spec.name, "other", message) from None
+            raise
+        guard._reader = asyncio.create_task(guard._read(), name=f"guard of {spec.name}")
+        return guard
+
+    @property
+    def log_dir(self) -> Path:
+        return self.spec.log_dir
+
+    @property
+    def exit(self) -> Exit | None:
+        """None while anything of the tree lives."""
+        return self._exit
+
+    def request_stop(self, grace: float | None = None) -> None:
+        """Ask the tree to end, and kill what is left after `grace` seconds. A second call can only shorten that."""
+        self._send({"op": "stop", "grace": self.spec.grace if grace is None else grace})
+
+    def kill(self) -> None:
+        """Kill the whole tree now."""
+        self._send({"op": "kill"})
+
+    async def stop(self, grace: float | None = None) -> Exit:
+        """Stop, and wait until all is gone. A guard that does not report is killed, and its tree swept."""
+        self.request_stop(grace)
+        seconds = (self.spec.grace if grace is None else grace) + _REPORT_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.wait()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        return await self.wait()
+
+    async def wait(self) -> Exit:
+        """Until the tree is empty and its output is in the log. Any number of tasks may wait."""
+        if self._reader is not None:
+            await asyncio.shield(self._reader)
+        if self._exit is None:
+            raise RuntimeError("Guard.wait() before Guard.start()")
+        return self._exit
+
+    def _send(self, order: dict[str, Any]) -> None:
+        if self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+
+    async def _begin(self) -> None:
+        spec = self.spec
+        command: dict[str, Any] = {"command": spec.command, "shell": spec.shell}
+        if not isinstance(spec.command, str):
+            command = {"argv": spec.command}
+        self._send(
+            {
+                "name": spec.name,
+                **command,
+                "cwd": str(spec.cwd),
+                "env": dict(spec.env),
+                "log_dir": str(spec.log_dir),
+                "log_max_bytes": spec.log_max_bytes,
+                "lock": str(spec.lock) if spec.lock else None,
+                "stop_signal": spec.stop_signal,
+                "grace": spec.grace,
+                "linger": spec.linger,
+            }
+        )
+        match await self._next_event():
+            case {"event": "started", "pid": int(pid), "pgid": int(pgid)}:
+                self.pid, self.pgid = pid, pgid
+            case {"event": "failed", "error": str(kind), "message": str(message)}:
+                raise StartFailedError(spec.name, kind, message)
+            case _:
+                code = await self._process.wait()
+                raise StartFailedError(spec.name, "other", f"its guard did not start ({describe(code)})")
+
+    async def _next_event(self) -> dict[str, Any] | None:
+        if self._process.stdout is None:
+            return None
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            return None
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    async def _read(self) -> None:
+        while event := await self._next_event():
+            match event:
+                case {"event": "exited", "code": int(code)}:
+                    self._code = code
+                    self._tell(Exited(code, describe(code)))
+                case {"event": "log_error", "message": str(message)}:
+                    self._tell(LogFailed(message))
+                case {"event": "log_ok", "lost": int(lost)}:
+                    self._tell(LogRecovered(lost))
+                case {"event": "gone", "left": list(left)}:
+                    self._left = tuple(left)
+        await self._close()
+        lost = self._left is None
+        remaining = await asyncio.to_thread(self._clean_up) if self._left is None else self._left
+        if self._code is None:
+            self._exit = Exit(_LOST, "killed, because its guard was", guard_lost=lost, left=remaining)
+        else:
+            self._exit = Exit(self._code, describe(self._code), guard_lost=lost, left=remaining)
+
+    def _tell(self, event: GuardEvent) -> None:
+        if self._on_event is not None:  # by the loop: an error in the callback must not end the reader
+            asyncio.get_running_loop().call_soon(self._on_event, event)
+
+    def _clean_up(self) -> tuple[int, ...]:
+        """The guard was killed. PDEATHSIG or the Job Object has taken the service; take what the service started."""
+        if sys.platform != "win32" and self.pgid:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pgid, signal.SIGKILL)
+        run_id = self.spec.env.get("MIKA_RUN_ID")
+        return kill_marked(run_id, self.spec.env.get("MIKA_PROCESS", self.spec.name)) if run_id else ()
+
+    async def _close(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+            with suppress(OSError):
+                await self._process.stdin.wait_closed()
+        await self._process.wait()
+
+    async def _abandon(self) -> None:
+        """The start failed or was cancelled: nothing may stay."""
+        self.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REPORT_SECONDS):
+                await self._process.wait()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._close()
+
+
+def _platform_options() -> dict[str, Any]:
+    if sys.platform == "win32":
+        # A console of its own without a window: Ctrl-C for the service must not reach the supervisor.
+        return {"creationflags": subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}

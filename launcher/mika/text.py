@@ -1,0 +1,50 @@
+"""Reading text that a user wrote: every failure names the file and the line; a misspelt name gets its nearest match."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mika.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+def read_text(path: Path, label: str) -> str:
+    """The text of `path` (UTF-8, with or without a byte order mark); UsageError names `label` and the broken line."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{label}: cannot be read: {error.strerror or error}; check that it is a readable file"
+        ) from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{label}:{line}: byte 0x{data[error.start]:02x} is not valid UTF-8; save the file with the encoding UTF-8"
+        ) from error
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that `name` was most likely meant to be; upper and lower case count as the same."""
+    from difflib import get_close_matches
+
+    folded = {choice.casefold(): choice for choice in choices}
+    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing when no choice is near."""
+    match = nearest(name, choices)
+    return f"; did you mean '{match}'?" if match else ""
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
+    """The error for a name that does not exist: the nearest one and the whole list."""
+    names = list(choices)
+    listed = ", ".join(names) or "none"
+    return UsageError(f"no {kind} is named '{name}'{did_you_mean(name, names)} (there are: {listed})")
