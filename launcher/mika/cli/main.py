@@ -7,6 +7,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,63 +74,68 @@ def cli(ctx: click.Context, project: str) -> None:
     ctx.obj = Context(Path(project).absolute())
 
 
-def main() -> None:
-    """Entry point of the `mika` script. Never shows a traceback for what a user can cause."""
+def main() -> NoReturn:
+    """Entry point of the `mika` script."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     harden_streams()
-    as_json = "--json" in sys.argv[1:]
-    if "NO_COLOR" in os.environ:
-        cli.context_settings["color"] = False
-    elif "FORCE_COLOR" in os.environ:
-        cli.context_settings["color"] = True
+    _leave(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit code. Never raises for what a user can cause, and never shows a traceback.
+
+    With MIKA_TRACEBACK in the environment an unexpected error is raised as it is.
+    """
+    as_json = "--json" in argv
     try:
         # Not cli.main(): that turns a reader that has left (`mika logs | head`) into exit code 1.
-        with cli.make_context("mika", sys.argv[1:]) as context:
+        with cli.make_context("mika", list(argv), color=_color()) as context:
             cli.invoke(context)
-        code = OK
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else OK if error.code is None else FAILED
-    except MikaError as error:
-        show_error(error, as_json=as_json)
-        code = error.exit_code
-    except click.ClickException as error:
-        usage = MikaError(error.format_message(), _usage_hint(error), code="usage")
-        show_error(usage, as_json=as_json)
-        code = error.exit_code
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else OK if exit_.code is None else FAILED
     except (KeyboardInterrupt, click.Abort):
-        code = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         # `mika logs | head`: the reader has what it wants. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = OK
-    except PermissionError as error:
-        what = UsageError(f"{error.filename}: {error.strerror}", "is it another user's? `ls -la` tells")
-        show_error(what, as_json=as_json)
-        code = what.exit_code
-    except UnicodeError:
-        what = UsageError("an argument or the folder's name is not valid text", "use names in UTF-8")
-        show_error(what, as_json=as_json)
-        code = what.exit_code
-    except OSError as error:  # a full disk, an output that cannot be written, a file that is a folder
-        with contextlib.suppress(OSError):
-            show_error(MikaError(f"{error.filename or 'output'}: {error.strerror or error}"), as_json=as_json)
-        code = FAILED
+        return OK
     except Exception as error:
-        if "MIKA_TRACEBACK" in os.environ:
+        shown = _as_mika_error(error)
+        if shown.code == "internal" and "MIKA_TRACEBACK" in os.environ:
             raise
-        show_error(
-            MikaError(
-                f"unexpected {type(error).__name__}: {error}",
-                "this is a fault of mika: run it again with MIKA_TRACEBACK=1 and report what it prints",
-                code="internal",
-            ),
-            as_json=as_json,
-        )
-        code = FAILED
-    _leave(code)
+        with contextlib.suppress(OSError):  # the very output may be what cannot be written
+            show_error(shown, as_json=as_json)
+        return shown.exit_code
+    return OK
+
+
+def _color() -> bool | None:
+    return False if "NO_COLOR" in os.environ else True if "FORCE_COLOR" in os.environ else None
+
+
+def _as_mika_error(error: Exception) -> MikaError:
+    """What the user sees of `error`: its own words, or that it is a fault of ours."""
+    match error:
+        case MikaError():
+            return error
+        case click.ClickException():
+            usage = UsageError(error.format_message(), _usage_hint(error))
+            usage.code, usage.exit_code = "usage", error.exit_code
+            return usage
+        case PermissionError():
+            return UsageError(f"{error.filename}: {error.strerror}", "is it another user's? `ls -la` tells")
+        case UnicodeError():
+            return UsageError("an argument or the folder's name is not valid text", "use names in UTF-8")
+        case OSError():  # a full disk, an output that cannot be written, a file that is a folder
+            return MikaError(f"{error.filename or 'output'}: {error.strerror or error}")
+    return MikaError(
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a fault of mika: run it again with MIKA_TRACEBACK=1 and report what it prints",
+        code="internal",
+    )
 
 
 def _leave(code: int) -> NoReturn:
