@@ -2,7 +2,7 @@
 
     python -m benchmarks.docker_start --cold 20        # cold starts by mika; exit 1 when one message was not answered
 
-Needs an engine and the images of `tests/docker/images.py`. Cold is without volumes, warm is with those of a run before.
+Needs an engine and the images of `tests.kit.docker.images`. Cold is without volumes, warm with those of the last run.
 By mika, the message is sent in the moment in which `mika up -d` returns. By hand, worker and API are started with the
 commands and the environment that mika gives them, in the moment in which compose returns, and the message is posted
 until it is answered.
@@ -27,8 +27,8 @@ if __package__ in (None, ""):
 
 from benchmarks import common, startup
 from benchmarks.common import Failed, Place
-from tests.docker import dockerkit
-from tests.docker.dockerkit import DockerBot
+from tests.kit.docker import bot as docker_bot
+from tests.kit.docker.bot import DockerBot
 
 UP, WAIT, FIXED = "mika up -d", "docker compose up -d --wait, then the rest", "a fixed wait of 60 s, then the rest"
 Figures = dict[tuple[str, str], list[float]]
@@ -45,14 +45,14 @@ def a_bot() -> Iterator[DockerBot]:
 def by_mika(bot: DockerBot, figures: Figures) -> None:
     """One start and one message. Raises Failed when it is not answered at once."""
     began, at = time.monotonic(), time.time()
-    up = bot.mika("up", "-d", timeout=dockerkit.START_S)
+    up = bot.mika("up", "-d", timeout=docker_bot.START_S)
     if up.code:
         raise Failed(str(up))
     answer = bot.post("the first message")
     if answer.status_code != startup.OK:
         raise Failed(f"not answered: {answer.status_code} {answer.text}")
     figures[UP, "first answer"].append(time.monotonic() - began)
-    ready = [event["at"] for event in bot.events("ready") if event["name"] in dockerkit.SERVICES]
+    ready = [event["at"] for event in bot.events("ready") if event["name"] in docker_bot.SERVICES]
     figures[UP, "services usable"].append(max(t for t in ready if t >= at) - at)
     bot.ok("down")
 
@@ -103,7 +103,7 @@ def one_round(starts: dict[str, Start], figures: dict[str, Figures]) -> None:
 
 def compare(runs: int, *, seed: bool) -> int:
     """Print the tables; 1 when a first message was not answered, 2 when it cannot be run here."""
-    if why := dockerkit.obstacle():
+    if why := docker_bot.obstacle():
         common.say(why)
         return 2
     starts: dict[str, Start] = {UP: by_mika, WAIT: by_compose}
@@ -135,7 +135,7 @@ def compare(runs: int, *, seed: bool) -> int:
 
 def cold_starts(count: int) -> int:
     """So many starts without volumes, and nothing else; exit code as `compare`."""
-    if why := dockerkit.obstacle():
+    if why := docker_bot.obstacle():
         common.say(why)
         return 2
     figures: Figures = defaultdict(list)

@@ -1,4 +1,4 @@
-"""Fixtures of the launcher's tests. What they are made of stands in `tests/kit.py`."""
+"""The fixtures of all tests. What they are made of is in `tests/kit`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import hypothesis
 import pytest
 
-pytest.register_assert_rewrite("tests.kit", "tests.machine", "tests.runs")
+pytest.register_assert_rewrite("tests.kit")
 
 from mika.errors import NotRunningError  # noqa: E402
 
-from tests.kit import Bot, Project  # noqa: E402 - after the line above, which it must follow
+from tests.kit.bot import Bot  # noqa: E402 - after the line above, which it must follow
+from tests.kit.project import Project  # noqa: E402
 
 hypothesis.settings.register_profile("mika", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("mika")

@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from src.messages import SAVE_TURN, WORKFLOW
 from tests.chaos.options import PATIENCE
-from tests.kit import Bot
+from tests.kit.bot import Bot
 
 
 @dataclass

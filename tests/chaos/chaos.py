@@ -19,7 +19,8 @@ from tests.chaos.killer import Killer
 from tests.chaos.options import RECOVERY, Options
 from tests.chaos.report import Report, judge
 from tests.chaos.stream import Stream
-from tests.kit import Bot, Project
+from tests.kit.bot import Bot
+from tests.kit.project import Project
 
 # As in the repository's pyproject.toml, which a folder of its own does not have.
 TOML = "[process.api]\nearly = true\n\n[process.worker]\nearly = true\ngrace = 15\n"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import psutil
 
 from tests.chaos.options import RECOVERY, Options
-from tests.kit import Bot
-from tests.machine import poll_until
+from tests.kit.bot import Bot
+from tests.kit.machine import poll_until
 
 # Eight failures in a row, none of them after 10 s of readiness, are a give-up by design: chaos keeps below.
 SETTLE, BUDGET = 10.0, 6

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.chaos.options import PATIENCE, Options
-from tests.machine import poll_until
+from tests.kit.machine import poll_until
 
 
 @dataclass

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.docker.dockerkit import SERVICES, START_S, DockerBot
-from tests.kit import poll_until
+from tests.kit.docker.bot import SERVICES, START_S, DockerBot
+from tests.kit.machine import poll_until
 
 pytestmark = [
     pytest.mark.timeout(400),

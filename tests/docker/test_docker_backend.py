@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from tests.docker.dockerkit import SERVICES, START_S, DockerBot
-from tests.kit import Bot, poll_until
+from tests.kit.bot import Bot
+from tests.kit.docker.bot import SERVICES, START_S, DockerBot
+from tests.kit.machine import poll_until
 
 pytestmark = [
     pytest.mark.timeout(400),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.docker.dockerkit import SERVICES, DockerBot
-from tests.kit import poll_until
+from tests.kit.docker.bot import SERVICES, DockerBot
+from tests.kit.machine import poll_until
 
 pytestmark = [
     pytest.mark.timeout(200),

@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.docker import engine
-from tests.docker.dockerkit import SERVICES, START_S, DockerBot
-from tests.kit import free_port, poll_until
-from tests.machine import telling
+from tests.kit.docker import engine
+from tests.kit.docker.bot import SERVICES, START_S, DockerBot
+from tests.kit.machine import free_port, poll_until, telling
 
 pytestmark = [
     pytest.mark.timeout(400),

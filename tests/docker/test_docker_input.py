@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.dockerkit import need_docker, path_with_compose
-from tests.kit import ROOT, Project
+from tests.kit.docker.bot import need_docker, path_with_compose
+from tests.kit.machine import ROOT
+from tests.kit.project import Project
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Unix sockets and shell scripts")
 

@@ -10,10 +10,10 @@ import sys
 import pytest
 from docker.errors import ImageNotFound
 
-from tests.docker import engine
-from tests.docker.dockerkit import DockerBot
-from tests.docker.registry import Registry
-from tests.kit import free_port, poll_until
+from tests.kit.docker import engine
+from tests.kit.docker.bot import DockerBot
+from tests.kit.docker.registry import Registry
+from tests.kit.machine import free_port, poll_until
 
 pytestmark = [
     pytest.mark.timeout(300),

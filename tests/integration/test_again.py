@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from tests.machine import free_port, posix_only
-from tests.programs import SLEEP
+from tests.kit.machine import free_port, posix_only
+from tests.kit.programs import SLEEP
 
 
 def test_up_of_what_is_up_starts_what_was_stopped(project):

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.kit import DEADLINE, Project, Result, poll_until, posix_only
-from tests.programs import SLEEP
+from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.programs import SLEEP
+from tests.kit.project import Project
+from tests.kit.runs import Result
 
 GOOD = 'web: python -c "import time; time.sleep(600)"\n'
 VERBS = ("up", "down", "status", "wait", "logs", "restart web", "stop web", "start web", "send hello", "config")

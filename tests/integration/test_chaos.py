@@ -13,7 +13,7 @@ from tests.chaos.killer import UNITS
 from tests.chaos.options import Options
 from tests.chaos.report import Report, judge
 from tests.chaos.stream import Message
-from tests.machine import posix_only
+from tests.kit.machine import posix_only
 
 
 @posix_only

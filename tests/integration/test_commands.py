@@ -15,8 +15,8 @@ from mika import __version__
 from mika.machine import ports
 from mika.project.folder import ProjectDir
 
-from tests.kit import DEADLINE, poll_until, posix_only
-from tests.programs import SLEEP
+from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.programs import SLEEP
 
 
 def test_version_and_help(project):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import Bot, Project
-from tests.machine import DEADLINE, ROOT, poll_until, posix_only
+from tests.kit.bot import Bot
+from tests.kit.machine import DEADLINE, ROOT, poll_until, posix_only
+from tests.kit.project import Project
 
 BROKEN_WORKER = "raise SystemExit('no such luck')\n"
 WORKER = "import runpy\nrunpy.run_module('src.workers.temporal_worker', run_name='__main__')\n"

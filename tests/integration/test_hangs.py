@@ -18,8 +18,9 @@ import psutil
 import pytest
 from temporalio.client import Client
 
-from tests.kit import Bot, Project
-from tests.machine import DEADLINE, FreePort, poll_until
+from tests.kit.bot import Bot
+from tests.kit.machine import DEADLINE, FreePort, poll_until
+from tests.kit.project import Project
 
 pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="SIGSTOP; tests/windows has its own hangs"),

@@ -20,8 +20,8 @@ import psutil
 import pytest
 from mika.project.folder import ProjectDir
 
-from tests.kit import Project
-from tests.machine import DEADLINE, FreePort, poll_until
+from tests.kit.machine import DEADLINE, FreePort, poll_until
+from tests.kit.project import Project
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreaper and PDEATHSIG; tests/windows has the Job")
 

@@ -9,9 +9,9 @@ import signal
 
 import pytest
 
-from tests.kit import Project
-from tests.machine import DEADLINE, poll_until, posix_only
-from tests.programs import SLEEP
+from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.programs import SLEEP
+from tests.kit.project import Project
 
 # --- output -----------------------------------------------------------------------------------------------------------
 

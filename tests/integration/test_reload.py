@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.machine import poll_until
-from tests.programs import SLEEP, SLOW_STOP
+from tests.kit.machine import poll_until
+from tests.kit.programs import SLEEP, SLOW_STOP
 
 WATCH = {"web": SLEEP, "clock": SLEEP}
 

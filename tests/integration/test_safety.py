@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mika.project.folder import ProjectDir
 
-from tests.machine import DEADLINE, poll_until, posix_only
+from tests.kit.machine import DEADLINE, poll_until, posix_only
 
 SLEEP = "import time\nprint('here', flush=True)\ntime.sleep(600)\n"
 CHATTY = """

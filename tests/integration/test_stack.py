@@ -11,8 +11,8 @@ import time
 import psutil
 import pytest
 
-from tests.kit import Bot
-from tests.machine import DEADLINE, ROOT, poll_until, posix_only
+from tests.kit.bot import Bot
+from tests.kit.machine import DEADLINE, ROOT, poll_until, posix_only
 
 PID = re.compile(r"pid (\d+)")
 

@@ -16,8 +16,8 @@ import pytest
 from mika.errors import NotRunningError
 from mika.project.folder import ProjectDir
 
-from tests.machine import DEADLINE, free_port, poll_until, posix_only
-from tests.programs import BEATING, COUNT_STARTS, SERVER, SLEEP, SLOW_STOP
+from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.programs import BEATING, COUNT_STARTS, SERVER, SLEEP, SLOW_STOP
 
 
 def ended(process: psutil.Process) -> bool:

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from mika.machine import ports
 
-from tests.kit import Project
-from tests.machine import DEADLINE, free_port, poll_until, posix_only
-from tests.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
+from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
+from tests.kit.project import Project
 
 
 def test_up_status_down(project):

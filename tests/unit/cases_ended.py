@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.cases_running import Case
-from tests.unit.temporal_protos import (
+from tests.kit.temporal_protos import (
     ASK_ID,
     DONE,
     QUEUE,
@@ -22,6 +21,7 @@ from tests.unit.temporal_protos import (
     task_failed,
     worker,
 )
+from tests.unit.cases_running import Case
 
 ENDED: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix

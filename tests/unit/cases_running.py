@@ -6,7 +6,7 @@ from mika.diagnosis.model import Surroundings
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from tests.unit.temporal_protos import (
+from tests.kit.temporal_protos import (
     DONE,
     HARMLESS,
     NON_DETERMINISTIC,

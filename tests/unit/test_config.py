@@ -11,7 +11,7 @@ from mika.config import load as config
 from mika.config.process_options import ProcessOptions
 from mika.config.settings import MASK, VARIABLES
 
-from tests.unit.configkit import failure, load
+from tests.kit.config import failure, load
 
 
 def origins(found: config.Config, *names: str) -> list[tuple[object, str]]:

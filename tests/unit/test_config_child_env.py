@@ -11,7 +11,7 @@ import pytest
 from mika.config import load as config
 from mika.config.settings import MASK, mask
 
-from tests.unit.configkit import failure, load
+from tests.kit.config import failure, load
 
 
 @pytest.mark.parametrize(

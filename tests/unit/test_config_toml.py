@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mika.config.process_options import ProcessOptions, Ready, parse_ready
 
-from tests.unit.configkit import failure, load
+from tests.kit.config import failure, load
 
 
 @pytest.mark.parametrize(

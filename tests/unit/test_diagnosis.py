@@ -10,9 +10,9 @@ from mika.diagnosis.untaken import pid_of
 from mika.diagnosis.workflow import classify
 from temporalio.api.history.v1 import HistoryEvent
 
+from tests.kit.temporal_protos import QUEUE, START, activity, asked, failure, task
 from tests.unit.cases_ended import ENDED
 from tests.unit.cases_running import RUNNING
-from tests.unit.temporal_protos import QUEUE, START, activity, asked, failure, task
 
 
 @pytest.mark.parametrize(("name", "cause", "description", "history", "surroundings", "now", "words"), RUNNING + ENDED)

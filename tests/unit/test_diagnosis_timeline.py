@@ -6,7 +6,7 @@ import json
 
 from mika.diagnosis.timeline import timeline
 
-from tests.unit.temporal_protos import (
+from tests.kit.temporal_protos import (
     ASK_ID,
     START,
     STARTED,

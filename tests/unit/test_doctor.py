@@ -33,7 +33,7 @@ from mika.machine.local import in_thread, is_loopback, process_state
 from mika.machine.ports import listeners
 from mika.project.folder import ProjectDir
 
-from tests.machine import free_port, posix_only
+from tests.kit.machine import free_port, posix_only
 
 
 def load(folder: Path, **environ: str) -> Config:

@@ -8,8 +8,8 @@ import sys
 import psutil
 import pytest
 
-from tests.kit import Project
-from tests.machine import free_port, poll_until, require_or_skip
+from tests.kit.machine import free_port, poll_until, require_or_skip
+from tests.kit.project import Project
 
 SLEEP = "import time; time.sleep(600)"
 

@@ -15,7 +15,7 @@ from mika.guard.segments import SegmentWriter
 from mika.project import logs
 from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_since, read_tail
 
-from tests.unit.oddfiles import IN_PLACE_OF_A_FILE
+from tests.kit.oddfiles import IN_PLACE_OF_A_FILE
 
 
 class Log:

@@ -13,7 +13,7 @@ import pytest
 from mika.errors import UsageError
 from mika.machine import ports
 
-from tests.machine import poll_until, posix_only
+from tests.kit.machine import poll_until, posix_only
 
 LISTEN = """
 import socket, sys, time

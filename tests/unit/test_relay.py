@@ -14,7 +14,7 @@ from mika.cli.screen import relay as module
 from mika.cli.screen.relay import Prefixes, Relay, plain
 from mika.guard.segments import SegmentWriter
 
-from tests.machine import poll_until, posix_only
+from tests.kit.machine import poll_until, posix_only
 
 
 class Logs:

@@ -20,7 +20,7 @@ from mika.guard.segments import (
     split_file_name,
 )
 
-from tests.unit.oddfiles import IN_PLACE_OF_A_FILE
+from tests.kit.oddfiles import IN_PLACE_OF_A_FILE
 
 
 def stored(directory: Path, name: str) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 from mika.errors import UsageError
 from mika.project.folder import KEPT_MARKS, ProjectDir, RunState, control_address, write_private
 
-from tests.machine import ROOT, poll_until, posix_only
+from tests.kit.machine import ROOT, poll_until, posix_only
 
 STATE = RunState(1, "ab", "/run/x.sock", "secret", 1.5, "embedded")
 HOLD = """

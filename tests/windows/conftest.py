@@ -17,10 +17,10 @@ if os.name == "nt":
 else:
     from mika.machine import ports
 
-    from tests.machine import free_port, poll_until, require_or_skip
-    from tests.windows.agent import Agent
-    from tests.windows.winenv import WinPython
-    from tests.windows.winproject import WinProject
+    from tests.kit.machine import free_port, poll_until, require_or_skip
+    from tests.kit.windows.agent import Agent
+    from tests.kit.windows.project import WinProject
+    from tests.kit.windows.python import WinPython
 
     @pytest.fixture(scope="session")
     def windows() -> Iterator[WinPython]:

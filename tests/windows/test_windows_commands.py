@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.machine import poll_until
-from tests.windows.winenv import kill_tree, to_windows
-from tests.windows.winproject import PATIENCE, WinProject
+from tests.kit.machine import poll_until
+from tests.kit.windows.project import PATIENCE, WinProject
+from tests.kit.windows.python import kill_tree, to_windows
 
 pytestmark = pytest.mark.timeout(180)
 

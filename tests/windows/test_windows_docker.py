@@ -19,13 +19,12 @@ import docker
 import pytest
 from mika.containers import PROJECT
 
-from tests.docker import images
-from tests.docker.dockerkit import SERVICES, need_docker
-from tests.kit import ROOT
-from tests.machine import FreePort, poll_until
-from tests.windows.dockerproxy import DockerProxy
-from tests.windows.winenv import kill_tree, to_windows
-from tests.windows.winproject import PATIENCE, WinProject
+from tests.kit.docker import images
+from tests.kit.docker.bot import SERVICES, need_docker
+from tests.kit.machine import ROOT, FreePort, poll_until
+from tests.kit.windows.docker_proxy import DockerProxy
+from tests.kit.windows.project import PATIENCE, WinProject
+from tests.kit.windows.python import kill_tree, to_windows
 
 PROCFILE = (
     "api: python -m uvicorn src.api.main:app --port $API_PORT\r\nworker: python -m src.workers.temporal_worker\r\n"

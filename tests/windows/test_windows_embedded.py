@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.windows.winproject import PATIENCE
+from tests.kit.windows.project import PATIENCE
 
 
 @pytest.mark.timeout(300)

@@ -17,8 +17,8 @@ import pytest
 from mika.errors import NotRunningError
 from mika.machine import ports
 
-from tests.machine import poll_until
-from tests.windows.winproject import KILLED, PATIENCE, WinProject
+from tests.kit.machine import poll_until
+from tests.kit.windows.project import KILLED, PATIENCE, WinProject
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.windows.winenv import REPO, WinPython, to_windows
+from tests.kit.machine import ROOT
+from tests.kit.windows.python import WinPython, to_windows
 
 # Not under Wine, but on Windows itself, by the hosted CI.
 LEFT_OUT = (
@@ -26,7 +27,7 @@ def test_in_windows(windows: WinPython, tmp_path: Path):
     options = ["-q", "-p", "no:cacheprovider", "--basetemp", to_windows(tmp_path / "base"), "--ignore=tests/unit/bot"]
     options += ["-k", " and ".join(f"not {name}" for name in LEFT_OUT)]
     paths = ["tests/unit", "tests/integration/test_guard_windows.py"]
-    finished = windows.run(["-m", "pytest", *options, *paths], cwd=REPO, timeout=570)
+    finished = windows.run(["-m", "pytest", *options, *paths], cwd=ROOT, timeout=570)
     assert finished.code == 0, finished.text
     passed = re.search(r"(\d+) passed", finished.text)
     assert passed, finished.text

@@ -8,8 +8,8 @@ import threading
 import httpx
 import pytest
 
-from tests.integration.bot.stackkit import Bot, eventually, temporal_server
-from tests.unit.bot.stub_http import StubServer
+from tests.kit.bot_processes import Bot, eventually, temporal_server
+from tests.kit.stub_http import StubServer
 
 AT_ONCE = 100  # activities that a worker of the SDK takes at once
 

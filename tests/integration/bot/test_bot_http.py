@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.bot.stackkit import Bot, free_port
+from tests.kit.bot_processes import Bot, free_port
 
 JSON = {"Content-Type": "application/json"}
 GOOD = b'{"user_id": "u", "message": "m"}'

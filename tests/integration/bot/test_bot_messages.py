@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.bot.stackkit import SIGSTOP, Bot, eventually, needs_sigstop, temporal_server
-from tests.unit.bot.stub_http import Answer, StubServer, completion
+from tests.kit.bot_processes import SIGSTOP, Bot, eventually, needs_sigstop, temporal_server
+from tests.kit.stub_http import Answer, StubServer, completion
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from src.history.base import HistoryError, conversation_key
 from src.history.mongo import MongoHistory
 from src.messages import Conversation, FinishedTurn, Turn
-from tests.integration.bot.stackkit import Bot, free_port, temporal_server
+from tests.kit.bot_processes import Bot, free_port, temporal_server
 
 ALONE = Conversation("1000112345", "")
 
@@ -23,7 +23,7 @@ def url():
     if given := os.environ.get("MIKA_TEST_MONGODB_URL"):
         yield given
         return
-    from tests import mongo_server
+    from tests.kit import mongo_server
 
     if mongo_server.ensure_binary() is None:
         if "mongo" in os.environ.get("MIKA_REQUIRE", ""):

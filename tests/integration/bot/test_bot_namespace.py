@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.bot.stackkit import Bot, TemporalServer, eventually, temporal_server
+from tests.kit.bot_processes import Bot, TemporalServer, eventually, temporal_server
 
 
 @pytest.fixture(scope="module")

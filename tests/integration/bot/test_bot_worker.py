@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.integration.bot.stackkit import Bot, TemporalServer, eventually, free_port, temporal_server
+from tests.kit.bot_processes import Bot, TemporalServer, eventually, free_port, temporal_server
 
 # A worker whose model blocks the event loop: in Python, and in C code that keeps the interpreter's lock.
 _BLOCKING = """

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 import pytest
 from temporalio.client import Client
 
-pytest.register_assert_rewrite("tests.integration.doctor.handkit")
-
-from tests.integration.doctor.handkit import Hand  # noqa: E402 - after the line above, which it must follow
+from tests.kit.terminals import Hand
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.doctor.broken_workflows import After, Before, Breaking, Buggy, Slow, Untaken, breaker, sleeper
-from tests.integration.doctor.handkit import Hand, inside
-from tests.machine import DEADLINE, poll_until
+from tests.kit.broken_workflows import After, Before, Breaking, Buggy, Slow, Untaken, breaker, sleeper
+from tests.kit.machine import DEADLINE, poll_until
+from tests.kit.terminals import Hand, inside
 
 BROKEN: list[tuple[str, tuple[Any, ...], float, str, str]] = [
     # workflow, arguments, run time-out, cause, words of the finding

@@ -20,10 +20,10 @@ from mika.doctor.run import examine
 from mika.doctor.startup import explain
 from mika.project.folder import ProjectDir
 
-from tests.integration.doctor.broken_workflows import Slow
-from tests.integration.doctor.handkit import MISSPELT, QUEUE, Hand, inside, suspended
-from tests.kit import Bot
-from tests.machine import DEADLINE, ROOT, free_port, poll_until, posix_only
+from tests.kit.bot import Bot
+from tests.kit.broken_workflows import Slow
+from tests.kit.machine import DEADLINE, ROOT, free_port, poll_until, posix_only
+from tests.kit.terminals import MISSPELT, QUEUE, Hand, inside, suspended
 
 # --- no false alarm ---------------------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.doctor.handkit import Hand
-from tests.machine import DEADLINE, free_port, poll_until
-from tests.unit.bot.stub_http import Answer, StubServer
+from tests.kit.machine import DEADLINE, free_port, poll_until
+from tests.kit.stub_http import Answer, StubServer
+from tests.kit.terminals import Hand
 
 # What the model at LLM_BASE_URL may do, what the workflow's cause then is, and what `--llm` says of it.
 MODELS: list[tuple[str, Any, str, str, str]] = [

@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from tests.integration.doctor.handkit import MISSPELT, QUEUE, WORKFLOW, Hand, suspended
-from tests.machine import posix_only
+from tests.kit.machine import posix_only
+from tests.kit.terminals import MISSPELT, QUEUE, WORKFLOW, Hand, suspended
 
 
 def test_a_message_that_was_answered_is_healthy(hand: Hand) -> None:

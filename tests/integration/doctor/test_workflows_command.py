@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 
-from tests.integration.doctor.broken_workflows import Before
-from tests.integration.doctor.handkit import Hand, inside
-from tests.machine import posix_only
+from tests.kit.broken_workflows import Before
+from tests.kit.machine import posix_only
+from tests.kit.terminals import Hand, inside
 
 
 def test_the_list_of_workflows_needs_no_browser(hand: Hand) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.guard.guardkit import Run
+from tests.kit.guard import Run
 
 
 @pytest.fixture

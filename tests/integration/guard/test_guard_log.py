@@ -13,8 +13,8 @@ import pytest
 from mika.project import logs
 from mika.supervisor.guard import Guard, LogFailed, LogRecovered
 
-from tests.integration.guard.guardkit import until
-from tests.machine import DEADLINE, posix_only
+from tests.kit.guard import until
+from tests.kit.machine import DEADLINE, posix_only
 
 pytestmark = posix_only
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mika.supervisor.guard import Exit, Exited, Guard, StartFailedError, describe
 
-from tests.integration.guard.guardkit import until
-from tests.machine import DEADLINE, posix_only
+from tests.kit.guard import until
+from tests.kit.machine import DEADLINE, posix_only
 
 pytestmark = posix_only
 

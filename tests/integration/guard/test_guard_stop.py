@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mika.supervisor.guard import Guard
 
-from tests.integration.guard.guardkit import until
-from tests.machine import DEADLINE, posix_only
+from tests.kit.guard import until
+from tests.kit.machine import DEADLINE, posix_only
 
 pytestmark = posix_only
 

@@ -12,7 +12,7 @@ import urllib.request
 
 from mika.supervisor.sweep import sweep
 
-from tests.machine import DEADLINE, ROOT, free_port, poll_until, posix_only
+from tests.kit.machine import DEADLINE, ROOT, free_port, poll_until, posix_only
 
 pytestmark = posix_only
 

@@ -7,7 +7,7 @@ import pytest
 
 from src.llm import LONGEST_RETRY_AFTER, LlmError, LlmTimeoutError, OfflineLlm, OpenAiLlm, retry_after
 from src.messages import Turn
-from tests.unit.bot.stub_http import Answer, StubServer, completion
+from tests.kit.stub_http import Answer, StubServer, completion
 
 KEY = "sk-secret-key"
 

@@ -1,4 +1,4 @@
-"""What the launcher's tests share: a throw-away project, the real `mika` on it, and an eye on what is left behind."""
+"""A throw-away project, the real `mika` on it, and an eye on what is left behind."""
 
 from __future__ import annotations
 
@@ -18,32 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-import httpx
 import psutil
 from mika.cli.context import Context
 from mika.machine import ports
 from mika.project import logs
 
-from tests.machine import DEADLINE, POSIX, ROOT, FreePort, free_port, poll_until, posix_only, require_or_skip, telling
-from tests.runs import Result, Running
-
-__all__ = [  # what a test of a project needs, wherever it stands
-    "DEADLINE",
-    "ROOT",
-    "Bot",
-    "FreePort",
-    "Project",
-    "Result",
-    "free_port",
-    "poll_until",
-    "posix_only",
-    "require_or_skip",
-]
+from tests.kit.machine import DEADLINE, POSIX, ROOT, FreePort, poll_until, telling
+from tests.kit.runs import Result, Running
 
 PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 
 # What would reach the stack from the environment of whoever runs the tests. The marks of coverage must stay.
-_FOREIGN = (
+FOREIGN = (
     "MIKA_",
     "TEMPORAL_",
     "WORKFLOW_",
@@ -101,7 +87,7 @@ class Project:
         return path
 
     def environ(self, **extra: str) -> dict[str, str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        env = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
         env |= {"PYTHONPATH": path, "MIKA_BACKEND": self.backend, _MARK: self._mark}
         return env | {name: str(port) for name, port in self.ports.items()} | self.env | extra
@@ -322,36 +308,3 @@ def _describe(process: psutil.Process) -> str:
         return f"pid {process.pid} {' '.join(process.cmdline())[:150]} ({process.status()}, parent {process.ppid()})"
     except psutil.Error:
         return f"pid {process.pid}"
-
-
-# --- the real bot -----------------------------------------------------------------------------------------------------
-
-
-class Bot(Project):
-    """The repository's own stack in a folder of its own: embedded Temporal, API and worker."""
-
-    def __init__(self, parent: Path, **options: Any) -> None:
-        options.setdefault("procfile", (ROOT / "Procfile").read_bytes())
-        options.setdefault("backend", "embedded")
-        super().__init__(parent, **options)
-        self.url = f"http://127.0.0.1:{self.ports['API_PORT']}"
-        self.http = httpx.Client(base_url=self.url, timeout=90, trust_env=False)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self.http.close()
-        super().__exit__(kind, error, trace)
-
-    def post(self, message: str = "hello", **body: Any) -> httpx.Response:
-        return self.http.post("/webhook/langbot", json={"user_id": "1000112345", "message": message, **body})
-
-    def workflow(self, workflow_id: str) -> dict[str, Any]:
-        return self.http.get(f"/workflows/{workflow_id}").json()
-
-    def ended(self, workflow_id: str, timeout: float = DEADLINE) -> dict[str, Any]:
-        """What `GET /workflows/ID` says once the workflow runs no more."""
-
-        def look() -> dict[str, Any] | None:
-            found = self.workflow(workflow_id)
-            return found if found["status"] != "running" else None
-
-        return poll_until(look, timeout, f"the end of {workflow_id}") or {}

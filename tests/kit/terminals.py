@@ -23,9 +23,9 @@ from mika.backends.embedded import find_temporal
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from tests.kit import Bot
-from tests.machine import DEADLINE, poll_until, telling
-from tests.runs import Result
+from tests.kit.bot import Bot
+from tests.kit.machine import DEADLINE, poll_until, telling
+from tests.kit.runs import Result
 
 T = TypeVar("T")
 QUEUE, MISSPELT = "mika-bot-task-queue", "mika_bot_task_queue"

@@ -1,6 +1,6 @@
 """What the tests of the Docker backend share: the project's own compose file on a real engine.
 
-Images are the stand-ins of `tests/docker/images.py`; nothing else is changed in the compose file.
+Images are the stand-ins of `tests/kit/docker/images.py`; nothing else is changed in the compose file.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any
 import docker
 from docker.errors import DockerException
 
-from tests.docker import engine, images
-from tests.docker.gomodule import BuildError
-from tests.kit import ROOT, Bot, FreePort, Result, require_or_skip
+from tests.kit.bot import Bot
+from tests.kit.docker import engine, images
+from tests.kit.gomodule import BuildError
+from tests.kit.machine import ROOT, FreePort, require_or_skip
+from tests.kit.runs import Result
 
 SERVICES = ("mongodb", "postgresql", "temporal", "temporal-ui")
 START_S = 110  # for a cold start on a busy machine
@@ -29,14 +31,14 @@ START_S = 110  # for a cold start on a busy machine
 def obstacle() -> str:
     """Why these tests cannot run here, or an empty string."""
     if engine.answering() is None:
-        return "no Docker engine answers (`python -m tests.docker.engine start`)"
+        return "no Docker engine answers (`python -m tests.kit.docker.engine start`)"
     client = docker.from_env(timeout=5)
     try:
         for name in images.environment().values():
             client.images.get(name)
         engine.compose_command()
     except (DockerException, BuildError, OSError) as error:
-        return f"{error} (`python -m tests.docker.images` builds the images)"
+        return f"{error} (`python -m tests.kit.docker.images` builds the images)"
     finally:
         client.close()
     return ""

@@ -1,6 +1,6 @@
 """A real server that speaks MongoDB's protocol, for tests: `mongod` from PATH, else FerretDB on SQLite.
 
-`python -m tests.mongo_server --build` makes the program ready beforehand and prints where it is.
+`python -m tests.kit.mongo_server --build` makes the program ready beforehand and prints where it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import pymongo
 from pymongo.errors import PyMongoError
 
-from tests.docker import gomodule
+from tests.kit import gomodule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

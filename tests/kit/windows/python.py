@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.kit import _FOREIGN
+from tests.kit.machine import ROOT
+from tests.kit.project import FOREIGN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-REPO = Path(__file__).resolve().parents[2]
 _WINE = "/usr/lib/wine/wine64"
 
 # How long what is left in the pipe of an ended process is read, in s: its children may hold it open, and write, too.
@@ -116,9 +116,9 @@ class WinPython:
 
         `chinese`: a Windows whose ANSI code page is 936 (GBK) instead of 1252.
         """
-        ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COVERAGE", "WINE", *_FOREIGN)
+        ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COVERAGE", "WINE", *FOREIGN)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        environment["PYTHONPATH"] = f"{to_windows(REPO)};{to_windows(REPO / 'launcher')}"
+        environment["PYTHONPATH"] = f"{to_windows(ROOT)};{to_windows(ROOT / 'launcher')}"
         environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the repository's __pycache__ belongs to Linux
         environment["MIKA_WINE_LOCALE"] = "zh_CN.UTF-8" if chinese else "C.UTF-8"
         return environment | dict(extra or {})

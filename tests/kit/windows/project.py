@@ -1,4 +1,4 @@
-"""`tests.kit.Project`, with `mika` and all that it starts as Windows processes.
+"""`tests.kit.project.Project`, with `mika` and all that it starts as Windows processes.
 
 Folders and ports are shared with Linux, and so is what the processes leave behind: logs are read, and left-overs are
 looked for, from the Linux side.
@@ -12,10 +12,10 @@ from typing import Any
 
 from mika.errors import MikaError, NotRunningError
 
-from tests.kit import Project
-from tests.runs import Result
-from tests.windows.agent import Agent, AgentError
-from tests.windows.winenv import WinPython, to_windows
+from tests.kit.project import Project
+from tests.kit.runs import Result
+from tests.kit.windows.agent import Agent, AgentError
+from tests.kit.windows.python import WinPython, to_windows
 
 PATIENCE = 90.0  # s; a bot is ready in 15 s under Wine, on a machine that does nothing else
 KILLED = 9

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.machine import DEADLINE, poll_until, telling
+from tests.kit.machine import DEADLINE, poll_until, telling
 
 
 @dataclass(frozen=True)

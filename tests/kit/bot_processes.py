@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 # What would reach the bot from the environment of whoever runs the tests.
 _FOREIGN = ("TEMPORAL_", "WORKFLOW_", "MONGODB_", "LLM_", "LANGBOT_", "API_", "MIKA_", "WEBHOOK_", "OPENAI_")

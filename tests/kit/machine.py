@@ -19,7 +19,7 @@ import pytest
 from mika.errors import MikaError
 from mika.machine import ports
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0  # s; what a test waits for comes in a fraction of it, also on a busy machine
 POSIX = os.name != "nt"
 posix_only = pytest.mark.skipif(not POSIX, reason="POSIX signals and modes; tests/windows has its own")

@@ -8,10 +8,10 @@ import select
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tests.windows.winenv import kill_tree
+from tests.kit.windows.python import kill_tree
 
 if TYPE_CHECKING:
-    from tests.windows.winenv import WinPython
+    from tests.kit.windows.python import WinPython
 
 _TIMEOUT = 60.0  # s
 

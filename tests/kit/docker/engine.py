@@ -1,9 +1,9 @@
 """A Docker engine and compose for tests: the engine that answers, else one of our own.
 
-    python -m tests.docker.engine start [--install]
-    python -m tests.docker.engine stop
-    python -m tests.docker.engine status
-    python -m tests.docker.engine compose
+    python -m tests.kit.docker.engine start [--install]
+    python -m tests.kit.docker.engine stop
+    python -m tests.kit.docker.engine status
+    python -m tests.kit.docker.engine compose
 
 An engine of our own keeps its images, containers and log in the tests' cache folder, so it never touches what a
 developer's engine has. `stop` stops that one only.
@@ -27,7 +27,7 @@ import docker
 import psutil
 from docker.errors import DockerException
 
-from tests.docker.gomodule import BuildError, cache_dir
+from tests.kit.gomodule import BuildError, cache_dir
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 60.0

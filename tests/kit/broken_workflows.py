@@ -9,7 +9,7 @@ from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ApplicationError
 
-from tests.integration.doctor.handkit import SOON
+from tests.kit.terminals import SOON
 
 
 @activity.defn
