@@ -1,4 +1,4 @@
-"""Everything that happens is one typed event; the console, the event log and `status` only listen."""
+"""Everything that happens is one typed event. The console, the event log and attached terminals only listen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import dataclasses
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
+
+from mika.reason import NONE, Reason
+from mika.status import StackState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,8 +20,16 @@ class Event:
     name: str = ""
     at: float = field(default_factory=time.time)
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, **dataclasses.asdict(self)}
+    def as_json(self) -> dict[str, Any]:
+        """One flat object: the text of a reason is its `reason`, beside it `fix` and `repair` where there are any."""
+        values: dict[str, Any] = {"kind": self.kind}
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Reason):
+                values |= {"reason" if key == "text" else key: part for key, part in value.as_json().items()}
+            else:
+                values[item.name] = value
+        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +48,12 @@ class RungWaiting(Event):
 
     kind: ClassVar[str] = "rung_waiting"
     rung: str
-    error: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Event):
-    """Not started yet, or held, because what it needs is not ready."""
+    """Not started yet, or held back, because what it needs is not ready."""
 
     kind: ClassVar[str] = "waiting"
     needs: tuple[str, ...]
@@ -65,22 +76,24 @@ class Ready(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unhealthy(Event):
     kind: ClassVar[str] = "unhealthy"
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited(Event):
-    """`expected` is True after a stop that somebody asked for, and for a container that has done its work."""
+    """`expected`: somebody asked for the stop, or a container has done its work."""
 
     kind: ClassVar[str] = "exited"
     pid: int
     code: int
-    reason: str
+    reason: Reason
     expected: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackingOff(Event):
+    """It starts again in `delay` seconds, after `failures` failures in a row."""
+
     kind: ClassVar[str] = "backing_off"
     delay: float
     failures: int
@@ -89,7 +102,7 @@ class BackingOff(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GaveUp(Event):
     kind: ClassVar[str] = "gave_up"
-    reason: str
+    reason: Reason
     last_lines: tuple[str, ...] = ()
 
 
@@ -104,20 +117,58 @@ class Stopped(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StackState(Event):
-    """starting, ready, degraded or stopping."""
+class StackChanged(Event):
+    """The state of the stack as a whole."""
 
     kind: ClassVar[str] = "stack"
-    state: str
+    state: StackState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
-    """A sentence for a person: `level` is info, warning or error."""
+    """A sentence for a person that belongs to no other event."""
 
     kind: ClassVar[str] = "notice"
-    level: str
+    level: Literal["info", "warning", "error"]
     message: str
+
+
+_KINDS: dict[str, type[Event]] = {
+    kind.kind: kind
+    for kind in (
+        RungReached,
+        RungWaiting,
+        Waiting,
+        Started,
+        Ready,
+        Unhealthy,
+        Exited,
+        BackingOff,
+        GaveUp,
+        Stopping,
+        Stopped,
+        StackChanged,
+        Notice,
+    )
+}
+
+
+def from_json(value: dict[str, Any]) -> Event | None:
+    """The event that `as_json` wrote; None for a kind, or a shape, of another version of mika."""
+    kind = _KINDS.get(str(value.get("kind")))
+    if kind is None:
+        return None
+    names = {item.name for item in dataclasses.fields(kind)}
+    values: dict[str, Any] = {name: value[name] for name in names & value.keys()}
+    for name, part in values.items():
+        if isinstance(part, list):
+            values[name] = tuple(part)
+    if "reason" in names:
+        values["reason"] = Reason.from_json({**value, "text": value["reason"]}) if "reason" in value else NONE
+    try:
+        return kind(**values)
+    except TypeError:
+        return None
 
 
 Listener = Callable[[Event], None]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 from mika.guard.segments import segment_numbers, segment_path
-from mika.supervisor.guard import ServiceSpec
+from mika.supervisor.guard import Exit, Guard, ServiceSpec
 
 from tests.kit.machine import DEADLINE
 
@@ -30,10 +30,11 @@ class Run:
         return {"MIKA_RUN_ID": self.run_id, "MIKA_PROCESS": name, "PYTHONUNBUFFERED": "1"}
 
     def spec(self, command: str | tuple[str, ...], **options) -> ServiceSpec:
+        """A string is for the shell."""
         name = options.pop("name", "svc")
         return ServiceSpec(
             name=name,
-            command=command,
+            command=("/bin/sh", "-c", command) if isinstance(command, str) else command,
             cwd=options.pop("cwd", self.folder),
             env=os.environ | self.marks(name) | options.pop("env", {}),
             log_dir=self.folder / "logs",
@@ -72,3 +73,10 @@ async def until(condition, what: str):
         assert time.monotonic() < deadline, f"waited {DEADLINE} s for {what}"
         await asyncio.sleep(0.01)
     return value
+
+
+async def stop(guard: Guard) -> Exit:
+    """Ask it to stop, and wait until all of its tree is gone."""
+    guard.request_stop()
+    async with asyncio.timeout(DEADLINE):
+        return await guard.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -19,9 +18,10 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 import psutil
-from mika.cli.context import Context
+from mika.control.client import Client
 from mika.machine import ports
 from mika.project import logs
+from mika.project.folder import ProjectDir
 
 from tests.kit.machine import DEADLINE, POSIX, ROOT, FreePort, poll_until, telling
 from tests.kit.runs import Result, Running
@@ -162,7 +162,7 @@ class Project:
 
     def status(self) -> dict[str, Any]:
         """What `mika status --json` prints, without a process for it. Raises MikaError as that does."""
-        return asyncio.run(Context(self.folder).ask_async("status"))
+        return Client(ProjectDir(self.folder)).status().as_json()
 
     def unit(self, name: str) -> dict[str, Any]:
         """The entry of one process or service in the status."""

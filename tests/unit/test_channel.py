@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mika.control import channel
+from mika.control import channel, requests
 from mika.control.channel import ChannelError, Server, ask
+from mika.control.requests import Request, Tell
 from mika.errors import MikaError, UsageError
 from mika.project.folder import control_address
 
@@ -29,7 +30,18 @@ KEY = "k" * 64
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a socket's file")
 
 
-async def handler(op: str, arguments: dict[str, Any]) -> Any:
+def call(op: str, **arguments: Any) -> Tell:
+    """A request that `handler` understands: names are free text to the channel."""
+    return Tell("start", (op, json.dumps(arguments)))
+
+
+ECHO = json.dumps(requests.to_json(call("echo"))).encode()
+
+
+async def handler(request: Request) -> Any:
+    assert isinstance(request, Tell)
+    op, text = request.names
+    arguments = json.loads(text)
     match op:
         case "echo":
             return arguments
@@ -83,8 +95,8 @@ def run(address: str, test: Callable[[], Awaitable[None]]) -> None:
 def test_a_request_and_its_answer(address):
     async def test() -> None:
         value = {"text": "中文\n\t\0 ", "list": [1, None, 2.5], "long": "x" * 50_000}
-        assert await ask(address, KEY, "echo", **value) == value
-        assert await ask(address, KEY, "nothing") is None
+        assert await ask(address, KEY, call("echo", **value)) == value
+        assert await ask(address, KEY, call("nothing")) is None
 
     run(address, test)
 
@@ -92,7 +104,7 @@ def test_a_request_and_its_answer(address):
 def test_the_error_of_the_supervisor_reaches_the_command(address):
     async def test() -> None:
         with pytest.raises(MikaError) as caught:
-            await ask(address, KEY, "usage")
+            await ask(address, KEY, call("usage"))
         error = caught.value
         assert (error.message, error.hint, error.code, error.exit_code) == (
             "no process is named 'x'",
@@ -101,8 +113,8 @@ def test_the_error_of_the_supervisor_reaches_the_command(address):
             2,
         )
         with pytest.raises(MikaError, match="KeyError"):
-            await ask(address, KEY, "fault")
-        assert await ask(address, KEY, "echo", a=1) == {"a": 1}
+            await ask(address, KEY, call("fault"))
+        assert await ask(address, KEY, call("echo", a=1)) == {"a": 1}
 
     run(address, test)
 
@@ -111,8 +123,8 @@ def test_a_wrong_key_is_refused(address):
     async def test() -> None:
         for wrong in ("", "k" * 63, secrets.token_hex(32)):
             with pytest.raises(ChannelError):
-                await ask(address, wrong, "echo")
-        assert await ask(address, KEY, "echo") == {}
+                await ask(address, wrong, call("echo"))
+        assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
@@ -130,7 +142,7 @@ def test_an_answer_without_the_key_is_not_believed(address):
         listener = await platform.listen(address, serve, 1000)
         try:
             with pytest.raises(ChannelError, match="not from the supervisor"):
-                await ask(address, KEY, "echo")
+                await ask(address, KEY, call("echo"))
         finally:
             await listener.close()
 
@@ -139,7 +151,7 @@ def test_an_answer_without_the_key_is_not_believed(address):
 
 def test_a_request_cannot_be_replayed(address):
     async def test() -> None:
-        body = b'{"op": "echo", "arguments": {}}'
+        body = ECHO
         async with connected(address) as (reader, writer):
             nonce = (await reader.readline()).strip().decode()
             line = body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n"
@@ -157,8 +169,8 @@ def test_a_request_cannot_be_replayed(address):
     "data",
     [
         b"GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n",
-        b'{"op": "echo", "arguments": {}}\n',
-        b'{"op": "echo", "arguments": {}}\t' + b"0" * 64 + b"\n",
+        ECHO + b"\n",
+        ECHO + b"\t" + b"0" * 64 + b"\n",
         b"\t\n",
         b"\n",
         b"\xff\xfe\0\t\xff\n",
@@ -173,12 +185,12 @@ def test_garbage_gets_no_answer_and_harms_nobody(address, data):
             await reader.readline()
             writer.write(data)
             assert await reader.read() == b""
-        assert await ask(address, KEY, "echo", a=1) == {"a": 1}
+        assert await ask(address, KEY, call("echo", a=1)) == {"a": 1}
 
     run(address, test)
 
 
-@pytest.mark.parametrize("body", [b"[]", b"3", b'{"op": "echo"}', b'{"op": "echo", "arguments": 1}', b"{"])
+@pytest.mark.parametrize("body", [b"[]", b"3", b'{"op": "echo"}', b'{"op": "tell", "verb": "start"}', b"{"])
 def test_a_request_of_the_wrong_shape(address, body):
     """From somebody with the key, such as another version."""
 
@@ -188,7 +200,7 @@ def test_a_request_of_the_wrong_shape(address, body):
             writer.write(body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n")
             answer = await reader.readline()
             assert json.loads(answer.rpartition(b"\t")[0])["error"]["code"] == "internal"
-        assert await ask(address, KEY, "echo") == {}
+        assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
@@ -196,7 +208,7 @@ def test_a_request_of_the_wrong_shape(address, body):
 def test_a_request_that_is_too_large_is_cut_off(address):
     async def test() -> None:
         with pytest.raises(ChannelError):
-            await ask(address, KEY, "echo", text="x" * (channel.MAX_REQUEST * 4))
+            await ask(address, KEY, call("echo", text="x" * (channel.MAX_REQUEST * 4)))
         async with connected(address) as (reader, writer):
             await reader.readline()
             with contextlib.suppress(ConnectionError):
@@ -204,7 +216,7 @@ def test_a_request_that_is_too_large_is_cut_off(address):
                     writer.write(b"x" * 65536)
                     await writer.drain()
                 assert await reader.read() == b""
-        assert await ask(address, KEY, "echo") == {}
+        assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
@@ -212,7 +224,7 @@ def test_a_request_that_is_too_large_is_cut_off(address):
 def test_a_large_answer_arrives(address):
     async def test() -> None:
         value = {"text": "y" * 60_000}
-        assert await asyncio.gather(*(ask(address, KEY, "echo", **value) for _ in range(8))) == [value] * 8
+        assert await asyncio.gather(*(ask(address, KEY, call("echo", **value)) for _ in range(8))) == [value] * 8
 
     run(address, test)
 
@@ -229,7 +241,7 @@ def test_silent_clients_keep_nobody_waiting(address, silent):
                     writer.write(b"{")  # one that has begun to speak is as silent
             began = time.monotonic()
             for number in range(5):
-                assert await ask(address, KEY, "echo", n=number) == {"n": number}
+                assert await ask(address, KEY, call("echo", n=number)) == {"n": number}
             assert time.monotonic() - began < channel.TIMEOUT / 2
 
     run(address, test)
@@ -239,12 +251,12 @@ def test_who_is_being_answered_is_not_dropped_for_a_crowd(address, monkeypatch):
     monkeypatch.setattr(channel, "MAX_CONNECTIONS", 4)
 
     async def test() -> None:
-        slow = [asyncio.create_task(ask(address, KEY, "slow", seconds=1)) for _ in range(3)]
+        slow = [asyncio.create_task(ask(address, KEY, call("slow", seconds=1))) for _ in range(3)]
         await asyncio.sleep(0.2)
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(20):
                 await stack.enter_async_context(connected(address))
-            assert await ask(address, KEY, "echo") == {}
+            assert await ask(address, KEY, call("echo")) == {}
             assert await asyncio.gather(*slow) == ["late"] * 3
 
     run(address, test)
@@ -282,7 +294,7 @@ def test_a_flood_is_bounded_and_passes(address):
         deadline = time.monotonic() + 10
         while True:
             try:
-                return await ask(address, KEY, "echo")
+                return await ask(address, KEY, call("echo"))
             except ChannelError:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
@@ -295,11 +307,11 @@ def test_a_client_that_reads_nothing_is_cut_off(address, monkeypatch):
 
     async def test() -> None:
         value = "z" * 60_000
-        body = json.dumps({"op": "echo", "arguments": {"text": value}}).encode()
+        body = json.dumps(requests.to_json(call("echo", text=value))).encode()
         async with connected(address) as (reader, writer):
             nonce = (await reader.readline()).strip().decode()
             writer.write(body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n")
-            assert await ask(address, KEY, "echo") == {}
+            assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
@@ -309,15 +321,15 @@ def test_an_answer_that_takes_too_long_is_an_error_of_one_line(address, monkeypa
 
     async def test() -> None:
         with pytest.raises(ChannelError, match=r"the supervisor does not answer at .*"):
-            await ask(address, KEY, "slow", seconds=60)
-        assert await ask(address, KEY, "echo") == {}
+            await ask(address, KEY, call("slow", seconds=60))
+        assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
 
 def test_nobody_there(address):
     with pytest.raises(ChannelError, match="is gone") as caught:
-        asyncio.run(ask(address, KEY, "echo"))
+        asyncio.run(ask(address, KEY, call("echo")))
     assert (caught.value.exit_code, caught.value.code) == (1, channel.GONE)
     assert "\n" not in caught.value.message
 
@@ -344,7 +356,7 @@ def test_a_server_knows_when_its_socket_is_gone_and_takes_no_other_with_it(addre
                 assert not server.in_place()
                 await server.close()
                 assert other.in_place()
-                assert await ask(address, KEY, "echo") == {}
+                assert await ask(address, KEY, call("echo")) == {}
 
     asyncio.run(main())
 
@@ -354,7 +366,7 @@ def test_a_socket_that_was_left_behind_is_replaced(address):
     Path(address).touch()
 
     async def test() -> None:
-        assert await ask(address, KEY, "echo") == {}
+        assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
@@ -363,9 +375,9 @@ def test_two_servers_at_two_addresses(address, tmp_path):
     async def main() -> None:
         other = control_address(tmp_path / "other")
         async with serving(address), serving(other, "other key"):
-            assert await ask(address, KEY, "echo", n=1) == {"n": 1}
-            assert await ask(other, "other key", "echo", n=2) == {"n": 2}
+            assert await ask(address, KEY, call("echo", n=1)) == {"n": 1}
+            assert await ask(other, "other key", call("echo", n=2)) == {"n": 2}
             with pytest.raises(ChannelError):
-                await ask(other, KEY, "echo")
+                await ask(other, KEY, call("echo"))
 
     asyncio.run(main())

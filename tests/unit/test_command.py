@@ -73,9 +73,8 @@ VARIABLES = {"API_PORT": "8000", "OPTS": "-a  -b", "EMPTY": "", "SPACED": "a b",
 )
 def test_posix_without_a_shell(folder: Path, command: str, argv: list[str], extra: dict[str, str]) -> None:
     found = make(command, folder, "linux", **VARIABLES)
-    assert found.argv is not None
-    assert (found.argv[1:], found.env, found.shell) == (argv[1:], extra, False)
-    assert found.argv[0] == str((folder / "bin" / argv[0]).resolve())
+    assert (list(found.line[1:]), found.env, found.behind_shell) == (argv[1:], extra, False)
+    assert found.line[0] == str((folder / "bin" / argv[0]).resolve())
 
 
 @posix_only
@@ -112,7 +111,7 @@ def test_posix_without_a_shell(folder: Path, command: str, argv: list[str], extr
 )
 def test_posix_with_a_shell(folder: Path, command: str, text: str) -> None:
     found = make(command, folder, "linux", **VARIABLES)
-    assert found == Command(["/bin/sh", "-c", text], text, shell=True)
+    assert found == Command(("/bin/sh", "-c", text), behind_shell=True)
 
 
 @posix_only
@@ -132,9 +131,7 @@ def test_the_real_shell_agrees(folder: Path) -> None:
         "A='x y' show *.nothing > /dev/stdout",
     ]:
         found = build(command, env, folder, "linux")
-        ours = subprocess.run(
-            found.argv or [], env=env | found.env, cwd=folder, capture_output=True, check=True, timeout=20
-        )
+        ours = subprocess.run(found.line, env=env | found.env, cwd=folder, capture_output=True, check=True, timeout=20)
         theirs = subprocess.run(
             ["/bin/sh", "-c", command], env=env, cwd=folder, capture_output=True, check=True, timeout=20
         )
@@ -147,7 +144,7 @@ def test_the_real_shell_agrees(folder: Path) -> None:
 def test_the_pid_is_the_programs_own(folder: Path, command: str) -> None:
     env = {"PATH": "/usr/bin:/bin", "PY": sys.executable, "CODE": "print(__import__('os').getpid())"}
     found = build(command, env, folder)
-    with subprocess.Popen(found.argv or [], env=env | found.env, cwd=folder, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(found.line, env=env | found.env, cwd=folder, stdout=subprocess.PIPE) as process:
         output, _ = process.communicate(timeout=20)
     assert int(output) == process.pid
 
@@ -155,7 +152,7 @@ def test_the_pid_is_the_programs_own(folder: Path, command: str) -> None:
 @posix_only
 def test_a_script_without_a_shebang_runs(folder: Path) -> None:
     found = make("tools/plain x", folder, "linux")
-    assert found.argv == ["/bin/sh", str(folder / "tools/plain"), "x"]
+    assert found.line == ("/bin/sh", str(folder / "tools/plain"), "x")
 
 
 @posix_only
@@ -204,9 +201,8 @@ def test_posix_errors(folder: Path, command: str, message: str) -> None:
 )
 def test_windows_without_a_shell(folder: Path, command: str, argv: list[str], extra: dict[str, str]) -> None:
     found = make(command, folder, "win32", **VARIABLES)
-    assert found.argv is not None
-    assert (found.argv[1:], found.env, found.shell) == (argv[1:], extra, False)
-    assert found.argv[0] == str((folder / "bin" / argv[0]).resolve())
+    assert (list(found.line[1:]), found.env, found.behind_shell) == (argv[1:], extra, False)
+    assert found.line[0] == str((folder / "bin" / argv[0]).resolve())
 
 
 @pytest.mark.parametrize(
@@ -223,8 +219,8 @@ def test_windows_without_a_shell(folder: Path, command: str, argv: list[str], ex
 def test_windows_with_a_shell(folder: Path, command: str, text: str) -> None:
     found = make(command, folder, "win32", COMSPEC=r"C:\Windows\cmd.exe", **VARIABLES)
     text = text.replace("{bin}", str(folder / "bin" / "x")[:-1])
-    assert (found.argv, found.shell) == (None, True)
-    assert found.text == rf'"C:\Windows\cmd.exe" /d /s /c "{text}"'
+    assert found.behind_shell
+    assert found.line == rf'"C:\Windows\cmd.exe" /d /s /c "{text}"'
     assert found.env == ({"A": "1"} if command.startswith("A=1") else {})
 
 

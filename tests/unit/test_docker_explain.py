@@ -10,6 +10,7 @@ from mika.backends.docker import explain
 from mika.backends.docker.explain import Failure
 from mika.backends.docker.monitor import Seen
 from mika.containers.compose import config_error
+from mika.reason import NONE, Reason, Repair
 
 PORT_BY_PROGRAM = (
     "driver failed programming external connectivity on endpoint p-mongodb-1 (4f3c): Error starting userland proxy:"
@@ -46,28 +47,31 @@ def test_exit_reason(container, code, words):
         ('pq: password authentication failed for user "temporal" (28P01)', "the password of 'temporal'"),
         (
             "The data directory was initialized by PostgreSQL version 15, which is not compatible with this version 16",
-            "its volume was made by PostgreSQL 15, and this is 16: set POSTGRES_IMAGE=postgres:15",
+            "its volume was made by PostgreSQL 15, and this is 16: set POSTGRES_IMAGE=postgres:15 in .env",
         ),
-        ("/bin/sh^M: bad interpreter: No such file or directory", "Windows line ends"),
-        ("/mika/temporal-setup.sh: set: line 4: Illegal option -\r", "Windows line ends"),
+        ("/bin/sh^M: bad interpreter: No such file or directory", "Windows line endings"),
+        ("/mika/temporal-setup.sh: set: line 4: Illegal option -\r", "Windows line endings"),
         ("exec /usr/local/bin/x: exec format error", "another processor"),
         ('FATAL:  could not write lock file "postmaster.pid": No space left on device', "disk of the Docker engine"),
     ],
 )
 def test_causes_that_stay(line, words):
-    assert words in explain.cause(["LOG: before", line, "LOG: after"])
+    assert words in str(explain.cause(["LOG: before", line, "LOG: after"]))
 
 
 def test_an_ordinary_last_line_is_no_cause():
-    assert explain.cause(["database system is shut down"]) == ""
+    assert explain.cause(["database system is shut down"]) == NONE
 
 
 def test_words_are_free_of_colours():
-    assert explain.words(["\x1b[31mERROR\x1b[0m no such thing"]) == "ERROR no such thing"
+    assert explain.last_reason(["\x1b[31mERROR\x1b[0m no such thing"]) == Reason("ERROR no such thing")
     missing = 'relation "schema_version" does not exist'
     empty = f"unable to read DB schema version keyspace/database: temporal error: pq: {missing}"
-    assert explain.words([empty, "Unable to create server"]) == "its database is empty: `mika up` sets it up again"
-    assert missing in explain.words([f"ERROR:  {missing} at character 43"]), "PostgreSQL, asked by the set-up"
+    reason = explain.last_reason([empty, "Unable to create server"])
+    assert reason == Reason("its database is empty", "`mika up` sets it up again", Repair("up"))
+    assert missing in explain.last_reason([f"ERROR:  {missing} at character 43"]).text, (
+        "PostgreSQL, asked by the set-up"
+    )
 
 
 @pytest.mark.parametrize(("text", "port"), [(PORT_BY_PROGRAM, 27017), (PORT_BY_CONTAINER, 7233), ("other", None)])
@@ -77,7 +81,7 @@ def test_port_of(text, port):
 
 def test_compose_failure_is_blamed_on_the_container_that_the_engine_refused():
     containers = [seen(state="running"), seen(service="mongodb", state="created", error=PORT_BY_PROGRAM)]
-    assert explain.compose_failure("whatever", containers) == Failure("mongodb", PORT_BY_PROGRAM)
+    assert explain.compose_failure("whatever", containers) == Failure("mongodb", Reason(PORT_BY_PROGRAM))
 
 
 def test_compose_failure_of_a_one_shot_is_told_by_itself():
@@ -91,7 +95,7 @@ def test_compose_failure_that_concerns_nobody_in_particular():
     text += " available, non-overlapping IPv4 address pool among the defaults to assign to the network\n"
     found = explain.compose_failure(text, [seen(state="running")])
     assert found.service == ""
-    assert "docker network prune" in explain.engine_words(found.reason)
+    assert "docker network prune" in str(explain.engine_reason(found.reason.text))
 
 
 @pytest.mark.parametrize(
@@ -107,8 +111,8 @@ def test_compose_failure_that_concerns_nobody_in_particular():
 )
 def test_pull_failures(text, words):
     found = explain.pull_failure("mongo:99", text)
-    assert found.startswith("the image mongo:99 cannot be pulled: ")
-    assert words in found
+    assert found.text.startswith("the image mongo:99 cannot be pulled: ")
+    assert words in str(found)
 
 
 @pytest.mark.parametrize(

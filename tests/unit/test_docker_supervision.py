@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from mika.events import Bus
-from mika.readiness.ladder import Rung
-from mika.readiness.probes import Certain, NotYet
+from mika.readiness.ladder import Certain, NotYet, Rung
+from mika.reason import Reason
+from mika.status import Phase
 from mika.supervisor import policy
 from mika.supervisor.guard import Exit
-from mika.supervisor.policy import Phase, Rules
+from mika.supervisor.policy import Rules
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.unit import Launch, Unit
 from mika.supervisor.watch import Liveness, watch
@@ -32,16 +33,17 @@ class FakeRun:
         self._stopped.append(self._name)
         self._end.set()
 
-    kill = request_stop
+    def kill(self, patience: float = 0.0) -> None:
+        self.request_stop()
 
     async def wait(self) -> Exit:
         if self._code is None:
             await self._end.wait()
             await asyncio.sleep(0.02)  # a stop takes its time: who comes next must wait for it
             self._stopped.append(f"{self._name} gone")
-            self.exit = Exit(0, "stopped")
+            self.exit = Exit(0, Reason("stopped"))
         else:
-            self.exit = Exit(self._code, "ended", final=self._code != 0)
+            self.exit = Exit(self._code, Reason("ended"), final=self._code != 0)
         return self.exit
 
 
@@ -124,9 +126,9 @@ def test_a_one_shot_that_is_done_opens_the_gate_of_who_needs_it(make):
         stack = supervisor(unit("setup", code=0, once=True), unit("server", "setup"))
         stack.start_all()
         await until(stack, "ready")
-        found = {service["name"]: service["state"] for service in stack.snapshot()["services"]}
+        states = {unit.name: unit.state for unit in stack.units()}
         await stack.shutdown()
-        return str(found)
+        return str(states)
 
     assert asyncio.run(main()) == "{'setup': 'exited', 'server': 'ready'}"
 
@@ -140,7 +142,7 @@ def test_a_one_shot_that_fails_ends_the_wait(make):
         async with asyncio.timeout(5):
             while not stack.gave_up():
                 await stack.changed(0.1)
-        gave_up = [managed.state.reason for managed in stack.gave_up()]
+        gave_up = [managed.state.reason.text for managed in stack.gave_up()]
         await stack.shutdown()
         return gave_up
 
@@ -150,13 +152,13 @@ def test_a_one_shot_that_fails_ends_the_wait(make):
 @pytest.mark.parametrize("gate_open", [True, False])
 def test_a_final_cause_gives_up_at_the_first_time(gate_open):
     state = policy.State(phase=Phase.STARTING, generation=1, wanted=True, gate_open=gate_open, alive=True)
-    state, actions = policy.step(state, policy.Exited(1, 1, "why", final=True), 0.0, Rules())
-    assert (state.phase, state.reason, actions) == (Phase.GAVE_UP, "why", ())
+    state, actions = policy.step(state, policy.ProcessExited(1, 1, Reason("why"), final=True), 0.0, Rules())
+    assert (state.phase, state.reason.text, actions) == (Phase.GAVE_UP, "why", ())
 
 
 def test_a_final_cause_does_not_outdo_a_stop():
     state = policy.State(phase=Phase.STOPPING, generation=1, wanted=False, gate_open=True, alive=True)
-    state, _ = policy.step(state, policy.Exited(1, 1, "why", final=True), 0.0, Rules())
+    state, _ = policy.step(state, policy.ProcessExited(1, 1, Reason("why"), final=True), 0.0, Rules())
     assert state.phase is Phase.STOPPED
 
 
@@ -171,15 +173,15 @@ def test_what_is_certain_is_said_at_once(error, count):
 
     class Observer:
         def rung_reached(self, rung: str, elapsed: float, detail: str) -> None: ...
-        def rung_waiting(self, rung: str, error: str) -> None: ...
+        def rung_waiting(self, rung: str, reason: Reason) -> None: ...
         def became_ready(self, detail: str) -> None: ...
-        def hung(self, reason: str) -> None: ...
+        def hung(self, reason: Reason) -> None: ...
 
-        def became_unready(self, reason: str) -> None:
-            raise asyncio.CancelledError(reason)
+        def became_unready(self, reason: Reason) -> None:
+            raise asyncio.CancelledError(reason.text)
 
     async def main() -> None:
-        await watch("x", [], Liveness(probe, 0.2, 1.0), Observer())
+        await watch([], Liveness(probe, 0.2, 1.0), Observer())
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(main())

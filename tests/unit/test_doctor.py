@@ -22,7 +22,7 @@ from mika.config.load import Config
 from mika.diagnosis.model import Cause, Diagnosis
 from mika.diagnosis.timeline import Entry
 from mika.doctor import run, server, startup, web
-from mika.doctor.check import Check, Repair, Report, skipped
+from mika.doctor.check import Check, Report, skipped
 from mika.doctor.checks import api as api_checks
 from mika.doctor.checks import log as log_checks
 from mika.doctor.checks import project as project_checks
@@ -32,6 +32,8 @@ from mika.errors import UsageError
 from mika.machine.local import in_thread, is_loopback, process_state
 from mika.machine.ports import listeners
 from mika.project.folder import ProjectDir
+from mika.reason import Reason, Repair
+from mika.status import Phase, UnitStatus
 
 from tests.kit.machine import free_port, posix_only
 
@@ -385,11 +387,14 @@ def test_an_explanation_of_a_start_that_failed(tmp_path: Path) -> None:
     with free_port() as port:
         settings = load(tmp_path, TEMPORAL_PORT=str(port), MIKA_BACKEND="embedded")
         folder = ProjectDir(settings.project)
-        told = asyncio.run(startup.explain(settings, folder, "temporal", "refused"))
-        assert told == f"no Temporal server at 127.0.0.1:{port}: nothing listens there\n`mika up`"
+        late = UnitStatus(
+            name="temporal", type="temporal", role="service", phase=Phase.STARTING, reason=Reason("refused")
+        )
+        explained = asyncio.run(startup.explain(settings, folder, late))
+        assert explained == Reason(f"no Temporal server at 127.0.0.1:{port}: nothing listens there", "`mika up`")
 
 
 def test_every_repair_has_words() -> None:
     for repair in (Repair("start", "worker"), Repair("namespace", "x"), Repair("sweep"), Repair("up")):
         assert str(repair)
-    assert not Repair("up").safe
+    assert not Repair("up").is_safe

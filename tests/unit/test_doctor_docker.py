@@ -13,9 +13,19 @@ from mika.doctor.check import Check
 from mika.doctor.checks import docker as docker_checks
 from mika.doctor.examination import Examination
 from mika.project.folder import ProjectDir
+from mika.reason import Reason, Repair
+from mika.status import LastExit, Phase, StackStatus, UnitStatus
 
-DONE = {"state": "exited", "phase": "exited", "container": "exited", "detail": "done (exit code 0)"}
-REMOVED = "its container was removed by somebody (`docker compose down`?): `mika up` makes anew what is missing"
+DONE: dict[str, Any] = {
+    "phase": Phase.EXITED,
+    "container": "exited",
+    "last_exit": LastExit(0, Reason("exit code 0"), 1.0),
+}
+REMOVED = Reason(
+    "its container was removed by somebody (`docker compose down`?)",
+    "`mika up` makes anew what is missing",
+    Repair("up"),
+)
 
 
 def examination(folder: Path, **environ: str) -> Examination:
@@ -23,20 +33,32 @@ def examination(folder: Path, **environ: str) -> Examination:
     return Examination(settings, ProjectDir(settings.project))
 
 
-def stopped(name: str) -> dict[str, str]:
-    return {"state": "exited", "phase": "stopped", "container": "exited", "detail": f"`mika start {name}` starts it"}
+def stopped(name: str) -> dict[str, Any]:
+    return {"phase": Phase.STOPPED, "container": "exited", "reason": Reason("stopped", f"`mika start {name}`")}
+
+
+def unhealthy(text: str, fix: str = "", repair: Repair | None = None, **more: Any) -> dict[str, Any]:
+    return {"phase": Phase.UNHEALTHY, "reason": Reason(text, fix, repair), **more}
 
 
 def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str = "", **units: Any) -> tuple[Check, Check | None]:
     """The check, and the `skip` of the check `asked`; services that are not named are ready."""
     names = ("mongodb", "postgresql", "temporal", "temporal-setup", "temporal-ui")
-    states = {name: {"state": "ready", "detail": "well"} for name in names} | {"temporal-setup": DONE}
-    states |= {name.replace("_", "-"): state for name, state in units.items()}
-    known = {"kind": "container", "container": "running", "address": ""}
-    services = [{**known, "name": name, "phase": state["state"], **state} for name, state in states.items()]
+    units = {name.replace("_", "-"): unit for name, unit in units.items()}
+    well = {"phase": Phase.READY, "reason": Reason("well"), "container": "running"}
+    services = [
+        UnitStatus(
+            name=name,
+            type=name,
+            role="service",
+            kind="container",
+            **{"container": "running", **units.get(name, DONE if name == "temporal-setup" else well)},
+        )
+        for name in names
+    ]
 
-    async def status(_: Examination) -> dict[str, Any]:
-        return {"services": services, "processes": []}
+    async def status(_: Examination) -> StackStatus:
+        return StackStatus(state="degraded", backend="docker", supervisor_pid=1, uptime_s=1.0, services=tuple(services))
 
     monkeypatch.setattr(Examination, "status", status)
 
@@ -51,7 +73,7 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str = "", **unit
     return asyncio.run(main())
 
 
-UNWELL = {"state": "unhealthy", "detail": "no answer"}
+UNWELL = unhealthy("no answer")
 
 
 @pytest.mark.parametrize(
@@ -72,18 +94,13 @@ UNWELL = {"state": "unhealthy", "detail": "no answer"}
         ),
         ({"temporal_ui": stopped("temporal-ui")}, "warn", "temporal-ui was stopped", "`mika start temporal-ui`"),
         (
-            {
-                "postgresql": {
-                    "state": "unhealthy",
-                    "detail": "its container is paused: `docker unpause x-1` lets it go",
-                }
-            },
+            {"postgresql": unhealthy("its container is paused", "`docker unpause x-1` lets it go", container="paused")},
             "fail",
             "postgresql: its container is paused",
             "`docker unpause x-1` lets it go",
         ),
         (
-            {name: {"state": "unhealthy", "detail": REMOVED} for name in ("mongodb", "postgresql", "temporal")},
+            {name: {"phase": Phase.UNHEALTHY, "reason": REMOVED} for name in ("mongodb", "postgresql", "temporal")},
             "fail",
             "mongodb, postgresql, temporal: its container was removed by somebody (`docker compose down`?)",
             "`mika up` makes anew what is missing",
@@ -91,30 +108,25 @@ UNWELL = {"state": "unhealthy", "detail": "no answer"}
         (
             {
                 "temporal_setup": {
-                    "state": "exited",
-                    "phase": "gave_up",
-                    "detail": "exit code 1: or delete it: `mika down --volumes`",
+                    "phase": Phase.GAVE_UP,
+                    "reason": Reason("exit code 1: the password is refused", "or delete it: `mika down --volumes`"),
                 }
             },
             "fail",
-            "temporal-setup: gave up: exit code 1: or delete it: `mika down --volumes`",
-            "`mika logs temporal-setup` says more; mend it, then `mika restart temporal-setup`",
+            "temporal-setup: gave up: exit code 1: the password is refused",
+            "or delete it: `mika down --volumes`; then `mika restart temporal-setup`",
         ),
         (
-            {"temporal": {"state": "starting", "detail": "NOT_SERVING"}},
+            {"temporal": {"phase": Phase.STARTING, "reason": Reason("NOT_SERVING")}},
             "fail",
             "temporal is starting: NOT_SERVING",
-            "wait for it: `mika wait`; where that is in vain, `mika logs temporal` says why",
+            "wait for it: `mika wait`; if that does not help, `mika logs temporal` says why",
         ),
         ({"temporal": UNWELL}, "fail", "temporal: no answer", "`mika restart temporal`; `mika logs temporal` says why"),
         (
             {
                 "mongodb": stopped("mongodb"),
-                "temporal": {
-                    "state": "unhealthy",
-                    "container": "unknown",
-                    "detail": "the Docker engine does not answer (it hangs)",
-                },
+                "temporal": unhealthy("the Docker engine does not answer (it hangs)", container="unknown"),
             },
             "fail",
             "the Docker engine does not answer (it hangs)",

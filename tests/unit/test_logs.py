@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time as clock
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import pytest
 from mika.guard import segments
 from mika.guard.segments import SegmentWriter
 from mika.project import logs
-from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_since, read_tail
+from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_tail
 
 from tests.kit.oddfiles import IN_PLACE_OF_A_FILE
+
+
+def read_since(directory: Path, name: str, since: float) -> Iterator[Line]:
+    return (line for _, line in read_merged(directory, [name], since=since))
 
 
 class Log:

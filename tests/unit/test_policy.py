@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from mika.reason import NONE, Reason
+from mika.status import Phase
 from mika.supervisor.policy import (
     Action,
     BecameReady,
     BecameUnready,
-    Event,
-    Exited,
     Gate,
     Hung,
+    Input,
     Kill,
-    Phase,
+    ProcessExited,
     Restart,
     Rules,
     Spawn,
@@ -37,7 +38,7 @@ class Run:
         self.state, self.rules, self.jitter, self.now = State(gate_open=True), rules, jitter, 100.0
         self.actions: list[Action] = []
 
-    def feed(self, event: Event) -> tuple[Action, ...]:
+    def feed(self, event: Input) -> tuple[Action, ...]:
         self.state, actions = step(self.state, event, self.now, self.rules, self.jitter)
         self.actions += actions
         return actions
@@ -51,7 +52,7 @@ class Run:
         return self
 
     def exit(self, code: int = 1, hopeless: str = "") -> tuple[Action, ...]:
-        return self.feed(Exited(self.state.generation, code, f"exit code {code}", hopeless))
+        return self.feed(ProcessExited(self.state.generation, code, Reason(f"exit code {code}"), hopeless))
 
     def back_off(self) -> Run:
         """Two failures: the second waits."""
@@ -104,7 +105,7 @@ def test_eight_failures_in_a_row_are_enough():
     assert run.state.phase is Phase.STARTING
     assert run.exit() == ()
     assert run.state.phase is Phase.GAVE_UP
-    assert run.state.reason == "failed 8 times in a row: exit code 1"
+    assert run.state.reason == Reason("failed 8 times in a row: exit code 1")
     assert run.state.restarts == 7
 
 
@@ -140,7 +141,7 @@ def test_the_same_hopeless_cause_twice_ends_it():
     assert run.exit(hopeless="No module named x") == (Spawn(2),)
     assert run.exit(hopeless="No module named x") == ()
     assert run.state.phase is Phase.GAVE_UP
-    assert run.state.reason == "No module named x; trying again would end the same"
+    assert run.state.reason.text == "No module named x; another attempt would fail the same way"
 
 
 def test_another_hopeless_cause_is_a_new_chance():
@@ -190,28 +191,29 @@ def test_backoff_is_held_while_what_it_needs_is_down_and_keeps_its_delay():
 
 def test_a_hung_process_is_killed_before_it_is_replaced():
     run = Run().start().ready()
-    assert run.feed(Hung(1, "no beat")) == (Kill(1),)
+    assert run.feed(Hung(1, Reason("no beat"))) == (Kill(1),)
     assert run.state.phase is Phase.UNHEALTHY
-    assert run.state.reason == "no beat"
+    assert run.state.reason.text == "no beat"
     assert run.exit(-9) == (Spawn(2),)
 
 
 def test_unhealthy_may_recover():
     run = Run().start().ready()
-    assert run.feed(BecameUnready(1, "no answer")) == ()
+    assert run.feed(BecameUnready(1, Reason("no answer"))) == ()
     assert run.state.phase is Phase.UNHEALTHY
-    assert run.feed(BecameUnready(1, "removed")) == ()
-    assert (run.state.phase, run.state.reason) == (Phase.UNHEALTHY, "removed")
+    assert run.feed(BecameUnready(1, Reason("removed"))) == ()
+    assert (run.state.phase, run.state.reason) == (Phase.UNHEALTHY, Reason("removed"))
     run.ready()
     assert run.state.phase is Phase.READY
-    assert run.state.reason == ""
+    assert run.state.reason == NONE
 
 
 def test_events_of_an_older_generation_change_nothing():
     run = Run().start().ready()
     run.exit()
     run.ready()
-    for event in (Exited(1, 0, ""), BecameReady(1), BecameUnready(1, "x"), Hung(1, "x"), Exited(7, 0, "")):
+    x = Reason("x")
+    for event in (ProcessExited(1, 0, x), BecameReady(1), BecameUnready(1, x), Hung(1, x), ProcessExited(7, 0, x)):
         before = run.state
         assert run.feed(event) == ()
         assert run.state == before
@@ -299,7 +301,7 @@ def test_one_that_gave_up_is_revived_with_a_fresh_budget(event):
     assert run.state.phase is Phase.GAVE_UP
     assert isinstance(run.feed(event)[0], Spawn)
     assert run.state.failures == 0
-    assert run.state.reason == ""
+    assert run.state.reason == NONE
     assert run.exit(hopeless="x") != (), "the first hopeless failure of a new life is tried again"
 
 

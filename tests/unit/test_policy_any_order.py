@@ -5,17 +5,17 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from mika.reason import Reason
+from mika.status import AT_REST, Phase
 from mika.supervisor.policy import (
-    ENDED,
     RUNNING,
     BecameReady,
     BecameUnready,
-    Event,
-    Exited,
     Gate,
     Hung,
+    Input,
     Kill,
-    Phase,
+    ProcessExited,
     Restart,
     Rules,
     Spawn,
@@ -47,7 +47,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.wakes: list[float] = []
         self.automatic: list[float] = []  # times of starts that nobody asked for, since somebody did
 
-    def feed(self, event: Event, jitter: float = 0.5) -> None:
+    def feed(self, event: Input, jitter: float = 0.5) -> None:
         before = self.state
         self.state, actions = step(before, event, self.now, self.rules, jitter)
         assert step(before, event, self.now, self.rules, jitter) == (self.state, actions), "it is a function"
@@ -60,7 +60,7 @@ class AnyOrder(RuleBasedStateMachine):
                     assert generation == self.generations + 1
                     self.generations = generation
                     self.live.add(generation)
-                    if isinstance(event, Exited | Tick) and before.phase is not Phase.STOPPING:
+                    if isinstance(event, ProcessExited | Tick) and before.phase is not Phase.STOPPING:
                         self.automatic.append(self.now)
                         self.has_waited()
                 case Terminate(generation) | Kill(generation):
@@ -79,7 +79,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def start(self) -> None:
-        if not self.state.wanted or self.state.phase in ENDED:
+        if not self.state.wanted or self.state.phase in AT_REST:
             self.automatic.clear()
         self.wanted = True
         self.feed(Start())
@@ -108,17 +108,22 @@ class AnyOrder(RuleBasedStateMachine):
         (generation,) = self.live
         self.live.clear()
         self.exited_at = self.now
-        self.feed(Exited(generation, code, f"exit code {code}", hopeless), jitter)
+        self.feed(ProcessExited(generation, code, Reason(f"exit code {code}"), hopeless), jitter)
 
     @precondition(lambda self: self.live)
-    @rule(make=st.sampled_from([BecameReady, lambda g: BecameUnready(g, "x"), lambda g: Hung(g, "x")]))
+    @rule(make=st.sampled_from([BecameReady, lambda g: BecameUnready(g, Reason("x")), lambda g: Hung(g, Reason("x"))]))
     def happens(self, make) -> None:
         self.feed(make(self.generations))
 
     @rule(
         back=st.integers(0, 3),
         make=st.sampled_from(
-            [BecameReady, lambda g: BecameUnready(g, "x"), lambda g: Hung(g, "x"), lambda g: Exited(g, 1, "late")]
+            [
+                BecameReady,
+                lambda g: BecameUnready(g, Reason("x")),
+                lambda g: Hung(g, Reason("x")),
+                lambda g: ProcessExited(g, 1, Reason("late")),
+            ]
         ),
     )
     def late_news(self, back: int, make) -> None:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from mika import events
 from mika.cli.screen import live as live_module
 from mika.cli.screen import view as view_module
 from mika.cli.screen.view import View, describe
+from mika.reason import Reason
+from mika.status import StackStatus
 
-STATUS = {
-    "state": "ready",
-    "urls": {"api": "http://127.0.0.1:8000", "temporal_ui": "http://127.0.0.1:8088"},
-}
+STATUS = StackStatus(
+    state="ready",
+    backend="embedded",
+    supervisor_pid=1,
+    uptime_s=1.0,
+    urls={"api": "http://127.0.0.1:8000", "temporal_ui": "http://127.0.0.1:8088"},
+)
 EVENTS = [
     (events.RungReached(name="temporal", rung="port open", elapsed=0.1), "port open", ""),
-    (events.RungWaiting(name="temporal", rung="usable", error="not yet"), "waiting for usable: not yet", ""),
+    (events.RungWaiting(name="temporal", rung="usable", reason=Reason("not yet")), "waiting for usable: not yet", ""),
     (events.Waiting(name="worker", needs=("temporal", "db")), *["waits for temporal, db"] * 2),
     (events.Started(name="web", pid=7, generation=1), *["started (pid 7)"] * 2),
     (events.Ready(name="web", elapsed=1.0, detail="port 80"), *["ready: port 80"] * 2),
     (events.Ready(name="web", elapsed=1.0), *["ready"] * 2),
-    (events.Unhealthy(name="web", reason="no beat"), *["unhealthy: no beat"] * 2),
+    (events.Unhealthy(name="web", reason=Reason("no beat")), *["unhealthy: no beat"] * 2),
     (
-        events.Exited(name="web", pid=7, code=-9, reason="killed by SIGKILL", expected=False),
+        events.Exited(name="web", pid=7, code=-9, reason=Reason("killed by SIGKILL"), expected=False),
         *["exited: killed by SIGKILL"] * 2,
     ),
-    (events.Exited(name="web", pid=7, code=0, reason="exit code 0", expected=True), *["stopped (exit code 0)"] * 2),
+    (
+        events.Exited(name="web", pid=7, code=0, reason=Reason("exit code 0"), expected=True),
+        *["stopped (exit code 0)"] * 2,
+    ),
     (events.BackingOff(name="web", delay=1.26, failures=3), *["starts again in 1.3 s (failure 3)"] * 2),
-    (events.GaveUp(name="web", reason="no luck", last_lines=("a", "b")), *["gave up: no luck\n    a\n    b"] * 2),
+    (
+        events.GaveUp(name="web", reason=Reason("no luck", "fix it"), last_lines=("a", "b")),
+        *["gave up: no luck: fix it\n    a\n    b"] * 2,
+    ),
     (events.Stopping(name="web"), *["stopping"] * 2),
-    (events.StackState(state="ready"), "", ""),
+    (events.StackChanged(state="ready"), "", ""),
     (events.Notice(level="warning", message="careful"), *["careful"] * 2),
 ]
 
@@ -59,8 +71,8 @@ def shown(tmp_path, capsys):
 def test_each_event_as_a_line(event, starting, later):
     from mika.cli.screen.relay import plain
 
-    assert plain(describe(event.as_dict(), starting=True)) == starting
-    assert plain(describe(event.as_dict(), starting=False)) == later
+    assert plain(describe(event, starting=True)) == starting
+    assert plain(describe(event, starting=False)) == later
 
 
 def test_every_kind_of_event_is_known():
@@ -72,12 +84,12 @@ def test_every_kind_of_event_is_known():
 
 def test_plain_progress_one_line_a_step(shown):
     view = shown()
-    view.event(events.Started(name="temporal", pid=7, generation=1).as_dict())
-    view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1).as_dict())
-    view.event(events.Notice(level="info", message="a note").as_dict())
+    view.event(events.Started(name="temporal", pid=7, generation=1))
+    view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1))
+    view.event(events.Notice(level="info", message="a note"))
     view.ready(STATUS)
-    view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1).as_dict())
-    view.event(events.Unhealthy(name="worker", reason="no beat").as_dict())
+    view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1))
+    view.event(events.Unhealthy(name="worker", reason=Reason("no beat")))
     lines = shown.text().splitlines()
     assert [line.split(" s  ")[1] for line in lines[:3]] == [
         "temporal  started (pid 7)",
@@ -98,7 +110,7 @@ def test_a_long_wait_is_told_again_and_again_but_not_each_second(shown, monkeypa
     view = shown()
     for second in range(35):
         clock = float(second)
-        view.event(events.RungWaiting(name="temporal", rung="image", error=f"{second} of 99 MB").as_dict())
+        view.event(events.RungWaiting(name="temporal", rung="image", reason=Reason(f"{second} of 99 MB")))
     assert [line.split() for line in shown.text().splitlines()] == [
         [f"{second}.0", "s", "temporal", "waiting", "for", "image:", str(second), "of", "99", "MB"]
         for second in (9, 18, 27)
@@ -106,14 +118,14 @@ def test_a_long_wait_is_told_again_and_again_but_not_each_second(shown, monkeypa
 
 
 def test_no_hint_to_send_without_an_api(shown):
-    shown().ready({"urls": {}})
+    shown().ready(replace(STATUS, urls={}))
     assert "mika send" not in shown.text()
 
 
 def test_quiet_shows_nothing(shown):
     view = shown(quiet=True)
     for event, _, _ in EVENTS:
-        view.event(event.as_dict())
+        view.event(event)
     view.ready(STATUS)
     assert shown.text() == ""
 
@@ -121,16 +133,16 @@ def test_quiet_shows_nothing(shown):
 def test_no_color_no_escapes(shown):
     view = shown()
     for event, _, _ in EVENTS:
-        view.event(event.as_dict())
+        view.event(event)
     view.ready(STATUS)
     text = shown.text()
     assert "\x1b" not in text
-    assert "gave up: no luck" in text
+    assert "gave up: no luck: fix it" in text
 
 
 def test_color_where_it_is_wanted(shown):
     view = shown(color=True)
-    view.event(events.Unhealthy(name="worker", reason="no beat").as_dict())
+    view.event(events.Unhealthy(name="worker", reason=Reason("no beat")))
     assert "\x1b[31m" in shown.text()
 
 
@@ -140,16 +152,16 @@ def test_a_terminal_gets_one_live_block(shown, monkeypatch):
 
     class Live:
         def event(self, event) -> None:
-            seen.append(event["kind"])
+            seen.append(event.kind)
 
         def stop(self) -> None:
             seen.append("stop")
 
     monkeypatch.setattr(view_module, "make_live", lambda names: Live())
     view = shown()
-    view.event(events.Started(name="temporal", pid=7, generation=1).as_dict())
-    view.event(events.Notice(level="warning", message="careful").as_dict())
-    view.event(events.GaveUp(name="worker", reason="no luck", last_lines=("why",)).as_dict())
+    view.event(events.Started(name="temporal", pid=7, generation=1))
+    view.event(events.Notice(level="warning", message="careful"))
+    view.event(events.GaveUp(name="worker", reason=Reason("no luck", "fix it"), last_lines=("why",)))
     view.close()
     view.close()
     assert seen == ["started", "notice", "gave_up", "stop"]
@@ -164,18 +176,18 @@ def test_the_live_block_shows_a_row_a_unit():
 
     live = live_module.Live.__new__(live_module.Live)
     live._began = 0.0
-    live._rows = {name: {"state": "waiting", "text": "", "end": None} for name in ("temporal", "worker")}
-    live.event(events.Started(name="temporal", pid=7, generation=1).as_dict())
-    live.event(events.RungWaiting(name="temporal", rung="port open", error="[bold]refused").as_dict())
-    live.event(events.GaveUp(name="worker", reason="no luck").as_dict())
-    live.event(events.Notice(level="info", message="of nobody").as_dict())
+    live._rows = {name: live_module._Row() for name in ("temporal", "worker")}
+    live.event(events.Started(name="temporal", pid=7, generation=1))
+    live.event(events.RungWaiting(name="temporal", rung="port open", reason=Reason("[bold]refused")))
+    live.event(events.GaveUp(name="worker", reason=Reason("no luck", "fix it")))
+    live.event(events.Notice(level="info", message="of nobody"))
     console = Console(file=io.StringIO(), width=100)
     console.print(live._table())
     rows = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert rows[0].startswith("temporal starting")
     assert rows[0].endswith("port open: [bold]refused")  # not taken for markup
     assert rows[1].startswith("worker gave up")
-    assert rows[1].endswith("no luck")
+    assert rows[1].endswith("no luck: fix it")
 
 
 def test_no_live_block_in_a_pipe():

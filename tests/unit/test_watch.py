@@ -8,32 +8,32 @@ import time
 from collections.abc import Callable, Iterable
 
 import pytest
-from mika.readiness.ladder import Rung
-from mika.readiness.probes import Certain, NotYet
+from mika.readiness.ladder import Certain, NotYet, Rung
+from mika.reason import Reason
 from mika.supervisor import watch as module
 from mika.supervisor.watch import Liveness, watch
 
 
-class Seen:
-    """Records what the watch tells."""
+class Recorder:
+    """Records what the watch says."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str]] = []
+        self.said: list[tuple[str, str]] = []
 
     def rung_reached(self, rung: str, elapsed: float, detail: str) -> None:
-        self.told.append(("reached", rung))
+        self.said.append(("reached", rung))
 
-    def rung_waiting(self, rung: str, error: str) -> None:
-        self.told.append(("waiting", error))
+    def rung_waiting(self, rung: str, reason: Reason) -> None:
+        self.said.append(("waiting", reason.text))
 
     def became_ready(self, detail: str) -> None:
-        self.told.append(("ready", detail))
+        self.said.append(("ready", detail))
 
-    def became_unready(self, reason: str) -> None:
-        self.told.append(("unready", reason))
+    def became_unready(self, reason: Reason) -> None:
+        self.said.append(("unready", reason.text))
 
-    def hung(self, reason: str) -> None:
-        self.told.append(("hung", reason))
+    def hung(self, reason: Reason) -> None:
+        self.said.append(("hung", reason.text))
 
 
 class Clock:
@@ -70,14 +70,14 @@ def probe_of(answers: Iterable[str | Exception | None]) -> Callable:
 
 
 def run(liveness: Liveness | None, rungs: list[Rung] | None = None) -> list[tuple[str, str]]:
-    seen = Seen()
+    recorder = Recorder()
 
     async def main() -> None:
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait_for(watch("x", rungs or [], liveness, seen), 10)
+            await asyncio.wait_for(watch(rungs or [], liveness, recorder), 10)
 
     asyncio.run(main())
-    return seen.told
+    return recorder.said
 
 
 def test_without_liveness_it_is_ready_and_that_is_all():

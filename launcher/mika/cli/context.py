@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -16,8 +15,8 @@ import click
 
 from mika.config import load as config
 from mika.config.load import Config
-from mika.control import channel
-from mika.errors import InterruptedByUserError, MikaError, NotRunningError, UsageError
+from mika.control.client import Client
+from mika.errors import InterruptedByUserError, MikaError, UsageError
 from mika.project.folder import ProjectDir
 
 
@@ -50,39 +49,10 @@ class Context:
         assert isinstance(found, int | float)  # noqa: S101 - the setting's type
         return found
 
-    def ask(self, op: str, **arguments: Any) -> Any:
-        """One request to the supervisor of this folder. Raises NotRunningError when there is none."""
-        return asyncio.run(self.ask_async(op, **arguments))
-
-    async def ask_async(self, op: str, **arguments: Any) -> Any:
-        folder = self.folder
-        state = folder.read_state()
-        if state is None:
-            if folder.is_locked():
-                raise MikaError("the stack is just starting or stopping", "try again in a moment", code="busy")
-            raise _not_running(folder)
-        try:
-            return await channel.ask(state.address, state.key, op, **arguments)
-        except channel.ChannelError as error:
-            if not folder.is_locked():
-                raise _not_running(folder) from None
-            error.hint = f"its process is pid {state.pid}; if it hangs, end it: its services then stop by themselves"
-            if error.code == channel.GONE:
-                error.hint = f"it makes another one within 2 s: try again. If it does not: {error.hint}"
-            raise
-
-
-def _not_running(folder: ProjectDir) -> NotRunningError:
-    here = (folder.project / "Procfile").exists()
-    hint = (
-        "start it: `mika up`" if here else "there is no Procfile here: go to the project's folder, or name it with -C"
-    )
-    return NotRunningError(f"no stack is running in {folder.project}", hint)
-
-
-def wants_json() -> bool:
-    context = click.get_current_context(silent=True)
-    return bool(context and context.params.get("as_json"))
+    @property
+    def client(self) -> Client:
+        """The stack that runs here, if one does."""
+        return Client(self.folder)
 
 
 def print_json(value: Any) -> None:

@@ -10,16 +10,18 @@ import time
 import click
 
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.down import sweep_if_idle
 from mika.config.load import Config
 from mika.config.settings import parse_number
 from mika.diagnosis.model import FINE, seconds
 from mika.doctor import repair, run
-from mika.doctor.check import Check, Repair, Report
+from mika.doctor.check import Check, Report
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import Story, investigate
 from mika.errors import FAILED, OK, MikaError, UsageError
 from mika.project.folder import ProjectDir
+from mika.reason import Repair
+from mika.stack.background import own_command
+from mika.supervisor.sweep import sweep_if_idle
 
 _EVERY = 2.0
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red"), "skip": ("-", None)}
@@ -130,13 +132,14 @@ def _mend(config: Config, folder: ProjectDir, report: Report) -> bool:
         wanted = check.repair
         if wanted is None:
             continue
-        if not wanted.safe and not _agreed(f"{check.finding}\n{wanted}?"):
+        if not wanted.is_safe and not _agreed(f"{check.finding}\n{wanted}?"):
             continue
         try:
             if wanted.action == "sweep":
                 swept = sweep_if_idle(folder)
                 folder.clear_state()
-                told = f"cleared what a killed run left{f': {swept}' if swept else ''}"
+                ended = f": {', '.join(map(str, swept))}" if swept else ""
+                told = f"cleared what a killed run left{ended}"
             elif wanted.action == "up":
                 told = _up(config)
             else:
@@ -169,7 +172,7 @@ async def _perform(config: Config, folder: ProjectDir, wanted: Repair) -> str:
 
 
 def _up(config: Config) -> str:
-    command = [sys.executable, "-m", "mika", "-C", str(config.project), "up", "-d"]
+    command = own_command(["-C", str(config.project), "up", "-d"])
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise MikaError("`mika up -d` failed", "it says above why")
     return "started the stack"

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-
 import click
 
 from mika import backends
 from mika.backends.base import Left
 from mika.cli.context import Context, confirm, json_option, print_json
-from mika.errors import MikaError, NotRunningError, UsageError
+from mika.errors import UsageError
 from mika.project.folder import ProjectDir
-from mika.supervisor.sweep import sweep_folder
-
-_STEP = 0.05
+from mika.stack import waiting
+from mika.supervisor.sweep import sweep_if_idle
 
 
 @click.command("down")
@@ -31,8 +27,8 @@ def down_command(
     folder = context.folder
     if volumes and not yes:
         confirm(f"Delete the data of {folder.project} (conversations and workflows{_named_data(context, folder)})?")
-    was_running = _stop(context, folder, context.timeout(timeout))
-    swept = sweep_if_idle(folder)
+    was_running = waiting.until_down(context.client, context.timeout(timeout))
+    swept = [str(process) for process in sweep_if_idle(folder)]
     left = Left()
     deleted: list[str] = []
     try:
@@ -64,36 +60,3 @@ def _named_data(context: Context, folder: ProjectDir) -> str:
     """`, NAME, NAME`: the volumes that would go; another folder may have the same."""
     backend = backends.last_used(context.load(), folder)
     return "".join(f", {name}" for name in backend.data()) if backend is not None else ""
-
-
-def _stop(context: Context, folder: ProjectDir, limit: float) -> bool:
-    """Ask the supervisor to stop and wait until its lock is free; force after `limit` seconds."""
-    deadline = time.monotonic() + limit
-    asked = forced = False
-    while folder.is_locked():
-        with contextlib.suppress(NotRunningError, MikaError):
-            if not asked:
-                context.ask("down")
-                asked = True
-        if time.monotonic() >= deadline and not forced:
-            forced = True
-            deadline += 15
-            with contextlib.suppress(MikaError):
-                context.ask("down", force=True)
-        elif time.monotonic() >= deadline:
-            state = folder.read_state()
-            raise MikaError(
-                "the supervisor does not stop",
-                f"end its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
-                code="not_stopped",
-            )
-        time.sleep(_STEP)
-    return asked
-
-
-def sweep_if_idle(folder: ProjectDir) -> list[str]:
-    """End what a killed run left behind, unless a stack runs (or starts) here."""
-    if not folder.marks():
-        return []
-    with folder.try_lock() as free:
-        return [f"{found.name} (pid {found.pid})" for found in sweep_folder(folder)] if free else []

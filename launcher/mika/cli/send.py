@@ -19,7 +19,6 @@ from mika.stack.processes import api_url
 
 _STEP = 0.1
 _REQUEST_TIMEOUT = 10.0
-_CANNOT_COME_BACK = {"stopped", "exited", "gave_up"}
 _MAY_PASS = {
     "no_worker": "worker",
     "worker_unresponsive": "worker",
@@ -200,17 +199,17 @@ class Sender:
         Raises NotRunningError where there is no supervisor: somebody's own terminals, if anything.
         """
         try:
-            found = self._context.ask("status")
+            status = self._context.client.status()
         except NotRunningError:
             raise
         except MikaError:  # it is just starting or stopping
             return ""
-        units = [u for u in (*found["processes"], *found["services"]) if u["name"].partition(".")[0] == name]
-        if not units or any(unit["state"] not in _CANNOT_COME_BACK for unit in units):
+        units = status.called(name)
+        if not units or not all(unit.is_at_rest for unit in units):
             return ""
-        if units[0]["state"] == "gave_up":
-            return f"{name} gave up: {units[0]['detail']}; mend it (`mika logs {name}`), `mika restart {name}`"
-        return f"{name} is {units[0]['state']}: `mika start {name}`"
+        if units[0].has_given_up:
+            return f"{name} gave up: {units[0].reason.text}; fix it (`mika logs {name}`), `mika restart {name}`"
+        return f"{name} is {units[0].state}: `mika start {name}`"
 
     def _tell(self, text: str) -> None:
         if text not in self._told:

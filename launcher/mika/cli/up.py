@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import click
 
-from mika.cli.attach import ALREADY_UP, Attached, spawn_background
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.foreground import supervise
+from mika.cli.screen.table import render
 from mika.cli.screen.view import View, use_color
-from mika.errors import INTERRUPTED, MikaError
-from mika.events import Bus, StackState
-from mika.project.folder import ProjectDir, write_private
-from mika.stack import stack
-from mika.supervisor.unit import Unit
+from mika.config.load import Config
+from mika.errors import INTERRUPTED, OK, MikaError
+from mika.project.folder import ProjectDir
+from mika.stack import background, stack
+from mika.stack.attach import Attached, EventReader, wait_for_supervisor
 
-_SAME_STOP = 1.0
-"""Seconds in which a second SIGTERM is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
+_INTERVAL = 0.2
 
 
 @click.command("up")
@@ -53,56 +49,51 @@ def up_command(
     PROCESS may be a name of the Procfile, or NAME=N for N of them; without any, all are started. Ctrl-C stops what this
     command started; a second Ctrl-C forces it.
     """
-    config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
-    folder = ProjectDir(config.project)
-    options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch)
-    with _reported_to(serve):
+    with background.reported_to(Path(serve) if serve is not None else None):
+        config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
+        options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch)
+        folder = ProjectDir(config.project)
         prepared = stack.prepare(config, folder)
         # All bad input is found here, before anything is written or started.
-        units = prepared.units(processes)
-        names = [unit.name for unit in units]
+        names = [unit.name for unit in prepared.units(processes)]
         folder.create()
         deadline = time.monotonic() + options.timeout
+        reader = EventReader(folder)
         while True:
-            with folder.try_lock() as free:
-                if free and not detach:
-                    code, too_early = _run(prepared, options, units, quiet=bool(serve) or as_json, as_json=as_json)
-                    if serve and too_early:
-                        raise MikaError("it was stopped before it was ready", "by `mika down`?", code="stopped")
-                    sys.exit(code)
-            if free:
-                again = _again(processes, backend, timeout, keep_services=keep_services, watch=watch)
-                attached = spawn_background(context, config, again, names, quiet=as_json)
-                break
-            attached = Attached(context, config, quiet=as_json)
-            if attached.wait_for_supervisor(deadline):
-                if serve:
-                    raise MikaError("another `mika up` was quicker", code=ALREADY_UP)
-                attached.revive(processes)
+            with folder.try_lock() as is_free:
+                if is_free and serve is not None:
+                    _serve(prepared, options, Path(serve))
+                if is_free and not detach:
+                    sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json).code)
+            if is_free:
+                words = _same_words(processes, backend, timeout, keep_services=keep_services, watch=watch)
+                started = background.start(folder, words, warn=lambda text: click.echo(f"mika: {text}", err=True))
+                attached = Attached(context.client, reader, background=started)
+                sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json))
+            if wait_for_supervisor(context.client, deadline):
                 break
             # It was just stopping, and now it is gone: our turn.
-    sys.exit(attached.until_ready(deadline, as_json=as_json) if detach else attached.stream())
+        if serve is not None:
+            raise MikaError("another `mika up` was quicker", code=background.ALREADY_UP)
+        attached = Attached(context.client, reader)
+        attached.bring_back(processes)
+        note = _already_up(watch=watch, keep_services=keep_services)
+        if detach:
+            sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
+        sys.exit(_stream(context, attached, note, as_json=as_json))
 
 
-@contextlib.contextmanager
-def _reported_to(path: str | None) -> Iterator[None]:
-    """In the background nobody reads standard error: the failure goes to a file that the parent reads."""
-    try:
-        yield
-    except Exception as error:
-        if path is None:
-            raise
-        known = (
-            error
-            if isinstance(error, MikaError)
-            else MikaError(f"unexpected {type(error).__name__}: {error}", code="internal")
-        )
-        if Path(path).exists():  # else the parent has gone
-            write_private(Path(path), json.dumps({"message": known.message, "hint": known.hint, "code": known.code}))
-        sys.exit(known.exit_code)
+def _serve(prepared: stack.Prepared, options: stack.UpOptions, report: Path) -> NoReturn:
+    """Be the background part of `up -d`, with the lock in hand."""
+    if not report.exists():  # whoever asked for this stack has another one by now, or has gone
+        sys.exit(OK)
+    result = supervise(prepared, options, quiet=True, as_json=False)
+    if result.stopped_early:
+        raise MikaError("it was stopped before it was ready", "by `mika down`?", code="stopped")
+    sys.exit(result.code)
 
 
-def _again(
+def _same_words(
     processes: tuple[str, ...], backend: str | None, timeout: str | None, *, keep_services: bool, watch: bool
 ) -> list[str]:
     """The same command line for the background process."""
@@ -112,68 +103,61 @@ def _again(
     return [*words, *(flag for flag, is_set in flags if is_set), "--", *processes]
 
 
-def _run(
-    prepared: stack.Prepared, options: stack.UpOptions, units: list[Unit], *, quiet: bool, as_json: bool
-) -> tuple[int, bool]:
-    """Be the supervisor, in this process. The exit code, and whether somebody stopped it before it was ready."""
-    names = [unit.name for unit in units]
-    logged = [unit.name for unit in units if unit.kind != "container"]
-    view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet, logged=logged)
-    bus = Bus()
-    bus.subscribe(lambda event: view.event(event.as_dict()))
-    running = stack.Stack(prepared, options, bus)
-    interrupted = False
+def _already_up(*, watch: bool, keep_services: bool) -> str:
+    ignored = [flag for flag, is_set in (("--watch", watch), ("--keep-services", keep_services)) if is_set]
+    if not ignored:
+        return "already up: what it was started with stays (other options: `mika down` first)"
+    return f"already up: {' and '.join(ignored)} has no effect on a running stack (`mika down` first)"
 
-    def on_ready(state: Any) -> None:
-        if isinstance(state, StackState) and state.state == "ready":
-            ready()
 
-    shown = False
-
-    def ready() -> None:
-        nonlocal shown
-        if shown:
-            return
-        shown = True
-        view.ready(running.status())
-        if as_json:
-            print_json(running.status())
-        elif not quiet:
-            view.show_logs()
-
-    async def main() -> int:
-        nonlocal interrupted
-        asked = float("-inf")
-
-        def on_signal(signum: int) -> None:
-            nonlocal interrupted, asked
-            if signum == signal.SIGTERM and time.monotonic() - asked < _SAME_STOP:
-                return
-            asked = time.monotonic()
-            interrupted = interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
-            view.say("stopping at once" if running.stopping else "stopping (Ctrl-C again forces it)")
-            running.request_stop()
-
-        with _signals(on_signal):
-            return await running.run()
-
-    bus.subscribe(on_ready)
+def _until_ready(
+    attached: Attached, config: Config, deadline: float, names: Sequence[str], *, as_json: bool, note: str = ""
+) -> int:
+    """Show progress until it is ready; the exit code."""
+    view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=as_json)
+    if note:
+        view.say(note)
     try:
-        code = asyncio.run(main())
+        status = attached.until_ready(deadline, view.event)
+        if status is None:
+            view.say("all processes have exited")
+            return OK
+        view.ready(status)
+    except KeyboardInterrupt:
+        if attached.is_own:
+            view.say("stopping")
+            attached.stop_own()
+        raise
     finally:
+        attached.forget_report()
         view.close()
-    return INTERRUPTED if interrupted else code, running.stopping and not shown
+    if as_json:
+        print_json(status.as_json())
+    return OK
 
 
-@contextlib.contextmanager
-def _signals(handler: Callable[[int], None]) -> Any:
-    """Hand stop signals to `handler` on the event loop; works on Windows too, which has no add_signal_handler."""
-    loop = asyncio.get_running_loop()
-    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
-    wanted = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.signal(number, lambda n, _: loop.call_soon_threadsafe(handler, n)) for number in wanted}
+def _stream(context: Context, attached: Attached, note: str, *, as_json: bool) -> int:
+    """Show logs and events until the stack ends, or until Ctrl-C, which only detaches."""
+    status = context.client.status()
+    if as_json:
+        print_json(status.as_json())
+        return OK
+    folder = context.folder
+    names = [unit.name for unit in status.units]
+    logged = [unit.name for unit in status.units if unit.kind != "container"]
+    view = View(folder.logs, names, color=use_color(), logged=logged, is_start=False)
+    view.show_logs()
+    view.say(note)
+    view.say(f"attached to supervisor pid {status.supervisor_pid} (Ctrl-C detaches, it goes on)")
+    view.say(render(status) + "\n")
     try:
-        yield
+        while folder.is_locked():
+            attached.hand_out(view.event)
+            time.sleep(_INTERVAL)
+    except KeyboardInterrupt:
+        view.say("detached; the stack goes on: `mika down` stops it")
+        return INTERRUPTED
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+        attached.hand_out(view.event)
+        view.close()
+    return OK

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from mika.control import requests
+from mika.control.requests import Request
 from mika.errors import MikaError
 
 if sys.platform == "win32":
@@ -33,7 +35,7 @@ TIMEOUT = 5.0
 GONE = "address_gone"
 """Code of a ChannelError where nothing is at the address, because somebody removed the socket's file."""
 
-Handler = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Handler = Callable[[Request], Awaitable[dict[str, Any]]]
 
 
 class ChannelError(MikaError):
@@ -43,7 +45,7 @@ class ChannelError(MikaError):
 
 
 class Server:
-    """Answers requests with `handler(op, arguments)`; a MikaError of the handler goes to the client as such."""
+    """Answers requests with `handler(request)`; a MikaError of the handler goes to the client as such."""
 
     def __init__(self, address: str, key: str, handler: Handler) -> None:
         self.address = address
@@ -103,8 +105,7 @@ class Server:
 
     async def _answer(self, body: bytes) -> dict[str, Any]:
         try:
-            request = json.loads(body)
-            return {"result": await self._handler(str(request["op"]), dict(request["arguments"]))}
+            return {"result": await self._handler(requests.from_json(json.loads(body)))}
         except MikaError as error:
             return {
                 "error": {"message": error.message, "hint": error.hint, "code": error.code, "exit": error.exit_code}
@@ -113,12 +114,12 @@ class Server:
             return {"error": {"message": f"{type(error).__name__}: {error}", "hint": "", "code": "internal", "exit": 1}}
 
 
-async def ask(address: str, key: str, op: str, **arguments: Any) -> Any:
-    """Send one request and return its result.
+async def ask(address: str, key: str, request: Request) -> Any:
+    """Send one request and return its result, decoded JSON.
 
     Raises ChannelError when nobody answers within TIMEOUT seconds, and the MikaError that the supervisor answered with.
     """
-    body = json.dumps({"op": op, "arguments": arguments}).encode()
+    body = json.dumps(requests.to_json(request)).encode()
     try:
         async with asyncio.timeout(TIMEOUT):
             reader, writer = await _platform.connect(address, MAX_ANSWER)

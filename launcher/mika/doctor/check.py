@@ -5,30 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mika.reason import Repair
+
 Status = Literal["ok", "warn", "fail", "skip"]
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What `--fix` may do about a failure: `start` or `restart` a process, create a `namespace`, `sweep`, or `up`."""
-
-    action: Literal["start", "restart", "namespace", "sweep", "up"]
-    target: str = ""
-
-    @property
-    def safe(self) -> bool:
-        """Done without a question: it only brings back what the project's own files ask for."""
-        return self.action != "up"
-
-    def __str__(self) -> str:
-        match self.action:
-            case "namespace":
-                return f"create the namespace {self.target}"
-            case "sweep":
-                return "end what a killed run left behind"
-            case "up":
-                return "start the stack (`mika up -d`)"
-        return f"{self.action} {self.target}"
 
 
 @dataclass(frozen=True, slots=True)

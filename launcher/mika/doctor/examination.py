@@ -14,16 +14,17 @@ from typing import Any, TypeVar
 
 from mika.config.load import Config
 from mika.config.process_options import parse_ready
-from mika.control import channel
+from mika.control.client import Client
 from mika.diagnosis import ask
 from mika.diagnosis.model import Surroundings
 from mika.diagnosis.untaken import pid_of
 from mika.doctor import server, web
-from mika.errors import MikaError, UsageError
+from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread, is_this_machine, process_state
 from mika.machine.ports import Listener, listeners, of_another_stack
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir, RunState
+from mika.status import StackStatus, UnitStatus
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Examination:
         self.config, self.folder, self.llm = config, folder, llm
         self.host, self.port = config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT")
         self.namespace, self.queue = config.text("TEMPORAL_NAMESPACE"), config.text("TEMPORAL_TASK_QUEUE")
+        self.client = Client(folder)
         self.run: RunState | None = folder.read_state()
         self._known: dict[str, asyncio.Task[Any]] = {}
 
@@ -100,28 +102,26 @@ class Examination:
 
     # --- the supervisor ----------------------------------------------------------------------------------------------
 
-    def supervisor(self) -> Awaitable[dict[str, Any] | MikaError | None]:
+    def supervisor(self) -> Awaitable[StackStatus | MikaError | None]:
         """Its status; the error when it holds the lock and does not answer; None when there is none."""
         return self.once("supervisor", self._supervisor)
 
-    async def _supervisor(self) -> dict[str, Any] | MikaError | None:
-        if self.run is None:
-            locked = await in_thread(self.folder.is_locked)
-            return MikaError("the stack is just starting or stopping", "wait a moment") if locked else None
+    async def _supervisor(self) -> StackStatus | MikaError | None:
         try:
-            found: dict[str, Any] = await channel.ask(self.run.address, self.run.key, "status")
+            return await self.client.status_async()
+        except NotRunningError:
+            return None
         except MikaError as error:
-            return error if await in_thread(self.folder.is_locked) else None
-        return found
+            return error
 
-    async def status(self) -> dict[str, Any] | None:
-        found = await self.supervisor()
-        return found if isinstance(found, dict) else None
+    async def status(self) -> StackStatus | None:
+        answer = await self.supervisor()
+        return answer if isinstance(answer, StackStatus) else None
 
-    async def processes(self, kind: str) -> list[dict[str, Any]]:
+    async def processes(self, kind: str) -> tuple[UnitStatus, ...]:
         """The supervised processes that are workers, or the API."""
-        status, types = await self.status(), self.types(kind)
-        return [p for p in (status or {}).get("processes", []) if p["name"].partition(".")[0] in types]
+        status = await self.status()
+        return status.of_types(self.types(kind)) if status is not None else ()
 
     # --- this machine ------------------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ class Examination:
         """What is known without asking for the workers, with commands that fit how this stack was started."""
         supervised = await self.processes("worker")
         if supervised:
-            name = supervised[0]["name"]
+            name = supervised[0].name
             start, restart = f"start it: `mika start {name}`", f"restart it: `mika restart {name}`"
         else:
             command = next((e.command for e in self.entries() if e.name in self.types("worker")), "")
@@ -195,9 +195,9 @@ class Examination:
             restart_worker=restart,
         )
 
-    def _process_states(self, status: dict[str, Any] | None) -> Callable[[str], str]:
+    def _process_states(self, status: StackStatus | None) -> Callable[[str], str]:
         """What this machine knows of a worker by its identity: the server's list keeps a killed one for minutes."""
-        pids = {p["name"]: p["pid"] for p in (status or {}).get("processes", [])}
+        pids = {process.name: process.pid for process in status.processes} if status is not None else {}
 
         def state(identity: str) -> str:
             supervised = _SUPERVISED.fullmatch(identity)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 
-from mika.control import channel
-from mika.doctor.check import Repair
+from mika.control.requests import Verb
 from mika.doctor.examination import Examination
-from mika.errors import MikaError, NotRunningError
+from mika.errors import MikaError
+from mika.reason import Repair
 
 _STEP = 0.1
 _RETENTION_DAYS = 3
@@ -18,25 +18,22 @@ _BECOMES_READY = 20.0
 async def perform(x: Examination, repair: Repair) -> str:
     """Do it, and say what was done. Raises MikaError. `sweep` and `up` are the command's own: they need its floor."""
     match repair.action:
-        case "start" | "restart":
-            return await _process(x, repair)
+        case "start" | "restart" as verb:
+            return await _process(x, verb, repair)
         case "namespace":
             return await _namespace(x, repair.target)
     raise ValueError(repair.action)
 
 
-async def _process(x: Examination, repair: Repair) -> str:
-    if x.run is None:
-        raise NotRunningError(f"no stack is running in {x.folder.project}", "start it: `mika up`")
-    await channel.ask(x.run.address, x.run.key, repair.action, names=[repair.target])
+async def _process(x: Examination, verb: Verb, repair: Repair) -> str:
+    await x.client.tell_async(verb, [repair.target])
     deadline = time.monotonic() + _BECOMES_READY
     while time.monotonic() < deadline:
-        status = await channel.ask(x.run.address, x.run.key, "status")
-        unit = next((u for u in (*status["services"], *status["processes"]) if u["name"] == repair.target), None)
-        if unit is not None and unit["state"] == "ready":
+        unit = (await x.client.status_async()).unit(repair.target)
+        if unit is not None and unit.is_ready:
             return f"{repair.action}ed {repair.target}"
-        if unit is not None and unit["state"] == "gave_up":
-            raise MikaError(f"{repair.target} gave up again: {unit['detail']}", f"`mika logs {repair.target}`")
+        if unit is not None and unit.has_given_up:
+            raise MikaError(f"{repair.target} gave up again: {unit.reason.text}", f"`mika logs {repair.target}`")
         await asyncio.sleep(_STEP)
     raise MikaError(f"{repair.target} is not ready after {_BECOMES_READY:.0f} s", f"`mika logs {repair.target}`")
 

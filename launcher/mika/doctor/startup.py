@@ -13,28 +13,28 @@ from mika.doctor.checks import server as server_checks
 from mika.doctor.checks import worker as worker_checks
 from mika.doctor.examination import Examination
 from mika.project.folder import ProjectDir
+from mika.reason import NONE, Reason
+from mika.status import UnitStatus
 
 TIMEOUT = 4.0
 
 
-async def explain(config: Config, folder: ProjectDir, service: str, error: str) -> str:
-    """Cause and fix in at most two lines, or an empty string when the rung's own error is all that is to be said.
+async def explain(config: Config, folder: ProjectDir, late: UnitStatus) -> Reason:
+    """Cause and fix of a unit that is not ready; NONE when its own reason is all that is to be said.
 
-    `service` is the unit that is not ready (`temporal`, `worker`, `api`, ...), `error` the last one of
-    the rung where it stands. Never raises, and takes at most TIMEOUT seconds.
+    Never raises, and takes at most TIMEOUT seconds.
     """
     x = Examination(config, folder)
     try:
         async with asyncio.timeout(TIMEOUT):
-            found = await _cause(x, service.partition(".")[0])
+            cause = await _cause(x, late.type)
     except Exception:  # noqa: BLE001 - a diagnosis that fails must not hide the failure that it was to explain
-        return ""
+        return NONE
     finally:
         await x.close()
-    # A container's finding may be no more than its rung's own words.
-    if found is None or found.finding == error or (found.id == "docker" and error and error in found.finding):
-        return ""
-    return f"{found.finding}\n{found.fix}" if found.fix else found.finding
+    if cause is None or (cause.fix == late.reason.fix and cause.finding.endswith(late.reason.text)):
+        return NONE
+    return Reason(cause.finding, cause.fix)
 
 
 async def _cause(x: Examination, service: str) -> Check | None:

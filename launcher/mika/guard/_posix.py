@@ -206,7 +206,7 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
 
     By hand and not by subprocess.Popen: that import alone is 2 MB in each guard and a quarter of its start-up time.
     """
-    argv = spec.get("argv") or ["/bin/sh", "-c", spec["command"]]
+    argv: list[str] = spec["command"]
     output, service_output = os.pipe()
     failure, report = os.pipe()  # closed by a successful exec
     prctl = _prctl()

@@ -247,14 +247,8 @@ def _try_lock(file: BinaryIO) -> None:
 def _spawn(spec: dict[str, Any], job: _Job) -> tuple[int, subprocess.Popen[bytes]]:
     """Start the service inside `job`; returns the read end of its output and the process."""
     env: dict[str, str] = spec["env"]
-    command: str | list[str]
-    if argv := spec.get("argv"):
-        command, program = argv, argv[0]
-    elif spec["shell"]:
-        program = env.get("COMSPEC", "cmd.exe")
-        command = f'"{program}" /d /s /c "{spec["command"]}"'
-    else:
-        command, program = spec["command"], _first_word(spec["command"])
+    command: str | list[str] = spec["command"]
+    program = _first_word(command) if isinstance(command, str) else command[0]
     executable = _find(program, spec["cwd"], env)
     if executable is None:
         raise start_error(program, FileNotFoundError())

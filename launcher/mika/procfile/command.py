@@ -44,16 +44,15 @@ _CMD_BUILTINS = frozenset((
 _BATCH = (".bat", ".cmd")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Command:
-    """`argv` to start, or (a shell on Windows) `text`, the whole command line; `env` is added to the environment.
+    """What to start: the arguments, or (cmd.exe on Windows) a whole command line. `env` is added to the environment.
 
-    `shell`: a shell takes part, so the pid may be a shell's.
+    `behind_shell`: a shell takes part, so the pid may be a shell's.
     """
 
-    argv: list[str] | None
-    text: str | None
-    shell: bool
+    line: tuple[str, ...] | str
+    behind_shell: bool = False
     env: dict[str, str] = field(default_factory=dict)
 
 
@@ -107,7 +106,7 @@ class _Builder:
             argv = ["/bin/sh", program, *argv[1:]]
         else:
             argv[0] = program
-        return Command(argv, None, shell=False, env=extra)
+        return Command(tuple(argv), env=extra)
 
     def _extra_env(self, assignments: Sequence[Word]) -> dict[str, str]:
         """The leading `NAME=value` words: each sees those before it, the arguments of the command do not."""
@@ -186,7 +185,7 @@ class _Builder:
         text = self.command
         if plain and set(operators) <= {"&&", "||", ";"} and "trap" not in heads:
             text = self._with_exec(segments[-1], commands[-1])
-        return Command(["/bin/sh", "-c", text], text, shell=True)  # noqa: S604 - a user's own command
+        return Command(("/bin/sh", "-c", text), behind_shell=True)
 
     def _with_exec(self, segment: list[Word], command: list[Word]) -> str:
         """`a && b` as `a && exec b`: dash would otherwise stay as the parent of b."""
@@ -206,7 +205,7 @@ class _Builder:
         filled = REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
         comspec = self.env.get("COMSPEC") or "cmd.exe"
         # /s: cmd takes off the outer quotes and nothing else; /d: no AutoRun command of the registry.
-        return Command(None, f'"{comspec}" /d /s /c "{filled}"', shell=True, env=extra)  # noqa: S604 - a user's own command
+        return Command(f'"{comspec}" /d /s /c "{filled}"', behind_shell=True, env=extra)
 
     def _program(self, program: str, path: str | None = None) -> str:
         """The absolute path of a program; ValueError when it is not there."""

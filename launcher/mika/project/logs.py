@@ -96,11 +96,6 @@ def read_tail(directory: Path, name: str, count: int) -> list[Line]:
     return list(deque(_drain(Follower(directory, name, tail=count)), maxlen=count))
 
 
-def read_since(directory: Path, name: str, since: float) -> Iterator[Line]:
-    """What was written at `since` (seconds since the epoch) or later."""
-    return _drain(Follower(directory, name, since=since))
-
-
 def read_merged(
     directory: Path, wanted: Sequence[str], *, tail: int | None = None, since: float | None = None
 ) -> Iterator[tuple[str, Line]]:

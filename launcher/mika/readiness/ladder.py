@@ -1,6 +1,6 @@
-"""The ladder: rungs are climbed one after the other, each is retried until it holds, and each keeps its last error.
+"""The ladder: rungs are climbed one after the other, each is retried until it holds, and each keeps its last reason.
 
-So a time-out can say *which* rung and *why*, and nothing ever waits a fixed time.
+So whoever runs out of patience can say *which* rung and *why*, and nothing ever waits a fixed time.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import tenacity
+from mika.reason import NONE, Reason
 
-from mika.errors import MikaError
+if TYPE_CHECKING:
+    import tenacity
 
 PROBE_TIMEOUT = 2.0
 """Seconds that one attempt may take: a paused container accepts a connection and then never answers."""
@@ -24,6 +26,18 @@ REMIND = 10.0
 """Seconds after which a wait is reported again though nothing has changed."""
 
 
+class NotYet(Exception):  # noqa: N818 - not an error: the rung is simply not reached yet
+    """The probe worked and the answer is: not yet."""
+
+    def __init__(self, reason: Reason | str) -> None:
+        self.reason = Reason(reason) if isinstance(reason, str) else reason
+        super().__init__(self.reason.text)
+
+
+class Certain(NotYet):
+    """There is no doubt about it: a target that was ready is not, and need not be asked twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
     """`probe` returns a detail for people, or raises whatever says that the rung is not reached yet."""
@@ -32,75 +46,46 @@ class Rung:
     probe: Callable[[], Awaitable[str]]
 
 
-class NotReadyError(MikaError):
-    """The deadline passed on a rung."""
-
-    code = "not_ready"
-
-    def __init__(self, service: str, rung: str, error: str, waited: float) -> None:
-        super().__init__(f"{service} is not ready after {waited:.0f} s: waiting for {rung}: {error}")
-        self.service, self.rung, self.error, self.waited = service, rung, error, waited
-
-
 OnReached = Callable[[str, float, str], None]
-OnWaiting = Callable[[str, str], None]
+OnWaiting = Callable[[str, Reason], None]
 
 
-async def climb(
-    service: str,
-    rungs: Sequence[Rung],
-    *,
-    timeout: float | None = None,
-    on_reached: OnReached | None = None,
-    on_waiting: OnWaiting | None = None,
-) -> str:
-    """Climb `rungs` in order and return the last detail.
-
-    `timeout` (seconds, None: no limit) bounds the whole climb. Raises NotReadyError with the rung and its last error.
-    """
+async def climb(rungs: Sequence[Rung], *, on_reached: OnReached, on_waiting: OnWaiting) -> str:
+    """Climb `rungs` in order and return the last detail. Waits until then: whoever calls it has the deadline."""
     began = time.monotonic()
     detail = ""
     for rung in rungs:
-        detail = await _hold(service, rung, began, timeout, on_waiting)
-        if on_reached is not None:
-            on_reached(rung.name, time.monotonic() - began, detail)
+        detail = await _hold(rung, on_waiting)
+        on_reached(rung.name, time.monotonic() - began, detail)
     return detail
 
 
-async def _hold(service: str, rung: Rung, began: float, timeout: float | None, on_waiting: OnWaiting | None) -> str:
-    last, said = "", 0.0
+async def _hold(rung: Rung, on_waiting: OnWaiting) -> str:
+    import tenacity  # here, since it costs 50 ms that a process without a probe need not wait for
 
-    def note(retry: tenacity.RetryCallState) -> None:
-        nonlocal last, said
-        error = describe(retry.outcome.exception() if retry.outcome else None)
-        if on_waiting is not None and (error != last or time.monotonic() - said >= REMIND):
-            last, said = error, time.monotonic()
-            on_waiting(rung.name, error)
+    last, reported = NONE, 0.0
 
-    def overdue(retry: tenacity.RetryCallState) -> bool:
-        del retry
-        return timeout is not None and time.monotonic() - began >= timeout
+    def report(retry: tenacity.RetryCallState) -> None:
+        nonlocal last, reported
+        reason = reason_of(retry.outcome.exception() if retry.outcome else None)
+        if reason != last or time.monotonic() - reported >= REMIND:
+            last, reported = reason, time.monotonic()
+            on_waiting(rung.name, reason)
 
     retrying = tenacity.AsyncRetrying(
-        stop=overdue,
         wait=tenacity.wait_exponential(multiplier=FIRST_STEP, exp_base=1.5, max=LAST_STEP),
         retry=tenacity.retry_if_exception_type(Exception),
-        before_sleep=note,
-        reraise=True,
+        before_sleep=report,
     )
-    try:
-        return await retrying(_attempt, rung, began, timeout)
-    except Exception as error:
-        raise NotReadyError(service, rung.name, describe(error), time.monotonic() - began) from error
+    return await retrying(_attempt, rung)
 
 
-async def _attempt(rung: Rung, began: float, timeout: float | None) -> str:
-    left = PROBE_TIMEOUT if timeout is None else min(PROBE_TIMEOUT, max(0.1, timeout - (time.monotonic() - began)))
+async def _attempt(rung: Rung) -> str:
     try:
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(PROBE_TIMEOUT):
             return await rung.probe()
     except TimeoutError:
-        raise TimeoutError(f"no answer within {left:.1f} s") from None
+        raise TimeoutError(f"no answer within {PROBE_TIMEOUT:.1f} s") from None
 
 
 _CONNECTION: dict[type[BaseException], str] = {
@@ -108,6 +93,11 @@ _CONNECTION: dict[type[BaseException], str] = {
     ConnectionResetError: "connection reset",
     ConnectionAbortedError: "connection aborted",
 }
+
+
+def reason_of(error: BaseException | None) -> Reason:
+    """The reason that a probe raised, or what any other error says."""
+    return error.reason if isinstance(error, NotYet) else Reason(describe(error))
 
 
 def describe(error: BaseException | None) -> str:

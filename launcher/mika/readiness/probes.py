@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-
-class NotYet(Exception):  # noqa: N818 - not an error: the rung is simply not reached yet
-    """The probe worked and the answer is: not yet."""
+from mika.readiness.ladder import NotYet
 
 
 async def tcp(host: str, port: int) -> str:
@@ -49,10 +47,6 @@ def _get(url: str, timeout: float) -> tuple[int, str]:
         return answer.status, answer.reason
     finally:
         connection.close()
-
-
-class Certain(NotYet):
-    """There is no doubt about it: a target that was ready is not, and need not be asked twice."""
 
 
 class LogLine:

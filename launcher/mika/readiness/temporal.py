@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mika.readiness.ladder import Rung, describe
-from mika.readiness.probes import NotYet, http_ok, tcp
+from mika.readiness.ladder import NotYet, Rung, describe
+from mika.readiness.probes import http_ok, tcp
 
 if TYPE_CHECKING:
     from temporalio.service import ServiceClient

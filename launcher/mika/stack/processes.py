@@ -17,8 +17,8 @@ from mika.procfile import command
 from mika.procfile import entries as procfile
 from mika.project import logs
 from mika.project.folder import ProjectDir
-from mika.readiness.ladder import Rung
-from mika.readiness.probes import LogLine, NotYet, http_ok, tcp
+from mika.readiness.ladder import NotYet, Rung
+from mika.readiness.probes import LogLine, http_ok, tcp
 from mika.readiness.temporal import StuckTask, TemporalProbe
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.policy import Rules
@@ -87,7 +87,7 @@ class ProcessFactory:
         def spec(launch: Launch) -> ServiceSpec:
             return ServiceSpec(
                 name=instance.name,
-                command=tuple(built.argv) if built.argv is not None else built.text or "",
+                command=built.line,
                 cwd=cwd,
                 env={**env, "MIKA_RUN_ID": launch.run_id, "MIKA_WORKER_IDENTITY": launch.identity},
                 log_dir=self._folder.logs,
@@ -107,7 +107,7 @@ class ProcessFactory:
             needs=self._needs(instance.type, options, ready),
             rules=Rules(restart=options.restart, early=options.early),
             beat_file=beat_file,
-            behind_shell=built.shell,
+            behind_shell=built.behind_shell,
             watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
         )
 

@@ -16,12 +16,15 @@ from mika import backends, events
 from mika.backends.base import Backend
 from mika.config.load import Config
 from mika.control.channel import Server
+from mika.control.requests import Down, GetStatus, Request, Tell
 from mika.errors import MikaError, UsageError
 from mika.events import Bus, Event
 from mika.guard.segments import SegmentWriter
 from mika.project.folder import ProjectDir, RunState, control_address
 from mika.readiness.temporal import preload
+from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, api_url, check_ports
+from mika.status import StackStatus, UnitStatus
 from mika.supervisor.reload import changes
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.sweep import sweep_folder
@@ -179,27 +182,29 @@ class Stack:
             gave_up = supervisor.gave_up()
             if gave_up and not self._options.watch:  # with --watch a change of its files revives it
                 first = gave_up[0]
+                logs = f"its output: `mika logs {first.unit.name}`; fix it and run `mika up` again"
                 raise MikaError(
-                    f"{first.unit.name} gave up: {first.state.reason}",
-                    f"its output: `mika logs {first.unit.name}`; mend it and run `mika up` again",
+                    f"{first.unit.name} gave up: {first.state.reason.text}",
+                    f"{first.state.reason.fix}\n{logs}" if first.state.reason.fix else logs,
                     code="gave_up",
                 )
             if supervisor.all_ended() and not self._options.watch:
                 return
             left = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if left <= 0 and not gave_up:
-                raise await self._not_ready(supervisor.not_ready())
+                raise await self._not_ready(supervisor.late())
             await self._wait(supervisor, left if left > 0 else None)
 
-    async def _not_ready(self, late: list[tuple[str, str]]) -> MikaError:
+    async def _not_ready(self, late: list[UnitStatus]) -> MikaError:
         """Which rung and why, and what the doctor makes of it while everything still runs."""
         from mika.doctor.startup import explain
 
-        reasons = "; ".join(f"{name}: {why}" for name, why in late)
-        explained = await explain(self._config, self._folder, *late[0]) if late else ""
+        reasons = "; ".join(f"{unit.name}: {unit.reason.text or unit.state}" for unit in late)
+        explained = await explain(self._config, self._folder, late[0]) if late else NONE
+        hint = "\n".join(filter(None, (explained.text, explained.fix)))
         return MikaError(
             f"not ready after {self._options.timeout:.0f} s: {reasons}",
-            explained or "see `mika logs`, or allow more time with --timeout",
+            hint or "see `mika logs`, or allow more time with --timeout",
             code="not_ready",
         )
 
@@ -232,7 +237,7 @@ class Stack:
 
     def _sweep(self) -> None:
         for killed in sweep_folder(self._folder):
-            text = f"stopped {killed.name} (pid {killed.pid}), left by a run that was killed"
+            text = f"stopped {killed}, left by a run that was killed"
             self._bus.publish(events.Notice(level="warning", message=text))
 
     # --- control -----------------------------------------------------------------------------------------------------
@@ -277,43 +282,38 @@ class Stack:
                 text = f"the control socket was removed; there is a new one: {self._server.address}"
                 self._bus.publish(events.Notice(level="warning", message=text))
 
-    async def _handle(self, op: str, arguments: dict[str, Any]) -> Any:
+    async def _handle(self, request: Request) -> dict[str, Any]:
         supervisor = self._supervisor
         if supervisor is None:
-            raise MikaError("the stack is not up yet", "try again", code="starting")
-        match op:
-            case "status":
-                return self.status()
-            case "down":
-                if arguments.get("force"):
+            raise MikaError("the stack is not up yet", "run it again in a moment", code="starting")
+        match request:
+            case GetStatus():
+                return self.status().as_json()
+            case Down():
+                if request.force:
                     self._stop.set()
                 self.request_stop()
-                return {"pid": os.getpid()}
-            case "start" | "stop" | "restart":
-                return {"names": supervisor.tell(op, [str(name) for name in arguments["names"]])}
-            case _:
-                raise MikaError(f"unknown request {op!r}", "is another version of mika running here? `mika down` first")
+                return {}
+            case Tell():
+                return {"names": supervisor.tell(request.verb, request.names)}
 
-    def status(self) -> dict[str, Any]:
-        """The object of `mika status --json`."""
+    def status(self) -> StackStatus:
         assert self._supervisor is not None  # noqa: S101 - set before the control channel serves
-        found = self._supervisor.snapshot()
+        units = self._supervisor.units()
+        processes = tuple(unit for unit in units if unit.role == "process")
         urls = self._prepared.backend.urls()
-        if any(process["name"].partition(".")[0] == "api" for process in found["processes"]):
+        if any(process.type == "api" for process in processes):
             urls = {"api": api_url(self._config), **urls}
-        return {
-            "version": 1,
-            "state": found["state"],
-            "backend": self._prepared.backend.name,
-            "supervisor": {
-                "pid": os.getpid(),
-                "uptime_s": round(self._supervisor.uptime, 1),
-                "busy_s": round(self._prepared.backend.busy_seconds(), 1),
-            },
-            "services": found["services"],
-            "processes": found["processes"],
-            "urls": urls,
-        }
+        return StackStatus(
+            state=self._supervisor.state,
+            backend=self._prepared.backend.name,
+            supervisor_pid=os.getpid(),
+            uptime_s=round(self._supervisor.uptime, 1),
+            busy_s=round(self._prepared.backend.busy_seconds(), 1),
+            services=tuple(unit for unit in units if unit.role == "service"),
+            processes=processes,
+            urls=urls,
+        )
 
 
 class _EventLog:
@@ -325,7 +325,7 @@ class _EventLog:
     def write(self, event: Event) -> None:
         import json
 
-        self._writer.write(json.dumps(event.as_dict(), ensure_ascii=False).encode() + b"\n")
+        self._writer.write(json.dumps(event.as_json(), ensure_ascii=False).encode() + b"\n")
 
     def close(self) -> None:
         self._writer.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mika.errors import MikaError
+from mika.reason import Reason
 from mika.supervisor.sweep import kill_marked
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mika.guard.child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 _START_SECONDS = 30.0  # a guard is there in 20 ms; a machine that thrashes needs longer
-_REPORT_SECONDS = 10.0  # over the grace, until a guard that does not report is killed itself
+_REPORT_SECONDS = 5.0
+"""Over the grace period, until a guard that does not report (it is suspended) is killed itself, and its tree swept."""
+HURRY_SECONDS = 0.7
+"""The same for the second Ctrl-C: whoever presses it waits for no report."""
 _LOST = -9  # exit code where nobody saw the real one
 
 _HINTS = {
@@ -44,15 +48,14 @@ _NTSTATUS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """What to run. A tuple is executed as it is; a string goes to /bin/sh, on Windows to CreateProcess or cmd.exe."""
+    """What to run: the arguments, or (Windows only) a whole command line for CreateProcess."""
 
     name: str
-    command: str | tuple[str, ...]
+    command: tuple[str, ...] | str
     cwd: Path
     env: Mapping[str, str]  # complete, with MIKA_RUN_ID and MIKA_PROCESS, by which the processes are found again
     log_dir: Path
     log_max_bytes: int = 64 << 20
-    shell: bool = False  # Windows only: through cmd.exe
     lock: Path | None = None  # held by the guard as long as the tree lives
     stop_signal: str = "SIGINT"
     grace: float = 10.0  # s; also when the supervisor dies
@@ -64,18 +67,10 @@ class Exit:
     """How the service ended. Code as in subprocess: negative for a signal."""
 
     code: int
-    reason: str
+    reason: Reason
     guard_lost: bool = False  # the guard itself was killed: the exit code is not known
     left: tuple[int, ...] = ()  # processes that could not be killed
     final: bool = False  # trying again cannot help: `reason` says why, and what would
-
-
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """The service's first process has ended; `Guard.wait()` returns when all of its tree has."""
-
-    code: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ class LogRecovered:
     lost: int  # bytes
 
 
-GuardEvent = Exited | LogFailed | LogRecovered
+GuardEvent = LogFailed | LogRecovered
 
 
 class StartFailedError(MikaError):
@@ -99,6 +94,7 @@ class StartFailedError(MikaError):
     def __init__(self, name: str, kind: str, message: str) -> None:
         super().__init__(f"{name}: {message}", _HINTS.get(kind, ""), code=kind)
         self.kind = kind
+        self.reason = Reason(self.message, self.hint)
 
 
 def describe(code: int) -> str:
@@ -129,6 +125,7 @@ class Guard:
         self._left: tuple[int, ...] | None = None  # set when the guard has said that the tree is gone
         self._exit: Exit | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     @classmethod
     async def start(cls, spec: ServiceSpec, on_event: Callable[[GuardEvent], None] | None = None) -> Self:
@@ -169,24 +166,32 @@ class Guard:
         """None while anything of the tree lives."""
         return self._exit
 
-    def request_stop(self, grace: float | None = None) -> None:
-        """Ask the tree to end, and kill what is left after `grace` seconds. A second call can only shorten that."""
-        self._send({"op": "stop", "grace": self.spec.grace if grace is None else grace})
+    def request_stop(self) -> None:
+        """Ask the tree to exit; the guard kills what is left after the grace period.
 
-    def kill(self) -> None:
-        """Kill the whole tree now."""
+        A guard that does not report in time is killed itself, and its tree swept, so `wait` always returns.
+        """
+        self._send({"op": "stop", "grace": self.spec.grace})
+        self._kill_guard_in(self.spec.grace + _REPORT_SECONDS)
+
+    def kill(self, patience: float = _REPORT_SECONDS) -> None:
+        """Kill the whole tree now; after `patience` seconds without a report the guard, too."""
         self._send({"op": "kill"})
+        self._kill_guard_in(patience)
 
-    async def stop(self, grace: float | None = None) -> Exit:
-        """Stop, and wait until all is gone. A guard that does not report is killed, and its tree swept."""
-        self.request_stop(grace)
-        seconds = (self.spec.grace if grace is None else grace) + _REPORT_SECONDS
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                return await self.wait()
+    def _kill_guard_in(self, seconds: float) -> None:
+        """Unless it has reported by then. A later request can only shorten the time."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + seconds
+        if self._exit is not None or (self._deadline is not None and self._deadline.when() <= at):
+            return
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = loop.call_at(at, self._kill_guard)
+
+    def _kill_guard(self) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
-        return await self.wait()
 
     async def wait(self) -> Exit:
         """Until the tree is empty and its output is in the log. Any number of tasks may wait."""
@@ -202,13 +207,10 @@ class Guard:
 
     async def _begin(self) -> None:
         spec = self.spec
-        command: dict[str, Any] = {"command": spec.command, "shell": spec.shell}
-        if not isinstance(spec.command, str):
-            command = {"argv": spec.command}
         self._send(
             {
                 "name": spec.name,
-                **command,
+                "command": spec.command,
                 "cwd": str(spec.cwd),
                 "env": dict(spec.env),
                 "log_dir": str(spec.log_dir),
@@ -241,8 +243,7 @@ class Guard:
         while event := await self._next_event():
             match event:
                 case {"event": "exited", "code": int(code)}:
-                    self._code = code
-                    self._tell(Exited(code, describe(code)))
+                    self._code = code  # of its first process; `wait` returns when the whole tree is gone
                 case {"event": "log_error", "message": str(message)}:
                     self._tell(LogFailed(message))
                 case {"event": "log_ok", "lost": int(lost)}:
@@ -250,12 +251,14 @@ class Guard:
                 case {"event": "gone", "left": list(left)}:
                     self._left = tuple(left)
         await self._close()
+        if self._deadline is not None:
+            self._deadline.cancel()
         lost = self._left is None
         remaining = await asyncio.to_thread(self._clean_up) if self._left is None else self._left
         if self._code is None:
-            self._exit = Exit(_LOST, "killed, because its guard was", guard_lost=lost, left=remaining)
+            self._exit = Exit(_LOST, Reason("killed, because its guard was"), guard_lost=lost, left=remaining)
         else:
-            self._exit = Exit(self._code, describe(self._code), guard_lost=lost, left=remaining)
+            self._exit = Exit(self._code, Reason(describe(self._code)), guard_lost=lost, left=remaining)
 
     def _tell(self, event: GuardEvent) -> None:
         if self._on_event is not None:  # by the loop: an error in the callback must not end the reader
@@ -284,8 +287,7 @@ class Guard:
         with suppress(TimeoutError):
             async with asyncio.timeout(_REPORT_SECONDS):
                 await self._process.wait()
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self._kill_guard()
         await self._close()
 
 

@@ -1,12 +1,12 @@
-"""When to start, stop, restart and give up: a pure state machine, (state, event, now) -> (state, actions).
+"""When to start, stop, restart and give up: a pure state machine, (state, input, now) -> (state, actions).
 
 No I/O and no clock in here: the loop in `supervisor.py` feeds it, so every rule can be tested in microseconds and for
-any order of events. The rules, and why:
+any order of inputs. The rules, and why:
 
 - A crash restarts at once the first time, then after 0.1 s doubling to 30 s with jitter: a worker that was killed is
   back immediately, one that cannot start does not spin.
 - A process that stays *ready* for 10 s gets a fresh budget; 8 failures in a row without that and it has given up.
-- The same hopeless cause twice in a row (an import error, a missing namespace) gives up: a third try is the same.
+- The same hopeless cause twice in a row (an import error, a missing namespace) gives up: a third attempt is the same.
 - A final cause (a container's volume that keeps another password) gives up at once.
 - While something it needs is down, an exit is neither counted nor restarted: it is not the worker's fault.
 - A stop wins in every state, and a late exit of an older generation changes nothing.
@@ -15,25 +15,11 @@ any order of events. The rules, and why:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-
-class Phase(StrEnum):
-    """The `state` of a process in `mika status --json`."""
-
-    WAITING = "waiting"
-    STARTING = "starting"
-    READY = "ready"
-    UNHEALTHY = "unhealthy"
-    BACKOFF = "backoff"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    EXITED = "exited"
-    GAVE_UP = "gave_up"
-
+from mika.reason import NONE, Reason
+from mika.status import AT_REST, Phase
 
 RUNNING = frozenset({Phase.STARTING, Phase.READY, Phase.UNHEALTHY})
-ENDED = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +49,10 @@ class State:
     ready_at: float | None = None
     wake_at: float | None = None
     hopeless: str = ""
-    reason: str = ""
+    reason: Reason = NONE
 
 
-# --- events: what happened ------------------------------------------------------------------------------------------
+# --- inputs: what happened ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +87,7 @@ class BecameUnready:
     """It was ready and is not any more, but lives (an API that answers no probe); or it is so for another reason."""
 
     generation: int
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +95,19 @@ class Hung:
     """It lives and will not do any work again by itself."""
 
     generation: int
-    reason: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Exited:
-    """The process tree of a generation is gone. `hopeless` names a cause that a retry cannot mend, or is empty.
+class ProcessExited:
+    """The process tree of a generation is gone. `hopeless` names a cause that a retry cannot fix, or is empty.
 
     `final` says that even one retry is useless, and `reason` why.
     """
 
     generation: int
     code: int
-    reason: str
+    reason: Reason
     hopeless: str = ""
     final: bool = False
 
@@ -131,7 +117,7 @@ class Tick:
     """Time has passed."""
 
 
-Event = Start | Stop | Restart | Gate | BecameReady | BecameUnready | Hung | Exited | Tick
+Input = Start | Stop | Restart | Gate | BecameReady | BecameUnready | Hung | ProcessExited | Tick
 
 
 # --- actions: what to do --------------------------------------------------------------------------------------------
@@ -166,7 +152,7 @@ class Wake:
 Action = Spawn | Terminate | Kill | Wake
 
 
-def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0.5) -> tuple[State, tuple[Action, ...]]:
+def step(state: State, event: Input, now: float, rules: Rules, jitter: float = 0.5) -> tuple[State, tuple[Action, ...]]:
     """Return the state after `event` at monotonic time `now`, and what to do. `jitter` is a random number in [0, 1)."""
     match event:
         case Start():
@@ -183,7 +169,7 @@ def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0
             return state, ()
         case BecameReady():
             if state.phase in (Phase.STARTING, Phase.UNHEALTHY):
-                return replace(state, phase=Phase.READY, ready_at=now, reason="", hopeless=""), ()
+                return replace(state, phase=Phase.READY, ready_at=now, reason=NONE, hopeless=""), ()
             return state, ()
         case BecameUnready():
             if state.phase in (Phase.READY, Phase.UNHEALTHY):
@@ -196,14 +182,14 @@ def step(state: State, event: Event, now: float, rules: Rules, jitter: float = 0
                 hung = replace(_settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=event.reason)
                 return hung, (Kill(state.generation),)
             return state, ()
-        case Exited():
+        case ProcessExited():
             return _exited(state, event, now, rules, jitter)
 
 
 def _start(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
-    if state.wanted and state.phase not in ENDED:
+    if state.wanted and state.phase not in AT_REST:
         return state, ()
-    state = replace(state, wanted=True, failures=0, hopeless="", reason="")
+    state = replace(state, wanted=True, failures=0, hopeless="", reason=NONE)
     return (state, ()) if state.alive else _spawn(state, early=rules.early)
 
 
@@ -217,7 +203,7 @@ def _stop(state: State) -> tuple[State, tuple[Action, ...]]:
 
 
 def _restart(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
-    state = replace(state, wanted=True, failures=0, hopeless="", reason="", wake_at=None)
+    state = replace(state, wanted=True, failures=0, hopeless="", reason=NONE, wake_at=None)
     if not state.alive:
         return _spawn(state, early=rules.early)
     if state.phase is Phase.STOPPING:
@@ -250,7 +236,7 @@ def _spawn(state: State, *, early: bool = False) -> tuple[State, tuple[Action, .
         return replace(state, phase=Phase.WAITING), ()
     generation = state.generation + 1
     started = replace(
-        state, phase=Phase.STARTING, generation=generation, alive=True, ready_at=None, wake_at=None, reason=""
+        state, phase=Phase.STARTING, generation=generation, alive=True, ready_at=None, wake_at=None, reason=NONE
     )
     return started, (Spawn(generation),)
 
@@ -271,7 +257,9 @@ def _without_numbers(text: str) -> str:
     return "".join(character for character in text if not character.isdigit())
 
 
-def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float) -> tuple[State, tuple[Action, ...]]:
+def _exited(
+    state: State, event: ProcessExited, now: float, rules: Rules, jitter: float
+) -> tuple[State, tuple[Action, ...]]:
     was_ready = state.ready_at is not None
     stopping = state.phase is Phase.STOPPING
     state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
@@ -289,11 +277,10 @@ def _exited(state: State, event: Exited, now: float, rules: Rules, jitter: float
     hopeless_again = bool(event.hopeless) and not was_ready and same_cause(event.hopeless, state.hopeless)
     state = replace(state, failures=failures, hopeless="" if was_ready else event.hopeless, reason=event.reason)
     if hopeless_again or failures >= rules.max_failures:
-        times = f"{failures} times in a row"
         why = (
-            f"{event.hopeless}; trying again would end the same"
+            Reason(f"{event.hopeless}; another attempt would fail the same way", event.reason.fix)
             if hopeless_again
-            else f"failed {times}: {event.reason}"
+            else event.reason.within(f"failed {failures} times in a row")
         )
         return replace(state, phase=Phase.GAVE_UP, wanted=False, reason=why), ()
     if failures == 1:

@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from mika.errors import MikaError
-from mika.events import Bus, StackState
+from mika.events import Bus, StackChanged
+from mika.status import Phase, StackState, UnitStatus
 from mika.supervisor import policy
 from mika.supervisor.managed import External, Managed
-from mika.supervisor.policy import Phase
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
 
-_SERVICE_STATES = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"}
 _DONE = (Phase.EXITED, Phase.GAVE_UP)
-_VERBS: dict[str, policy.Event] = {"start": policy.Start(), "stop": policy.Stop(), "restart": policy.Restart()}
+Verb = Literal["start", "stop", "restart"]
+_VERBS: dict[Verb, policy.Input] = {"start": policy.Start(), "stop": policy.Stop(), "restart": policy.Restart()}
 
 
 class Supervisor:
@@ -30,7 +30,7 @@ class Supervisor:
         self._started = time.monotonic()
         self._stopping = False
         self._was_ready = False
-        self._state = ""
+        self._state: StackState | None = None
         self._staying: list[Managed] = []
         self._held: dict[str, frozenset[str]] = {}  # a restart that waits until these are ready again
         self._wake = asyncio.Event()
@@ -46,7 +46,7 @@ class Supervisor:
         for managed in self.managed.values():
             managed.feed(policy.Start())
 
-    def tell(self, verb: str, names: Sequence[str]) -> list[str]:
+    def tell(self, verb: Verb, names: Sequence[str]) -> list[str]:
         """`start`, `stop` or `restart` units by name or type (`worker`: worker.1 and worker.2); returns their names.
 
         Containers are restarted in order: each when those of them that it needs are ready again.
@@ -120,13 +120,12 @@ class Supervisor:
         for managed in self.managed.values():
             if managed not in self._staying:
                 managed.feed(policy.Stop())
-                managed.kill()
+                managed.kill(hurry=True)
 
     # --- what the whole is -------------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> str:
-        """starting, ready, degraded or stopping."""
+    def state(self) -> StackState:
         if self._stopping:
             return "stopping"
         managed_ok = all(self._well(m) for m in self.managed.values() if m.unit.required)
@@ -153,12 +152,11 @@ class Supervisor:
     def ended_well(self) -> bool:
         return all(self._done_well(m) for m in self.managed.values() if m.unit.role == "process")
 
-    def not_ready(self) -> list[tuple[str, str]]:
-        """Name and reason of each required unit that is not ready, services first."""
+    def late(self) -> list[UnitStatus]:
+        """Each required unit that is not ready, services first."""
         units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
-        late = [u for u in units if u.unit.required and not self._well(u)]
-        late.sort(key=lambda u: u.unit.role != "service")
-        return [(u.unit.name, u.detail or (u.state if isinstance(u, External) else u.state.phase.value)) for u in late]
+        late = [unit.status() for unit in units if unit.unit.required and not self._well(unit)]
+        return sorted(late, key=lambda unit: unit.role != "service")
 
     async def changed(self, timeout: float | None = None) -> None:
         """Return when something has changed since the last call, or after `timeout` seconds."""
@@ -185,69 +183,15 @@ class Supervisor:
         state = self.state
         if state != self._state:
             self._state = state
-            self._bus.publish(StackState(state=state))
+            self._bus.publish(StackChanged(state=state))
         self._wake.set()
 
     # --- status ------------------------------------------------------------------------------------------------------
 
-    def snapshot(self) -> dict[str, Any]:
-        """`state`, `services` and `processes` as in the contract of `mika status --json`."""
-        services = [_service(external.unit, external.state, external.detail) for external in self.external.values()]
-        processes: list[dict[str, Any]] = []
-        for managed in self.managed.values():
-            if managed.unit.role == "process":
-                processes.append(_process(managed))
-            else:
-                state = _SERVICE_STATES.get(managed.state.phase)
-                state = state or ("exited" if managed.state.phase in (*_DONE, Phase.STOPPED) else "starting")
-                entry = _service(managed.unit, state, managed.detail)
-                process = _process(managed)
-                entry |= {k: process[k] for k in ("pid", "restarts", "uptime_s", "rss_mb", "last_exit")}
-                entry |= {"phase": managed.state.phase.value, "required": managed.unit.required}
-                if managed.unit.container is not None:
-                    entry["container"] = managed.unit.container()
-                services.append(entry)
-        return {"state": self.state, "services": services, "processes": processes}
+    def units(self) -> list[UnitStatus]:
+        every: list[Managed | External] = [*self.external.values(), *self.managed.values()]
+        return [unit.status() for unit in every]
 
     @property
     def uptime(self) -> float:
         return time.monotonic() - self._started
-
-
-def _service(unit: Unit, state: str, detail: str) -> dict[str, Any]:
-    return {"name": unit.name, "kind": unit.kind, "state": state, "address": unit.address, "detail": detail}
-
-
-def _process(managed: Managed) -> dict[str, Any]:
-    now = time.monotonic()
-    pid, rss = _own_process(managed)
-    last = managed.last_exit
-    return {
-        "name": managed.unit.name,
-        "pid": pid,
-        "state": Phase.STARTING.value if pid is None and managed.ready else managed.state.phase.value,
-        "restarts": managed.state.restarts,
-        "uptime_s": round(now - managed.started_at, 1) if managed.started_at is not None else None,
-        "rss_mb": rss,
-        "last_exit": None
-        if last is None
-        else {"code": last.code, "reason": last.reason, "ago_s": round(now - managed.exited_at, 1)},
-        "detail": managed.detail,
-    }
-
-
-def _own_process(managed: Managed) -> tuple[int | None, float | None]:
-    """Pid and RSS (MB) of the service itself: behind a shell that was needed, its only child."""
-    import psutil
-
-    if managed.guard is None or managed.guard.exit is not None or not managed.guard.pid:
-        return None, None
-    pid = managed.guard.pid
-    try:
-        process = psutil.Process(pid)
-        if managed.unit.behind_shell:
-            children = process.children()
-            process = children[0] if len(children) == 1 else process
-        return process.pid, round(process.memory_info().rss / 1e6, 1)
-    except (psutil.Error, OSError):
-        return pid, None

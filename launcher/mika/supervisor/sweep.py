@@ -27,13 +27,16 @@ class Killed:
     pid: int
     name: str  # MIKA_PROCESS, else the name of the program
 
+    def __str__(self) -> str:
+        return f"{self.name} (pid {self.pid})"
 
-def sweep(run_ids: Collection[str], *, exclude: Collection[int] = (), patience: float = 12.0) -> list[Killed]:
+
+def sweep(run_ids: Collection[str], *, patience: float = 12.0) -> list[Killed]:
     """Stop every process that belongs to one of these runs; never this process or its ancestors. Blocks.
 
     Guards that are still stopping their service get `patience` seconds first.
     """
-    wanted, spared = frozenset(run_ids), frozenset(exclude)
+    wanted = frozenset(run_ids)
 
     def belongs(environ: dict[str, str]) -> bool:
         return environ.get("MIKA_RUN_ID") in wanted
@@ -41,15 +44,15 @@ def sweep(run_ids: Collection[str], *, exclude: Collection[int] = (), patience: 
     import psutil
 
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline and any("MIKA_GUARD" in environ for _, environ in _marked(belongs, spared)):
+    while time.monotonic() < deadline and any("MIKA_GUARD" in environ for _, environ in _marked(belongs)):
         time.sleep(_POLL)
     killed: dict[int, Killed] = {}
-    found = list(_marked(belongs, spared))
+    found = list(_marked(belongs))
     for process, environ in found:
         if _signal(process.terminate):
             killed[process.pid] = Killed(process.pid, _name(process, environ))
     psutil.wait_procs([process for process, _ in found], timeout=_TERM_SECONDS)
-    for process, environ in _kill_all(belongs, spared):
+    for process, environ in _kill_all(belongs):
         killed.setdefault(process.pid, Killed(process.pid, _name(process, environ)))
     return list(killed.values())
 
@@ -64,37 +67,41 @@ def sweep_folder(folder: ProjectDir) -> list[Killed]:
     return killed
 
 
+def sweep_if_idle(folder: ProjectDir) -> list[Killed]:
+    """The same from a command: nothing where a stack runs (or starts) in the folder."""
+    if not folder.marks():
+        return []
+    with folder.try_lock() as is_free:
+        return sweep_folder(folder) if is_free else []
+
+
 def kill_marked(run_id: str, process_name: str) -> tuple[int, ...]:
     """Kill what belongs to one process of one run; returns the pids that could not be killed. Blocks."""
 
     def belongs(environ: dict[str, str]) -> bool:
         return environ.get("MIKA_RUN_ID") == run_id and environ.get("MIKA_PROCESS") == process_name
 
-    for _ in _kill_all(belongs, frozenset()):
+    for _ in _kill_all(belongs):
         pass
-    return tuple(process.pid for process, _ in _marked(belongs, frozenset()))
+    return tuple(process.pid for process, _ in _marked(belongs))
 
 
-def _kill_all(
-    belongs: Callable[[dict[str, str]], bool], spared: frozenset[int]
-) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+def _kill_all(belongs: Callable[[dict[str, str]], bool]) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     """Until none appears any more: one that is being killed may have started another one."""
     import psutil
 
     deadline = time.monotonic() + _KILL_SECONDS
-    while (found := list(_marked(belongs, spared))) and time.monotonic() < deadline:
+    while (found := list(_marked(belongs))) and time.monotonic() < deadline:
         for process, environ in found:
             if _signal(process.kill):
                 yield process, environ
         psutil.wait_procs([process for process, _ in found], timeout=0.2)
 
 
-def _marked(
-    belongs: Callable[[dict[str, str]], bool], spared: frozenset[int]
-) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+def _marked(belongs: Callable[[dict[str, str]], bool]) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     import psutil
 
-    never = spared | {os.getpid()} | {parent.pid for parent in psutil.Process().parents()}
+    never = {os.getpid()} | {parent.pid for parent in psutil.Process().parents()}
     for process in psutil.process_iter():
         if process.pid in never:
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mika.readiness.ladder import Rung
+from mika.status import Kind, Role
 from mika.supervisor.guard import Exit, ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.watch import Liveness
@@ -34,7 +35,7 @@ class Running(Protocol):
     @property
     def log_dir(self) -> Path: ...
     def request_stop(self) -> None: ...
-    def kill(self) -> None: ...
+    def kill(self, patience: float = ...) -> None: ...
     async def wait(self) -> Exit:
         """How it ended, as soon as nothing of it is left."""
         ...
@@ -61,9 +62,9 @@ class Unit:
 
     name: str
     type: str
-    role: str
+    role: Role
     """`service` or `process`, as in `mika status`."""
-    kind: str = "process"
+    kind: Kind = "process"
     """`process`, `container` or `external`, for services."""
     address: str = ""
     spec: Callable[[Launch], ServiceSpec] | None = None

@@ -8,9 +8,10 @@ import uuid
 from pathlib import Path
 
 import pytest
-from mika.supervisor.guard import Exit, Exited, Guard, StartFailedError, describe
+from mika.reason import Reason
+from mika.supervisor.guard import Exit, Guard, StartFailedError, describe
 
-from tests.kit.guard import until
+from tests.kit.guard import stop, until
 from tests.kit.machine import DEADLINE, posix_only
 
 pytestmark = posix_only
@@ -28,11 +29,9 @@ pytestmark = posix_only
 )
 def test_exit_codes_and_signals(run, command, code, reason):
     async def main():
-        events = []
-        guard = await Guard.start(run.spec(command), events.append)
-        assert await asyncio.wait_for(guard.wait(), DEADLINE) == Exit(code, reason)
-        assert guard.exit == Exit(code, reason)
-        assert events == [Exited(code, reason)]
+        guard = await Guard.start(run.spec(command))
+        assert await asyncio.wait_for(guard.wait(), DEADLINE) == Exit(code, Reason(reason))
+        assert guard.exit == Exit(code, Reason(reason))
 
     asyncio.run(main())
 
@@ -96,9 +95,9 @@ def test_lock_is_held_as_long_as_the_service_lives(run):
         with pytest.raises(StartFailedError) as caught:
             await Guard.start(spec)
         assert caught.value.kind == "locked"
-        await guard.stop()
+        await stop(guard)
         again = await Guard.start(spec)
-        await again.stop()
+        await stop(again)
 
     asyncio.run(main())
 
@@ -127,6 +126,6 @@ def test_environment_is_in_no_command_line_and_the_spec_is_complete(run):
             assert secret not in " ".join(process.cmdline())
         assert secret.encode() not in Path(f"/proc/{guard.guard_pid}/environ").read_bytes()
         assert run.log() == f"{secret} 中文\n{run.folder}\n".encode()
-        await guard.stop()
+        await stop(guard)
 
     asyncio.run(main())

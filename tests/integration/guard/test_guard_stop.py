@@ -10,9 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from mika.supervisor.guard import Guard
 
-from tests.kit.guard import until
+from tests.kit.guard import stop, until
 from tests.kit.machine import DEADLINE, posix_only
 
 pytestmark = posix_only
@@ -50,7 +51,7 @@ def test_stop_waits_for_all_and_not_only_for_the_leader(run):
         command = f"{shlex.quote(sys.executable)} -c {shlex.quote(child)}; true"
         guard = await Guard.start(run.spec(command, stop_signal="SIGTERM", grace=10))
         await until(lambda: b"up\n" in run.log(), "the child")
-        await guard.stop()
+        await stop(guard)
         assert run.log() == b"up\nclean\n"
         assert run.alive() == []
 
@@ -60,55 +61,43 @@ def test_stop_waits_for_all_and_not_only_for_the_leader(run):
 def test_who_ignores_sigint_gets_sigterm_before_the_end(run):
     async def main():
         code = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('up'); time.sleep(777)"
-        guard = await Guard.start(run.python(code))
+        guard = await Guard.start(run.python(code, grace=0.4))
         await until(lambda: b"up\n" in run.log(), "the service")
-        assert (await guard.stop(grace=0.4)).reason == "killed by SIGTERM"
+        assert (await stop(guard)).reason.text == "killed by SIGTERM"
 
     asyncio.run(main())
 
 
 def test_who_ignores_all_is_killed_at_the_end_of_the_grace(run):
     async def main():
-        guard = await Guard.start(run.python(STUBBORN))
+        guard = await Guard.start(run.python(STUBBORN, grace=0.5))
         await until(lambda: b"up\n" in run.log(), "the service")
         begin = time.monotonic()
-        assert (await guard.stop(grace=0.5)).reason == "killed by SIGKILL"
+        assert (await stop(guard)).reason.text == "killed by SIGKILL"
         assert time.monotonic() - begin >= 0.5
 
     asyncio.run(main())
 
 
-def test_kill_and_a_shorter_grace_cut_a_stop_short(run):
+def test_a_kill_cuts_a_stop_short(run):
     async def main():
-        for shorten in (Guard.kill, lambda guard: guard.request_stop(0.1)):
-            guard = await Guard.start(run.python(STUBBORN, name=f"n{id(shorten)}"))
-            await until(lambda guard=guard: b"up\n" in run.log(guard.spec.name), "the service")
-            guard.request_stop(600)
-            shorten(guard)
-            assert (await asyncio.wait_for(guard.wait(), DEADLINE)).reason == "killed by SIGKILL"
-            guard.kill()  # too late, and harmless
-            guard.request_stop()
-
-    asyncio.run(main())
-
-
-def test_a_later_stop_cannot_lengthen_the_grace(run):
-    async def main():
-        guard = await Guard.start(run.python(STUBBORN))
+        guard = await Guard.start(run.python(STUBBORN, grace=600))
         await until(lambda: b"up\n" in run.log(), "the service")
-        guard.request_stop(0.2)
-        guard.request_stop(6000)
-        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).reason == "killed by SIGKILL"
+        guard.request_stop()
+        guard.kill()
+        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).reason.text == "killed by SIGKILL"
+        guard.kill()  # too late, and harmless
+        guard.request_stop()
 
     asyncio.run(main())
 
 
 def test_a_suspended_service_can_be_stopped(run):
     async def main():
-        guard = await Guard.start(run.python(ENDS_CLEANLY))
+        guard = await Guard.start(run.python(ENDS_CLEANLY, grace=600))
         await until(lambda: b"up\n" in run.log(), "the service")
         os.kill(guard.pid, signal.SIGSTOP)
-        await asyncio.wait_for(guard.stop(grace=600), DEADLINE)
+        await stop(guard)
         assert b"end" in run.log()
 
     asyncio.run(main())
@@ -121,12 +110,12 @@ def test_service_does_not_inherit_ignored_or_blocked_signals(run):
     try:
 
         async def main():
-            guard = await Guard.start(run.python("import time\nprint('up')\ntime.sleep(777)"))
+            guard = await Guard.start(run.python("import time\nprint('up')\ntime.sleep(777)", grace=600))
             await until(lambda: b"up\n" in run.log(), "the service")
             status = Path(f"/proc/{guard.pid}/status").read_text(encoding="utf-8")
             assert "SigBlk:\t0000000000000000" in status
             assert int(status.split("SigIgn:")[1].split()[0], 16) & 0b11 == 0  # HUP, INT
-            await guard.stop(grace=600)
+            await stop(guard)
             assert b"KeyboardInterrupt" in run.log()
 
         asyncio.run(main())
@@ -178,14 +167,32 @@ def test_kill_of_the_guard_takes_the_group_even_without_a_mark(run, monkeypatch)
     asyncio.run(main())
 
 
-def test_a_guard_that_hangs_does_not_hang_the_stop(run, monkeypatch):
+def test_a_suspended_guard_does_not_hang_the_stop(run, monkeypatch):
+    """It is killed itself, and its tree swept, some seconds after the grace period."""
     monkeypatch.setattr("mika.supervisor.guard._REPORT_SECONDS", 0.3)
 
     async def main():
-        guard = await Guard.start(run.spec("sleep 777 & sleep 777"))
+        guard = await Guard.start(run.spec("sleep 777 & sleep 777", grace=0.1))
         await until(lambda: len(run.alive(guards=False)) >= 3, "the tree")
         os.kill(guard.guard_pid, signal.SIGSTOP)
-        assert (await asyncio.wait_for(guard.stop(grace=0.1), DEADLINE)).guard_lost
+        assert (await stop(guard)).guard_lost
+        assert run.alive() == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("order", ["kill", "stop, then kill"])
+def test_a_kill_in_a_hurry_waits_for_no_suspended_guard(run, order):
+    """The second Ctrl-C: at once, whatever the grace period is."""
+
+    async def main():
+        guard = await Guard.start(run.spec("sleep 777 & sleep 777", grace=600))
+        await until(lambda: len(run.alive(guards=False)) >= 3, "the tree")
+        os.kill(guard.guard_pid, signal.SIGSTOP)
+        if order != "kill":
+            guard.request_stop()
+        guard.kill(0.1)
+        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).guard_lost
         assert run.alive() == []
 
     asyncio.run(main())

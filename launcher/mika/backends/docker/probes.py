@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mika.backends.docker.explain import KEEP_DATA
 from mika.backends.docker.services import Service, mongodb_url, reachable
-from mika.readiness.ladder import describe
-from mika.readiness.probes import NotYet
+from mika.readiness.ladder import NotYet, describe
+from mika.reason import Reason
 
 if TYPE_CHECKING:
     from pymongo import AsyncMongoClient
@@ -20,8 +20,8 @@ _PROTOCOL_3 = 196608
 _STARTING_UP = ("57P03", "57P01", "57P02")  # cannot_connect_now, admin_shutdown, crash_shutdown
 
 
-class HopelessError(Exception):
-    """Waiting is useless: the text says why, and how to mend it."""
+class HopelessError(NotYet):
+    """Waiting is useless: the reason says why, and how to fix it."""
 
 
 class MongoProbe:
@@ -46,10 +46,8 @@ class MongoProbe:
             await self._client.admin.command("ping")
         except OperationFailure as error:
             if error.code == _AUTHENTICATION_FAILED:
-                raise HopelessError(
-                    f"MongoDB refuses the password of '{self._user}': its volume keeps the user it was made with; "
-                    + KEEP_DATA
-                ) from None
+                text = f"MongoDB refuses the password of '{self._user}': its volume keeps the user it was made with"
+                raise HopelessError(Reason(text, KEEP_DATA)) from None
             raise NotYet(describe(error)) from None
         except PyMongoError as error:
             # The rest of the text is a dump of the topology.

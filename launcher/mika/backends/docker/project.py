@@ -17,6 +17,7 @@ from mika.backends.docker.pull import Pull, PullError, missing
 from mika.backends.docker.services import ComposeFile, Service
 from mika.containers import engine
 from mika.containers.compose import Compose
+from mika.reason import NONE, Reason
 
 WhoHas = Callable[[int], str]
 _RETRY = 0.25
@@ -98,11 +99,12 @@ class Project:
                 self.failure = self._explained(output)
         except PullError as error:
             names = [service.name for service in self.file.services if service.image == error.image]
-            self.failure = Failure(names[0], str(error))
+            self.failure = Failure(names[0], error.reason)
         except OSError as error:
-            self.failure = Failure("", f"{self.compose.command[0]} cannot be run: {error.strerror or error}")
+            reason = Reason(f"{self.compose.command[0]} cannot be run: {error.strerror or error}")
+            self.failure = Failure("", reason)
         except Exception as error:  # noqa: BLE001 - docker's errors have no common base; each ends the start
-            self.failure = Failure("", explain.engine_words(str(error)))
+            self.failure = Failure("", explain.engine_reason(str(error)))
 
     def _remove_cut_off(self) -> None:
         """A container that was stopped when somebody removed its network cannot be started: compose makes it anew."""
@@ -154,17 +156,17 @@ class Project:
 
     def _explained(self, output: str) -> Failure:
         failure = explain.compose_failure(output, self.monitor.all())
-        return Failure(failure.service, self.explained(failure.reason), failure.told_by_service)
+        return Failure(failure.service, self.explained(failure.reason.text), failure.told_by_service)
 
-    def explained(self, text: str) -> str:
+    def explained(self, text: str) -> Reason:
         """An error of the engine; a taken port with its owner."""
         port = explain.port_of(text)
-        return self.who_has(port) if port is not None else explain.engine_words(text)
+        return Reason(self.who_has(port)) if port is not None else explain.engine_reason(text)
 
     # --- one container -----------------------------------------------------------------------------------------------
 
-    async def start(self, service: str, run_id: str) -> str:
-        """Start it again, or make it anew where it cannot be; an empty string, else why that is not possible."""
+    async def start(self, service: str, run_id: str) -> Reason:
+        """Start it again, or make it anew where it cannot be; NONE, else why that is not possible."""
         while True:
             await self.monitor.look()
             seen = self.monitor.get(service)
@@ -172,12 +174,12 @@ class Project:
                 await self.monitor.looked()
                 continue
             if seen is not None and (seen.runs or seen.state == "restarting"):
-                return ""
+                return NONE
             if not await self._engine_stays():
                 await asyncio.sleep(_RETRY)
                 continue
             if seen is not None and await self._started(seen):
-                return ""
+                return NONE
             # Compose does not see that a container has lost its network.
             anew = ["--force-recreate"] if seen is not None and not seen.networks else []
             self._lock = self._lock or asyncio.Lock()
@@ -186,7 +188,7 @@ class Project:
                 code, output = await self.compose.run(arguments, self.log_dir, {"MIKA_RUN_ID": run_id})
             await self.monitor.look()
             if code == 0:
-                return ""
+                return NONE
             if not self.monitor.error and await self._engine_stays():
                 return self._explained(output).reason
 

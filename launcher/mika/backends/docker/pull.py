@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mika.backends.docker.explain import pull_failure
 from mika.backends.docker.monitor import Monitor
 from mika.backends.docker.services import Service
+from mika.reason import Reason
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -18,11 +19,11 @@ _DONE = ("Pull complete", "Already exists", "Download complete", "Verifying Chec
 
 
 class PullError(Exception):
-    """The text says why, and what to do."""
+    """The image, and why it could not be had."""
 
-    def __init__(self, image: str, why: str) -> None:
-        super().__init__(why)
-        self.image = image
+    def __init__(self, image: str, reason: Reason) -> None:
+        super().__init__(reason.text)
+        self.image, self.reason = image, reason
 
 
 class Pull:

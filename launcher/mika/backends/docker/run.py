@@ -14,6 +14,7 @@ from mika.backends.docker.project import Project
 from mika.backends.docker.services import Service
 from mika.guard.segments import SegmentWriter
 from mika.project import logs
+from mika.reason import NONE, Reason
 from mika.supervisor.guard import Exit
 from mika.supervisor.unit import Launch
 
@@ -55,10 +56,11 @@ class ContainerRun:
         if not self._stopping:
             self._stop(kill=False)
 
-    def kill(self) -> None:
+    def kill(self, patience: float = 0.0) -> None:
+        del patience  # the engine has no guard that could be stuck
         self._stop(kill=True)
 
-    def fail(self, reason: str) -> None:
+    def fail(self, reason: Reason) -> None:
         """Waiting is useless: the container may run, but it will never do its work."""
         self.exit = self.exit or Exit(1, reason, final=True)
         self._project.monitor.poke()
@@ -104,7 +106,7 @@ class ContainerRun:
                     project.ended[name] = seen.run
                 return ended
             if self._stopping and (monitor.error or not self._may_still_run(seen)):
-                return Exit(0, monitor.error or "stopped")
+                return Exit(0, Reason(monitor.error or "stopped"))
             if again and self._lies_there(seen) and (refused := await self._start_again()):
                 return refused
             await monitor.looked()
@@ -114,7 +116,7 @@ class ContainerRun:
         try:
             while not starting.done() and not self._stopping:
                 await asyncio.wait([starting], timeout=0.1)
-            refused = starting.result() if starting.done() else ""
+            refused = starting.result() if starting.done() else NONE
             return Exit(1, refused, final=True) if refused else None
         finally:
             starting.cancel()
@@ -176,22 +178,23 @@ class ContainerRun:
 
     def _ended(self, seen: Seen, code: int) -> Exit:
         if code == 0 and self.service.one_shot:
-            return Exit(0, "done (exit code 0)")
-        # A one-shot that failed has said why; nothing is gained by another try at the same.
-        return Exit(code, explain.exit_reason(seen, code), final=self.service.one_shot)
+            return Exit(0, Reason("done (exit code 0)"))
+        # A one-shot that failed has said why; nothing is gained by another attempt at the same.
+        return Exit(code, Reason(explain.exit_reason(seen, code)), final=self.service.one_shot)
 
     def _in_words(self, ended: Exit) -> Exit:
         """With what its last lines say, and final where they name a cause that stays."""
         if self._run is None or self._stopping or not 0 < ended.code < _BY_SIGNAL:
             return ended
         lines = self._lines(self.service.name) or self._engines_lines(self._run[0])
-        sentence, words = explain.cause(lines), explain.words(lines)
+        cause = explain.cause(lines)
         database = self._project.file.with_role("postgresql")
-        if not sentence and explain.DATABASE_GONE in words and database is not None:
-            sentence = explain.cause(self._lines(database.name))
-        if sentence:
-            return Exit(ended.code, f"{ended.reason}: {sentence}", final=True)
-        return Exit(ended.code, f"{ended.reason}: {words}" if words else ended.reason, final=ended.final)
+        if not cause and database is not None and explain.has_lost_its_database(lines):
+            cause = explain.cause(self._lines(database.name))
+        if cause:
+            return Exit(ended.code, cause.within(ended.reason.text), final=True)
+        last = explain.last_reason(lines)
+        return Exit(ended.code, last.within(ended.reason.text) if last else ended.reason, final=ended.final)
 
     def _lines(self, name: str) -> list[str]:
         """The last lines of this run."""

@@ -12,15 +12,19 @@ from mika.backends.docker.probes import HopelessError
 from mika.backends.docker.project import Project
 from mika.backends.docker.run import ContainerRun
 from mika.backends.docker.services import Service
-from mika.readiness.ladder import PROBE_TIMEOUT, Rung
-from mika.readiness.probes import Certain, NotYet
+from mika.readiness.ladder import PROBE_TIMEOUT, Certain, NotYet, Rung, reason_of
+from mika.reason import Reason, Repair
 from mika.supervisor.unit import Launch
 from mika.supervisor.watch import Liveness
 
 _LOOK = 0.5  # s; what the monitor has seen costs nothing
 _ASK = 2.0  # s between two questions to a service that answers
 _ANSWER = 0.8 * PROBE_TIMEOUT  # less, so that there is time to say what else is known of it
-_REMOVED = "its container was removed by somebody (`docker compose down`?): `mika up` makes anew what is missing"
+_REMOVED = Reason(
+    "its container was removed by somebody (`docker compose down`?)",
+    "`mika up` makes anew what is missing",
+    Repair("up"),
+)
 
 
 class Watching:
@@ -100,8 +104,8 @@ class Watching:
             try:
                 return await probe()
             except HopelessError as error:
-                self.run.fail(str(error))
-                raise NotYet(str(error)) from None
+                self.run.fail(error.reason)
+                raise
 
         return ask
 
@@ -119,17 +123,21 @@ class Watching:
         try:
             async with asyncio.timeout(_ANSWER):
                 self._answer = await usable()
-        except HopelessError as error:
-            raise NotYet(str(error)) from None
+        except HopelessError:
+            raise
         except Exception as error:
             if not seen.networks:
-                raise Certain(
-                    "its container is cut off from its network by somebody:"
-                    f" `mika restart {self._service.name}` makes both anew"
-                ) from error
+                name = self._service.name
+                cut_off = Reason(
+                    "its container was disconnected from its network by somebody",
+                    f"`mika restart {name}` makes both anew",
+                    Repair("restart", name),
+                )
+                raise Certain(cut_off) from error
             if seen.health == "unhealthy":
-                told = str(error) or "no answer"
-                raise Certain(f"{told}; its health check fails, too: {seen.health_output}") from error
+                answer = reason_of(error)
+                text = f"{answer.text or 'no answer'}; its health check fails, too: {seen.health_output}"
+                raise Certain(Reason(text, answer.fix, answer.repair)) from error
             raise
         self._asked = time.monotonic()
         self.run.resume_log()
@@ -150,9 +158,9 @@ class Watching:
         if seen is None:
             raise Certain(_REMOVED if self._was_there() else "there is no container yet")
         if seen.state == "paused":
-            raise Certain(f"its container is paused: `docker unpause {seen.name}` lets it go on")
+            raise Certain(Reason("its container is paused", f"`docker unpause {seen.name}` lets it go on"))
         if seen.state in ("exited", "restarting", "dead"):
-            raise Certain(f"its container has ended: {exit_reason(seen, seen.exit_code)}")
+            raise Certain(f"its container has exited: {exit_reason(seen, seen.exit_code)}")
         if seen.state != "running":
             raise NotYet(f"its container is {seen.state}")
         return seen

@@ -5,12 +5,47 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mika import events
+from mika.events import Event
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_END = {"ready", "gave_up"}
+_COLOURS = {"ready": "green", "done": "green", "gave up": "red", "exited": "red", "unhealthy": "red"}
+
+
+@dataclass(slots=True)
+class _Row:
+    state: str = "waiting"
+    text: str = ""
+    ended_at: float | None = None
+
+    def update(self, event: Event) -> None:
+        match event:
+            case events.Started():
+                self.state, self.text = "starting", ""
+            case events.RungReached():
+                self.state, self.text = "starting", event.rung
+            case events.RungWaiting():
+                self.state, self.text = "starting", f"{event.rung}: {event.reason}"
+            case events.Ready():
+                self.state, self.text = "ready", event.detail
+            case events.Waiting():
+                self.state, self.text = "waiting", ""
+            case events.Unhealthy():
+                self.state, self.text = "unhealthy", str(event.reason)
+            case events.Exited():
+                self.state, self.text = "done" if event.expected else "exited", str(event.reason)
+            case events.BackingOff():
+                self.state, self.text = "backing off", ""
+            case events.GaveUp():
+                self.state, self.text = "gave up", str(event.reason)
+            case events.Stopping() | events.Stopped():
+                self.state, self.text = event.kind, ""
+        self.ended_at = time.monotonic() if self.state in ("ready", "gave up", "done") else None
 
 
 class Live:
@@ -20,28 +55,16 @@ class Live:
         from rich.live import Live as RichLive
 
         self._began = time.monotonic()
-        self._rows: dict[str, dict[str, Any]] = {name: {"state": "waiting", "text": "", "end": None} for name in names}
+        self._rows = {name: _Row() for name in names}
         # Redirecting standard output would leave rich's slow, wrapping proxy in the way of all logs that follow.
         self._live = RichLive(
             get_renderable=self._table, refresh_per_second=8, redirect_stdout=False, redirect_stderr=False
         )
         self._live.start()
 
-    def event(self, event: dict[str, Any]) -> None:
-        row = self._rows.get(event["name"])
-        if row is None:
-            return
-        kind = event["kind"]
-        row["state"] = {"started": "starting", "rung_reached": "starting"}.get(kind, kind)
-        if kind == "exited" and event["expected"]:
-            row["state"] = "done"
-        if kind == "rung_waiting":
-            row["state"], row["text"] = "starting", f"{event['rung']}: {event['error']}"
-        elif kind == "rung_reached":
-            row["text"] = event["rung"]
-        else:
-            row["text"] = str(event.get("detail") or event.get("reason") or "")
-        row["end"] = time.monotonic() if kind in _END or row["state"] == "done" else None
+    def event(self, event: Event) -> None:
+        if row := self._rows.get(event.name):
+            row.update(event)
 
     def stop(self) -> None:
         self._live.stop()
@@ -52,12 +75,10 @@ class Live:
 
         table = Table.grid(padding=(0, 2))
         for name, row in self._rows.items():
-            elapsed = (row["end"] or time.monotonic()) - self._began
-            style = {"ready": "green", "done": "green", "gave_up": "red", "exited": "red"}.get(row["state"], "yellow")
-            text = Text(row["text"], overflow="ellipsis", no_wrap=True)
-            table.add_row(
-                Text(name, style="bold"), Text(row["state"].replace("_", " "), style=style), f"{elapsed:.1f} s", text
-            )
+            elapsed = (row.ended_at or time.monotonic()) - self._began
+            state = Text(row.state, style=_COLOURS.get(row.state, "yellow"))
+            text = Text(row.text, overflow="ellipsis", no_wrap=True)
+            table.add_row(Text(name, style="bold"), state, f"{elapsed:.1f} s", text)
         return table
 
 

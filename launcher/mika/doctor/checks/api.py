@@ -7,11 +7,12 @@ import contextlib
 import re
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mika.doctor.check import Check, Repair, skipped
+from mika.doctor.check import Check, skipped
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.checks.project import unit_down
 from mika.doctor.checks.server import needs_server
@@ -19,6 +20,8 @@ from mika.doctor.examination import Examination
 from mika.doctor.web import get
 from mika.machine.local import in_thread, is_loopback, writable
 from mika.machine.ports import Listener, shown
+from mika.reason import Repair
+from mika.status import Phase, UnitStatus
 
 _MONGO_TIMEOUT_MS = 1500
 _QUEUE = re.compile(r"^(no worker polls|polling) (?=\S+$)")  # how the bot's /readyz names its queue
@@ -30,7 +33,7 @@ async def api(x: Examination) -> Check:
     """It answers, it is this project's, and it reaches what it needs."""
     supervised = await x.processes("api")
     for process in supervised:
-        if process["state"] in ("gave_up", "stopped", "exited", "backoff"):
+        if process.is_at_rest or process.phase is Phase.BACKOFF:
             return unit_down("api", process)
     health = await x.health()
     port = x.config.port("API_PORT")
@@ -38,9 +41,9 @@ async def api(x: Examination) -> Check:
         return await _nobody(x, supervised, port)
     owner = (await x.listeners()).get(port)
     who = f" ({owner})" if owner and owner.pid else ""
-    restart = f"`mika restart {supervised[0]['name']}`" if supervised else f"end it{_kill(owner)} and start it again"
+    restart = f"`mika restart {supervised[0].name}`" if supervised else f"end it{_kill(owner)} and start it again"
     if health.kind == "silent":
-        repair = Repair("restart", supervised[0]["name"]) if supervised else None
+        repair = Repair("restart", supervised[0].name) if supervised else None
         return Check(
             "api",
             "fail",
@@ -95,7 +98,7 @@ async def _dependencies(x: Examination, restart: str) -> Check:
     return Check("api", "ok", x.api_url)
 
 
-async def _nobody(x: Examination, supervised: list[dict[str, Any]], port: int) -> Check:
+async def _nobody(x: Examination, supervised: Sequence[UnitStatus], port: int) -> Check:
     if not x.types("api"):
         return skipped("api", "", "there is no API in the Procfile")
     if supervised:

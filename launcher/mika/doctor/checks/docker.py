@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any
 
 from mika.containers.engine import EngineError
 from mika.doctor import unsupervised
-from mika.doctor.check import Check, Repair, Status, skipped
+from mika.doctor.check import Check, Status, skipped
 from mika.doctor.examination import Examination
 from mika.machine.local import in_thread
+from mika.reason import Repair
+from mika.status import Phase, UnitStatus
 
-# How the supervisor's words end when they name the remedy. Not every command in them is one for this moment: a wrong
-# password is mended by `mika down --volumes`, too, at the price of the data.
-_REMEDY = re.compile(r": (?P<fix>`(?P<command>(?:mika (?:up|start|restart)|docker unpause)\b[^`]*)`.*)$")
 _NO_ENGINE = "no engine"
 _DATABASE, _HELPER, _TEMPORAL, _UI = range(4)
 
@@ -69,9 +66,8 @@ async def _look(x: Examination) -> Found:
         return Found(skipped("docker", "", f"not used here (backend {x.backend or 'not chosen yet'})"))
     status = await x.status()
     if status is not None:
-        services = status["services"]
-        running = sum(unit["state"] != "exited" for unit in services)
-        return _judged([_by_supervisor(x, unit) for unit in services if not _is_well(unit)], running)
+        running = sum(not unit.is_at_rest for unit in status.services)
+        return _judged([_by_supervisor(x, unit) for unit in status.services if not unit.is_well], running)
     return await in_thread(lambda: _ask_engine(x))
 
 
@@ -101,31 +97,25 @@ def _judged(troubles: list[Trouble], running: int) -> Found:
 # --- what the supervisor says -----------------------------------------------------------------------------------------
 
 
-def _is_well(unit: dict[str, Any]) -> bool:
-    done = unit.get("phase") == "exited"  # with 0: it has done its work
-    return done or bool(unit["state"] == "ready")
-
-
-def _by_supervisor(x: Examination, unit: dict[str, Any]) -> Trouble:
-    name, state, detail = unit["name"], unit["state"], str(unit["detail"])
-    reason = detail or str((unit.get("last_exit") or {}).get("reason", "")) or state
-    rank = _rank(x, name, str(unit.get("address") or ""))
+def _by_supervisor(x: Examination, unit: UnitStatus) -> Trouble:
+    name, reason = unit.name, unit.reason
+    last = unit.last_exit.reason.text if unit.last_exit is not None else ""
+    text = reason.text or last or unit.state
+    rank = _rank(x, name, unit.address)
     logs = f"`mika logs {name}` says why"
-    if unit.get("phase") == "stopped":
+    if unit.phase is Phase.STOPPED:
         return Trouble(name, rank, "stopped", "was stopped", f"`mika start {name}`", Repair("start", name))
-    if unit.get("container") == "unknown":
-        return Trouble(name, rank, _NO_ENGINE, detail, "start Docker (Desktop): the stack then goes on by itself")
-    if remedy := _REMEDY.search(detail):
-        told = detail[: remedy.start()]
-        repairs = {"mika up": Repair("up"), f"mika restart {name}": Repair("restart", name)}
-        return Trouble(name, rank, told, told, remedy["fix"], repairs.get(remedy["command"]))
-    if state == "exited":
-        fix = f"`mika logs {name}` says more; mend it, then `mika restart {name}`"
-        return Trouble(name, rank, reason, f"gave up: {reason}", fix, Repair("restart", name))
-    if state == "starting":
-        fix = f"wait for it: `mika wait`; where that is in vain, {logs}"
-        return Trouble(name, rank, f"starting {name}", f"is starting: {reason}", fix)
-    return Trouble(name, rank, reason, reason, f"`mika restart {name}`; {logs}")
+    if unit.container == "unknown":
+        return Trouble(name, rank, _NO_ENGINE, text, "start Docker (Desktop): the stack then goes on by itself")
+    if reason.repair is not None or unit.container == "paused":
+        return Trouble(name, rank, text, text, reason.fix, reason.repair)
+    if unit.is_at_rest:
+        fix = f"{reason.fix or f'`mika logs {name}` says more; fix it'}; then `mika restart {name}`"
+        return Trouble(name, rank, text, f"gave up: {text}", fix, Repair("restart", name))
+    if unit.state == "starting":
+        fix = f"wait for it: `mika wait`; if that does not help, {logs}"
+        return Trouble(name, rank, f"starting {name}", f"is starting: {text}", fix)
+    return Trouble(name, rank, text, text, f"`mika restart {name}`; {logs}")
 
 
 def _rank(x: Examination, name: str, address: str = "") -> int:

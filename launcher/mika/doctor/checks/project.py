@@ -10,14 +10,15 @@ import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from mika.doctor.check import Check, Repair, skipped
+from mika.doctor.check import Check, skipped
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, UsageError
 from mika.machine.local import in_thread, is_loopback
 from mika.machine.ports import Listener, shown
 from mika.procfile import entries as procfile
+from mika.reason import Repair
+from mika.status import Phase, UnitStatus
 
 _DISK_FAIL, _DISK_WARN = 200e6, 1e9
 
@@ -133,12 +134,10 @@ async def stack(x: Examination) -> Check:
             )
         return skipped("stack", "", "not started by `mika up`")
     known = {*x.types("api"), *x.types("worker")}
-    for unit in (*found["services"], *found["processes"]):
-        name = unit["name"]
-        if unit["state"] in ("gave_up", "backoff") and name.partition(".")[0] not in known and name != "temporal":
+    for unit in found.units:
+        if unit.phase in (Phase.GAVE_UP, Phase.BACKOFF) and unit.type not in known and unit.name != "temporal":
             return unit_down("stack", unit)
-    pid = found["supervisor"]["pid"]
-    told = f"{found['state']}, backend {found['backend']}, supervisor pid {pid}"
+    told = f"{found.state}, backend {found.backend}, supervisor pid {found.supervisor_pid}"
     if x.config.outdated:
         before = ", ".join(f"{name}={x.config.text(name)}" for name in x.config.outdated)
         now = ", ".join(f"{setting.shown} ({setting.origin})" for setting in x.config.outdated.values())
@@ -146,38 +145,27 @@ async def stack(x: Examination) -> Check:
     return Check("stack", "ok", told)
 
 
-def unit_down(check_id: str, unit: dict[str, Any]) -> Check:
-    """A supervised process that does not run."""
-    name, state, last = unit["name"], unit["state"], unit.get("last_exit") or {}
-    reason = unit["detail"] or last.get("reason", "")
-    match state:
-        case "gave_up":
+def unit_down(check_id: str, unit: UnitStatus) -> Check:
+    """A supervised unit that does not do its work."""
+    name, reason = unit.name, unit.reason.text
+    last = unit.last_exit.reason.text if unit.last_exit is not None else ""
+    restart = Repair("restart", name)
+    match unit.phase:
+        case Phase.GAVE_UP:
+            fix = f"`mika logs {name}` says more; fix it, then `mika restart {name}`"
+            return Check(check_id, "fail", f"{name} gave up: {reason or last}"[:300], fix, repair=restart)
+        case Phase.STOPPED:
+            return Check(check_id, "fail", f"{name} was stopped", f"`mika start {name}`", repair=Repair("start", name))
+        case Phase.EXITED:
+            finding = f"{name} has exited ({last or 'no reason known'})"
+            return Check(check_id, "fail", finding, f"`mika start {name}`", repair=Repair("start", name))
+        case Phase.BACKOFF:
             return Check(
-                check_id,
-                "fail",
-                f"{name} gave up: {reason}"[:300],
-                f"`mika logs {name}` says more; mend it, then `mika restart {name}`",
-                repair=Repair("restart", name),
+                check_id, "fail", f"{name} keeps exiting: {last or reason}"[:300], f"`mika logs {name}` says why"
             )
-        case "stopped" | "exited":
-            why = "was stopped" if state == "stopped" else f"has ended ({last.get('reason', 'no reason known')})"
-            return Check(check_id, "fail", f"{name} {why}", f"`mika start {name}`", repair=Repair("start", name))
-        case "backoff":
-            return Check(
-                check_id,
-                "fail",
-                f"{name} keeps ending: {last.get('reason') or reason}"[:300],
-                f"`mika logs {name}` says why",
-            )
-        case "unhealthy":
-            return Check(
-                check_id,
-                "fail",
-                f"{name} hangs: {reason}"[:300],
-                f"`mika restart {name}`",
-                repair=Repair("restart", name),
-            )
-    return Check(check_id, "warn", f"{name} is {state}: {reason}"[:300], "wait a moment: `mika wait`")
+        case Phase.UNHEALTHY:
+            return Check(check_id, "fail", f"{name} hangs: {reason}"[:300], f"`mika restart {name}`", repair=restart)
+    return Check(check_id, "warn", f"{name} is {unit.state}: {reason}"[:300], "wait a moment: `mika wait`")
 
 
 async def ports(x: Examination) -> Check:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from mika.doctor.check import Check, Repair, skipped
+from mika.doctor.check import Check, skipped
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.checks.project import unit_down
 from mika.doctor.examination import Examination
 from mika.doctor.server import other_temporal
 from mika.machine.local import is_loopback
+from mika.reason import Repair
 
 _NO_TEMPORAL = "backend none: no Temporal is configured"
 _SKEW = 5.0
@@ -21,18 +22,18 @@ async def temporal(x: Examination) -> Check:
         return skipped("temporal", "", _NO_TEMPORAL)
     server = await x.server()
     status = await x.status()
-    unit = next((u for u in (status or {}).get("services", []) if u["name"] == "temporal"), None)
+    unit = status.unit("temporal") if status is not None else None
     if server.up:
-        if unit is not None and unit["state"] != "ready":
+        if unit is not None and not unit.is_ready:
             # It says SERVING whatever its database does.
-            told = f"{server.detail}, but is {unit['state']}: {unit['detail']}"[:300]
+            told = f"{server.detail}, but is {unit.state}: {unit.reason.text}"[:300]
             if skip := await because_of_docker(x, "temporal", told):
                 return skip
         return Check("temporal", "ok", f"{server.detail}, version {server.version}")
     if server.state == "foreign" and is_loopback(x.host):
         return skipped("temporal", "ports", f"another program has its port {x.port}")
-    if unit is not None and unit["state"] == "exited" and unit["kind"] == "process":
-        return unit_down("temporal", {**unit, "state": "gave_up"})
+    if unit is not None and unit.is_at_rest and unit.kind == "process":
+        return unit_down("temporal", unit)
     what = f"no Temporal server at {server.address}: {server.detail}"
     if skip := await because_of_docker(x, "temporal", what):
         return skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 from mika.diagnosis import ask, proto
 from mika.diagnosis.model import FINE, HANGING, PATIENCE, Cause, Diagnosis, near_miss, seconds
 from mika.diagnosis.untaken import describe, misplaced, pid_of
-from mika.doctor.check import Check, Repair, skipped
+from mika.doctor.check import Check, skipped
 from mika.doctor.checks.project import unit_down
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
+from mika.reason import Repair
+from mika.status import Phase, UnitStatus
 
 RECENT = timedelta(minutes=10)
 _MOST_RUNNING, _MOST_CLOSED = 20, 10
@@ -23,7 +26,7 @@ async def worker(x: Examination) -> Check:
     """A worker takes tasks of both types from our queue."""
     supervised = await x.processes("worker")
     for process in supervised:
-        if process["state"] in ("gave_up", "stopped", "exited", "backoff"):
+        if process.is_at_rest or process.phase is Phase.BACKOFF:
             return unit_down("worker", process)
     skip = await needs_server(x, "worker")
     if skip is not None:
@@ -56,7 +59,7 @@ async def worker(x: Examination) -> Check:
         return Check(
             "worker", "fail", f"no worker polls {x.queue}: {elsewhere[1].removeprefix('it waits in ')}", elsewhere[2]
         )
-    unready = next((p for p in supervised if p["state"] != "ready"), None)
+    unready = next((process for process in supervised if not process.is_ready), None)
     if unready is not None:
         return unit_down("worker", unready)
     listed = f" ({describe(there[0])})" if there else ""
@@ -69,16 +72,16 @@ async def _anyone(x: Examination) -> bool:
     return bool((await x.around()).at(x.namespace, x.queue))
 
 
-def _repair(supervised: list[dict[str, Any]]) -> Repair | None:
-    return Repair("restart", supervised[0]["name"]) if supervised else None
+def _repair(supervised: Sequence[UnitStatus]) -> Repair | None:
+    return Repair("restart", supervised[0].name) if supervised else None
 
 
-def _stuck(identity: str, state: str, supervised: list[dict[str, Any]], restart: str) -> Check:
+def _stuck(identity: str, state: str, supervised: Sequence[UnitStatus], restart: str) -> Check:
     if state == "hung":
         return Check(
             "worker", "fail", f"{identity} hangs: its event loop does not run", restart, repair=_repair(supervised)
         )
-    pid = pid_of(identity) or next((p["pid"] for p in supervised if p["pid"]), None)
+    pid = pid_of(identity) or next((process.pid for process in supervised if process.pid), None)
     return Check(
         "worker",
         "fail",

@@ -1,0 +1,99 @@
+"""Be the supervisor in this process, with what a terminal needs: its signals, and a view of what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from mika.cli.context import print_json
+from mika.cli.screen.view import View, use_color
+from mika.errors import INTERRUPTED
+from mika.events import Bus, Event, StackChanged
+from mika.stack import stack
+
+_SAME_STOP = 1.0
+"""Seconds in which a second SIGTERM is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supervised:
+    """How a run ended. `stopped_early`: somebody stopped it before it was ready."""
+
+    code: int
+    stopped_early: bool
+
+
+def supervise(prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool) -> Supervised:
+    """Run the stack until it ends. The caller holds the project's lock."""
+    return _Foreground(prepared, options, quiet=quiet, as_json=as_json).run()
+
+
+class _Foreground:
+    def __init__(self, prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool) -> None:
+        units = prepared.units(options.processes)
+        names = [unit.name for unit in units]
+        logged = [unit.name for unit in units if unit.kind != "container"]
+        self._quiet, self._as_json = quiet, as_json
+        self._view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet or as_json, logged=logged)
+        bus = Bus()
+        bus.subscribe(self._view.event)
+        bus.subscribe(self._show_ready)
+        self._stack = stack.Stack(prepared, options, bus)
+        self._was_ready = self._interrupted = False
+        self._stop_asked_at = float("-inf")
+
+    def run(self) -> Supervised:
+        try:
+            code = asyncio.run(self._run())
+        finally:
+            self._view.close()
+        return Supervised(
+            INTERRUPTED if self._interrupted else code, stopped_early=self._stack.stopping and not self._was_ready
+        )
+
+    async def _run(self) -> int:
+        with _signals(self._on_signal):
+            return await self._stack.run()
+
+    def _show_ready(self, event: Event) -> None:
+        if self._was_ready or not (isinstance(event, StackChanged) and event.state == "ready"):
+            return
+        self._was_ready = True
+        status = self._stack.status()
+        self._view.ready(status)
+        if self._as_json:
+            print_json(status.as_json())
+        elif not self._quiet:
+            self._view.show_logs()
+
+    def _on_signal(self, signum: int) -> None:
+        if signum == signal.SIGTERM and time.monotonic() - self._stop_asked_at < _SAME_STOP:
+            return
+        self._stop_asked_at = time.monotonic()
+        self._interrupted = self._interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
+        self._view.say("stopping at once" if self._stack.stopping else "stopping (Ctrl-C again forces it)")
+        self._stack.request_stop()
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[int], None]) -> Iterator[None]:
+    """Hand stop signals to `handler` on the event loop; works on Windows too, which has no add_signal_handler."""
+    loop = asyncio.get_running_loop()
+    names = ["SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"]
+    wanted = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    # A hang-up that is ignored already stays so: that is what `nohup mika up &` asks for.
+    wanted = [number for number in wanted if signal.Signals(number).name != "SIGHUP" or not _is_ignored(number)]
+    before = {number: signal.signal(number, lambda n, _: loop.call_soon_threadsafe(handler, n)) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _is_ignored(number: int) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN

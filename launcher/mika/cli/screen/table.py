@@ -1,0 +1,57 @@
+"""The status of a stack as a table for people."""
+
+from __future__ import annotations
+
+import click
+
+from mika.status import StackStatus, UnitStatus
+
+_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "backoff": "yellow", "stopping": "yellow"}
+_PLAIN = ("stopped", "exited")
+
+
+def render(status: StackStatus) -> str:
+    head = f"{_coloured(status.state)}  backend {status.backend}, supervisor pid {status.supervisor_pid}"
+    rows = [_row(unit) for unit in status.units]
+    table = [["NAME", "STATE", "PID", "RESTARTS", "UP", "ADDRESS", ""], *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]) - 1)]
+    lines = []
+    for number, row in enumerate(table):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        if number:
+            cells[1] = _coloured(row[1]) + " " * (widths[1] - len(row[1]))
+        lines.append("  ".join([*cells, row[-1]]).rstrip())
+    urls = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items()]
+    return "\n".join([head, "", *lines, *([""] if urls else []), *urls])
+
+
+def _row(unit: UnitStatus) -> list[str]:
+    return [
+        unit.name,
+        unit.state,
+        str(unit.pid or ""),
+        str(unit.restarts or ""),
+        _duration(unit.uptime_s),
+        unit.address if unit.role == "service" else "",
+        _detail(unit),
+    ]
+
+
+def _coloured(state: str) -> str:
+    return state if state in _PLAIN else click.style(state, fg=_COLOURS.get(state, "red"))
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+def _detail(unit: UnitStatus) -> str:
+    """Its reason and fix, and how it ended the last time, unless that is the reason."""
+    text, last = str(unit.reason), unit.last_exit
+    if unit.role == "service" or last is None or unit.is_at_rest or unit.reason.text.startswith(last.reason.text):
+        return text
+    return f"{text}  (last exit {_duration(last.ago_s)} ago: {last.reason.text})"

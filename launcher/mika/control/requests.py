@@ -1,0 +1,52 @@
+"""What one terminal asks of the supervisor of another: one type a request, JSON on the wire."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+Verb = Literal["start", "stop", "restart"]
+_VERBS: dict[str, Verb] = {"start": "start", "stop": "stop", "restart": "restart"}
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """Answered with a `StackStatus`."""
+
+    op: ClassVar[str] = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """Stop the whole stack; `force`: at once."""
+
+    op: ClassVar[str] = "down"
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Start, stop or restart units by name or type. Answered with the names of those that were meant."""
+
+    op: ClassVar[str] = "tell"
+    verb: Verb
+    names: tuple[str, ...]
+
+
+Request = GetStatus | Down | Tell
+
+
+def to_json(request: Request) -> dict[str, Any]:
+    return {"op": request.op, **asdict(request)}
+
+
+def from_json(value: Any) -> Request:
+    """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+    match value["op"]:
+        case GetStatus.op:
+            return GetStatus()
+        case Down.op:
+            return Down(force=bool(value["force"]))
+        case Tell.op:
+            return Tell(_VERBS[value["verb"]], tuple(str(name) for name in value["names"]))
+    raise ValueError(f"unknown request {value['op']!r}")
