@@ -28,6 +28,17 @@ def read_text(path: Path, label: str) -> str:
         ) from error
 
 
+def existing_folder(project: Path) -> Path:
+    """`project` with all links resolved. Raises UsageError when it is not a folder."""
+    try:
+        if not project.is_dir():
+            state = "is not a folder" if project.exists() else "does not exist"
+            raise UsageError(f"-C: {project} {state}; give the folder that has the Procfile")
+        return project.resolve()
+    except OSError as error:
+        raise UsageError(f"-C: {project} cannot be opened: {error.strerror}; check the path and its rights") from error
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice that `name` was most likely meant to be; upper and lower case count as the same."""
     from difflib import get_close_matches

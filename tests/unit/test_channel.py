@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mika.control import channel, requests
-from mika.control.channel import ChannelError, Server, ask
+from mika.control import client, requests, server, wire
+from mika.control.address import control_address
+from mika.control.client import ChannelError
 from mika.control.requests import Request, Tell
+from mika.control.server import Server
 from mika.errors import MikaError, UsageError
-from mika.project.folder import control_address
 
 if sys.platform == "win32":
     from mika.control import _windows as platform
@@ -28,6 +29,11 @@ else:
 
 KEY = "k" * 64
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a socket's file")
+
+
+async def ask(address: str, key: str, request: Request) -> Any:
+    """`client.ask` blocks, and the server of these tests lives in this very loop."""
+    return await asyncio.to_thread(client.ask, address, key, request)
 
 
 def call(op: str, **arguments: Any) -> Tell:
@@ -72,10 +78,19 @@ async def serving(address: str, key: str = KEY) -> AsyncIterator[Server]:
         await server.close()
 
 
+async def connect(address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """For a client that does not keep to the rules."""
+    if sys.platform == "win32":
+        from mika.control._windows_client import _connect
+
+        return await _connect(address, wire.MAX_ANSWER)
+    return await asyncio.open_unix_connection(address, limit=wire.MAX_ANSWER)
+
+
 @contextlib.asynccontextmanager
 async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A client that does as it likes."""
-    reader, writer = await platform.connect(address, channel.MAX_ANSWER)
+    reader, writer = await connect(address)
     try:
         yield reader, writer
     finally:
@@ -154,7 +169,7 @@ def test_a_request_cannot_be_replayed(address):
         body = ECHO
         async with connected(address) as (reader, writer):
             nonce = (await reader.readline()).strip().decode()
-            line = body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n"
+            line = wire.signed_line(KEY, nonce, body)
             writer.write(line)
             assert b"result" in await reader.readline()
         async with connected(address) as (reader, writer):
@@ -197,7 +212,7 @@ def test_a_request_of_the_wrong_shape(address, body):
     async def test() -> None:
         async with connected(address) as (reader, writer):
             nonce = (await reader.readline()).strip().decode()
-            writer.write(body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n")
+            writer.write(wire.signed_line(KEY, nonce, body))
             answer = await reader.readline()
             assert json.loads(answer.rpartition(b"\t")[0])["error"]["code"] == "internal"
         assert await ask(address, KEY, call("echo")) == {}
@@ -208,7 +223,7 @@ def test_a_request_of_the_wrong_shape(address, body):
 def test_a_request_that_is_too_large_is_cut_off(address):
     async def test() -> None:
         with pytest.raises(ChannelError):
-            await ask(address, KEY, call("echo", text="x" * (channel.MAX_REQUEST * 4)))
+            await ask(address, KEY, call("echo", text="x" * (wire.MAX_REQUEST * 4)))
         async with connected(address) as (reader, writer):
             await reader.readline()
             with contextlib.suppress(ConnectionError):
@@ -229,7 +244,7 @@ def test_a_large_answer_arrives(address):
     run(address, test)
 
 
-@pytest.mark.parametrize("silent", [16, channel.MAX_CONNECTIONS, 3 * channel.MAX_CONNECTIONS])
+@pytest.mark.parametrize("silent", [16, server.MAX_CONNECTIONS, 3 * server.MAX_CONNECTIONS])
 def test_silent_clients_keep_nobody_waiting(address, silent):
     """More of them than places, too: the one that has been silent for longest makes room."""
 
@@ -242,13 +257,13 @@ def test_silent_clients_keep_nobody_waiting(address, silent):
             began = time.monotonic()
             for number in range(5):
                 assert await ask(address, KEY, call("echo", n=number)) == {"n": number}
-            assert time.monotonic() - began < channel.TIMEOUT / 2
+            assert time.monotonic() - began < wire.TIMEOUT / 2
 
     run(address, test)
 
 
 def test_who_is_being_answered_is_not_dropped_for_a_crowd(address, monkeypatch):
-    monkeypatch.setattr(channel, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
 
     async def test() -> None:
         slow = [asyncio.create_task(ask(address, KEY, call("slow", seconds=1))) for _ in range(3)]
@@ -263,7 +278,7 @@ def test_who_is_being_answered_is_not_dropped_for_a_crowd(address, monkeypatch):
 
 
 def test_a_silent_client_is_cut_off(address, monkeypatch):
-    monkeypatch.setattr(channel, "TIMEOUT", 0.2)
+    monkeypatch.setattr(wire, "TIMEOUT", 0.2)
 
     async def test() -> None:
         async with connected(address) as (reader, _):
@@ -281,9 +296,9 @@ def test_a_flood_is_bounded_and_passes(address):
             assert all(greeted)
             ended = [asyncio.ensure_future(reader.read()) for reader, _ in clients]
             async with asyncio.timeout(5):
-                while sum(client.done() for client in ended) < len(clients) - channel.MAX_CONNECTIONS:
+                while sum(client.done() for client in ended) < len(clients) - server.MAX_CONNECTIONS:
                     await asyncio.sleep(0.01)
-            assert sum(not client.done() for client in ended) == channel.MAX_CONNECTIONS
+            assert sum(not client.done() for client in ended) == server.MAX_CONNECTIONS
             for client in ended:
                 client.cancel()
             await asyncio.gather(*ended, return_exceptions=True)
@@ -303,21 +318,21 @@ def test_a_flood_is_bounded_and_passes(address):
 
 
 def test_a_client_that_reads_nothing_is_cut_off(address, monkeypatch):
-    monkeypatch.setattr(channel, "TIMEOUT", 0.3)
+    monkeypatch.setattr(wire, "TIMEOUT", 0.3)
 
     async def test() -> None:
         value = "z" * 60_000
         body = json.dumps(requests.to_json(call("echo", text=value))).encode()
         async with connected(address) as (reader, writer):
             nonce = (await reader.readline()).strip().decode()
-            writer.write(body + b"\t" + channel._mac(KEY, nonce, body).encode() + b"\n")
+            writer.write(wire.signed_line(KEY, nonce, body))
             assert await ask(address, KEY, call("echo")) == {}
 
     run(address, test)
 
 
 def test_an_answer_that_takes_too_long_is_an_error_of_one_line(address, monkeypatch):
-    monkeypatch.setattr(channel, "TIMEOUT", 0.2)
+    monkeypatch.setattr(wire, "TIMEOUT", 0.2)
 
     async def test() -> None:
         with pytest.raises(ChannelError, match=r"the supervisor does not answer at .*"):
@@ -330,7 +345,7 @@ def test_an_answer_that_takes_too_long_is_an_error_of_one_line(address, monkeypa
 def test_nobody_there(address):
     with pytest.raises(ChannelError, match="is gone") as caught:
         asyncio.run(ask(address, KEY, call("echo")))
-    assert (caught.value.exit_code, caught.value.code) == (1, channel.GONE)
+    assert (caught.value.exit_code, caught.value.code) == (1, client.GONE)
     assert "\n" not in caught.value.message
 
 

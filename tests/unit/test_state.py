@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from mika.control.address import control_address
 from mika.errors import UsageError
-from mika.project.folder import KEPT_MARKS, ProjectDir, RunState, control_address, write_private
+from mika.project.folder import KEPT_MARKS, ProjectDir, RunState, write_private
 
 from tests.kit.machine import ROOT, poll_until, posix_only
 

@@ -3,59 +3,68 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mika.config import load as config
-from mika.config.load import Config
-from mika.control.client import Client
 from mika.errors import InterruptedByUserError, MikaError, UsageError
-from mika.project.folder import ProjectDir
+from mika.text import existing_folder
+
+if TYPE_CHECKING:
+    from mika.config.load import Config
+    from mika.control.client import Client
+    from mika.project.folder import ProjectDir
 
 
-@dataclass(slots=True)
 class Context:
-    """Made once by the group from the global options."""
+    """Made once by the group from the global options. It imports only what a command asks for: each must start fast."""
 
-    project: Path
+    def __init__(self, project: Path) -> None:
+        self.project = project
 
     def load(self, overrides: Mapping[str, str | None] | None = None) -> Config:
+        from mika.config import load as config
+
         return config.load(self.project, overrides)
 
     def load_started(self, overrides: Mapping[str, str | None] | None = None) -> Config:
         """As the stack that runs here was started: another terminal, or an older `.env`, may have had other ports."""
-        found = self.load(overrides)
-        folder = ProjectDir(found.project)
-        state = folder.read_state()
-        return found.as_started(state.addresses) if state is not None and folder.is_locked() else found
+        config = self.load(overrides)
+        state = self.folder.read_state()
+        return config.as_started(state.addresses) if state is not None and self.folder.is_locked() else config
 
     @property
     def folder(self) -> ProjectDir:
         """Its `.mika`. Raises UsageError when there is no such project folder."""
-        return ProjectDir(config.existing_folder(self.project))
+        from mika.project.folder import ProjectDir
 
-    def timeout(self, option: str | None) -> float:
-        """Seconds of --timeout, else MIKA_TIMEOUT. A configuration that is broken must not keep anybody from `down`."""
-        with contextlib.suppress(UsageError):
-            return self.load({"MIKA_TIMEOUT": option}).number("MIKA_TIMEOUT")
-        found = config.option("MIKA_TIMEOUT", option)
-        assert isinstance(found, int | float)  # noqa: S101 - the setting's type
-        return found
+        return ProjectDir(existing_folder(self.project))
 
     @property
     def client(self) -> Client:
         """The stack that runs here, if one does."""
+        from mika.control.client import Client
+
         return Client(self.folder)
+
+    def timeout(self, option: str | None) -> float:
+        """Seconds of --timeout, else MIKA_TIMEOUT. A configuration that is broken must not keep anybody from `down`."""
+        from mika.config import load as config
+
+        with contextlib.suppress(UsageError):
+            return self.load({"MIKA_TIMEOUT": option}).number("MIKA_TIMEOUT")
+        seconds = config.option("MIKA_TIMEOUT", option)
+        assert isinstance(seconds, int | float)  # noqa: S101 - the setting's type
+        return seconds
 
 
 def print_json(value: Any) -> None:
+    import json
+
     # A program reads this: where standard output is not UTF-8 (a pipe on Windows), escapes lose nothing.
     utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
     click.echo(json.dumps(value, ensure_ascii=not utf8, indent=2))

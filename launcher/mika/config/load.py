@@ -24,7 +24,7 @@ from mika.config.settings import (
 )
 from mika.config.sources import DotEnv, TomlTable, read_dotenv, read_toml
 from mika.errors import UsageError
-from mika.text import did_you_mean
+from mika.text import did_you_mean, existing_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,17 +151,6 @@ def option(name: str, raw: str | None) -> Value:
     if raw is None:
         return variable.default
     return make_setting(variable, raw, "--" + variable.key.replace("_", "-"), name="the option").value
-
-
-def existing_folder(project: Path) -> Path:
-    """`project` with all links resolved. Raises UsageError when it is no folder."""
-    try:
-        if not project.is_dir():
-            state = "is not a folder" if project.exists() else "does not exist"
-            raise UsageError(f"-C: {project} {state}; give the folder that has the Procfile")
-        return project.resolve()
-    except OSError as error:
-        raise UsageError(f"-C: {project} cannot be opened: {error.strerror}; check the path and its rights") from error
 
 
 def _from_toml(table: TomlTable) -> dict[str, Setting]:

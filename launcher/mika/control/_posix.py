@@ -46,6 +46,3 @@ if sys.platform != "win32":
         finally:
             os.umask(before)
         return Listener(server, address)
-
-    async def connect(address: str, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_unix_connection(address, limit=limit)

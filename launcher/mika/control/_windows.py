@@ -33,12 +33,3 @@ if sys.platform == "win32":
 
         assert isinstance(loop, asyncio.ProactorEventLoop)  # noqa: S101 - narrows the type; the default loop on Windows
         return Listener(await loop.start_serving_pipe(protocol, address))
-
-    async def connect(address: str, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, asyncio.ProactorEventLoop)  # noqa: S101
-        reader = asyncio.StreamReader(limit=limit, loop=loop)
-        transport, protocol = await loop.create_pipe_connection(
-            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), address
-        )
-        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -108,7 +108,7 @@ class Examination:
 
     async def _supervisor(self) -> StackStatus | MikaError | None:
         try:
-            return await self.client.status_async()
+            return await in_thread(self.client.status)
         except NotRunningError:
             return None
         except MikaError as error:

@@ -8,6 +8,7 @@ import time
 from mika.control.requests import Verb
 from mika.doctor.examination import Examination
 from mika.errors import MikaError
+from mika.machine.local import in_thread
 from mika.reason import Repair
 
 _STEP = 0.1
@@ -26,10 +27,10 @@ async def perform(x: Examination, repair: Repair) -> str:
 
 
 async def _process(x: Examination, verb: Verb, repair: Repair) -> str:
-    await x.client.tell_async(verb, [repair.target])
+    await in_thread(lambda: x.client.tell(verb, [repair.target]))
     deadline = time.monotonic() + _BECOMES_READY
     while time.monotonic() < deadline:
-        unit = (await x.client.status_async()).unit(repair.target)
+        unit = (await in_thread(x.client.status)).unit(repair.target)
         if unit is not None and unit.is_ready:
             return f"{repair.action}ed {repair.target}"
         if unit is not None and unit.has_given_up:

@@ -15,12 +15,13 @@ from typing import Any
 from mika import backends, events
 from mika.backends.base import Backend
 from mika.config.load import Config
-from mika.control.channel import Server
+from mika.control.address import control_address
 from mika.control.requests import Down, GetStatus, Request, Tell
+from mika.control.server import Server
 from mika.errors import MikaError, UsageError
 from mika.events import Bus, Event
 from mika.guard.segments import SegmentWriter
-from mika.project.folder import ProjectDir, RunState, control_address
+from mika.project.folder import ProjectDir, RunState
 from mika.readiness.temporal import preload
 from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, api_url, check_ports

@@ -8,15 +8,13 @@ that says nothing, too much, or comes too often is cut off; it never keeps anoth
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mika.control import requests
+from mika.control import requests, wire
 from mika.control.requests import Request
 from mika.errors import MikaError
 
@@ -25,23 +23,9 @@ if sys.platform == "win32":
 else:
     from mika.control import _posix as _platform
 
-MAX_REQUEST = 64 * 1024
-MAX_ANSWER = 8 * 1024 * 1024
 MAX_CONNECTIONS = 64
 """Clients at once. Over that, who has been silent for longest goes: a client of ours speaks within milliseconds."""
-TIMEOUT = 5.0
-"""Seconds for a whole exchange; what takes longer (a restart, a stop) is asked for and then watched in `status`."""
-
-GONE = "address_gone"
-"""Code of a ChannelError where nothing is at the address, because somebody removed the socket's file."""
-
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]
-
-
-class ChannelError(MikaError):
-    """The supervisor did not answer."""
-
-    code = "no_answer"
 
 
 class Server:
@@ -55,7 +39,7 @@ class Server:
         self._listener: _platform.Listener | None = None
 
     async def start(self) -> None:
-        self._listener = await _platform.listen(self.address, self._serve, MAX_REQUEST)
+        self._listener = await _platform.listen(self.address, self._serve, wire.MAX_REQUEST)
 
     async def close(self) -> None:
         if self._listener is not None:
@@ -71,9 +55,9 @@ class Server:
             return
         self._silent[writer] = None
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(wire.TIMEOUT):
                 nonce = secrets.token_hex(16)
-                await _write(writer, nonce.encode())
+                await _write(writer, nonce.encode() + b"\n")
                 line = await reader.readline()
                 if writer in self._silent:
                     del self._silent[writer]
@@ -87,10 +71,10 @@ class Server:
     async def _reply(self, nonce: str, line: bytes, writer: asyncio.StreamWriter) -> None:
         self._busy += 1
         try:
-            body, mac = _split(line)
-            if hmac.compare_digest(mac, _mac(self._key, nonce, body)):
+            body, mac = wire.split(line)
+            if wire.is_signed(self._key, nonce, body, mac):
                 answer = json.dumps(await self._answer(body)).encode()
-                await _write(writer, answer + b"\t" + _mac(self._key, nonce + "answer", answer).encode())
+                await _write(writer, wire.signed_line(self._key, nonce + "answer", answer))
         finally:
             self._busy -= 1
 
@@ -114,46 +98,6 @@ class Server:
             return {"error": {"message": f"{type(error).__name__}: {error}", "hint": "", "code": "internal", "exit": 1}}
 
 
-async def ask(address: str, key: str, request: Request) -> Any:
-    """Send one request and return its result, decoded JSON.
-
-    Raises ChannelError when nobody answers within TIMEOUT seconds, and the MikaError that the supervisor answered with.
-    """
-    body = json.dumps(requests.to_json(request)).encode()
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            reader, writer = await _platform.connect(address, MAX_ANSWER)
-            try:
-                nonce = (await reader.readline()).strip().decode("ascii")
-                await _write(writer, body + b"\t" + _mac(key, nonce, body).encode())
-                answer, mac = _split(await reader.readline())
-            finally:
-                writer.close()
-    except FileNotFoundError:
-        raise ChannelError(f"the supervisor's control socket {address} is gone", code=GONE) from None
-    except (OSError, ValueError, TimeoutError, asyncio.IncompleteReadError) as error:
-        raise ChannelError(f"the supervisor does not answer at {address}: {error or 'time-out'}") from None
-    if not hmac.compare_digest(mac, _mac(key, nonce + "answer", answer)):
-        raise ChannelError(f"the answer at {address} is not from the supervisor of this folder")
-    found = json.loads(answer)
-    if "error" in found:
-        failure = found["error"]
-        error_ = MikaError(failure["message"], failure["hint"], code=failure["code"])
-        error_.exit_code = failure["exit"]
-        raise error_
-    return found["result"]
-
-
 async def _write(writer: asyncio.StreamWriter, line: bytes) -> None:
-    writer.write(line + b"\n")
+    writer.write(line)
     await writer.drain()
-
-
-def _mac(key: str, nonce: str, body: bytes) -> str:
-    return hmac.new(key.encode(), nonce.encode() + body, hashlib.sha256).hexdigest()
-
-
-def _split(line: bytes) -> tuple[bytes, str]:
-    """JSON never contains a raw tab, so the MAC stands behind the last one."""
-    body, _, mac = line.rstrip(b"\n").rpartition(b"\t")
-    return body, mac.decode("ascii")

@@ -1,0 +1,36 @@
+"""One exchange over a named pipe, by asyncio's Proactor loop: a plain file has no time-outs on Windows."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+if sys.platform == "win32":
+
+    def exchange(address: str, request_for: Callable[[bytes], bytes], limit: int, timeout: float) -> bytes:
+        """Read the greeting, send `request_for(greeting)`, return the answer, each one line.
+
+        Raises OSError (TimeoutError after `timeout` seconds) and ValueError for an answer above `limit` bytes.
+        """
+
+        async def run() -> bytes:
+            async with asyncio.timeout(timeout):
+                reader, writer = await _connect(address, limit)
+                try:
+                    writer.write(request_for(await reader.readline()))
+                    await writer.drain()
+                    return await reader.readline()
+                finally:
+                    writer.close()
+
+        return asyncio.run(run())
+
+    async def _connect(address: str, limit: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, asyncio.ProactorEventLoop)  # noqa: S101 - narrows the type; the default loop on Windows
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        transport, protocol = await loop.create_pipe_connection(
+            lambda: asyncio.StreamReaderProtocol(reader, loop=loop), address
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)

@@ -1,0 +1,30 @@
+"""What both sides of the control channel agree on: one JSON line and a MAC in each direction, and their limits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+MAX_REQUEST = 64 * 1024
+MAX_ANSWER = 8 * 1024 * 1024
+TIMEOUT = 5.0
+"""Seconds for a whole exchange; what takes longer (a restart, a stop) is asked for and then watched in `status`."""
+
+
+def sign(key: str, nonce: str, body: bytes) -> str:
+    """HMAC-SHA-256 (RFC 2104) over the nonce of this connection and the body."""
+    return hmac.new(key.encode(), nonce.encode() + body, hashlib.sha256).hexdigest()
+
+
+def signed_line(key: str, nonce: str, body: bytes) -> bytes:
+    return body + b"\t" + sign(key, nonce, body).encode() + b"\n"
+
+
+def is_signed(key: str, nonce: str, body: bytes, mac: str) -> bool:
+    return hmac.compare_digest(mac, sign(key, nonce, body))
+
+
+def split(line: bytes) -> tuple[bytes, str]:
+    """Body and MAC. JSON never contains a raw tab, so the MAC is what follows the last one."""
+    body, _, mac = line.rstrip(b"\n").rpartition(b"\t")
+    return body, mac.decode("ascii")
