@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 
 import pytest
 from mika import events
@@ -11,15 +10,8 @@ from mika.cli.screen import live as live_module
 from mika.cli.screen import view as view_module
 from mika.cli.screen.view import View, describe
 from mika.reason import Reason
-from mika.status import StackStatus
 
-STATUS = StackStatus(
-    state="ready",
-    backend="embedded",
-    supervisor_pid=1,
-    uptime_s=1.0,
-    urls={"api": "http://127.0.0.1:8000", "temporal_ui": "http://127.0.0.1:8088"},
-)
+URLS = {"api": "http://127.0.0.1:8000", "temporal_ui": "http://127.0.0.1:8088"}
 EVENTS = [
     (events.RungReached(name="temporal", rung="port open", elapsed=0.1), "port open", ""),
     (events.RungWaiting(name="temporal", rung="usable", reason=Reason("not yet")), "waiting for usable: not yet", ""),
@@ -87,7 +79,7 @@ def test_plain_progress_one_line_a_step(shown):
     view.event(events.Started(name="temporal", pid=7, generation=1))
     view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1))
     view.event(events.Notice(level="info", message="a note"))
-    view.ready(STATUS)
+    view.ready(URLS)
     view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1))
     view.event(events.Unhealthy(name="worker", reason=Reason("no beat")))
     lines = shown.text().splitlines()
@@ -118,7 +110,7 @@ def test_a_long_wait_is_told_again_and_again_but_not_each_second(shown, monkeypa
 
 
 def test_no_hint_to_send_without_an_api(shown):
-    shown().ready(replace(STATUS, urls={}))
+    shown().ready({})
     assert "mika send" not in shown.text()
 
 
@@ -126,7 +118,7 @@ def test_quiet_shows_nothing(shown):
     view = shown(quiet=True)
     for event, _, _ in EVENTS:
         view.event(event)
-    view.ready(STATUS)
+    view.ready(URLS)
     assert shown.text() == ""
 
 
@@ -134,7 +126,7 @@ def test_no_color_no_escapes(shown):
     view = shown()
     for event, _, _ in EVENTS:
         view.event(event)
-    view.ready(STATUS)
+    view.ready(URLS)
     text = shown.text()
     assert "\x1b" not in text
     assert "gave up: no luck: fix it" in text

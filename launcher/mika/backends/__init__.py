@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from mika.backends.base import Backend
-from mika.backends.choice import choose
 from mika.config.load import Config
 from mika.project.folder import ProjectDir
 
@@ -13,6 +12,11 @@ def make(config: Config, folder: ProjectDir) -> tuple[Backend, str]:
 
     Raises UsageError and MikaError where it cannot be used (a compose file with a mistake, no compose).
     """
+    name = config.text("MIKA_BACKEND")
+    if name != "auto":
+        return by_name(name, config, folder), ""
+    from mika.backends.choice import choose
+
     name, why = choose(config, folder)
     return by_name(name, config, folder), why
 

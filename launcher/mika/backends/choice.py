@@ -12,9 +12,6 @@ from mika.project.folder import ProjectDir
 
 def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
     """The backend's name, and one sentence for people where `auto` passed Docker over."""
-    wanted = config.text("MIKA_BACKEND")
-    if wanted != "auto":
-        return wanted, ""
     last = folder.last_backend()
     if last in BACKENDS:  # nobody's history may seem to vanish because another backend answers today
         usual = last in ("embedded", "docker")

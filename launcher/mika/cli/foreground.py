@@ -63,10 +63,9 @@ class _Foreground:
         if self._was_ready or not (isinstance(event, StackChanged) and event.state == "ready"):
             return
         self._was_ready = True
-        status = self._stack.status()
-        self._view.ready(status)
+        self._view.ready(self._stack.urls())  # not its whole status: that costs 60 ms before the first line of a log
         if self._as_json:
-            print_json(status.as_json())
+            print_json(self._stack.status().as_json())
         elif not self._quiet:
             self._view.show_logs()
 

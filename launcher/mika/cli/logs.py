@@ -13,7 +13,7 @@ from mika.cli.context import Context
 from mika.cli.screen.relay import Prefixes, plain
 from mika.errors import UsageError
 from mika.project import logs
-from mika.stack.stack import EVENT_LOG
+from mika.project.logs import EVENT_LOG
 from mika.text import unknown_name
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")

@@ -122,7 +122,7 @@ def _until_ready(
         if status is None:
             view.say("all processes have exited")
             return OK
-        view.ready(status)
+        view.ready(status.urls)
     except KeyboardInterrupt:
         if attached.is_own:
             view.say("stopping")

@@ -27,6 +27,8 @@ from mika.guard.segments import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+EVENT_LOG = "mika"
+"""Name of the event log: JSON lines in `.mika/logs/mika.log`."""
 MAX_LINE = 64 * 1024  # bytes; a longer line comes in pieces
 BLOCK = 1 << 20  # bytes read at most in one poll()
 _TAIL_BYTES = 16 << 20  # how far back a tail looks at most

@@ -13,8 +13,8 @@ from mika.errors import MikaError, NotRunningError
 from mika.events import Event, Notice, StackChanged
 from mika.project import logs
 from mika.project.folder import ProjectDir
+from mika.project.logs import EVENT_LOG
 from mika.stack.background import Background
-from mika.stack.stack import EVENT_LOG
 from mika.stack.waiting import gave_up, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
 

@@ -22,7 +22,7 @@ from mika.errors import MikaError, UsageError
 from mika.events import Bus, Event
 from mika.guard.segments import SegmentWriter
 from mika.project.folder import ProjectDir, RunState
-from mika.readiness.temporal import preload
+from mika.project.logs import EVENT_LOG
 from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, api_url, check_ports
 from mika.status import StackStatus, UnitStatus
@@ -33,8 +33,6 @@ from mika.supervisor.unit import Unit
 
 _FOLDER_INTERVAL = 2.0
 _ADDRESS_INTERVAL = 1.0
-EVENT_LOG = "mika"
-"""Name of the event log: JSON lines in `.mika/logs/mika.log`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,8 @@ class Stack:
         """Bring it up, keep it up, take it down; returns the exit code. Raises UsageError and MikaError."""
         units = self._prepared.units(self._options.processes)
         if self._prepared.backend.name != "none":
+            from mika.readiness.temporal import preload
+
             asyncio.get_running_loop().run_in_executor(None, preload)
         event_log = _EventLog(self._folder.logs)
         self._bus.subscribe(event_log.write)
@@ -298,13 +298,18 @@ class Stack:
             case Tell():
                 return {"names": supervisor.tell(request.verb, request.names)}
 
+    def urls(self) -> dict[str, str]:
+        """Where the API and the Temporal UI are, as far as this stack has them."""
+        assert self._supervisor is not None  # noqa: S101 - set before anything is ready
+        has_api = any(managed.unit.type == "api" for managed in self._supervisor.managed.values())
+        return (
+            {"api": api_url(self._config)} | self._prepared.backend.urls() if has_api else self._prepared.backend.urls()
+        )
+
     def status(self) -> StackStatus:
         assert self._supervisor is not None  # noqa: S101 - set before the control channel serves
         units = self._supervisor.units()
         processes = tuple(unit for unit in units if unit.role == "process")
-        urls = self._prepared.backend.urls()
-        if any(process.type == "api" for process in processes):
-            urls = {"api": api_url(self._config), **urls}
         return StackStatus(
             state=self._supervisor.state,
             backend=self._prepared.backend.name,
@@ -313,7 +318,7 @@ class Stack:
             busy_s=round(self._prepared.backend.busy_seconds(), 1),
             services=tuple(unit for unit in units if unit.role == "service"),
             processes=processes,
-            urls=urls,
+            urls=self.urls(),
         )
 
 

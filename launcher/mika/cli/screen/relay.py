@@ -69,6 +69,7 @@ class Relay:
         self._messages: deque[str] = deque()
         self._logs_on = threading.Event()
         self._ending = threading.Event()
+        self._wake = threading.Event()  # there is something to print now, so the pause is over
         self._broken = False
         self._progress = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -76,14 +77,17 @@ class Relay:
 
     def say(self, text: str) -> None:
         self._messages.append(text if self._color else click.unstyle(text))
+        self._wake.set()
 
     def show_logs(self) -> None:
         """From now on logs are printed too, beginning with what was written since this relay was made."""
         self._logs_on.set()
+        self._wake.set()
 
     def close(self) -> None:
         """Print what is left. A reader that takes nothing for a while is left alone: it must not hold up a stop."""
         self._ending.set()
+        self._wake.set()
         self._progress = time.monotonic()
         while self._thread.is_alive() and time.monotonic() - self._progress < _STUCK:
             self._thread.join(0.05)
@@ -91,15 +95,15 @@ class Relay:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while True:
-            ending = self._ending.is_set()
+            is_ending = self._ending.is_set()
+            self._wake.clear()  # before the look: what comes after it sets it again
             if self._print_some():
                 pause = _FIRST_PAUSE
-            elif ending:
+            elif is_ending:
                 self._print_rest()
                 return
             else:
-                self._ending.wait(pause)
-                pause = min(1.5 * pause, _LAST_PAUSE)
+                pause = _FIRST_PAUSE if self._wake.wait(pause) else min(1.5 * pause, _LAST_PAUSE)
 
     def _print_some(self) -> bool:
         wrote = False

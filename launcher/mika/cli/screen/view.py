@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -13,7 +13,6 @@ from mika import events
 from mika.cli.screen.live import Live, make_live
 from mika.cli.screen.relay import Relay
 from mika.events import Event
-from mika.status import StackStatus
 
 _QUIET_SECONDS = 9.0
 """A wait is shown once it has lasted this long since the unit's last line; most are over in no time."""
@@ -64,16 +63,16 @@ class View:
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
             self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event.name else f"{stamp}{text}")
 
-    def ready(self, status: StackStatus) -> None:
-        """The whole stack is ready: say where things are and what to type next."""
+    def ready(self, urls: Mapping[str, str]) -> None:
+        """The whole stack is ready: say where things are (`urls` by name) and what to type next."""
         self._end_start()
         if self._quiet:
             return
         self._relay.say(f"\n{click.style('ready', fg='green')} after {time.monotonic() - self._began:.1f} s")
-        for name, url in status.urls.items():
+        for name, url in urls.items():
             self._relay.say(f"  {name.replace('_', ' '):<12} {url}")
         self._relay.say(f"  {'logs':<12} .mika/logs")
-        if "api" in status.urls:
+        if "api" in urls:
             self._relay.say('  try it       mika send "hello"')
         self._relay.say("")
 

@@ -17,7 +17,6 @@ from mika.project import logs
 RECENT = 600.0
 """Seconds back that a traceback is of interest."""
 _LINES = 400
-_EVENT_LOG = "mika"
 _ASKED_FOR = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")  # how a program is stopped
 _ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt|Exit|Warning|Failure)\b.*|(\w+\.)+\w+(: .*)?")
 
@@ -25,7 +24,7 @@ _ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt|Exit|Warning|Failure
 async def log_files(x: Examination) -> Check:
     found = await in_thread(lambda: _newest(x.folder.logs))
     if found is None:
-        names = [name for name in logs.names(x.folder.logs) if name != _EVENT_LOG]
+        names = [name for name in logs.names(x.folder.logs) if name != logs.EVENT_LOG]
         return Check("logs", "ok", f"no traceback of the last {seconds(RECENT)}" if names else "no log files yet")
     when, name, text = found
     path = x.folder.logs.relative_to(x.folder.project) / f"{name}.log"
@@ -41,7 +40,7 @@ def _newest(folder: Path) -> tuple[float, str, str] | None:
     since = time.time() - RECENT
     found = []
     for name in logs.names(folder):
-        if name == _EVENT_LOG:
+        if name == logs.EVENT_LOG:
             continue
         lines = [line for line in logs.read_tail(folder, name, _LINES) if line.time >= since]
         trouble = last_trouble([logs.decode(line.data).rstrip() for line in lines])

@@ -1,0 +1,60 @@
+"""Each command imports what it uses and no more: most of the time of a short command is imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CODE = """
+import os, sys
+os.chdir(sys.argv[1])
+from mika.cli.main import run
+run(sys.argv[2:])
+print("\\nMODULES", *sys.modules)
+"""
+HEAVY = {"asyncio", "docker", "honcho", "httpx", "psutil", "rich", "temporalio", "tenacity", "watchfiles"}
+OURS = {"mika.backends", "mika.config", "mika.doctor", "mika.readiness", "mika.stack", "mika.supervisor"}
+
+
+def modules(folder: Path, *argv: str) -> set[str]:
+    """What is imported when the command has done its work."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(folder), *argv], capture_output=True, text=True, timeout=60, check=False
+    )
+    line = next((line for line in done.stdout.splitlines() if line.startswith("MODULES ")), None)
+    assert line is not None, done.stderr
+    return set(line.split()[1:])
+
+
+@pytest.mark.parametrize(
+    ("argv", "needed"),
+    [
+        (["--help"], set()),
+        (["--version"], set()),
+        (
+            ["up", "--help"],
+            {"asyncio", "mika.backends", "mika.config", "mika.readiness", "mika.stack", "mika.supervisor"},
+        ),
+        # Without a stack it looks for what a killed run has left, and finds no mark of one.
+        (["status"], {"mika.supervisor"}),
+        (["status", "--json"], {"mika.supervisor"}),
+        (["wait"], {"mika.config", "mika.stack"}),
+        (["restart", "web"], {"mika.config", "mika.stack"}),
+        (["logs"], set()),
+        (["config"], {"mika.config"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_command_imports_nothing_heavy_that_it_does_not_use(tmp_path, argv, needed):
+    imported = modules(tmp_path, *argv)
+    assert (HEAVY | OURS) & imported <= needed
+
+
+def test_a_stack_without_temporal_starts_without_its_sdk(tmp_path):
+    (tmp_path / "Procfile").write_text(f"web: {Path(sys.executable).as_posix()} -c pass\n", encoding="utf-8")
+    (tmp_path / "mika.toml").write_text('backend = "none"\n[process.web]\nrestart = "never"\n', encoding="utf-8")
+    imported = modules(tmp_path, "up")
+    assert {"temporalio", "docker", "rich", "tenacity", "watchfiles", "mika.doctor"} & imported == set()
