@@ -38,6 +38,11 @@ AT_REST = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP})
 _SERVICE_STATE = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"} | dict.fromkeys(AT_REST, "exited")
 
 
+def type_of(name: str) -> str:
+    """The name in the Procfile of an instance: `worker` of worker.1. Of a unit that is known, ask its `type`."""
+    return name.partition(".")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class LastExit:
     """How the newest run of a unit ended, and how many seconds ago. Code as in subprocess: negative for a signal."""

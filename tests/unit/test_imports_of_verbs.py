@@ -16,7 +16,7 @@ run(sys.argv[2:])
 print("\\nMODULES", *sys.modules)
 """
 HEAVY = {"asyncio", "docker", "honcho", "httpx", "psutil", "rich", "temporalio", "tenacity", "watchfiles"}
-OURS = {"mika.backends", "mika.config", "mika.doctor", "mika.readiness", "mika.stack", "mika.supervisor"}
+OURS = {"mika.backends", "mika.config.load", "mika.doctor", "mika.readiness", "mika.stack", "mika.supervisor"}
 
 
 def modules(folder: Path, *argv: str) -> set[str]:
@@ -36,15 +36,15 @@ def modules(folder: Path, *argv: str) -> set[str]:
         (["--version"], set()),
         (
             ["up", "--help"],
-            {"asyncio", "mika.backends", "mika.config", "mika.readiness", "mika.stack", "mika.supervisor"},
+            {"asyncio", "mika.backends", "mika.config.load", "mika.readiness", "mika.stack", "mika.supervisor"},
         ),
         # Without a stack it looks for what a killed run has left, and finds no mark of one.
         (["status"], {"mika.supervisor"}),
         (["status", "--json"], {"mika.supervisor"}),
-        (["wait"], {"mika.config", "mika.stack"}),
-        (["restart", "web"], {"mika.config", "mika.stack"}),
+        (["wait"], {"mika.config.load", "mika.stack"}),
+        (["restart", "web"], {"mika.config.load", "mika.stack"}),
         (["logs"], set()),
-        (["config"], {"mika.config"}),
+        (["config"], {"mika.config.load"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

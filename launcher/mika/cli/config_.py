@@ -12,14 +12,14 @@ from mika.cli.context import Context, json_option, print_json
 @click.pass_obj
 def config_command(context: Context, as_json: bool) -> None:
     """Show every setting, its value and where it came from. Secrets are masked."""
-    found = context.load()
-    settings = [*found.settings.values(), *found.extras.values()]
+    config = context.load()
+    settings = [*config.settings.values(), *config.extras.values()]
     if as_json:
         shown = {
             s.name: {"value": s.shown if s.secret else s.value, "origin": s.origin, "secret": s.secret}
             for s in settings
         }
-        print_json({"version": 1, "project": str(found.project), "settings": shown})
+        print_json({"version": 1, "project": str(config.project), "settings": shown})
         return
     rows = [(s.name, s.shown if s.value is not None else "-", s.origin) for s in settings]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]

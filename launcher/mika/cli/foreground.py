@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mika.cli.context import print_json
-from mika.cli.screen.view import View, use_color
+from mika.cli.screen.relay import use_color
+from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged
 from mika.stack import stack

@@ -5,25 +5,29 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections import deque
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import click
 
 from mika.cli.context import Context
-from mika.cli.screen.relay import Prefixes, plain
+from mika.cli.screen.relay import Prefixes, plain, use_color
 from mika.errors import UsageError
 from mika.project import logs
 from mika.project.logs import EVENT_LOG
+from mika.status import type_of
 from mika.text import unknown_name
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}
-_STEP = 0.1
+_INTERVAL = 0.1
 
 
 @click.command("logs")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-f", "--follow", is_flag=True, help="Go on, with what is written from now on.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines of each.")
 @click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h, or 2026-11-24T18:00.")
 @click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
@@ -40,45 +44,70 @@ def logs_command(
 ) -> None:
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
-    known = logs.names(folder) if folder.is_dir() else []
+    names_of_logs = logs.names(folder) if folder.is_dir() else []
     for path in logs.no_files(folder):
-        click.echo(f"mika: {path} is no file and is passed over: remove it", err=True)
-    chosen = _choose(names, known)
-    pattern = _pattern(grep)
-    began = _since(since)
-    prefixes = Prefixes(chosen, color=_color(), alone=len(chosen) == 1)
-    for name, line in logs.read_merged(folder, chosen, tail=lines, since=began):
-        _print(prefixes, name, line, pattern, timestamps=timestamps)
+        click.echo(f"mika: {path} is not a file and is skipped: remove it", err=True)
+    chosen = _choose(names, names_of_logs)
+    shown = _Shown(chosen, _pattern(grep), timestamps=timestamps)
+    # With --grep the last lines are those of the matches, so all lines are read.
+    entries = logs.read_merged(folder, chosen, tail=None if grep is not None else lines, since=_since(since))
+    matches = (entry for entry in entries if shown.matches(entry[1]))
+    for name, line in matches if grep is None or lines is None else _last_of_each(matches, lines):
+        shown.print(name, line)
     if follow:
-        followers = {name: logs.Follower(folder, name, tail=0) for name in chosen}
-        while True:
-            found = [(name, line) for name, follower in followers.items() for line in follower.poll()]
-            for name, line in found:
-                _print(prefixes, name, line, pattern, timestamps=timestamps)
-            sys.stdout.flush()
-            if not found:
-                time.sleep(_STEP)
+        _follow(folder, chosen, shown)
 
 
-def _choose(names: tuple[str, ...], known: list[str]) -> list[str]:
+def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[tuple[str, logs.Line]]:
+    """The last `count` lines of each log, in the order of their times."""
+    last: dict[str, deque[tuple[str, logs.Line]]] = {}
+    for entry in entries:
+        last.setdefault(entry[0], deque(maxlen=count)).append(entry)
+    return sorted((entry for kept in last.values() for entry in kept), key=lambda entry: entry[1].time)
+
+
+def _follow(folder: Path, names: Sequence[str], shown: _Shown) -> None:
+    followers = {name: logs.Follower(folder, name, tail=0) for name in names}
+    while True:
+        new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
+        for name, line in new:
+            if shown.matches(line):
+                shown.print(name, line)
+        sys.stdout.flush()
+        if not new:
+            time.sleep(_INTERVAL)
+
+
+class _Shown:
+    """How lines are shown, and which."""
+
+    def __init__(self, names: Sequence[str], pattern: re.Pattern[str] | None, *, timestamps: bool) -> None:
+        self._prefixes = Prefixes(names, color=use_color(), alone=len(names) == 1)
+        self._pattern, self._timestamps = pattern, timestamps
+
+    def matches(self, line: logs.Line) -> bool:
+        return self._pattern is None or self._pattern.search(plain(_text(line))) is not None
+
+    def print(self, name: str, line: logs.Line) -> None:
+        stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if self._timestamps else ""
+        click.echo(self._prefixes.line(name, stamp + _text(line)), color=True)
+
+
+def _text(line: logs.Line) -> str:
+    return logs.decode(line.data).rstrip("\r\n")
+
+
+def _choose(names: Sequence[str], names_of_logs: list[str]) -> list[str]:
+    """Raises UsageError for a name without a log."""
     if not names:
-        return [name for name in known if name != EVENT_LOG]
+        return [name for name in names_of_logs if name != EVENT_LOG]
     chosen = []
     for name in names:
-        found = [one for one in known if name in (one, one.partition(".")[0])]
-        if not found:
-            raise unknown_name("log", name, known)
-        chosen += found
+        meant = [log for log in names_of_logs if name in (log, type_of(log))]
+        if not meant:
+            raise unknown_name("log", name, names_of_logs)
+        chosen += meant
     return chosen
-
-
-def _print(
-    prefixes: Prefixes, name: str, line: logs.Line, pattern: re.Pattern[str] | None, *, timestamps: bool
-) -> None:
-    text = logs.decode(line.data).rstrip("\r\n")
-    if pattern is None or pattern.search(plain(text)):
-        stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if timestamps else ""
-        click.echo(prefixes.line(name, stamp + text), color=True)
 
 
 def _pattern(grep: str | None) -> re.Pattern[str] | None:
@@ -86,7 +115,7 @@ def _pattern(grep: str | None) -> re.Pattern[str] | None:
         return re.compile(grep) if grep is not None else None
     except re.error as error:
         raise UsageError(
-            f"--grep: {grep!r} is no regular expression: {error}", "put a \\ before special characters"
+            f"--grep: {grep!r} is not a regular expression: {error}", "put a \\ before special characters"
         ) from None
 
 
@@ -101,11 +130,6 @@ def _since(since: str | None) -> float | None:
         return datetime.fromisoformat(since).astimezone().timestamp()
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since: {since!r} is no time",
+            f"--since: {since!r} is not a time",
             f"write 90s, 5m, 2h, or {datetime.now().astimezone() - timedelta(hours=1):%Y-%m-%dT%H:%M}",
         ) from None
-
-
-def _color() -> bool:
-    context = click.get_current_context()
-    return sys.stdout.isatty() if context.color is None else context.color

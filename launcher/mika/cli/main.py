@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Ctrl-C while this still imports: there is nothing to clean up, and nobody wants to see a traceback of ours.
+    # Ctrl-C while this still imports: there is nothing to clean up, and nobody wants to see a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import click
 
 from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error
+from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
 from mika.text import did_you_mean
 
@@ -32,10 +33,11 @@ _VERBS = {
     "stop": "Stop processes of a running stack.",
     "start": "Start processes of a running stack.",
     "send": "Send one message through the real API.",
-    "doctor": "Find out what is wrong, and how to mend it.",
+    "doctor": "Find out what is wrong, and how to fix it.",
     "workflows": "The latest messages' workflows, and their causes.",
     "config": "Every setting, and where it came from.",
 }
+_COMPLETE = "_MIKA_COMPLETE"  # click's name for it: `_MIKA_COMPLETE=bash_source mika` prints the script to source
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
 
 
@@ -66,12 +68,19 @@ class Verbs(click.Group):
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-C", "project", default=".", metavar="DIR", help="The project folder (where the Procfile is).")
+@click.option("-C", "project", metavar="DIR", help="The project folder; else it is searched upwards from here.")
 @click.version_option(__version__, prog_name="mika")
 @click.pass_context
-def cli(ctx: click.Context, project: str) -> None:
+def cli(ctx: click.Context, project: str | None) -> None:
     """Bring up a Temporal-backed bot stack with one command, keep it up, and see why when a message hangs."""
-    ctx.obj = Context(Path(project).absolute())
+    ctx.obj = Context(Path(project).absolute() if project is not None else find_project(_here()))
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("the current folder was deleted", "change to another one, or give -C DIR") from None
 
 
 def main() -> NoReturn:
@@ -89,9 +98,14 @@ def run(argv: Sequence[str]) -> int:
     """
     as_json = "--json" in argv
     try:
+        if instruction := os.environ.get(_COMPLETE):
+            return _complete(instruction)
         # Not cli.main(): that turns a reader that has left (`mika logs | head`) into exit code 1.
         with cli.make_context("mika", list(argv), color=_color()) as context:
             cli.invoke(context)
+    except click.exceptions.NoArgsIsHelpError as help_:
+        click.echo(help_.format_message())
+        return OK
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except SystemExit as exit_:
@@ -110,6 +124,13 @@ def run(argv: Sequence[str]) -> int:
             show_error(shown, as_json=as_json)
         return shown.exit_code
     return OK
+
+
+def _complete(instruction: str) -> int:
+    """What the shell asks for: the script (`bash_source`), or the words that may come next (`bash_complete`)."""
+    from click.shell_completion import shell_complete
+
+    return shell_complete(cli, {}, "mika", _COMPLETE, instruction)
 
 
 def _color() -> bool | None:

@@ -12,8 +12,9 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.foreground import supervise
+from mika.cli.screen.relay import use_color
 from mika.cli.screen.table import render
-from mika.cli.screen.view import View, use_color
+from mika.cli.screen.view import View
 from mika.config.load import Config
 from mika.errors import INTERRUPTED, OK, MikaError
 from mika.project.folder import ProjectDir

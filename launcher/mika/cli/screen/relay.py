@@ -149,3 +149,11 @@ def decode_block(block: bytes) -> str:
     except UnicodeDecodeError:
         text = "".join(logs.decode(line) + "\n" for line in block[:-1].split(b"\n"))
     return text.replace("\r\n", "\n")
+
+
+def use_color() -> bool:
+    """Whether standard output shows colours: FORCE_COLOR, NO_COLOR, else whether it is a terminal."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    return sys.stdout.isatty()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -135,11 +134,3 @@ def describe(event: Event, *, starting: bool) -> str:
             colour = {"warning": "yellow", "error": "red"}.get(event.level)
             return click.style(event.message, fg=colour) if colour else event.message
     return ""
-
-
-def use_color() -> bool:
-    """Whether standard output shows colours: FORCE_COLOR, NO_COLOR, else whether it is a terminal."""
-    context = click.get_current_context(silent=True)
-    if context is not None and context.color is not None:
-        return context.color
-    return sys.stdout.isatty()
