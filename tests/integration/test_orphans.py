@@ -158,7 +158,7 @@ def kill_all(this: Project, *sweeper: str) -> list[float]:
     _, guards = grow(this)
     kill_at_once([supervisor_of(this), *guards.values()])
     assert this.alive(), "what has a session of its own is there until the sweep, or this test shows nothing"
-    result = this.mika(*sweeper)
+    result = this.mika(*sweeper, process=True)
     assert "pid" in result.text, str(result)  # it says what it ended
     if sweeper[0] != "up":
         assert not this.alive(), [process.cmdline() for process in this.alive()]
@@ -257,7 +257,7 @@ def test_only_the_exact_mark_of_this_folder_is_swept(tmp_path):
         with contextlib.ExitStack() as stack:
             spared = [stack.enter_context(bystander(env)) for env in environments]
             ours = stack.enter_context(bystander({"MIKA_RUN_ID": run_id, "MIKA_PROCESS": "shell"}))
-            result = this.error("status", code=3)
+            result = this.error("status", code=3, process=True)  # or it would be our child that it kills, and reaps
             assert f"pid {ours.pid}" in result.text, str(result)
             assert ours.wait(DEADLINE) < 0, "or this test shows nothing"
             this.up()

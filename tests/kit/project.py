@@ -24,7 +24,7 @@ from mika.project import logs
 from mika.project.folder import ProjectDir
 
 from tests.kit.machine import DEADLINE, POSIX, ROOT, FreePort, poll_until, telling
-from tests.kit.runs import Result, Running
+from tests.kit.runs import Result, Running, can_run_here, run_here
 
 PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 
@@ -97,28 +97,51 @@ class Project:
     def _command(self, args: tuple[str, ...]) -> list[str]:
         return [sys.executable, "-m", "mika", "-C", str(self.folder), *args]
 
-    def mika(self, *args: str, timeout: float = 60.0, env: dict[str, str] | None = None, stdin: str = "") -> Result:
-        """Run `mika -C FOLDER ARGS` to its end. Fails when that takes longer than `timeout` s."""
+    def mika(
+        self,
+        *args: str,
+        timeout: float = 60.0,
+        env: dict[str, str] | None = None,
+        stdin: str = "",
+        process: bool | None = None,
+    ) -> Result:
+        """Run `mika -C FOLDER ARGS` to its end. Fails when that takes longer than `timeout` s.
+
+        As a `process` of its own, or in this one. By default only `up` gets one: it may become the supervisor.
+        """
+        if process is None:
+            process = "up" in args or not can_run_here()
         began = time.monotonic()
-        process = subprocess.Popen(
-            self._command(args),
-            cwd=self.parent,
-            env=self.environ(**(env or {})),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        run = self._in_a_process if process else self._here
         try:
-            out, err = process.communicate(stdin.encode(), timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            text = (out + err).decode("utf-8", "replace")
+            code, *output = run(args, self.environ(**(env or {})), stdin.encode(), timeout)
+        except subprocess.TimeoutExpired as late:
+            text = ((late.output or b"") + (late.stderr or b"")).decode("utf-8", "replace")
             raise AssertionError(f"`mika {' '.join(args)}` still runs after {timeout} s:\n{text}") from None
-        words = [text.decode("utf-8", "replace").replace("\r\n", "\n") for text in (out, err)]
-        result = Result(args, process.returncode, *words, time.monotonic() - began)
+        out, err = (text.decode("utf-8", "replace").replace("\r\n", "\n") for text in output)
+        result = Result(args, code, out, err, time.monotonic() - began)
         assert "this is a fault of mika" not in result.text, str(result)
         return result
+
+    def _here(
+        self, args: tuple[str, ...], env: dict[str, str], stdin: bytes, timeout: float
+    ) -> tuple[int, bytes, bytes]:
+        argv = ["-C", str(self.folder), *args]
+        return run_here(argv, cwd=self.parent, env=env, stdin=stdin, timeout=timeout)
+
+    def _in_a_process(
+        self, args: tuple[str, ...], env: dict[str, str], stdin: bytes, timeout: float
+    ) -> tuple[int, bytes, bytes]:
+        done = subprocess.run(
+            self._command(args),
+            cwd=self.parent,
+            env=env,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
 
     def start_mika(
         self, *args: str, env: dict[str, str] | None = None, stdout: IO[bytes] | int | None = None
@@ -135,7 +158,7 @@ class Project:
                 stderr=subprocess.STDOUT if stdout is None else output,
                 start_new_session=POSIX,  # Ctrl-C of whoever runs the tests goes to pytest alone
             )
-        running = Running(popen, file, args)
+        running = Running(popen, file, f"`mika {' '.join(args)}`")
         self._foreground.append(running)
         return running
 
@@ -145,14 +168,15 @@ class Project:
         assert result.code == 0, str(result)
         return result
 
-    def ok(self, *args: str, timeout: float = 60.0) -> Result:
-        result = self.mika(*args, timeout=timeout)
+    def ok(self, *args: str, **options: Any) -> Result:
+        """A command that must succeed; options as of `mika`."""
+        result = self.mika(*args, **options)
         assert result.code == 0, str(result)
         return result
 
-    def error(self, *args: str, code: int, timeout: float = 60.0) -> Result:
+    def error(self, *args: str, code: int, **options: Any) -> Result:
         """Run a command that must fail with `code`, in one line and perhaps a hint, and without a traceback."""
-        result = self.mika(*args, timeout=timeout)
+        result = self.mika(*args, **options)
         assert result.code == code, str(result)
         assert "Traceback" not in result.err, str(result)
         assert re.fullmatch(r"(.*\n)*mika: .+\n(      .+\n)*", result.err) or "--json" in args, str(result)

@@ -40,6 +40,15 @@ class StubServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def reset(self) -> None:
+        """As new, with every answer that is held let go."""
+        for hold in self._holds:
+            hold.set()
+        self._holds.clear()
+        self.plan.clear()
+        self.requests.clear()
+        self.default = Answer()
+
     def holding(self) -> Answer:
         """An answer that waits for `answer.hold.set()`, or for the end of the test."""
         answer = Answer(hold=threading.Event())
@@ -51,8 +60,7 @@ class StubServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for hold in self._holds:
-            hold.set()
+        self.reset()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -25,6 +25,7 @@ LEFT_OUT = (
 @pytest.mark.timeout(600)
 def test_in_windows(windows: WinPython, tmp_path: Path):
     options = ["-q", "-p", "no:cacheprovider", "--basetemp", to_windows(tmp_path / "base"), "--ignore=tests/unit/bot"]
+    options += ["-o", "addopts=-ra --strict-markers"]  # no xdist there
     options += ["-k", " and ".join(f"not {name}" for name in LEFT_OUT)]
     paths = ["tests/unit", "tests/integration/test_guard_windows.py"]
     finished = windows.run(["-m", "pytest", *options, *paths], cwd=ROOT, timeout=570)

@@ -8,16 +8,11 @@ import threading
 import httpx
 import pytest
 
-from tests.kit.bot_processes import Bot, eventually, temporal_server
+from tests.kit.bot_processes import BotProcesses
+from tests.kit.machine import poll_until
 from tests.kit.stub_http import StubServer
 
 AT_ONCE = 100  # activities that a worker of the SDK takes at once
-
-
-@pytest.fixture(scope="module")
-def temporal(tmp_path_factory):
-    with temporal_server(tmp_path_factory.mktemp("temporal")) as server:
-        yield server
 
 
 def post_all(bot, count):
@@ -30,16 +25,17 @@ def post_all(bot, count):
     return asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal):
     """The worker's places are all taken by a slow model: it asks for nothing more, but it lives."""
-    with StubServer() as llm, Bot(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1") as bot:
+    with StubServer() as llm, BotProcesses(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1") as bot:
         held = llm.default = llm.holding()
         bot.start_api()
         bot.start_worker()
 
         def let_go():
             try:
-                eventually("a full worker", lambda: len(llm.requests) >= AT_ONCE, 45)
+                poll_until(lambda: len(llm.requests) >= AT_ONCE, 45, "a full worker")
                 threading.Event().wait(5)  # longer than a message without a worker would wait
             finally:
                 held.hold.set()
@@ -52,7 +48,7 @@ def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal)
 
 
 def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
-    with Bot(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
+    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
         bot.start_api()
         worker = bot.start_worker()
         assert bot.post(message_id="m-1").status_code == 200
@@ -82,7 +78,7 @@ def test_limits_of_steps_fit_into_the_run(tmp_path, temporal):
         client = await Client.connect(f"127.0.0.1:{temporal.port}")
         return [event async for event in client.get_workflow_handle(workflow_id).fetch_history_events()]
 
-    with Bot(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=run_timeout) as bot:
+    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=run_timeout) as bot:
         bot.start_api()
         bot.start_worker()
         events = asyncio.run(history(bot.post().json()["workflow_id"]))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit.bot_processes import Bot, free_port
+from tests.kit.bot_processes import BotProcesses
+from tests.kit.machine import free_port
 
+pytestmark = pytest.mark.xdist_group("api")
 JSON = {"Content-Type": "application/json"}
 GOOD = b'{"user_id": "u", "message": "m"}'
 
 
 @pytest.fixture(scope="module")
 def bot(tmp_path_factory):
-    with Bot(tmp_path_factory.mktemp("bot"), free_port(), WEBHOOK_SECRET="s3cret-ü") as bot:
+    with free_port() as port, BotProcesses(tmp_path_factory.mktemp("bot"), port, WEBHOOK_SECRET="s3cret-ü") as bot:
         bot.api = bot.start_api()
         bot.http.params = {"secret": "s3cret-ü"}
         yield bot

@@ -5,35 +5,19 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.kit.bot_processes import SIGSTOP, Bot, eventually, needs_sigstop, temporal_server
+from tests.kit.bot_processes import SIGSTOP, BotProcesses, needs_sigstop
+from tests.kit.machine import poll_until
 from tests.kit.stub_http import Answer, StubServer, completion
-
-
-@pytest.fixture(scope="module")
-def temporal(tmp_path_factory):
-    with temporal_server(tmp_path_factory.mktemp("temporal")) as server:
-        yield server
-
-
-@pytest.fixture
-def llm():
-    with StubServer() as stub:
-        yield stub
 
 
 @pytest.fixture
 def bot(tmp_path, temporal):
-    with Bot(tmp_path, temporal.port) as bot:
-        yield bot
-
-
-@pytest.fixture
-def llm_bot(tmp_path, temporal, llm):
-    with Bot(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1", LLM_API_KEY="sk-secret-key") as bot:
+    with BotProcesses(tmp_path, temporal.port) as bot:
         yield bot
 
 
@@ -83,15 +67,13 @@ def test_answered_and_remembered(bot):
     assert '"workflow_completed"' in log
 
 
-def test_the_same_message_id_is_answered_once(llm_bot, llm):
-    llm_bot.start_api()
-    llm_bot.start_worker()
+def test_the_same_message_id_is_answered_once(llm_bot, llm, worker):
     held = llm.holding()
     llm.plan.append(held)
     llm.default = Answer(body=completion("a second answer"))
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(llm_bot.post, "hi", message_id="m-1") for _ in range(2)]
-        eventually("a request to the model", lambda: llm.requests)
+        poll_until(lambda: llm.requests, 30, "a request to the model")
         held.hold.set()
         answers = [future.result() for future in both]
     later = llm_bot.post("hi", message_id="m-1")
@@ -116,21 +98,17 @@ def test_no_worker_is_said_soon_and_the_message_is_kept(bot):
 
 
 @needs_sigstop
-def test_a_stopped_worker_is_unresponsive(bot):
-    bot.start_api()
-    worker = bot.start_worker()
-    assert bot.post().status_code == 200
+def test_a_stopped_worker_is_unresponsive(llm_bot, worker):
+    assert llm_bot.post().status_code == 200
     worker.send(SIGSTOP)
-    problem(bot.post(), 504, "worker_unresponsive")
+    problem(llm_bot.post(), 504, "worker_unresponsive")
 
 
-def test_a_message_in_flight_survives_a_killed_worker(llm_bot, llm):
-    llm_bot.start_api()
-    worker = llm_bot.start_worker()
+def test_a_message_in_flight_survives_a_killed_worker(llm_bot, llm, worker):
     llm.plan.append(llm.holding())
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(llm_bot.post, "hi")
-        eventually("a request to the model", lambda: llm.requests)
+        poll_until(lambda: llm.requests, 30, "a request to the model")
         llm_bot.start_worker()  # before the kill: how fast a loaded machine starts one is not the point here
         worker.kill()
         response = answer.result()
@@ -140,13 +118,11 @@ def test_a_message_in_flight_survives_a_killed_worker(llm_bot, llm):
     assert llm_bot.turns() == [("hi", "from the model")]
 
 
-def test_a_worker_that_does_not_come_back_is_said(llm_bot, llm):
-    llm_bot.start_api()
-    worker = llm_bot.start_worker()
+def test_a_worker_that_does_not_come_back_is_said(llm_bot, llm, worker):
     llm.plan.append(llm.holding())
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(llm_bot.post, "hi")
-        eventually("a request to the model", lambda: llm.requests)
+        poll_until(lambda: llm.requests, 30, "a request to the model")
         worker.kill()
         body = problem(answer.result(), 503, "no_worker")
     assert "ask_llm" in body["detail"]
@@ -155,14 +131,12 @@ def test_a_worker_that_does_not_come_back_is_said(llm_bot, llm):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is no request on Windows")
-def test_a_worker_asked_to_stop_finishes_what_it_does(llm_bot, llm):
-    llm_bot.start_api()
-    worker = llm_bot.start_worker()
+def test_a_worker_asked_to_stop_finishes_what_it_does(llm_bot, llm, worker):
     held = llm.holding()
     llm.plan.append(held)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(llm_bot.post, "hi")
-        eventually("a request to the model", lambda: llm.requests)
+        poll_until(lambda: llm.requests, 30, "a request to the model")
         llm_bot.start_worker()
         worker.send(signal.SIGTERM)
         worker.wait_for("worker_stopping")
@@ -172,9 +146,7 @@ def test_a_worker_asked_to_stop_finishes_what_it_does(llm_bot, llm):
     assert len(llm.requests) == 1  # the first attempt finished
 
 
-def test_a_slow_model_is_waited_for(llm_bot, llm):
-    llm_bot.start_api()
-    llm_bot.start_worker()
+def test_a_slow_model_is_waited_for(llm_bot, llm, worker):
     held = llm.holding()
     llm.plan.append(held)
     timer = threading.Timer(5, held.hold.set)  # longer than the soft wait and than the heartbeat time-out
@@ -197,11 +169,10 @@ def test_a_slow_model_is_waited_for(llm_bot, llm):
     ],
     ids=["401", "html", "quota", "429", "500", "always-500"],
 )
-def test_failures_of_the_model(llm_bot, llm, answers, code, said, hits):
-    api = llm_bot.start_api()
-    worker = llm_bot.start_worker()
+def test_failures_of_the_model(llm_bot, llm, worker, answers, code, said, hits):
+    api = llm_bot.started[0]
     llm.plan.extend(answers)
-    once = llm_bot.queue  # a message id of this test alone
+    once = uuid.uuid4().hex
     response = llm_bot.post("private words", message_id=once)
     assert len(llm.requests) == hits
     assert said in response.text
@@ -223,7 +194,7 @@ def test_failures_of_the_model(llm_bot, llm, answers, code, said, hits):
 
 
 def test_the_run_time_out(tmp_path, temporal):
-    with Bot(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=1) as bot:
+    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=1) as bot:
         bot.start_api()
         body = problem(bot.post(), 504, "workflow_timeout")
         state = bot.workflow(body["workflow_id"])
@@ -231,10 +202,9 @@ def test_the_run_time_out(tmp_path, temporal):
         assert state["error"]["code"] == "workflow_timeout"
 
 
-def test_an_unknown_workflow(bot):
-    bot.start_api()
-    problem(bot.http.get("/workflows/nobody"), 404, "not_found")
-    problem(bot.http.get("/workflows/" + "x" * 3000), 404, "not_found")
+def test_an_unknown_workflow(llm_bot):
+    problem(llm_bot.http.get("/workflows/nobody"), 404, "not_found")
+    problem(llm_bot.http.get("/workflows/" + "x" * 3000), 404, "not_found")
 
 
 def test_a_langbot_event_is_answered_through_langbot(tmp_path, temporal):
@@ -252,7 +222,7 @@ def test_a_langbot_event_is_answered_through_langbot(tmp_path, temporal):
         langbot.plan.append(Answer(500, {}))
         langbot.default = Answer(body={"code": 0})
         settings = {"LANGBOT_API_BASE_URL": langbot.url, "LANGBOT_API_KEY": "lb-key"}
-        with Bot(tmp_path, temporal.port, **settings) as bot:
+        with BotProcesses(tmp_path, temporal.port, **settings) as bot:
             bot.start_api()
             bot.start_worker()
             for _ in range(2):

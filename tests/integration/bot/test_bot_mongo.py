@@ -13,8 +13,10 @@ import pytest
 from src.history.base import HistoryError, conversation_key
 from src.history.mongo import MongoHistory
 from src.messages import Conversation, FinishedTurn, Turn
-from tests.kit.bot_processes import Bot, free_port, temporal_server
+from tests.kit.bot_processes import BotProcesses
+from tests.kit.machine import free_port, require_or_skip
 
+pytestmark = pytest.mark.xdist_group("mongo")
 ALONE = Conversation("1000112345", "")
 
 
@@ -26,9 +28,7 @@ def url():
     from tests.kit import mongo_server
 
     if mongo_server.ensure_binary() is None:
-        if "mongo" in os.environ.get("MIKA_REQUIRE", ""):
-            pytest.fail(mongo_server.why_not())
-        pytest.skip(mongo_server.why_not())
+        require_or_skip("mongo", mongo_server.why_not())
     with mongo_server.mongo_server() as started:
         yield started
 
@@ -94,12 +94,9 @@ def test_the_indexes_are_made(url):
     assert asked[1:] == [("expires_at", {"expireAfterSeconds": 0})]
 
 
-def test_a_message_through_the_whole_bot(url, tmp_path):
+def test_a_message_through_the_whole_bot(url, tmp_path, temporal):
     database = f"test_{uuid.uuid4().hex[:8]}"
-    with (
-        temporal_server(tmp_path) as server,
-        Bot(tmp_path, server.port, MONGODB_URL=url, MONGODB_DATABASE=database) as bot,
-    ):
+    with BotProcesses(tmp_path, temporal.port, MONGODB_URL=url, MONGODB_DATABASE=database) as bot:
         bot.start_api()
         bot.start_worker()
         assert "remember: 0" in bot.post("one").json()["response"]
@@ -109,7 +106,11 @@ def test_a_message_through_the_whole_bot(url, tmp_path):
 
 def test_a_server_that_is_not_there(tmp_path):
     # In a process of its own: PyMongo leaves a socket to the garbage collector when it is closed while it connects.
-    with Bot(tmp_path, free_port(), MONGODB_URL=f"mongodb://user:pass-word@127.0.0.1:{free_port()}") as bot:
+    with (
+        free_port() as temporal,
+        free_port() as mongo,
+        BotProcesses(tmp_path, temporal, MONGODB_URL=f"mongodb://user:pass-word@127.0.0.1:{mongo}") as bot,
+    ):
         api = bot.start_api()
         ready = bot.http.get("/readyz")
         assert ready.status_code == 503

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.kit.bot_processes import Bot, TemporalServer, eventually, free_port, temporal_server
+from tests.kit.bot_processes import BotProcesses, TemporalServer
+from tests.kit.machine import free_port, poll_until
 
 # A worker whose model blocks the event loop: in Python, and in C code that keeps the interpreter's lock.
 _BLOCKING = """
@@ -34,12 +35,6 @@ if sys.platform == "linux":
     _BLOCKS.append("__import__('ctypes').PyDLL(None).sleep(4)")
 
 
-@pytest.fixture(scope="module")
-def temporal(tmp_path_factory):
-    with temporal_server(tmp_path_factory.mktemp("temporal")) as server:
-        yield server
-
-
 def changes(beat, since):
     return beat.exists() and beat.stat().st_mtime_ns != since
 
@@ -47,13 +42,13 @@ def changes(beat, since):
 @pytest.mark.parametrize("block", _BLOCKS, ids=["python", "gil"][: len(_BLOCKS)])
 def test_the_beat_stops_with_the_loop_and_the_stack_is_told(tmp_path, temporal, block):
     beat = tmp_path / "beat"
-    with Bot(tmp_path, temporal.port, MIKA_BEAT_FILE=beat, MIKA_HANG_TIMEOUT=2) as bot:
+    with BotProcesses(tmp_path, temporal.port, MIKA_BEAT_FILE=beat, MIKA_HANG_TIMEOUT=2) as bot:
         bot.start_api()
         worker = bot.start("worker", "-c", _BLOCKING.format(block=block))
         worker.wait_for("worker_started")
         for _ in range(3):  # it beats while it has nothing to do
             now = beat.stat().st_mtime_ns
-            eventually("a beat", lambda now=now: changes(beat, now))
+            poll_until(lambda now=now: changes(beat, now), 30, "a beat")
         if sys.platform != "win32":
             assert beat.stat().st_mode & 0o777 == 0o600
         assert bot.post("fine").json()["response"] == "done"
@@ -63,14 +58,14 @@ def test_the_beat_stops_with_the_loop_and_the_stack_is_told(tmp_path, temporal, 
         worker.wait_for("blocked_here")
         assert "Timeout (" in worker.output()
         now = beat.stat().st_mtime_ns
-        eventually("a beat after the block", lambda: changes(beat, now))
+        poll_until(lambda: changes(beat, now), 30, "a beat after the block")
         assert bot.completed(response.json()["workflow_id"])["response"] == "done"
 
 
 def test_a_slow_answer_is_no_hang(tmp_path, temporal):
     beat = tmp_path / "beat"
     code = _BLOCKING.format(block="pass").replace("self.blocked_here()", "await __import__('asyncio').sleep(4)")
-    with Bot(tmp_path, temporal.port, MIKA_BEAT_FILE=beat, MIKA_HANG_TIMEOUT=1.5) as bot:
+    with BotProcesses(tmp_path, temporal.port, MIKA_BEAT_FILE=beat, MIKA_HANG_TIMEOUT=1.5) as bot:
         bot.start_api()
         worker = bot.start("worker", "-c", code)
         worker.wait_for("worker_started")
@@ -79,8 +74,7 @@ def test_a_slow_answer_is_no_hang(tmp_path, temporal):
 
 
 def test_it_waits_for_a_server_that_comes_later(tmp_path):
-    port = free_port()
-    with Bot(tmp_path, port) as bot:
+    with free_port() as port, BotProcesses(tmp_path, port) as bot:
         bot.start_api()
         worker = bot.start("worker", "-m", "src.workers.temporal_worker")
         worker.wait_for("waiting_for_temporal")
@@ -97,17 +91,13 @@ def test_it_waits_for_a_server_that_comes_later(tmp_path):
             "worker": "unavailable",
             "history": "ready",
         }
-        server = TemporalServer(tmp_path, port)
-        try:
+        with TemporalServer(tmp_path, port):
             worker.wait_for("worker_started")
             assert bot.post().status_code == 200
-            # a restart of the server on the same data: nothing of the bot needs one
-            server.process.kill()
-            server = TemporalServer(tmp_path, port)
-            eventually("an answer", lambda: bot.post().status_code == 200)
+        # A restart of the server on the same data: nothing of the bot needs one.
+        with TemporalServer(tmp_path, port):
+            poll_until(lambda: bot.post().status_code == 200, 30, "an answer")
             assert worker.popen.poll() is None
-        finally:
-            server.process.kill()
 
 
 def last_line(process):
@@ -115,7 +105,7 @@ def last_line(process):
 
 
 def test_a_server_that_never_comes(tmp_path):
-    with Bot(tmp_path, free_port(), TEMPORAL_CONNECT_TIMEOUT=1) as bot:
+    with free_port() as port, BotProcesses(tmp_path, port, TEMPORAL_CONNECT_TIMEOUT=1) as bot:
         worker = bot.start("worker", "-m", "src.workers.temporal_worker")
         assert worker.wait() == 1
         assert "TEMPORAL_HOST" in last_line(worker)
@@ -123,7 +113,7 @@ def test_a_server_that_never_comes(tmp_path):
 
 
 def test_a_namespace_that_is_not_there(tmp_path, temporal):
-    with Bot(tmp_path, temporal.port, TEMPORAL_NAMESPACE="nowhere") as bot:
+    with BotProcesses(tmp_path, temporal.port, TEMPORAL_NAMESPACE="nowhere") as bot:
         worker = bot.start("worker", "-m", "src.workers.temporal_worker")
         assert worker.wait() == 2
         assert "'nowhere'" in last_line(worker)
@@ -132,7 +122,7 @@ def test_a_namespace_that_is_not_there(tmp_path, temporal):
 
 def test_a_history_that_cannot_be_opened(tmp_path, temporal):
     (tmp_path / ".mika").write_text("in the way", encoding="utf-8")
-    with Bot(tmp_path, temporal.port) as bot:
+    with BotProcesses(tmp_path, temporal.port) as bot:
         worker = bot.start("worker", "-m", "src.workers.temporal_worker")
         assert worker.wait() == 2
         assert "history.sqlite3" in last_line(worker)
@@ -140,5 +130,5 @@ def test_a_history_that_cannot_be_opened(tmp_path, temporal):
 
 
 def test_the_identity_it_is_given(tmp_path, temporal):
-    with Bot(tmp_path, temporal.port, MIKA_WORKER_IDENTITY="mika/run-1/worker") as bot:
+    with BotProcesses(tmp_path, temporal.port, MIKA_WORKER_IDENTITY="mika/run-1/worker") as bot:
         assert '"identity": "mika/run-1/worker"' in bot.start_worker().output()

@@ -119,7 +119,7 @@ class WinPython:
         ours = ("PYTHON", "VIRTUAL_ENV", "UV_", "COVERAGE", "WINE", *FOREIGN)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environment["PYTHONPATH"] = f"{to_windows(ROOT)};{to_windows(ROOT / 'launcher')}"
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the repository's __pycache__ belongs to Linux
+        environment["PYTHONPYCACHEPREFIX"] = to_windows(self.home / "pycache")  # not that of Linux
         environment["MIKA_WINE_LOCALE"] = "zh_CN.UTF-8" if chinese else "C.UTF-8"
         return environment | dict(extra or {})
 

@@ -1,0 +1,65 @@
+"""One Temporal server for the tests of this folder, and one bot for those that need no settings of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from temporalio.client import Client
+
+from tests.kit.bot_processes import BotProcesses, TemporalServer
+from tests.kit.runs import Running
+from tests.kit.stub_http import StubServer
+
+
+@pytest.fixture(scope="session")
+def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    with TemporalServer(tmp_path_factory.mktemp("temporal")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _model() -> Iterator[StubServer]:
+    with StubServer() as stub:
+        yield stub
+
+
+@pytest.fixture(scope="session")
+def _model_bot(
+    tmp_path_factory: pytest.TempPathFactory, temporal: TemporalServer, _model: StubServer
+) -> Iterator[BotProcesses]:
+    folder = tmp_path_factory.mktemp("bot")
+    settings = {"LLM_BASE_URL": f"{_model.url}/v1", "LLM_API_KEY": "sk-secret-key"}
+    with BotProcesses(folder, temporal.port, **settings) as bot:
+        bot.start_api()
+        yield bot
+
+
+@pytest.fixture
+def llm(_model: StubServer) -> StubServer:
+    """The model of `llm_bot`; a test may plan its answers."""
+    _model.reset()
+    return _model
+
+
+@pytest.fixture
+def llm_bot(_model_bot: BotProcesses, llm: StubServer) -> Iterator[BotProcesses]:
+    """A bot whose API runs, with an empty memory and no message under way. It is shared, so a test starts a worker."""
+    _model_bot.forget()
+    yield _model_bot
+    llm.reset()  # lets go what it holds
+    asyncio.run(_terminate_all(_model_bot))
+    for worker in _model_bot.started[1:]:
+        worker.kill()
+
+
+async def _terminate_all(bot: BotProcesses) -> None:
+    client = await Client.connect(f"127.0.0.1:{bot.temporal_port}")
+    async for found in client.list_workflows(f"ExecutionStatus = 'Running' AND TaskQueue = '{bot.queue}'"):
+        await client.get_workflow_handle(found.id).terminate("its test is over")
+
+
+@pytest.fixture
+def worker(llm_bot: BotProcesses) -> Running:
+    return llm_bot.start_worker()

@@ -1,0 +1,82 @@
+"""How the tests are shared out to the workers of pytest-xdist.
+
+Tests that share a stack, an engine or a Windows form a group, which one worker runs. A test that is marked `alone`
+asserts a time, or could not run beside others for another reason: the workers leave it out, and when they are done a
+second session runs those tests, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+_LEFT_OUT = pytest.StashKey[int]()
+_GROUPS = {  # by a fixture that the tests of the group share
+    "_shared_bot": "bot",
+    "_model_bot": "model",
+    "_hand": "terminals",
+    "windows": "wine",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not _is_worker(config):
+        config.pluginmanager.register(_Controller())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, group in _GROUPS.items():
+            if fixture in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(group))
+    if _is_worker(config):
+        config.workeroutput["left_out"] = _keep(config, items, alone=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
+    if config.getoption(
+        "lf", default=False
+    ):  # those few one after the other; and it would not find them by the names that xdist makes
+        config.option.numprocesses = 0
+    code = yield
+    if not config.stash.get(_LEFT_OUT, 0) or code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        return code
+    arguments = [*config.invocation_params.args, "-n", "0"]
+    return max(code, pytest.main(arguments, plugins=[_OnlyAlone()]))
+
+
+class _Controller:
+    """In the process that hands the tests out."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take off the group, which xdist appends to the name: `--last-failed -n 0` must find the test."""
+        if report.nodeid.rfind("@") > report.nodeid.rfind("]"):
+            report.nodeid = report.nodeid.rpartition("@")[0]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        # Each worker has collected the same tests.
+        node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+class _OnlyAlone:
+    """In the second session."""
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        _keep(config, items, alone=True)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _keep(config: pytest.Config, items: list[pytest.Item], *, alone: bool) -> int:
+    """Deselect the tests that are to run alone, or all others; returns how many."""
+    others = [item for item in items if (item.get_closest_marker("alone") is not None) != alone]
+    items[:] = [item for item in items if item not in set(others)]
+    config.hook.pytest_deselected(items=others)
+    return len(others)
