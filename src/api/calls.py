@@ -7,12 +7,13 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from mika.diagnosis.temporal import RPC_TIMEOUT
 from temporalio.service import RPCError, RPCStatusCode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-CALL_TIMEOUT = 2.0
+CALL_TIMEOUT = RPC_TIMEOUT
 # A lazy client raises RuntimeError while it cannot connect; an expired call is CANCELLED, not DEADLINE_EXCEEDED.
 TEMPORAL_ERRORS = (RPCError, RuntimeError, TimeoutError)
 # How long a server that is gone may stay away before the caller hears of it; its restart takes less than a second.

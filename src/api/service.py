@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from mika.diagnosis.model import FINE, HANGING
+from mika.diagnosis.model import FINE, HANGING, PATIENCE
+from mika.diagnosis.temporal import Temporal
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mika.api")
 
-SOFT_WAIT = 3.0
+SOFT_WAIT = PATIENCE
 _LOOK_EVERY = 0.5
 _SURELY_HUNG = 10.0
 _FRESH = 1.5 * ASK_EVERY
@@ -62,8 +63,9 @@ class MessageService:
         self._client = client
         self._settings = settings
         self._calls = Calls()
-        self._judge = Judge(client, settings)
-        self._signs = Signs(latest_polls_of(client, settings.temporal_task_queue, self._calls), SOFT_WAIT)
+        temporal = Temporal(client.service_client, settings.temporal_namespace)
+        self._judge = Judge(temporal, settings)
+        self._signs = Signs(latest_polls_of(temporal, settings.temporal_task_queue, self._calls), SOFT_WAIT)
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
         """The reply; None when a worker is still on it after `limit` seconds."""

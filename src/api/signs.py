@@ -12,7 +12,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
-from mika.diagnosis import ask, proto
+from mika.diagnosis import proto
+from mika.diagnosis.proto import TaskType
+from mika.diagnosis.temporal import Temporal
 
 from src.api.calls import TEMPORAL_ERRORS
 
@@ -20,14 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-    from temporalio.client import Client
 
     from src.api.calls import Calls
 
 T = TypeVar("T")
 Kind = Literal["workflow", "activity"]
 Times = dict[Kind, float]
-_NUMBERS: dict[Kind, int] = {"workflow": 1, "activity": 2}  # TaskQueueType
+_TASK_TYPES: dict[Kind, TaskType] = {"workflow": TaskType.WORKFLOW, "activity": TaskType.ACTIVITY}
 _NEVER = float("-inf")
 
 ASK_EVERY = 1.0
@@ -73,7 +74,7 @@ class Signs:
         self._latest_polls, self._patience, self._clock = latest_polls, patience, clock
         self._question = Shared(self._ask, ASK_EVERY, clock)
         self._answered = _NEVER
-        self._seen: Times = dict.fromkeys(_NUMBERS, _NEVER)
+        self._seen: Times = dict.fromkeys(_TASK_TYPES, _NEVER)
         self._polls: Times = {}
         self._polls_at = _NEVER
         self._compared_at = _NEVER
@@ -132,17 +133,17 @@ class Signs:
                 self._seen[kind] = self._clock()
 
 
-def latest_polls_of(client: Client, queue: str, calls: Calls) -> Callable[[], Awaitable[Times]]:
+def latest_polls_of(temporal: Temporal, queue: str, calls: Calls) -> Callable[[], Awaitable[Times]]:
     """The question to the server: when each kind of task was last polled for, by the server's clock."""
 
-    async def latest(kind: int) -> float:
-        state = await ask.queue_state(client.workflow_service, client.namespace, queue, kind)
+    async def latest(task_type: TaskType) -> float:
+        state = await temporal.queue_state(queue, task_type)
         return max((proto.at(poller.last_access_time) for poller in state.pollers), default=0.0)
 
     async def question() -> Times:
         async with calls.call(time.monotonic()):
-            found = await asyncio.gather(*(latest(number) for number in _NUMBERS.values()))
-        return dict(zip(_NUMBERS, found, strict=True))
+            times = await asyncio.gather(*(latest(task_type) for task_type in _TASK_TYPES.values()))
+        return dict(zip(_TASK_TYPES, times, strict=True))
 
     return question
 

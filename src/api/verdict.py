@@ -11,9 +11,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mika.diagnosis import ask, proto
-from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings
+from mika.diagnosis import proto
+from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings, WorkerCommands
 from mika.diagnosis.running import running, waiting_for
+from mika.diagnosis.survey import find_workers
+from mika.diagnosis.temporal import Temporal
 from mika.diagnosis.workflow import classify
 from temporalio.service import RPCError
 
@@ -23,14 +25,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-    from temporalio.client import Client
 
     from src.config import Settings
 
 # A caller waits meanwhile, so what is not known by then is left out.
 _EXPLAIN_WITHIN = 1.5
-_LOOK_AROUND_EVERY = 1.0
+_FIND_WORKERS_EVERY = 1.0
 _UNTAKEN = frozenset({Cause.NO_WORKER, Cause.WRONG_TASK_QUEUE, Cause.WRONG_NAMESPACE})
+# The API cannot know whether mika or somebody in a terminal runs the worker.
+_WORKER = WorkerCommands(
+    start=("mika start worker",),
+    restart=("mika restart worker",),
+    by_hand="python -m src.workers.temporal_worker",
+    logs="mika logs worker",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +82,11 @@ class Watch:
             age = max(age, self.elapsed - (waiting.since - proto.at(description.workflow_execution_info.start_time)))
         if self.elapsed < self._soft_wait:
             return None
-        found = running(description, (), Surroundings(patience=self._soft_wait), 0.0, age)
-        if waiting is None or found.cause not in HANGING:
+        surroundings = Surroundings(patience=self._soft_wait, worker=_WORKER)
+        diagnosis = running(description, (), surroundings, 0.0, age)
+        if waiting is None or diagnosis.cause not in HANGING:
             return None
-        return Verdict(found, age, "workflow" if waiting.activity is None else "activity")
+        return Verdict(diagnosis, age, "workflow" if waiting.activity is None else "activity")
 
     def _age(self, seen: object) -> float:
         now = self._clock()
@@ -89,36 +98,33 @@ class Watch:
 class Judge:
     """Asks the server for what a diagnosis needs beside the description."""
 
-    def __init__(self, client: Client, settings: Settings) -> None:
-        service = self._service = client.workflow_service
-        self._around = Surroundings(
+    def __init__(self, temporal: Temporal, settings: Settings) -> None:
+        self._temporal = temporal
+        surroundings = self._surroundings = Surroundings(
             namespace=settings.temporal_namespace,
             queue=settings.temporal_task_queue,
             run_timeout=settings.workflow_run_timeout,
             execution_timeout=settings.workflow_execution_timeout,
+            worker=_WORKER,
         )
-        # When many callers hear at the same time that there is no worker, one look is enough for all.
-        self._look_around = Shared(
-            lambda: ask.look_around(service, self._around), _LOOK_AROUND_EVERY, clock=time.monotonic
-        )
+        # When many callers hear at the same time that there is no worker, one search is enough for all.
+        self._workers = Shared(lambda: find_workers(temporal, surroundings), _FIND_WORKERS_EVERY, clock=time.monotonic)
 
     async def judge(self, description: DescribeWorkflowExecutionResponse, waited: float | None = None) -> Diagnosis:
         """Takes at most `_EXPLAIN_WITHIN` seconds, and raises nothing: what could not be asked is not known."""
         events: Sequence[Any] = ()
-        found = classify(description, events, self._around, waited=waited)
+        diagnosis = classify(description, events, self._surroundings, waited=waited)
         try:
             async with asyncio.timeout(_EXPLAIN_WITHIN):
                 waiting = waiting_for(description)
                 attempt = waiting.attempt if waiting else 1
-                # The history of a task that nobody ever took tells nothing more, and many may hang at the same time.
+                # The history of a task that nobody ever took has nothing more, and many may hang at the same time.
                 untaken = waiting is not None and attempt == 1 and not waiting.taken
-                if attempt > 1 or (found.cause not in FINE and not untaken):
-                    execution = description.workflow_execution_info.execution
-                    events = await ask.history(self._service, self._around.namespace, execution)
-                    found = classify(description, events, self._around, waited=waited)
-                if found.cause in {Cause.NO_WORKER, Cause.TIMED_OUT_NO_WORKER}:
-                    around = await self._look_around.get()
-                    found = classify(description, events, around, waited=waited)
+                if attempt > 1 or (diagnosis.cause not in FINE and not untaken):
+                    events = await self._temporal.newest_events(description.workflow_execution_info.execution)
+                    diagnosis = classify(description, events, self._surroundings, waited=waited)
+                if diagnosis.cause in {Cause.NO_WORKER, Cause.TIMED_OUT_NO_WORKER}:
+                    diagnosis = classify(description, events, await self._workers.get(), waited=waited)
         except (RPCError, RuntimeError, TimeoutError):
             pass
-        return found
+        return diagnosis

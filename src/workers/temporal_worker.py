@@ -15,8 +15,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.service import RPCError, RPCStatusCode
+from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from src.activities.bot import BotActivities
@@ -39,7 +39,6 @@ log = structlog.get_logger("mika.worker")
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=10)
 # Under mika it starts while the services are being set up: the server may serve before its namespace is made.
 _NAMESPACE_PATIENCE = 30.0
-_TRY_FOR = 2.0
 _SAY_EVERY = 5.0
 
 
@@ -113,14 +112,12 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
     what = f"Temporal at {settings.temporal_address}"
     while not stop.is_set():
         try:
-            async with asyncio.timeout(_TRY_FOR):
+            async with asyncio.timeout(RPC_TIMEOUT):
                 client = await connect(settings, identity, lazy=False)
-                await client.workflow_service.describe_namespace(
-                    DescribeNamespaceRequest(namespace=settings.temporal_namespace)
-                )
+                await Temporal(client.service_client, settings.temporal_namespace).describe_namespace()
         except (RPCError, RuntimeError, TimeoutError) as error:
             reason = str(error) or "no answer"
-            is_missing = isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND
+            is_missing = call_error(error) == CallError.NOT_FOUND
         else:
             return client
         now = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mika.diagnosis.model import Poller, Surroundings
+from mika.diagnosis.model import Poller, Surroundings, WorkerCommands
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
@@ -143,5 +143,8 @@ def worker(queue: str = QUEUE, state: str = "alive", namespace: str = "default",
     return Poller(identity, namespace, queue, 1.0, workflows=True, activities=True, state=state)
 
 
+COMMANDS = WorkerCommands(("mika start worker",), ("mika restart worker",), logs="mika logs worker")
+
+
 def around(*pollers: Poller, queue: str = QUEUE) -> Surroundings:
-    return Surroundings(queue=queue, pollers=pollers, run_timeout=60, execution_timeout=120)
+    return Surroundings(queue=queue, pollers=pollers, run_timeout=60, execution_timeout=120, worker=COMMANDS)

@@ -109,7 +109,7 @@ ENDED: list[Case] = [
         asked(started(), ended_by(failure("", timeout=4))),
         around(),
         99,
-        "no sign of life",
+        "stopped sending heartbeats",
     ),
     (
         "an error of the workflow's own",
@@ -147,7 +147,7 @@ ENDED: list[Case] = [
         events(STARTED, TASK, TIMED_OUT),
         around(worker()),
         99,
-        "send it again",
+        "start it again",
     ),
     (
         "left alone in the middle",
@@ -183,7 +183,7 @@ ENDED: list[Case] = [
         events(STARTED, TASK, TAKEN, task_failed("bug"), TIMED_OUT),
         around(),
         99,
-        "until its 60 s were over",
+        "until its 60 s were up",
     ),
     (
         "a step that was at work",
@@ -201,6 +201,6 @@ ENDED: list[Case] = [
         asked(TIMED_OUT),
         around(),
         99,
-        "failed 3 times until the run's 60 s were over: LlmError: 500",
+        "failed 3 times until the run's 60 s were up: LlmError: 500",
     ),
 ]

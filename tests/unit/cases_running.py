@@ -28,7 +28,7 @@ Case = tuple[str, str, DescribeWorkflowExecutionResponse, list[HistoryEvent], Su
 
 RUNNING: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix
-    ("young", "running", task(1), [], around(), 2.9, "runs since"),
+    ("young", "running", task(1), [], around(), 2.9, "has been running for"),
     ("nobody", "no_worker", task(1), [], around(), 3.1, "mika start worker"),
     ("nobody asked for pollers", "no_worker", task(1), [], Surroundings(), 3.1, "no worker has taken it for 3.1 s"),
     ("killed, still listed", "no_worker", task(1), [], around(worker(state="gone")), 4, "mika start worker"),
@@ -42,7 +42,7 @@ RUNNING: list[Case] = [
         "kill -CONT 12",
     ),
     ("taken, not answered", "worker_unresponsive", task(2), events(STARTED, TASK, TAKEN), around(), 4, "12@vm took it"),
-    ("taken a moment ago", "running", task(2, since=9), [], around(), 10, "runs since 10 s"),
+    ("taken a moment ago", "running", task(2, since=9), [], around(), 10, "has been running for 10 s"),
     (
         "taken by one that was killed",
         "no_worker",
@@ -50,7 +50,7 @@ RUNNING: list[Case] = [
         events(STARTED, TASK, TAKEN),
         around(worker(state="gone")),
         4,
-        "was ended",
+        "exited before",
     ),
     (
         "failing again and again, history unknown",
@@ -77,7 +77,7 @@ RUNNING: list[Case] = [
         [],
         around(worker()),
         4,
-        f"TEMPORAL_TASK_QUEUE={QUEUE} where it is started",
+        f"set TEMPORAL_TASK_QUEUE={QUEUE} for the process that starts",
     ),
     ("another queue altogether", "no_worker", task(1), [], around(worker("billing")), 4, "mika start worker"),
     (
@@ -90,7 +90,7 @@ RUNNING: list[Case] = [
         "TEMPORAL_NAMESPACE=default",
     ),
     ("a step that nobody takes", "no_worker", activity(1), [], around(), 4, "activity ask_llm"),
-    ("a step at work", "running", activity(2), [], around(worker()), 20, "runs since 20 s of at most 28 s"),
+    ("a step at work", "running", activity(2), [], around(worker()), 20, "has been running for 20 s of at most 28 s"),
     ("a step with a killed worker", "no_worker", activity(2), [], around(worker(state="gone")), 1, "gone"),
     (
         "a step with a stopped worker",
@@ -108,7 +108,7 @@ RUNNING: list[Case] = [
         [],
         around(),
         10,
-        "failed 2 times, and is tried again: LlmError: the LLM answered 429",
+        "failed 2 times and is being retried: LlmError: the LLM answered 429",
     ),
     (
         "a step whose next attempt nobody takes",
@@ -165,13 +165,13 @@ RUNNING: list[Case] = [
         "into an activity",
     ),
     (
-        "a failure that is none",
+        "a failure that is not the code's",
         "running",
         task(1, since=0.9, attempt=2),
         raised("UnhandledCommand", HARMLESS),
         around(worker()),
         1,
-        "runs",
+        "has been running",
     ),
     (
         "a timer",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mika.diagnosis.model import FINE, HANGING, Cause, Surroundings, near_miss, seconds
-from mika.diagnosis.untaken import pid_of
+from mika.diagnosis.model import FINE, HANGING, Cause, Surroundings, WorkerCommands, near_miss, seconds
+from mika.diagnosis.temporal import CallError, call_error, literal
+from mika.diagnosis.untaken import find_misplaced, pid_of
 from mika.diagnosis.workflow import classify
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.service import RPCError, RPCStatusCode
 
-from tests.kit.temporal_protos import QUEUE, START, activity, asked, failure, task
+from tests.kit.temporal_protos import QUEUE, START, activity, around, asked, described, failure, task, worker
 from tests.unit.cases_ended import ENDED
 from tests.unit.cases_running import RUNNING
 
@@ -50,6 +52,84 @@ def test_more_time_than_the_execution_has_raises_both() -> None:
     known = Surroundings(queue=QUEUE, run_timeout=100, execution_timeout=120)
     found = classify(activity(2, status="timed_out", closed=100), asked(), known)
     assert "WORKFLOW_RUN_TIMEOUT=200 WORKFLOW_EXECUTION_TIMEOUT=400" in found.fix
+
+
+def test_a_message_in_the_wrong_queue_is_retried_once_the_starter_is_right() -> None:
+    """It stays in its queue: unlike one whose worker is started again, it needs a second start."""
+    by_starter = classify(task(1, queue="mika_bot_task_queue"), (), around(worker()), now=START + 4)
+    by_worker = classify(task(1), (), around(worker("mika_bot_task_queue")), now=START + 4)
+    assert by_starter.fix.count("mika workflows retry process_message_1") == 1
+    assert "retry" not in by_worker.fix
+
+
+def test_where_a_misplaced_worker_is() -> None:
+    there = find_misplaced(QUEUE, around(worker("mika_bot_task_queue", identity="7@vm")))
+    assert there is not None
+    assert (there.cause, there.worker.identity, there.place) == (Cause.WRONG_TASK_QUEUE, "7@vm", "mika_bot_task_queue")
+    assert (there.wrong, there.setting, there.value) == ("worker", "TEMPORAL_TASK_QUEUE", QUEUE)
+    there = find_misplaced(QUEUE, around(worker(namespace="prod")))
+    assert there is not None
+    assert (there.cause, there.place) == (Cause.WRONG_NAMESPACE, f"{QUEUE} in the namespace prod")
+    assert (there.wrong, there.setting, there.value) == ("worker", "TEMPORAL_NAMESPACE", "default")
+    assert find_misplaced(QUEUE, around(worker())) is None
+    assert find_misplaced(QUEUE, around(worker("billing"))) is None
+
+
+@pytest.mark.parametrize(
+    ("commands", "start", "restart", "then"),
+    [
+        (WorkerCommands(), "start a worker", "stop its process and start it again", "then restart the worker"),
+        (
+            WorkerCommands(("mika start w",), ("mika restart w",)),
+            "start a worker: `mika start w`",
+            "restart it: `mika restart w`",
+            "then `mika restart w`",
+        ),
+        (
+            WorkerCommands(("mika down", "mika up"), by_hand="python w.py"),
+            "start a worker: `mika down` and `mika up`, or by hand `python w.py`",
+            "stop its process and start it again: `python w.py`",
+            "then restart the worker",
+        ),
+        (
+            WorkerCommands(("mika start w",), ("mika restart w",), "python w.py"),
+            "start a worker: `mika start w`, or by hand `python w.py`",
+            "restart it: `mika restart w`, or stop its process and start it again: `python w.py`",
+            "then `mika restart w`",
+        ),
+    ],
+)
+def test_how_a_worker_is_started(commands: WorkerCommands, start: str, restart: str, then: str) -> None:
+    assert (commands.how_to_start(), commands.how_to_restart(), commands.then_restart()) == (start, restart, then)
+
+
+def test_a_command_with_an_odd_id_can_be_pasted() -> None:
+    description = described("canceled", closed=3)
+    description.workflow_execution_info.execution.workflow_id = "order 7; ls"
+    assert "`mika workflows retry 'order 7; ls'`" in classify(description).fix
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RPCError("Timeout expired", RPCStatusCode.CANCELLED, b""), CallError.TIMEOUT),
+        (RPCError("", RPCStatusCode.DEADLINE_EXCEEDED, b""), CallError.TIMEOUT),
+        (RPCError("", RPCStatusCode.NOT_FOUND, b""), CallError.NOT_FOUND),
+        (RPCError("", RPCStatusCode.PERMISSION_DENIED, b""), CallError.DENIED),
+        (RPCError("", RPCStatusCode.UNAUTHENTICATED, b""), CallError.DENIED),
+        (RPCError("", RPCStatusCode.UNAVAILABLE, b""), CallError.UNREACHABLE),
+        (RPCError("", RPCStatusCode.INTERNAL, b""), CallError.FAILED),
+        (RuntimeError("Failed client connect"), CallError.UNREACHABLE),
+        (TimeoutError(), CallError.TIMEOUT),
+        (ValueError(), CallError.FAILED),
+    ],
+)
+def test_kinds_of_errors(error: Exception, expected: CallError) -> None:
+    assert call_error(error) == expected
+
+
+def test_text_in_a_query() -> None:
+    assert literal("it's") == "'it''s'"
 
 
 @pytest.mark.parametrize(

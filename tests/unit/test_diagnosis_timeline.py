@@ -44,7 +44,7 @@ def test_a_timeline_tells_the_story_and_no_contents() -> None:
         "0.4 activity ask_llm taken by 12@vm (attempt 2)",
         "activity ask_llm had failed before: LlmError: 429",
         "4.0 activity ask_llm completed after 3.7 s, attempt 2",
-        "10.0 its workflow task waits for a worker since 5.5 s",
+        "10.0 its workflow task has been waiting for a worker for 5.5 s",
     ):
         assert line in text
     assert "你好" not in text
@@ -53,7 +53,7 @@ def test_a_timeline_tells_the_story_and_no_contents() -> None:
     assert "result: 2 bytes (binary/plain)" in with_payloads
 
 
-def test_a_transient_attempt_is_no_part_of_the_story() -> None:
+def test_a_transient_attempt_is_not_part_of_the_story() -> None:
     """The server shows the attempt that goes on as if it were written down: without a task id."""
     story = events(STARTED, TASK, TAKEN, task_failed("bug"), ("WORKFLOW_TASK_SCHEDULED", 1, {}), TAKEN)
     story[-1].task_id = story[-2].task_id = 0

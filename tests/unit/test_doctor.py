@@ -198,7 +198,7 @@ def test_what_a_model_answers(answer: httpx.Response, status: str, words: str) -
     ("greeting", "state", "words"),
     [
         (b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\n\r\n", "foreign", "a web server answers there (nginx)"),
-        (b"-ERR unknown command\r\n", "foreign", "no Temporal server"),
+        (b"-ERR unknown command\r\n", "foreign", "not a Temporal server"),
         (None, "silent", "does not answer within"),
         (b"", "unhealthy", "closes each connection at once"),
     ],
@@ -210,13 +210,13 @@ def test_what_listens_instead_of_temporal(
 
     async def look() -> server.Server:
         async with tcp_server(greeting) as port:
-            return await server.look("127.0.0.1", port)
+            return await server.look("127.0.0.1", port, "default")
 
     found = asyncio.run(look())
     assert found.state == state, found
     assert words in found.detail
     with pytest.raises(RuntimeError):
-        _ = found.service
+        _ = found.temporal
 
 
 def test_web_answers() -> None:

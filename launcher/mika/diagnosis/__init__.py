@@ -1,5 +1,5 @@
-"""Why a workflow hangs or has failed, judged from what Temporal says of it.
+"""Why a workflow hangs or has failed, judged from what Temporal says about it; and the one place that asks Temporal.
 
-A package of its own because the bot's API and `mika doctor` must say the same, and neither may import the other.
-Nothing here imports them, and nothing here connects to anything: who calls brings a connection.
+The bot's API and `mika doctor` must give the same answer, and neither may import the other: so this package knows
+neither. It connects to nothing (the caller brings the connection) and imports the SDK only when a question is asked.
 """

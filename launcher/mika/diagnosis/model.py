@@ -1,11 +1,12 @@
-"""The words of a diagnosis."""
+"""What a diagnosis is made of."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
 PATIENCE = 3.0
 """Seconds after which a task that nobody took or answered is no longer normal: a healthy worker needs 0.3 s."""
 
+FRESH = 70.0
+"""Seconds since its last poll for which a worker counts as alive: an idle one renews its poll once a minute."""
 
-RETRY = "`mika workflows retry ID`"
+FRESH_EMBEDDED = 9.0
+"""The same on mika's embedded server, which ends an idle poll after 5 s."""
 
 # The types of the errors that the bot's activities raise. They are stored in histories: rename none.
 LLM_ERROR, LLM_TIMEOUT, HISTORY_ERROR = "LlmError", "LlmTimeout", "HistoryError"
@@ -50,12 +54,12 @@ HANGING = frozenset(
         Cause.WORKFLOW_TASK_FAILING,
     }
 )
-"""It runs, and without help nothing will come of it."""
+"""It is running, and it will get nowhere without help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """`finding` and `fix` are one sentence each; `fix` is empty where nothing is to be mended."""
+    """`finding` and `fix` are one sentence each; `fix` is empty where there is nothing to fix."""
 
     cause: Cause
     finding: str
@@ -63,12 +67,16 @@ class Diagnosis:
     fix: str = ""
 
 
+ProcessState = Literal["gone", "stopped", "hung", ""]
+"""What a caller knows about the process of a worker: it has exited, is suspended, or its event loop does not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """One worker process as the server lists it. `age`: seconds since it was last seen on its oldest queue type.
+    """One worker process as the server lists it. `age`: seconds since it was last seen, on the older of its queues.
 
-    `state` is `alive`, `stale` (not seen for longer than a poll lasts), `gone` (its process does not exist any more) or
-    `stopped` (its process is suspended): the server's list keeps a killed worker for minutes.
+    The server's list keeps a killed worker for minutes. `state` is `stale` when it has not been seen for longer than a
+    poll lasts; `gone`, `stopped` and `hung` as in ProcessState.
     """
 
     identity: str
@@ -77,12 +85,46 @@ class Poller:
     age: float
     workflows: bool
     activities: bool
-    state: str = "alive"
+    state: Literal["alive", "stale", "gone", "stopped", "hung"] = "alive"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCommands:
+    """Command lines for the worker of a project, as they can be pasted. Empty where none is known."""
+
+    start: tuple[str, ...] = ()
+    """Run one after the other, they start it."""
+    restart: tuple[str, ...] = ()
+    by_hand: str = ""
+    """Runs it in the terminal, without mika."""
+    logs: str = ""
+    """Shows what it wrote."""
+
+    def how_to_start(self) -> str:
+        """A clause for a fix."""
+        ways = [_quoted(self.start), f"by hand `{self.by_hand}`" if self.by_hand else ""]
+        text = ", or ".join(filter(None, ways))
+        return f"start a worker: {text}" if text else "start a worker"
+
+    def how_to_restart(self) -> str:
+        """A clause for a fix."""
+        ways = [f"restart it: {_quoted(self.restart)}"] if self.restart else []
+        if self.by_hand or not ways:
+            ways.append("stop its process and start it again" + (f": `{self.by_hand}`" if self.by_hand else ""))
+        return ", or ".join(ways)
+
+    def then_restart(self) -> str:
+        """The last step of a fix that changes the worker's code."""
+        return f"then {_quoted(self.restart) or 'restart the worker'}"
+
+
+def _quoted(commands: tuple[str, ...]) -> str:
+    return " and ".join(f"`{command}`" for command in commands)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known beside the workflow. `pollers` is None where nobody asked."""
+    """What is known beside the workflow. `pollers` is None where nobody asked; times are in seconds."""
 
     namespace: str = "default"
     queue: str = ""
@@ -91,19 +133,23 @@ class Surroundings:
     patience: float = PATIENCE
     run_timeout: float | None = None
     execution_timeout: float | None = None
-    start_worker: str = "start it: `mika start worker`, or by hand `python -m src.workers.temporal_worker`"
-    restart_worker: str = "restart it: `mika restart worker`, or end its process and start it again"
+    worker: WorkerCommands = field(default_factory=WorkerCommands)
 
     def alive(self, namespace: str, queue: str) -> list[Poller]:
         """Workers that take tasks there now."""
-        return [p for p in self.at(namespace, queue) if p.state == "alive"]
+        return [poller for poller in self.at(namespace, queue) if poller.state == "alive"]
 
     def at(self, namespace: str, queue: str) -> list[Poller]:
-        return [p for p in self.pollers or () if p.namespace == namespace and p.queue == queue]
+        return [poller for poller in self.pollers or () if (poller.namespace, poller.queue) == (namespace, queue)]
 
     def state_of(self, identity: str) -> str:
-        """The state of the worker that calls itself so, or an empty string when it is not listed."""
-        return next((p.state for p in self.pollers or () if identity and p.identity == identity), "")
+        """The state of the worker with that identity; empty when it is not listed."""
+        return next((poller.state for poller in self.pollers or () if identity and poller.identity == identity), "")
+
+
+def workflow_command(verb: Literal["retry", "terminate"], info: Any) -> str:
+    """The command, quoted, for the workflow of a WorkflowExecutionInfo."""
+    return f"`mika workflows {verb} {shlex.quote(info.execution.workflow_id)}`"
 
 
 def near_miss(name: str, others: Iterable[str]) -> str | None:
@@ -111,8 +157,8 @@ def near_miss(name: str, others: Iterable[str]) -> str | None:
     plain = {_plain(other): other for other in others if other != name}
     if _plain(name) in plain:
         return plain[_plain(name)]
-    found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
-    return plain[found[0]] if found else None
+    nearest = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
+    return plain[nearest[0]] if nearest else None
 
 
 def _plain(name: str) -> str:

@@ -1,10 +1,12 @@
-"""The few numbers and accessors of Temporal's API that are needed here, so that reading one needs no import of the SDK.
+"""The few numbers and accessors of Temporal's API that are needed here, so that reading a message imports no SDK.
 
-Numbers of https://github.com/temporalio/api, temporal/api/enums/v1: they are part of the wire format and never change.
+The numbers are those of https://github.com/temporalio/api, temporal/api/enums/v1: they belong to the wire format and
+never change.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 # WorkflowExecutionStatus
@@ -25,8 +27,15 @@ TIMEOUTS = {1: "start-to-close", 2: "schedule-to-start", 3: "schedule-to-close",
 START_TO_CLOSE, SCHEDULE_TO_START, SCHEDULE_TO_CLOSE, HEARTBEAT = 1, 2, 3, 4
 
 
-class Event:
-    """EventType."""
+class TaskType(IntEnum):
+    """TaskQueueType: two separate queues under one name."""
+
+    WORKFLOW = 1
+    ACTIVITY = 2
+
+
+class EventType:
+    """Those of a history that are read here."""
 
     EXECUTION_STARTED = 1
     EXECUTION_COMPLETED = 2
@@ -47,7 +56,7 @@ class Event:
     EXECUTION_TERMINATED = 27
 
 
-# WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. No fault of the code.
+# WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. Not the code's fault.
 HARMLESS_TASK_FAILURES = frozenset({1, 13, 17, 18, 20})
 NON_DETERMINISTIC = 24
 
@@ -58,6 +67,7 @@ def at(timestamp: Any) -> float:
 
 
 def span(duration: Any) -> float:
+    """Seconds; 0 for one that is not set."""
     return float(duration.seconds + duration.nanos / 1e9)
 
 

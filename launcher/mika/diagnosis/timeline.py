@@ -1,4 +1,4 @@
-"""The story of one workflow in lines that a person can read."""
+"""The story of one workflow, as lines for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mika.diagnosis import proto
 from mika.diagnosis.closed import Step, steps
 from mika.diagnosis.model import seconds
-from mika.diagnosis.proto import Event
+from mika.diagnosis.proto import EventType
 
 _LONGEST_PAYLOAD = 2000
 
@@ -26,30 +26,30 @@ class Entry:
 def timeline(description: Any, events: Sequence[Any], *, now: float, payloads: bool = False) -> list[Entry]:
     """What happened, in order, and what is pending. Message contents only with `payloads`: they are somebody's chat."""
     info = description.workflow_execution_info
-    began = proto.at(info.start_time)
-    found = steps(events)
+    started = proto.at(info.start_time)
+    activities = steps(events)
     lines: list[tuple[float, str]] = []
     for event in events:
-        lines += [(proto.at(event.event_time), text) for text in _event(event, found, payloads=payloads)]
+        lines += [(proto.at(event.event_time), text) for text in _event(event, activities, payloads=payloads)]
     for pending in description.pending_activities if info.status == proto.RUNNING else ():
         lines.append((now, _pending(pending, now)))
     if description.HasField("pending_workflow_task") and info.status == proto.RUNNING:
         task = description.pending_workflow_task
         if task.state == proto.STARTED:
-            text = f"its workflow task was taken {seconds(now - proto.at(task.started_time))} ago and is not answered"
+            text = f"its workflow task was taken {seconds(now - proto.at(task.started_time))} ago and not answered yet"
         else:
-            text = f"its workflow task waits for a worker since {seconds(now - proto.at(task.scheduled_time))}"
+            text = f"its workflow task has been waiting for a worker for {seconds(now - proto.at(task.scheduled_time))}"
         attempt = f" (attempt {task.attempt})" if task.attempt > 1 else ""
         lines.append((now, text + attempt))
-    return [Entry(max(0.0, when - began), text) for when, text in lines]
+    return [Entry(max(0.0, when - started), text) for when, text in lines]
 
 
-def _event(event: Any, found: dict[int, Step], *, payloads: bool) -> Iterator[str]:
-    # A transient attempt, which the server only shows: it has no place in the history, and no task id.
+def _event(event: Any, activities: dict[int, Step], *, payloads: bool) -> Iterator[str]:
+    # A transient attempt, which the server shows without having written it to the history: it has no task id.
     if event.task_id == 0 and event.event_id > 1:
         return
     match event.event_type:
-        case Event.EXECUTION_STARTED:
+        case EventType.EXECUTION_STARTED:
             a = event.workflow_execution_started_event_attributes
             limits = [
                 f"{name} {seconds(proto.span(value))}"
@@ -61,45 +61,45 @@ def _event(event: Any, found: dict[int, Step], *, payloads: bool) -> Iterator[st
                 f" (time-outs: {', '.join(limits)})" if limits else ""
             )
             yield from _payloads("input", a.input.payloads, payloads=payloads)
-        case Event.TASK_STARTED:
+        case EventType.TASK_STARTED:
             yield f"taken by worker {event.workflow_task_started_event_attributes.identity or 'unknown'}"
-        case Event.TASK_TIMED_OUT:
+        case EventType.TASK_TIMED_OUT:
             yield "the worker did not answer within the workflow task time-out"
-        case Event.TASK_FAILED:
+        case EventType.TASK_FAILED:
             a = event.workflow_task_failed_event_attributes
             yield f"the workflow task failed: {proto.message(a.failure)}"
-        case Event.ACTIVITY_SCHEDULED:
+        case EventType.ACTIVITY_SCHEDULED:
             a = event.activity_task_scheduled_event_attributes
             yield f"activity {a.activity_type.name} scheduled"
             yield from _payloads("input", a.input.payloads, payloads=payloads)
-        case Event.ACTIVITY_STARTED:
+        case EventType.ACTIVITY_STARTED:
             a = event.activity_task_started_event_attributes
-            step = found.get(a.scheduled_event_id)
+            step = activities.get(a.scheduled_event_id)
             name = step.name if step else "?"
             yield f"activity {name} taken by {a.identity}" + (f" (attempt {a.attempt})" if a.attempt > 1 else "")
             if a.HasField("last_failure"):
                 yield f"activity {name} had failed before: {proto.message(a.last_failure)}"
-        case Event.ACTIVITY_COMPLETED:
+        case EventType.ACTIVITY_COMPLETED:
             a = event.activity_task_completed_event_attributes
-            yield _ended(found.get(a.scheduled_event_id), "completed")
+            yield _ended(activities.get(a.scheduled_event_id), "completed")
             yield from _payloads("result", a.result.payloads, payloads=payloads)
-        case Event.ACTIVITY_FAILED:
+        case EventType.ACTIVITY_FAILED:
             a = event.activity_task_failed_event_attributes
-            yield f"{_ended(found.get(a.scheduled_event_id), 'failed')}: {proto.message(a.failure)}"
-        case Event.ACTIVITY_TIMED_OUT:
+            yield f"{_ended(activities.get(a.scheduled_event_id), 'failed')}: {proto.message(a.failure)}"
+        case EventType.ACTIVITY_TIMED_OUT:
             a = event.activity_task_timed_out_event_attributes
-            yield f"{_ended(found.get(a.scheduled_event_id), 'timed out')}: {proto.message(a.failure)}"
-        case Event.EXECUTION_COMPLETED:
+            yield f"{_ended(activities.get(a.scheduled_event_id), 'timed out')}: {proto.message(a.failure)}"
+        case EventType.EXECUTION_COMPLETED:
             yield "completed"
             result = event.workflow_execution_completed_event_attributes.result
             yield from _payloads("result", result.payloads, payloads=payloads)
-        case Event.EXECUTION_FAILED:
+        case EventType.EXECUTION_FAILED:
             yield f"failed: {proto.message(event.workflow_execution_failed_event_attributes.failure)}"
-        case Event.EXECUTION_TIMED_OUT:
+        case EventType.EXECUTION_TIMED_OUT:
             yield "timed out"
-        case Event.EXECUTION_CANCELED:
+        case EventType.EXECUTION_CANCELED:
             yield "canceled"
-        case Event.EXECUTION_TERMINATED:
+        case EventType.EXECUTION_TERMINATED:
             a = event.workflow_execution_terminated_event_attributes
             yield f"terminated by {a.identity or 'somebody'}" + (f": {a.reason}" if a.reason else "")
 
@@ -114,20 +114,20 @@ def _ended(step: Step | None, outcome: str) -> str:
 def _pending(pending: Any, now: float) -> str:
     name = pending.activity_type.name
     if pending.state == proto.STARTED:
-        text = f"activity {name} runs since {seconds(now - proto.at(pending.last_started_time))}"
+        text = f"activity {name} has been running for {seconds(now - proto.at(pending.last_started_time))}"
     else:
         due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time)) - now
         text = f"activity {name} " + (
-            f"is tried again in {seconds(due)}" if due > 0 else f"waits for a worker since {seconds(-due)}"
+            f"is retried in {seconds(due)}" if due > 0 else f"has been waiting for a worker for {seconds(-due)}"
         )
     attempt = f" (attempt {pending.attempt})" if pending.attempt > 1 else ""
     last = f"; last failure: {proto.message(pending.last_failure)}" if pending.HasField("last_failure") else ""
     return text + attempt + last
 
 
-def _payloads(what: str, found: Sequence[Any], *, payloads: bool) -> Iterator[str]:
+def _payloads(what: str, contents: Sequence[Any], *, payloads: bool) -> Iterator[str]:
     if payloads:
-        for payload in found:
+        for payload in contents:
             yield f"    {what}: {decode(payload)}"
 
 
@@ -138,6 +138,6 @@ def decode(payload: Any) -> str:
         try:
             text = json.dumps(json.loads(payload.data), ensure_ascii=False)
         except ValueError:
-            return f"{len(payload.data)} bytes that are no JSON"
+            return f"{len(payload.data)} bytes that are not valid JSON"
         return text if len(text) <= _LONGEST_PAYLOAD else f"{text[:_LONGEST_PAYLOAD]}... ({len(text)} characters)"
-    return "null" if encoding == "binary/null" else f"{len(payload.data)} bytes ({encoding or 'no encoding named'})"
+    return "null" if encoding == "binary/null" else f"{len(payload.data)} bytes ({encoding or 'unknown encoding'})"

@@ -1,95 +1,138 @@
-"""Nobody takes a task: because no worker is there, or because the workers that are there look elsewhere."""
+"""Nobody takes a task: because there is no worker, or because the workers that live poll somewhere else."""
 
 from __future__ import annotations
 
-from mika.diagnosis.model import RETRY, Cause, Diagnosis, Poller, Surroundings, near_miss, seconds
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
 
 
-def untaken(what: str, age: float, queue: str, around: Surroundings, *, own_queue: bool = False) -> Diagnosis:
-    """`what` waits in `queue` for `age` seconds, and a healthy worker would have taken it.
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """A living worker that polls somewhere else than where the task is.
 
-    `own_queue`: an activity whose queue the workflow's code names, so that it need not be the configured one.
+    `setting` should have `value`; `wrong`: in the worker, or in whatever starts the workflows.
     """
-    waits = f"no worker has taken {what} for {seconds(age)}"
-    elsewhere = misplaced(queue, around, waited=age, own_queue=own_queue)
-    if elsewhere:
-        cause, finding, fix = elsewhere
-        return Diagnosis(cause, f"{waits}: {finding}", _listed(queue, around), fix)
-    there = around.at(around.namespace, queue)
-    stopped = [poller for poller in there if poller.state == "stopped"]
-    if stopped and not around.alive(around.namespace, queue):
+
+    cause: Cause
+    worker: Poller
+    wrong: Literal["worker", "starter"]
+    setting: Literal["TEMPORAL_TASK_QUEUE", "TEMPORAL_NAMESPACE"]
+    value: str
+
+    @property
+    def place(self) -> str:
+        """Where the worker polls."""
+        if self.cause == Cause.WRONG_NAMESPACE:
+            return f"{self.worker.queue} in the namespace {self.worker.namespace}"
+        return self.worker.queue
+
+    @property
+    def fix(self) -> str:
+        if self.wrong == "worker":
+            return f"start that worker again with {self.setting}={self.value}"
+        return f"set {self.setting}={self.value} for the process that starts the workflows, and restart that process"
+
+
+def untaken(what: str, waited: float, info: Any, surroundings: Surroundings, *, queue: str = "") -> Diagnosis:
+    """`what` has been waiting for `waited` seconds, and a healthy worker would have taken it.
+
+    `info`: the WorkflowExecutionInfo. `queue`: that of an activity whose workflow code names one of its own.
+    """
+    own_queue, queue = bool(queue) and queue != info.task_queue, queue or info.task_queue
+    finding = f"no worker has taken {what} for {seconds(waited)}"
+    evidence = _listed(queue, surroundings)
+    misplaced = find_misplaced(queue, surroundings, waited=waited, own_queue=own_queue)
+    if misplaced is not None:
+        finding += f": it waits in {queue}, and {misplaced.worker.identity} polls {misplaced.place}"
+        # What already waits in the wrong queue stays there.
+        lost = misplaced.wrong == "starter"
+        fix = f"{misplaced.fix}; then {workflow_command('retry', info)}" if lost else misplaced.fix
+        return Diagnosis(misplaced.cause, finding, evidence, fix)
+    alive = surroundings.alive(surroundings.namespace, queue)
+    stopped = [p for p in surroundings.at(surroundings.namespace, queue) if p.state == "stopped"]
+    if stopped and not alive:
+        identity = stopped[0].identity
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
-            f"{waits}: worker {stopped[0].identity} is suspended (SIGSTOP)",
-            _listed(queue, around),
-            f"let it go on (`kill -CONT {pid_of(stopped[0].identity) or 'PID'}`), or {around.restart_worker}",
+            f"{finding}: worker {identity} is suspended (SIGSTOP)",
+            evidence,
+            f"resume it: `kill -CONT {pid_of(identity) or 'PID'}`, or {surroundings.worker.how_to_restart()}",
         )
-    # A worker asks for more after each task that it has done, so one that asked a moment ago has others to do first.
-    busy = [p for p in around.alive(around.namespace, queue) if p.age < min(age, around.patience)]
+    # A worker asks for more after each task, so one that asked a moment ago is busy with tasks that came earlier.
+    busy = [poller for poller in alive if poller.age < min(waited, surroundings.patience)]
     if busy:
-        return Diagnosis(
-            Cause.RUNNING, f"{waits}: {busy[0].identity} has others to do first", _listed(queue, around), ""
-        )
-    return Diagnosis(Cause.NO_WORKER, f"{waits} (task queue {queue})", _listed(queue, around), f"{around.start_worker}")
+        return Diagnosis(Cause.RUNNING, f"{finding}: {busy[0].identity} is busy with earlier tasks", evidence)
+    return Diagnosis(Cause.NO_WORKER, f"{finding} (task queue {queue})", evidence, surroundings.worker.how_to_start())
 
 
-def misplaced(
-    queue: str, around: Surroundings, *, waited: float | None = None, own_queue: bool = False
-) -> tuple[Cause, str, str] | None:
-    """Workers that are alive, but not where the task is: cause, finding and fix. None when there are none."""
-    if around.pollers is None:
+def find_misplaced(
+    queue: str, surroundings: Surroundings, *, waited: float | None = None, own_queue: bool = False
+) -> Misplaced | None:
+    """The worker that should poll `queue` and polls somewhere else; None where there is no such worker.
+
+    `waited`: seconds that a task has been in the queue. `own_queue`: the workflow's code names this queue, so that it
+    need not be the configured one.
+    """
+    if surroundings.pollers is None:
         return None
-    # Who polled last before the task came, and did not get it, is gone, however fresh it looks.
-    if any(waited is None or p.age < waited for p in around.alive(around.namespace, queue)):
+    # A worker that polled last before the task came, and did not get it, is gone, however fresh it looks.
+    if any(waited is None or p.age < waited for p in surroundings.alive(surroundings.namespace, queue)):
         return None
-    alive = [p for p in around.pollers if p.state == "alive"]
-    here = {p.queue: p.identity for p in alive if p.namespace == around.namespace}
-    near = near_miss(queue, here)
-    if near is None and not own_queue and around.queue != queue and around.queue in here:
-        near = around.queue
+    alive = [poller for poller in surroundings.pollers if poller.state == "alive"]
+    by_queue = {poller.queue: poller for poller in alive if poller.namespace == surroundings.namespace}
+    near = near_miss(queue, by_queue)
+    if near is None and not own_queue and surroundings.queue != queue and surroundings.queue in by_queue:
+        near = surroundings.queue
     if near is not None:
-        if queue == around.queue:
-            fix = f"give that worker the right name and start it again: TEMPORAL_TASK_QUEUE={queue}"
-        else:
-            fix = f"set TEMPORAL_TASK_QUEUE={near} where it is started (the API) and restart that; then {RETRY}"
-        return Cause.WRONG_TASK_QUEUE, f"it waits in {queue}, and {here[near]} polls {near}", fix
+        is_configured = queue == surroundings.queue
+        return Misplaced(
+            Cause.WRONG_TASK_QUEUE,
+            by_queue[near],
+            "worker" if is_configured else "starter",
+            "TEMPORAL_TASK_QUEUE",
+            queue if is_configured else near,
+        )
     for poller in alive:
-        if poller.namespace != around.namespace and poller.queue == queue:
-            finding = f"worker {poller.identity} polls {queue} in the namespace {poller.namespace}"
-            fix = f"start that worker with TEMPORAL_NAMESPACE={around.namespace} (it has {poller.namespace})"
-            return Cause.WRONG_NAMESPACE, finding, fix
+        if poller.namespace != surroundings.namespace and poller.queue == queue:
+            return Misplaced(Cause.WRONG_NAMESPACE, poller, "worker", "TEMPORAL_NAMESPACE", surroundings.namespace)
     return None
 
 
-def _listed(queue: str, around: Surroundings) -> tuple[str, ...]:
-    if around.pollers is None:
+def _listed(queue: str, surroundings: Surroundings) -> tuple[str, ...]:
+    """The evidence: who is listed for the queue, and some of those that poll elsewhere."""
+    if surroundings.pollers is None:
         return ()
-    there = around.at(around.namespace, queue)
-    lines = [f"{queue}: {describe(poller)}" for poller in there] or [f"nobody is listed as polling {queue}"]
-    others = [p for p in around.pollers if p.state == "alive" and (p.namespace, p.queue) != (around.namespace, queue)]
-    lines += [f"namespace {p.namespace}, queue {p.queue}: {describe(p)}" for p in others[:3]]
-    return tuple(lines)
+    own_place = (surroundings.namespace, queue)
+    lines = [f"{queue}: {describe(poller)}" for poller in surroundings.at(*own_place)]
+    others = [p for p in surroundings.pollers if p.state == "alive" and (p.namespace, p.queue) != own_place]
+    elsewhere = [f"namespace {p.namespace}, queue {p.queue}: {describe(p)}" for p in others[:3]]
+    return (*(lines or [f"nobody is listed as polling {queue}"]), *elsewhere)
 
 
 def describe(poller: Poller) -> str:
     """A poller in a line of evidence."""
-    seen = f"last seen {seconds(poller.age)} ago"
+    last_seen = f"last seen {seconds(poller.age)} ago"
     match poller.state:
         case "gone":
-            return f"{poller.identity} is still listed ({seen}), but its process is gone"
+            return f"{poller.identity} is still listed ({last_seen}), but its process is gone"
         case "stopped":
-            return f"{poller.identity} is listed ({seen}), but its process is suspended"
+            return f"{poller.identity} is listed ({last_seen}), but its process is suspended"
+        case "hung":
+            return f"{poller.identity} is listed ({last_seen}), but its event loop does not run"
         case "stale":
-            return f"{poller.identity} is listed, but {seen}: it is gone"
-    missing = "" if poller.workflows and poller.activities else _half(poller)
-    return f"{poller.identity} polls{missing}, {seen}"
+            return f"{poller.identity} is listed, but {last_seen}: it is gone"
+        case "alive":
+            only = "" if poller.workflows and poller.activities else _only(poller)
+            return f"{poller.identity} polls{only}, {last_seen}"
 
 
-def _half(poller: Poller) -> str:
+def _only(poller: Poller) -> str:
     return " only workflow tasks" if poller.workflows else " only activities"
 
 
 def pid_of(identity: str) -> int | None:
-    """The process id in the SDK's default identity, `pid@host`, also behind a prefix: `mika-worker/12@host`."""
+    """The process id in the SDK's default identity, `pid@host`, also after a prefix: `mika-worker/12@host`."""
     number = identity.partition("@")[0].rpartition("/")[2]
     return int(number) if number.isdecimal() else None

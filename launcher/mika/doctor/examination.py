@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from mika.config.load import Config
 from mika.config.process_options import parse_ready
 from mika.control.client import Client
-from mika.diagnosis import ask
-from mika.diagnosis.model import Surroundings
+from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, ProcessState, Surroundings, WorkerCommands
+from mika.diagnosis.survey import find_workers
+from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.diagnosis.untaken import pid_of
 from mika.doctor import server, web
 from mika.errors import MikaError, NotRunningError, UsageError
@@ -28,8 +29,6 @@ from mika.status import StackStatus, UnitStatus
 
 T = TypeVar("T")
 
-# Seconds without a poll after which a worker is gone. Our own server ends an idle poll after 5 s, others after 60 s.
-_FRESH_EMBEDDED = 9.0
 _HUNG_BEAT = 3.0
 _SUPERVISED = re.compile(r"(?P<name>[^@]+)@(?P<run>[0-9a-f]{16})-(?P<generation>\d+)")
 
@@ -131,7 +130,7 @@ class Examination:
     # --- Temporal ----------------------------------------------------------------------------------------------------
 
     async def _server(self) -> server.Server:
-        found = await server.look(self.host, self.port)
+        found = await server.look(self.host, self.port, self.namespace)
         if not found.up or self.backend == "external" or await self.supervisor() is not None:
             return found
         other = await in_thread(lambda: of_another_stack(self.host, self.port, self.config.project))
@@ -141,65 +140,60 @@ class Examination:
     def server(self) -> Awaitable[server.Server]:
         return self.once("server", self._server)
 
+    async def temporal(self) -> Temporal:
+        """For questions about the configured namespace. Raises RuntimeError where there is no server."""
+        return (await self.server()).temporal
+
     def namespace_error(self) -> Awaitable[str | None]:
         """None when the namespace can be used; an empty string when it does not exist; else what the server says."""
         return self.once("namespace", self._namespace_error)
 
     async def _namespace_error(self) -> str | None:
-        from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-        from temporalio.service import RPCError, RPCStatusCode
+        from temporalio.service import RPCError
 
-        service = (await self.server()).service
         try:
-            await service.describe_namespace(
-                DescribeNamespaceRequest(namespace=self.namespace), timeout=ask.RPC_TIMEOUT, retry=False
-            )
+            await (await self.temporal()).describe_namespace()
         except RPCError as error:
-            return "" if error.status == RPCStatusCode.NOT_FOUND else str(error)
+            return "" if call_error(error) == CallError.NOT_FOUND else str(error)
         return None
 
-    def around(self) -> Awaitable[Surroundings]:
-        """The workers. Needs a server with the namespace."""
-        return self.once("around", self.look_around)
+    def surroundings(self) -> Awaitable[Surroundings]:
+        """The workers and the settings that a diagnosis needs. Needs a server with the namespace."""
+        return self.once("surroundings", self.surroundings_with)
 
-    async def look_around(self, also: Sequence[str] = ()) -> Surroundings:
-        """The workers of our queue and of those in `also`; where one has none, also those that look elsewhere."""
-        service = (await self.server()).service
-        process = self._process_states(await self.status())
-        now = time.time() + await self.skew()
-        return await ask.look_around(
-            service, await self.surroundings(), fresh=self.fresh, now=now, process=process, also=also
-        )
-
-    @property
-    def fresh(self) -> float:
-        return _FRESH_EMBEDDED if self.backend == "embedded" else ask.FRESH
-
-    async def surroundings(self) -> Surroundings:
-        """What is known without asking for the workers, with commands that fit how this stack was started."""
-        supervised = await self.processes("worker")
-        if supervised:
-            name = supervised[0].name
-            start, restart = f"start it: `mika start {name}`", f"restart it: `mika restart {name}`"
-        else:
-            command = next((e.command for e in self.entries() if e.name in self.types("worker")), "")
-            up = "`mika up`" if await self.status() is None else "`mika down` and `mika up`"
-            start = f"start one: {up}{f', or by hand `{command}`' if command else ''}"
-            restart = f"end its process and start it again{f': `{command}`' if command else ''}"
-        return Surroundings(
+    async def surroundings_with(self, also: Sequence[str] = ()) -> Surroundings:
+        """The workers of our queue and of those in `also`; where one has none, also those that poll elsewhere."""
+        known = Surroundings(
             namespace=self.namespace,
             queue=self.queue,
             run_timeout=self.config.number("WORKFLOW_RUN_TIMEOUT"),
             execution_timeout=self.config.number("WORKFLOW_EXECUTION_TIMEOUT"),
-            start_worker=start,
-            restart_worker=restart,
+            worker=await self._worker_commands(),
+        )
+        return await find_workers(
+            await self.temporal(),
+            known,
+            fresh=FRESH_EMBEDDED if self.backend == "embedded" else FRESH,
+            now=time.time() + await self.skew(),
+            process=self._process_states(await self.status()),
+            also=also,
         )
 
-    def _process_states(self, status: StackStatus | None) -> Callable[[str], str]:
-        """What this machine knows of a worker by its identity: the server's list keeps a killed one for minutes."""
+    async def _worker_commands(self) -> WorkerCommands:
+        """Those that fit how this stack was started."""
+        supervised = await self.processes("worker")
+        if supervised:
+            name = supervised[0].name
+            return WorkerCommands((f"mika start {name}",), (f"mika restart {name}",), logs=f"mika logs {name}")
+        by_hand = next((entry.command for entry in self.entries() if entry.name in self.types("worker")), "")
+        up = ("mika up",) if await self.status() is None else ("mika down", "mika up")
+        return WorkerCommands(up, by_hand=by_hand)
+
+    def _process_states(self, status: StackStatus | None) -> Callable[[str], ProcessState]:
+        """What this machine knows about a worker by its identity: the server's list keeps a killed one for minutes."""
         pids = {process.name: process.pid for process in status.processes} if status is not None else {}
 
-        def state(identity: str) -> str:
+        def state(identity: str) -> ProcessState:
             supervised = _SUPERVISED.fullmatch(identity)
             if supervised:
                 if self.run is None or supervised["run"] != self.run.run_id or supervised["name"] not in pids:
@@ -213,7 +207,7 @@ class Examination:
 
         return state
 
-    def _beat(self, name: str) -> str:
+    def _beat(self, name: str) -> ProcessState:
         try:
             age = time.time() - (self.folder.run / f"{name}.beat").stat().st_mtime
         except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 
 from mika.control.requests import Verb
 from mika.doctor.examination import Examination
@@ -12,7 +13,7 @@ from mika.machine.local import in_thread
 from mika.reason import Repair
 
 _STEP = 0.1
-_RETENTION_DAYS = 3
+_RETENTION = timedelta(days=3)
 _BECOMES_READY = 20.0
 
 
@@ -40,26 +41,22 @@ async def _process(x: Examination, verb: Verb, repair: Repair) -> str:
 
 
 async def _namespace(x: Examination, name: str) -> str:
-    from google.protobuf.duration_pb2 import Duration
-    from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RegisterNamespaceRequest
     from temporalio.service import RPCError
 
-    service = (await x.server()).service
-    request = RegisterNamespaceRequest(
-        namespace=name, workflow_execution_retention_period=Duration(seconds=_RETENTION_DAYS * 86_400)
-    )
+    temporal = (await x.server()).temporal.in_namespace(name)
     try:
-        await service.register_namespace(request, retry=False)
+        await temporal.register_namespace(_RETENTION)
     except RPCError as error:
-        raise MikaError(f"the namespace {name} could not be created: {error}", "has this user the right?") from None
-    # Each service of the server learns of it by itself, up to a second later.
+        raise MikaError(
+            f"the namespace {name} could not be created: {error}", "is this user allowed to create one?"
+        ) from None
     deadline = time.monotonic() + _BECOMES_READY
     while True:
         try:
-            await service.describe_namespace(DescribeNamespaceRequest(namespace=name), retry=False)
+            await temporal.describe_namespace()
         except RPCError as error:
             if time.monotonic() >= deadline:
-                raise MikaError(f"the namespace {name} was created, and is not there: {error}") from None
+                raise MikaError(f"the namespace {name} was created, but cannot be used yet: {error}") from None
             await asyncio.sleep(_STEP)
         else:
             return f"created the namespace {name}"

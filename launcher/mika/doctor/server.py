@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 from mika.machine.ports import Listener
 from mika.readiness.ladder import describe
+from mika.readiness.temporal import address as address_of
+from mika.readiness.temporal import open_client
 
-if TYPE_CHECKING:
-    from temporalio.service import ServiceClient, WorkflowService
-
-TIMEOUT = 2.0
+TIMEOUT = RPC_TIMEOUT
+"""Seconds for a connection, and for the answers over it."""
 _SETTLE = 0.4
 
 
@@ -24,22 +25,23 @@ class Server:
     address: str
     detail: str = ""
     version: str = ""
-    client: ServiceClient | None = None
+    connection: Temporal | None = None
 
     @property
     def up(self) -> bool:
         return self.state == "up"
 
     @property
-    def service(self) -> WorkflowService:
-        if self.client is None:
+    def temporal(self) -> Temporal:
+        """Raises RuntimeError where there is no server."""
+        if self.connection is None:
             raise RuntimeError(f"not connected to {self.address}")
-        return self.client.workflow_service
+        return self.connection
 
 
-async def look(host: str, port: int) -> Server:
+async def look(host: str, port: int, namespace: str) -> Server:
     """Connect and ask. Takes at most about twice TIMEOUT, and a fraction of it wherever something answers."""
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    address = address_of(host, port)
     try:
         greeting = await _greeting(host, port)
     except TimeoutError:
@@ -53,10 +55,10 @@ async def look(host: str, port: int) -> Server:
         server = next((line.partition(":")[2].strip() for line in head if line.lower().startswith("server:")), "")
         return Server("foreign", address, f"a web server answers there{f' ({server})' if server else ''}")
     if greeting and not greeting.startswith(b"\0\0"):  # a frame begins with its length, and the first one is short
-        return Server("foreign", address, "something listens there that is no Temporal server")
+        return Server("foreign", address, "something that is not a Temporal server listens there")
     try:
         async with asyncio.timeout(TIMEOUT):
-            return await _ask(address, hangs_up=greeting is None)
+            return await _ask(address, namespace, hangs_up=greeting is None)
     except TimeoutError:
         return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
 
@@ -81,23 +83,22 @@ async def _greeting(host: str, port: int) -> bytes | None:
         writer.close()
 
 
-async def _ask(address: str, *, hangs_up: bool) -> Server:
-    from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
-    from temporalio.service import ConnectConfig, RPCError, RPCStatusCode, ServiceClient
+async def _ask(address: str, namespace: str, *, hangs_up: bool) -> Server:
+    from temporalio.service import RPCError
 
     try:
-        client = await ServiceClient.connect(ConnectConfig(target_host=address, identity="mika-doctor"))
-        if not await client.check_health(retry=False):
+        temporal = Temporal(await open_client(address, "mika-doctor"), namespace)
+        if not await temporal.is_serving():
             return Server("unhealthy", address, "it answers NOT_SERVING: it is still starting, or its database is away")
-        info: Any = await client.workflow_service.get_system_info(GetSystemInfoRequest(), retry=False)
+        version = await temporal.server_version()
     except RPCError as error:
-        denied = error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED)
-        return Server("denied" if denied else "unhealthy", address, describe(error))
+        is_denied = call_error(error) == CallError.DENIED
+        return Server("denied" if is_denied else "unhealthy", address, describe(error))
     except RuntimeError as error:
         if hangs_up:
-            return Server("unhealthy", address, "it closes each connection at once: it is still starting, or ending")
-        return Server("foreign", address, f"something listens there that is no Temporal server: {_short(error)}")
-    return Server("up", address, f"SERVING at {address}", info.server_version, client)
+            return Server("unhealthy", address, "it closes each connection at once: it is still starting, or stopping")
+        return Server("foreign", address, f"something that is not a Temporal server listens there: {_short(error)}")
+    return Server("up", address, f"SERVING at {address}", version, temporal)
 
 
 def _short(error: RuntimeError) -> str:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from mika.diagnosis import ask, proto
+from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis
+from mika.diagnosis.survey import diagnose
+from mika.diagnosis.temporal import literal
 from mika.diagnosis.timeline import Entry, timeline
 from mika.diagnosis.workflow import classify
 from mika.doctor.checks.worker import worker
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, UsageError
+
+if TYPE_CHECKING:
+    from temporalio.service import RPCError
 
 _PAGE = 100
 _AT_ONCE = 8
@@ -64,23 +68,23 @@ async def connect(x: Examination) -> None:
 
 async def investigate(x: Examination, wanted: str, *, payloads: bool = False) -> Story:
     """The story of `wanted`: an id, a unique prefix of one, or `last`. Raises MikaError for a prefix of several."""
-    from temporalio.service import RPCError, RPCStatusCode
+    from temporalio.service import RPCError
 
     if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
         raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
     await connect(x)
-    service = (await x.server()).service
+    temporal = await x.temporal()
     now = time.time() + await x.skew()
     workflow_id = await _last(x) if wanted == "last" else wanted
     if not workflow_id:
         return _not_found(wanted, f"no workflow was ever started in the namespace {x.namespace}", ())
-    around = await x.around()
+    surroundings = await x.surroundings()
     for attempt in ("id", "prefix"):
         try:
-            description = await ask.describe(service, x.namespace, workflow_id)
+            description = await temporal.describe(workflow_id)
         except RPCError as error:
-            if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
-                raise MikaError(f"Temporal does not tell: {error}", code="temporal_unavailable") from None
+            if not _is_unknown(error):
+                raise MikaError(f"Temporal does not answer: {error}", code="temporal_unavailable") from None
             match = await _by_prefix(x, wanted) if attempt == "id" else None
             if match is None:
                 return await _nowhere(x, wanted)
@@ -88,48 +92,46 @@ async def investigate(x: Examination, wanted: str, *, payloads: bool = False) ->
         else:
             break
     info = description.workflow_execution_info
-    events = await ask.history(service, x.namespace, info.execution, whole=True)
+    events = await temporal.first_events(info.execution)
     if info.task_queue not in ("", x.queue):
-        around = await x.look_around([info.task_queue])
-    found = await _with_what_is_known_here(x, classify(description, events, around, now=now))
-    entries = timeline(description, events, now=now, payloads=payloads)
+        surroundings = await x.surroundings_with([info.task_queue])
+    diagnosis = await _with_what_is_known_here(x, classify(description, events, surroundings, now=now))
     return Story(
         workflow_id,
         info.execution.run_id,
         proto.STATUS.get(info.status, str(info.status)),
         max(0.0, now - proto.at(info.start_time)),
         ui_link(x, workflow_id, info.execution.run_id),
-        found,
-        tuple(entries),
+        diagnosis,
+        tuple(timeline(description, events, now=now, payloads=payloads)),
     )
 
 
-async def _with_what_is_known_here(x: Examination, found: Diagnosis) -> Diagnosis:
+def _is_unknown(error: RPCError) -> bool:
+    """No workflow has that id, or it cannot be one."""
+    from temporalio.service import RPCStatusCode
+
+    return error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT)
+
+
+async def _with_what_is_known_here(x: Examination, diagnosis: Diagnosis) -> Diagnosis:
     """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up."""
-    if found.cause != "no_worker":
-        return found
-    here = await worker(x)
-    if here.status != "fail":
-        return found
-    return replace(found, evidence=(*found.evidence, here.finding), fix=here.fix or found.fix)
+    if diagnosis.cause != Cause.NO_WORKER:
+        return diagnosis
+    check = await worker(x)
+    if check.status != "fail":
+        return diagnosis
+    return replace(diagnosis, evidence=(*diagnosis.evidence, check.finding), fix=check.fix or diagnosis.fix)
 
 
 def ui_link(x: Examination, workflow_id: str, run_id: str) -> str:
     return f"{x.ui_url}/namespaces/{quote(x.namespace, '')}/workflows/{quote(workflow_id, '')}/{run_id}/history"
 
 
-async def _list(x: Examination, query: str, most: int, namespace: str = "") -> Sequence[Any]:
-    from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
-
-    request = ListWorkflowExecutionsRequest(namespace=namespace or x.namespace, page_size=most, query=query)
-    answer = await (await x.server()).service.list_workflow_executions(request, timeout=ask.RPC_TIMEOUT, retry=False)
-    return answer.executions
-
-
 async def _last(x: Examination) -> str:
     """The server lists running ones first, so the latest start is looked for in a page."""
-    found = await _list(x, "", _PAGE)
-    newest = max(found, key=lambda info: proto.at(info.start_time), default=None)
+    infos = await (await x.temporal()).workflows(most=_PAGE)
+    newest = max(infos, key=lambda info: proto.at(info.start_time), default=None)
     return str(newest.execution.workflow_id) if newest is not None else ""
 
 
@@ -137,12 +139,12 @@ async def _by_prefix(x: Examination, prefix: str, namespace: str = "") -> str | 
     """The only id that begins with `prefix`, None when there is none."""
     from temporalio.service import RPCError
 
-    quoted = prefix.replace("'", "''")
+    temporal = (await x.temporal()).in_namespace(namespace or x.namespace)
     try:
-        found = await _list(x, f"WorkflowId STARTS_WITH '{quoted}'", 20, namespace)
+        infos = await temporal.workflows(f"WorkflowId STARTS_WITH {literal(prefix)}", 20)
     except RPCError:  # servers before 1.23 do not know STARTS_WITH
-        found = [i for i in await _list(x, "", 1000, namespace) if i.execution.workflow_id.startswith(prefix)]
-    ids = sorted({str(info.execution.workflow_id) for info in found})
+        infos = [i for i in await temporal.workflows(most=1000) if i.execution.workflow_id.startswith(prefix)]
+    ids = sorted({str(info.execution.workflow_id) for info in infos})
     if len(ids) > 1:
         raise MikaError(
             f"{len(ids)} workflows begin with {prefix!r}: {', '.join(ids[:3])}{', ...' if len(ids) > 3 else ''}",
@@ -156,17 +158,17 @@ async def _nowhere(x: Examination, wanted: str) -> Story:
     from temporalio.service import RPCError
 
     try:
-        others = [name for name in await ask.namespaces((await x.server()).service) if name != x.namespace]
-        found = await asyncio.gather(*(_by_prefix(x, wanted, name) for name in others), return_exceptions=True)
+        others = [name for name in await (await x.temporal()).namespaces() if name != x.namespace]
+        matches = await asyncio.gather(*(_by_prefix(x, wanted, name) for name in others), return_exceptions=True)
     except RPCError:
-        others, found = [], []
-    for name, workflow_id in zip(others, found, strict=True):
+        others, matches = [], []
+    for name, workflow_id in zip(others, matches, strict=True):
         if isinstance(workflow_id, str):
             return _not_found(
                 wanted,
                 f"it is in the namespace {name}, and TEMPORAL_NAMESPACE is {x.namespace}",
                 (f"namespace {name}: {workflow_id}",),
-                f"set TEMPORAL_NAMESPACE={name} for whoever should see it, and start that again",
+                f"set TEMPORAL_NAMESPACE={name} where it should be visible, and start that again",
             )
     return _not_found(wanted, f"no workflow with that id, or beginning with it, in the namespace {x.namespace}", ())
 
@@ -207,26 +209,23 @@ class Row:
 async def latest(x: Examination, count: int, *, failed: bool = False, running: bool = False) -> list[Row]:
     """The latest workflows of the namespace, newest first."""
     await connect(x)
-    wanted = []
+    conditions = []
     if failed:
-        wanted.append("ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')")
+        conditions.append("ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')")
     if running:
-        wanted.append("ExecutionStatus = 'Running'")
-    found = await _list(x, " OR ".join(wanted), max(count, _PAGE))
-    newest = sorted(found, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
-    service, around = (await x.server()).service, await x.around()
+        conditions.append("ExecutionStatus = 'Running'")
+    temporal, surroundings = await x.temporal(), await x.surroundings()
+    infos = await temporal.workflows(" OR ".join(conditions), max(count, _PAGE))
+    newest = sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
     now = time.time() + await x.skew()
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def row(info: Any) -> Row:
         async with gate:
-            execution = info.execution
-            _, _, diagnosis = await ask.diagnose(
-                service, execution.workflow_id, around, run_id=execution.run_id, now=now
-            )
+            diagnosis = await diagnose(temporal, info.execution, surroundings, now=now)
         started, closed = proto.at(info.start_time), proto.at(info.close_time)
         return Row(
-            execution.workflow_id,
+            info.execution.workflow_id,
             info.type.name,
             info.task_queue,
             proto.STATUS.get(info.status, str(info.status)),
@@ -246,32 +245,13 @@ async def find(x: Examination, wanted: str) -> Any:
     story = await investigate(x, wanted)
     if story.diagnosis.cause == Cause.NOT_FOUND:
         raise MikaError(f"{wanted}: {story.diagnosis.finding}", story.diagnosis.fix, code="not_found")
-    return await ask.describe((await x.server()).service, x.namespace, story.id, story.run_id)
+    return await (await x.temporal()).describe(story.id, story.run_id)
 
 
 async def stop(x: Examination, description: Any, *, force: bool) -> None:
     """Ask it to cancel itself, or (`force`) end it without asking."""
-    from temporalio.api.workflowservice.v1 import (
-        RequestCancelWorkflowExecutionRequest,
-        TerminateWorkflowExecutionRequest,
-    )
-
-    service, execution = (await x.server()).service, description.workflow_execution_info.execution
-    identity, reason = "mika", "asked for with `mika workflows`"
-    if force:
-        terminate = TerminateWorkflowExecutionRequest(
-            namespace=x.namespace, workflow_execution=execution, reason=reason, identity=identity
-        )
-        await service.terminate_workflow_execution(terminate, timeout=ask.RPC_TIMEOUT, retry=False)
-    else:
-        cancel = RequestCancelWorkflowExecutionRequest(
-            namespace=x.namespace,
-            workflow_execution=execution,
-            reason=reason,
-            identity=identity,
-            request_id=secrets.token_hex(8),
-        )
-        await service.request_cancel_workflow_execution(cancel, timeout=ask.RPC_TIMEOUT, retry=False)
+    temporal, execution = await x.temporal(), description.workflow_execution_info.execution
+    await (temporal.terminate(execution) if force else temporal.request_cancel(execution))
 
 
 async def retry(x: Examination, description: Any) -> tuple[str, str]:
@@ -280,38 +260,22 @@ async def retry(x: Examination, description: Any) -> tuple[str, str]:
     It goes into its old queue, unless only the configured one has a worker; its time-outs are the old ones, unless the
     configuration gives it more.
     """
-    from google.protobuf.duration_pb2 import Duration
-    from temporalio.api.taskqueue.v1 import TaskQueue
-    from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
-
-    service, info = (await x.server()).service, description.workflow_execution_info
-    events = await ask.history(service, x.namespace, info.execution, whole=True)
-    began = events[0].workflow_execution_started_event_attributes
-    around, queue = await x.around(), began.task_queue.name
-    if queue != x.queue and not around.alive(x.namespace, queue) and around.alive(x.namespace, x.queue):
+    temporal, execution = await x.temporal(), description.workflow_execution_info.execution
+    started = (await temporal.first_events(execution))[0].workflow_execution_started_event_attributes
+    surroundings, queue = await x.surroundings(), started.task_queue.name
+    if queue != x.queue and not surroundings.alive(x.namespace, queue) and surroundings.alive(x.namespace, x.queue):
         queue = x.queue
 
-    def longer(old: Any, setting: str) -> Duration:
-        found = Duration()
-        wanted = x.config.number(setting) if queue == x.queue else 0.0
-        found.FromMilliseconds(int(1000 * (max(proto.span(old), wanted) if proto.span(old) else 0)))
-        return found
+    def longer(old: float, setting: str) -> float:
+        configured = x.config.number(setting) if queue == x.queue else 0.0
+        return max(old, configured) if old else 0.0
 
-    new_id = f"{info.execution.workflow_id}-retry-{secrets.token_hex(3)}"
-    request = StartWorkflowExecutionRequest(
-        namespace=x.namespace,
-        workflow_id=new_id,
-        workflow_type=began.workflow_type,
-        task_queue=TaskQueue(name=queue),
-        input=began.input,
-        header=began.header,
-        memo=began.memo,
-        search_attributes=began.search_attributes,
-        workflow_run_timeout=longer(began.workflow_run_timeout, "WORKFLOW_RUN_TIMEOUT"),
-        workflow_execution_timeout=longer(began.workflow_execution_timeout, "WORKFLOW_EXECUTION_TIMEOUT"),
-        workflow_task_timeout=began.workflow_task_timeout,
-        identity="mika",
-        request_id=secrets.token_hex(8),
+    new_id = f"{execution.workflow_id}-retry-{secrets.token_hex(3)}"
+    await temporal.start_again(
+        started,
+        new_id,
+        queue,
+        run_timeout=longer(proto.span(started.workflow_run_timeout), "WORKFLOW_RUN_TIMEOUT"),
+        execution_timeout=longer(proto.span(started.workflow_execution_timeout), "WORKFLOW_EXECUTION_TIMEOUT"),
     )
-    await service.start_workflow_execution(request, timeout=ask.RPC_TIMEOUT, retry=False)
     return new_id, queue

@@ -9,13 +9,13 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
 
-def process_state(pid: int) -> str:
-    """`gone`, `stopped` (suspended) or an empty string for one that may work."""
+def process_state(pid: int) -> Literal["gone", "stopped", ""]:
+    """`gone`, `stopped` (suspended), or an empty string for one that may be working."""
     import psutil
 
     try:

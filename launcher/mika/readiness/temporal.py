@@ -15,21 +15,18 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from mika.diagnosis import proto
+from mika.diagnosis.proto import TaskType
+from mika.diagnosis.temporal import Temporal, literal
 from mika.readiness.ladder import NotYet, Rung, describe
 from mika.readiness.probes import http_ok, tcp
 
 if TYPE_CHECKING:
     from temporalio.service import ServiceClient
 
-RPC_TIMEOUT = timedelta(seconds=2)
-_STARTED = 2  # PendingWorkflowTaskState: taken by a worker, not answered
-WORKFLOW, ACTIVITY = 1, 2
-"""`TaskQueueType` of temporal.api.enums.v1: two separate queues under one name."""
-
-
+_MOST_RUNNING = 20
 _importing = threading.Lock()
 
 
@@ -39,8 +36,20 @@ def preload() -> None:
     One thread at a time: its modules import each other in a circle, and a second thread would see half of one.
     """
     with _importing:
-        import temporalio.api.workflowservice.v1
         import temporalio.service  # noqa: F401
+
+
+def address(host: str, port: int) -> str:
+    """`host:port`, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def open_client(address: str, identity: str) -> ServiceClient:
+    """Connect. Raises RuntimeError (not RPCError) when no Temporal server answers there."""
+    await asyncio.to_thread(preload)
+    from temporalio.service import ConnectConfig, ServiceClient
+
+    return await ServiceClient.connect(ConnectConfig(target_host=address, identity=identity))
 
 
 class StuckTask(NotYet):
@@ -52,8 +61,8 @@ class TemporalProbe:
 
     def __init__(self, host: str, port: int, namespace: str) -> None:
         self.host, self.port, self.namespace = host, port, namespace
-        self.address = f"{host}:{port}"
-        self._client: ServiceClient | None = None
+        self.address = address(host, port)
+        self._connection: Temporal | None = None
 
     def rungs(self, task_queue: str) -> list[Rung]:
         """The ladder from an open port to a server on which a workflow can be started now."""
@@ -61,78 +70,49 @@ class TemporalProbe:
             Rung("port open", lambda: tcp(self.host, self.port)),
             Rung("connected", self.connect),
             Rung("serving", self.serving),
-            Rung(f"namespace {self.namespace}", self.namespace_there),
+            Rung(f"namespace {self.namespace}", self.namespace_exists),
             Rung("usable", lambda: self.usable(task_queue)),
         ]
 
     async def connect(self) -> str:
-        if self._client is None:
-            await asyncio.to_thread(preload)
-            from temporalio.service import ConnectConfig, ServiceClient
-
-            try:
-                self._client = await ServiceClient.connect(ConnectConfig(target_host=self.address, identity="mika"))
-            except RuntimeError as error:  # not an RPCError: facts/temporal.md, and not worth its Rust debug text
-                raise NotYet(_connect_error(error, self.address)) from error
+        await self._temporal()
         return self.address
 
     async def serving(self) -> str:
-        client = await self._connected()
-        if not await client.check_health(timeout=RPC_TIMEOUT, retry=False):
+        temporal = await self._temporal()
+        if not await temporal.is_serving():
             raise NotYet("the server answers NOT_SERVING")
         return "SERVING"
 
-    async def namespace_there(self) -> str:
-        client = await self._connected()
-        from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-
-        await client.workflow_service.describe_namespace(
-            DescribeNamespaceRequest(namespace=self.namespace), timeout=RPC_TIMEOUT, retry=False
-        )
+    async def namespace_exists(self) -> str:
+        await (await self._temporal()).describe_namespace()
         return f"namespace {self.namespace}"
 
     async def usable(self, task_queue: str) -> str:
         """Visibility, the namespace registry and matching answer, twice in a row."""
+        temporal = await self._temporal()
         for _ in range(2):
-            await self.alive()
-            await self.pollers(task_queue, WORKFLOW)
+            await temporal.count_workflows()
+            await temporal.queue_state(task_queue, TaskType.WORKFLOW)
         return f"SERVING, namespace {self.namespace}"
 
     async def alive(self) -> str:
         """One cheap call that needs the database: a server whose PostgreSQL is gone still says SERVING."""
-        client = await self._connected()
-        from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest
-
-        await client.workflow_service.count_workflow_executions(
-            CountWorkflowExecutionsRequest(namespace=self.namespace), timeout=RPC_TIMEOUT, retry=False
-        )
+        await (await self._temporal()).count_workflows()
         return f"SERVING, namespace {self.namespace}"
 
-    async def pollers(self, task_queue: str, queue_type: int) -> list[str]:
-        """Identities in the poller list: they outlive a killed worker by minutes, so presence alone proves nothing."""
-        client = await self._connected()
-        from temporalio.api.taskqueue.v1 import TaskQueue
-        from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
-        answer = await client.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=self.namespace,
-                task_queue=TaskQueue(name=task_queue),
-                task_queue_type=queue_type,  # type: ignore[arg-type]  # the stub wants the enum's own wrapper
-            ),
-            timeout=RPC_TIMEOUT,
-            retry=False,
-        )
-        return [poller.identity for poller in answer.pollers]
-
     async def worker_polls(self, task_queue: str, identity: str, pids: Callable[[], Collection[int]]) -> str:
-        """The worker with `identity`, or with the SDK's default `pid@host` for one of `pids()`, polls both types."""
-        ours = self._identities(identity, pids)
-        for queue_type, what in ((WORKFLOW, "workflow"), (ACTIVITY, "activity")):
-            seen = await self.pollers(task_queue, queue_type)
-            if not ours.intersection(seen):
-                others = f" (others do: {', '.join(sorted(seen)[:3])})" if seen else ""
-                raise NotYet(f"it does not poll {what} tasks of {task_queue} yet{others}")
+        """The worker with `identity`, or with the SDK's default `pid@host` for one of `pids()`, polls both types.
+
+        Its own identity counts: entries in the server's list outlive a killed worker by minutes.
+        """
+        temporal = await self._temporal()
+        own = self._identities(identity, pids)
+        for task_type in TaskType:
+            polling = {poller.identity for poller in (await temporal.queue_state(task_queue, task_type)).pollers}
+            if not own & polling:
+                others = f" (others do: {', '.join(sorted(polling)[:3])})" if polling else ""
+                raise NotYet(f"it does not poll {task_type.name.lower()} tasks of {task_queue} yet{others}")
         return f"polling {task_queue}"
 
     async def no_stuck_task(
@@ -143,44 +123,18 @@ class TemporalProbe:
         A workflow task takes milliseconds; one that stays STARTED means an event loop that does not run. Pollers and
         heartbeats come from the SDK's Rust threads and stay fresh all the while, so they cannot tell.
         """
-        service = (await self._connected()).workflow_service
-        from temporalio.api.common.v1 import WorkflowExecution
-        from temporalio.api.workflowservice.v1 import (
-            DescribeWorkflowExecutionRequest,
-            GetWorkflowExecutionHistoryReverseRequest,
-            ListWorkflowExecutionsRequest,
-        )
-
-        running = await service.list_workflow_executions(
-            ListWorkflowExecutionsRequest(
-                namespace=self.namespace,
-                page_size=20,
-                query=f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'",
-            ),
-            timeout=RPC_TIMEOUT,
-            retry=False,
-        )
-        for found in running.executions:
-            execution = WorkflowExecution(workflow_id=found.execution.workflow_id, run_id=found.execution.run_id)
-            described = await service.describe_workflow_execution(
-                DescribeWorkflowExecutionRequest(namespace=self.namespace, execution=execution),
-                timeout=RPC_TIMEOUT,
-                retry=False,
-            )
-            task = described.pending_workflow_task
-            if task.state != _STARTED or time.time() - task.started_time.seconds < patience:
+        temporal = await self._temporal()
+        query = f"TaskQueue = {literal(task_queue)} AND ExecutionStatus = 'Running'"
+        for info in await temporal.workflows(query, _MOST_RUNNING):
+            workflow_id = info.execution.workflow_id
+            task = (await temporal.describe(workflow_id, info.execution.run_id)).pending_workflow_task
+            if task.state != proto.STARTED or time.time() - proto.at(task.started_time) < patience:
                 continue
-            history = await service.get_workflow_execution_history_reverse(
-                GetWorkflowExecutionHistoryReverseRequest(
-                    namespace=self.namespace, execution=execution, maximum_page_size=1
-                ),
-                timeout=RPC_TIMEOUT,
-                retry=False,
-            )
-            last = history.history.events[0].workflow_task_started_event_attributes if history.history.events else None
-            # After a time-out the started event is not written any more: then nobody can say whose it is.
-            if last is not None and last.identity in self._identities(identity, pids):
-                raise StuckTask(f"it took a workflow task and does not answer it ({found.execution.workflow_id})")
+            last = (await temporal.newest_events(info.execution, 1))[-1:]
+            # After a time-out the started event is no longer written: then nobody can say whose it is.
+            taker = last[0].workflow_task_started_event_attributes.identity if last else ""
+            if taker and taker in self._identities(identity, pids):
+                raise StuckTask(f"it took a workflow task and does not answer it ({workflow_id})")
         return f"polling {task_queue}"
 
     @staticmethod
@@ -189,11 +143,15 @@ class TemporalProbe:
         hosts = {socket.gethostname(), socket.getfqdn()}
         return {identity, *(f"{pid}@{host}" for pid in pids() for host in hosts)}
 
-    async def _connected(self) -> ServiceClient:
-        await self.connect()
-        if self._client is None:  # pragma: no cover - connect() raises instead
-            raise NotYet("not connected")
-        return self._client
+    async def _temporal(self) -> Temporal:
+        """Raises NotYet while there is no connection."""
+        if self._connection is None:
+            try:
+                client = await open_client(self.address, "mika")
+            except RuntimeError as error:  # its Rust debug text is not worth showing
+                raise NotYet(_connect_error(error, self.address)) from error
+            self._connection = Temporal(client, self.namespace)
+        return self._connection
 
 
 def ui_rung(url: str) -> Rung:
@@ -204,5 +162,5 @@ def ui_rung(url: str) -> Rung:
 
 def _connect_error(error: RuntimeError, address: str) -> str:
     text = describe(error)
-    refused = re.search(r"refused|reset|timed out|unreachable", text, re.IGNORECASE)
-    return f"cannot connect to {address}: {refused.group().lower() if refused else text}"
+    reason = re.search(r"refused|reset|timed out|unreachable", text, re.IGNORECASE)
+    return f"cannot connect to {address}: {reason.group().lower() if reason else text}"

@@ -15,7 +15,7 @@ BROKEN: list[tuple[str, tuple[Any, ...], float, str, str]] = [
     # workflow, arguments, run time-out, cause, words of the finding
     ("Slow", (20.0, 1.0), 60, "timed_out_slow", "start-to-close time-out of 1.0 s"),
     ("Slow", (20.0, 20.0), 2, "timed_out_slow", "of the 2.0 s that the whole run had"),
-    ("Slow", (8.0, 20.0), 60, "running", "activity sleeper runs since"),
+    ("Slow", (8.0, 20.0), 60, "running", "activity sleeper has been running for"),
     ("Breaking", (True,), 60, "activity_retrying", "Broken: it broke"),
     ("Breaking", (True,), 3, "activity_failed", "Broken: it broke"),
     ("Breaking", (False,), 60, "activity_failed", "failed once: Broken: it broke"),
@@ -23,7 +23,7 @@ BROKEN: list[tuple[str, tuple[Any, ...], float, str, str]] = [
     ("Untaken", (1.0,), 60, "timed_out_no_worker", "no worker took the activity anything within 1.0 s"),
     ("Buggy", (), 60, "workflow_task_failing", "KeyError: 'typo'"),
     ("Missing", (), 60, "workflow_task_failing", "is not registered"),
-    ("Missing", (), 2, "workflow_task_failing", "until its 2.0 s were over"),
+    ("Missing", (), 2, "workflow_task_failing", "until its 2.0 s were up"),
 ]
 
 

@@ -1,6 +1,7 @@
 """What a caller hears when the API is stopped while it waits."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,7 @@ class Handle:
 class Client:
     """A server that takes the message when it `answers`, and then never finishes it."""
 
-    workflow_service = None
+    service_client = SimpleNamespace(workflow_service=None)
 
     def __init__(self, answers):
         self._answers = answers

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mika.diagnosis import ask, proto
+from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, PATIENCE, Cause, Diagnosis, near_miss, seconds
-from mika.diagnosis.untaken import describe, misplaced, pid_of
+from mika.diagnosis.proto import TaskType
+from mika.diagnosis.survey import diagnose
+from mika.diagnosis.untaken import describe, find_misplaced, pid_of
 from mika.doctor.check import Check, skipped
 from mika.doctor.checks.project import unit_down
 from mika.doctor.checks.server import needs_server
@@ -33,15 +35,14 @@ async def worker(x: Examination) -> Check:
         return skip
     if not supervised and not x.types("worker") and not await _anyone(x):
         return skipped("worker", "", "there is no worker in the Procfile")
-    around = await x.around()
-    there, alive = around.at(x.namespace, x.queue), around.alive(x.namespace, x.queue)
-    whole = [p for p in alive if p.workflows and p.activities]
-    if whole:
-        more = f" and {len(whole) - 1} more" if len(whole) > 1 else ""
-        return Check(
-            "worker", "ok", f"{whole[0].identity}{more} polls {x.queue}, last seen {seconds(whole[0].age)} ago"
-        )
-    if any(p.workflows for p in alive) and any(p.activities for p in alive):
+    surroundings = await x.surroundings()
+    listed, alive = surroundings.at(x.namespace, x.queue), surroundings.alive(x.namespace, x.queue)
+    complete = [poller for poller in alive if poller.workflows and poller.activities]
+    if complete:
+        first = complete[0]
+        more = f" and {len(complete) - 1} more" if len(complete) > 1 else ""
+        return Check("worker", "ok", f"{first.identity}{more} polls {x.queue}, last seen {seconds(first.age)} ago")
+    if any(poller.workflows for poller in alive) and any(poller.activities for poller in alive):
         return Check("worker", "ok", f"{len(alive)} workers poll {x.queue}, workflows and activities apart")
     if alive:
         missing = "activities" if alive[0].workflows else "workflow tasks"
@@ -51,25 +52,28 @@ async def worker(x: Examination) -> Check:
             f"{alive[0].identity} polls {x.queue}, but no {missing}",
             "register both in that worker and start it again",
         )
-    stuck = [p for p in there if p.state in ("stopped", "hung")]
+    stuck = [poller for poller in listed if poller.state in ("stopped", "hung")]
     if stuck:
-        return _stuck(stuck[0].identity, stuck[0].state, supervised, around.restart_worker)
-    elsewhere = misplaced(x.queue, around)
-    if elsewhere is not None:
-        return Check(
-            "worker", "fail", f"no worker polls {x.queue}: {elsewhere[1].removeprefix('it waits in ')}", elsewhere[2]
-        )
+        return _stuck(stuck[0].identity, stuck[0].state, supervised, surroundings.worker.how_to_restart())
+    misplaced = find_misplaced(x.queue, surroundings)
+    if misplaced is not None:
+        finding = f"no worker polls {x.queue}: {misplaced.worker.identity} polls {misplaced.place}"
+        return Check("worker", "fail", finding, misplaced.fix)
     unready = next((process for process in supervised if not process.is_ready), None)
     if unready is not None:
         return unit_down("worker", unready)
-    listed = f" ({describe(there[0])})" if there else ""
+    last = f" ({describe(listed[0])})" if listed else ""
     return Check(
-        "worker", "fail", f"no worker polls {x.queue}{listed}", around.start_worker, repair=_repair(supervised)
+        "worker",
+        "fail",
+        f"no worker polls {x.queue}{last}",
+        surroundings.worker.how_to_start(),
+        repair=_repair(supervised),
     )
 
 
 async def _anyone(x: Examination) -> bool:
-    return bool((await x.around()).at(x.namespace, x.queue))
+    return bool((await x.surroundings()).at(x.namespace, x.queue))
 
 
 def _repair(supervised: Sequence[UnitStatus]) -> Repair | None:
@@ -86,7 +90,7 @@ def _stuck(identity: str, state: str, supervised: Sequence[UnitStatus], restart:
         "worker",
         "fail",
         f"{identity} is suspended (SIGSTOP) and takes nothing",
-        f"let it go on (`kill -CONT {pid or 'PID'}`), or {restart}",
+        f"resume it: `kill -CONT {pid or 'PID'}`, or {restart}",
         repair=_repair(supervised),
     )
 
@@ -96,8 +100,8 @@ async def queue(x: Examination) -> Check:
     skip = await needs_server(x, "queue")
     if skip is not None:
         return skip
-    service = (await x.server()).service
-    states = await asyncio.gather(*(ask.queue_state(service, x.namespace, x.queue, kind) for kind in (1, 2)))
+    temporal = await x.temporal()
+    states = await asyncio.gather(*(temporal.queue_state(x.queue, task_type) for task_type in TaskType))
     counts = [state.stats.approximate_backlog_count for state in states]
     oldest = max(proto.span(state.stats.approximate_backlog_age) for state in states)
     if not any(counts):
@@ -105,7 +109,7 @@ async def queue(x: Examination) -> Check:
     waits = f"{counts[0]} workflow tasks and {counts[1]} activities wait in {x.queue}, the oldest for {seconds(oldest)}"
     if oldest < PATIENCE:
         return Check("queue", "ok", waits)
-    if not (await x.around()).alive(x.namespace, x.queue):
+    if not (await x.surroundings()).alive(x.namespace, x.queue):
         return skipped("queue", "worker", waits)
     return Check(
         "queue", "warn", waits, "the workers are too slow or too few: `mika up worker=2`, or look at `mika logs worker`"
@@ -126,9 +130,7 @@ class Judged:
 
 async def judged(x: Examination) -> tuple[list[Judged], list[Judged]]:
     """The running workflows, and those that ended badly within RECENT; the newest of each, judged."""
-    from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
-
-    service, around = (await x.server()).service, await x.around()
+    temporal, surroundings = await x.temporal(), await x.surroundings()
     since = (datetime.now(UTC) - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ")
     queries = [
         ("ExecutionStatus = 'Running'", _MOST_RUNNING),
@@ -136,23 +138,16 @@ async def judged(x: Examination) -> tuple[list[Judged], list[Judged]]:
     ]
 
     async def listed(query: str, most: int) -> list[Judged]:
-        answer = await service.list_workflow_executions(
-            ListWorkflowExecutionsRequest(namespace=x.namespace, page_size=most, query=query),
-            timeout=ask.RPC_TIMEOUT,
-            retry=False,
-        )
+        infos = await temporal.workflows(query, most)
         now = await x.skew() + datetime.now(UTC).timestamp()
-        found = await asyncio.gather(
-            *(
-                ask.diagnose(service, info.execution.workflow_id, around, run_id=info.execution.run_id, now=now)
-                for info in answer.executions
-            ),
-            return_exceptions=True,  # one that is deleted meanwhile is no finding
+        diagnoses = await asyncio.gather(
+            *(diagnose(temporal, info.execution, surroundings, now=now) for info in infos),
+            return_exceptions=True,  # one that is deleted meanwhile is not a finding
         )
         return [
-            Judged(info, result[2])
-            for info, result in zip(answer.executions, found, strict=True)
-            if not isinstance(result, BaseException)
+            Judged(info, diagnosis)
+            for info, diagnosis in zip(infos, diagnoses, strict=True)
+            if not isinstance(diagnosis, BaseException)
         ]
 
     running, closed = await asyncio.gather(*(listed(query, most) for query, most in queries))
@@ -175,8 +170,8 @@ async def workflows(x: Examination) -> Check:
             else "a workflow hangs:"
         )
         finding = f"{more} {first.id}: {first.diagnosis.cause}, {first.diagnosis.finding}"[:300]
-        around = await x.around()
-        if first.diagnosis.cause != Cause.WORKFLOW_TASK_FAILING and not around.alive(x.namespace, x.queue):
+        alive = (await x.surroundings()).alive(x.namespace, x.queue)
+        if first.diagnosis.cause != Cause.WORKFLOW_TASK_FAILING and not alive:
             return skipped("workflows", "worker", finding)
         return Check("workflows", "fail", finding, f"{first.diagnosis.fix} (`mika doctor --workflow {first.id}`)"[:400])
     retrying = [one for one in ours if one.diagnosis.cause not in FINE]

@@ -1,0 +1,79 @@
+"""Several questions put together: where the workers are, and what is the matter with one workflow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from mika.diagnosis import proto
+from mika.diagnosis.model import FRESH, Diagnosis, Poller, ProcessState, Surroundings
+from mika.diagnosis.temporal import Temporal, process_unknown
+from mika.diagnosis.workflow import classify
+
+_MOST_QUEUES = 20
+
+
+def spellings(queue: str) -> set[str]:
+    """What a queue's name is often mistyped as."""
+    words = {queue.replace("_", "-"), queue.replace("-", "_"), queue.replace("-", "").replace("_", ""), queue.lower()}
+    return words - {queue}
+
+
+async def find_workers(
+    temporal: Temporal,
+    surroundings: Surroundings,
+    *,
+    fresh: float = FRESH,
+    now: float | None = None,
+    process: Callable[[str], ProcessState] = process_unknown,
+    also: Iterable[str] = (),
+) -> Surroundings:
+    """`surroundings` with the workers of its queue; where one has none, also with those that poll elsewhere.
+
+    `also`: more queues that are of interest. `fresh`, `now` and `process` as in `Temporal.pollers`.
+    """
+    own = {surroundings.queue, *also} - {""}
+    ask = partial(_pollers, fresh=fresh, now=now, process=process)
+    workers = await ask(temporal, own)
+    if all(any(worker.queue == queue and worker.state == "alive" for worker in workers) for queue in own):
+        return replace(surroundings, pollers=tuple(workers))
+    searches = [ask(temporal, await _other_queues(temporal, own) - own)]
+    try:
+        names = await temporal.namespaces()
+    except Exception:  # noqa: BLE001 - a server may not let everybody list namespaces: then those are not searched
+        names = []
+    searches += [ask(temporal.in_namespace(name), own) for name in names if name != temporal.namespace]
+    for result in await asyncio.gather(*searches, return_exceptions=True):
+        workers += result if isinstance(result, list) else []
+    return replace(surroundings, pollers=tuple(workers))
+
+
+async def _pollers(temporal: Temporal, queues: Iterable[str], **how: Any) -> list[Poller]:
+    wanted = sorted(queues)[:_MOST_QUEUES]
+    of_queues = await asyncio.gather(*(temporal.pollers(queue, **how) for queue in wanted))
+    return [worker for of_queue in of_queues for worker in of_queue]
+
+
+async def _other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:
+    """Where a worker of one of `queues` may be by mistake; a question that fails adds nothing."""
+    names = set().union(*(spellings(queue) for queue in queues))
+    answers = await asyncio.gather(temporal.heartbeating_queues(), _recent_queues(temporal), return_exceptions=True)
+    return names.union(*(answer for answer in answers if isinstance(answer, set)))
+
+
+async def _recent_queues(temporal: Temporal) -> set[str]:
+    """Queues of the latest workflows."""
+    return {info.task_queue for info in await temporal.workflows() if not info.task_queue.startswith("temporal-sys-")}
+
+
+async def diagnose(
+    temporal: Temporal, execution: Any, surroundings: Surroundings, *, now: float | None = None
+) -> Diagnosis:
+    """Read the description and the end of the history of one run, and judge. `now` as in `classify`."""
+    description = await temporal.describe(execution.workflow_id, execution.run_id)
+    ended_well = description.workflow_execution_info.status in (proto.COMPLETED, proto.CONTINUED_AS_NEW)
+    events = [] if ended_well else await temporal.newest_events(execution)
+    return classify(description, events, surroundings, now=now)

@@ -1,0 +1,286 @@
+"""The questions to a Temporal server, and the few things that are done to a workflow: the only place with requests."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mika.diagnosis import proto
+from mika.diagnosis.model import FRESH, Poller, ProcessState
+from mika.diagnosis.proto import TaskType
+
+if TYPE_CHECKING:
+    from temporalio.service import ServiceClient
+
+T = TypeVar("T")
+
+RPC_TIMEOUT = 2.0
+"""Seconds that one call may take. A server that works answers within milliseconds."""
+_LIMIT = timedelta(seconds=RPC_TIMEOUT)
+_FIRST_PAGE, _NEWEST = 1000, 60  # events
+_WORKER_RUNNING = 1  # WorkerStatus
+_IDENTITY = "mika"
+_REASON = "asked for with `mika workflows`"
+
+
+def process_unknown(_identity: str) -> ProcessState:
+    return ""
+
+
+class Temporal:
+    """One namespace of a server, asked over the caller's connection.
+
+    `client` is a ServiceClient, or the `service_client` of a Client. Every method makes one attempt of at most
+    RPC_TIMEOUT and raises what the SDK raises: RPCError, and RuntimeError while there is no connection.
+    """
+
+    def __init__(self, client: ServiceClient, namespace: str) -> None:
+        self.namespace = namespace
+        self._client, self._service = client, client.workflow_service
+
+    def in_namespace(self, namespace: str) -> Temporal:
+        """The same server, another namespace."""
+        return Temporal(self._client, namespace)
+
+    async def _call(self, method: Callable[..., Awaitable[T]], request: object) -> T:
+        return await method(request, timeout=_LIMIT, retry=False)
+
+    # --- the server --------------------------------------------------------------------------------------------------
+
+    async def is_serving(self) -> bool:
+        """Whether the frontend says SERVING, which it does whatever its database does."""
+        return await self._client.check_health(timeout=_LIMIT, retry=False)
+
+    async def server_version(self) -> str:
+        from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+
+        return (await self._call(self._service.get_system_info, GetSystemInfoRequest())).server_version
+
+    # --- namespaces --------------------------------------------------------------------------------------------------
+
+    async def describe_namespace(self) -> Any:
+        """Raises RPCError NOT_FOUND when the namespace does not exist."""
+        from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+
+        request = DescribeNamespaceRequest(namespace=self.namespace)
+        return await self._call(self._service.describe_namespace, request)
+
+    async def register_namespace(self, retention: timedelta) -> None:
+        """Create the namespace. Each service of the server learns of it by itself, up to a second later."""
+        from google.protobuf.duration_pb2 import Duration
+        from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+
+        request = RegisterNamespaceRequest(
+            namespace=self.namespace,
+            workflow_execution_retention_period=Duration(seconds=int(retention.total_seconds())),
+        )
+        await self._call(self._service.register_namespace, request)
+
+    async def namespaces(self, most: int = 10) -> list[str]:
+        """The names of all namespaces of the server, without its own."""
+        from temporalio.api.workflowservice.v1 import ListNamespacesRequest
+
+        answer = await self._call(self._service.list_namespaces, ListNamespacesRequest(page_size=most))
+        names = [described.namespace_info.name for described in answer.namespaces]
+        return [name for name in names if name != "temporal-system"]
+
+    # --- queues and their workers ------------------------------------------------------------------------------------
+
+    async def queue_state(self, queue: str, task_type: TaskType) -> Any:
+        """The DescribeTaskQueueResponse: pollers, and how much waits for how long."""
+        from temporalio.api.taskqueue.v1 import TaskQueue
+        from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+
+        request = DescribeTaskQueueRequest(
+            namespace=self.namespace,
+            task_queue=TaskQueue(name=queue),
+            task_queue_type=task_type.value,  # type: ignore[arg-type]  # the stub wants the enum's own wrapper
+            report_stats=True,
+        )
+        return await self._call(self._service.describe_task_queue, request)
+
+    async def pollers(
+        self,
+        queue: str,
+        *,
+        fresh: float = FRESH,
+        now: float | None = None,
+        process: Callable[[str], ProcessState] = process_unknown,
+    ) -> list[Poller]:
+        """The workers of one queue.
+
+        `fresh`: seconds without a poll after which a worker counts as stale. `now`: the server's time, in seconds since
+        the epoch. `process`: what the caller knows about the process behind an identity.
+        """
+        answers = await asyncio.gather(*(self.queue_state(queue, task_type) for task_type in TaskType))
+        now = time.time() if now is None else now
+        ages = [
+            {p.identity: max(0.0, now - proto.at(p.last_access_time)) for p in answer.pollers} for answer in answers
+        ]
+        workers = []
+        for identity in sorted({*ages[0], *ages[1]}):
+            own_ages = [ages_of_type[identity] for ages_of_type in ages if identity in ages_of_type]
+            workers.append(
+                Poller(
+                    identity,
+                    self.namespace,
+                    queue,
+                    max(own_ages),
+                    workflows=identity in ages[0],
+                    activities=identity in ages[1],
+                    state=process(identity) or ("alive" if min(own_ages) <= fresh else "stale"),
+                )
+            )
+        return workers
+
+    async def heartbeating_queues(self) -> set[str]:
+        """Queues of workers that send heartbeats: a current SDK does so after a minute. Empty on old servers."""
+        from temporalio.api.workflowservice.v1 import ListWorkersRequest
+        from temporalio.service import RPCError
+
+        request = ListWorkersRequest(namespace=self.namespace, page_size=100)
+        try:
+            answer = await self._call(self._service.list_workers, request)
+        except RPCError:
+            return set()
+        heartbeats = [info.worker_heartbeat for info in answer.workers_info]
+        return {heartbeat.task_queue for heartbeat in heartbeats if heartbeat.status == _WORKER_RUNNING}
+
+    # --- workflows ---------------------------------------------------------------------------------------------------
+
+    async def count_workflows(self) -> int:
+        """Of the namespace. Cheap, and it needs the database."""
+        from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest
+
+        request = CountWorkflowExecutionsRequest(namespace=self.namespace)
+        return (await self._call(self._service.count_workflow_executions, request)).count
+
+    async def workflows(self, query: str = "", most: int = 100) -> Sequence[Any]:
+        """The WorkflowExecutionInfo of those that match, the running ones first, then newest first."""
+        from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+
+        request = ListWorkflowExecutionsRequest(namespace=self.namespace, page_size=most, query=query)
+        return (await self._call(self._service.list_workflow_executions, request)).executions
+
+    async def describe(self, workflow_id: str, run_id: str = "") -> Any:
+        """The DescribeWorkflowExecutionResponse. Raises RPCError NOT_FOUND for an unknown id."""
+        from temporalio.api.common.v1 import WorkflowExecution
+        from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+
+        execution = WorkflowExecution(workflow_id=workflow_id, run_id=run_id)
+        request = DescribeWorkflowExecutionRequest(namespace=self.namespace, execution=execution)
+        return await self._call(self._service.describe_workflow_execution, request)
+
+    async def first_events(self, execution: Any) -> list[Any]:
+        """The history from its beginning, at most one page."""
+        from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
+
+        request = GetWorkflowExecutionHistoryRequest(
+            namespace=self.namespace, execution=execution, maximum_page_size=_FIRST_PAGE
+        )
+        return list((await self._call(self._service.get_workflow_execution_history, request)).history.events)
+
+    async def newest_events(self, execution: Any, most: int = _NEWEST) -> list[Any]:
+        """The end of the history, in the order in which it happened."""
+        from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
+
+        request = GetWorkflowExecutionHistoryReverseRequest(
+            namespace=self.namespace, execution=execution, maximum_page_size=most
+        )
+        answer = await self._call(self._service.get_workflow_execution_history_reverse, request)
+        return list(reversed(answer.history.events))
+
+    async def request_cancel(self, execution: Any) -> None:
+        """Ask a workflow to cancel itself; a worker has to do that."""
+        from temporalio.api.workflowservice.v1 import RequestCancelWorkflowExecutionRequest
+
+        request = RequestCancelWorkflowExecutionRequest(
+            namespace=self.namespace,
+            workflow_execution=execution,
+            reason=_REASON,
+            identity=_IDENTITY,
+            request_id=secrets.token_hex(8),
+        )
+        await self._call(self._service.request_cancel_workflow_execution, request)
+
+    async def terminate(self, execution: Any) -> None:
+        """End a workflow at once, without asking its code."""
+        from temporalio.api.workflowservice.v1 import TerminateWorkflowExecutionRequest
+
+        request = TerminateWorkflowExecutionRequest(
+            namespace=self.namespace, workflow_execution=execution, reason=_REASON, identity=_IDENTITY
+        )
+        await self._call(self._service.terminate_workflow_execution, request)
+
+    async def start_again(
+        self, started: Any, workflow_id: str, queue: str, *, run_timeout: float, execution_timeout: float
+    ) -> None:
+        """Start what `started` (attributes of a WorkflowExecutionStarted event) describes, under another id.
+
+        Time-outs in seconds, 0 for none.
+        """
+        from google.protobuf.duration_pb2 import Duration
+        from temporalio.api.taskqueue.v1 import TaskQueue
+        from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
+        def duration(seconds: float) -> Duration:
+            value = Duration()
+            value.FromMilliseconds(int(1000 * seconds))
+            return value
+
+        request = StartWorkflowExecutionRequest(
+            namespace=self.namespace,
+            workflow_id=workflow_id,
+            workflow_type=started.workflow_type,
+            task_queue=TaskQueue(name=queue),
+            input=started.input,
+            header=started.header,
+            memo=started.memo,
+            search_attributes=started.search_attributes,
+            workflow_run_timeout=duration(run_timeout),
+            workflow_execution_timeout=duration(execution_timeout),
+            workflow_task_timeout=started.workflow_task_timeout,
+            identity=_IDENTITY,
+            request_id=secrets.token_hex(8),
+        )
+        await self._call(self._service.start_workflow_execution, request)
+
+
+def literal(text: str) -> str:
+    """`text` as a string in a query of `workflows`."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class CallError(StrEnum):
+    """What kept a call from succeeding. Stable identifiers: `/readyz` shows them."""
+
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    NOT_FOUND = "not_found"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+_BY_STATUS = {  # RPCStatusCode, which is gRPC's
+    1: CallError.TIMEOUT,  # CANCELLED: what the SDK says when its own time-out expires
+    4: CallError.TIMEOUT,
+    5: CallError.NOT_FOUND,
+    7: CallError.DENIED,
+    14: CallError.UNREACHABLE,
+    16: CallError.DENIED,
+}
+
+
+def call_error(error: BaseException) -> CallError:
+    """The kind of an error that a method of Temporal raised."""
+    if isinstance(error, TimeoutError):
+        return CallError.TIMEOUT
+    status = getattr(error, "status", None)  # of an RPCError
+    if status is None:
+        return CallError.UNREACHABLE if isinstance(error, RuntimeError) else CallError.FAILED
+    return _BY_STATUS.get(int(status), CallError.FAILED)
