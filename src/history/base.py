@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from src.messages import Conversation, FinishedTurn, Turn
@@ -15,11 +15,23 @@ REMEMBERED_CHARACTERS = 4000
 
 
 class HistoryError(Exception):
-    """The store cannot be used; the text says which store, why, and what may help."""
+    """The store cannot be used; the text says which store, why, and what may help.
+
+    `code` is for programs: `unreachable`, `denied`, or `failed` for anything else.
+    """
+
+    def __init__(self, message: str, code: Literal["unreachable", "denied", "failed"] = "failed") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class History(Protocol):
     """Turns of conversations. Every method may raise `HistoryError`."""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What the store is: `kind`, and where it is. No credentials."""
+        ...
 
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
         """The last turns, oldest first, without the one that workflow `before` may have stored already."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
+import pymongo
 import structlog
 from pymongo import DESCENDING, AsyncMongoClient
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from src.history.base import REMEMBERED_CHARACTERS, REMEMBERED_TURNS, RETENTION_DAYS, HistoryError, conversation_key
 from src.messages import Conversation, FinishedTurn, Turn
@@ -17,6 +19,8 @@ log = structlog.get_logger("mika.history")
 
 # Below an activity's own time-out, so that the error says "no server" and not "timed out".
 _PATIENCE_MS = 2000
+_PING_SECONDS = 1.5  # below the time-out of `/readyz`, for the same reason
+_DENIED = {13, 18}  # Unauthorized, AuthenticationFailed
 
 
 class MongoHistory:
@@ -37,8 +41,13 @@ class MongoHistory:
         except (PyMongoError, ValueError) as error:
             raise HistoryError(f"MONGODB_URL or MONGODB_DATABASE cannot be used: {error}") from None
         self._database = database
+        self._hosts = urlsplit(url).netloc.rpartition("@")[2]
         self._indexes_made = False
         self._making_indexes = asyncio.Lock()
+
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"kind": "mongodb", "address": self._hosts, "database": self._database}
 
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
         try:
@@ -79,7 +88,8 @@ class MongoHistory:
 
     async def ping(self) -> str:
         try:
-            await self._client.admin.command("ping")
+            with pymongo.timeout(_PING_SECONDS):
+                await self._client.admin.command("ping")
         except PyMongoError as error:
             raise _history_error(error) from error
         return f"MongoDB database {self._database}"
@@ -103,4 +113,9 @@ class MongoHistory:
 def _history_error(error: PyMongoError) -> HistoryError:
     # PyMongo's text names hosts and codes, never the credentials; the topology dump at its end helps nobody.
     reason = str(error).partition(", Topology Description")[0]
-    return HistoryError(f"MongoDB cannot be used (MONGODB_URL): {reason[:300]}")
+    code: Literal["unreachable", "denied", "failed"] = "failed"
+    if isinstance(error, ConnectionFailure):
+        code = "unreachable"
+    elif isinstance(error, OperationFailure) and error.code in _DENIED:
+        code = "denied"
+    return HistoryError(f"MongoDB cannot be used (MONGODB_URL): {reason[:300]}", code)

@@ -40,6 +40,10 @@ class SqliteHistory:
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
 
+    @property
+    def facts(self) -> dict[str, str]:
+        return {"kind": "sqlite", "file": str(self._path.absolute())}
+
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
         rows = await self._run(
             lambda db: db.execute(

@@ -243,9 +243,10 @@ class Examination:
                 return parse_ready(ready).target
         return f"{self.api_url}/healthz"
 
-    def readiness(self) -> Awaitable[dict[str, Any]]:
-        """What the bot's API says of its dependencies; empty when it does not say."""
-        return self.once("readiness", self._readiness)
+    async def dependency(self, name: str) -> dict[str, Any]:
+        """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
+        part = (await self.once("readiness", self._readiness)).get(name)
+        return part if isinstance(part, dict) else {}
 
     async def _readiness(self) -> dict[str, Any]:
         if (await self.health()).kind != "http":

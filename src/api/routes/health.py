@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+
+from src.history.base import HistoryError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from temporalio.client import Client
+    from collections.abc import Awaitable, Mapping
 
     from src.config import Settings
     from src.history.base import History
 
 router = APIRouter()
 
-_CHECK_TIMEOUT = 2.0
-_RPC = timedelta(seconds=_CHECK_TIMEOUT)
-# An idle worker's poll is renewed once a minute, so a younger entry proves nothing about the last minute: a worker that
-# was killed looks ready until then. Who needs to know at once asks the worker's supervisor, not this.
-_FRESH_POLL = 70.0
+# Each check has a shorter time-out of its own, which says more; this is for a connection that hangs.
+_CHECK_TIMEOUT = RPC_TIMEOUT + 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """Something without which no message is answered. `facts` say what it is; `check` returns a detail for people."""
+
+    facts: Mapping[str, str]
+    check: Awaitable[str]
+
+
+class NoWorkerError(Exception):
+    """No worker polls the queue."""
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -39,45 +45,52 @@ async def healthz() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def readyz(request: Request) -> JSONResponse:
-    state = request.app.state
-    checks: dict[str, Awaitable[str]] = {
-        "temporal": _temporal(state.client),
-        "worker": _worker(state.client, state.settings),
-        "history": _history(state.history),
+    settings: Settings = request.app.state.settings
+    history: History = request.app.state.history
+    namespace, queue = settings.temporal_namespace, settings.temporal_task_queue
+    temporal = Temporal(request.app.state.client.service_client, namespace)
+    dependencies = {
+        "temporal": Dependency(
+            {"address": settings.temporal_address, "namespace": namespace}, _namespace_exists(temporal)
+        ),
+        "worker": Dependency({"namespace": namespace, "queue": queue}, _worker_polls(temporal, queue)),
+        "history": Dependency(history.facts, history.ping()),
     }
-    results = dict(zip(checks, await asyncio.gather(*map(_check, checks.values())), strict=True))
-    ready = all(result["state"] == "ready" for result in results.values())
-    body = {"status": "ready" if ready else "unavailable", **results}
+    results = await asyncio.gather(*map(_state_of, dependencies.values()))
+    ready = all(result["state"] == "ready" for result in results)
+    body = {"status": "ready" if ready else "unavailable", **dict(zip(dependencies, results, strict=True))}
     return JSONResponse(body, 200 if ready else 503)
 
 
-async def _check(work: Awaitable[str]) -> dict[str, Any]:
+async def _state_of(dependency: Dependency) -> dict[str, str]:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT):
-            return {"state": "ready", "detail": await work}
-    except TimeoutError:
-        return {"state": "unavailable", "detail": f"no answer within {_CHECK_TIMEOUT:g} s"}
+            return {"state": "ready", "detail": await dependency.check, **dependency.facts}
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-        return {"state": "unavailable", "detail": " ".join(str(error).split())[:300]}
+        code = _code(error)
+        is_late = code == CallError.TIMEOUT
+        detail = f"no answer within {RPC_TIMEOUT:g} s" if is_late else " ".join(str(error).split())[:300]
+    return {"state": "unavailable", "detail": detail, "error": code, **dependency.facts}
 
 
-async def _temporal(client: Client) -> str:
-    await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace), timeout=_RPC)
-    return f"namespace {client.namespace}"
+def _code(error: Exception) -> str:
+    """For programs; docs/http-api.md lists them."""
+    if isinstance(error, NoWorkerError):
+        return "no_worker"
+    if isinstance(error, HistoryError):
+        return error.code
+    kind = call_error(error)
+    return "namespace_missing" if kind == CallError.NOT_FOUND else kind
 
 
-async def _worker(client: Client, settings: Settings) -> str:
-    queue = settings.temporal_task_queue
-    for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
-        request = DescribeTaskQueueRequest(
-            namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
-        )
-        description = await client.workflow_service.describe_task_queue(request, timeout=_RPC)
-        polls = [poller.last_access_time.ToNanoseconds() / 1e9 for poller in description.pollers]
-        if not any(time.time() - poll < _FRESH_POLL for poll in polls):
-            raise RuntimeError(f"no worker polls {queue}")
+async def _namespace_exists(temporal: Temporal) -> str:
+    await temporal.describe_namespace()
+    return f"namespace {temporal.namespace}"
+
+
+async def _worker_polls(temporal: Temporal, queue: str) -> str:
+    """A killed worker looks alive until its last poll is old; its supervisor knows at once."""
+    alive = [worker for worker in await temporal.pollers(queue) if worker.state == "alive"]
+    if not (any(worker.workflows for worker in alive) and any(worker.activities for worker in alive)):
+        raise NoWorkerError(f"no worker polls {queue}")
     return f"polling {queue}"
-
-
-async def _history(history: History) -> str:
-    return await history.ping()

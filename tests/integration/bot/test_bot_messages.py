@@ -32,7 +32,7 @@ def problem(response, status, code):
     return body
 
 
-def test_answered_and_remembered(bot):
+def test_answered_and_remembered(bot, temporal):
     api = bot.start_api()
     bot.start_worker()
     first = bot.post("the secret text 你好")
@@ -54,10 +54,17 @@ def test_answered_and_remembered(bot):
     }
     ready = bot.http.get("/readyz")
     assert ready.status_code == 200, ready.text
-    assert {name: ready.json()[name]["state"] for name in ("temporal", "worker", "history")} == {
-        "temporal": "ready",
-        "worker": "ready",
-        "history": "ready",
+    dependencies = {name: ready.json()[name] for name in ("temporal", "worker", "history")}
+    for dependency in dependencies.values():
+        assert dependency.pop("detail")
+    assert dependencies == {
+        "temporal": {"state": "ready", "address": f"127.0.0.1:{temporal.port}", "namespace": "default"},
+        "worker": {"state": "ready", "namespace": "default", "queue": bot.queue},
+        "history": {
+            "state": "ready",
+            "kind": "sqlite",
+            "file": str(bot.folder.resolve() / ".mika" / "data" / "history.sqlite3"),
+        },
     }
     log = api.output()
     assert "secret text" not in log
@@ -92,7 +99,8 @@ def test_no_worker_is_said_soon_and_the_message_is_kept(bot):
     assert body["workflow_id"] in body["detail"]
     assert response.elapsed.total_seconds() < 10
     assert bot.workflow(body["workflow_id"])["status"] == "running"
-    assert bot.http.get("/readyz").json()["worker"]["state"] == "unavailable"
+    worker = bot.http.get("/readyz").json()["worker"]
+    assert (worker["state"], worker["error"], worker["queue"]) == ("unavailable", "no_worker", bot.queue)
     bot.start_worker()
     assert "hello" in bot.completed(body["workflow_id"])["response"]
 

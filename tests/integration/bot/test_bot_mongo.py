@@ -101,7 +101,8 @@ def test_a_message_through_the_whole_bot(url, tmp_path, temporal):
         bot.start_worker()
         assert "remember: 0" in bot.post("one").json()["response"]
         assert "remember: 1" in bot.post("two").json()["response"]
-        assert bot.http.get("/readyz").json()["history"]["detail"].startswith("MongoDB")
+        store = bot.http.get("/readyz").json()["history"]
+        assert (store["state"], store["kind"], store["database"]) == ("ready", "mongodb", database)
 
 
 def test_a_server_that_is_not_there(tmp_path):
@@ -114,7 +115,8 @@ def test_a_server_that_is_not_there(tmp_path):
         api = bot.start_api()
         ready = bot.http.get("/readyz")
         assert ready.status_code == 503
-        assert ready.json()["history"]["state"] == "unavailable"
+        store = ready.json()["history"]
+        assert (store["state"], store["error"], store["address"]) == ("unavailable", "unreachable", f"127.0.0.1:{mongo}")
         for text in (ready.text, api.output()):
             assert "pass-word" not in text
 

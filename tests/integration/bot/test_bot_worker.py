@@ -86,10 +86,10 @@ def test_it_waits_for_a_server_that_comes_later(tmp_path):
         assert bot.http.get("/workflows/x").json()["code"] == "temporal_unavailable"
         ready = bot.http.get("/readyz")
         assert ready.status_code == 503
-        assert {name: ready.json()[name]["state"] for name in ("temporal", "worker", "history")} == {
-            "temporal": "unavailable",
-            "worker": "unavailable",
-            "history": "ready",
+        assert {name: ready.json()[name].get("error") for name in ("temporal", "worker", "history")} == {
+            "temporal": "unreachable",
+            "worker": "unreachable",
+            "history": None,
         }
         with TemporalServer(tmp_path, port):
             worker.wait_for("worker_started")
@@ -117,6 +117,10 @@ def test_a_namespace_that_is_not_there(tmp_path, temporal):
         worker = bot.start("worker", "-m", "src.workers.temporal_worker")
         assert worker.wait() == 2
         assert "'nowhere'" in last_line(worker)
+        bot.start_api()
+        ready = bot.http.get("/readyz").json()
+        assert (ready["temporal"]["error"], ready["temporal"]["namespace"]) == ("namespace_missing", "nowhere")
+        assert ready["worker"]["error"] == "namespace_missing"
         assert "Traceback" not in worker.output()
 
 

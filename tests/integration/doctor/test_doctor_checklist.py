@@ -104,6 +104,12 @@ def _misspelt_api(hand: Hand, after: ExitStack) -> Env:
     return {}
 
 
+def _api_in_another_namespace(hand: Hand, after: ExitStack) -> Env:
+    after.callback(hand.stop, "api")
+    hand.api(TEMPORAL_NAMESPACE="elsewhere")
+    return {}
+
+
 def _half_a_worker(hand: Hand, after: ExitStack) -> Env:
     hand.stop("worker")
     after.enter_context(inside(hand, queue=QUEUE, workflows=[Slow]))
@@ -209,6 +215,7 @@ FAULTS: list[tuple[Any, str, str, str, str]] = [
     (_suspended_worker, "worker", "is suspended", "kill -CONT", ""),
     (_misspelt_worker, "worker", f"polls {MISSPELT}", f"TEMPORAL_TASK_QUEUE={QUEUE}", ""),
     (_misspelt_api, "api", f"puts messages into {MISSPELT}", f"TEMPORAL_TASK_QUEUE={QUEUE}", ""),
+    (_api_in_another_namespace, "api", "uses the namespace elsewhere", "TEMPORAL_NAMESPACE=default", ""),
     (_half_a_worker, "worker", "but no activities", "register both", ""),
     (_no_namespace, "namespace", "has no namespace", "operator namespace create -n missing-", "worker queue workflows"),
     (_server_down, "temporal", "nothing listens there", "start that server", "namespace worker queue workflows api ui"),

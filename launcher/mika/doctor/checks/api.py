@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -24,7 +23,6 @@ from mika.reason import Repair
 from mika.status import Phase, UnitStatus
 
 _MONGO_TIMEOUT_MS = 1500
-_QUEUE = re.compile(r"^(no worker polls|polling) (?=\S+$)")  # how the bot's /readyz names its queue
 _LLM_TIMEOUT = 15.0
 _MOST_ASKED = 10
 
@@ -72,30 +70,42 @@ async def api(x: Examination) -> Check:
 
 async def _dependencies(x: Examination, restart: str) -> Check:
     """Whether the API sees the same Temporal and the same queue as this configuration names."""
-    ready = await x.readiness()
-    states = {name: part for name, part in ready.items() if isinstance(part, dict)}
-    temporal, worker = states.get("temporal", {}), states.get("worker", {})
-    if temporal.get("state") == "unavailable":
-        if skip := await needs_server(x, "api"):
-            return skipped("api", skip.because, f"{x.api_url} answers, but {skip.finding}")
-        told = f"the API cannot use Temporal ({temporal.get('detail')}), which is up at {(await x.server()).address}"
-        if skip := await because_of_docker(x, "api", told[:300]):
-            return skip
+    temporal, worker = await x.dependency("temporal"), await x.dependency("worker")
+    is_unavailable = temporal.get("state") == "unavailable"
+    # Somebody else's API does not say these; then nothing is known.
+    namespace, queue = temporal.get("namespace", x.namespace), worker.get("queue", x.queue)
+    if (is_unavailable or namespace != x.namespace) and (skip := await needs_server(x, "api")):
+        return skipped("api", skip.because, f"{x.api_url} answers, but {skip.finding}")
+    if namespace != x.namespace:
         return Check(
             "api",
             "fail",
-            told[:300],
-            f"its TEMPORAL_HOST, TEMPORAL_PORT or TEMPORAL_NAMESPACE differ from these: {restart} with these settings",
+            f"the API uses the namespace {namespace}, and TEMPORAL_NAMESPACE is {x.namespace} here"[:300],
+            f"{restart} with TEMPORAL_NAMESPACE={x.namespace}",
         )
-    queue = _QUEUE.sub("", str(worker.get("detail", x.queue)))
-    if queue != x.queue and _QUEUE.match(str(worker.get("detail", ""))):
+    if is_unavailable:
+        return await _cannot_use_temporal(x, temporal, restart)
+    if queue != x.queue:
         return Check(
             "api",
             "fail",
-            f"the API puts messages into {queue}, and TEMPORAL_TASK_QUEUE is {x.queue} here",
+            f"the API puts messages into {queue}, and TEMPORAL_TASK_QUEUE is {x.queue} here"[:300],
             f"{restart} with TEMPORAL_TASK_QUEUE={x.queue}",
         )
     return Check("api", "ok", x.api_url)
+
+
+async def _cannot_use_temporal(x: Examination, temporal: dict[str, Any], restart: str) -> Check:
+    """Although the doctor can, with the settings that it has."""
+    up_at = (await x.server()).address
+    address = temporal.get("address", "an unknown address")
+    finding = f"the API cannot use Temporal at {address} ({temporal.get('detail')}), which is up at {up_at}"[:300]
+    if skip := await because_of_docker(x, "api", finding):
+        return skip
+    if address == up_at:
+        return Check("api", "fail", finding, f"{restart}; `mika logs api` says more")
+    fix = f"{restart} with TEMPORAL_HOST={x.host} and TEMPORAL_PORT={x.port}"
+    return Check("api", "fail", finding, fix)
 
 
 async def _nobody(x: Examination, supervised: Sequence[UnitStatus], port: int) -> Check:
@@ -145,33 +155,33 @@ def _kill(owner: Listener | None) -> str:
 async def history(x: Examination) -> Check:
     url = x.config.text("MONGODB_URL")
     if url:
-        found = await in_thread(lambda: _mongodb(url, x.config.text("MONGODB_DATABASE"), x.backend))
-        skip = await because_of_docker(x, "history", found.finding) if found.status == "fail" else None
-        return skip or found
+        check = await in_thread(lambda: _mongodb(url, x.config.text("MONGODB_DATABASE"), x.backend))
+        skip = await because_of_docker(x, "history", check.finding) if check.status == "fail" else None
+        return skip or check
     if x.backend == "docker":
         return await _container(x)
     file = Path(x.bot_environment("MIKA_HISTORY_FILE") or ".mika/data/history.sqlite3")
     file = file if file.is_absolute() else x.config.project / file
-    found = await in_thread(lambda: _sqlite(file))
-    ready = (await x.readiness()).get("history", {}) if found.status == "ok" else {}
-    if isinstance(ready, dict) and ready.get("state") == "unavailable":
+    check = await in_thread(lambda: _sqlite(file))
+    store = await x.dependency("history") if check.status == "ok" else {}
+    if store.get("state") == "unavailable":
         return Check(
             "history",
             "fail",
-            f"the API cannot use its store: {ready.get('detail')}"[:300],
-            "mend what it says; `mika logs api` has more",
+            f"the API cannot use its store: {store.get('detail')}"[:300],
+            "fix what it says; `mika logs api` has more",
         )
-    return found
+    return check
 
 
 async def _container(x: Examination) -> Check:
     """The MongoDB of the compose file: the API knows its address."""
-    ready = (await x.readiness()).get("history", {})
-    if not isinstance(ready, dict) or "state" not in ready:
-        told = "MongoDB in its container; the API, which uses it, does not answer"
-        return await because_of_docker(x, "history", told) or skipped("history", "", told)
-    detail = str(ready.get("detail", ""))[:300]
-    if ready["state"] == "ready":
+    store = await x.dependency("history")
+    if "state" not in store:
+        finding = "MongoDB in its container; the API, which uses it, does not answer"
+        return await because_of_docker(x, "history", finding) or skipped("history", "", finding)
+    detail = str(store.get("detail", ""))[:300]
+    if store["state"] == "ready":
         return Check("history", "ok", detail)
     fix = "`mika logs mongodb` says why; `mika restart mongodb`" if await x.status() else "`mika up`"
     skip = await because_of_docker(x, "history", detail)
