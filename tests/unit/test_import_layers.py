@@ -8,21 +8,31 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "launcher"
+ROOT = Path(__file__).parents[2]
 
 
-def modules(package: str) -> dict[str, Path]:
-    found = {}
-    for path in sorted((SOURCE / package).rglob("*.py")):
-        parts = path.relative_to(SOURCE).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+def modules(source: Path, package: str) -> dict[str, Path]:
+    paths = {}
+    for path in sorted((source / package).rglob("*.py")):
+        parts = path.relative_to(source).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return paths
 
 
-def imports(path: Path) -> set[str]:
+class RunTime(ast.NodeTransformer):
+    """Leaves out what is imported for type checkers only."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
+        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return node.orelse if is_for_types else node
+
+
+def imports(path: Path, *, for_types: bool = True) -> set[str]:
     """Absolute names of what a file imports, wherever it does; `from a import b` gives both `a` and `a.b`."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree if for_types else RunTime().visit(tree)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -31,7 +41,8 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-LAUNCHER = modules("mika")
+LAUNCHER = modules(ROOT / "launcher", "mika")
+BOT = modules(ROOT, "src")
 
 
 def test_the_guard_needs_only_the_standard_library():
@@ -67,3 +78,13 @@ def test_heavy_libraries_are_imported_where_they_are_used(heavy):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert heavy not in {name.partition(".")[0] for name in names}, f"{module} imports {heavy} at its top"
+
+
+def test_only_the_diagnosis_builds_requests_to_temporal():
+    """One time-out and no hidden retries, held in one place. Annotations may name the types of answers."""
+    asking = {
+        module
+        for module, path in (LAUNCHER | BOT).items()
+        if any(name.startswith("temporalio.api.workflowservice") for name in imports(path, for_types=False))
+    }
+    assert asking == {"mika.diagnosis.temporal"}
