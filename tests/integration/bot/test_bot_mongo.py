@@ -116,7 +116,11 @@ def test_a_server_that_is_not_there(tmp_path):
         ready = bot.http.get("/readyz")
         assert ready.status_code == 503
         store = ready.json()["history"]
-        assert (store["state"], store["error"], store["address"]) == ("unavailable", "unreachable", f"127.0.0.1:{mongo}")
+        assert (store["state"], store["error"], store["address"]) == (
+            "unavailable",
+            "unreachable",
+            f"127.0.0.1:{mongo}",
+        )
         for text in (ready.text, api.output()):
             assert "pass-word" not in text
 
