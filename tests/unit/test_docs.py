@@ -1,0 +1,106 @@
+"""The documentation names only what exists, and both READMEs say the same."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "launcher" / "mika"
+FOLDERS = (".ci", ".github", "benchmarks", "compose", "docs", "launcher", "src", "tests")
+"""What belongs to the repository; beside it there may be an environment, caches and `.mika`."""
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
+
+_FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_INLINE_CODE = re.compile(r"`([^`\n]+)`")
+_PATH = re.compile(r"(?<![\w./*-])(?:\./)?[\w.-]+(?:/[\w.-]+)+/?(?![\w*/])")
+_FILE_NAME = re.compile(r"(?<![\w./*-])\w[\w.-]*\.(?:py|md|sh)\b")
+_MODULE = re.compile(r"-m ((?:benchmarks|launcher|mika|src|tests)[\w.]*)")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+
+
+def prose(page: Path) -> str:
+    """The page without its code blocks."""
+    return _FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def code_blocks(page: Path) -> list[str]:
+    return _FENCE.findall(page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments of a page's headings, as GitHub makes them."""
+    titles = (re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", title).lower() for _, title in _HEADING.findall(prose(page)))
+    return {re.sub(r"[^\w\- ]", "", title).strip().replace(" ", "-") for title in titles}
+
+
+def paths_in(code: str) -> Iterator[str]:
+    """What looks like a path into the repository: it begins with one of its folders, or with a room of mika."""
+    rooms = {entry.name for entry in PACKAGE.iterdir() if entry.is_dir()}
+    for path in _PATH.findall(code):
+        first = path.removeprefix("./").partition("/")[0]
+        if first in FOLDERS or first in rooms:
+            yield path.removeprefix("./")
+
+
+@each_page
+def test_every_relative_link_resolves(page):
+    for target in _LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, fragment = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{target}: no such file"
+        assert not fragment or fragment in anchors(linked), f"{target}: no such heading"
+
+
+@each_page
+def test_every_path_in_code_exists(page):
+    code = [*_INLINE_CODE.findall(prose(page)), *code_blocks(page)]
+    missing = {
+        path
+        for text in code
+        for path in paths_in(text)
+        if not any((folder / path).exists() for folder in (ROOT, PACKAGE, page.parent))
+    }
+    assert not missing
+
+
+@each_page
+def test_every_file_name_in_prose_is_the_name_of_a_file(page):
+    tracked = {name for folder in FOLDERS for _, _, names in os.walk(ROOT / folder) for name in names}
+    tracked |= {entry.name for entry in ROOT.iterdir()}
+    code = _INLINE_CODE.findall(prose(page))
+    assert {name for text in code for name in _FILE_NAME.findall(text)} <= tracked
+
+
+@each_page
+def test_every_module_that_is_run_exists(page):
+    for module in _MODULE.findall(page.read_text(encoding="utf-8")):
+        path = Path(*module.split("."))
+        candidates = [folder / path for folder in (ROOT, ROOT / "launcher")]
+        assert any((one / "__main__.py").exists() or one.with_suffix(".py").exists() for one in candidates), module
+
+
+def test_both_readmes_have_the_same_shape():
+    english, chinese = ROOT / "README.md", ROOT / "README.zh-CN.md"
+    assert shape(english) == shape(chinese)
+    assert [commands(block) for block in code_blocks(english)] == [commands(block) for block in code_blocks(chinese)]
+
+
+def shape(page: Path) -> list[str]:
+    """Its headings by their level, and its tables row by row."""
+    lines = prose(page).splitlines()
+    return [line.partition(" ")[0] if line.startswith("#") else "|" for line in lines if line.startswith(("#", "|"))]
+
+
+def commands(block: str) -> list[str]:
+    """The lines of a code block without their comments, which are translated."""
+    return [line.partition("# ")[0].rstrip() for line in block.splitlines()]
