@@ -95,6 +95,24 @@ def test_both_readmes_have_the_same_shape():
     assert [commands(block) for block in code_blocks(english)] == [commands(block) for block in code_blocks(chinese)]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "is taken by",
+        "Docker runs, but its images are not here",
+        "refuses the password",
+        "gave up: ",
+        "waits for ",
+        ": cannot be written",
+        "another version of mika runs this stack",
+    ],
+)
+def test_a_symptom_in_the_readme_is_what_mika_says(words):
+    for readme in ("README.md", "README.zh-CN.md"):
+        assert words in (ROOT / readme).read_text(encoding="utf-8"), readme
+    assert any(words in module.read_text(encoding="utf-8") for module in PACKAGE.rglob("*.py"))
+
+
 def shape(page: Path) -> list[str]:
     """Its headings by their level, and its tables row by row."""
     lines = prose(page).splitlines()
