@@ -92,6 +92,8 @@ def test_not_permitted(tmp_path):
         for folder in (tmp_path, *tmp_path.parents):
             if folder.stat().st_uid == 0 and str(folder).startswith("/tmp/"):
                 folder.chmod(0o755)
+        import docker  # noqa: F401 - before that user cannot read it
+
         os.seteuid(65534)
         try:
             error = refusal(DOCKER_HOST=f"unix://{path}")

@@ -21,9 +21,10 @@ PATIENCE = 90.0  # s; a bot is ready in 15 s under Wine, on a machine that does 
 KILLED = 9
 
 _STATUS = """
-import asyncio, pathlib
-from mika.cli.context import Context
-answer = asyncio.run(Context(pathlib.Path(args[0])).ask_async("status"))
+import pathlib
+from mika.control.client import Client
+from mika.project.folder import ProjectDir
+answer = Client(ProjectDir(pathlib.Path(args[0]))).status().as_json()
 """
 
 
