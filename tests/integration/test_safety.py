@@ -64,7 +64,7 @@ def test_a_full_disk_stops_nothing_and_is_said_once(tmp_path, project):
         assert now["other"][0] != pids["other"]
         for segment in logs.glob("web*.log"):  # what a person does who needs the space
             segment.unlink()
-        up.wait_for("its log is written again")
+        up.wait_for("its log can be written again")
         this.ok("down")
         assert up.wait() == 0
     this.assert_gone()

@@ -18,7 +18,7 @@ import pytest
 from mika.control import client, requests, server, wire
 from mika.control.address import control_address
 from mika.control.client import ChannelError
-from mika.control.requests import Request, Tell
+from mika.control.requests import ControlUnits, Request
 from mika.control.server import Server
 from mika.errors import MikaError, UsageError
 
@@ -36,16 +36,16 @@ async def ask(address: str, key: str, request: Request) -> Any:
     return await asyncio.to_thread(client.ask, address, key, request)
 
 
-def call(op: str, **arguments: Any) -> Tell:
+def call(op: str, **arguments: Any) -> ControlUnits:
     """A request that `handler` understands: names are free text to the channel."""
-    return Tell("start", (op, json.dumps(arguments)))
+    return ControlUnits("start", (op, json.dumps(arguments)))
 
 
 ECHO = json.dumps(requests.to_json(call("echo"))).encode()
 
 
 async def handler(request: Request) -> Any:
-    assert isinstance(request, Tell)
+    assert isinstance(request, ControlUnits)
     op, text = request.names
     arguments = json.loads(text)
     match op:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mika.supervisor.diagnose import hopeless, last_words
+from mika.supervisor.diagnose import find_error_line, find_permanent_cause
 
 TRACEBACK = """Traceback (most recent call last):
   File "<frozen runpy>", line 198, in _run_module_as_main
@@ -32,8 +32,8 @@ def traceback(last: str) -> list[str]:
 )
 def test_what_a_retry_cannot_mend(line):
     place = " (/app/worker.py:3)" if line.startswith(("SyntaxError", "IndentationError", "TabError")) else ""
-    assert hopeless(traceback(line), 1) == line + place
-    assert hopeless([line, "", "  "], 1) == line
+    assert find_permanent_cause(traceback(line), 1) == line + place
+    assert find_permanent_cause([line, "", "  "], 1) == line
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_what_a_retry_cannot_mend(line):
     ],
 )
 def test_what_a_retry_may_mend(line):
-    assert hopeless(traceback(line), 1) == ""
+    assert find_permanent_cause(traceback(line), 1) == ""
 
 
 def test_only_the_end_of_the_output_counts():
-    assert hopeless(["ImportError: optional", *["working"] * 50], 1) == ""
-    assert hopeless([], 1) == ""
+    assert find_permanent_cause(["ImportError: optional", *["working"] * 50], 1) == ""
+    assert find_permanent_cause([], 1) == ""
 
 
 def test_the_newest_cause_counts():
@@ -63,26 +63,28 @@ def test_the_newest_cause_counts():
         "During handling of the above exception, another exception occurred:",
         "SyntaxError: b",
     ]
-    assert hopeless(lines, 1) == "SyntaxError: b"
+    assert find_permanent_cause(lines, 1) == "SyntaxError: b"
 
 
 def test_a_cause_is_bounded():
-    assert len(hopeless(["ImportError: " + "x" * 10_000], 1)) == 300
-    assert len(last_words(["x" * 10_000])) == 300
+    assert len(find_permanent_cause(["ImportError: " + "x" * 10_000], 1)) == 300
+    assert len(find_error_line(["x" * 10_000])) == 300
 
 
 @pytest.mark.parametrize("code", [126, 127, 9009])
 def test_a_shell_that_did_not_find_the_program(code):
-    assert hopeless(["sh: 1: uvicron: not found"], code) == "sh: 1: uvicron: not found"
-    assert hopeless([], code)
-    assert hopeless(["not found"], 1) == ""
+    assert find_permanent_cause(["sh: 1: uvicron: not found"], code) == "sh: 1: uvicron: not found"
+    assert find_permanent_cause([], code)
+    assert find_permanent_cause(["not found"], 1) == ""
 
 
-def test_last_words():
-    assert last_words(traceback("ValueError: no")) == "ValueError: no"
-    assert last_words(["ValueError: no", "", "bye", "  "]) == "ValueError: no"
-    assert last_words(["some.module.OddError: dotted", "bye"]) == "some.module.OddError: dotted"
-    assert last_words(["2026-01-01 fatal: not a git repository", "bye"]) == "2026-01-01 fatal: not a git repository"
-    assert last_words(["one", "two", ""]) == "two"
-    assert last_words(["", " "]) == ""
-    assert last_words([]) == ""
+def test_find_error_line():
+    assert find_error_line(traceback("ValueError: no")) == "ValueError: no"
+    assert find_error_line(["ValueError: no", "", "bye", "  "]) == "ValueError: no"
+    assert find_error_line(["some.module.OddError: dotted", "bye"]) == "some.module.OddError: dotted"
+    assert (
+        find_error_line(["2026-01-01 fatal: not a git repository", "bye"]) == "2026-01-01 fatal: not a git repository"
+    )
+    assert find_error_line(["one", "two", ""]) == "two"
+    assert find_error_line(["", " "]) == ""
+    assert find_error_line([]) == ""

@@ -51,7 +51,7 @@ class FakeRun:
 def make(tmp_path):
     stopped: list[str] = []
 
-    def unit(name: str, *needs: str, code: int | None = None, stays: bool = False, once: bool = False) -> Unit:
+    def unit(name: str, *needs: str, code: int | None = None, outlives_stack: bool = False, once: bool = False) -> Unit:
         return Unit(
             name=name,
             type=name,
@@ -61,7 +61,7 @@ def make(tmp_path):
             probes=_never if once else _at_once,
             needs=needs,
             rules=Rules(restart="on-failure" if once else "always"),
-            stays=lambda: stays,
+            outlives_stack=lambda: outlives_stack,
         )
 
     def supervisor(*units: Unit) -> Supervisor:
@@ -87,7 +87,7 @@ def _never(launch: Launch) -> tuple[list[Rung], Liveness | None]:
 async def until(supervisor: Supervisor, state: str) -> None:
     async with asyncio.timeout(5):
         while supervisor.state != state:
-            await supervisor.changed(0.1)
+            await supervisor.wait_for_change(0.1)
 
 
 def test_services_stop_after_those_that_need_them(make):
@@ -104,11 +104,11 @@ def test_services_stop_after_those_that_need_them(make):
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_what_is_not_ours_stays(make, keep):
+def test_a_foreign_container_is_left_running(make, keep):
     unit, supervisor, stopped = make
 
     async def main() -> None:
-        stack = supervisor(unit("foreign", stays=True), unit("own"))
+        stack = supervisor(unit("foreign", outlives_stack=True), unit("own"))
         stack.start_all()
         await until(stack, "ready")
         await stack.shutdown(keep_containers=keep)
@@ -140,9 +140,9 @@ def test_a_one_shot_that_fails_ends_the_wait(make):
         stack = supervisor(unit("setup", code=1, once=True), unit("server", "setup"))
         stack.start_all()
         async with asyncio.timeout(5):
-            while not stack.gave_up():
-                await stack.changed(0.1)
-        gave_up = [managed.state.reason.text for managed in stack.gave_up()]
+            while not stack.units_given_up():
+                await stack.wait_for_change(0.1)
+        gave_up = [managed.state.reason.text for managed in stack.units_given_up()]
         await stack.shutdown()
         return gave_up
 
@@ -151,13 +151,13 @@ def test_a_one_shot_that_fails_ends_the_wait(make):
 
 @pytest.mark.parametrize("gate_open", [True, False])
 def test_a_final_cause_gives_up_at_the_first_time(gate_open):
-    state = policy.State(phase=Phase.STARTING, generation=1, wanted=True, gate_open=gate_open, alive=True)
+    state = policy.State(phase=Phase.STARTING, generation=1, should_run=True, gate_open=gate_open, alive=True)
     state, actions = policy.step(state, policy.ProcessExited(1, 1, Reason("why"), final=True), 0.0, Rules())
     assert (state.phase, state.reason.text, actions) == (Phase.GAVE_UP, "why", ())
 
 
 def test_a_final_cause_does_not_outdo_a_stop():
-    state = policy.State(phase=Phase.STOPPING, generation=1, wanted=False, gate_open=True, alive=True)
+    state = policy.State(phase=Phase.STOPPING, generation=1, should_run=False, gate_open=True, alive=True)
     state, _ = policy.step(state, policy.ProcessExited(1, 1, Reason("why"), final=True), 0.0, Rules())
     assert state.phase is Phase.STOPPED
 
@@ -196,10 +196,10 @@ def test_a_change_between_two_looks_is_not_lost(make):
         stack = supervisor(unit("server"))
         stack.start_all()
         await until(stack, "ready")
-        stack.tell("stop", ["server"])
-        await stack.managed["server"].gone()
+        stack.control("stop", ["server"])
+        await stack.managed["server"].wait_until_gone()
         async with asyncio.timeout(5):
-            await stack.changed()
+            await stack.wait_for_change()
         assert stack.managed["server"].state.phase == "stopped"
         await stack.shutdown()
 

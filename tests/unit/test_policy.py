@@ -51,8 +51,8 @@ class Run:
         self.feed(BecameReady(self.state.generation))
         return self
 
-    def exit(self, code: int = 1, hopeless: str = "") -> tuple[Action, ...]:
-        return self.feed(ProcessExited(self.state.generation, code, Reason(f"exit code {code}"), hopeless))
+    def exit(self, code: int = 1, permanent_cause: str = "") -> tuple[Action, ...]:
+        return self.feed(ProcessExited(self.state.generation, code, Reason(f"exit code {code}"), permanent_cause))
 
     def back_off(self) -> Run:
         """Two failures: the second waits."""
@@ -136,25 +136,25 @@ def test_time_before_it_is_ready_gives_no_fresh_budget():
     assert isinstance(run.exit()[0], Wake)
 
 
-def test_the_same_hopeless_cause_twice_ends_it():
+def test_the_same_permanent_cause_twice_in_a_row_gives_up():
     run = Run().start()
-    assert run.exit(hopeless="No module named x") == (Spawn(2),)
-    assert run.exit(hopeless="No module named x") == ()
+    assert run.exit(permanent_cause="No module named x") == (Spawn(2),)
+    assert run.exit(permanent_cause="No module named x") == ()
     assert run.state.phase is Phase.GAVE_UP
     assert run.state.reason.text == "No module named x; another attempt would fail the same way"
 
 
-def test_another_hopeless_cause_is_a_new_chance():
+def test_a_different_permanent_cause_allows_another_restart():
     run = Run().start()
-    run.exit(hopeless="SyntaxError: a")
-    assert run.exit(hopeless="SyntaxError: b") != ()
+    run.exit(permanent_cause="SyntaxError: a")
+    assert run.exit(permanent_cause="SyntaxError: b") != ()
     assert run.state.phase is Phase.BACKOFF
 
 
-def test_a_cause_after_it_was_ready_is_not_hopeless():
+def test_a_cause_after_it_was_ready_is_not_permanent():
     run = Run().start()
     for _ in range(2):
-        run.ready().exit(hopeless="ImportError: lazy")
+        run.ready().exit(permanent_cause="ImportError: lazy")
     assert run.state.phase is Phase.BACKOFF
 
 
@@ -296,13 +296,13 @@ def test_restart_is_graceful_and_not_counted():
 @pytest.mark.parametrize("event", [Start(), Restart()])
 def test_one_that_gave_up_is_revived_with_a_fresh_budget(event):
     run = Run().start()
-    run.exit(hopeless="x")
-    run.exit(hopeless="x")
+    run.exit(permanent_cause="x")
+    run.exit(permanent_cause="x")
     assert run.state.phase is Phase.GAVE_UP
     assert isinstance(run.feed(event)[0], Spawn)
     assert run.state.failures == 0
     assert run.state.reason == NONE
-    assert run.exit(hopeless="x") != (), "the first hopeless failure of a new life is tried again"
+    assert run.exit(permanent_cause="x") != (), "a start by the user forgets the permanent cause"
 
 
 def test_restart_ends_backoff_at_once():

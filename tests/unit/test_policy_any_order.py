@@ -42,7 +42,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.state, self.now = State(), 1000.0
         self.live: set[int] = set()
         self.generations = 0
-        self.wanted = False
+        self.should_run = False
         self.exited_at = 0.0
         self.wakes: list[float] = []
         self.automatic: list[float] = []  # times of starts that nobody asked for, since somebody did
@@ -55,7 +55,7 @@ class AnyOrder(RuleBasedStateMachine):
             match action:
                 case Spawn(generation):
                     assert not self.live, "two live generations"
-                    assert self.wanted, "started although it is to be stopped"
+                    assert self.should_run, "started although it is to be stopped"
                     assert self.state.gate_open
                     assert generation == self.generations + 1
                     self.generations = generation
@@ -79,20 +79,20 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def start(self) -> None:
-        if not self.state.wanted or self.state.phase in AT_REST:
+        if not self.state.should_run or self.state.phase in AT_REST:
             self.automatic.clear()
-        self.wanted = True
+        self.should_run = True
         self.feed(Start())
 
     @rule()
     def stop(self) -> None:
-        self.wanted = False
+        self.should_run = False
         self.feed(Stop())
         assert self.state.phase in (Phase.STOPPED, Phase.STOPPING)
 
     @rule()
     def restart(self) -> None:
-        self.wanted = True
+        self.should_run = True
         self.automatic.clear()
         self.feed(Restart())
 
@@ -102,13 +102,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     @precondition(lambda self: self.live)
     @rule(
-        code=st.sampled_from([0, 1, -9]), hopeless=st.sampled_from(["", "", "", "a", "b"]), jitter=st.floats(0, 0.999)
+        code=st.sampled_from([0, 1, -9]),
+        permanent_cause=st.sampled_from(["", "", "", "a", "b"]),
+        jitter=st.floats(0, 0.999),
     )
-    def exit(self, code: int, hopeless: str, jitter: float) -> None:
+    def exit(self, code: int, permanent_cause: str, jitter: float) -> None:
         (generation,) = self.live
         self.live.clear()
         self.exited_at = self.now
-        self.feed(ProcessExited(generation, code, Reason(f"exit code {code}"), hopeless), jitter)
+        self.feed(ProcessExited(generation, code, Reason(f"exit code {code}"), permanent_cause), jitter)
 
     @precondition(lambda self: self.live)
     @rule(make=st.sampled_from([BecameReady, lambda g: BecameUnready(g, Reason("x")), lambda g: Hung(g, Reason("x"))]))
@@ -162,13 +164,13 @@ class AnyOrder(RuleBasedStateMachine):
     def phase_and_life_agree(self) -> None:
         state = self.state
         assert state.alive == bool(self.live)
-        assert state.wanted == (self.wanted and state.phase not in (Phase.EXITED, Phase.GAVE_UP))
+        assert state.should_run == (self.should_run and state.phase not in (Phase.EXITED, Phase.GAVE_UP))
         assert (state.phase in RUNNING or state.phase is Phase.STOPPING) == state.alive
         assert (state.ready_at is not None) <= state.alive
         if state.phase is Phase.WAITING:
             assert not state.gate_open, "it waits for what is there"
         if state.phase in (Phase.BACKOFF, *RUNNING):
-            assert state.wanted
+            assert state.should_run
 
     @invariant()
     def backoff_always_ends(self) -> None:

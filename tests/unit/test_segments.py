@@ -150,7 +150,7 @@ def test_a_deleted_or_emptied_log_is_begun_again(tmp_path):
     for number, damage in enumerate((Path.unlink, lambda path: path.write_bytes(b""))):
         writer.write(b"before\n")
         damage(tmp_path / (f"a.{number}.log" if number else "a.log"))
-        writer._checked = 0  # as if 0.1 s had passed
+        writer._last_check = 0  # as if 0.1 s had passed
         writer.write(b"after\n")
         assert (tmp_path / f"a.{number + 1}.log").read_bytes() == b"after\n"
     writer.close()
@@ -212,7 +212,7 @@ def test_a_log_that_cannot_be_opened_is_counted_and_tried_again(tmp_path):
     assert writer.error
     assert writer.lost == 10
     (tmp_path / "logs").unlink()
-    writer._opened = 0  # as if half a second had passed
+    writer._last_open = 0  # as if half a second had passed
     writer.write(b"kept\n")
     writer.close()
     assert writer.error is None

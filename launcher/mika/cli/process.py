@@ -45,7 +45,7 @@ def stop_command(context: Context, names: tuple[str, ...], timeout: str | None, 
 def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | None, *, as_json: bool) -> None:
     limit = context.timeout(timeout)
     client = context.client
-    units = client.tell(verb, names)
+    units = client.control(verb, names)
     if verb == "stop":
         status = waiting.until_stopped(client, units, limit)
     else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mika.control import requests, wire
-from mika.control.requests import Down, GetStatus, Request, Tell, Verb
+from mika.control.requests import ControlUnits, Down, GetStatus, Request, Verb
 from mika.errors import MikaError, NotRunningError
 from mika.project.folder import ProjectDir
 from mika.status import StackStatus
@@ -50,9 +50,9 @@ class Client:
         """Ask for the end of the stack; it takes its time."""
         self._ask(Down(force=force))
 
-    def tell(self, verb: Verb, names: Sequence[str]) -> list[str]:
+    def control(self, verb: Verb, names: Sequence[str]) -> list[str]:
         """Start, stop or restart units by name or type; returns the names of those that were meant."""
-        answer = self._ask(Tell(verb, tuple(names)))
+        answer = self._ask(ControlUnits(verb, tuple(names)))
         return [str(name) for name in answer["names"]]
 
     def _ask(self, request: Request) -> Any:

@@ -25,15 +25,15 @@ class Down:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class ControlUnits:
     """Start, stop or restart units by name or type. Answered with the names of those that were meant."""
 
-    op: ClassVar[str] = "tell"
+    op: ClassVar[str] = "control"
     verb: Verb
     names: tuple[str, ...]
 
 
-Request = GetStatus | Down | Tell
+Request = GetStatus | Down | ControlUnits
 
 
 def to_json(request: Request) -> dict[str, Any]:
@@ -47,6 +47,6 @@ def from_json(value: Any) -> Request:
             return GetStatus()
         case Down.op:
             return Down(force=bool(value["force"]))
-        case Tell.op:
-            return Tell(_VERBS[value["verb"]], tuple(str(name) for name in value["names"]))
+        case ControlUnits.op:
+            return ControlUnits(_VERBS[value["verb"]], tuple(str(name) for name in value["names"]))
     raise ValueError(f"unknown request {value['op']!r}")

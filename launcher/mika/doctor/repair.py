@@ -28,7 +28,7 @@ async def perform(x: Examination, repair: Repair) -> str:
 
 
 async def _process(x: Examination, verb: Verb, repair: Repair) -> str:
-    await in_thread(lambda: x.client.tell(verb, [repair.target]))
+    await in_thread(lambda: x.client.control(verb, [repair.target]))
     deadline = time.monotonic() + _BECOMES_READY
     while time.monotonic() < deadline:
         unit = (await in_thread(x.client.status)).unit(repair.target)

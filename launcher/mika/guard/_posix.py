@@ -1,8 +1,9 @@
-"""One process tree on Linux: a single-threaded loop, because PR_SET_PDEATHSIG is bound to the thread that forked.
+"""The guard on Linux and macOS: a single-threaded loop, because PR_SET_PDEATHSIG is bound to the thread that forked.
 
-The guard is the subreaper: whatever the service starts, also what calls setsid and forks twice, becomes a child of the
-guard at the latest when its own parent ends, and so can be found and killed. The service's leader itself dies with the
-guard (PR_SET_PDEATHSIG). On macOS, which has neither, the service's process group is all that can be killed.
+The guard is a subreaper: every process that the service starts, including daemons that call setsid and fork twice,
+becomes a child of the guard when its own parent exits, so the guard can find and kill it. The leader (the service's
+first process) dies with the guard (PR_SET_PDEATHSIG). macOS has neither: only the service's process group can be
+killed there.
 """
 
 from __future__ import annotations
@@ -21,109 +22,124 @@ from mika.guard.child import (
     GIVE_UP_SECONDS,
     READ_SIZE,
     Log,
-    Orders,
+    RequestReader,
     check_cwd,
     emit,
     hold_lock,
     start_error,
 )
 
-TYPE_CHECKING = False  # see child.py
+TYPE_CHECKING = False  # importing `typing` is too expensive here: see child.py
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, BinaryIO
 
 if sys.platform == "win32":
-    raise ImportError("the POSIX half of the guard")
+    raise ImportError("mika.guard._posix does not work on Windows")
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _KILL_INTERVAL = 0.02  # s, between two rounds of SIGKILL
 
 
-def run(spec: dict[str, Any], orders: Orders) -> None:
+def run(spec: dict[str, Any], requests: RequestReader) -> None:
+    """Start the service, run until its whole tree is gone, and report it. Raises StartError or OSError."""
     lock = hold_lock(spec["lock"], _try_lock)
     check_cwd(spec["cwd"])
-    wake_read, wake_write = os.pipe()
-    for descriptor in (wake_read, wake_write):
-        os.set_blocking(descriptor, False)
-    # Handlers and not SIG_IGN: exec gives the service the default action again for what has a handler. It may have
-    # been started with SIGINT ignored (`mika up &` in a script), and Python would then never see a KeyboardInterrupt.
-    asked = []
-    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: None)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    wake_read, is_stop_requested = _install_signal_handlers()
     tree = _Tree(spec)
     with selectors.DefaultSelector() as selector:
         selector.register(tree.output, selectors.EVENT_READ)
         selector.register(0, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
-        for order in spec["orders"]:
-            tree.obey(order)
+        for request in spec["requests"]:
+            tree.handle(request)
         while not tree.gone:
             ready = {key.fd for key, _ in selector.select(tree.wait_seconds())}
-            if tree.output in ready and not tree.copy():
+            if tree.output in ready and not tree.copy_output():
                 selector.unregister(tree.output)
             if wake_read in ready:
                 with suppress(BlockingIOError):
                     os.read(wake_read, READ_SIZE)
             if 0 in ready:
                 data = os.read(0, READ_SIZE)
-                for order in orders.feed(data):
-                    tree.obey(order)
-                if not data:  # the supervisor is dead
+                for request in requests.feed(data):
+                    tree.handle(request)
+                if not data:  # the supervisor has died
                     selector.unregister(0)
                     tree.stop_at(time.monotonic() + spec["linger"], spec["grace"])
-            if asked:
-                asked.clear()
+            if is_stop_requested():
                 tree.stop(spec["grace"])
             tree.advance()
     tree.drain()
-    emit("gone", left=tree.left)
+    emit("gone", survivors=tree.survivors)
     if lock:
         lock.close()
 
 
+def _install_signal_handlers() -> tuple[int, Callable[[], bool]]:
+    """Returns a descriptor that becomes readable on every signal, and whether SIGTERM has arrived since the last call.
+
+    The signals get handlers, not SIG_IGN, because exec resets a handled signal to its default action but lets an
+    ignored one stay ignored. This process may have inherited an ignored SIGINT (`mika up &` in a script), and a service
+    written in Python would then never see a KeyboardInterrupt.
+    """
+    wake_read, wake_write = os.pipe()
+    for descriptor in (wake_read, wake_write):
+        os.set_blocking(descriptor, False)
+    stop_requests = []
+    signal.signal(signal.SIGTERM, lambda *_: stop_requests.append(True))
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+
+    def is_stop_requested() -> bool:
+        requested = bool(stop_requests)
+        stop_requests.clear()
+        return requested
+
+    return wake_read, is_stop_requested
+
+
 class _Tree:
-    """The service's processes, from the first to the last."""
+    """All processes of the service, from its start until the last one is gone."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self.gone = False
-        self.left: list[int] = []
+        self.survivors: list[int] = []  # pids that SIGKILL did not remove
         self._log = Log(spec)
         self._stop_signal = signal.Signals[spec["stop_signal"]]
-        self._leader_ended = False
+        self._leader_exited = False
         self._stop_at = self._term_at = self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
         self._grace = 0.0
         self.output, self._leader = _spawn(spec)
         os.set_blocking(self.output, False)
         emit("started", pid=self._leader, pgid=self._leader)
 
-    def obey(self, order: dict[str, Any]) -> None:
-        if order["op"] == "stop":
-            self.stop(order["grace"])
-        elif order["op"] == "kill":
+    def handle(self, request: dict[str, Any]) -> None:
+        if request["op"] == "stop":
+            self.stop(request["grace"])
+        elif request["op"] == "kill":
             self._kill_at = 0.0
 
     def stop(self, grace: float) -> None:
-        """Ask the whole tree to end within `grace` seconds. A later call can only shorten that."""
-        first = self._kill_at == float("inf")
+        """Ask the whole tree to exit; it is killed after `grace` seconds. A later call can only shorten that."""
+        is_first = self._kill_at == float("inf")
         now = time.monotonic()
         self._kill_at = min(self._kill_at, now + grace)
-        # Some ignore SIGINT: what a shell started with `&` does. They get a little time with SIGTERM.
+        # Some processes ignore SIGINT, such as those that a shell started with `&`. SIGTERM gives them a last chance.
         self._term_at = min(self._term_at, self._kill_at - min(2.0, grace / 4))
-        if first:
+        if is_first:
             self._signal(self._stop_signal)
-            self._signal(signal.SIGCONT)  # a suspended process cannot hear the other one
+            self._signal(signal.SIGCONT)  # a suspended process does not receive the stop signal otherwise
 
     def stop_at(self, due: float, grace: float) -> None:
-        """Stop at that monotonic time, unless it is stopped before."""
+        """Call `stop` at monotonic time `due`, unless the tree is stopped before."""
         self._stop_at, self._grace = due, grace
 
     def advance(self) -> None:
-        """Reap, and do what is due."""
+        """Reap exited processes and take the actions whose time has come."""
         if self._reap():
             self.gone = True
             return
@@ -136,7 +152,7 @@ class _Tree:
                 self._give_up_at = now + GIVE_UP_SECONDS
             self._signal(signal.SIGKILL)
             if now >= self._give_up_at:
-                self.left = _descendants()
+                self.survivors = _descendants()
                 self.gone = True
         elif now >= self._term_at:
             self._term_at = float("inf")
@@ -148,11 +164,11 @@ class _Tree:
         due = min(self._stop_at, self._term_at, self._kill_at)
         if due == float("inf"):
             return None
-        # A group that is not ours to reap (macOS) ends without a SIGCHLD.
+        # On macOS some processes of the group are not our children, so their exit raises no SIGCHLD: poll for it.
         return max(0.0, min(due - time.monotonic(), 0.25))
 
-    def copy(self) -> bool:
-        """Once from the pipe into the log; False at the end of the output."""
+    def copy_output(self) -> bool:
+        """Copy one chunk from the pipe to the log. Returns False at the end of the output."""
         try:
             data = os.read(self.output, READ_SIZE)
         except BlockingIOError:
@@ -161,13 +177,14 @@ class _Tree:
         return bool(data)
 
     def drain(self) -> None:
+        """Copy what is left in the pipe, for at most DRAIN_SECONDS."""
         deadline = time.monotonic() + DRAIN_SECONDS
         with suppress(BlockingIOError):
             while time.monotonic() < deadline and (data := os.read(self.output, READ_SIZE)):
                 self._log.write(data)
 
     def _reap(self) -> bool:
-        """Collect what has ended; True when nothing is left of the tree."""
+        """Collect exited children. Returns True when the tree is empty."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -175,20 +192,20 @@ class _Tree:
                 return not _group_exists(self._leader)
             if not pid:
                 return False
-            if pid == self._leader and not self._leader_ended:
-                self._leader_ended = True
+            if pid == self._leader and not self._leader_exited:
+                self._leader_exited = True
                 emit("exited", code=os.waitstatus_to_exitcode(status))
-                if self._kill_at == float("inf"):  # it ended by itself: so must all that it started
+                if self._kill_at == float("inf"):  # it was not asked to stop: kill everything that it started
                     self._kill_at = 0.0
 
     def _signal(self, number: signal.Signals) -> None:
-        """The group at once, so that no process sees another one end first; then those that left the group."""
+        """Signal the group with one call, so that no member sees another one exit first, then processes outside it."""
         members: list[int] = []
         strays: list[int] = []
         for pid in _descendants():
             with suppress(ProcessLookupError):
                 (members if os.getpgid(pid) == self._leader else strays).append(pid)
-        # An empty group is not signalled: its number may belong to somebody else by now.
+        # Do not signal an empty group: its id may have been reused for a group that is not ours.
         if members or sys.platform != "linux":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._leader, number)
@@ -202,26 +219,26 @@ def _try_lock(file: BinaryIO) -> None:
 
 
 def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
-    """Start the service in its own session; returns the read end of its output and its pid.
+    """Start the service in its own session. Returns the read end of its output and its pid; raises StartError.
 
-    By hand and not by subprocess.Popen: that import alone is 2 MB in each guard and a quarter of its start-up time.
+    This does not use subprocess.Popen: importing it costs 2 MB in each guard and a quarter of the start-up time.
     """
     argv: list[str] = spec["command"]
     output, service_output = os.pipe()
-    failure, report = os.pipe()  # closed by a successful exec
+    error_read, error_write = os.pipe()  # a successful exec closes the write end
     prctl = _prctl()
     if prctl is not None:
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    guard = os.getpid()
+    guard_pid = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
             os.setsid()
             if prctl is not None:
                 prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != guard:  # the guard was killed between fork and prctl
+            if os.getppid() != guard_pid:  # the guard was killed between fork and prctl
                 os._exit(1)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would hand that on
+            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; exec would keep them ignored
                 signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(service_output, 1)
@@ -229,22 +246,22 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
             os.chdir(spec["cwd"])
             os.execvpe(argv[0], argv, spec["env"])  # noqa: S606 - a shell only where the command needs one
         except (OSError, ValueError) as error:
-            os.write(report, json.dumps([getattr(error, "errno", None), str(error)]).encode())
+            os.write(error_write, json.dumps([getattr(error, "errno", None), str(error)]).encode())
         finally:
             os._exit(1)
     os.close(service_output)
-    os.close(report)
-    with open(failure, "rb") as file:  # noqa: PTH123 - a descriptor
-        told = file.read()
-    if told:
+    os.close(error_write)
+    with open(error_read, "rb") as file:  # noqa: PTH123 - a descriptor
+        failure = file.read()
+    if failure:
         os.waitpid(pid, 0)
-        number, text = json.loads(told)
+        number, text = json.loads(failure)
         raise start_error(argv[0], OSError(number, os.strerror(number)) if number else ValueError(text))
     return output, pid
 
 
 def _prctl() -> Callable[..., int] | None:
-    """Linux's prctl; None where there is none."""
+    """The prctl of libc; None outside Linux."""
     if sys.platform != "linux":
         return None
     import ctypes
@@ -256,7 +273,7 @@ def _prctl() -> Callable[..., int] | None:
 
 
 def _group_exists(group: int) -> bool:
-    """For macOS only: a subreaper has no child left exactly when its tree is empty."""
+    """Whether the process group still has members. On Linux always False: a subreaper without children has no tree."""
     if sys.platform == "linux":
         return False
     try:
@@ -267,7 +284,7 @@ def _group_exists(group: int) -> bool:
 
 
 def _descendants() -> list[int]:
-    """All below this process, parents first. psutil is not at hand: the guard has only the standard library."""
+    """The pids of all descendants of this process, parents first. Reads /proc, since the guard cannot import psutil."""
     children: dict[int, list[int]] = {}
     try:
         entries = os.listdir("/proc")  # noqa: PTH208 - see segments.py
@@ -276,10 +293,10 @@ def _descendants() -> list[int]:
     for entry in entries:
         if entry.isdigit():
             with suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:  # noqa: PTH123 - see segments.py
-                # pid (name, may hold spaces and parentheses) state ppid …
+                # pid (name, which may contain spaces and parentheses) state ppid …
                 parent = int(file.read().rpartition(b")")[2].split()[1])
                 children.setdefault(parent, []).append(int(entry))
-    found = list(children.get(os.getpid(), ()))
-    for pid in found:
-        found += children.get(pid, ())
-    return found
+    descendants = list(children.get(os.getpid(), ()))
+    for pid in descendants:
+        descendants += children.get(pid, ())
+    return descendants

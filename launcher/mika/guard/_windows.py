@@ -1,8 +1,8 @@
-"""One process tree on Windows: a console of its own, without a window, and two nested Job Objects.
+"""The guard on Windows: it has its own console, without a window, and two nested Job Objects.
 
-The supervisor starts the guard with CREATE_NO_WINDOW, so Ctrl-C can be sent to everything in this console and to
-nothing else. The outer job holds the guard itself and dies with it; the inner one holds the service's tree, so that it
-can be counted and killed while the guard lives on to report.
+The supervisor starts the guard with CREATE_NO_WINDOW, so a Ctrl-C event sent to this console reaches the guard and its
+service, and nothing else. The outer job contains the guard itself and dies with it. The inner job contains the
+service's tree, so the guard can count and kill the tree and still live to report it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mika.guard.child import (
     GIVE_UP_SECONDS,
     READ_SIZE,
     Log,
-    Orders,
+    RequestReader,
     check_cwd,
     emit,
     hold_lock,
@@ -32,7 +32,7 @@ from mika.guard.child import (
 )
 
 if sys.platform != "win32":
-    raise ImportError("the Windows half of the guard")
+    raise ImportError("mika.guard._windows works only on Windows")
 
 # learn.microsoft.com/windows/win32/procthread/process-creation-flags
 CREATE_SUSPENDED = 0x4
@@ -44,8 +44,8 @@ JOB_OBJECT_EXTENDED_LIMIT_INFORMATION = 9
 # learn.microsoft.com/windows/console/generateconsolectrlevent
 CTRL_C_EVENT = 0
 CTRL_BREAK_EVENT = 1
-KILLED_CODE = 1  # exit code of what is terminated; the same as TerminateProcess in the Task Manager
-_POLL = 0.02  # s, while the tree is ending: a job tells only a completion port when it is empty
+KILLED_CODE = 1  # exit code of killed processes, the same as after "End task" in the Task Manager
+_POLL = 0.02  # s, while the tree is stopping: a job reports only to a completion port that it is empty
 
 
 class _BasicLimits(ctypes.Structure):
@@ -113,50 +113,51 @@ for _function, _result, _arguments in (
     (_kernel32.GenerateConsoleCtrlEvent, wintypes.BOOL, (wintypes.DWORD, wintypes.DWORD)),
 ):
     _function.restype, _function.argtypes = _result, _arguments
-# No documented call resumes a process whose thread handle is closed already, as subprocess does; psutil uses this one.
+# subprocess closes the thread handle, and no documented call resumes a process without it. psutil uses this one, too.
 _resume_process = ctypes.WinDLL("ntdll").NtResumeProcess
 _resume_process.restype, _resume_process.argtypes = ctypes.c_long, (wintypes.HANDLE,)
 
 
-# The guard hears the Ctrl-C that it sends to its console; TRUE: handled.
-_survive = _HANDLER(lambda _event: True)
+# The guard itself receives the Ctrl-C event that it sends to its console; returning TRUE means "handled".
+_ignore_ctrl_event = _HANDLER(lambda _event: True)
 
 
-def run(spec: dict[str, Any], orders: Orders) -> None:
+def run(spec: dict[str, Any], requests: RequestReader) -> None:
+    """Start the service, run until its whole tree is gone, report it and exit. Raises StartError or OSError."""
     lock = hold_lock(spec["lock"], _try_lock)
     check_cwd(spec["cwd"])
-    # Undo an inherited "ignore Ctrl-C" (of a new process group): the service would inherit it from here.
+    # A process started in a new process group ignores Ctrl-C, and the service would inherit that from the guard.
     _kernel32.SetConsoleCtrlHandler(None, False)
-    _kernel32.SetConsoleCtrlHandler(_survive, True)
+    _kernel32.SetConsoleCtrlHandler(_ignore_ctrl_event, True)
     guard_job = _Job()
     guard_job.add(_kernel32.GetCurrentProcess())
-    events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-    tree = _Tree(spec, events)
-    for order in spec["orders"]:
-        events.put(order)
-    threading.Thread(target=_read_orders, args=(orders, events, spec), daemon=True).start()
+    inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    tree = _Tree(spec, inbox)
+    for request in spec["requests"]:
+        inbox.put(request)
+    threading.Thread(target=_read_requests, args=(requests, inbox, spec), daemon=True).start()
     while not tree.gone:
         with suppress(queue.Empty):
-            tree.obey(events.get(timeout=tree.wait_seconds()))
+            tree.handle(inbox.get(timeout=tree.wait_seconds()))
         tree.advance()
     tree.drain()
-    emit("gone", left=[])
+    emit("gone", survivors=[])
     if lock:
         lock.close()
-    os._exit(0)  # a thread blocked in a read of standard input would hinder an ordinary end
+    os._exit(0)  # a normal exit would hang on the thread that is blocked in a read of standard input
 
 
-def _read_orders(orders: Orders, events: queue.SimpleQueue[dict[str, Any]], spec: dict[str, Any]) -> None:
+def _read_requests(requests: RequestReader, inbox: queue.SimpleQueue[dict[str, Any]], spec: dict[str, Any]) -> None:
     with suppress(OSError):
         while data := os.read(0, READ_SIZE):
-            for order in orders.feed(data):
-                events.put(order)
-    time.sleep(spec["linger"])
-    events.put({"op": "stop", "grace": spec["grace"]})  # the supervisor is dead
+            for request in requests.feed(data):
+                inbox.put(request)
+    time.sleep(spec["linger"])  # standard input is closed: the supervisor has died
+    inbox.put({"op": "stop", "grace": spec["grace"]})
 
 
 class _Job:
-    """A Job Object that dies with its last handle, which is here, and kills what is in it."""
+    """A Job Object. Closing its last handle, which only this object holds, kills all processes in it."""
 
     def __init__(self) -> None:
         self._handle = _kernel32.CreateJobObjectW(None, None)
@@ -171,7 +172,7 @@ class _Job:
         if not _kernel32.AssignProcessToJobObject(self._handle, process):
             raise ctypes.WinError(ctypes.get_last_error())
 
-    def active(self) -> int:
+    def count_processes(self) -> int:
         info = _Accounting()
         if not _kernel32.QueryInformationJobObject(
             self._handle, JOB_OBJECT_BASIC_ACCOUNTING_INFORMATION, ctypes.byref(info), ctypes.sizeof(info), None
@@ -184,37 +185,38 @@ class _Job:
 
 
 class _Tree:
-    """The service's processes, from the first to the last."""
+    """All processes of the service, from its start until the last one is gone."""
 
-    def __init__(self, spec: dict[str, Any], events: queue.SimpleQueue[dict[str, Any]]) -> None:
+    def __init__(self, spec: dict[str, Any], inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
         self.gone = False
         self._log = Log(spec)
         self._ctrl_event = CTRL_BREAK_EVENT if spec["stop_signal"] == "SIGBREAK" else CTRL_C_EVENT
         self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
-        self._leader_ended = False
+        self._leader_exited = False
         self._job = _Job()
         output, self._leader = _spawn(spec, self._job)
         emit("started", pid=self._leader.pid, pgid=self._leader.pid)
-        self._copier = threading.Thread(target=self._copy, args=(output,), daemon=True)
+        self._copier = threading.Thread(target=self._copy_output, args=(output,), daemon=True)
         self._copier.start()
-        threading.Thread(target=self._await_leader, args=(events,), daemon=True).start()
+        threading.Thread(target=self._wait_for_leader, args=(inbox,), daemon=True).start()
 
-    def obey(self, order: dict[str, Any]) -> None:
-        if order["op"] == "stop":
-            first = self._kill_at == float("inf")
-            self._kill_at = min(self._kill_at, time.monotonic() + order["grace"])
-            if first:
+    def handle(self, request: dict[str, Any]) -> None:
+        if request["op"] == "stop":
+            is_first = self._kill_at == float("inf")
+            self._kill_at = min(self._kill_at, time.monotonic() + request["grace"])
+            if is_first:
                 _kernel32.GenerateConsoleCtrlEvent(self._ctrl_event, 0)
-        elif order["op"] == "kill":
+        elif request["op"] == "kill":
             self._kill_at = 0.0
-        elif order["op"] == "exited":
-            self._leader_ended = True
+        elif request["op"] == "exited":  # from `_wait_for_leader`
+            self._leader_exited = True
             emit("exited", code=self._leader.returncode)
-            if self._kill_at == float("inf"):  # it ended by itself: so must all that it started
+            if self._kill_at == float("inf"):  # it was not asked to stop: kill everything that it started
                 self._kill_at = 0.0
 
     def advance(self) -> None:
-        if self._leader_ended and not self._job.active():
+        """Take the actions whose time has come."""
+        if self._leader_exited and not self._job.count_processes():
             self.gone = True
             return
         now = time.monotonic()
@@ -227,16 +229,17 @@ class _Tree:
         return None if self._kill_at == float("inf") else _POLL
 
     def drain(self) -> None:
+        """Wait until the rest of the output is in the log, for at most DRAIN_SECONDS."""
         self._copier.join(DRAIN_SECONDS)
 
-    def _copy(self, output: int) -> None:
+    def _copy_output(self, output: int) -> None:
         with suppress(OSError):
             while data := os.read(output, READ_SIZE):
                 self._log.write(data)
 
-    def _await_leader(self, events: queue.SimpleQueue[dict[str, Any]]) -> None:
+    def _wait_for_leader(self, inbox: queue.SimpleQueue[dict[str, Any]]) -> None:
         self._leader.wait()
-        events.put({"op": "exited"})
+        inbox.put({"op": "exited"})
 
 
 def _try_lock(file: BinaryIO) -> None:
@@ -245,11 +248,11 @@ def _try_lock(file: BinaryIO) -> None:
 
 
 def _spawn(spec: dict[str, Any], job: _Job) -> tuple[int, subprocess.Popen[bytes]]:
-    """Start the service inside `job`; returns the read end of its output and the process."""
+    """Start the service inside `job`. Returns the read end of its output and the process; raises StartError."""
     env: dict[str, str] = spec["env"]
     command: str | list[str] = spec["command"]
     program = _first_word(command) if isinstance(command, str) else command[0]
-    executable = _find(program, spec["cwd"], env)
+    executable = _find_executable(program, spec["cwd"], env)
     if executable is None:
         raise start_error(program, FileNotFoundError())
     output, service_output = os.pipe()
@@ -262,31 +265,31 @@ def _spawn(spec: dict[str, Any], job: _Job) -> tuple[int, subprocess.Popen[bytes
             stdin=subprocess.DEVNULL,
             stdout=service_output,
             stderr=service_output,  # one pipe for both keeps the order of the bytes
-            creationflags=CREATE_SUSPENDED,  # it can start nothing before it is in the job
+            creationflags=CREATE_SUSPENDED,  # so that it cannot start a child before it is in the job
         )
     except (OSError, ValueError) as error:
         raise start_error(program, error) from error
     finally:
         os.close(service_output)
-    handle = int(vars(process)["_handle"])  # subprocess gives no other access to it
+    handle = int(vars(process)["_handle"])  # subprocess has no public name for it
     job.add(handle)
     _resume_process(handle)
     return output, process
 
 
 def _first_word(command: str) -> str:
-    """The program of a command line, by the rule of CreateProcess."""
+    """The program in a command line, parsed as CreateProcess does."""
     text = command.lstrip()
     if text.startswith('"'):
         return text[1:].partition('"')[0]
     return (text.split(None, 1) or [""])[0]
 
 
-def _find(program: str, cwd: str, env: dict[str, str]) -> str | None:
-    """Where the program is, by the service's own PATH.
+def _find_executable(program: str, cwd: str, env: dict[str, str]) -> str | None:
+    """Look the program up in the service's own PATH. None when it is not there.
 
-    CreateProcess alone would look beside the guard's interpreter first: `python` would be the base installation and
-    not the service's virtual environment.
+    CreateProcess itself would first look in the folder of the guard's interpreter: `python` would be the base
+    installation instead of the service's virtual environment.
     """
     variables = {key.upper(): value for key, value in env.items()}
     extensions = variables.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")

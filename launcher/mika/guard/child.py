@@ -1,8 +1,6 @@
-"""The guard: a small process that owns one service's process tree and its log file.
+"""The entry point of a guard process, and what its Linux and Windows implementations share.
 
-It is started by `mika.supervisor.guard` and talks JSON lines: a specification and then orders on standard input,
-events on standard output. The end of standard input means that the supervisor died: the service is then stopped
-gracefully, and its log is still written meanwhile. Standard library only, and little of it: each service has a guard.
+Standard library only, and few modules of it: each service has a guard, so every import costs memory once per service.
 """
 
 from __future__ import annotations
@@ -14,18 +12,18 @@ from contextlib import suppress
 
 from mika.guard.segments import SegmentWriter
 
-TYPE_CHECKING = False  # importing typing is 1 MB in each guard; type checkers know the name
+TYPE_CHECKING = False  # importing `typing` costs 1 MB in each guard; type checkers treat this name specially
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, BinaryIO
 
 READ_SIZE = 64 * 1024  # bytes; the capacity of a pipe on Linux
-DRAIN_SECONDS = 1.0  # how long output is still read after the tree is gone: an escaped process may hold the pipe open
-GIVE_UP_SECONDS = 5.0  # after the first SIGKILL; what is left then belongs to another user or hangs in the kernel
+DRAIN_SECONDS = 1.0  # how long to read output after the tree is gone: an escaped process may hold the pipe open
+GIVE_UP_SECONDS = 5.0  # after the first SIGKILL; survivors belong to another user or hang in the kernel
 
 
 class StartError(Exception):
-    """The service could not be started; `kind` is not_found, permission, locked, cwd or other."""
+    """The service could not be started. `kind` is not_found, permission, locked, cwd or other."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -33,14 +31,14 @@ class StartError(Exception):
 
 
 def emit(event: str, **fields: Any) -> None:
-    """Tell the supervisor. It may be dead; that must not hinder the guard."""
+    """Send an event to the supervisor. A dead supervisor is ignored: the guard still has to finish its work."""
     line = json.dumps({"event": event, **fields}).encode() + b"\n"
     with suppress(OSError):
         os.write(1, line)
 
 
 class Log:
-    """The service's output into its segments; failure and recovery are reported once each."""
+    """Writes the service's output to its log segments. Each failure and each recovery is reported once."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         self._writer = SegmentWriter(spec["log_dir"], spec["name"], spec["log_max_bytes"])
@@ -58,8 +56,8 @@ class Log:
             writer.lost = 0
 
 
-class Orders:
-    """Splits what arrives on standard input into decoded lines."""
+class RequestReader:
+    """Splits the bytes from standard input into lines and decodes them."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -69,25 +67,28 @@ class Orders:
         return [json.loads(line) for line in lines if line]
 
 
-def read_spec(orders: Orders) -> dict[str, Any] | None:
-    """The first line; None when the supervisor is gone already. Orders that came with it are kept under `orders`."""
+def read_spec(requests: RequestReader) -> dict[str, Any] | None:
+    """Read the first line. Requests that arrived together with it are stored in it under `requests`.
+
+    Returns None when the supervisor has already died.
+    """
     while True:
         data = os.read(0, READ_SIZE)
         if not data:
             return None
-        if lines := orders.feed(data):
+        if lines := requests.feed(data):
             spec, *rest = lines
-            spec["orders"] = rest
+            spec["requests"] = rest
             return spec
 
 
 def hold_lock(path: str | None, try_lock: Callable[[BinaryIO], None]) -> BinaryIO | None:
-    """An exclusive lock that lasts until this process ends. Raises StartError when another process has it."""
+    """Take an exclusive lock, which the process holds until it exits. Raises StartError when another process has it."""
     if path is None:
         return None
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see segments.py
-        file = open(path, "ab")  # noqa: PTH123, SIM115 - as above; open as long as this process lives
+        file = open(path, "ab")  # noqa: PTH123, SIM115 - as above; stays open until this process exits
     except OSError as error:
         raise StartError("other", f"{path}: {error.strerror}") from error
     try:
@@ -106,7 +107,7 @@ def start_error(program: str, error: Exception) -> StartError:
     if isinstance(error, FileNotFoundError):
         return StartError("not_found", f"{program}: no such program")
     if isinstance(error, PermissionError):
-        return StartError("permission", f"{program}: may not be executed")
+        return StartError("permission", f"{program}: permission denied")
     return StartError("other", f"{program}: {getattr(error, 'strerror', None) or error}")
 
 
@@ -115,14 +116,14 @@ def main() -> None:
         from mika.guard._windows import run
     else:
         from mika.guard._posix import run
-    orders = Orders()
-    spec = read_spec(orders)
+    requests = RequestReader()
+    spec = read_spec(requests)
     if spec is None:
         return
     try:
-        run(spec, orders)
+        run(spec, requests)
     except StartError as error:
         emit("failed", error=error.kind, message=str(error))
     except OSError as error:
-        emit("failed", error="other", message=f"the guard cannot work here: {error}")
+        emit("failed", error="other", message=f"the guard failed: {error}")
         raise

@@ -1,13 +1,14 @@
-"""Append-only log segments: `<stem>.log`, `<stem>.1.log`, `<stem>.2.log` …, each with a small index beside it.
+"""Append-only log segments: `<stem>.log`, `<stem>.1.log`, `<stem>.2.log` …, each with a small index file.
 
-The bytes of a service stand in the segments exactly as they were written; nothing is inserted and nothing is renamed
-(renaming an open file fails on Windows). What the reader has to know besides the bytes stands in `<stem>[.N].idx`:
-a header (creation time, number of bytes in all earlier segments) and then records (time, offset): "from here on the
-bytes are at least this young", at most one in 0.1 s. An offset with `BREAK` says that the bytes from there on do not
-continue the line before it: a new run of the service begins there, or bytes were lost because the disk was full.
+The segments contain the bytes of a service exactly as it wrote them. Nothing is inserted, and no file is renamed
+(renaming an open file fails on Windows). Everything else that a reader needs is in the index, `<stem>[.N].idx`: a
+header (creation time, number of bytes in all earlier segments), then records (time, offset). A record means that the
+bytes from `offset` on were written at `time` or later; there is at most one record every 0.1 s. An offset with the
+`BREAK` bit means that the bytes from there on do not continue the previous line: either a new run of the service begins
+there, or bytes were lost because the disk was full.
 """
 
-# pathlib would add a quarter to the start-up time of the guard, and every service has one:
+# Importing pathlib would add a quarter to the start-up time of the guard, and every service has one:
 # ruff: noqa: PTH103, PTH108, PTH116, PTH118, PTH123
 from __future__ import annotations
 
@@ -19,15 +20,18 @@ import time
 RECORD = struct.Struct("<dQ")  # seconds since the epoch, offset
 BREAK = 1 << 63
 INDEX_INTERVAL = 0.1  # s
-SEGMENTS = 4  # a full set; the oldest goes when the next one begins
-_REOPEN_INTERVAL = 0.5  # s between two attempts to open a log that cannot be opened
-_LATEST = 1e11  # seconds since the epoch: the year 5138
-_LARGEST = 1 << 50  # bytes; ten of them a microsecond for three years
+SEGMENTS = 4  # at most; the oldest is deleted when a new one begins
+_REOPEN_INTERVAL = 0.5  # s, between two attempts to open a log that could not be opened
+_MAX_TIME = 1e11  # seconds since the epoch: the year 5138
+_MAX_OFFSET = 1 << 50  # bytes: three years at ten bytes per microsecond
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
 
 def stem(name: str) -> str:
-    """Process `worker.2` logs to `worker@2.log`, because `worker.2.log` is the second segment of `worker`."""
+    """The name of a process as used in file names.
+
+    `worker.2` logs to `worker@2.log`, because `worker.2.log` is a segment of `worker`.
+    """
     return name.replace(".", "@")
 
 
@@ -37,7 +41,7 @@ def segment_path(directory: str, name: str, number: int, suffix: str = ".log") -
 
 
 def split_file_name(file_name: str) -> tuple[str, int] | None:
-    """`worker@2.3.log` is segment 3 of `worker.2`; None for what is no segment."""
+    """Parse the name of a segment: `worker@2.3.log` is segment 3 of `worker.2`. None if it is not a segment."""
     if not file_name.endswith(".log"):
         return None
     base, _, number = file_name.removesuffix(".log").partition(".")
@@ -47,28 +51,28 @@ def split_file_name(file_name: str) -> tuple[str, int] | None:
 
 
 def segment_numbers(directory: str, name: str) -> list[int]:
-    """Only of files: to open a FIFO would block for ever, and a folder cannot be read."""
-    found = []
+    """The numbers of all segments that are regular files, in order: opening a FIFO would block forever."""
+    numbers = []
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                part = split_file_name(entry.name)
-                if part and part[0] == name and _is_file(entry):
-                    found.append(part[1])
+                parts = split_file_name(entry.name)
+                if parts and parts[0] == name and _is_file(entry):
+                    numbers.append(parts[1])
     except OSError:
         return []
-    return sorted(found)
+    return sorted(numbers)
 
 
-def is_sound(moment: float, offset: int) -> bool:
-    """Whether this may be a record of ours, without its BREAK: a damaged index must not decide anything."""
-    return 0 <= moment < _LATEST and offset < _LARGEST
+def is_plausible(moment: float, offset: int) -> bool:
+    """Whether a record can be valid; `offset` without BREAK. Records of a damaged index must be ignored."""
+    return 0 <= moment < _MAX_TIME and offset < _MAX_OFFSET
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a circle of links
+    except OSError:  # a cycle of symbolic links
         return False
 
 
@@ -89,7 +93,10 @@ def _is_free_or_file(path: str) -> bool:
 
 
 class SegmentWriter:
-    """Writes raw bytes and never raises for a disk that is full or gone: `error` says why, `lost` counts the bytes."""
+    """Writes raw bytes to the segments of one service.
+
+    A failed write does not raise an error: `error` is then its message, and `lost` counts the bytes that were dropped.
+    """
 
     def __init__(self, directory: str, name: str, max_bytes: int) -> None:
         self.error: str | None = None
@@ -100,27 +107,28 @@ class SegmentWriter:
         self._number = -1
         self._log = self._index = -1  # file descriptors
         self._base = self._size = self._index_size = 0
-        self._line_start = True
-        self._break = True  # a new run never continues a line of the run before it
-        self._indexed = self._opened = self._checked = 0.0
+        self._at_line_start = True
+        self._break = True  # a new run never continues the last line of the previous run
+        self._last_record = self._last_open = self._last_check = 0.0  # seconds since the epoch
 
     def write(self, data: bytes) -> None:
+        """Append `data`; open the next segment when this one is full."""
         done = 0
         try:
             while done < len(data):
                 now = time.time()
                 self._ensure_open(now)
                 room = self._segment_bytes - self._size - self._index_size - RECORD.size
-                cut = self._cut(data, done, room)
-                if cut == done:
+                end = self._find_cut(data, done, room)
+                if end == done:
                     self._open_next()
                     continue
-                if self._break or not 0 <= now - self._indexed < INDEX_INTERVAL:
-                    self._write_index(now)
-                count = os.write(self._log, memoryview(data)[done:cut])
+                if self._break or not 0 <= now - self._last_record < INDEX_INTERVAL:
+                    self._write_record(now)
+                count = os.write(self._log, memoryview(data)[done:end])
                 done += count
                 self._size += count
-                self._line_start = data[done - 1] == 0x0A
+                self._at_line_start = data[done - 1] == 0x0A
                 self.error = None
         except OSError as error:
             self.error = error.strerror or str(error)
@@ -133,8 +141,8 @@ class SegmentWriter:
                 os.close(descriptor)
         self._log = self._index = -1
 
-    def _cut(self, data: bytes, start: int, room: int) -> int:
-        """Where this segment ends: after a whole line where one fits, so that each segment is readable by itself."""
+    def _find_cut(self, data: bytes, start: int, room: int) -> int:
+        """How far to write into this segment: if possible up to the end of a line, so that segments begin with one."""
         if len(data) - start <= room:
             return len(data)
         if room <= 0:
@@ -142,30 +150,30 @@ class SegmentWriter:
         newline = data.rfind(b"\n", start, start + room) + 1
         if newline:
             return newline
-        # A line that has begun in this segment, or is longer than a segment, is cut where the segment is full.
-        return start if self._line_start and self._size else start + room
+        # A line that began in this segment, or is longer than a whole segment, is cut where the segment is full.
+        return start if self._at_line_start and self._size else start + room
 
     def _ensure_open(self, now: float) -> None:
         if self._log < 0:
-            if 0 <= now - self._opened < _REOPEN_INTERVAL:
+            if 0 <= now - self._last_open < _REOPEN_INTERVAL:
                 raise OSError(0, self.error or "cannot be opened")
-            self._opened = now
+            self._last_open = now
             if self._number < 0:
                 self._open_first()
-            else:  # an earlier attempt to open the next one failed
+            else:  # an earlier attempt to open the next segment failed
                 self._open_next()
-        elif not 0 <= now - self._checked < INDEX_INTERVAL:
-            self._checked = now
+        elif not 0 <= now - self._last_check < INDEX_INTERVAL:
+            self._last_check = now
             status = os.fstat(self._log)
             if status.st_nlink and status.st_size >= self._size:
                 self._size = status.st_size
-            else:  # somebody deleted or emptied the file: go on in a fresh one, whose index is right
+            else:  # the file was deleted or truncated, so its index is wrong: continue in a new segment
                 self._open_next()
 
-    def _write_index(self, now: float) -> None:
-        """The index is a convenience: where it cannot be written, the log still is."""
+    def _write_record(self, now: float) -> None:
+        """Add a record to the index. If that fails, the log is written without it."""
         record = RECORD.pack(now, self._size | (BREAK if self._break else 0))
-        self._indexed = now
+        self._last_record = now
         try:
             if os.write(self._index, record) < RECORD.size:
                 os.ftruncate(self._index, self._index_size)
@@ -187,8 +195,8 @@ class SegmentWriter:
         self._prune(self._segment_bytes)
         self._open(self._number + 1, self._base + self._size)
 
-    def _can_go_on(self, number: int) -> bool:
-        """False where something else has a file's name, or where the index does not fit what stands in the log."""
+    def _can_append(self, number: int) -> bool:
+        """False when a name is taken by something that is not a file, or when the index does not match the log."""
         log = segment_path(self._directory, self._name, number)
         index = segment_path(self._directory, self._name, number, ".idx")
         if not (_is_free_or_file(log) and _is_free_or_file(index)):
@@ -201,10 +209,10 @@ class SegmentWriter:
             file.seek((records - 1) * RECORD.size)
             moment, offset = RECORD.unpack(file.read(RECORD.size))
         end = offset & ~BREAK if records > 1 else 0
-        return is_sound(*header) and is_sound(moment, end) and end <= size
+        return is_plausible(*header) and is_plausible(moment, end) and end <= size
 
     def _open(self, number: int, base: int) -> None:
-        while not self._can_go_on(number):
+        while not self._can_append(number):
             number += 1
         index_path = segment_path(self._directory, self._name, number, ".idx")
         log = os.open(segment_path(self._directory, self._name, number), _FLAGS, 0o600)
@@ -225,12 +233,12 @@ class SegmentWriter:
             raise
         self._log, self._index, self._number, self._base = log, index, number, base
         self._size, self._index_size = os.fstat(log).st_size, index_size
-        self._indexed = 0.0  # the first bytes of a segment always have a record
+        self._last_record = 0.0  # the first bytes of a segment always have a record
 
     def _prune(self, reserve: int) -> None:
-        """Delete the oldest segments until what is left plus `reserve` is within the bound.
+        """Delete the oldest segments until the rest plus `reserve` bytes is within `max_bytes`.
 
-        Best effort: on Windows a file that a reader has open stays until the next time.
+        Best effort: on Windows a file that is open in a reader cannot be deleted, and stays until the next call.
         """
         paths = [
             (

@@ -18,7 +18,7 @@ from mika.guard.segments import (
     BREAK,
     INDEX_INTERVAL,
     RECORD,
-    is_sound,
+    is_plausible,
     segment_numbers,
     segment_path,
     split_file_name,
@@ -128,7 +128,7 @@ class _Index:
             moment, base = RECORD.unpack(self._read(0, RECORD.size))
         except struct.error:
             return
-        if is_sound(moment, base):
+        if is_plausible(moment, base):
             self.time, self.base = moment, base
 
     def take(self, end: int) -> tuple[float, int] | None:
@@ -144,7 +144,7 @@ class _Index:
         block = block[: len(block) // RECORD.size * RECORD.size]
         self._position += len(block)
         records = RECORD.iter_unpack(block)
-        self._pending.extend((moment, offset) for moment, offset in records if is_sound(moment, offset & ~BREAK))
+        self._pending.extend((moment, offset) for moment, offset in records if is_plausible(moment, offset & ~BREAK))
 
     def _read(self, position: int, count: int) -> bytes:
         """Empty where the index is missing, or is no file: reading a FIFO would block."""

@@ -117,9 +117,9 @@ class Attached:
         names = [process.name for process in ended if not types or process.type in types]
         names += [unit.name for unit in status.services if unit.kind == "process" and unit.is_at_rest]
         if names:
-            self._client.tell("start", names)
+            self._client.control("start", names)
         if lost := lost_containers(status.services):
-            self._client.tell("restart", lost)
+            self._client.control("restart", lost)
 
     def until_ready(self, deadline: float, listener: Listener) -> StackStatus | None:
         """The status once it is ready; None when all processes have ended well before. `listener` gets the events.

@@ -16,7 +16,7 @@ from mika import backends, events
 from mika.backends.base import Backend
 from mika.config.load import Config
 from mika.control.address import control_address
-from mika.control.requests import Down, GetStatus, Request, Tell
+from mika.control.requests import ControlUnits, Down, GetStatus, Request
 from mika.control.server import Server
 from mika.errors import MikaError, UsageError
 from mika.events import Bus, Event
@@ -126,7 +126,7 @@ class Stack:
                 self._say(note)
             self._prepared.backend.on_revived(
                 lambda name: self._revived(supervisor, name),
-                lambda name: any(managed.unit.name == name for managed in supervisor.gave_up()),
+                lambda name: any(managed.unit.name == name for managed in supervisor.units_given_up()),
             )
             supervisor.start_all()
             if self._options.watch:
@@ -180,7 +180,7 @@ class Stack:
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout
         while supervisor.state != "ready" and not self._stop.is_set():
-            gave_up = supervisor.gave_up()
+            gave_up = supervisor.units_given_up()
             if gave_up and not self._options.watch:  # with --watch a change of its files revives it
                 first = gave_up[0]
                 logs = f"its output: `mika logs {first.unit.name}`; fix it and run `mika up` again"
@@ -189,11 +189,11 @@ class Stack:
                     f"{first.state.reason.fix}\n{logs}" if first.state.reason.fix else logs,
                     code="gave_up",
                 )
-            if supervisor.all_ended() and not self._options.watch:
+            if supervisor.is_finished() and not self._options.watch:
                 return
             left = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if left <= 0 and not gave_up:
-                raise await self._not_ready(supervisor.late())
+                raise await self._not_ready(supervisor.units_not_ready())
             await self._wait(supervisor, left if left > 0 else None)
 
     async def _not_ready(self, late: list[UnitStatus]) -> MikaError:
@@ -211,8 +211,8 @@ class Stack:
 
     async def _until_stopped(self, supervisor: Supervisor) -> int:
         while not self._stop.is_set():
-            if supervisor.all_ended() and not self._options.watch:
-                return 0 if supervisor.ended_well() else 1
+            if supervisor.is_finished() and not self._options.watch:
+                return 0 if supervisor.has_succeeded() else 1
             await self._wait(supervisor, None)
         return 0
 
@@ -222,15 +222,15 @@ class Stack:
             for name, files in concerned.items():
                 more = f" and {len(files) - 1} more" if len(files) > 1 else ""
                 self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
-                supervisor.files_changed(name)
+                supervisor.restart_after_change(name)
 
     def _revived(self, supervisor: Supervisor, name: str) -> None:
         if not self.stopping and supervisor.state != "stopping":
-            supervisor.tell("start", [name])
+            supervisor.control("start", [name])
 
     async def _wait(self, supervisor: Supervisor, timeout: float | None) -> None:
         """Until something changes, or somebody wants to stop."""
-        waits = [asyncio.ensure_future(supervisor.changed(timeout)), asyncio.ensure_future(self._stop.wait())]
+        waits = [asyncio.ensure_future(supervisor.wait_for_change(timeout)), asyncio.ensure_future(self._stop.wait())]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -295,8 +295,8 @@ class Stack:
                     self._stop.set()
                 self.request_stop()
                 return {}
-            case Tell():
-                return {"names": supervisor.tell(request.verb, request.names)}
+            case ControlUnits():
+                return {"names": supervisor.control(request.verb, request.names)}
 
     def urls(self) -> dict[str, str]:
         """Where the API and the Temporal UI are, as far as this stack has them."""

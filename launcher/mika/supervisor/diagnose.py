@@ -1,53 +1,53 @@
-"""What the last lines of a process say about why it ended, and whether trying again could help."""
+"""Find out from the last lines of a process why it exited, and whether a restart could help."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-# Causes that stay the same until somebody changes a file or a setting. Each is a line of output at the end of a run
-# that never became ready; the policy still tries once more: an editor may have been in the middle of saving.
-_HOPELESS = [
+# Lines of output that name a permanent cause: one that remains until somebody changes a file or a setting. The policy
+# still allows one restart, because an editor may have been in the middle of saving.
+_PERMANENT = [
     re.compile(r"^(ModuleNotFoundError|ImportError|SyntaxError|IndentationError|TabError)\b"),
-    re.compile(r"Error loading ASGI app\b"),  # uvicorn: an import string that names nothing
-    re.compile(r"No module named \S+"),  # `python -m x` prints no traceback
+    re.compile(r"Error loading ASGI app\b"),  # uvicorn: the import string is wrong
+    re.compile(r"No module named \S+"),  # `python -m missing` does not print a traceback
     re.compile(r"can't open file '.*': \[Errno 2\]"),
-    re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the SDK's worker validation
-    re.compile(r"file is not a database"),  # SQLite: temporal.db is damaged
+    re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the worker validation of the Temporal SDK
+    re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
     re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address"),
 ]
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
 
 
-# A shell that did not find the program: sh, and cmd.exe (whose words are in the language of the user).
+# Exit codes of sh and cmd.exe when they cannot run the program. cmd.exe prints its message in the user's language.
 _NOT_FOUND_CODES = {126: "cannot be executed", 127: "program not found", 9009: "program not found"}
 
 
-def hopeless(lines: Sequence[str], code: int) -> str:
-    """The cause that a retry cannot mend, as one line of the output, or an empty string."""
+def find_permanent_cause(lines: Sequence[str], code: int) -> str:
+    """The line of output that names a cause which a restart cannot fix, or an empty string."""
     if code in _NOT_FOUND_CODES:
-        return last_words(lines) or _NOT_FOUND_CODES[code]
+        return find_error_line(lines) or _NOT_FOUND_CODES[code]
     recent = [line.strip() for line in lines[-20:]]
     for number, text in reversed(list(enumerate(recent))):
-        if any(pattern.search(text) for pattern in _HOPELESS):
-            return (text + _place(recent[:number]) if text.startswith(_SYNTAX) else text)[:300]
+        if any(pattern.search(text) for pattern in _PERMANENT):
+            return (text + _location(recent[:number]) if text.startswith(_SYNTAX) else text)[:300]
     return ""
 
 
-def _place(before: Sequence[str]) -> str:
-    """` (src/x.py:12)`: a syntax error says only in the lines above it where it is."""
-    for text in reversed(before):
-        found = re.match(r'File "(.+)", line (\d+)', text)
-        if found:
-            return f" ({found[1]}:{found[2]})"
+def _location(earlier: Sequence[str]) -> str:
+    """` (src/app.py:12)`: Python prints the location of a syntax error in the lines above the error."""
+    for text in reversed(earlier):
+        match = re.match(r'File "(.+)", line (\d+)', text)
+        if match:
+            return f" ({match[1]}:{match[2]})"
     return ""
 
 
-def last_words(lines: Sequence[str]) -> str:
-    """The line that most likely says why: the newest that looks like an error, else the newest that is not blank."""
-    shown = [line.strip() for line in lines if line.strip()]
-    for line in reversed(shown[-10:]):
+def find_error_line(lines: Sequence[str]) -> str:
+    """The line that most likely explains an exit: the last one that looks like an error, else the last one."""
+    non_blank = [line.strip() for line in lines if line.strip()]
+    for line in reversed(non_blank[-10:]):
         if _ERROR_LINE.match(line):
             return line[:300]
-    return shown[-1][:300] if shown else ""
+    return non_blank[-1][:300] if non_blank else ""

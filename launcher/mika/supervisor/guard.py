@@ -1,4 +1,4 @@
-"""The supervisor's handle on one guard: start a service, hear how it fares, stop it, know when all of it is gone."""
+"""The supervisor's handle on one guard: start a service, receive its events, stop it, and wait until it is gone."""
 
 from __future__ import annotations
 
@@ -22,66 +22,71 @@ if TYPE_CHECKING:
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mika.guard.child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
-_START_SECONDS = 30.0  # a guard is there in 20 ms; a machine that thrashes needs longer
+_START_SECONDS = 30.0  # a guard normally starts in 20 ms; a machine that thrashes needs longer
 _REPORT_SECONDS = 5.0
-"""Over the grace period, until a guard that does not report (it is suspended) is killed itself, and its tree swept."""
-HURRY_SECONDS = 0.7
-"""The same for the second Ctrl-C: whoever presses it waits for no report."""
-_LOST = -9  # exit code where nobody saw the real one
+"""How long after the grace period to wait for the report of a guard.
+
+A guard that has not reported by then (because it is suspended, for example) is killed, and its tree is swept.
+"""
+URGENT_REPORT_SECONDS = 0.7
+"""The same after the second Ctrl-C: the user does not want to wait for a report."""
+_UNKNOWN_CODE = -9  # the exit code to report when the real one is not known
 
 _HINTS = {
     "not_found": "install it, or correct the command in the Procfile",
     "permission": "make it executable, or correct the command in the Procfile",
     "cwd": "correct `cwd` in the configuration",
-    "locked": "another mika or another program uses it: stop that one first",
+    "locked": "another mika or another program uses it: stop that first",
 }
 
-# Exit codes of Windows that a developer meets (ntstatus.h)
+# Windows exit codes that developers see most often (ntstatus.h)
 _NTSTATUS = {
     0xC0000005: "access violation",
     0xC0000142: "a DLL failed to start",
     0xC0000135: "a DLL was not found",
-    0xC000013A: "ended by Ctrl-C",
+    0xC000013A: "stopped by Ctrl-C",
     0xC0000409: "aborted",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSpec:
-    """What to run: the arguments, or (Windows only) a whole command line for CreateProcess."""
+    """How to run a service. `command` is an argument list, or (Windows only) a command line for CreateProcess."""
 
     name: str
     command: tuple[str, ...] | str
     cwd: Path
-    env: Mapping[str, str]  # complete, with MIKA_RUN_ID and MIKA_PROCESS, by which the processes are found again
+    env: Mapping[str, str]  # complete; MIKA_RUN_ID and MIKA_PROCESS in it mark the processes, so they can be found
     log_dir: Path
     log_max_bytes: int = 64 << 20
-    lock: Path | None = None  # held by the guard as long as the tree lives
+    lock: Path | None = None  # a file that the guard locks for as long as the tree lives
     stop_signal: str = "SIGINT"
-    grace: float = 10.0  # s; also when the supervisor dies
-    linger: float = 0.0  # s that it goes on after the supervisor died: what others need goes last
+    grace: float = 10.0  # s, between the stop signal and SIGKILL; also when the supervisor dies
+    linger: float = 0.0  # s to keep running after the supervisor has died, so that dependents can stop first
 
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How the service ended. Code as in subprocess: negative for a signal."""
+    """How the service exited. The code is as in subprocess: negative for a signal."""
 
     code: int
     reason: Reason
-    guard_lost: bool = False  # the guard itself was killed: the exit code is not known
-    left: tuple[int, ...] = ()  # processes that could not be killed
-    final: bool = False  # trying again cannot help: `reason` says why, and what would
+    guard_lost: bool = False  # the guard was killed before it reported, so the exit code may be unknown
+    survivors: tuple[int, ...] = ()  # pids of processes that could not be killed
+    final: bool = False  # a restart cannot help; `reason` says why, and what would
 
 
 @dataclass(frozen=True, slots=True)
 class LogFailed:
-    """The log cannot be written (disk full); the service goes on."""
+    """The log cannot be written (disk full). The service keeps running."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecovered:
+    """The log can be written again."""
+
     lost: int  # bytes
 
 
@@ -89,7 +94,7 @@ GuardEvent = LogFailed | LogRecovered
 
 
 class StartFailedError(MikaError):
-    """The service could not be started. `kind`: not_found, permission, cwd, locked or other."""
+    """The service could not be started. `kind` is not_found, permission, cwd, locked or other."""
 
     def __init__(self, name: str, kind: str, message: str) -> None:
         super().__init__(f"{name}: {message}", _HINTS.get(kind, ""), code=kind)
@@ -98,7 +103,7 @@ class StartFailedError(MikaError):
 
 
 def describe(code: int) -> str:
-    """`exit code 3`, `killed by SIGKILL`, `exit code 0xC0000005 (access violation)`."""
+    """An exit code in words: `exit code 3`, `killed by SIGKILL`, `exit code 0xC0000005 (access violation)`."""
     if code < 0:
         try:
             return f"killed by {signal.Signals(-code).name}"
@@ -111,7 +116,7 @@ def describe(code: int) -> str:
 
 
 class Guard:
-    """One service and its guard. Use `Guard.start`."""
+    """One running service and its guard. Create it with `Guard.start`."""
 
     def __init__(
         self, spec: ServiceSpec, process: asyncio.subprocess.Process, on_event: Callable[[GuardEvent], None] | None
@@ -122,22 +127,23 @@ class Guard:
         self._process = process
         self._on_event = on_event
         self._code: int | None = None
-        self._left: tuple[int, ...] | None = None  # set when the guard has said that the tree is gone
+        self._survivors: tuple[int, ...] | None = None  # set when the guard has reported the end of the tree
         self._exit: Exit | None = None
         self._reader: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     @classmethod
     async def start(cls, spec: ServiceSpec, on_event: Callable[[GuardEvent], None] | None = None) -> Self:
-        """Returns when the service runs; raises StartFailedError. `on_event` is called in the event loop."""
+        """Start a service; returns when it runs. Raises StartFailedError. `on_event` is called from the event loop."""
         process = await asyncio.create_subprocess_exec(
-            getattr(sys, "_base_executable", None) or sys.executable,  # in a venv of Windows, the real one
+            # On Windows, the executable of a venv only launches the base one, as a second process.
+            getattr(sys, "_base_executable", None) or sys.executable,
             "-I",
             "-S",
             "-c",
             _BOOT,
             _PACKAGE_ROOT,
-            f"mika-guard {spec.name}",  # for whoever reads a process list
+            f"mika-guard {spec.name}",  # shown in process lists
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -147,7 +153,7 @@ class Guard:
         guard = cls(spec, process, on_event)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await guard._begin()
+                await guard._start_service()
         except BaseException as error:
             await guard._abandon()
             if isinstance(error, TimeoutError):
@@ -163,49 +169,49 @@ class Guard:
 
     @property
     def exit(self) -> Exit | None:
-        """None while anything of the tree lives."""
+        """None while a process of the tree is alive."""
         return self._exit
 
     def request_stop(self) -> None:
         """Ask the tree to exit; the guard kills what is left after the grace period.
 
-        A guard that does not report in time is killed itself, and its tree swept, so `wait` always returns.
+        A guard that does not report in time is killed, and its tree is swept, so `wait` always returns.
         """
         self._send({"op": "stop", "grace": self.spec.grace})
         self._kill_guard_in(self.spec.grace + _REPORT_SECONDS)
 
     def kill(self, patience: float = _REPORT_SECONDS) -> None:
-        """Kill the whole tree now; after `patience` seconds without a report the guard, too."""
+        """Kill the whole tree now. If the guard does not report within `patience` seconds, it is killed, too."""
         self._send({"op": "kill"})
         self._kill_guard_in(patience)
 
     def _kill_guard_in(self, seconds: float) -> None:
-        """Unless it has reported by then. A later request can only shorten the time."""
+        """Kill the guard unless it reports within `seconds`. A later call can only shorten the time."""
         loop = asyncio.get_running_loop()
-        at = loop.time() + seconds
-        if self._exit is not None or (self._deadline is not None and self._deadline.when() <= at):
+        due = loop.time() + seconds
+        if self._exit is not None or (self._deadline is not None and self._deadline.when() <= due):
             return
         if self._deadline is not None:
             self._deadline.cancel()
-        self._deadline = loop.call_at(at, self._kill_guard)
+        self._deadline = loop.call_at(due, self._kill_guard)
 
     def _kill_guard(self) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
 
     async def wait(self) -> Exit:
-        """Until the tree is empty and its output is in the log. Any number of tasks may wait."""
+        """Wait until the tree is empty and all its output is in the log. Any number of tasks may wait."""
         if self._reader is not None:
             await asyncio.shield(self._reader)
         if self._exit is None:
             raise RuntimeError("Guard.wait() before Guard.start()")
         return self._exit
 
-    def _send(self, order: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any]) -> None:
         if self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
 
-    async def _begin(self) -> None:
+    async def _start_service(self) -> None:
         spec = self.spec
         self._send(
             {
@@ -228,7 +234,7 @@ class Guard:
                 raise StartFailedError(spec.name, kind, message)
             case _:
                 code = await self._process.wait()
-                raise StartFailedError(spec.name, "other", f"its guard did not start ({describe(code)})")
+                raise StartFailedError(spec.name, "other", f"its guard failed to start ({describe(code)})")
 
     async def _next_event(self) -> dict[str, Any] | None:
         if self._process.stdout is None:
@@ -240,32 +246,37 @@ class Guard:
         return event
 
     async def _read(self) -> None:
+        """Receive events until the guard exits, then set `exit`."""
         while event := await self._next_event():
             match event:
                 case {"event": "exited", "code": int(code)}:
-                    self._code = code  # of its first process; `wait` returns when the whole tree is gone
+                    self._code = code  # of the service's first process; the rest of the tree may still be alive
                 case {"event": "log_error", "message": str(message)}:
-                    self._tell(LogFailed(message))
+                    self._report(LogFailed(message))
                 case {"event": "log_ok", "lost": int(lost)}:
-                    self._tell(LogRecovered(lost))
-                case {"event": "gone", "left": list(left)}:
-                    self._left = tuple(left)
+                    self._report(LogRecovered(lost))
+                case {"event": "gone", "survivors": list(pids)}:
+                    self._survivors = tuple(pids)
         await self._close()
         if self._deadline is not None:
             self._deadline.cancel()
-        lost = self._left is None
-        remaining = await asyncio.to_thread(self._clean_up) if self._left is None else self._left
+        guard_lost = self._survivors is None
+        survivors = await asyncio.to_thread(self._clean_up) if self._survivors is None else self._survivors
         if self._code is None:
-            self._exit = Exit(_LOST, Reason("killed, because its guard was"), guard_lost=lost, left=remaining)
+            code, reason = _UNKNOWN_CODE, Reason("killed because its guard was killed")
         else:
-            self._exit = Exit(self._code, Reason(describe(self._code)), guard_lost=lost, left=remaining)
+            code, reason = self._code, Reason(describe(self._code))
+        self._exit = Exit(code, reason, guard_lost=guard_lost, survivors=survivors)
 
-    def _tell(self, event: GuardEvent) -> None:
-        if self._on_event is not None:  # by the loop: an error in the callback must not end the reader
+    def _report(self, event: GuardEvent) -> None:
+        if self._on_event is not None:  # not called directly: an error in the callback must not stop the reader
             asyncio.get_running_loop().call_soon(self._on_event, event)
 
     def _clean_up(self) -> tuple[int, ...]:
-        """The guard was killed. PDEATHSIG or the Job Object has taken the service; take what the service started."""
+        """Kill what the service started, after its guard was killed. Returns the pids of survivors.
+
+        PDEATHSIG or the Job Object has already killed the service itself.
+        """
         if sys.platform != "win32" and self.pgid:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pgid, signal.SIGKILL)
@@ -280,7 +291,7 @@ class Guard:
         await self._process.wait()
 
     async def _abandon(self) -> None:
-        """The start failed or was cancelled: nothing may stay."""
+        """Clean up after a start that failed or was cancelled: no process may be left behind."""
         self.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
@@ -293,6 +304,6 @@ class Guard:
 
 def _platform_options() -> dict[str, Any]:
     if sys.platform == "win32":
-        # A console of its own without a window: Ctrl-C for the service must not reach the supervisor.
+        # The guard gets its own console, without a window: a Ctrl-C for the service must not reach the supervisor.
         return {"creationflags": subprocess.CREATE_NO_WINDOW}
     return {"start_new_session": True}

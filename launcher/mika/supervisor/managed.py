@@ -1,4 +1,4 @@
-"""One unit at work: feeds what happens to its policy, does what the policy says, and tells everybody."""
+"""One unit of a running stack: feeds events to its policy, carries out the policy's actions, and publishes changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import random
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Literal
 
 from mika import events, tasks
 from mika.events import Bus
@@ -16,19 +17,27 @@ from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
-from mika.supervisor.diagnose import hopeless, last_words
-from mika.supervisor.guard import HURRY_SECONDS, Exit, Guard, GuardEvent, LogFailed, LogRecovered, StartFailedError
+from mika.supervisor.diagnose import find_error_line, find_permanent_cause
+from mika.supervisor.guard import (
+    URGENT_REPORT_SECONDS,
+    Exit,
+    Guard,
+    GuardEvent,
+    LogFailed,
+    LogRecovered,
+    StartFailedError,
+)
 from mika.supervisor.unit import Launch, Running, Unit
 from mika.supervisor.watch import watch
 
 SHOWN_LINES = 20
-"""Lines of output that are kept as the reason when a process has given up."""
+"""How many of its last lines of output are shown when a process has given up."""
 
 
 class Managed:
-    """A unit that we start: with a process tree of its own, or in a container."""
+    """A unit that this supervisor starts, as a process tree under a guard or as a container."""
 
-    def __init__(self, unit: Unit, run_id: str, bus: Bus, changed: Callable[[], None]) -> None:
+    def __init__(self, unit: Unit, run_id: str, bus: Bus, on_change: Callable[[], None]) -> None:
         self.unit = unit
         self.state = policy.State()
         self.guard: Running | None = None
@@ -36,54 +45,55 @@ class Managed:
         self.last_exit: Exit | None = None
         self.exited_at = 0.0
         self.started_at: float | None = None
-        self._run_id, self._bus, self._changed = run_id, bus, changed
+        self._run_id, self._bus, self._on_change = run_id, bus, on_change
         self._tasks: set[asyncio.Task[None]] = set()
-        self._order = ""
-        self._lines: list[str] = []
+        self._requested: Literal["", "stop", "kill"] = ""  # of the current generation
+        self._last_lines: list[str] = []
 
-    # --- what others want --------------------------------------------------------------------------------------------
+    # --- for the supervisor ------------------------------------------------------------------------------------------
 
     def feed(self, event: policy.Input) -> None:
-        before = self.state
-        self.state, actions = policy.step(before, event, time.monotonic(), self.unit.rules, random.random())  # noqa: S311
-        another_reason = isinstance(event, policy.BecameUnready) and self.state.reason != before.reason
-        if self.state.phase is not before.phase or another_reason:
-            self._announce(before)
+        """Let the policy handle `event`, and carry out its actions."""
+        previous = self.state
+        self.state, actions = policy.step(previous, event, time.monotonic(), self.unit.rules, random.random())  # noqa: S311
+        has_new_reason = isinstance(event, policy.BecameUnready) and self.state.reason != previous.reason
+        if self.state.phase is not previous.phase or has_new_reason:
+            self._publish_phase(previous)
         for action in actions:
-            self._do(action)
-        if self.state != before:
-            self._changed()
+            self._execute(action)
+        if self.state != previous:
+            self._on_change()
 
     @property
     def ready(self) -> bool:
         return self.state.phase is Phase.READY
 
-    def kill(self, *, hurry: bool = False) -> None:
-        """End the tree at once, in whatever state it is; the policy then sees an exit like any other.
+    def kill(self, *, urgent: bool = False) -> None:
+        """Kill the tree in any state. The policy then sees a normal exit.
 
-        `hurry`: wait for no guard that does not report at once.
+        `urgent`: also kill a guard that does not report within URGENT_REPORT_SECONDS.
         """
-        self._order = "kill"
+        self._requested = "kill"
         if self.guard is None:
             return
-        if hurry:
-            self.guard.kill(HURRY_SECONDS)
+        if urgent:
+            self.guard.kill(URGENT_REPORT_SECONDS)
         else:
             self.guard.kill()
 
-    async def leave(self) -> None:
-        """Let it run, and look away."""
+    async def detach(self) -> None:
+        """Stop watching the unit, and leave it running."""
         for task in self._tasks:
             task.cancel()
-        await self.gone()
+        await self.wait_until_gone()
 
-    async def gone(self) -> None:
+    async def wait_until_gone(self) -> None:
         """Return when no process of this unit is left."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     def pids(self) -> Collection[int]:
-        """The service's pid and its descendants'."""
+        """The pids of the service and its descendants."""
         import psutil
 
         if self.guard is None or self.guard.exit is not None or not self.guard.pid:
@@ -94,17 +104,14 @@ class Managed:
         return (self.guard.pid,)
 
     def status(self) -> UnitStatus:
-        """What `mika status` shows of it."""
+        """What `mika status` shows about it."""
         now = time.monotonic()
         pid, rss = self._own_process()
         last = self.last_exit
+        # A process that has just exited may still be ready for the policy, which receives the exit in a moment.
+        has_just_exited = pid is None and self.ready and self.unit.role == "process"
         return replace(
-            # Its process is gone, and the policy hears of it in a moment.
-            _status(
-                self.unit,
-                Phase.STARTING if pid is None and self._has_lost_its_process else self.state.phase,
-                self.reason,
-            ),
+            _status(self.unit, Phase.STARTING if has_just_exited else self.state.phase, self.reason),
             pid=pid,
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
@@ -113,12 +120,8 @@ class Managed:
             container=self.unit.container() if self.unit.container is not None else "",
         )
 
-    @property
-    def _has_lost_its_process(self) -> bool:
-        return self.ready and self.unit.role == "process"
-
     def _own_process(self) -> tuple[int | None, float | None]:
-        """Pid and RSS (MB) of the service itself: behind a shell that was needed, its only child."""
+        """Pid and RSS (MB) of the service itself. If the command needed a shell, the service is its only child."""
         import psutil
 
         if self.guard is None or self.guard.exit is not None or not self.guard.pid:
@@ -133,17 +136,17 @@ class Managed:
         except (psutil.Error, OSError):
             return pid, None
 
-    # --- what the policy says ----------------------------------------------------------------------------------------
+    # --- actions of the policy ---------------------------------------------------------------------------------------
 
-    def _do(self, action: policy.Action) -> None:
+    def _execute(self, action: policy.Action) -> None:
         match action:
             case policy.Spawn():
-                self._order = ""
+                self._requested = ""
                 task = asyncio.get_running_loop().create_task(self._run(action.generation), name=self.unit.name)
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             case policy.Terminate():
-                self._order = "stop"
+                self._requested = "stop"
                 if self.guard is not None:
                     self.guard.request_stop()
             case policy.Kill():
@@ -157,70 +160,71 @@ class Managed:
         began = time.time()
         if self.unit.beat_file is not None:
             self.unit.beat_file.unlink(missing_ok=True)
-        rungs, liveness = self.unit.probes(launch)  # before the start: a probe of the log begins where the log ends now
+        rungs, liveness = self.unit.probes(launch)  # before the start: a log probe begins at the current end of the log
         try:
-            self.guard = await self._started(launch)
+            self.guard = await self._start(launch)
         except StartFailedError as error:
-            self._exited(generation, Exit(127, error.reason), [error.message], cause=error.message)
+            self._handle_exit(generation, Exit(127, error.reason), [error.message], cause=error.message)
             return
         self.started_at, self.reason = time.monotonic(), NONE
         if self.guard.pid:
             self._bus.publish(events.Started(name=self.unit.name, pid=self.guard.pid, generation=generation))
-        if self._order == "kill":  # it came while the guard was starting
+        if self._requested == "kill":  # while the guard was starting
             self.guard.kill()
-        elif self._order == "stop":
+        elif self._requested == "stop":
             self.guard.request_stop()
         watcher = asyncio.create_task(watch(rungs, liveness, _Observer(self, generation)))
         try:
             exit_ = await self.guard.wait()
         finally:
             watcher.cancel()
-        lines = self._output(self.guard.log_dir, began)
-        self._exited(generation, exit_, lines, cause=hopeless(lines, exit_.code) if exit_.code != 0 else "")
+        lines = self._read_last_lines(self.guard.log_dir, began)
+        cause = find_permanent_cause(lines, exit_.code) if exit_.code != 0 else ""
+        self._handle_exit(generation, exit_, lines, cause=cause)
         await tasks.end(watcher)
 
-    async def _started(self, launch: Launch) -> Running:
+    async def _start(self, launch: Launch) -> Running:
         if self.unit.run is not None:
             return self.unit.run(launch)
         assert self.unit.spec is not None  # noqa: S101 - a unit with neither is an External
-        return await Guard.start(self.unit.spec(launch), self._heard)
+        return await Guard.start(self.unit.spec(launch), self._on_guard_event)
 
-    def _output(self, log_dir: Any, began: float) -> list[str]:
+    def _read_last_lines(self, log_dir: Path, began: float) -> list[str]:
+        """The last lines written since `began` (seconds since the epoch)."""
         recent = logs.read_tail(log_dir, self.unit.name, 2 * SHOWN_LINES)
         return [logs.decode(line.data) for line in recent if line.time >= began][-SHOWN_LINES:]
 
-    def _exited(self, generation: int, exit_: Exit, lines: list[str], *, cause: str) -> None:
+    def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], *, cause: str) -> None:
+        """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
-        if self._order == "kill" and self.state.phase is Phase.UNHEALTHY and exit_.code != 0:  # it was us: it hung
+        was_killed_as_hung = self._requested == "kill" and self.state.phase is Phase.UNHEALTHY
+        if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
         self.last_exit, self.exited_at = exit_, time.monotonic()
-        self._lines = lines
-        is_done = self.unit.run is not None and exit_.code == 0 and self.unit.rules.restart != "always"
-        expected = self.state.phase is Phase.STOPPING or is_done
+        self._last_lines = lines
+        has_completed = self.unit.run is not None and exit_.code == 0 and self.unit.rules.restart != "always"
+        expected = self.state.phase is Phase.STOPPING or has_completed
         self._bus.publish(
             events.Exited(name=self.unit.name, pid=pid, code=exit_.code, reason=exit_.reason, expected=expected)
         )
-        # A container says in its reason what its lines mean.
-        words = last_words(lines) if exit_.code > 0 and self.unit.run is None else ""
-        is_new = words not in ("", exit_.reason.text)
-        self.reason = Reason(f"{exit_.reason.text}: {words}", exit_.reason.fix) if is_new else exit_.reason
+        # The exit reason of a container already contains its error line.
+        error_line = find_error_line(lines) if exit_.code > 0 and self.unit.run is None else ""
+        is_new = error_line not in ("", exit_.reason.text)
+        self.reason = Reason(f"{exit_.reason.text}: {error_line}", exit_.reason.fix) if is_new else exit_.reason
         self.feed(policy.ProcessExited(generation, exit_.code, self.reason, cause, exit_.final))
 
-    def _heard(self, event: GuardEvent) -> None:
-        """What the guard says of the log."""
-        name = self.unit.name
+    def _on_guard_event(self, event: GuardEvent) -> None:
         match event:
             case LogFailed():
-                text = f"its log cannot be written: {event.message}; it goes on, what it prints now is lost"
-                self._bus.publish(events.Notice(name=name, level="warning", message=text))
+                text = f"its log cannot be written: {event.message}; it keeps running, but its output is lost"
             case LogRecovered():
-                text = f"its log is written again; {event.lost} bytes were lost"
-                self._bus.publish(events.Notice(name=name, level="warning", message=text))
+                text = f"its log can be written again; {event.lost} bytes were lost"
+        self._bus.publish(events.Notice(name=self.unit.name, level="warning", message=text))
 
-    # --- what everybody hears ----------------------------------------------------------------------------------------
+    # --- events for the bus ------------------------------------------------------------------------------------------
 
-    def _announce(self, before: policy.State) -> None:
+    def _publish_phase(self, previous: policy.State) -> None:
         name, state = self.unit.name, self.state
         match state.phase:
             case Phase.READY:
@@ -233,23 +237,23 @@ class Managed:
                 delay = (state.wake_at or 0) - time.monotonic()
                 self._bus.publish(events.BackingOff(name=name, delay=max(0.0, delay), failures=state.failures))
             case Phase.WAITING:
-                self.reason = Reason(f"waits for {', '.join(self.unit.needs)}")
+                self.reason = Reason(f"waiting for {', '.join(self.unit.needs)}")
                 self._bus.publish(events.Waiting(name=name, needs=self.unit.needs))
             case Phase.STOPPING:
                 self._bus.publish(events.Stopping(name=name))
             case Phase.STOPPED:
                 self.reason = Reason("stopped", f"`mika start {name}`")
-                if before.phase is Phase.STOPPING:
+                if previous.phase is Phase.STOPPING:
                     self._bus.publish(events.Stopped(name=name))
             case Phase.GAVE_UP:
                 self.reason = state.reason
-                self._bus.publish(events.GaveUp(name=name, reason=state.reason, last_lines=tuple(self._lines)))
+                self._bus.publish(events.GaveUp(name=name, reason=state.reason, last_lines=tuple(self._last_lines)))
             case _:
                 pass
 
 
 class _Observer:
-    """Hands what the watch sees to the policy, bound to one generation."""
+    """Feeds the results of the watch of one generation to the policy."""
 
     def __init__(self, managed: Managed, generation: int) -> None:
         self._managed, self._generation = managed, generation
@@ -275,13 +279,13 @@ class _Observer:
 
 
 class External:
-    """A unit that somebody else runs: watched, never started or stopped."""
+    """A unit that runs elsewhere: it is watched, but never started or stopped."""
 
-    def __init__(self, unit: Unit, bus: Bus, changed: Callable[[], None]) -> None:
+    def __init__(self, unit: Unit, bus: Bus, on_change: Callable[[], None]) -> None:
         self.unit = unit
         self.phase = Phase.STARTING
         self.reason = NONE
-        self._bus, self._changed = bus, changed
+        self._bus, self._on_change = bus, on_change
         self._began = time.monotonic()
         self._task: asyncio.Task[None] | None = None
 
@@ -311,19 +315,19 @@ class External:
     def became_ready(self, detail: str) -> None:
         self.phase, self.reason = Phase.READY, Reason(detail)
         self._bus.publish(events.Ready(name=self.unit.name, elapsed=time.monotonic() - self._began, detail=detail))
-        self._changed()
+        self._on_change()
 
     def became_unready(self, reason: Reason) -> None:
         self.phase, self.reason = Phase.UNHEALTHY, reason
         self._bus.publish(events.Unhealthy(name=self.unit.name, reason=reason))
-        self._changed()
+        self._on_change()
 
     def hung(self, reason: Reason) -> None:
         self.became_unready(reason)
 
 
 def _status(unit: Unit, phase: Phase, reason: Reason) -> UnitStatus:
-    """What holds of any unit; of a process there is more to say."""
+    """The part of the status that every kind of unit has."""
     return UnitStatus(
         name=unit.name,
         type=unit.type,

@@ -1,15 +1,18 @@
 """When to start, stop, restart and give up: a pure state machine, (state, input, now) -> (state, actions).
 
-No I/O and no clock in here: the loop in `supervisor.py` feeds it, so every rule can be tested in microseconds and for
-any order of inputs. The rules, and why:
+This module does no I/O and reads no clock; `managed.py` feeds it. So tests can check every rule in microseconds, for
+any order of inputs. The rules, and the reasons for them:
 
-- A crash restarts at once the first time, then after 0.1 s doubling to 30 s with jitter: a worker that was killed is
-  back immediately, one that cannot start does not spin.
-- A process that stays *ready* for 10 s gets a fresh budget; 8 failures in a row without that and it has given up.
-- The same hopeless cause twice in a row (an import error, a missing namespace) gives up: a third attempt is the same.
-- A final cause (a container's volume that keeps another password) gives up at once.
-- While something it needs is down, an exit is neither counted nor restarted: it is not the worker's fault.
-- A stop wins in every state, and a late exit of an older generation changes nothing.
+- After the first crash a process is restarted at once, then after 0.1 s, which doubles up to 30 s, with jitter. So a
+  worker that was killed is back immediately, and a worker that cannot start does not spin.
+- A process that has been *ready* for 10 s gets a fresh restart budget. After 8 failures in a row without that, it gives
+  up.
+- After the same permanent cause twice in a row (an import error, a missing namespace) it gives up: a third attempt
+  would fail the same way.
+- After a final cause (a container's volume was created with another password) it gives up at once.
+- While a unit that it needs is down, an exit does not count as a failure and does not cause a restart: it is not the
+  fault of this process.
+- A stop wins in every state, and a late exit of an earlier generation changes nothing.
 """
 
 from __future__ import annotations
@@ -32,23 +35,24 @@ class Rules:
     settle: float = 10.0
     max_failures: int = 8
     early: bool = False
-    """It waits by itself for what it needs: when somebody asks for it, it is started before that is ready."""
+    """It can wait for its needs itself: a start or restart on request does not wait until they are ready."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`alive` says that the tree of `generation` may still have a process in it: then nothing else is spawned."""
+    """`alive`: the tree of `generation` may still contain a process, so nothing else may be spawned."""
 
     phase: Phase = Phase.STOPPED
     generation: int = 0
-    wanted: bool = False
+    should_run: bool = False
     gate_open: bool = False
     alive: bool = False
     failures: int = 0
     restarts: int = 0
     ready_at: float | None = None
     wake_at: float | None = None
-    hopeless: str = ""
+    permanent_cause: str = ""
+    """The permanent cause of the last failure, if it had one."""
     reason: Reason = NONE
 
 
@@ -57,22 +61,22 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Somebody wants it running (`up`, `start`); also revives one that gave up."""
+    """Start it (`up`, `start`), also if it gave up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Somebody wants it stopped (`stop`, `down`, Ctrl-C)."""
+    """Stop it (`stop`, `down`, Ctrl-C)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Stop gracefully and start again with a fresh budget (`restart`, a changed file)."""
+    """Stop it gracefully and start it again with a fresh restart budget (`restart`, a changed file)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What it needs is ready (`open`) or not."""
+    """Whether everything that it needs is ready (`open`) or not."""
 
     open: bool
 
@@ -84,7 +88,7 @@ class BecameReady:
 
 @dataclass(frozen=True, slots=True)
 class BecameUnready:
-    """It was ready and is not any more, but lives (an API that answers no probe); or it is so for another reason."""
+    """It is alive but no longer ready (an API that does not answer), or it is unready for a different reason now."""
 
     generation: int
     reason: Reason
@@ -92,7 +96,7 @@ class BecameUnready:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """It lives and will not do any work again by itself."""
+    """It is alive but will not work again without a restart."""
 
     generation: int
     reason: Reason
@@ -100,15 +104,15 @@ class Hung:
 
 @dataclass(frozen=True, slots=True)
 class ProcessExited:
-    """The process tree of a generation is gone. `hopeless` names a cause that a retry cannot fix, or is empty.
+    """The process tree of a generation is gone.
 
-    `final` says that even one retry is useless, and `reason` why.
+    `permanent_cause` names a cause that a restart cannot fix, or is empty. `final`: not even one restart makes sense.
     """
 
     generation: int
     code: int
     reason: Reason
-    hopeless: str = ""
+    permanent_cause: str = ""
     final: bool = False
 
 
@@ -137,7 +141,7 @@ class Terminate:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Stop the tree at once: it will not react to anything gentler."""
+    """Kill the tree: it does not react to a stop signal."""
 
     generation: int
 
@@ -153,7 +157,7 @@ Action = Spawn | Terminate | Kill | Wake
 
 
 def step(state: State, event: Input, now: float, rules: Rules, jitter: float = 0.5) -> tuple[State, tuple[Action, ...]]:
-    """Return the state after `event` at monotonic time `now`, and what to do. `jitter` is a random number in [0, 1)."""
+    """Return the state after `event` at monotonic time `now`, and the actions. `jitter` is random, in [0, 1)."""
     match event:
         case Start():
             return _start(state, rules)
@@ -169,32 +173,29 @@ def step(state: State, event: Input, now: float, rules: Rules, jitter: float = 0
             return state, ()
         case BecameReady():
             if state.phase in (Phase.STARTING, Phase.UNHEALTHY):
-                return replace(state, phase=Phase.READY, ready_at=now, reason=NONE, hopeless=""), ()
+                return replace(state, phase=Phase.READY, ready_at=now, reason=NONE, permanent_cause=""), ()
             return state, ()
         case BecameUnready():
             if state.phase in (Phase.READY, Phase.UNHEALTHY):
-                return replace(
-                    _settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=event.reason
-                ), ()
+                return _unhealthy(state, event.reason, now, rules), ()
             return state, ()
         case Hung():
             if state.phase in RUNNING:
-                hung = replace(_settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=event.reason)
-                return hung, (Kill(state.generation),)
+                return _unhealthy(state, event.reason, now, rules), (Kill(state.generation),)
             return state, ()
         case ProcessExited():
             return _exited(state, event, now, rules, jitter)
 
 
 def _start(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
-    if state.wanted and state.phase not in AT_REST:
+    if state.should_run and state.phase not in AT_REST:
         return state, ()
-    state = replace(state, wanted=True, failures=0, hopeless="", reason=NONE)
+    state = replace(state, should_run=True, failures=0, permanent_cause="", reason=NONE)
     return (state, ()) if state.alive else _spawn(state, early=rules.early)
 
 
 def _stop(state: State) -> tuple[State, tuple[Action, ...]]:
-    state = replace(state, wanted=False, wake_at=None)
+    state = replace(state, should_run=False, wake_at=None)
     if not state.alive:
         return replace(state, phase=Phase.STOPPED), ()
     if state.phase is Phase.STOPPING:
@@ -203,7 +204,7 @@ def _stop(state: State) -> tuple[State, tuple[Action, ...]]:
 
 
 def _restart(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
-    state = replace(state, wanted=True, failures=0, hopeless="", reason=NONE, wake_at=None)
+    state = replace(state, should_run=True, failures=0, permanent_cause="", reason=NONE, wake_at=None)
     if not state.alive:
         return _spawn(state, early=rules.early)
     if state.phase is Phase.STOPPING:
@@ -213,8 +214,8 @@ def _restart(state: State, rules: Rules) -> tuple[State, tuple[Action, ...]]:
 
 def _gate(state: State, now: float) -> tuple[State, tuple[Action, ...]]:
     if state.gate_open:
-        if state.phase is Phase.WAITING and state.wanted and not state.alive:
-            # A process that fell into backoff before the outage was noticed keeps its delay.
+        if state.phase is Phase.WAITING and state.should_run and not state.alive:
+            # It may have crashed shortly before the outage was noticed: then keep the rest of its backoff delay.
             if state.wake_at is not None and now < state.wake_at:
                 return replace(state, phase=Phase.BACKOFF), (Wake(state.wake_at - now),)
             return _spawn(state)
@@ -241,19 +242,23 @@ def _spawn(state: State, *, early: bool = False) -> tuple[State, tuple[Action, .
     return started, (Spawn(generation),)
 
 
+def _unhealthy(state: State, reason: Reason, now: float, rules: Rules) -> State:
+    return replace(_settled(state, now, rules), phase=Phase.UNHEALTHY, ready_at=None, reason=reason)
+
+
 def _settled(state: State, now: float, rules: Rules) -> State:
-    """A process that was ready long enough has earned a fresh budget."""
+    """The state with a fresh restart budget if the process was ready long enough, else `state`."""
     if state.ready_at is not None and now - state.ready_at >= rules.settle:
         return replace(state, failures=0)
     return state
 
 
-def same_cause(cause: str, before: str) -> bool:
-    """Whether two lines name one cause: a time stamp or a pid in them says nothing."""
-    return _without_numbers(cause) == _without_numbers(before)
+def is_same_cause(cause: str, earlier: str) -> bool:
+    """Whether two lines name the same cause. Digits are ignored, since they may be a time stamp or a pid."""
+    return _without_digits(cause) == _without_digits(earlier)
 
 
-def _without_numbers(text: str) -> str:
+def _without_digits(text: str) -> str:
     return "".join(character for character in text if not character.isdigit())
 
 
@@ -261,30 +266,31 @@ def _exited(
     state: State, event: ProcessExited, now: float, rules: Rules, jitter: float
 ) -> tuple[State, tuple[Action, ...]]:
     was_ready = state.ready_at is not None
-    stopping = state.phase is Phase.STOPPING
+    was_stopping = state.phase is Phase.STOPPING
     state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
-    if not state.wanted:
+    if not state.should_run:
         return replace(state, phase=Phase.STOPPED), ()
-    if stopping:  # the first half of a restart, or a start during a stop
+    if was_stopping:  # this was the first half of a restart, or a start was requested during a stop
         return _spawn(state, early=rules.early)
     if rules.restart == "never" or (rules.restart == "on-failure" and event.code == 0):
-        return replace(state, phase=Phase.EXITED, wanted=False, reason=event.reason), ()
+        return replace(state, phase=Phase.EXITED, should_run=False, reason=event.reason), ()
     if event.final:
-        return replace(state, phase=Phase.GAVE_UP, wanted=False, reason=event.reason), ()
+        return replace(state, phase=Phase.GAVE_UP, should_run=False, reason=event.reason), ()
     if not state.gate_open:
         return replace(state, phase=Phase.WAITING, reason=event.reason), ()
     failures = state.failures + 1
-    hopeless_again = bool(event.hopeless) and not was_ready and same_cause(event.hopeless, state.hopeless)
-    state = replace(state, failures=failures, hopeless="" if was_ready else event.hopeless, reason=event.reason)
-    if hopeless_again or failures >= rules.max_failures:
-        why = (
-            Reason(f"{event.hopeless}; another attempt would fail the same way", event.reason.fix)
-            if hopeless_again
+    cause = "" if was_ready else event.permanent_cause
+    is_repeated = bool(cause) and is_same_cause(cause, state.permanent_cause)
+    state = replace(state, failures=failures, permanent_cause=cause, reason=event.reason)
+    if is_repeated or failures >= rules.max_failures:
+        reason = (
+            Reason(f"{cause}; another attempt would fail the same way", event.reason.fix)
+            if is_repeated
             else event.reason.within(f"failed {failures} times in a row")
         )
-        return replace(state, phase=Phase.GAVE_UP, wanted=False, reason=why), ()
+        return replace(state, phase=Phase.GAVE_UP, should_run=False, reason=reason), ()
     if failures == 1:
         return _spawn(replace(state, restarts=state.restarts + 1))
-    # Between 3/4 and 5/4 of the doubled delay, so that several processes do not come back in step.
+    # Between 3/4 and 5/4 of the doubled delay, so that several processes do not restart at the same moment.
     delay = min(rules.max_delay, rules.first_delay * 2.0 ** (failures - 2) * (0.75 + jitter / 2))
     return replace(state, phase=Phase.BACKOFF, wake_at=now + delay), (Wake(delay),)

@@ -1,6 +1,6 @@
-"""`mika up --watch`: which processes a changed file belongs to.
+"""`mika up --watch`: find out which processes to restart when files change.
 
-The notification itself, and waiting until a burst of saves is over, is watchfiles' work.
+watchfiles reports the changes, and waits until a burst of them is over.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from pathlib import Path
 
 DEFAULT_PATTERNS = ("**/*.py",)
 _BURST_END_MS, _BURST_MAX_MS = 200, 2000
-"""A save is over when nothing changed for 0.2 s; a checkout that goes on for longer is cut into steps of 2 s."""
+"""A burst is over when nothing has changed for 0.2 s. A longer one (a checkout) is reported every 2 s."""
 _ALWAYS_IGNORED = (".git/", ".mika/", ".venv/", "__pycache__/", "node_modules/")
 
 
 async def changes(project: Path, patterns: Mapping[str, Sequence[str]]) -> AsyncIterator[dict[str, list[str]]]:
-    """Yield, for each burst of changes, the processes that it concerns with the changed files (relative paths).
+    """Yield, for each burst of changes, the names of the affected processes with their changed files (relative paths).
 
-    `patterns` are those of each process, in the syntax of .gitignore; what the project's .gitignore names is left out.
+    `patterns` maps the name of each process to patterns in .gitignore syntax. Files that the project's own .gitignore
+    matches are skipped.
     """
     import pathspec
     from watchfiles import awatch
 
     ignored = pathspec.GitIgnoreSpec.from_lines([*_gitignore(project), *_ALWAYS_IGNORED])
-    wanted = {name: pathspec.GitIgnoreSpec.from_lines(lines) for name, lines in patterns.items()}
+    specs = {name: pathspec.GitIgnoreSpec.from_lines(lines) for name, lines in patterns.items()}
 
     def relative(path: str) -> str | None:
         try:
@@ -36,10 +37,10 @@ async def changes(project: Path, patterns: Mapping[str, Sequence[str]]) -> Async
         project, watch_filter=None, debounce=_BURST_MAX_MS, step=_BURST_END_MS, ignore_permission_denied=True
     ):
         files = sorted({name for _, path in burst if (name := relative(path)) is not None})
-        concerned = {name: [file for file in files if spec.match_file(file)] for name, spec in wanted.items()}
-        concerned = {name: matched for name, matched in concerned.items() if matched}
-        if concerned:
-            yield concerned
+        affected = {name: [file for file in files if spec.match_file(file)] for name, spec in specs.items()}
+        affected = {name: matched for name, matched in affected.items() if matched}
+        if affected:
+            yield affected
 
 
 def _gitignore(project: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The loop over all units: who may start, what the whole stack is, and the stop in reverse order."""
+"""All units of a stack: start them when their needs are ready, derive the state of the stack, stop in reverse order."""
 
 from __future__ import annotations
 
@@ -16,182 +16,188 @@ from mika.supervisor.managed import External, Managed
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
 
-_DONE = (Phase.EXITED, Phase.GAVE_UP)
+_FINISHED = (Phase.EXITED, Phase.GAVE_UP)
 Verb = Literal["start", "stop", "restart"]
 _VERBS: dict[Verb, policy.Input] = {"start": policy.Start(), "stop": policy.Stop(), "restart": policy.Restart()}
 
 
 class Supervisor:
-    """Runs units until `shutdown`. All methods belong to the event loop's thread."""
+    """Runs units until `shutdown`. All methods must be called from the thread of the event loop."""
 
     def __init__(self, units: Sequence[Unit], run_id: str, bus: Bus) -> None:
         self.run_id = run_id
         self._bus = bus
-        self._started = time.monotonic()
+        self._started_at = time.monotonic()
         self._stopping = False
         self._was_ready = False
-        self._state: StackState | None = None
-        self._staying: list[Managed] = []
-        self._held: dict[str, frozenset[str]] = {}  # a restart that waits until these are ready again
-        self._wake = asyncio.Event()
-        self.managed = {u.name: Managed(u, run_id, bus, self._changed) for u in units if u.spec or u.run}
-        self.external = {u.name: External(u, bus, self._changed) for u in units if not (u.spec or u.run)}
+        self._published_state: StackState | None = None
+        self._left_running: list[Managed] = []
+        self._delayed_restarts: dict[str, frozenset[str]] = {}  # by unit: the names that must be ready again first
+        self._has_changed = asyncio.Event()
+        self.managed = {u.name: Managed(u, run_id, bus, self._update) for u in units if u.spec or u.run}
+        self.external = {u.name: External(u, bus, self._update) for u in units if not (u.spec or u.run)}
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
     def start_all(self) -> None:
         for external in self.external.values():
             external.start()
-        self._changed()
+        self._update()
         for managed in self.managed.values():
             managed.feed(policy.Start())
 
-    def tell(self, verb: Verb, names: Sequence[str]) -> list[str]:
-        """`start`, `stop` or `restart` units by name or type (`worker`: worker.1 and worker.2); returns their names.
+    def control(self, verb: Verb, names: Sequence[str]) -> list[str]:
+        """Start, stop or restart units by name or type (`worker` selects worker.1 and worker.2); returns their names.
 
-        Containers are restarted in order: each when those of them that it needs are ready again.
-        Raises UsageError for an unknown name before anything is done.
+        Containers are restarted in order: each one after the selected units that it needs are ready again.
+        Raises UsageError for an unknown name, before any unit is changed.
         """
         if self._stopping:
-            raise MikaError("the stack is stopping", "wait for it, then `mika up`", code="stopping")
-        chosen: dict[str, Managed] = {}
+            raise MikaError("the stack is stopping", "wait until it has stopped, then run `mika up`", code="stopping")
+        selected: dict[str, Managed] = {}
         for name in names:
-            found = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}
-            if not found:
+            matches = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}
+            if not matches:
                 raise unknown_name("process", name, sorted(self.managed))
-            chosen |= found
-        taken = {name for m in chosen.values() for name in (m.unit.name, m.unit.type)}
-        held = {}
-        for name, managed in chosen.items():
-            self._held.pop(name, None)
-            needs = taken.intersection(managed.unit.needs)
-            # One that runs once waits by itself, and what it needs may not be ready before it has run.
-            lasts = managed.state.alive and managed.unit.kind == "container" and managed.unit.rules.restart == "always"
-            if verb == "restart" and needs and lasts:
-                held[name] = frozenset(needs)
-        for managed in [m for name, m in chosen.items() if name not in held]:
+            selected |= matches
+        selected_names = {name for m in selected.values() for name in (m.unit.name, m.unit.type)}
+        delayed = {}
+        for name, managed in selected.items():
+            self._delayed_restarts.pop(name, None)
+            needs = selected_names.intersection(managed.unit.needs)
+            # A one-shot container is not delayed: it waits for its needs itself, and they may become ready only after
+            # it has run.
+            is_one_shot = managed.unit.rules.restart != "always"
+            is_running_container = managed.state.alive and managed.unit.kind == "container"
+            if verb == "restart" and needs and is_running_container and not is_one_shot:
+                delayed[name] = frozenset(needs)
+        for managed in [m for name, m in selected.items() if name not in delayed]:
             managed.feed(_VERBS[verb])
-        self._held |= held  # not before: until it is told, what they need may be ready
-        self._changed()
-        return list(chosen)
+        self._delayed_restarts |= delayed  # only now: before their own restart began, the needs still counted as ready
+        self._update()
+        return list(selected)
 
-    def files_changed(self, name: str) -> None:
-        """Restart it, or revive it if it ended or gave up; what somebody stopped stays stopped."""
+    def restart_after_change(self, name: str) -> None:
+        """Restart a unit whose files have changed, also if it exited or gave up, but not if a user stopped it."""
         managed = self.managed[name]
-        if not self._stopping and (managed.state.wanted or managed.state.phase in _DONE):
+        if not self._stopping and (managed.state.should_run or managed.state.phase in _FINISHED):
             managed.feed(policy.Restart())
 
     async def shutdown(self, *, keep_containers: bool = False) -> None:
-        """Stop gracefully, processes first, then services; returns when nothing is left. `kill_all` hurries it."""
+        """Stop gracefully, processes first, then services. Returns when nothing is left; `kill_all` shortens that."""
         self._stopping = True
-        self._held.clear()
-        self._changed()
+        self._delayed_restarts.clear()
+        self._update()
         for managed in self.managed.values():
-            if managed.unit.stays() or (keep_containers and managed.unit.kind == "container"):
-                self._staying.append(managed)
+            if managed.unit.outlives_stack() or (keep_containers and managed.unit.kind == "container"):
+                self._left_running.append(managed)
         processes = [m for m in self.managed.values() if m.unit.role == "process"]
         for managed in processes:
             managed.feed(policy.Stop())
-        await asyncio.gather(*(managed.gone() for managed in processes))
-        await asyncio.gather(*(managed.leave() for managed in self._staying))
-        services = [m for m in self.managed.values() if m.unit.role == "service" and m not in self._staying]
-        # Watchers first: that the UI goes with its server is no news.
+        await asyncio.gather(*(managed.wait_until_gone() for managed in processes))
+        await asyncio.gather(*(managed.detach() for managed in self._left_running))
+        services = [m for m in self.managed.values() if m.unit.role == "service" and m not in self._left_running]
+        # Stop the watchers first: they would report units such as the UI, which goes away with its server.
         await asyncio.gather(*(external.stop() for external in self.external.values()))
         await self._stop_services(services)
 
     async def _stop_services(self, services: Sequence[Managed]) -> None:
-        """Each one when all that need it are gone: a server whose database goes first cannot end in good order."""
-        ended = {m.unit.name: asyncio.Event() for m in services}
+        """Stop each service after all services that need it: a server cannot shut down cleanly without its database."""
+        stopped = {m.unit.name: asyncio.Event() for m in services}
 
         async def stop(managed: Managed) -> None:
             names = {managed.unit.name, managed.unit.type}
             for other in services:
                 if other is not managed and not names.isdisjoint(other.unit.needs):
-                    await ended[other.unit.name].wait()
+                    await stopped[other.unit.name].wait()
             managed.feed(policy.Stop())
-            await managed.gone()
-            ended[managed.unit.name].set()
+            await managed.wait_until_gone()
+            stopped[managed.unit.name].set()
 
         await asyncio.gather(*(stop(managed) for managed in services))
 
     def kill_all(self) -> None:
+        """Kill everything now; `shutdown` returns soon after."""
         self._stopping = True
-        self._held.clear()
+        self._delayed_restarts.clear()
         for managed in self.managed.values():
-            if managed not in self._staying:
+            if managed not in self._left_running:
                 managed.feed(policy.Stop())
-                managed.kill(hurry=True)
+                managed.kill(urgent=True)
 
-    # --- what the whole is -------------------------------------------------------------------------------------------
+    # --- the state of the stack --------------------------------------------------------------------------------------
 
     @property
     def state(self) -> StackState:
         if self._stopping:
             return "stopping"
-        managed_ok = all(self._well(m) for m in self.managed.values() if m.unit.required)
+        managed_ok = all(self._is_ok(m) for m in self.managed.values() if m.unit.required)
         if managed_ok and all(e.ready for e in self.external.values() if e.unit.required):
             self._was_ready = True
             return "ready"
         return "degraded" if self._was_ready else "starting"
 
-    def _well(self, unit: Managed | External) -> bool:
-        return unit.ready or (isinstance(unit, Managed) and self._done_well(unit))
+    def _is_ok(self, unit: Managed | External) -> bool:
+        return unit.ready or (isinstance(unit, Managed) and self._has_succeeded(unit))
 
     @staticmethod
-    def _done_well(managed: Managed) -> bool:
+    def _has_succeeded(managed: Managed) -> bool:
         return managed.state.phase is Phase.EXITED and managed.last_exit is not None and managed.last_exit.code == 0
 
-    def gave_up(self) -> list[Managed]:
+    def units_given_up(self) -> list[Managed]:
         return [m for m in self.managed.values() if m.state.phase is Phase.GAVE_UP]
 
-    def all_ended(self) -> bool:
-        """Every process has ended and none is to be restarted."""
+    def is_finished(self) -> bool:
+        """Whether every process has exited and none will be restarted."""
         processes = [m for m in self.managed.values() if m.unit.role == "process"]
-        return bool(processes) and all(m.state.phase in _DONE for m in processes)
+        return bool(processes) and all(m.state.phase in _FINISHED for m in processes)
 
-    def ended_well(self) -> bool:
-        return all(self._done_well(m) for m in self.managed.values() if m.unit.role == "process")
+    def has_succeeded(self) -> bool:
+        """Whether every process has exited with code 0 and none will be restarted."""
+        return all(self._has_succeeded(m) for m in self.managed.values() if m.unit.role == "process")
 
-    def late(self) -> list[UnitStatus]:
-        """Each required unit that is not ready, services first."""
+    def units_not_ready(self) -> list[UnitStatus]:
+        """The required units that are not ready, services first."""
         units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
-        late = [unit.status() for unit in units if unit.unit.required and not self._well(unit)]
-        return sorted(late, key=lambda unit: unit.role != "service")
+        not_ready = [unit.status() for unit in units if unit.unit.required and not self._is_ok(unit)]
+        return sorted(not_ready, key=lambda unit: unit.role != "service")
 
-    async def changed(self, timeout: float | None = None) -> None:
+    async def wait_for_change(self, timeout: float | None = None) -> None:
         """Return when something has changed since the last call, or after `timeout` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._wake.wait()
-        self._wake.clear()  # not before: a change between two calls would be lost
+                await self._has_changed.wait()
+        self._has_changed.clear()  # not at the start of the call: a change between two calls would be lost
 
-    def _changed(self) -> None:
+    def _update(self) -> None:
+        """After a change of a unit: open and close gates, do restarts that are due, publish the state of the stack."""
         units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
-        late = {
+        not_ready = {
             name
             for unit in units
-            if unit.unit.name in self._held or not self._well(unit)
+            if unit.unit.name in self._delayed_restarts or not self._is_ok(unit)
             for name in (unit.unit.name, unit.unit.type)
         }
         for managed in self.managed.values():
-            is_open = late.isdisjoint(managed.unit.needs)
+            is_open = not_ready.isdisjoint(managed.unit.needs)
             if is_open != managed.state.gate_open:
                 managed.feed(policy.Gate(is_open))
-        for name in [name for name, needs in self._held.items() if late.isdisjoint(needs)]:
-            if self._held.pop(name, None):  # feeding one of them leads back here
+        for name in [name for name, needs in self._delayed_restarts.items() if not_ready.isdisjoint(needs)]:
+            if self._delayed_restarts.pop(name, None):  # `feed` calls `_update` again, which may have done this one
                 self.managed[name].feed(policy.Restart())
         state = self.state
-        if state != self._state:
-            self._state = state
+        if state != self._published_state:
+            self._published_state = state
             self._bus.publish(StackChanged(state=state))
-        self._wake.set()
+        self._has_changed.set()
 
     # --- status ------------------------------------------------------------------------------------------------------
 
     def units(self) -> list[UnitStatus]:
-        every: list[Managed | External] = [*self.external.values(), *self.managed.values()]
-        return [unit.status() for unit in every]
+        units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
+        return [unit.status() for unit in units]
 
     @property
     def uptime(self) -> float:
-        return time.monotonic() - self._started
+        """Seconds since this supervisor was created."""
+        return time.monotonic() - self._started_at

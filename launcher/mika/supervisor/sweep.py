@@ -1,6 +1,7 @@
-"""Find what an earlier run left behind, by the mark that every process of a run carries in its environment.
+"""Find and stop processes that an earlier run left behind.
 
-Guards leave nothing behind unless guard and supervisor are killed at once; this is the net below that.
+Every process of a run has the id of the run in its environment. A guard leaves nothing behind unless it is killed
+together with the supervisor; this is the safety net for that case.
 """
 
 from __future__ import annotations
@@ -18,28 +19,27 @@ if TYPE_CHECKING:
     import psutil
 
 _TERM_SECONDS = 2.0  # between SIGTERM and SIGKILL
-_KILL_SECONDS = 2.0  # how long processes that still appear are killed
+_KILL_SECONDS = 2.0  # how long to keep killing processes that still appear
 _POLL = 0.05  # s
 
 
 @dataclass(frozen=True, slots=True)
 class Killed:
     pid: int
-    name: str  # MIKA_PROCESS, else the name of the program
+    name: str  # MIKA_PROCESS, or else the name of the program
 
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid})"
 
 
 def sweep(run_ids: Collection[str], *, patience: float = 12.0) -> list[Killed]:
-    """Stop every process that belongs to one of these runs; never this process or its ancestors. Blocks.
+    """Stop every process of these runs, except this process and its ancestors. Blocks.
 
-    Guards that are still stopping their service get `patience` seconds first.
+    If guards are still stopping their services, wait for them first, for at most `patience` seconds.
     """
-    wanted = frozenset(run_ids)
 
     def belongs(environ: dict[str, str]) -> bool:
-        return environ.get("MIKA_RUN_ID") in wanted
+        return environ.get("MIKA_RUN_ID") in run_ids
 
     import psutil
 
@@ -47,18 +47,18 @@ def sweep(run_ids: Collection[str], *, patience: float = 12.0) -> list[Killed]:
     while time.monotonic() < deadline and any("MIKA_GUARD" in environ for _, environ in _marked(belongs)):
         time.sleep(_POLL)
     killed: dict[int, Killed] = {}
-    found = list(_marked(belongs))
-    for process, environ in found:
+    leftovers = list(_marked(belongs))
+    for process, environ in leftovers:
         if _signal(process.terminate):
             killed[process.pid] = Killed(process.pid, _name(process, environ))
-    psutil.wait_procs([process for process, _ in found], timeout=_TERM_SECONDS)
+    psutil.wait_procs([process for process, _ in leftovers], timeout=_TERM_SECONDS)
     for process, environ in _kill_all(belongs):
         killed.setdefault(process.pid, Killed(process.pid, _name(process, environ)))
     return list(killed.values())
 
 
 def sweep_folder(folder: ProjectDir) -> list[Killed]:
-    """Sweep what earlier runs in this folder left. Only for who holds the folder's lock: then no run is there now."""
+    """Stop what earlier runs in this folder left behind. The caller must hold the folder's lock: nothing runs then."""
     marks = folder.marks()
     if not marks:
         return []
@@ -68,7 +68,7 @@ def sweep_folder(folder: ProjectDir) -> list[Killed]:
 
 
 def sweep_if_idle(folder: ProjectDir) -> list[Killed]:
-    """The same from a command: nothing where a stack runs (or starts) in the folder."""
+    """Like `sweep_folder`, but takes the lock itself, and does nothing while a stack runs or starts in the folder."""
     if not folder.marks():
         return []
     with folder.try_lock() as is_free:
@@ -76,7 +76,7 @@ def sweep_if_idle(folder: ProjectDir) -> list[Killed]:
 
 
 def kill_marked(run_id: str, process_name: str) -> tuple[int, ...]:
-    """Kill what belongs to one process of one run; returns the pids that could not be killed. Blocks."""
+    """Kill the whole tree of one process of a run. Returns the pids that could not be killed. Blocks."""
 
     def belongs(environ: dict[str, str]) -> bool:
         return environ.get("MIKA_RUN_ID") == run_id and environ.get("MIKA_PROCESS") == process_name
@@ -87,34 +87,34 @@ def kill_marked(run_id: str, process_name: str) -> tuple[int, ...]:
 
 
 def _kill_all(belongs: Callable[[dict[str, str]], bool]) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    """Until none appears any more: one that is being killed may have started another one."""
+    """Repeat until no process appears any more: a process may start another one before it is killed."""
     import psutil
 
     deadline = time.monotonic() + _KILL_SECONDS
-    while (found := list(_marked(belongs))) and time.monotonic() < deadline:
-        for process, environ in found:
+    while (leftovers := list(_marked(belongs))) and time.monotonic() < deadline:
+        for process, environ in leftovers:
             if _signal(process.kill):
                 yield process, environ
-        psutil.wait_procs([process for process, _ in found], timeout=0.2)
+        psutil.wait_procs([process for process, _ in leftovers], timeout=0.2)
 
 
 def _marked(belongs: Callable[[dict[str, str]], bool]) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
     import psutil
 
-    never = {os.getpid()} | {parent.pid for parent in psutil.Process().parents()}
+    own_pids = {os.getpid()} | {parent.pid for parent in psutil.Process().parents()}
     for process in psutil.process_iter():
-        if process.pid in never:
+        if process.pid in own_pids:
             continue
         try:
             environ = process.environ()
             if belongs(environ) and process.status() != psutil.STATUS_ZOMBIE:
                 yield process, environ
         except (psutil.Error, OSError):
-            continue  # it ended, or it is another user's: not ours then
+            continue  # it has exited, or belongs to another user and so not to the run
 
 
 def _signal(send: Callable[[], None]) -> bool:
-    """Safe for a reused pid: psutil compares the creation time right before it signals."""
+    """Whether the signal was sent. Safe for reused pids: psutil compares the creation time before it signals."""
     import psutil
 
     try:

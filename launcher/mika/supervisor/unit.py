@@ -1,4 +1,4 @@
-"""What the supervisor is given: one unit for each service and process of the stack."""
+"""The input of the supervisor: one unit for each service and process of the stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mika.supervisor.watch import Liveness
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One start of a unit: what its probes may ask about. `pids` gives the pids of its tree as they are now."""
+    """One start of a unit, as its probes need it. `pids` returns the pids that its tree has at the moment."""
 
     generation: int
     run_id: str
@@ -26,7 +26,7 @@ class Launch:
 
 
 class Running(Protocol):
-    """One start of a unit while it lasts. `pid` 0: it is no process of this machine. Its output is in `log_dir`."""
+    """A started unit, until it exits. `pid` is 0 if it is not a process on this machine. Its log is in `log_dir`."""
 
     @property
     def pid(self) -> int: ...
@@ -37,7 +37,7 @@ class Running(Protocol):
     def request_stop(self) -> None: ...
     def kill(self, patience: float = ...) -> None: ...
     async def wait(self) -> Exit:
-        """How it ended, as soon as nothing of it is left."""
+        """Wait until nothing of it is left."""
         ...
 
 
@@ -45,19 +45,20 @@ Probes = Callable[[Launch], tuple[list[Rung], Liveness | None]]
 
 
 def no_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-    """Ready as soon as it is started."""
+    """The probes of a unit that counts as ready as soon as it is started."""
     del launch
     return [], None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """A service or process. `spec` is what to run under a guard, `run` starts what is no process of ours (a container).
+    """A service or process.
 
-    Neither: it runs elsewhere, and is only watched.
+    `spec` returns what to run under a guard. `run` starts something else, such as a container. A unit with neither runs
+    elsewhere and is only watched.
 
-    `required` False: the stack is ready without it (the UI). `needs` are names or types of units that must be ready
-    first; one that is not part of this run is not waited for.
+    The stack can be ready without a unit that is not `required` (the UI). `needs` are the names or types of units that
+    must be ready before this one is started; those that are not part of this run are ignored.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Unit:
     role: Role
     """`service` or `process`, as in `mika status`."""
     kind: Kind = "process"
-    """`process`, `container` or `external`, for services."""
+    """How a service is run: `process`, `container` or `external`."""
     address: str = ""
     spec: Callable[[Launch], ServiceSpec] | None = None
     run: Callable[[Launch], Running] | None = None
@@ -75,11 +76,11 @@ class Unit:
     required: bool = True
     beat_file: Path | None = None
     behind_shell: bool = False
-    """The pid may be a shell's, and the service its only child."""
+    """The pid may belong to a shell whose only child is the service."""
     watch: tuple[str, ...] = ()
-    """Patterns of the files whose change restarts it, with `mika up --watch`."""
+    """With `mika up --watch`, a change of a file that matches one of these patterns restarts the unit."""
     container: Callable[[], str] | None = None
-    """What is known of its container now: the engine's word for its state, or `missing` (not made yet), `removed`,
+    """Returns the current state of its container: the engine's word for it, or `missing` (not created yet), `removed`,
     `disconnected` (from its network), `unknown`."""
-    stays: Callable[[], bool] = lambda: False
-    """Whether it is left running at the end of the stack: somebody else has started it."""
+    outlives_stack: Callable[[], bool] = lambda: False
+    """Whether to leave it running when the stack stops, because it was started by someone else."""

@@ -1,7 +1,7 @@
-"""Readiness and liveness of one target: climb its ladder, then keep asking whether it still works.
+"""Watch one target: wait until it is ready, then keep checking that it still works.
 
-Silence is counted in time during which *we* were awake: a laptop that slept, or a supervisor that was stopped, adds
-no more than one interval, so nothing is called hung because the clock jumped.
+The time without an answer counts only while this process was running. After the laptop has slept, or the supervisor was
+suspended, it grows by one interval at most, so a jump of the clock never makes a target look hung.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Protocol
 
 from mika.readiness.ladder import PROBE_TIMEOUT, Certain, Rung, climb, reason_of
 from mika.reason import NONE, Reason
-from mika.supervisor.policy import same_cause
+from mika.supervisor.policy import is_same_cause
 
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
-    """Ask `probe` every `interval` seconds; after `patience` seconds of failing in a row the target is hung.
+    """Call `probe` every `interval` seconds. The target is hung when it has failed for `patience` seconds in a row.
 
-    It is shown as unhealthy after half of that, or at once when the probe is `Certain`. `patience` None: unhealthy,
-    never hung (not ours to kill).
+    The target is unhealthy after half of that time, or at once when the probe raises `Certain`. If `patience` is None,
+    the target can become unhealthy but not hung: it is not ours to kill.
     """
 
     probe: Callable[[], Awaitable[str]]
@@ -31,7 +31,7 @@ class Liveness:
 
 
 class Observer(Protocol):
-    """Who wants to know. `became_unready` comes again when the reason has changed; `hung` ends the watch."""
+    """Receives the results. `became_unready` is called again when the reason changes; `hung` is the last call."""
 
     def rung_reached(self, rung: str, elapsed: float, detail: str) -> None: ...
     def rung_waiting(self, rung: str, reason: Reason) -> None: ...
@@ -41,36 +41,41 @@ class Observer(Protocol):
 
 
 async def watch(rungs: Sequence[Rung], liveness: Liveness | None, observer: Observer) -> None:
-    """Run until cancelled, or until the target is hung. Never raises for what a probe says."""
+    """Run until cancelled, or until the target is hung. Errors of the probes are not raised but reported."""
     detail = await climb(rungs, on_reached=observer.rung_reached, on_waiting=observer.rung_waiting)
     observer.became_ready(detail)
     if liveness is None:
         return
-    silent, ready = 0.0, True
-    shown, is_certain = NONE, False
+    await _keep_checking(liveness, observer)
+
+
+async def _keep_checking(liveness: Liveness, observer: Observer) -> None:
+    failing_s, is_ready = 0.0, True
+    reported, reported_is_certain = NONE, False
     unready_after = (liveness.patience or 2 * PROBE_TIMEOUT) / 2
     while True:
         began = time.monotonic()
         await asyncio.sleep(liveness.interval)
-        asleep = min(time.monotonic() - began, liveness.interval)
+        slept_s = min(time.monotonic() - began, liveness.interval)
         began = time.monotonic()
         try:
             async with asyncio.timeout(PROBE_TIMEOUT):
                 detail = await liveness.probe()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-            silent += asleep + min(time.monotonic() - began, PROBE_TIMEOUT)
+        except Exception as error:  # noqa: BLE001 - any error of the probe is a result to report
+            failing_s += slept_s + min(time.monotonic() - began, PROBE_TIMEOUT)
             reason = Reason("no answer") if isinstance(error, TimeoutError) else reason_of(error)
-            is_sure = isinstance(error, Certain)
-            # Of two guesses the first one stays; what is certain replaces it, and is replaced when it has passed.
-            changed = not ready and (is_sure or is_certain) and not same_cause(reason.text, shown.text)
-            if changed or (ready and (silent >= unready_after or is_sure)):
-                ready, shown, is_certain = False, reason, is_sure
+            is_certain = isinstance(error, Certain)
+            # A guess does not replace an earlier guess. A certain reason replaces a guess, and any new reason replaces
+            # a certain one.
+            is_new = (is_certain or reported_is_certain) and not is_same_cause(reason.text, reported.text)
+            if (is_new and not is_ready) or (is_ready and (failing_s >= unready_after or is_certain)):
+                is_ready, reported, reported_is_certain = False, reason, is_certain
                 observer.became_unready(reason)
-            if liveness.patience is not None and silent >= liveness.patience:
-                observer.hung(Reason(f"{reason.text} for {silent:.0f} s", reason.fix, reason.repair))
+            if liveness.patience is not None and failing_s >= liveness.patience:
+                observer.hung(Reason(f"{reason.text} for {failing_s:.0f} s", reason.fix, reason.repair))
                 return
         else:
-            silent = 0.0
-            if not ready:
-                ready = True
+            failing_s = 0.0
+            if not is_ready:
+                is_ready = True
                 observer.became_ready(detail)

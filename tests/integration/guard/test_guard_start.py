@@ -57,7 +57,7 @@ def test_pid_is_the_service_itself(run):
     ("options", "kind", "text"),
     [
         ({"command": ("no-such-program",)}, "not_found", "svc: no-such-program: no such program"),
-        ({"command": ("/etc/passwd",)}, "permission", "svc: /etc/passwd: may not be executed"),
+        ({"command": ("/etc/passwd",)}, "permission", "svc: /etc/passwd: permission denied"),
         ({"command": ("true",), "cwd": Path("/no/such/folder")}, "cwd", "svc: /no/such/folder: no such folder"),
         ({"command": ("tr\0ue",)}, "other", "embedded null"),
     ],

@@ -148,7 +148,7 @@ def test_kill_of_the_guard_takes_the_whole_tree(run):
         result = await asyncio.wait_for(guard.wait(), DEADLINE)
         assert result.guard_lost
         assert result.code == -9
-        assert result.left == ()
+        assert result.survivors == ()
         assert run.alive() == []
 
     asyncio.run(main())

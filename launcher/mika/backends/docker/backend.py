@@ -150,7 +150,7 @@ class Docker(Backend):
             rules=Rules(restart="on-failure" if service.may_end else "always", early=True),
             required=service.role != "temporal-ui",
             container=watching.container,
-            stays=lambda: self._stays(service),
+            outlives_stack=lambda: self._stays(service),
         )
 
     def _usable(self, service: Service) -> Mapping[str, Callable[[], Awaitable[str]]]:
