@@ -263,7 +263,7 @@ class Project:
 
     def assert_ports_free(self) -> None:
         taken = {
-            name: ports.told(ports.owner("127.0.0.1", port))
+            name: ports.describe_listener(ports.find_listener("127.0.0.1", port))
             for name, port in self.ports.items()
             if not ports.is_free("127.0.0.1", port)
         }

@@ -32,8 +32,8 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="a socket's file
 
 
 async def ask(address: str, key: str, request: Request) -> Any:
-    """`client.ask` blocks, and the server of these tests lives in this very loop."""
-    return await asyncio.to_thread(client.ask, address, key, request)
+    """`client.send` blocks, and the server of these tests runs in this event loop."""
+    return await asyncio.to_thread(client.send, address, key, request)
 
 
 def call(op: str, **arguments: Any) -> ControlUnits:
@@ -364,13 +364,13 @@ def test_the_socket_is_for_this_user_alone(address):
 def test_a_server_knows_when_its_socket_is_gone_and_takes_no_other_with_it(address):
     async def main() -> None:
         async with serving(address) as server:
-            assert server.in_place()
+            assert server.is_reachable()
             Path(address).unlink()
-            assert not server.in_place()
+            assert not server.is_reachable()
             async with serving(address) as other:
-                assert not server.in_place()
+                assert not server.is_reachable()
                 await server.close()
-                assert other.in_place()
+                assert other.is_reachable()
                 assert await ask(address, KEY, call("echo")) == {}
 
     asyncio.run(main())

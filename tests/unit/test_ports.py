@@ -42,18 +42,18 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
     beat = str(tmp_path / ".mika" / "run" / "api.beat")
     process, port = listener("127.0.0.1", 0, tmp_path / "sub", MIKA_RUN_ID="ab", MIKA_BEAT_FILE=beat)
     try:
-        found = ports.owner("127.0.0.1", port)
+        found = ports.find_listener("127.0.0.1", port)
         assert found is not None
         assert (found.pid, found.stack) == (process.pid, tmp_path)
-        assert ports.of_another_stack("127.0.0.1", port, tmp_path) is None
-        assert ports.of_another_stack("127.0.0.1", port, tmp_path / "sub") == tmp_path
+        assert ports.find_other_stack("127.0.0.1", port, tmp_path) is None
+        assert ports.find_other_stack("127.0.0.1", port, tmp_path / "sub") == tmp_path
         with pytest.raises(UsageError) as refused:
             ports.check_free("127.0.0.1", port, "API_PORT")
         assert refused.value.message.endswith(f"(pid {process.pid}) of the stack in {tmp_path}")
-        assert f"`mika -C {ports.shown(tmp_path)} down` ends it" in (refused.value.hint or "")
+        assert f"stop it with `mika -C {ports.quote_path(tmp_path)} down`" in (refused.value.hint or "")
     finally:
         ended(process)
-    poll_until(lambda: ports.owner("127.0.0.1", port) is None, 10, "nobody listens")
+    poll_until(lambda: ports.find_listener("127.0.0.1", port) is None, 10, "nobody listens")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this machine on Linux only")
@@ -63,17 +63,17 @@ def test_each_address_has_an_owner_of_its_own(tmp_path):
     second, _ = listener("127.0.0.2", port, tmp_path)
     try:
         assert [
-            (found := ports.owner(host, port)) and found.pid for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+            (found := ports.find_listener(host, port)) and found.pid for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3")
         ] == [
             first.pid,
             second.pid,
             None,
         ]
-        assert ports.owner("0.0.0.0", port) is not None
-        assert ports.owner("192.0.2.1", port) is None
-        assert ports.owner("no such host", port) is None
+        assert ports.find_listener("0.0.0.0", port) is not None
+        assert ports.find_listener("192.0.2.1", port) is None
+        assert ports.find_listener("no such host", port) is None
         assert ports.listeners()[port].pid == first.pid
-        assert ports.of_another_stack("127.0.0.2", port, tmp_path / "other") is None
+        assert ports.find_other_stack("127.0.0.2", port, tmp_path / "other") is None
     finally:
         ended(first)
         ended(second)
@@ -81,7 +81,7 @@ def test_each_address_has_an_owner_of_its_own(tmp_path):
 
 def test_one_that_listens_at_all_addresses():
     with socket.create_server(("0.0.0.0", 0)) as server:
-        found = ports.owner("127.0.0.1", server.getsockname()[1])
+        found = ports.find_listener("127.0.0.1", server.getsockname()[1])
     assert found is not None
     assert found.pid == os.getpid()
 
@@ -89,4 +89,4 @@ def test_one_that_listens_at_all_addresses():
 @posix_only
 @pytest.mark.parametrize("name", ["plain", "with space", "a$HOME&q'x", "机器人"])
 def test_a_folder_as_it_is_typed(name):
-    assert shlex.split(ports.shown(Path("/x") / name)) == [f"/x/{name}"]
+    assert shlex.split(ports.quote_path(Path("/x") / name)) == [f"/x/{name}"]

@@ -215,7 +215,7 @@ def test_a_runtime_folder_of_ours_that_is_open_to_others_is_refused(tmp_path, mo
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
         control_address(tmp_path)
         (base / "mika").chmod(0o755)
-        with pytest.raises(UsageError, match="open to others"):
+        with pytest.raises(UsageError, match="accessible to other users"):
             control_address(tmp_path)
         (base / "mika").rmdir()
         (tmp_path / "elsewhere").mkdir(mode=0o700)
@@ -254,7 +254,7 @@ def test_a_runtime_folder_that_cannot_be_made_is_one_line(monkeypatch):
     with tempfile.TemporaryDirectory(prefix="kit-", dir="/tmp") as base:
         monkeypatch.setenv("XDG_RUNTIME_DIR", base)
         (Path(base) / "mika").touch()
-        with pytest.raises(UsageError, match="cannot be made: ") as caught:
+        with pytest.raises(UsageError, match="cannot be created: ") as caught:
             control_address(Path(base))
         assert "XDG_RUNTIME_DIR" in caught.value.hint
 

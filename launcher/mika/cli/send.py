@@ -66,10 +66,10 @@ def _not_to_another_stack(config: Config) -> None:
     if ProjectDir(config.project).is_locked():
         return
     port = config.port("API_PORT")
-    if other := ports.of_another_stack(config.text("API_HOST"), port, config.project):
+    if other := ports.find_other_stack(config.text("API_HOST"), port, config.project):
         raise NotRunningError(
             f"no stack is running in {config.project}: port {port} (API_PORT) is that of the stack in {other}",
-            f"`mika up` here, with another API_PORT; or `mika -C {ports.shown(other)} send`",
+            f"`mika up` here, with another API_PORT; or `mika -C {ports.quote_path(other)} send`",
         )
 
 

@@ -1,4 +1,4 @@
-"""One exchange over a Unix socket. Blocking: `mika status` has no other use for an event loop, a slow import."""
+"""One exchange over a Unix socket. It is blocking, because importing asyncio would slow down short commands."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from collections.abc import Callable
 if sys.platform != "win32":
 
     def exchange(address: str, request_for: Callable[[bytes], bytes], limit: int, timeout: float) -> bytes:
-        """Read the greeting, send `request_for(greeting)`, return the answer, each one line.
+        """Read the greeting, send `request_for(greeting)`, and return the answer. Each is one line.
 
-        Raises OSError (TimeoutError after `timeout` seconds) and ValueError for an answer above `limit` bytes.
+        Raises OSError (TimeoutError after `timeout` seconds), and ValueError for an answer of more than `limit` bytes.
         """
         deadline = time.monotonic() + timeout
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -23,14 +23,14 @@ if sys.platform != "win32":
             return _read_line(connection, limit, deadline)
 
     def _read_line(connection: socket.socket, limit: int, deadline: float) -> bytes:
-        """Up to the first line feed: the other side sends one line and then waits, or closes."""
+        """Read one line. The other side sends nothing after it until it receives the next line, or closes."""
         data = bytearray()
         while not data.endswith(b"\n"):
             connection.settimeout(max(0.001, deadline - time.monotonic()))
-            part = connection.recv(65536)
-            if not part:
+            chunk = connection.recv(65536)
+            if not chunk:
                 raise ConnectionResetError("it closed the connection")
-            data += part
+            data += chunk
             if len(data) > limit:
-                raise ValueError(f"an answer of more than {limit} bytes")
+                raise ValueError(f"the answer is longer than {limit} bytes")
         return bytes(data)

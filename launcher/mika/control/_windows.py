@@ -1,4 +1,4 @@
-"""The control channel over a named pipe, served by asyncio's Proactor loop (the default on Windows)."""
+"""The control channel over a named pipe, served by asyncio's Proactor event loop (the default on Windows)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if sys.platform == "win32":
     Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
     class Listener:
-        """A pipe that accepts; its name is gone when it is closed."""
+        """A listening pipe. Its name disappears when it is closed."""
 
         def __init__(self, servers: list[Any]) -> None:
             self._servers = servers
 
-        def in_place(self) -> bool:
-            """Nobody can remove a pipe's name while it is served."""
+        def is_reachable(self) -> bool:
+            """Always true: the name of a pipe cannot be removed while the pipe is open."""
             return True
 
         async def close(self) -> None:
@@ -25,11 +25,11 @@ if sys.platform == "win32":
                 server.close()
 
     async def listen(address: str, serve: Serve, limit: int) -> Listener:
-        """Listen at the pipe `address`; CPython sets FILE_FLAG_FIRST_PIPE_INSTANCE, so a name cannot be shared."""
+        """Listen on the pipe `address`. Only one process can: CPython sets FILE_FLAG_FIRST_PIPE_INSTANCE."""
         loop = asyncio.get_running_loop()
 
-        def protocol() -> asyncio.StreamReaderProtocol:
+        def make_protocol() -> asyncio.StreamReaderProtocol:
             return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=limit, loop=loop), serve, loop=loop)
 
         assert isinstance(loop, asyncio.ProactorEventLoop)  # noqa: S101 - narrows the type; the default loop on Windows
-        return Listener(await loop.start_serving_pipe(protocol, address))
+        return Listener(await loop.start_serving_pipe(make_protocol, address))

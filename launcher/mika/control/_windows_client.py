@@ -1,4 +1,6 @@
-"""One exchange over a named pipe, by asyncio's Proactor loop: a plain file has no time-outs on Windows."""
+"""One exchange over a named pipe. It uses asyncio's Proactor event loop, because reads from a pipe that was opened as a
+plain file cannot time out on Windows.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +11,9 @@ from collections.abc import Callable
 if sys.platform == "win32":
 
     def exchange(address: str, request_for: Callable[[bytes], bytes], limit: int, timeout: float) -> bytes:
-        """Read the greeting, send `request_for(greeting)`, return the answer, each one line.
+        """Read the greeting, send `request_for(greeting)`, and return the answer. Each is one line.
 
-        Raises OSError (TimeoutError after `timeout` seconds) and ValueError for an answer above `limit` bytes.
+        Raises OSError (TimeoutError after `timeout` seconds), and ValueError for an answer of more than `limit` bytes.
         """
 
         async def run() -> bytes:

@@ -1,4 +1,4 @@
-"""Where the supervisor of a project listens."""
+"""The address at which the supervisor of a project listens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mika.errors import UsageError
 
 
 def control_address(project: Path) -> str:
-    """Where the supervisor of `project` listens.
+    """The path of the Unix socket, or the name of the pipe on Windows.
 
-    A socket path may have about 107 bytes, and a project folder may be longer: so the socket stands in this user's
-    runtime folder under a hash of the project's path. On Windows a random pipe name, since names there are global.
+    The path of a socket is limited to about 107 bytes, and the project's path may be longer. So the socket is in the
+    user's runtime folder, and a hash of the project's path is its name. The name of a pipe is random, because names of
+    pipes are global.
     """
     if sys.platform == "win32":
         return rf"\\.\pipe\mika-{secrets.token_hex(16)}"
@@ -27,9 +28,9 @@ def control_address(project: Path) -> str:
 def _runtime_folder() -> Path:
     if sys.platform == "win32":  # pragma: no cover
         raise AssertionError
-    given = os.environ.get("XDG_RUNTIME_DIR", "")
-    if _is_runtime_folder(given):
-        folder = Path(given) / "mika"
+    xdg_folder = os.environ.get("XDG_RUNTIME_DIR", "")
+    if _is_usable(xdg_folder):
+        folder = Path(xdg_folder) / "mika"
     else:
         folder = Path(tempfile.gettempdir()) / f"mika-{os.getuid()}"
         if len(str(folder)) > 60:
@@ -39,24 +40,25 @@ def _runtime_folder() -> Path:
         status = folder.lstat()
     except OSError as error:
         raise UsageError(
-            f"{folder}: cannot be made: {error.strerror or error}",
-            "the control socket stands there: move that away, or set XDG_RUNTIME_DIR to a folder of your own",
+            f"{folder}: cannot be created: {error.strerror or error}",
+            "mika needs this folder for its control socket: remove what is there, or set XDG_RUNTIME_DIR to a folder "
+            "of your own",
         ) from None
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
         raise UsageError(
-            f"{folder}: belongs to somebody else or is open to others",
+            f"{folder}: belongs to another user or is accessible to other users",
             "remove it, or set XDG_RUNTIME_DIR to a folder of your own",
         )
     return folder
 
 
-def _is_runtime_folder(given: str) -> bool:
-    """Whether a socket can stand there. What is not absolute is to be ignored, says the XDG specification."""
+def _is_usable(xdg_folder: str) -> bool:
+    """Whether a socket can be created there. The XDG specification requires that a relative path is ignored."""
     if sys.platform == "win32":  # pragma: no cover
         raise AssertionError
-    path = Path(given)
+    path = Path(xdg_folder)
     try:
         is_ours = path.is_absolute() and path.is_dir() and path.stat().st_uid == os.getuid()
     except OSError:
         return False
-    return is_ours and len(os.fsencode(given)) < 60 and os.access(path, os.W_OK | os.X_OK)
+    return is_ours and len(os.fsencode(xdg_folder)) < 60 and os.access(path, os.W_OK | os.X_OK)

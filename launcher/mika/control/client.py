@@ -1,4 +1,4 @@
-"""The stack that runs in a folder, seen from another process."""
+"""The client side of the control channel: status and control of a stack that another process supervises."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ else:
     from mika.control._posix_client import exchange
 
 GONE = "address_gone"
-"""Code of a ChannelError where nothing is at the address, because somebody removed the socket's file."""
+"""Code of a ChannelError: the file of the socket has been removed."""
 
 
 class ChannelError(MikaError):
@@ -29,53 +29,53 @@ class ChannelError(MikaError):
 
 
 class Client:
-    """Asks the supervisor of one folder.
+    """Sends requests to the supervisor of one folder.
 
-    Each call raises NotRunningError when no stack runs there, and MikaError when its supervisor does not answer
-    (`busy` while it starts or stops) or refuses.
+    Each call raises NotRunningError when no stack is running there, and MikaError when the supervisor does not answer
+    (`busy` while it starts or stops) or answers with an error.
     """
 
     def __init__(self, folder: ProjectDir) -> None:
         self.folder = folder
 
     def status(self) -> StackStatus:
-        answer = self._ask(GetStatus())
+        answer = self._send(GetStatus())
         try:
             return StackStatus.from_json(answer)
         except (KeyError, TypeError, ValueError):
             hint = "`mika down` with that version, then `mika up`"
-            raise MikaError("another version of mika runs this stack", hint, code="version") from None
+            raise MikaError("this stack was started by another version of mika", hint, code="version") from None
 
     def down(self, *, force: bool = False) -> None:
-        """Ask for the end of the stack; it takes its time."""
-        self._ask(Down(force=force))
+        """Ask the supervisor to stop the stack. Returns at once, while the stack is still stopping."""
+        self._send(Down(force=force))
 
     def control(self, verb: Verb, names: Sequence[str]) -> list[str]:
-        """Start, stop or restart units by name or type; returns the names of those that were meant."""
-        answer = self._ask(ControlUnits(verb, tuple(names)))
+        """Start, stop or restart units by name or type. Returns the names of the selected units."""
+        answer = self._send(ControlUnits(verb, tuple(names)))
         return [str(name) for name in answer["names"]]
 
-    def _ask(self, request: Request) -> Any:
+    def _send(self, request: Request) -> Any:
         state = self.folder.read_state()
         if state is None:
             if self.folder.is_locked():
-                raise MikaError("the stack is just starting or stopping", "run it again in a moment", code="busy")
+                raise MikaError("the stack is starting or stopping", "try again in a moment", code="busy")
             raise not_running(self.folder)
         try:
-            return ask(state.address, state.key, request)
+            return send(state.address, state.key, request)
         except ChannelError as error:
             if not self.folder.is_locked():
                 raise not_running(self.folder) from None
             error.hint = f"if it hangs, kill its process (pid {state.pid}): its services then stop by themselves"
             if error.code == GONE:
-                error.hint = f"it makes another one within 2 s: run it again; {error.hint}"
+                error.hint = f"the supervisor makes a new one within 2 s: try again; {error.hint}"
             raise
 
 
-def ask(address: str, key: str, request: Request) -> Any:
+def send(address: str, key: str, request: Request) -> Any:
     """Send one request and return its result, decoded JSON. Blocks for at most 5 s.
 
-    Raises ChannelError when nobody answers, and the MikaError that the supervisor answered with.
+    Raises ChannelError when nobody answers, and a MikaError when the supervisor answers with one.
     """
     body = json.dumps(requests.to_json(request)).encode()
     nonce = ""
@@ -93,13 +93,13 @@ def ask(address: str, key: str, request: Request) -> Any:
         raise ChannelError(f"the supervisor does not answer at {address}: {error or 'time-out'}") from None
     if not wire.is_signed(key, nonce + "answer", answer, mac):
         raise ChannelError(f"the answer at {address} is not from the supervisor of this folder")
-    value = json.loads(answer)
-    if "error" in value:
-        failure = value["error"]
-        error_ = MikaError(failure["message"], failure["hint"], code=failure["code"])
-        error_.exit_code = failure["exit"]
-        raise error_
-    return value["result"]
+    content = json.loads(answer)
+    if "error" in content:
+        fields = content["error"]
+        failure = MikaError(fields["message"], fields["hint"], code=fields["code"])
+        failure.exit_code = fields["exit"]
+        raise failure
+    return content["result"]
 
 
 def not_running(folder: ProjectDir) -> NotRunningError:
@@ -107,6 +107,6 @@ def not_running(folder: ProjectDir) -> NotRunningError:
     hint = (
         "start it: `mika up`"
         if has_procfile
-        else "there is no Procfile here: go to the project's folder, or name it with -C"
+        else "there is no Procfile here: change to the project's folder, or give it with -C"
     )
     return NotRunningError(f"no stack is running in {folder.project}", hint)

@@ -1,4 +1,4 @@
-"""What one terminal asks of the supervisor of another: one type a request, JSON on the wire."""
+"""The requests of the control channel: one type for each, sent as JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _VERBS: dict[str, Verb] = {"start": "start", "stop": "stop", "restart": "restart
 
 @dataclass(frozen=True, slots=True)
 class GetStatus:
-    """Answered with a `StackStatus`."""
+    """The answer is a `StackStatus`."""
 
     op: ClassVar[str] = "status"
 
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """Stop the whole stack; `force`: at once."""
+    """Stop the whole stack; with `force`, kill it."""
 
     op: ClassVar[str] = "down"
     force: bool = False
@@ -26,7 +26,7 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class ControlUnits:
-    """Start, stop or restart units by name or type. Answered with the names of those that were meant."""
+    """Start, stop or restart units by name or type. The answer contains the names of the selected units."""
 
     op: ClassVar[str] = "control"
     verb: Verb
@@ -41,7 +41,7 @@ def to_json(request: Request) -> dict[str, Any]:
 
 
 def from_json(value: Any) -> Request:
-    """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+    """Raises KeyError, TypeError or ValueError if `value` does not come from `to_json`."""
     match value["op"]:
         case GetStatus.op:
             return GetStatus()

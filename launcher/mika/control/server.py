@@ -1,8 +1,9 @@
-"""How `mika status` in one terminal talks to the supervisor in another: one JSON request and one answer a connection.
+"""The server side of the control channel: commands in other terminals use it to talk to the supervisor.
 
-A Unix socket in a folder of this user, or a named pipe: neither can be reached by a web page or over a network.
-Beside that every request carries a MAC over a nonce, made with a key from a 0600 file, and so does the answer. A client
-that says nothing, too much, or comes too often is cut off; it never keeps another one waiting.
+Each connection carries one JSON request and one answer, over a Unix socket in a folder of this user or over a named
+pipe, so neither a web page nor another machine can reach it. In addition, each request and each answer carries a MAC
+over a nonce, made with a key from a file with mode 0600. A client that is silent, sends too much or connects too often
+is disconnected; it never delays other clients.
 """
 
 from __future__ import annotations
@@ -24,18 +25,22 @@ else:
     from mika.control import _posix as _platform
 
 MAX_CONNECTIONS = 64
-"""Clients at once. Over that, who has been silent for longest goes: a client of ours speaks within milliseconds."""
+"""At most so many clients at a time. If there are more, the one that has been silent for longest is disconnected.
+
+A real client sends its request within milliseconds.
+"""
+
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]
 
 
 class Server:
-    """Answers requests with `handler(request)`; a MikaError of the handler goes to the client as such."""
+    """Answers requests with `handler(request)`. A MikaError that the handler raises is raised in the client."""
 
     def __init__(self, address: str, key: str, handler: Handler) -> None:
         self.address = address
         self._key, self._handler = key, handler
-        self._busy = 0
-        self._silent: dict[asyncio.StreamWriter, None] = {}  # those that have not asked yet, the first one first
+        self._answering = 0
+        self._silent: dict[asyncio.StreamWriter, None] = {}  # clients without a request so far, oldest first
         self._listener: _platform.Listener | None = None
 
     async def start(self) -> None:
@@ -45,12 +50,12 @@ class Server:
         if self._listener is not None:
             await self._listener.close()
 
-    def in_place(self) -> bool:
-        """Whether a client still finds the address; a cleaner of `/tmp` may have removed it."""
-        return self._listener is not None and self._listener.in_place()
+    def is_reachable(self) -> bool:
+        """Whether clients can still connect to the address: a clean-up of `/tmp` may have removed the socket."""
+        return self._listener is not None and self._listener.is_reachable()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._silent) + self._busy >= MAX_CONNECTIONS and not self._drop_a_silent_one():
+        if len(self._silent) + self._answering >= MAX_CONNECTIONS and not self._disconnect_oldest_silent():
             writer.close()
             return
         self._silent[writer] = None
@@ -63,28 +68,28 @@ class Server:
                     del self._silent[writer]
                     await self._reply(nonce, line, writer)
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError):
-            pass  # the other side is gone, silent or not one of ours: nothing to tell it
+            pass  # the client is gone, silent or not a mika: there is nobody to answer
         finally:
             self._silent.pop(writer, None)
             writer.close()
 
     async def _reply(self, nonce: str, line: bytes, writer: asyncio.StreamWriter) -> None:
-        self._busy += 1
+        self._answering += 1
         try:
             body, mac = wire.split(line)
             if wire.is_signed(self._key, nonce, body, mac):
                 answer = json.dumps(await self._answer(body)).encode()
                 await _write(writer, wire.signed_line(self._key, nonce + "answer", answer))
         finally:
-            self._busy -= 1
+            self._answering -= 1
 
-    def _drop_a_silent_one(self) -> bool:
-        """End the one that has been silent for longest; False when all are being answered."""
+    def _disconnect_oldest_silent(self) -> bool:
+        """Returns False when there is no silent client."""
         writer = next(iter(self._silent), None)
         if writer is None:
             return False
         del self._silent[writer]
-        writer.transport.abort()  # its task then reads the end of the input
+        writer.transport.abort()  # its task then reads the end of the stream
         return True
 
     async def _answer(self, body: bytes) -> dict[str, Any]:
@@ -94,7 +99,7 @@ class Server:
             return {
                 "error": {"message": error.message, "hint": error.hint, "code": error.code, "exit": error.exit_code}
             }
-        except Exception as error:  # noqa: BLE001 - a fault in one request must not end the supervisor
+        except Exception as error:  # noqa: BLE001 - a bug in one request must not stop the supervisor
             return {"error": {"message": f"{type(error).__name__}: {error}", "hint": "", "code": "internal", "exit": 1}}
 
 

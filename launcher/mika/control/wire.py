@@ -1,4 +1,4 @@
-"""What both sides of the control channel agree on: one JSON line and a MAC in each direction, and their limits."""
+"""The format of the control channel, for both sides: one JSON line with a MAC in each direction, and the limits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import hmac
 MAX_REQUEST = 64 * 1024
 MAX_ANSWER = 8 * 1024 * 1024
 TIMEOUT = 5.0
-"""Seconds for a whole exchange; what takes longer (a restart, a stop) is asked for and then watched in `status`."""
+"""Seconds for a whole exchange. A request for something that takes longer (a restart, a stop) is answered at once, and
+the client then polls the status."""
 
 
 def sign(key: str, nonce: str, body: bytes) -> str:
-    """HMAC-SHA-256 (RFC 2104) over the nonce of this connection and the body."""
+    """HMAC-SHA-256 (RFC 2104) of the nonce of this connection and the body."""
     return hmac.new(key.encode(), nonce.encode() + body, hashlib.sha256).hexdigest()
 
 

@@ -22,7 +22,7 @@ from mika.diagnosis.untaken import pid_of
 from mika.doctor import server, web
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread, is_this_machine, process_state
-from mika.machine.ports import Listener, listeners, of_another_stack
+from mika.machine.ports import Listener, find_other_stack, listeners
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus, UnitStatus
@@ -133,7 +133,7 @@ class Examination:
         found = await server.look(self.host, self.port, self.namespace)
         if not found.up or self.backend == "external" or await self.supervisor() is not None:
             return found
-        other = await in_thread(lambda: of_another_stack(self.host, self.port, self.config.project))
+        other = await in_thread(lambda: find_other_stack(self.host, self.port, self.config.project))
         detail = f"the one that answers there is that of the stack in {other}"
         return replace(found, state="foreign", detail=detail) if other else found
 

@@ -1,4 +1,4 @@
-"""What this machine knows: whether a process lives, and what is its own. And a thread that nobody has to wait for."""
+"""Facts about this machine: whether a process is alive, whether a host is local, whether a folder is writable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def process_state(pid: int) -> Literal["gone", "stopped", ""]:
-    """`gone`, `stopped` (suspended), or an empty string for one that may be working."""
+    """`gone`, `stopped` (suspended), or an empty string if the process may be working."""
     import psutil
 
     try:
@@ -38,7 +38,7 @@ def is_loopback(host: str) -> bool:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Like asyncio.to_thread, but the end of the program does not wait for it: a name lookup may hang for minutes."""
+    """Like asyncio.to_thread, but the program can exit before the thread: a name lookup may hang for minutes."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -54,17 +54,17 @@ async def in_thread(work: Callable[[], T]) -> T:
         result, error = None, None
         try:
             result = work()
-        except Exception as failure:  # noqa: BLE001 - it is raised where it is awaited
+        except Exception as failure:  # noqa: BLE001 - it is raised by the `await` below
             error = failure
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so there is nobody to receive the result
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, daemon=True, name="doctor").start()
     return await future
 
 
-def writable(folder: Path) -> bool:
-    """Whether files can be made there, or, where it does not exist yet, whether it could be made."""
+def is_writable(folder: Path) -> bool:
+    """Whether files can be created in `folder`. If it does not exist yet, whether it can be created."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK)

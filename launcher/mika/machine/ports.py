@@ -1,4 +1,4 @@
-"""Is a port free, and if not: who has it?"""
+"""Whether a port is free, and which process listens on it."""
 
 from __future__ import annotations
 
@@ -18,45 +18,47 @@ _ANY = ("0.0.0.0", "::")
 
 
 def check_free(host: str, port: int, variable: str) -> None:
-    """Raise UsageError naming the program that has `host:port`, and the variable that moves ours elsewhere."""
+    """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port."""
     if is_free(host, port):
         return
-    found = owner(host, port)
-    stop = f"`mika -C {shown(found.stack)} down` ends it" if found and found.stack else "stop that program"
+    listener = find_listener(host, port)
+    stop = "stop that program"
+    if listener is not None and listener.stack is not None:
+        stop = f"stop it with `mika -C {quote_path(listener.stack)} down`"
     raise UsageError(
-        f"port {port} ({variable}) is taken by {told(found)}",
+        f"port {port} ({variable}) is taken by {describe_listener(listener)}",
         f"{stop}, or set {variable} to another port (in .env: {variable}={port + 1})",
         code="port_taken",
     )
 
 
-def told(found: Listener | None) -> str:
-    """Who has a port, for a sentence; with the folder of the stack that it belongs to."""
-    if found is None or not found.pid:
+def describe_listener(listener: Listener | None) -> str:
+    """The process for use in a sentence, with the folder of the stack that it belongs to."""
+    if listener is None or not listener.pid:
         return "another program"
-    return f"{found} of the stack in {found.stack}" if found.stack else str(found)
+    return f"{listener} of the stack in {listener.stack}" if listener.stack else str(listener)
 
 
-def of_another_stack(host: str, port: int, project: Path) -> Path | None:
-    """The folder of the stack that has the port, where that is not `project`."""
-    found = owner(host, port)
-    if found is None or found.stack is None:
+def find_other_stack(host: str, port: int, project: Path) -> Path | None:
+    """The folder of the stack that listens on the port; None if that is `project` or not a stack."""
+    listener = find_listener(host, port)
+    if listener is None or listener.stack is None:
         return None
-    return None if found.stack.is_dir() and found.stack.samefile(project) else found.stack
+    return None if listener.stack.is_dir() and listener.stack.samefile(project) else listener.stack
 
 
-def shown(folder: Path) -> str:
-    """As it is typed in a shell."""
+def quote_path(folder: Path) -> str:
+    """The path as it must be typed in a shell."""
     if sys.platform == "win32":
         return f'"{folder}"' if set(str(folder)) & set(" &()^;,=") else str(folder)
     return shlex.quote(str(folder))
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether we could listen there. Raises UsageError where `host` is no address of this machine."""
+    """Whether this process can listen there. Raises UsageError if `host` is not an address of this machine."""
     family, kind, proto, _, address = _resolve(host, port)
     with socket.socket(family, kind, proto) as probe:
-        if sys.platform != "win32":  # on Windows SO_REUSEADDR would let us share a port that is taken
+        if sys.platform != "win32":  # on Windows SO_REUSEADDR allows to listen on a port that is in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
@@ -65,7 +67,7 @@ def is_free(host: str, port: int) -> bool:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
             raise UsageError(
-                f"{host}:{port}: cannot listen there: {error.strerror or error}",
+                f"cannot listen on {host}:{port}: {error.strerror or error}",
                 "use 127.0.0.1, or an address of this machine",
             ) from None
     return True
@@ -75,13 +77,13 @@ def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[object, ..
     try:
         family, kind, proto, name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise UsageError(f"{host!r} is no address: {error.strerror or error}", "use 127.0.0.1") from None
+        raise UsageError(f"{host!r} is not an address: {error.strerror or error}", "use 127.0.0.1") from None
     return family, kind, proto, name, address
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A process that listens on a port. Empty fields: another user's, so that the OS does not tell."""
+    """A process that listens on a port. Most fields are empty if it belongs to another user."""
 
     port: int
     pid: int | None = None
@@ -89,45 +91,47 @@ class Listener:
     command: tuple[str, ...] = field(default=(), repr=False)
     cwd: Path | None = None
     stack: Path | None = None
-    """The folder of the `mika` that runs it."""
+    """The project folder, if the process belongs to a stack of mika."""
 
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid})" if self.pid else "a program of another user"
 
 
-def owner(host: str, port: int) -> Listener | None:
-    """Who listens on that port at that address, which may be one of another machine."""
+def find_listener(host: str, port: int) -> Listener | None:
+    """The process that listens on the port; None if there is none, or if `host` is another machine."""
     try:
-        addresses = {str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
     except OSError:
         return None
-    every = addresses.intersection(_ANY)
-    for connection in _listening():
-        at = connection.laddr
-        if at.port == port and (every or at.ip in _ANY or at.ip in addresses):
+    is_any_address = addresses.intersection(_ANY)
+    for connection in _listening_sockets():
+        local = connection.laddr
+        if local.port == port and (is_any_address or local.ip in _ANY or local.ip in addresses):
             return _listener(port, connection.pid)
     return None
 
 
 def listeners() -> dict[int, Listener]:
-    """By port; where several listen on one, that of the loopback address. Blocks for some milliseconds."""
-    found: dict[int, Listener] = {}
-    for connection in _listening():
+    """All listening processes by port, preferably those on the loopback address. Blocks for some milliseconds."""
+    by_port: dict[int, Listener] = {}
+    for connection in _listening_sockets():
         port = connection.laddr.port
-        if port not in found or found[port].pid is None:
-            found[port] = _listener(port, connection.pid)
-    return found
+        if port not in by_port or by_port[port].pid is None:
+            by_port[port] = _listener(port, connection.pid)
+    return by_port
 
 
-def _listening() -> list[Any]:
-    """The OS's entries, in an order that does not depend on the run."""
+def _listening_sockets() -> list[Any]:
+    """The entries of psutil in a stable order, loopback addresses first."""
     import psutil
 
+    loopback = ("127.0.0.1", "::1", *_ANY)
     try:
-        found = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN and one.laddr]
+        connections = psutil.net_connections("tcp")
     except (psutil.Error, OSError):
         return []
-    return sorted(found, key=lambda one: (one.laddr.ip not in ("127.0.0.1", "::1", *_ANY), one.laddr.ip, one.pid or 0))
+    listening = [entry for entry in connections if entry.status == psutil.CONN_LISTEN and entry.laddr]
+    return sorted(listening, key=lambda entry: (entry.laddr.ip not in loopback, entry.laddr.ip, entry.pid or 0))
 
 
 def _listener(port: int, pid: int | None) -> Listener:
@@ -142,12 +146,12 @@ def _listener(port: int, pid: int | None) -> Listener:
         name = process.name()
         command = tuple(process.cmdline())
         cwd = Path(process.cwd())
-        stack = _stack(process.environ(), cwd)
+        stack = _stack_folder(process.environ(), cwd)
     return Listener(port, pid, name or "?", command, cwd, stack)
 
 
-def _stack(environ: Mapping[str, str], cwd: Path) -> Path | None:
-    """The folder of the stack whose mark a process carries."""
+def _stack_folder(environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The project folder of the stack that a process belongs to, from its environment."""
     if "MIKA_RUN_ID" not in environ:
         return None
     if beat := environ.get("MIKA_BEAT_FILE"):

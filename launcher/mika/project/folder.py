@@ -1,4 +1,4 @@
-"""The `.mika/` folder of a project: where things stand, who holds the lock, and what a crashed run left behind."""
+"""The `.mika/` folder of a project: its files, the lock of the supervisor, and the ids of crashed runs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from mika.errors import UsageError
 from mika.project.lock import FileLock
 
 KEPT_MARKS = 20
-"""How many run marks are remembered for the sweep: one is the rule, more only after crashes in a row."""
+"""How many run ids to remember for the sweep. Usually there is one, and more only after several crashes in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What `run/state.json` says of the supervisor that holds the lock (or held it, when it crashed)."""
+    """The content of `run/state.json`: the supervisor that holds the lock, or the last one if it crashed."""
 
     pid: int
     run_id: str
@@ -29,11 +29,11 @@ class RunState:
     started: float
     backend: str
     addresses: dict[str, str] = field(default_factory=dict)
-    """`Config.addresses` of this run."""
+    """The `Config.addresses` of this run."""
 
 
 class ProjectDir:
-    """Paths below `.mika/`, all created for this user only."""
+    """The paths below `.mika/`. Only this user can access them."""
 
     def __init__(self, project: Path) -> None:
         self.project = project
@@ -44,7 +44,7 @@ class ProjectDir:
         self._backend = self.data / "backend"
 
     def create(self) -> None:
-        """Make the folders. Raises UsageError where that is not possible."""
+        """Create the folders. Raises UsageError if that fails, or if they are not writable."""
         try:
             for folder in (self.root, self.logs, self.data, self.run):
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -61,25 +61,26 @@ class ProjectDir:
                 "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project",
             ) from None
 
-    # --- the lock: the truth about "is it running" -------------------------------------------------------------------
+    # --- the lock: a supervisor is running if and only if it is held -------------------------------------------------
 
     @contextlib.contextmanager
     def try_lock(self) -> Iterator[bool]:
-        """Take the lock that a running supervisor holds, without waiting; yields whether it was free."""
+        """Try to take the supervisor's lock, without waiting. Yields whether the caller holds it now."""
         lock = FileLock(self.run / "lock")
         try:
-            free = lock.acquire()
+            is_acquired = lock.acquire()
         except OSError as error:
             raise UsageError(
-                f"{self.run}: cannot be used: {error.strerror or error}", "is it another user's? `ls -la .mika` tells"
+                f"{self.run}: cannot be used: {error.strerror or error}",
+                "check with `ls -la .mika` whether it belongs to another user",
             ) from None
         try:
-            yield free
+            yield is_acquired
         finally:
             lock.release()
 
     def lock_identity(self) -> tuple[int, int] | None:
-        """Which file the lock is; None when there is none."""
+        """Device and inode of the lock file; None if it does not exist."""
         try:
             status = (self.run / "lock").stat()
         except OSError:
@@ -87,14 +88,16 @@ class ProjectDir:
         return status.st_dev, status.st_ino
 
     def is_locked(self) -> bool:
-        """Whether a supervisor runs in this folder. Never creates anything in a folder that mika has not used."""
+        """Whether a supervisor is running in this folder. Creates nothing in a folder where mika was never used."""
         try:
             if not self.run.is_dir():
                 return False
-        except PermissionError as error:  # before Python 3.14 is_dir() raises it
-            raise UsageError(f"{self.root}: cannot be read: {error.strerror}", "is it another user's?") from None
-        with self.try_lock() as free:
-            return not free
+        except PermissionError as error:  # is_dir() raises it before Python 3.14
+            raise UsageError(
+                f"{self.root}: cannot be read: {error.strerror}", "check whether it belongs to another user"
+            ) from None
+        with self.try_lock() as is_free:
+            return not is_free
 
     # --- state of the run --------------------------------------------------------------------------------------------
 
@@ -111,18 +114,18 @@ class ProjectDir:
         with contextlib.suppress(OSError):
             self._state.unlink()
 
-    # --- marks: how left-overs of a crashed run are recognised -------------------------------------------------------
+    # --- marks: the run ids by which the processes of a crashed run are recognized ------------------------------------
 
     def add_mark(self, run_id: str) -> None:
         write_private(self._marks, json.dumps([*self.marks(), run_id][-KEPT_MARKS:]))
 
     def marks(self) -> list[str]:
-        """Run ids of this folder whose processes were not yet seen to be gone."""
+        """The ids of runs in this folder that may still have processes."""
         try:
-            found: Any = json.loads(self._marks.read_text(encoding="utf-8"))
+            run_ids: Any = json.loads(self._marks.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return []
-        return [str(mark) for mark in found] if isinstance(found, list) else []
+        return [str(run_id) for run_id in run_ids] if isinstance(run_ids, list) else []
 
     def clear_marks(self) -> None:
         with contextlib.suppress(OSError):
@@ -137,29 +140,29 @@ class ProjectDir:
             return None
 
     def remember_backend(self, name: str) -> None:
-        """For `auto`, the next time. A full disk must not end a stack that has just become ready."""
+        """Store the backend that `auto` chooses next time. Errors (a full disk) are ignored: the stack is ready now."""
         with contextlib.suppress(OSError):
             write_private(self._backend, name + "\n")
 
 
-def _run_state(found: dict[str, Any]) -> RunState:
-    """Keys of a newer mika are passed over. Raises KeyError, TypeError, ValueError or AttributeError."""
-    addresses = found.get("addresses")
-    if not isinstance(addresses, dict):  # an older mika's
+def _run_state(value: dict[str, Any]) -> RunState:
+    """Unknown keys, from a newer mika, are ignored. Raises KeyError, TypeError, ValueError or AttributeError."""
+    addresses = value.get("addresses")
+    if not isinstance(addresses, dict):  # written by an older mika
         addresses = {}
     return RunState(
-        pid=int(found["pid"]),
-        run_id=str(found["run_id"]),
-        address=str(found["address"]),
-        key=str(found["key"]),
-        started=float(found["started"]),
-        backend=str(found["backend"]),
-        addresses={str(name): str(value) for name, value in addresses.items()},
+        pid=int(value["pid"]),
+        run_id=str(value["run_id"]),
+        address=str(value["address"]),
+        key=str(value["key"]),
+        started=float(value["started"]),
+        backend=str(value["backend"]),
+        addresses={str(name): str(address) for name, address in addresses.items()},
     )
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace `path` by a file that only this user can read; a reader sees the old or the new text, never half."""
+    """Write a file that only this user can read. It is replaced atomically: readers see the old text or the new one."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -171,7 +174,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _replace_while_read(source: Path, target: Path) -> None:
-    """Windows refuses to replace a file at the moment somebody reads it."""
+    """Retry for 2 s: Windows cannot replace a file while a reader has it open."""
     import tenacity
 
     for attempt in tenacity.Retrying(

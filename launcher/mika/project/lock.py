@@ -1,6 +1,6 @@
-"""An exclusive lock on a file, between processes: the kernel frees it however its holder ends.
+"""An exclusive lock on a file, between processes. The kernel releases it when its holder exits, for any reason.
 
-Not the filelock package: that costs 4 MB in every supervisor, for these few lines.
+The filelock package would do the same, but would cost 4 MB of memory in every supervisor.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from pathlib import Path
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(descriptor: int) -> None:
+    def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _take(descriptor: int) -> None:
+    def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class FileLock:
-    """Not shared with child processes: descriptors of Python are not inherited."""
+    """Child processes do not share it, because Python does not let them inherit descriptors."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
-        """Take it without waiting; False while another process (or another FileLock) holds it.
+        """Take the lock without waiting. Returns False while another process (or another FileLock) holds it.
 
-        Raises OSError where the file cannot be opened.
+        Raises OSError if the file cannot be opened.
         """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _take(descriptor)
+            _lock(descriptor)
         except OSError:
             os.close(descriptor)
             return False

@@ -271,7 +271,7 @@ class Stack:
             await asyncio.sleep(_ADDRESS_INTERVAL)
             if self._server is None:
                 continue
-            if self._server.in_place():
+            if self._server.is_reachable():
                 record = self._record(self._server.address)
                 if self._folder.read_state() != record:  # deleted, or damaged: nobody would find us
                     with contextlib.suppress(OSError):

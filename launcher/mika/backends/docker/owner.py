@@ -49,4 +49,4 @@ def of_port(client: DockerClient, port: int, project: str) -> str:
                 return f"the container {name}"
             whose = "this project" if other == project else f"the project '{other}' in {labels.get(FOLDER, '?')}"
             return f"the container {name} of {whose}"
-    return ports.told(ports.owner("0.0.0.0", port))
+    return ports.describe_listener(ports.find_listener("0.0.0.0", port))

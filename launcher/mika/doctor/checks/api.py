@@ -17,8 +17,8 @@ from mika.doctor.checks.project import unit_down
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
 from mika.doctor.web import get
-from mika.machine.local import in_thread, is_loopback, writable
-from mika.machine.ports import Listener, shown
+from mika.machine.local import in_thread, is_loopback, is_writable
+from mika.machine.ports import Listener, quote_path
 from mika.reason import Repair
 from mika.status import Phase, UnitStatus
 
@@ -58,7 +58,7 @@ async def api(x: Examination) -> Check:
         return Check("api", "fail", f"{x.health_url} answers {told}", f"{restart}; `mika logs api` says more")
     stranger = _stranger(x, owner)
     if stranger is not None:
-        end = f"`mika -C {shown(owner.stack)} down`" if owner and owner.stack else f"end it{_kill(owner)}"
+        end = f"`mika -C {quote_path(owner.stack)} down`" if owner and owner.stack else f"end it{_kill(owner)}"
         return Check(
             "api",
             "warn",
@@ -230,7 +230,7 @@ def _mongodb(url: str, database: str, backend: str) -> Check:
 def _sqlite(file: Path) -> Check:
     shown = f"SQLite file {file}"
     if not file.exists():
-        if writable(file.parent):
+        if is_writable(file.parent):
             return Check("history", "ok", f"{shown} (made with the first message)")
         return Check(
             "history",

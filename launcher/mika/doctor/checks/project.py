@@ -15,7 +15,7 @@ from mika.doctor.check import Check, skipped
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, UsageError
 from mika.machine.local import in_thread, is_loopback
-from mika.machine.ports import Listener, shown
+from mika.machine.ports import Listener, quote_path
 from mika.procfile import entries as procfile
 from mika.reason import Repair
 from mika.status import Phase, UnitStatus
@@ -193,7 +193,7 @@ def _taken(owner: Listener | None, port: int, variable: str, told: str) -> Check
     who = str(owner) if owner else "another program"
     stop = f"stop it (`kill {owner.pid}`)" if owner and owner.pid else "stop that program"
     if owner and owner.stack:
-        stop = f"`mika -C {shown(owner.stack)} down`"
+        stop = f"`mika -C {quote_path(owner.stack)} down`"
     return Check(
         "ports",
         "fail",
