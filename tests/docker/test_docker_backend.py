@@ -209,7 +209,7 @@ def test_the_data_of_another_folder_is_safe(tmp_path):
             second.env["COMPOSE_PROJECT_NAME"] = second.name
         assert len(first.volumes()) == 3
         with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as third:
-            assert f"the volumes of the compose project '{first.name}' are there already" in third.up().out
+            assert f"using existing volumes of the compose project '{first.name}'" in third.up().out
             third.ok("down")
             third.env["COMPOSE_PROJECT_NAME"] = third.name
 

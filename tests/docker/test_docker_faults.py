@@ -208,7 +208,9 @@ class TestAtTheStart:
                 volumes={f"{bot.name}_postgres-data": {"bind": "/data"}},
                 remove=True,
             )
-            result = bot.refused(code=1, words="postgresql gave up: exit code 1: its volume was made by PostgreSQL 13")
+            result = bot.refused(
+                code=1, words="postgresql gave up: exit code 1: its volume was created by PostgreSQL 13"
+            )
             assert "set POSTGRES_IMAGE=postgres:13 in .env to keep the data" in result.err
 
     def test_out_of_memory(self, tmp_path):
@@ -302,21 +304,21 @@ class TestAtTheStart:
         with DockerBot(tmp_path) as bot, free_port() as port:
             image = f"127.0.0.1:{port}/none/ui:1"
             bot.env["TEMPORAL_UI_IMAGE"] = image
-            result = bot.refused(code=1, words=f"temporal-ui gave up: the image {image} cannot be pulled")
+            result = bot.refused(code=1, words=f"temporal-ui gave up: the image {image} could not be pulled")
             assert "its registry cannot be reached" in result.err
 
     @pytest.mark.parametrize(
         ("status", "code", "words"),
         [
-            (404, "MANIFEST_UNKNOWN", "there is no such tag"),
-            (429, "TOOMANYREQUESTS", "429, too many requests"),
-            (401, "UNAUTHORIZED", "it wants a login"),
+            (404, "MANIFEST_UNKNOWN", "the tag does not exist"),
+            (429, "TOOMANYREQUESTS", "429 (too many requests)"),
+            (401, "UNAUTHORIZED", "needs a login"),
         ],
     )
     def test_a_registry_that_refuses(self, tmp_path, status, code, words):
         with DockerBot(tmp_path) as bot, free_port() as port, _http_server(port, status, code):
             bot.env["TEMPORAL_UI_IMAGE"] = f"127.0.0.1:{port}/temporal/ui:1"
-            result = bot.refused(code=1, words="cannot be pulled")
+            result = bot.refused(code=1, words="could not be pulled")
             assert words in result.err, str(result)
 
     def test_a_paused_container_of_before(self, tmp_path):

@@ -68,4 +68,4 @@ def test_a_full_disk(tmp_path):
         result = bot.mika("up", "-d", timeout=60)
         del bot.env["DOCKER_HOST"]
         assert result.code == 1, str(result)
-        assert f"the image {registry.image} cannot be pulled: the disk of the Docker engine is full" in result.err
+        assert f"the image {registry.image} could not be pulled: the disk of the Docker engine is full" in result.err

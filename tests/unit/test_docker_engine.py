@@ -107,7 +107,11 @@ def test_not_permitted(tmp_path):
 @pytest.mark.parametrize(
     ("host", "words", "hint"),
     [
-        ("ssh://me@elsewhere", "is on another machine, and so would be the ports", "unset DOCKER_HOST"),
+        (
+            "ssh://me@elsewhere",
+            "is on another machine, so Temporal and MongoDB would listen there",
+            "unset DOCKER_HOST",
+        ),
         ("127.0.0.1", "cannot be used: Invalid bind address format", "correct DOCKER_HOST"),
         ("fd://", "cannot be used: fd protocol is not implemented", "correct DOCKER_HOST"),
     ],

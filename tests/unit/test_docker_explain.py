@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mika.backends.docker import explain
 from mika.backends.docker.explain import Failure
-from mika.backends.docker.monitor import Seen
+from mika.backends.docker.monitor import ContainerSnapshot
 from mika.containers.compose import config_error
 from mika.reason import NONE, Reason, Repair
 
@@ -22,19 +22,19 @@ PORT_BY_CONTAINER = (
 )
 
 
-def seen(**values: object) -> Seen:
+def snapshot(**values: object) -> ContainerSnapshot:
     given = {"id": "1", "name": "p-temporal-1", "service": "temporal", "folder": "/p", "state": "exited"}
-    return Seen(**{**given, **values})  # type: ignore[arg-type]
+    return ContainerSnapshot(**{**given, **values})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("container", "code", "words"),
     [
-        (seen(), 137, "killed by SIGKILL (exit code 137)"),
-        (seen(), 143, "killed by SIGTERM (exit code 143)"),
-        (seen(), 3, "exit code 3"),
-        (seen(oom=True, memory=60 << 20), 137, "its limit is 60 MB (mem_limit)"),
-        (seen(oom=True), 137, "out of memory, killed by the kernel (exit code 137)"),
+        (snapshot(), 137, "killed by SIGKILL (exit code 137)"),
+        (snapshot(), 143, "killed by SIGTERM (exit code 143)"),
+        (snapshot(), 3, "exit code 3"),
+        (snapshot(oom=True, memory=60 << 20), 137, "its limit is 60 MB (mem_limit)"),
+        (snapshot(oom=True), 137, "out of memory, killed by the kernel (exit code 137)"),
     ],
 )
 def test_exit_reason(container, code, words):
@@ -47,7 +47,7 @@ def test_exit_reason(container, code, words):
         ('pq: password authentication failed for user "temporal" (28P01)', "the password of 'temporal'"),
         (
             "The data directory was initialized by PostgreSQL version 15, which is not compatible with this version 16",
-            "its volume was made by PostgreSQL 15, and this is 16: set POSTGRES_IMAGE=postgres:15 in .env",
+            "its volume was created by PostgreSQL 15, and this is 16: set POSTGRES_IMAGE=postgres:15 in .env",
         ),
         ("/bin/sh^M: bad interpreter: No such file or directory", "Windows line endings"),
         ("/mika/temporal-setup.sh: set: line 4: Illegal option -\r", "Windows line endings"),
@@ -56,11 +56,11 @@ def test_exit_reason(container, code, words):
     ],
 )
 def test_causes_that_stay(line, words):
-    assert words in str(explain.cause(["LOG: before", line, "LOG: after"]))
+    assert words in str(explain.lasting_cause(["LOG: before", line, "LOG: after"]))
 
 
 def test_an_ordinary_last_line_is_no_cause():
-    assert explain.cause(["database system is shut down"]) == NONE
+    assert explain.lasting_cause(["database system is shut down"]) == NONE
 
 
 def test_words_are_free_of_colours():
@@ -80,20 +80,20 @@ def test_port_of(text, port):
 
 
 def test_compose_failure_is_blamed_on_the_container_that_the_engine_refused():
-    containers = [seen(state="running"), seen(service="mongodb", state="created", error=PORT_BY_PROGRAM)]
+    containers = [snapshot(state="running"), snapshot(service="mongodb", state="created", error=PORT_BY_PROGRAM)]
     assert explain.compose_failure("whatever", containers) == Failure("mongodb", Reason(PORT_BY_PROGRAM))
 
 
-def test_compose_failure_of_a_one_shot_is_told_by_itself():
+def test_compose_failure_of_a_one_shot_is_shown_by_itself():
     text = 'service "temporal-setup" didn\'t complete successfully: exit 1\n'
     found = explain.compose_failure(text, [])
-    assert (found.service, found.told_by_service) == ("temporal-setup", True)
+    assert (found.service, found.is_shown_by_service) == ("temporal-setup", True)
 
 
 def test_compose_failure_that_concerns_nobody_in_particular():
     text = " Network p_default Creating \n Network p_default Error\nError response from daemon: could not find an"
     text += " available, non-overlapping IPv4 address pool among the defaults to assign to the network\n"
-    found = explain.compose_failure(text, [seen(state="running")])
+    found = explain.compose_failure(text, [snapshot(state="running")])
     assert found.service == ""
     assert "docker network prune" in str(explain.engine_reason(found.reason.text))
 
@@ -101,17 +101,17 @@ def test_compose_failure_that_concerns_nobody_in_particular():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("manifest for mongo:99 not found: manifest unknown: manifest unknown", "no such tag"),
+        ("manifest for mongo:99 not found: manifest unknown: manifest unknown", "the tag does not exist"),
         ("toomanyrequests: You have reached your pull rate limit.", "429"),
         ("pull access denied for nobody/none, repository does not exist or may require 'docker login'", "docker login"),
         ('Get "https://x/v2/": dial tcp: lookup x on 8.8.8.8:53: no such host', "cannot be reached"),
         ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", "disk of the Docker engine is full"),
-        ("no matching manifest for linux/arm64/v8 in the manifest list entries", "not made for this processor"),
+        ("no matching manifest for linux/arm64/v8 in the manifest list entries", "not built for this processor"),
     ],
 )
 def test_pull_failures(text, words):
     found = explain.pull_failure("mongo:99", text)
-    assert found.text.startswith("the image mongo:99 cannot be pulled: ")
+    assert found.text.startswith("the image mongo:99 could not be pulled: ")
     assert words in str(found)
 
 
@@ -124,7 +124,7 @@ def test_pull_failures(text, words):
         ),
         (
             "validating /p/docker-compose.yml: services.a.nosuchkey false schema",
-            "docker-compose.yml: services.a.nosuchkey: compose knows no such key",
+            "docker-compose.yml: services.a.nosuchkey: compose does not know this key",
         ),
         (
             'time="2026-01-01T00:00:00Z" level=warning msg="The X variable is not set"\nrequired variable P is missing',
@@ -134,7 +134,7 @@ def test_pull_failures(text, words):
             "go-yaml load error in parser (while parsing a flow mapping) at L2.C6-L3.C4: did not find expected ','",
             "compose.yml:2:6: did not find expected ','",
         ),
-        ("", "compose.yml: compose refuses the file and does not say why"),
+        ("", "compose.yml: compose rejects the file but does not say why"),
     ],
 )
 def test_config_error(text, line):

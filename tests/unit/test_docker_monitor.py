@@ -13,8 +13,8 @@ def test_it_ends_though_something_happens_in_the_same_moment():
     async def main() -> None:
         monitor = Monitor(None, "p", {"DOCKER_HOST": "tcp://127.0.0.1:1"})  # type: ignore[arg-type]
         await monitor.start()
-        await asyncio.sleep(0.05)  # it waits for the next second, or a poke
-        monitor.poke()
+        await asyncio.sleep(0.05)  # it waits for the next second, or a request
+        monitor.request_refresh()
         async with asyncio.timeout(5):
             await monitor.close()
 

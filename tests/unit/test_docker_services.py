@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from mika.backends.docker import services
-from mika.backends.docker.monitor import Seen
+from mika.backends.docker.monitor import ContainerSnapshot
 from mika.backends.docker.ownership import Ownership
 from mika.config import load as config
 from mika.errors import UsageError
@@ -61,9 +61,9 @@ def test_details(file):
     assert [name for name, service in by_name.items() if service.one_shot] == ["setup"]
     assert by_name["server"].needs == ("setup",)
     assert by_name["sql"].grace == 90
-    assert by_name["server"].has_health
-    assert not by_name["web"].has_health
-    assert by_name["built"].builds
+    assert by_name["server"].has_health_check
+    assert not by_name["web"].has_health_check
+    assert by_name["built"].is_built
     assert not by_name["built"].ports
 
 
@@ -85,7 +85,7 @@ def test_the_address_for_the_bot_is_quoted(file):
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"TEMPORAL_PORT": "7234"}, "publishes Temporal on port 7233, and TEMPORAL_PORT is 7234"),
+        ({"TEMPORAL_PORT": "7234"}, "publishes Temporal on port 7233, but TEMPORAL_PORT is 7234"),
         ({"TEMPORAL_PORT": "7234", "drop": "server"}, "no service of the compose file publishes TEMPORAL_PORT (7234)"),
     ],
 )
@@ -107,12 +107,12 @@ class TestMounts:
         folder = tmp_path / "scripts"
         folder.mkdir()
         (folder / "start.sh").write_bytes(b"#!/bin/sh\r\nset -eu\r\n")
-        with pytest.raises(UsageError, match=r"scripts.start\.sh: has Windows line ends \(CRLF\)") as caught:
+        with pytest.raises(UsageError, match=r"scripts.start\.sh: has Windows line endings \(CRLF\)") as caught:
             services.check_mounts(self.file(tmp_path, folder), tmp_path)
         assert "eol=lf" in caught.value.hint
 
     def test_missing_file(self, tmp_path):
-        with pytest.raises(UsageError, match=r"mounted mounts .*dynamic\.yaml, which is not there"):
+        with pytest.raises(UsageError, match=r"mounted mounts .*dynamic\.yaml, which does not exist"):
             services.check_mounts(self.file(tmp_path, tmp_path / "dynamic.yaml"), tmp_path)
 
     def test_missing_folder_is_made_by_compose(self, tmp_path):
@@ -127,14 +127,14 @@ class TestOwnership:
         return folder
 
     @staticmethod
-    def container(name: str, state: str = "running") -> Seen:
-        return Seen(id=name, name=name, service=name, folder="", state=state)
+    def container(name: str, state: str = "running") -> ContainerSnapshot:
+        return ContainerSnapshot(id=name, name=name, service=name, folder="", state=state)
 
-    def test_what_ran_before_is_foreign_and_what_comes_is_ours(self, folder):
-        owned = Ownership(folder)
-        owned.begin([self.container("a")])
-        assert owned.is_foreign(self.container("a"))
-        assert not owned.is_foreign(self.container("b"))
+    def test_what_ran_before_is_foreign_and_what_starts_later_is_ours(self, folder):
+        ownership = Ownership(folder)
+        ownership.begin([self.container("a")])
+        assert ownership.is_foreign(self.container("a"))
+        assert not ownership.is_foreign(self.container("b"))
 
     def test_without_a_run_of_ours_all_is_foreign(self, folder):
         assert Ownership(folder).is_foreign(self.container("a"))
@@ -142,7 +142,7 @@ class TestOwnership:
     def test_a_killed_run_still_owns_what_it_started(self, folder):
         first = Ownership(folder)
         first.begin([self.container("a")])
-        first.remember("p")
+        first.save()
         again = Ownership(folder)
         again.begin([self.container("a"), self.container("b")])
         assert again.is_foreign(self.container("a"))
@@ -150,14 +150,14 @@ class TestOwnership:
         again.forget()
         assert Ownership(folder).is_foreign(self.container("b"))
 
-    def test_containers_that_only_lie_there_are_taken_over(self, folder):
-        owned = Ownership(folder)
-        owned.begin([self.container("a", "exited")])
-        assert not owned.is_foreign(self.container("a", "exited"))
+    def test_containers_that_have_exited_are_taken_over(self, folder):
+        ownership = Ownership(folder)
+        ownership.begin([self.container("a", "exited")])
+        assert not ownership.is_foreign(self.container("a", "exited"))
 
-    def test_a_damaged_file_is_no_ownership(self, folder):
+    def test_a_damaged_file_counts_as_missing(self, folder):
         (folder.run / "containers.json").write_text("[", encoding="utf-8")
-        assert not Ownership(folder).known
+        assert not Ownership(folder).has_record
 
 
 @pytest.mark.parametrize("given", [None, [], "much", {"mongo:8.0": "300 MB", "ui": None}])

@@ -23,7 +23,7 @@ DONE: dict[str, Any] = {
 }
 REMOVED = Reason(
     "its container was removed by somebody (`docker compose down`?)",
-    "`mika up` makes anew what is missing",
+    "`mika up` recreates what is missing",
     Repair("up"),
 )
 
@@ -103,7 +103,7 @@ UNWELL = unhealthy("no answer")
             {name: {"phase": Phase.UNHEALTHY, "reason": REMOVED} for name in ("mongodb", "postgresql", "temporal")},
             "fail",
             "mongodb, postgresql, temporal: its container was removed by somebody (`docker compose down`?)",
-            "`mika up` makes anew what is missing",
+            "`mika up` recreates what is missing",
         ),
         (
             {

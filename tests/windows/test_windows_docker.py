@@ -17,7 +17,7 @@ from typing import Any
 
 import docker
 import pytest
-from mika.containers import PROJECT
+from mika.containers import PROJECT_LABEL
 
 from tests.kit.docker import images
 from tests.kit.docker.bot import SERVICES, need_docker
@@ -49,7 +49,7 @@ class Engine:
 
     @property
     def mine(self) -> dict[str, str]:
-        return {"label": f"{PROJECT}={self.project}"}
+        return {"label": f"{PROJECT_LABEL}={self.project}"}
 
     def containers(self) -> list[Any]:
         return self.client.containers.list(all=True, filters=self.mine)

@@ -1,4 +1,4 @@
-"""Who provides Temporal and MongoDB."""
+"""The backends, which provide Temporal and MongoDB."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from mika.project.folder import ProjectDir
 
 
 def make(config: Config, folder: ProjectDir) -> tuple[Backend, str]:
-    """The backend that the configuration asks for, and a sentence about the choice where there is one to tell.
+    """The backend that the configuration asks for, and a sentence about the choice if the user should know about it.
 
-    Raises UsageError and MikaError where it cannot be used (a compose file with a mistake, no compose).
+    Raises UsageError and MikaError if it cannot be used (a mistake in the compose file, no compose).
     """
     name = config.text("MIKA_BACKEND")
     if name != "auto":
         return by_name(name, config, folder), ""
     from mika.backends.choice import choose
 
-    name, why = choose(config, folder)
-    return by_name(name, config, folder), why
+    name, note = choose(config, folder)
+    return by_name(name, config, folder), note
 
 
 def by_name(name: str, config: Config, folder: ProjectDir) -> Backend:
@@ -42,13 +42,13 @@ def by_name(name: str, config: Config, folder: ProjectDir) -> Backend:
 
 
 def last_used(config: Config, folder: ProjectDir) -> Backend | None:
-    """What ran here last and may have left something: also a first start that was killed, which is not remembered."""
-    name = "docker" if left_containers(folder) else folder.last_backend()
+    """The backend that ran here last and may have left something, even if its first start was killed."""
+    name = "docker" if has_left_containers(folder) else folder.last_backend()
     return by_name(name, config, folder) if name else None
 
 
-def left_containers(folder: ProjectDir) -> bool:
-    """Whether a run on the docker backend began here, and its containers were not all taken down yet."""
+def has_left_containers(folder: ProjectDir) -> bool:
+    """Whether the docker backend was started here and its containers were not all taken down yet."""
     from mika.backends.docker.ownership import Ownership
 
-    return Ownership(folder).known
+    return Ownership(folder).has_record

@@ -1,4 +1,4 @@
-"""Who provides Temporal and the database: the small interface that all backends share."""
+"""The interface of all backends, which provide Temporal and the database."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from mika.supervisor.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What `mika down` did with services that outlive a supervisor: `running` were started by somebody else."""
+class ContainerCleanup:
+    """What `mika down` did with containers. Those that are still `running` were started by somebody else."""
 
     stopped: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
 
 
 class Backend:
-    """`units` are the services to run. A backend overrides what it has something to say to."""
+    """`units` are the services to run. A backend overrides only the methods that concern it."""
 
     name: str
 
     async def preflight(self, say: Callable[[str], None]) -> None:
-        """Raise UsageError or MikaError for what can be known before anything starts. `say` tells what takes long."""
+        """Raise UsageError or MikaError for what can be checked before a start. `say` reports what takes long."""
 
     def units(self) -> list[Unit]:
         raise NotImplementedError
@@ -33,33 +33,33 @@ class Backend:
         return {}
 
     def environment(self) -> dict[str, str]:
-        """What the processes get beside the settings."""
+        """Variables for the processes, in addition to the settings."""
         return {}
 
     def busy_seconds(self) -> float:
-        """Time of the start that is no waiting: images that are pulled do not use up `--timeout`."""
+        """Seconds of the start that do not count towards `--timeout`: those spent on pulling images."""
         return 0.0
 
     def on_revived(self, start: Callable[[str], object], has_given_up: Callable[[str], bool]) -> None:
-        """`start` is to be called with the name of a unit that has ended and was started again by somebody."""
+        """Call `start` with the name of a unit that has exited and was then started again by somebody else."""
 
     async def interrupt(self) -> None:
-        """Break off what still starts; the units are stopped afterwards."""
+        """Cancel what is still starting; the units are stopped afterwards."""
 
     async def close(self, *, keep: bool) -> None:
-        """The units are stopped: clear away what is left. `keep`: `--keep-services` was given."""
+        """Clean up after the units have stopped. `keep`: `--keep-services` was given."""
 
-    def take_down(self, *, everything: bool) -> Left:
-        """End what outlived its supervisor; `everything`: what somebody else started, too."""
+    def take_down(self, *, everything: bool) -> ContainerCleanup:
+        """Stop what has outlived its supervisor; with `everything`, also what others have started."""
         del everything
-        return Left()
+        return ContainerCleanup()
 
-    def data(self) -> list[str]:
-        """The names of what `delete_data` would delete, where they are not plain from the folder."""
+    def data_names(self) -> list[str]:
+        """The names of what `delete_data` would delete outside the project's folder."""
         return []
 
     def delete_data(self) -> list[str]:
-        """Delete what `down --volumes` promises to; returns what was deleted."""
+        """Delete the data, for `mika down --volumes`. Returns what was deleted."""
         return []
 
 

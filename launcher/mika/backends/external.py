@@ -1,4 +1,4 @@
-"""Temporal is already there, started by somebody else: it is watched, never started and never stopped."""
+"""Temporal was started by somebody else: it is watched, but never started or stopped."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Docker as the backend and the doctor both see it: its engine, and compose with the labels that it gives."""
+"""Docker for the backend and the doctor: the engine, the compose program, and the labels that compose sets."""
 
-PROJECT = "com.docker.compose.project"
-SERVICE = "com.docker.compose.service"
-FOLDER = "com.docker.compose.project.working_dir"
-ONE_OFF = "com.docker.compose.oneoff"
-NEEDS = "com.docker.compose.depends_on"
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+FOLDER_LABEL = "com.docker.compose.project.working_dir"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+DEPENDS_ON_LABEL = "com.docker.compose.depends_on"

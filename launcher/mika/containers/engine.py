@@ -1,4 +1,4 @@
-"""The Docker engine: where it is, whether it answers, and if not, why not, in one line."""
+"""The Docker engine: where it is, whether it answers, and the reason in one line if it does not."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 QUICK = 2.0
-"""Seconds that an engine has to answer where nobody asked for Docker in particular."""
+"""Seconds that an engine has to answer when the user did not ask for Docker explicitly."""
 PATIENT = 10.0
-"""The same for an explicit `--backend docker`: Docker Desktop that wakes from its sleep is slow."""
-OLDEST_API = (1, 41)  # engine 20.10, the oldest that this was run on
+"""The same for an explicit `--backend docker`: Docker Desktop is slow when it wakes up from sleep."""
+OLDEST_API = (1, 41)  # engine 20.10, the oldest that mika was tested with
 _POOL = 16  # connections, for as many threads
 _START_SECONDS = 180.0  # Docker Desktop with its virtual machine needs up to a minute on a slow disk
-_STARTING = {
+_ENGINE_PROGRAMS = {
     "dockerd",
     "docker desktop",
     "docker desktop.exe",
@@ -34,16 +34,16 @@ _NOT_FOUND_WINDOWS = "The system cannot find the file specified"
 
 
 class EngineError(MikaError):
-    """No usable engine. `code`: engine_absent, _denied, _hung, _context, _old or _unusable."""
+    """No engine can be used. `code`: engine_absent, _denied, _hung, _context, _old or _unusable."""
 
     @property
     def may_pass(self) -> bool:
-        """An engine that is starting looks like this."""
+        """Whether an engine that is still starting fails like this."""
         return self.code in ("engine_absent", "engine_hung")
 
 
 def may_be_there(env: Mapping[str, str]) -> bool:
-    """A look at the file system only: an engine that does not run must not cost the import of its SDK (90 ms)."""
+    """Checks the file system only: without a running engine, the import of the SDK (90 ms) would be wasted."""
     if env.get("DOCKER_HOST") or _context(env):
         return True
     if sys.platform == "win32":
@@ -52,18 +52,18 @@ def may_be_there(env: Mapping[str, str]) -> bool:
 
 
 def is_starting(env: Mapping[str, str]) -> bool:
-    """Whether a program was started not long ago that will be, or will start, the engine of this machine."""
+    """Whether this machine's engine, or a program that starts it, was started recently (within 180 s)."""
     import psutil
 
     if env.get("DOCKER_HOST"):
         return False
-    found = [p.info for p in psutil.process_iter(["name", "create_time"])]
-    young = time.time() - _START_SECONDS
-    return any((p["name"] or "").lower() in _STARTING and (p["create_time"] or 0) > young for p in found)
+    earliest = time.time() - _START_SECONDS
+    processes = [process.info for process in psutil.process_iter(["name", "create_time"])]
+    return any((p["name"] or "").lower() in _ENGINE_PROGRAMS and (p["create_time"] or 0) > earliest for p in processes)
 
 
 def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
-    """A client whose engine has answered; every later call has `timeout` (s), too. Raises EngineError."""
+    """A client whose engine has answered. `timeout` (s) also applies to every later call. Raises EngineError."""
     import docker
     from docker.errors import DockerException
 
@@ -71,36 +71,36 @@ def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
     host = env.get("DOCKER_HOST", "")
     if host.lower().startswith("ssh:"):
         raise EngineError(
-            f"the Docker engine at {host} is on another machine, and so would be the ports of Temporal and MongoDB",
-            "unset DOCKER_HOST to use this machine's engine; a Temporal server over there: `--backend external`",
+            f"the Docker engine at {host} is on another machine, so Temporal and MongoDB would listen there",
+            "unset DOCKER_HOST to use this machine's engine, or use a Temporal server over there: `--backend external`",
             code="engine_unusable",
         )
     client = None
     try:
-        # The constructor itself asks for the version, and its error is a DockerException, not an APIError.
+        # The constructor already asks for the version; what it raises is a DockerException, not an APIError.
         client = docker.from_env(environment=dict(env), timeout=timeout, max_pool_size=_POOL)  # type: ignore[arg-type]  # an int in the stub
-        found = client.version()
+        version = client.version()
     except (DockerException, OSError, ValueError) as error:
         if client is not None:
             client.close()
-        raise _explained(error, env) from None
-    api = tuple(int(part) for part in str(found.get("ApiVersion", "1.41")).split(".")[:2])
+        raise _explain(error, env) from None
+    api = tuple(int(part) for part in str(version.get("ApiVersion", "1.41")).split(".")[:2])
     if api < OLDEST_API:
         client.close()
         raise EngineError(
-            f"the Docker engine {found.get('Version')} is too old", "install 20.10 or later", code="engine_old"
+            f"the Docker engine {version.get('Version')} is too old", "install 20.10 or later", code="engine_old"
         )
     return client
 
 
 def is_local(client: DockerClient) -> bool:
-    """Whether the engine's published ports are ports of this machine."""
+    """Whether the ports that the engine publishes are ports of this machine."""
     url = str(client.api.base_url)
     return url in ("http+docker://localhost", "http+docker://localnpipe") or "//127.0.0.1" in url
 
 
 def _context(env: Mapping[str, str]) -> str:
-    """The name of the docker context in force, empty for the default one."""
+    """The name of the current docker context; empty for the default one."""
     name = env.get("DOCKER_CONTEXT", "")
     if not name:
         folder = Path(env.get("DOCKER_CONFIG") or Path.home() / ".docker")
@@ -112,26 +112,26 @@ def _context(env: Mapping[str, str]) -> str:
 
 
 def _check_context(env: Mapping[str, str]) -> None:
-    """The SDK falls back to the default context without a word where the named one is missing; compose does not."""
+    """If the named context is missing, the SDK silently falls back to the default one; compose fails."""
     name = _context(env)
     if not name or env.get("DOCKER_HOST"):
         return
     from docker.context import ContextAPI
 
     try:
-        known = ContextAPI.get_context(name) is not None
-    except Exception:  # noqa: BLE001 - a context whose files are damaged; compose says the same
-        known = False
-    if not known:
-        where = "DOCKER_CONTEXT" if env.get("DOCKER_CONTEXT") else "docker's config.json"
+        exists = ContextAPI.get_context(name) is not None
+    except Exception:  # noqa: BLE001 - a context whose files are damaged; compose fails in the same way
+        exists = False
+    if not exists:
+        source = "DOCKER_CONTEXT" if env.get("DOCKER_CONTEXT") else "docker's config.json"
         raise EngineError(
-            f"the docker context '{name}' ({where}) does not exist",
-            "`docker context ls` lists them; `docker context use default` takes the usual one",
+            f"the docker context '{name}' ({source}) does not exist",
+            "`docker context ls` lists the contexts; `docker context use default` switches to the default one",
             code="engine_context",
         )
 
 
-def _explained(error: BaseException, env: Mapping[str, str]) -> EngineError:
+def _explain(error: BaseException, env: Mapping[str, str]) -> EngineError:
     host = env.get("DOCKER_HOST") or ""
     at = f" at {host}" if host else ""
     causes = list(_chain(error))
@@ -139,11 +139,11 @@ def _explained(error: BaseException, env: Mapping[str, str]) -> EngineError:
     if any(isinstance(cause, PermissionError) for cause in causes) or "Access is denied" in text:
         hint = "start Docker Desktop as this user, or join the group docker-users"
         if sys.platform != "win32":
-            hint = "`sudo usermod -aG docker $USER`, then log in again (the group docker may use the engine)"
+            hint = "`sudo usermod -aG docker $USER`, then log in again (members of the group docker may use the engine)"
         return EngineError(f"this user may not use the Docker engine{at}", hint, code="engine_denied")
     if any("Timeout" in type(cause).__name__ for cause in causes):
         return EngineError(
-            f"the Docker engine{at} does not answer: it hangs, or is still starting",
+            f"the Docker engine{at} does not answer: it hangs or is still starting",
             "restart Docker (Desktop), or use `--backend embedded`",
             code="engine_hung",
         )
@@ -159,14 +159,14 @@ def _explained(error: BaseException, env: Mapping[str, str]) -> EngineError:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that it was made from: causes, contexts, and what requests and urllib3 put into `args`."""
-    seen: set[int] = set()
-    todo: list[BaseException] = [error]
-    while todo:
-        one = todo.pop()
-        if id(one) in seen:
+    """The error and all errors behind it: causes, contexts, and those that requests and urllib3 put into `args`."""
+    visited: set[int] = set()
+    pending: list[BaseException] = [error]
+    while pending:
+        current = pending.pop()
+        if id(current) in visited:
             continue
-        seen.add(id(one))
-        yield one
-        more = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-        todo += [other for other in more if isinstance(other, BaseException)]
+        visited.add(id(current))
+        yield current
+        linked = [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        pending += [other for other in linked if isinstance(other, BaseException)]

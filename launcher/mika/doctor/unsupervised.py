@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mika.containers import FOLDER, NEEDS, ONE_OFF, SERVICE, compose, engine
+from mika.containers import DEPENDS_ON_LABEL, FOLDER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, compose, engine
 from mika.containers.engine import EngineError
+from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.errors import MikaError, UsageError
 
 
@@ -34,13 +35,13 @@ def containers(env: Mapping[str, str], project: Path) -> list[Container]:
     """Those of the folder's compose file, by service. Raises EngineError."""
     with contextlib.closing(engine.connect(env, engine.QUICK)) as client:
         try:
-            listed = client.api.containers(all=True, filters={"label": FOLDER})
+            listed = client.api.containers(all=True, filters={"label": FOLDER_LABEL})
             ours = [
                 entry
                 for entry in listed
-                if Path(entry["Labels"][FOLDER]) == project and entry["Labels"].get(ONE_OFF) != "True"
+                if Path(entry["Labels"][FOLDER_LABEL]) == project and entry["Labels"].get(ONE_OFF_LABEL) != "True"
             ]
-            finished = {name for entry in ours for name in _completed(entry["Labels"].get(NEEDS, ""))}
+            finished = {name for entry in ours for name in _completed(entry["Labels"].get(DEPENDS_ON_LABEL, ""))}
             return sorted((_container(client, entry, finished) for entry in ours), key=lambda one: one.service)
         except Exception as error:  # noqa: BLE001 - docker's errors have no common base, and each means the same here
             text = " ".join(str(error).split())[:150]
@@ -52,16 +53,16 @@ def containers(env: Mapping[str, str], project: Path) -> list[Container]:
 def _completed(needs: str) -> list[str]:
     """Services whose end is waited for, out of `a:service_completed_successfully:false,b:service_started:false`."""
     parts = [part.split(":") for part in needs.split(",")]
-    return [part[0] for part in parts if part[1:2] == ["service_completed_successfully"]]
+    return [part[0] for part in parts if part[1:2] == [COMPLETED]]
 
 
 def _container(client: Any, entry: dict[str, Any], finished: set[str]) -> Container:
-    service, state = entry["Labels"].get(SERVICE, "?"), entry["State"]
+    service, state = entry["Labels"].get(SERVICE_LABEL, "?"), entry["State"]
     one_shot = service in finished
-    if state == "exited" and not one_shot:  # the list does not tell what else makes one
+    if state == "exited" and not one_shot:  # the rest of the rule needs more than the list shows
         host = client.api.inspect_container(entry["Id"]).get("HostConfig") or {}
         policy = (host.get("RestartPolicy") or {}).get("Name") or "no"
-        one_shot = policy == "no" and not host.get("PortBindings")
+        one_shot = is_one_shot(is_awaited=False, restart=policy, has_ports=bool(host.get("PortBindings")))
     return Container(service, entry["Names"][0].lstrip("/"), state, entry["Status"], one_shot)
 
 

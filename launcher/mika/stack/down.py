@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mika import backends
-from mika.backends.base import Left
+from mika.backends.base import ContainerCleanup
 from mika.config.load import Config
 from mika.control.client import Client
 from mika.errors import UsageError
@@ -14,7 +14,7 @@ from mika.project.folder import ProjectDir
 from mika.stack import waiting
 from mika.supervisor.sweep import Killed, sweep_if_idle
 
-_NOTHING_LEFT = Left()
+_NOTHING_LEFT = ContainerCleanup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class TakenDown:
 
     was_running: bool
     swept: tuple[Killed, ...] = ()
-    containers: Left = _NOTHING_LEFT
+    containers: ContainerCleanup = _NOTHING_LEFT
     deleted: tuple[str, ...] = ()
     note: str = ""
     """What was not done, and why."""
@@ -51,7 +51,7 @@ def take_down(
     was_running = waiting.until_down(Client(folder), timeout)
     swept = tuple(sweep_if_idle(folder))
     if isinstance(config, UsageError):
-        if volumes or backends.left_containers(folder):
+        if volumes or backends.has_left_containers(folder):
             raise config
         return TakenDown(was_running, swept, note=f"{config.message}: containers, if any, were not looked at")
     containers, deleted = _NOTHING_LEFT, list[str]()
@@ -66,4 +66,4 @@ def take_down(
 def named_data(folder: ProjectDir, config: Config) -> list[str]:
     """The volumes that `volumes` would delete; another folder may have the same."""
     backend = backends.last_used(config, folder)
-    return backend.data() if backend is not None else []
+    return backend.data_names() if backend is not None else []

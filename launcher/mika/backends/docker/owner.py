@@ -1,4 +1,4 @@
-"""Whose is it: a compose project of the same name in another folder, or a port that somebody has."""
+"""Who uses it: another folder's compose project of the same name, or the program behind a port."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mika.backends.docker.monitor import Seen
-from mika.containers import FOLDER, PROJECT
+from mika.backends.docker.monitor import ContainerSnapshot
+from mika.containers import FOLDER_LABEL, PROJECT_LABEL
 from mika.errors import UsageError
 from mika.machine import ports
 
@@ -16,37 +16,41 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 
-def check_project(project: str, containers: Iterable[Seen], folder: Path) -> None:
-    """Raise UsageError when containers of this project's name belong to another folder, which still exists.
+def check_project(project: str, containers: Iterable[ContainerSnapshot], folder: Path) -> None:
+    """Raise UsageError if containers of this project name belong to another folder, which still exists.
 
-    Compose names a project by its folder's last part, and would take the other one's containers for its own.
+    Compose names a project after the last part of its folder, so it would treat the other folder's containers as ours.
     """
-    for seen in containers:
-        other = Path(seen.folder) if seen.folder else folder
-        if _same(other, folder) or not other.is_dir():
+    for container in containers:
+        other = Path(container.folder) if container.folder else folder
+        if _is_same_folder(other, folder) or not other.is_dir():
             continue
         raise UsageError(
-            f"the compose project '{project}' is in use by {other} (container {seen.name})",
+            f"the compose project '{project}' is in use by {other} (container {container.name})",
             "set COMPOSE_PROJECT_NAME=another-name in .env of this folder, or take that stack down",
             code="project_taken",
         )
 
 
-def _same(one: Path, other: Path) -> bool:
+def _is_same_folder(first: Path, second: Path) -> bool:
     try:
-        return one.samefile(other)
+        return first.samefile(second)
     except OSError:
-        return os.path.normcase(one) == os.path.normcase(other)
+        return os.path.normcase(first) == os.path.normcase(second)
 
 
 def of_port(client: DockerClient, port: int, project: str) -> str:
-    """Who listens there: a container with its project and folder, else a program. The engine's proxy is no answer."""
+    """Who listens on `port`, for a sentence: a container with its project and folder, or else a program.
+
+    A container first: the OS would only name the engine's proxy.
+    """
     for entry in client.api.containers():
-        if any(found.get("PublicPort") == port for found in entry.get("Ports") or ()):
+        if any(published.get("PublicPort") == port for published in entry.get("Ports") or ()):
             name, labels = entry["Names"][0].lstrip("/"), entry["Labels"]
-            other = labels.get(PROJECT)
-            if not other:
+            owner = labels.get(PROJECT_LABEL)
+            if not owner:
                 return f"the container {name}"
-            whose = "this project" if other == project else f"the project '{other}' in {labels.get(FOLDER, '?')}"
-            return f"the container {name} of {whose}"
+            is_ours = owner == project
+            owner_text = "this project" if is_ours else f"the project '{owner}' in {labels.get(FOLDER_LABEL, '?')}"
+            return f"the container {name} of {owner_text}"
     return ports.describe_listener(ports.find_listener("0.0.0.0", port))

@@ -1,4 +1,4 @@
-"""Which containers are `mika up`'s own: what it found running is left alone when it ends, unless told otherwise."""
+"""Which containers `mika up` has started: those that were already running are not stopped with the stack."""
 
 from __future__ import annotations
 
@@ -8,46 +8,44 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mika.backends.docker.monitor import Seen
+from mika.backends.docker.monitor import ContainerSnapshot
 from mika.project.folder import ProjectDir, write_private
 
 
 class Ownership:
-    """Remembers the others, not ours: so a run that is killed while compose works leaves nothing unowned."""
+    """Records which containers are not ours: then those of a run that is killed during `compose up` are still ours."""
 
     def __init__(self, folder: ProjectDir) -> None:
         self._path: Path = folder.run / "containers.json"
-        found = self._read()
-        self.known = found is not None
-        """A run began here and its containers were not all taken down yet."""
-        self.project = str((found or {}).get("project", ""))
-        self._foreign = {str(one) for one in (found or {}).get("foreign", ())}
+        record = self._read()
+        self.has_record = record is not None
+        """A run was started here, and its containers were not all taken down yet."""
+        self._foreign = {str(container_id) for container_id in (record or {}).get("foreign", ())}
 
-    def begin(self, there: Iterable[Seen]) -> None:
-        """From now on what appears is ours; what runs is not, unless an earlier run has started it."""
-        containers = list(there)
-        ids = {seen.id for seen in containers}
-        if self.known:
+    def begin(self, existing: Iterable[ContainerSnapshot]) -> None:
+        """Containers that appear from now on are ours. `existing` ones are not, unless an earlier run started them."""
+        containers = list(existing)
+        ids = {container.id for container in containers}
+        if self.has_record:
             self._foreign &= ids
-        else:  # what has ended (the one-shots) belongs to whoever started the rest
-            self._foreign = ids if any(seen.runs for seen in containers) else set()
-        self.known = True
+        else:  # containers that have exited (the one-shots) belong to whoever started the others
+            self._foreign = ids if any(container.is_running for container in containers) else set()
+        self.has_record = True
 
-    def remember(self, project: str) -> None:
-        self.project = project
-        write_private(self._path, json.dumps({"project": project, "foreign": sorted(self._foreign)}))
+    def save(self) -> None:
+        write_private(self._path, json.dumps({"foreign": sorted(self._foreign)}))
 
     def forget(self) -> None:
-        self.known, self._foreign = False, set()
+        self.has_record, self._foreign = False, set()
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def is_foreign(self, seen: Seen | None) -> bool:
-        return seen is not None and (not self.known or seen.id in self._foreign)
+    def is_foreign(self, container: ContainerSnapshot | None) -> bool:
+        return container is not None and (not self.has_record or container.id in self._foreign)
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
+            record = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return record if isinstance(record, dict) else None

@@ -1,4 +1,4 @@
-"""The compose project of one `mika up`: brought up once, then each container started and stopped by itself."""
+"""The compose project of one `mika up`: brought up as a whole, then each container is started and stopped by itself."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pathlib import Path
 
 from mika.backends.docker import explain
 from mika.backends.docker.explain import Failure
-from mika.backends.docker.monitor import Monitor, Seen
+from mika.backends.docker.monitor import ContainerSnapshot, Monitor
 from mika.backends.docker.ownership import Ownership
-from mika.backends.docker.pull import Pull, PullError, missing
+from mika.backends.docker.pull import Pull, PullError, find_missing
 from mika.backends.docker.services import ComposeFile, Service
 from mika.containers import engine
 from mika.containers.compose import Compose
 from mika.reason import NONE, Reason
 
-WhoHas = Callable[[int], str]
-_RETRY = 0.25
+_RETRY_INTERVAL = 0.25
 
 
 @dataclass(slots=True)
@@ -30,52 +29,52 @@ class Project:
     compose: Compose
     file: ComposeFile
     monitor: Monitor
-    owned: Ownership
+    ownership: Ownership
     log_dir: Path
     log_max_bytes: int
-    who_has: WhoHas
+    describe_taken_port: Callable[[int], str]
     failure: Failure | None = None
     pulling_s: float = 0.0
-    ended: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """The run of each service that was reported as ended: the engine shows it until the next one begins."""
-    _before: dict[str, Seen] | None = None
+    reported_exits: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By service, the start whose exit was reported: the engine keeps showing that exit until the next start."""
+    _containers_before: dict[str, ContainerSnapshot] | None = None
     _pulls: dict[str, Pull] | None = None
     _task: asyncio.Task[None] | None = None
     _lock: asyncio.Lock | None = None
     _interrupted: bool = False
-    followed: set[str] = field(default_factory=set)
+    logged_services: set[str] = field(default_factory=set)
     """The services whose logs this run of mika has begun to copy."""
 
     # --- once --------------------------------------------------------------------------------------------------------
 
     async def bring_up(self, run_id: str) -> None:
-        """Begin to start all that does not run. The first caller counts."""
+        """Begin to start everything that is not running. Only the first call has an effect."""
         if self._task is None:
             self._task = asyncio.create_task(self._bring_up(run_id), name="compose-up")
-            self._task.add_done_callback(lambda _: self.monitor.poke())
+            self._task.add_done_callback(lambda _: self.monitor.request_refresh())
         await asyncio.sleep(0)
 
     @property
-    def is_up(self) -> bool:
-        """Compose has ended, well or not."""
+    def is_compose_done(self) -> bool:
+        """`compose up` has exited, successfully or not."""
         return self._task is not None and self._task.done()
 
-    def before(self, service: str) -> tuple[str, str] | None:
-        """The run of it that was there before compose: what is left of an earlier one proves nothing."""
-        seen = (self._before or {}).get(service)
-        return None if seen is None or seen.runs else seen.run
+    def exited_before(self, service: str) -> tuple[str, str] | None:
+        """The service's start that was already over before `compose up`, if any: its exit is not one of this run."""
+        container = (self._containers_before or {}).get(service)
+        return None if container is None or container.is_running else container.start_key
 
-    def pull_of(self, service: Service) -> str | None:
-        """What its image waits for; None when the image is there."""
+    def pull_progress(self, service: Service) -> str | None:
+        """What the service's image is waiting for; None if the image is there."""
         if self._pulls is None:
-            return "looking"
+            return "looking for the image"
         pull = self._pulls.get(service.image)
-        return None if pull is None or service.builds else pull.progress()
+        return None if pull is None or service.is_built else pull.progress()
 
     async def interrupt(self) -> None:
-        """Break off a pull or a compose that still runs, and begin none."""
+        """Cancel the pulls and the `compose up` that are in progress, and start no others."""
         self._interrupted = True
-        self.monitor.begin()  # who waits for a container to end needs its looks, also where nothing had begun yet
+        self.monitor.start_polling()  # whoever waits for a container's exit needs it, even if nothing was started yet
         for pull in (self._pulls or {}).values():
             pull.stop()
         if self._task is not None and not self._task.done():
@@ -85,117 +84,118 @@ class Project:
     async def _bring_up(self, run_id: str) -> None:
         try:
             await self.monitor.start()
-            self._before = {seen.service: seen for seen in self.monitor.all()}
+            self._containers_before = {container.service: container for container in self.monitor.all()}
             if self._interrupted:
                 return
-            if self._all_run():
+            if self._is_already_up():
                 self._pulls = {}
                 return
-            await self._pull()
-            await self.monitor.call(self._remove_cut_off)
+            await self._pull_images()
+            await self.monitor.call(self._remove_disconnected)
             code, output = await self.compose.run(["up", "-d"], self.log_dir, {"MIKA_RUN_ID": run_id})
-            await self.monitor.look()
+            await self.monitor.refresh()
             if code:
-                self.failure = self._explained(output)
+                self.failure = self._explain_compose(output)
         except PullError as error:
             names = [service.name for service in self.file.services if service.image == error.image]
             self.failure = Failure(names[0], error.reason)
         except OSError as error:
-            reason = Reason(f"{self.compose.command[0]} cannot be run: {error.strerror or error}")
+            reason = Reason(f"{self.compose.command[0]} could not be run: {error.strerror or error}")
             self.failure = Failure("", reason)
-        except Exception as error:  # noqa: BLE001 - docker's errors have no common base; each ends the start
+        except Exception as error:  # noqa: BLE001 - docker's errors have no common base; any of them ends the start
             self.failure = Failure("", explain.engine_reason(str(error)))
 
-    def _remove_cut_off(self) -> None:
-        """A container that was stopped when somebody removed its network cannot be started: compose makes it anew."""
+    def _remove_disconnected(self) -> None:
+        """A stopped container whose network was removed cannot be started any more: compose must recreate it."""
         api = self.monitor.client.api
-        stopped = [seen for seen in (self._before or {}).values() if not seen.runs and seen.network_ids]
+        containers = (self._containers_before or {}).values()
+        stopped = [container for container in containers if not container.is_running and container.network_ids]
         networks = {network["Id"] for network in api.networks()} if stopped else set()
-        for seen in stopped:
-            if seen.network_ids - networks:
-                api.remove_container(seen.id)
+        for container in stopped:
+            if container.network_ids - networks:
+                api.remove_container(container.id)
 
-    def _all_run(self) -> bool:
-        """Nothing is to be done: all run, at the ports that are wanted, and the one-shots have done their work."""
+    def _is_already_up(self) -> bool:
+        """All services run at the ports that the file asks for, and the one-shots have exited with 0."""
         for service in self.file.services:
-            seen = self.monitor.get(service.name)
-            if seen is None:
+            container = self.monitor.get(service.name)
+            if container is None:
                 return False
-            if service.one_shot and seen.state == "exited" and seen.exit_code == 0:
+            if service.one_shot and container.state == "exited" and container.exit_code == 0:
                 continue
-            if not seen.runs or {port.published for port in service.ports} != seen.published:
+            if not container.is_running or {port.published for port in service.ports} != container.published:
                 return False
         return True
 
-    async def _pull(self) -> None:
-        needed = await missing(self.monitor, self.file.services)
-        self._pulls = {service.image: Pull(service.image, service.platform) for service in needed if service.pulls}
-        if not self._pulls:
+    async def _pull_images(self) -> None:
+        missing = await self.monitor.call(lambda: find_missing(self.monitor.client, self.file.services))
+        pulls = {service.image: Pull(service.image, service.platform) for service in missing if service.may_pull}
+        self._pulls = pulls
+        if not pulls:
             return
         began, earlier = time.monotonic(), self.pulling_s
 
-        async def pull(one: Pull) -> None:
-            await self.monitor.call(lambda: one.run(self.monitor.client))
-            assert self._pulls is not None  # noqa: S101 - set above
-            del self._pulls[one.image]
+        async def run(pull: Pull) -> None:
+            await self.monitor.call(lambda: pull.run(self.monitor.client))
+            del pulls[pull.image]
 
-        tasks = [asyncio.create_task(pull(one)) for one in list(self._pulls.values())]
+        tasks = [asyncio.create_task(run(pull)) for pull in list(pulls.values())]
         try:
-            waiting = set(tasks)
-            while waiting:
-                done, waiting = await asyncio.wait(waiting, timeout=1.0, return_when=asyncio.FIRST_EXCEPTION)
+            pending = set(tasks)
+            while pending:
+                done, pending = await asyncio.wait(pending, timeout=1.0, return_when=asyncio.FIRST_EXCEPTION)
                 self.pulling_s = earlier + time.monotonic() - began
                 for task in done:
                     task.result()
         finally:
-            for one in self._pulls.values():
-                one.stop()
+            for pull in pulls.values():
+                pull.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _explained(self, output: str) -> Failure:
+    def _explain_compose(self, output: str) -> Failure:
         failure = explain.compose_failure(output, self.monitor.all())
-        return Failure(failure.service, self.explained(failure.reason.text), failure.told_by_service)
+        return Failure(failure.service, self.explain_error(failure.reason.text), failure.is_shown_by_service)
 
-    def explained(self, text: str) -> Reason:
-        """An error of the engine; a taken port with its owner."""
+    def explain_error(self, text: str) -> Reason:
+        """What an error of the engine means; for a taken port, who has it."""
         port = explain.port_of(text)
-        return Reason(self.who_has(port)) if port is not None else explain.engine_reason(text)
+        return Reason(self.describe_taken_port(port)) if port is not None else explain.engine_reason(text)
 
     # --- one container -----------------------------------------------------------------------------------------------
 
     async def start(self, service: str, run_id: str) -> Reason:
-        """Start it again, or make it anew where it cannot be; NONE, else why that is not possible."""
+        """Start the service's container again, or recreate it if it cannot be started. NONE, or why that failed."""
         while True:
-            await self.monitor.look()
-            seen = self.monitor.get(service)
+            await self.monitor.refresh()
+            container = self.monitor.get(service)
             if self.monitor.error:
-                await self.monitor.looked()
+                await self.monitor.wait_for_refresh()
                 continue
-            if seen is not None and (seen.runs or seen.state == "restarting"):
+            if container is not None and (container.is_running or container.state == "restarting"):
                 return NONE
-            if not await self._engine_stays():
-                await asyncio.sleep(_RETRY)
+            if not await self._engine_accepts_connections():
+                await asyncio.sleep(_RETRY_INTERVAL)
                 continue
-            if seen is not None and await self._started(seen):
+            if container is not None and await self._start_existing(container):
                 return NONE
-            # Compose does not see that a container has lost its network.
-            anew = ["--force-recreate"] if seen is not None and not seen.networks else []
+            # Compose does not notice that a container has lost its network.
+            recreate = ["--force-recreate"] if container is not None and not container.has_network else []
             self._lock = self._lock or asyncio.Lock()
-            async with self._lock:  # two at once would both want to make the network
-                arguments = ["up", "-d", "--no-deps", *anew, service]
+            async with self._lock:  # two at once would both try to create the network
+                arguments = ["up", "-d", "--no-deps", *recreate, service]
                 code, output = await self.compose.run(arguments, self.log_dir, {"MIKA_RUN_ID": run_id})
-            await self.monitor.look()
+            await self.monitor.refresh()
             if code == 0:
                 return NONE
-            if not self.monitor.error and await self._engine_stays():
-                return self._explained(output).reason
+            if not self.monitor.error and await self._engine_accepts_connections():
+                return self._explain_compose(output).reason
 
-    async def _engine_stays(self) -> bool:
-        """One that is shutting down answers on connections that it has, and takes no new ones.
+    async def _engine_accepts_connections(self) -> bool:
+        """An engine that is shutting down still answers on open connections, but accepts no new ones.
 
-        It would even start a container, and then wait for that one's end.
+        It would even start a container, and then wait for it to exit.
         """
         try:
             await self.monitor.call(lambda: engine.connect(self.compose.env, engine.QUICK).close())
@@ -203,32 +203,35 @@ class Project:
             return False
         return True
 
-    async def _started(self, seen: Seen) -> bool:
-        """False where its network was removed, or the like: compose makes both anew, or says why not."""
-        if not seen.networks:
+    async def _start_existing(self, container: ContainerSnapshot) -> bool:
+        """False if it cannot be started, for example because its network was removed.
+
+        Compose then recreates both, or says why it cannot.
+        """
+        if not container.has_network:
             return False
         try:
-            await self.monitor.call(lambda: self.monitor.client.api.start(seen.id))
+            await self.monitor.call(lambda: self.monitor.client.api.start(container.id))
         except Exception:  # noqa: BLE001 - docker's errors have no common base, and each means the same here
             return False
-        await self.monitor.look()
+        await self.monitor.refresh()
         return True
 
     async def stop(self, service: Service, *, kill: bool = False) -> None:
-        seen = self.monitor.get(service.name)
-        if seen is None:
-            self.monitor.poke()
+        container = self.monitor.get(service.name)
+        if container is None:
+            self.monitor.request_refresh()
             return
         api = self.monitor.client.api
 
         def work() -> None:
             if kill:
-                api.kill(seen.id)
+                api.kill(container.id)
                 return
-            if seen.state == "paused":  # the signal would wait until somebody lets it go on
-                api.unpause(seen.id)
-            api.stop(seen.id, timeout=max(1, round(service.grace)))
+            if container.state == "paused":  # a paused container would get the signal only when somebody unpauses it
+                api.unpause(container.id)
+            api.stop(container.id, timeout=max(1, round(service.grace)))
 
-        with contextlib.suppress(Exception):  # it has ended meanwhile, or the engine has gone: the next look tells
+        with contextlib.suppress(Exception):  # it has exited meanwhile, or the engine is gone: the next refresh shows
             await self.monitor.call(work)
-        self.monitor.poke()
+        self.monitor.request_refresh()

@@ -1,4 +1,4 @@
-"""Get the images that are missing, with progress. The engine keeps finished layers, so the next time it goes on."""
+"""Pulls missing images, with progress. The engine keeps finished layers, so the next pull continues from there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from mika.backends.docker.explain import pull_failure
-from mika.backends.docker.monitor import Monitor
 from mika.backends.docker.services import Service
 from mika.reason import Reason
 
@@ -19,7 +18,7 @@ _DONE = ("Pull complete", "Already exists", "Download complete", "Verifying Chec
 
 
 class PullError(Exception):
-    """The image, and why it could not be had."""
+    """An image could not be pulled, for `reason`."""
 
     def __init__(self, image: str, reason: Reason) -> None:
         super().__init__(reason.text)
@@ -27,20 +26,20 @@ class PullError(Exception):
 
 
 class Pull:
-    """One image on its way."""
+    """The pull of one image."""
 
     def __init__(self, image: str, platform: str | None) -> None:
         self.image, self._platform = image, platform
         self._began = time.monotonic()
         self._layers: dict[str, tuple[int, int]] = {}
-        self._arrived: set[str] = set()
+        self._finished: set[str] = set()
         self._lock = threading.Lock()
         self._stream: Any = None
         self._stopped = False
         self._shown, self._shown_at = f"pulling {image}", 0.0
 
     def run(self, client: DockerClient) -> None:
-        """Pull it, in this thread. Raises PullError."""
+        """Pull the image in this thread. Raises PullError."""
         from docker.errors import DockerException
         from docker.utils import parse_repository_tag
 
@@ -53,34 +52,35 @@ class Pull:
                     return
                 if error := line.get("error"):
                     raise PullError(self.image, pull_failure(self.image, str(error)))
-                self._note(line)
+                self._update(line)
         except (DockerException, OSError) as error:
             if not self._stopped:
                 text = str(getattr(error, "explanation", None) or error)
                 raise PullError(self.image, pull_failure(self.image, text)) from None
 
     def stop(self) -> None:
-        """The engine gives up a pull when its client leaves."""
+        """The engine cancels a pull when its client disconnects."""
         self._stopped = True
         with contextlib.suppress(Exception):
             self._stream.close()
 
     def progress(self) -> str:
-        """`pulling mongo:8.0: 45 of 210 MB, 12.3 MB/s, 3 of 8 layers`; changes once a second at most."""
+        """`pulling mongo:8.0: 45 of 210 MB, 12.3 MB/s, 3 of 8 layers`; changes at most once a second."""
         now = time.monotonic()
         if now - self._shown_at < 1.0:
             return self._shown
         with self._lock:
-            layers, arrived = dict(self._layers), len(self._arrived)
+            layers, finished = dict(self._layers), len(self._finished)
         if layers:
-            have, total = sum(n for n, _ in layers.values()) / 1e6, sum(n for _, n in layers.values()) / 1e6
-            rate = have / max(0.1, now - self._began)
-            done = f"{have:.0f} of {total:.0f} MB, {rate:.1f} MB/s, {arrived} of {len(layers)} layers"
-            self._shown = f"pulling {self.image}: {done}"
+            received_mb = sum(received for received, _ in layers.values()) / 1e6
+            total_mb = sum(total for _, total in layers.values()) / 1e6
+            rate = received_mb / max(0.1, now - self._began)
+            amount = f"{received_mb:.0f} of {total_mb:.0f} MB, {rate:.1f} MB/s, {finished} of {len(layers)} layers"
+            self._shown = f"pulling {self.image}: {amount}"
         self._shown_at = now
         return self._shown
 
-    def _note(self, line: dict[str, Any]) -> None:
+    def _update(self, line: dict[str, Any]) -> None:
         layer, status, detail = line.get("id"), str(line.get("status")), line.get("progressDetail") or {}
         with self._lock:
             if layer and status == "Downloading" and detail.get("total"):
@@ -88,23 +88,19 @@ class Pull:
             elif layer and status.startswith(_DONE) and layer in self._layers:
                 total = self._layers[layer][1]
                 self._layers[layer] = total, total
-                self._arrived.add(layer)
+                self._finished.add(layer)
 
 
-async def missing(monitor: Monitor, services: tuple[Service, ...]) -> list[Service]:
-    """One service for each image that is not there and can be pulled."""
-    return await monitor.call(lambda: missing_now(monitor.client, services))
-
-
-def missing_now(client: DockerClient, services: tuple[Service, ...]) -> list[Service]:
+def find_missing(client: DockerClient, services: tuple[Service, ...]) -> list[Service]:
+    """One service for each image that the engine does not have. Blocks."""
     from docker.errors import ImageNotFound
 
-    found: dict[str, Service] = {}
+    missing: dict[str, Service] = {}
     for service in services:
-        if not service.image or service.image in found:
+        if not service.image or service.image in missing:
             continue
         try:
             client.images.get(service.image)
         except ImageNotFound:
-            found[service.image] = service
-    return list(found.values())
+            missing[service.image] = service
+    return list(missing.values())

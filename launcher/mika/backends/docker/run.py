@@ -1,4 +1,4 @@
-"""One start of one service's container, for the supervisor: it runs, ends, is stopped, like a process of its own."""
+"""One start of a service's container. To the supervisor it looks like a process: it runs, exits and can be stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from mika.backends.docker import explain
-from mika.backends.docker.monitor import Monitor, Seen
+from mika.backends.docker.monitor import ContainerSnapshot, Monitor
 from mika.backends.docker.project import Project
 from mika.backends.docker.services import Service
 from mika.guard.segments import SegmentWriter
@@ -18,18 +18,18 @@ from mika.reason import NONE, Reason
 from mika.supervisor.guard import Exit
 from mika.supervisor.unit import Launch
 
-_REMOVAL, _REMOVAL_OF_STOPPED = 0.6, 5.0
-"""Seconds in which a container that has ended, or was stopped by somebody, may turn out to be on its way out
-(`docker compose down` by hand, which stops others first)."""
-_LAST_LOG = 2.0
-_CLOCK_STEP = 0.5  # s; what a log's index may be behind
+_REMOVAL_DELAY, _REMOVAL_DELAY_AFTER_STOP = 0.6, 5.0
+"""Seconds to wait after an exit for the container to be removed as well; longer if somebody has stopped it. A manual
+`docker compose down` stops the other containers first."""
+_LAST_LOG_TIMEOUT = 2.0
+_CLOCK_STEP = 0.5  # s that a log's index may be behind
 _LAST_LINES = 40
-_BY_SIGNAL = 128  # exit codes from here on: the last lines have nothing to do with it
-_TAIL, _YOUNG = 1000, 60.0  # lines of a container that ran for longer than these seconds before mika came
+_FIRST_SIGNAL_CODE = 128  # exit codes from here on come from a signal, and the last lines do not explain those
+_TAIL_LINES, _WHOLE_LOG_AGE = 1000, 60.0  # of a container that started longer ago than this (s), only the last lines
 
 
 class ContainerRun:
-    """Follows the container through whatever happens to it, until it ends or is given up."""
+    """Follows the container through restarts and recreation by others, until it has exited or must be given up."""
 
     pid = 0
 
@@ -37,45 +37,45 @@ class ContainerRun:
         self.service = service
         self.exit: Exit | None = None
         self.log_dir = project.log_dir
-        self.removed = False
+        self.is_removed = False
         self._project, self._launch = project, launch
-        self._run: tuple[str, str] | None = None
-        self._pump: _Pump | None = None
+        self._start_key: tuple[str, str] | None = None
+        self._log_copier: _LogCopier | None = None
         self._stopping = False
         self._began = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
-    def attached(self) -> bool:
-        """Its container was seen running."""
-        return self._run is not None and not self.removed
+    def is_attached(self) -> bool:
+        """Its container has started, and has not been removed."""
+        return self._start_key is not None and not self.is_removed
 
-    # --- what the supervisor asks for --------------------------------------------------------------------------------
+    # --- requests of the supervisor ----------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
         if not self._stopping:
             self._stop(kill=False)
 
     def kill(self, patience: float = 0.0) -> None:
-        del patience  # the engine has no guard that could be stuck
+        del patience  # a container has no guard that could hang
         self._stop(kill=True)
 
     def fail(self, reason: Reason) -> None:
-        """Waiting is useless: the container may run, but it will never do its work."""
+        """Give up: the container may be running, but it will never do its work."""
         self.exit = self.exit or Exit(1, reason, final=True)
-        self._project.monitor.poke()
+        self._project.monitor.request_refresh()
 
     async def wait(self) -> Exit:
-        """Return when the container has ended, and its log is complete."""
+        """Return when the container has exited and its log is complete."""
         try:
-            ended = await self._follow()
-            if self._pump is not None:
-                await asyncio.to_thread(self._pump.join, _LAST_LOG)
-            if ended is not self.exit:  # else it was `fail`, which has said it all
-                self.exit = ended = await asyncio.to_thread(self._in_words, ended)
-            return ended
+            exit_ = await self._follow()
+            if self._log_copier is not None:
+                await asyncio.to_thread(self._log_copier.join, _LAST_LOG_TIMEOUT)
+            if exit_ is not self.exit:  # otherwise it comes from `fail`, and its reason is complete
+                self.exit = exit_ = await asyncio.to_thread(self._explain_exit, exit_)
+            return exit_
         finally:
-            self._end_pump()
+            self._close_log_copier()
 
     def _stop(self, *, kill: bool) -> None:
         self._stopping = True
@@ -83,191 +83,194 @@ class ContainerRun:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- following ---------------------------------------------------------------------------------------------------
+    # --- following the container -------------------------------------------------------------------------------------
 
     async def _follow(self) -> Exit:
         project, monitor, name = self._project, self._project.monitor, self.service.name
-        again = self._launch.generation > 1
-        if again:
-            if refused := await self._start_again():
-                return refused
+        is_restart = self._launch.generation > 1
+        if is_restart:
+            if start_failure := await self._start_again():
+                return start_failure
         else:
             await project.bring_up(self._launch.run_id)
         while True:
-            seen = monitor.get(name)
+            container = monitor.get(name)
             if self.exit is not None:
-                if seen is not None:
-                    project.ended[name] = seen.run
+                if container is not None:
+                    project.reported_exits[name] = container.start_key
                 return self.exit
-            if not monitor.error and (ended := self._judge(seen)):
-                if self.attached and not self._stopping and await self._is_being_removed():
+            if not monitor.error and (exit_ := self._detect_exit(container)):
+                if self.is_attached and not self._stopping and await self._is_being_removed():
                     continue
-                if seen is not None:
-                    project.ended[name] = seen.run
-                return ended
-            if self._stopping and (monitor.error or not self._may_still_run(seen)):
+                if container is not None:
+                    project.reported_exits[name] = container.start_key
+                return exit_
+            if self._stopping and (monitor.error or not self._may_still_run(container)):
                 return Exit(0, Reason(monitor.error or "stopped"))
-            if again and self._lies_there(seen) and (refused := await self._start_again()):
-                return refused
-            await monitor.looked()
+            if is_restart and self._has_engine_given_up(container) and (start_failure := await self._start_again()):
+                return start_failure
+            await monitor.wait_for_refresh()
 
     async def _start_again(self) -> Exit | None:
+        """Start the container. Returns an Exit only if it cannot be started."""
         starting = asyncio.ensure_future(self._project.start(self.service.name, self._launch.run_id))
         try:
             while not starting.done() and not self._stopping:
                 await asyncio.wait([starting], timeout=0.1)
-            refused = starting.result() if starting.done() else NONE
-            return Exit(1, refused, final=True) if refused else None
+            reason = starting.result() if starting.done() else NONE
+            return Exit(1, reason, final=True) if reason else None
         finally:
             starting.cancel()
 
-    def _lies_there(self, seen: Seen | None) -> bool:
-        """The engine was about to start it again by itself, and has given up."""
+    def _has_engine_given_up(self, container: ContainerSnapshot | None) -> bool:
+        """The engine was about to restart the container by itself, but has given up."""
         return (
-            seen is not None
-            and self._run is None
+            container is not None
+            and self._start_key is None
             and not self._stopping
             and not self._project.monitor.error
-            and seen.state in ("exited", "dead", "created")
+            and container.state in ("exited", "dead", "created")
         )
 
-    def _judge(self, seen: Seen | None) -> Exit | None:
-        """How the run has ended, or None while it goes on."""
-        if seen is None:
-            self.removed = self._run is not None
-        elif seen.runs:
-            if self._run is None or self.removed or seen.id != self._run[0]:
-                self._attach(seen)  # somebody may have made it anew: that is this service all the same
-            elif seen.run != self._run:
-                return self._ended(seen, self._project.monitor.exit_codes.get(seen.id, 1))
-        elif seen.state in ("restarting", "exited", "dead") and not self._is_old(seen):
-            self._attach(seen)
-            return self._ended(seen, seen.exit_code)
-        elif seen.state == "created" and seen.error and self._project.is_up:
-            return Exit(1, self._project.explained(seen.error), final=True)
-        return self._never_started() if self._run is None else None
+    def _detect_exit(self, container: ContainerSnapshot | None) -> Exit | None:
+        """How this run has ended, or None while it continues."""
+        if container is None:
+            self.is_removed = self._start_key is not None
+        elif container.is_running:
+            if self._start_key is None or self.is_removed or container.id != self._start_key[0]:
+                self._attach(container)  # somebody may have recreated it: it is still this service
+            elif container.start_key != self._start_key:
+                return self._make_exit(container, self._project.monitor.exit_codes.get(container.id, 1))
+        elif container.state in ("restarting", "exited", "dead") and not self._is_from_earlier_run(container):
+            self._attach(container)
+            return self._make_exit(container, container.exit_code)
+        elif container.state == "created" and container.error and self._project.is_compose_done:
+            return Exit(1, self._project.explain_error(container.error), final=True)
+        return self._start_failure() if self._start_key is None else None
 
-    def _is_old(self, seen: Seen) -> bool:
-        """What is left of a run that ended before this one."""
+    def _is_from_earlier_run(self, container: ContainerSnapshot) -> bool:
         if self._launch.generation > 1:
-            return seen.run == self._project.ended.get(self.service.name)
-        return not self._project.is_up and seen.run == self._project.before(self.service.name)
+            return container.start_key == self._project.reported_exits.get(self.service.name)
+        started_before = self._project.exited_before(self.service.name)
+        return not self._project.is_compose_done and container.start_key == started_before
 
-    def _never_started(self) -> Exit | None:
+    def _start_failure(self) -> Exit | None:
         failure = self._project.failure
-        if failure is None or failure.told_by_service or failure.service not in ("", self.service.name):
+        if failure is None or failure.is_shown_by_service or failure.service not in ("", self.service.name):
             return None
         return Exit(1, failure.reason, final=True)
 
     async def _is_being_removed(self) -> bool:
-        """A container that is gone soon after its end was taken away on purpose: that is no crash to mend."""
+        """Whether the container is removed soon after its exit: somebody took it down on purpose, it did not crash."""
         began = time.monotonic()
         monitor = self._project.monitor
         while not self._stopping:
-            seen = monitor.get(self.service.name)
-            if seen is None and not monitor.error:
+            container = monitor.get(self.service.name)
+            if container is None and not monitor.error:
                 return True
-            was_stopped = self._run is not None and self._run[0] in monitor.stopped
-            patience = _REMOVAL_OF_STOPPED if was_stopped else _REMOVAL
-            if (seen is not None and seen.runs) or time.monotonic() - began >= patience:
+            was_stopped = self._start_key is not None and self._start_key[0] in monitor.stopped_ids
+            patience = _REMOVAL_DELAY_AFTER_STOP if was_stopped else _REMOVAL_DELAY
+            if (container is not None and container.is_running) or time.monotonic() - began >= patience:
                 return False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
-                    await monitor.looked()
+                    await monitor.wait_for_refresh()
         return False
 
-    def _ended(self, seen: Seen, code: int) -> Exit:
+    def _make_exit(self, container: ContainerSnapshot, code: int) -> Exit:
         if code == 0 and self.service.one_shot:
             return Exit(0, Reason("done (exit code 0)"))
-        # A one-shot that failed has said why; nothing is gained by another attempt at the same.
-        return Exit(code, Reason(explain.exit_reason(seen, code)), final=self.service.one_shot)
+        # Another attempt of a failed one-shot would only fail again in the same way.
+        return Exit(code, Reason(explain.exit_reason(container, code)), final=self.service.one_shot)
 
-    def _in_words(self, ended: Exit) -> Exit:
-        """With what its last lines say, and final where they name a cause that stays."""
-        if self._run is None or self._stopping or not 0 < ended.code < _BY_SIGNAL:
-            return ended
-        lines = self._lines(self.service.name) or self._engines_lines(self._run[0])
-        cause = explain.cause(lines)
+    def _explain_exit(self, exit_: Exit) -> Exit:
+        """The exit with what the last lines of the log say about it; final if their cause would not go away."""
+        if self._start_key is None or self._stopping or not 0 < exit_.code < _FIRST_SIGNAL_CODE:
+            return exit_
+        lines = self._log_lines(self.service.name) or self._engine_log_lines(self._start_key[0])
+        cause = explain.lasting_cause(lines)
         database = self._project.file.with_role("postgresql")
         if not cause and database is not None and explain.has_lost_its_database(lines):
-            cause = explain.cause(self._lines(database.name))
+            cause = explain.lasting_cause(self._log_lines(database.name))
         if cause:
-            return Exit(ended.code, cause.within(ended.reason.text), final=True)
+            return Exit(exit_.code, cause.within(exit_.reason.text), final=True)
         last = explain.last_reason(lines)
-        return Exit(ended.code, last.within(ended.reason.text) if last else ended.reason, final=ended.final)
+        return Exit(exit_.code, last.within(exit_.reason.text) if last else exit_.reason, final=exit_.final)
 
-    def _lines(self, name: str) -> list[str]:
+    def _log_lines(self, name: str) -> list[str]:
         """The last lines of this run."""
         recent = logs.read_tail(self.log_dir, name, _LAST_LINES)
         return [logs.decode(line.data) for line in recent if line.time >= self._began]
 
-    def _engines_lines(self, container: str) -> list[str]:
-        """The same from the engine: a stream may end before the last lines of a short run are in it."""
+    def _engine_log_lines(self, container_id: str) -> list[str]:
+        """The same from the engine: after a short run, its stream may close before it has sent the last lines."""
         try:
-            found: bytes = self._project.monitor.client.api.logs(container, tail=_LAST_LINES)
-        except Exception:  # noqa: BLE001 - it is gone, or the engine is: then there is nothing to be told
+            output: bytes = self._project.monitor.client.api.logs(container_id, tail=_LAST_LINES)
+        except Exception:  # noqa: BLE001 - the container or the engine is gone, so there are no lines
             return []
-        return [logs.decode(line) for line in found.splitlines()]
+        return [logs.decode(line) for line in output.splitlines()]
 
     @staticmethod
-    def _may_still_run(seen: Seen | None) -> bool:
-        return seen is not None and (seen.runs or seen.state == "restarting")
+    def _may_still_run(container: ContainerSnapshot | None) -> bool:
+        return container is not None and (container.is_running or container.state == "restarting")
 
     # --- the log -----------------------------------------------------------------------------------------------------
 
-    def _attach(self, seen: Seen) -> None:
-        if self._run == seen.run and not self.removed:
+    def _attach(self, container: ContainerSnapshot) -> None:
+        if self._start_key == container.start_key and not self.is_removed:
             return
-        self._end_pump()
-        self._run, self.removed = seen.run, False
-        self._began = min(time.time(), seen.started_at) - _CLOCK_STEP
-        followed = seen.service in self._project.followed
-        self._project.followed.add(seen.service)
-        # What an earlier run of mika has copied is not copied again.
-        self._start_pump(seen, seen.started_at if followed else max(seen.started_at, self._copied_until(seen)))
+        self._close_log_copier()
+        self._start_key, self.is_removed = container.start_key, False
+        self._began = min(time.time(), container.started_at) - _CLOCK_STEP
+        since = container.started_at
+        if container.service not in self._project.logged_services:  # an earlier run of mika may have copied a part
+            since = max(since, self._copied_until(container))
+        self._project.logged_services.add(container.service)
+        self._start_log_copier(container, since)
 
-    def _start_pump(self, seen: Seen, since: float) -> None:
-        writer = SegmentWriter(str(self.log_dir), seen.service, self._project.log_max_bytes)
-        self._pump = _Pump(self._project.monitor, seen, since, writer)
-        self._pump.start()
+    def _start_log_copier(self, container: ContainerSnapshot, since: float) -> None:
+        writer = SegmentWriter(str(self.log_dir), container.service, self._project.log_max_bytes)
+        self._log_copier = _LogCopier(self._project.monitor, container, since, writer)
+        self._log_copier.start()
 
-    def _copied_until(self, seen: Seen) -> float:
-        found = logs.segments(self.log_dir, seen.service)
-        return found[-1].path.stat().st_mtime if found else 0.0
+    def _copied_until(self, container: ContainerSnapshot) -> float:
+        segments = logs.segments(self.log_dir, container.service)
+        return segments[-1].path.stat().st_mtime if segments else 0.0
 
     def resume_log(self) -> None:
-        """The engine was away: the stream has ended with it, and the container has not."""
-        seen = self._project.monitor.get(self.service.name)
-        if self._pump is not None and not self._pump.is_alive() and seen is not None and seen.runs:
-            self._start_pump(seen, max(seen.started_at, self._copied_until(seen)))
+        """Copy the log again if the engine has closed the stream, but the container is still running."""
+        container = self._project.monitor.get(self.service.name)
+        has_stopped = self._log_copier is not None and not self._log_copier.is_alive()
+        if has_stopped and container is not None and container.is_running:
+            self._start_log_copier(container, max(container.started_at, self._copied_until(container)))
 
-    def _end_pump(self) -> None:
-        if self._pump is not None:
-            self._pump.close()
-            self._pump = None
+    def _close_log_copier(self) -> None:
+        if self._log_copier is not None:
+            self._log_copier.close()
+            self._log_copier = None
 
 
-class _Pump(threading.Thread):
-    """Copies a container's output into `.mika/logs`, so that it is read like all others and outlives the container."""
+class _LogCopier(threading.Thread):
+    """Copies a container's output to `.mika/logs`, so that it is read like any other log and outlives the container."""
 
-    def __init__(self, monitor: Monitor, seen: Seen, since: float, writer: SegmentWriter) -> None:
-        super().__init__(name=f"log-{seen.service}", daemon=True)
-        self._monitor, self._seen, self._since, self._writer = monitor, seen, since, writer
+    def __init__(self, monitor: Monitor, container: ContainerSnapshot, since: float, writer: SegmentWriter) -> None:
+        super().__init__(name=f"log-{container.service}", daemon=True)
+        self._monitor, self._container_id, self._since, self._writer = monitor, container.id, since, writer
         self._stream: Any = None
         self._closed = False
 
     def run(self) -> None:
-        tail: Any = "all" if time.time() - self._since < _YOUNG else _TAIL
+        tail: Any = "all" if time.time() - self._since < _WHOLE_LOG_AGE else _TAIL_LINES
         try:
-            with contextlib.closing(self._monitor.client_for_stream()) as client:
+            with contextlib.closing(self._monitor.connect_for_stream()) as client:
                 self._stream = client.api.logs(
-                    self._seen.id, stream=True, follow=True, stdout=True, stderr=True, since=self._since, tail=tail
+                    self._container_id, stream=True, follow=True, stdout=True, stderr=True, since=self._since, tail=tail
                 )
                 for data in () if self._closed else self._stream:
                     if self._closed:
                         break
                     self._writer.write(data)
-        except Exception:  # noqa: BLE001 - the engine has gone, or its log driver keeps nothing: there is no log then
+        except Exception:  # noqa: BLE001 - the engine is gone, or its log driver keeps nothing, so there is no log
             return
         finally:
             self._writer.close()

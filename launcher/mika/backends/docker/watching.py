@@ -1,4 +1,4 @@
-"""The ladder of a service in a container, and whether it still works."""
+"""The readiness ladder of a service in a container, and the check whether it still works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from mika.backends.docker.explain import exit_reason
-from mika.backends.docker.monitor import Seen
+from mika.backends.docker.monitor import ContainerSnapshot
 from mika.backends.docker.probes import HopelessError
 from mika.backends.docker.project import Project
 from mika.backends.docker.run import ContainerRun
@@ -17,150 +17,160 @@ from mika.reason import Reason, Repair
 from mika.supervisor.unit import Launch
 from mika.supervisor.watch import Liveness
 
-_LOOK = 0.5  # s; what the monitor has seen costs nothing
-_ASK = 2.0  # s between two questions to a service that answers
-_ANSWER = 0.8 * PROBE_TIMEOUT  # less, so that there is time to say what else is known of it
+_LIVENESS_INTERVAL = 0.5  # s; reading the monitor's last result costs nothing
+_PROBE_INTERVAL = 2.0  # s between two probes of a service that answers
+_ANSWER_TIMEOUT = 0.8 * PROBE_TIMEOUT  # less, so that there is time to report what else is known about it
 _REMOVED = Reason(
     "its container was removed by somebody (`docker compose down`?)",
-    "`mika up` makes anew what is missing",
+    "`mika up` recreates what is missing",
     Repair("up"),
 )
 
 
-class Watching:
-    """For one unit: its present run, and `usable`, the rungs that ask the service itself in its own protocol."""
+class ContainerWatch:
+    """The probes of one unit. `service_probes` ask the service itself in its own protocol, by rung."""
 
     run: ContainerRun
 
-    def __init__(self, service: Service, usable: Mapping[str, Callable[[], Awaitable[str]]]) -> None:
-        self._service, self._usable = service, usable
+    def __init__(self, service: Service, service_probes: Mapping[str, Callable[[], Awaitable[str]]]) -> None:
+        self._service, self._service_probes = service, service_probes
         self._project: Project | None = None
-        self._asked, self._answer = 0.0, ""
+        self._answered_at, self._answer = 0.0, ""
 
     def follow(self, project: Project, run: ContainerRun) -> None:
+        """Watch `run` from now on."""
         self._project, self.run = project, run
 
     def probes(self, launch: Launch) -> tuple[list[Rung], Liveness | None]:
-        """Image, created, running, and then the service's own rungs; its health check where it has none of those.
+        """Image, created, running, and then the service's own rungs, or its health check if it has none of those.
 
-        What answers in its own protocol is not made to wait for the next turn of its health check.
+        A service that answers in its own protocol need not wait for the next turn of its health check.
         """
         del launch
         rungs = [Rung("image", self._image), Rung("created", self._created)]
         if self._service.one_shot:
             return [*rungs, Rung("done", self._done)], None
         rungs.append(Rung("running", self._running))
-        rungs += [Rung(name, self._asking(probe)) for name, probe in self._usable.items()]
-        if not self._usable and self._service.has_health:
+        rungs += [Rung(name, self._probe_running(probe)) for name, probe in self._service_probes.items()]
+        if not self._service_probes and self._service.has_health_check:
             rungs.append(Rung("healthy", self._healthy))
-        # Never "hung", so never killed: what hangs may be the database behind it, or the machine below it.
-        return rungs, Liveness(self._alive, interval=_LOOK, patience=None)
+        # Never "hung", so never killed: the database behind it may be hanging, or the machine below it.
+        return rungs, Liveness(self._alive, interval=_LIVENESS_INTERVAL, patience=None)
 
-    def container(self) -> str:
+    def container_state(self) -> str:
         """For `Unit.container`."""
         if self._project is None:
             return "missing"
         if self._project.monitor.error:
             return "unknown"
-        seen = self._project.monitor.get(self._service.name)
-        if seen is not None:
-            return seen.state if seen.networks or not seen.runs else "disconnected"
-        return "removed" if self._was_there() else "missing"
+        container = self._project.monitor.get(self._service.name)
+        if container is not None:
+            is_disconnected = container.is_running and not container.has_network
+            return "disconnected" if is_disconnected else container.state
+        return "removed" if self._has_existed() else "missing"
 
     # --- rungs -------------------------------------------------------------------------------------------------------
 
     async def _image(self) -> str:
         assert self._project is not None  # noqa: S101 - `follow` comes first
-        waits = self._project.pull_of(self._service)
-        if waits is not None:
-            raise NotYet(waits)
+        progress = self._project.pull_progress(self._service)
+        if progress is not None:
+            raise NotYet(progress)
         return self._service.image
 
     async def _created(self) -> str:
-        seen = self._seen()
-        if seen is None:
-            raise NotYet("compose has not made it yet")
-        return seen.name
+        container = self._current_container()
+        if container is None:
+            raise NotYet("compose has not created it yet")
+        return container.name
 
     async def _running(self) -> str:
-        seen = self._checked()
-        if not self.run.attached:
-            raise NotYet(f"its container is {seen.state}")
-        return seen.name
+        container = self._running_container()
+        if not self.run.is_attached:
+            raise NotYet(f"its container is {container.state}")
+        return container.name
 
     async def _healthy(self) -> str:
-        seen = self._checked()
-        if seen.health != "healthy":
-            raise NotYet(f"its health check: {seen.health_output or seen.health or 'not run yet'}")
+        container = self._running_container()
+        if container.health != "healthy":
+            raise NotYet(f"its health check: {container.health_output or container.health or 'not run yet'}")
         return "healthy"
 
     async def _done(self) -> str:
-        seen = self._seen()
-        raise NotYet("runs" if seen is not None and seen.runs else "not started yet")
+        container = self._current_container()
+        raise NotYet("still running" if container is not None and container.is_running else "not started yet")
 
-    def _asking(self, probe: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
-        async def ask() -> str:
-            self._checked()
+    def _probe_running(self, probe: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
+        """`probe` for a container that must be running. A hopeless answer ends the run."""
+
+        async def run_probe() -> str:
+            self._running_container()
             try:
                 return await probe()
             except HopelessError as error:
                 self.run.fail(error.reason)
                 raise
 
-        return ask
+        return run_probe
 
-    # --- is it still well --------------------------------------------------------------------------------------------
+    # --- liveness ----------------------------------------------------------------------------------------------------
 
     async def _alive(self) -> str:
-        seen = self._checked()
-        if not self._usable:
-            if seen.health == "unhealthy":
-                raise Certain(f"its health check fails: {seen.health_output or 'no output'}")
-            return seen.health or "running"
-        if time.monotonic() - self._asked < _ASK:
+        container = self._running_container()
+        if not self._service_probes:
+            if container.health == "unhealthy":
+                raise Certain(f"its health check fails: {container.health_output or 'no output'}")
+            return container.health or "running"
+        if time.monotonic() - self._answered_at < _PROBE_INTERVAL:
             return self._answer
-        *_, usable = self._usable.values()
+        *_, last_probe = self._service_probes.values()
         try:
-            async with asyncio.timeout(_ANSWER):
-                self._answer = await usable()
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                self._answer = await last_probe()
         except HopelessError:
             raise
         except Exception as error:
-            if not seen.networks:
-                name = self._service.name
-                cut_off = Reason(
-                    "its container was disconnected from its network by somebody",
-                    f"`mika restart {name}` makes both anew",
-                    Repair("restart", name),
-                )
-                raise Certain(cut_off) from error
-            if seen.health == "unhealthy":
-                answer = reason_of(error)
-                text = f"{answer.text or 'no answer'}; its health check fails, too: {seen.health_output}"
-                raise Certain(Reason(text, answer.fix, answer.repair)) from error
+            if (reason := self._visible_cause(container, error)) is not None:
+                raise Certain(reason) from error
             raise
-        self._asked = time.monotonic()
+        self._answered_at = time.monotonic()
         self.run.resume_log()
         return self._answer
 
-    def _was_there(self) -> bool:
-        return self.run.attached or self.run.removed
+    def _visible_cause(self, container: ContainerSnapshot, error: Exception) -> Reason | None:
+        """Why the service does not answer, if the container shows it."""
+        if not container.has_network:
+            name = self._service.name
+            return Reason(
+                "its container was disconnected from its network by somebody",
+                f"`mika restart {name}` recreates both",
+                Repair("restart", name),
+            )
+        if container.health == "unhealthy":
+            answer = reason_of(error)
+            text = f"{answer.text or 'no answer'}; its health check fails, too: {container.health_output}"
+            return Reason(text, answer.fix, answer.repair)
+        return None
 
-    def _seen(self) -> Seen | None:
+    def _has_existed(self) -> bool:
+        return self.run.is_attached or self.run.is_removed
+
+    def _current_container(self) -> ContainerSnapshot | None:
+        """The container, if there is one. Raises Certain if the engine does not answer."""
         assert self._project is not None  # noqa: S101 - `follow` comes first
         if self._project.monitor.error:
             raise Certain(self._project.monitor.error)
         return self._project.monitor.get(self._service.name)
 
-    def _checked(self) -> Seen:
-        """The container, which runs. Raises Certain where it does not."""
-        seen = self._seen()
-        if seen is None:
-            raise Certain(_REMOVED if self._was_there() else "there is no container yet")
-        if seen.state == "paused":
-            raise Certain(Reason("its container is paused", f"`docker unpause {seen.name}` lets it go on"))
-        if seen.state in ("exited", "restarting", "dead"):
-            raise Certain(f"its container has exited: {exit_reason(seen, seen.exit_code)}")
-        if seen.state != "running":
-            raise NotYet(f"its container is {seen.state}")
-        return seen
+    def _running_container(self) -> ContainerSnapshot:
+        """The container, which is running. Raises Certain or NotYet if it is not."""
+        container = self._current_container()
+        if container is None:
+            raise Certain(_REMOVED if self._has_existed() else "there is no container yet")
+        if container.state == "paused":
+            raise Certain(Reason("its container is paused", f"`docker unpause {container.name}` resumes it"))
+        if container.state in ("exited", "restarting", "dead"):
+            raise Certain(f"its container has exited: {exit_reason(container, container.exit_code)}")
+        if container.state != "running":
+            raise NotYet(f"its container is {container.state}")
+        return container
