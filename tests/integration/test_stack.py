@@ -275,7 +275,7 @@ def test_a_database_that_is_not_one_ends_up_with_the_cause(own_bot):
     bot: Bot = own_bot()
     data = bot.folder / ".mika" / "data"
     data.mkdir(parents=True)
-    (data / "temporal.db").write_bytes(b"this is no database\n" * 100)
+    (data / "temporal.db").write_bytes(b"this is not a database\n" * 100)
     result = bot.error("up", "-d", "--timeout", "20", code=1, timeout=60)
     assert "temporal" in result.err
     assert "not a database" in result.err, str(result)

@@ -115,22 +115,22 @@ def test_later_wins_and_says_where(tmp_path: Path) -> None:
             "50",
             "WORKFLOW_RUN_TIMEOUT is 60 s, longer than WORKFLOW_EXECUTION_TIMEOUT (50",
         ),
-        ("MIKA_BACKEND", "dokcer", "MIKA_BACKEND is 'dokcer', which is no backend (did you mean 'docker'?)"),
-        ("MIKA_BACKEND", "k8s", "MIKA_BACKEND is 'k8s', which is no backend; give one of auto, docker,"),
+        ("MIKA_BACKEND", "dokcer", "MIKA_BACKEND is 'dokcer', which is not a backend (did you mean 'docker'?)"),
+        ("MIKA_BACKEND", "k8s", "MIKA_BACKEND is 'k8s', which is not a backend; give one of auto, docker,"),
         ("API_HOST", "http://x", "API_HOST is 'http://x', which is a URL or a path"),
-        ("API_HOST", "a b", "API_HOST is 'a b', which is no host name"),
-        ("API_HOST", "localhost:8000", "API_HOST is 'localhost:8000', which has a port in it"),
+        ("API_HOST", "a b", "API_HOST is 'a b', which is not a host name"),
+        ("API_HOST", "localhost:8000", "API_HOST is 'localhost:8000', which contains a port"),
         ("TEMPORAL_HOST", " ", "TEMPORAL_HOST is empty"),
-        ("TEMPORAL_NAMESPACE", "a\nb", "TEMPORAL_NAMESPACE is 'a\\x0ab', which has a line break"),
+        ("TEMPORAL_NAMESPACE", "a\nb", "TEMPORAL_NAMESPACE is 'a\\x0ab', which contains a line break"),
         ("API_PORT", "7233", "API_PORT and TEMPORAL_PORT are both 7233"),
         ("LLM_BASE_URL", "api.example.com", "LLM_BASE_URL is 'api.example.com', which is not a web address"),
         ("LLM_BASE_URL", "http://", "LLM_BASE_URL is 'http://', which is not a web address"),
         ("LLM_BASE_URL", "http://a:99999", "LLM_BASE_URL is 'http://a:99999', which is not a web address"),
         ("LLM_BASE_URL", "http://[x", "LLM_BASE_URL is 'http://[x', which is not a web address"),
-        ("MONGODB_URL", "http://u:pw@h", f"MONGODB_URL is 'http://u:{MASK}@h', which is no MongoDB address"),
-        ("MONGODB_URL", "mongodb://", "MONGODB_URL is 'mongodb://', which is no MongoDB address"),
-        ("MONGODB_DATABASE", "a/b", "MONGODB_DATABASE is 'a/b', which is no database name"),
-        ("LLM_API_KEY", "填入 sk", "LLM_API_KEY has a value that has a space"),
+        ("MONGODB_URL", "http://u:pw@h", f"MONGODB_URL is 'http://u:{MASK}@h', which is not a MongoDB address"),
+        ("MONGODB_URL", "mongodb://", "MONGODB_URL is 'mongodb://', which is not a MongoDB address"),
+        ("MONGODB_DATABASE", "a/b", "MONGODB_DATABASE is 'a/b', which is not a database name"),
+        ("LLM_API_KEY", "填入 sk", "LLM_API_KEY has a value that contains a space"),
     ],
 )
 def test_bad_values(tmp_path: Path, name: str, raw: str, message: str) -> None:
@@ -167,7 +167,7 @@ def test_ports_may_be_equal_where_they_do_not_meet(tmp_path: Path) -> None:
 
 def test_an_option_is_named(tmp_path: Path) -> None:
     assert failure(tmp_path, MIKA_TIMEOUT="x").startswith("--timeout: the option is 'x', which is not a number; give")
-    assert failure(tmp_path, MIKA_BACKEND="x").startswith("--backend: the option is 'x', which is no backend")
+    assert failure(tmp_path, MIKA_BACKEND="x").startswith("--backend: the option is 'x', which is not a backend")
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -34,13 +34,13 @@ def test_dotenv_values(tmp_path: Path, text: str, values: dict[str, str]) -> Non
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"A=1\n\n\nnot a line\n", ".env:4: is no NAME=value line"),
-        (b"A=1\nB='x\n", ".env:2: is no NAME=value line"),
-        (b'A=1\nB="x"y\n', ".env:2: is no NAME=value line"),
-        (b"=1\n", ".env:1: is no NAME=value line"),
+        (b"A=1\n\n\nnot a line\n", ".env:4: is not a NAME=value line"),
+        (b"A=1\nB='x\n", ".env:2: is not a NAME=value line"),
+        (b'A=1\nB="x"y\n', ".env:2: is not a NAME=value line"),
+        (b"=1\n", ".env:1: is not a NAME=value line"),
         (b"A=1\r\nFOO\r\n", ".env:2: 'FOO' has no value; write FOO=value"),
         (b"A=1\nB=${NOPE}\n", ".env:2: ${NOPE} is not set"),
-        (b"A=1\nB=x\0y\n", ".env:2: has a NUL character"),
+        (b"A=1\nB=x\0y\n", ".env:2: contains a NUL character"),
         (b"A=1\n\nB=\xff\n", ".env:3: byte 0xff is not valid UTF-8"),
     ],
 )

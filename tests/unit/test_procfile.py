@@ -45,9 +45,9 @@ def test_lines_count_from_one_with_comments(tmp_path: Path) -> None:
     [
         ("a: x\nmy.web: y", "Procfile:2: the name 'my.web' is not allowed"),
         ("web : x", "Procfile:1: has a space between the name 'web' and the colon"),
-        ("python -m http.server:80", "Procfile:1: 'python -m http.server:80' is no entry; write 'name: command'"),
-        ("just words", "Procfile:1: 'just words' is no entry"),
-        ("web\uff1apython app.py", "Procfile:1: has the full-width colon"),
+        ("python -m http.server:80", "Procfile:1: 'python -m http.server:80' is not an entry; write 'name: command'"),
+        ("just words", "Procfile:1: 'just words' is not an entry"),
+        ("web\uff1apython app.py", "Procfile:1: contains the full-width colon"),
         (": x", "Procfile:1: has no name"),
         ("-d: x", "Procfile:1: the name '-d' is not allowed"),
         ("机器人: x", "Procfile:1: the name '机器人' is not allowed"),
@@ -57,8 +57,8 @@ def test_lines_count_from_one_with_comments(tmp_path: Path) -> None:
         ("a:", "Procfile:1: 'a' has no command"),
         ("a: \t", "Procfile:1: 'a' has no command"),
         ("a: x \\\n  --more", "Procfile:1: ends with a backslash"),
-        ("a: x\0y", "Procfile:1: has the invisible character U+0000"),
-        ("a: x\u2028y", "Procfile:1: has the invisible character U+2028"),
+        ("a: x\0y", "Procfile:1: contains the invisible character U+0000"),
+        ("a: x\u2028y", "Procfile:1: contains the invisible character U+2028"),
         (b"a: x\nb: caf\xe9", "Procfile:2: byte 0xe9 is not valid UTF-8"),
         ("", "Procfile: has no entries"),
         ("# nothing\n\n", "Procfile: has no entries"),
@@ -106,10 +106,10 @@ def test_select(args: list[str], names: list[str], counts: dict[str, int]) -> No
     [
         ("wroker", "no process is named 'wroker'; did you mean 'worker'? (there are: api, worker, clock)"),
         ("xyz", "no process is named 'xyz' (there are: api, worker, clock)"),
-        ("worker=two", "worker=two: 'two' is no count"),
-        ("worker=-1", "worker=-1: '-1' is no count"),
-        ("worker=65", "worker=65: '65' is no count"),
-        ("worker=", "worker=: '' is no count"),
+        ("worker=two", "worker=two: 'two' is not a count"),
+        ("worker=-1", "worker=-1: '-1' is not a count"),
+        ("worker=65", "worker=65: '65' is not a count"),
+        ("worker=", "worker=: '' is not a count"),
     ],
 )
 def test_select_refuses(arg: str, message: str) -> None:

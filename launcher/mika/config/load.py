@@ -35,16 +35,16 @@ _ADDRESSES = ("TEMPORAL_HOST", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", "API
 
 @dataclass(frozen=True)
 class Config:
-    """Frozen answer of `load`. `extras` are the variables of `.env` that are no settings of mika, for showing."""
+    """What `load` returns. `extras` are the variables of `.env` that are not settings of mika; they are only shown."""
 
     project: Path
     settings: Mapping[str, Setting]
     extras: Mapping[str, Setting]
     dotenv: Mapping[str, str]
-    process_tables: Mapping[str, str]  # name -> file:line, to report a table without an entry in the Procfile
+    process_tables: Mapping[str, str]  # name -> file:line, for the error about a table without an entry in the Procfile
     processes: Mapping[str, ProcessOptions]
     outdated: Mapping[str, Setting] = field(default_factory=dict)
-    """With `as_started`: what the settings say by now."""
+    """From `as_started`: the current values of the settings that have changed since the stack was started."""
 
     def value(self, name: str) -> Value:
         return self.settings[name].value
@@ -56,14 +56,14 @@ class Config:
     def number(self, name: str) -> float:
         value = self.value(name)
         if not isinstance(value, int | float):
-            raise TypeError(f"{name} is no number")
+            raise TypeError(f"{name} is not a number")
         return value
 
     def port(self, name: str) -> int:
         return int(self.number(name))
 
     def process(self, name: str) -> ProcessOptions:
-        """The options of a process or of one of several (`worker.2`), defaults where nothing is said."""
+        """The options of a process or of one of several (`worker.2`); the defaults if none are given."""
         return self.processes.get(name.partition(".")[0], ProcessOptions())
 
     def addresses(self) -> dict[str, str]:
@@ -71,17 +71,17 @@ class Config:
         return {name: self.text(name) for name in _ADDRESSES}
 
     def as_started(self, addresses: Mapping[str, str]) -> Config:
-        """With the addresses of a stack that was started with others, perhaps in another terminal."""
-        found: dict[str, Setting] = {}
+        """A copy with the addresses that a running stack was started with, perhaps in another terminal."""
+        changed: dict[str, Setting] = {}
         for name in _ADDRESSES:
             if addresses.get(name, self.text(name)) != self.text(name):
-                with contextlib.suppress(UsageError):  # damaged
-                    found[name] = make_setting(BY_NAME[name], addresses[name], "the running stack")
-        outdated = {name: self.settings[name] for name in found}
-        return replace(self, settings=MappingProxyType({**self.settings, **found}), outdated=outdated)
+                with contextlib.suppress(UsageError):  # the state file is damaged
+                    changed[name] = make_setting(BY_NAME[name], addresses[name], "the running stack")
+        outdated = {name: self.settings[name] for name in changed}
+        return replace(self, settings=MappingProxyType({**self.settings, **changed}), outdated=outdated)
 
     def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment of every child process: `base`, then `.env` where `base` has nothing, then the settings."""
+        """The environment of every child process. The settings override `base`, and `base` overrides `.env`."""
         base = os.environ if base is None else base
         env = {**self.dotenv, **base}
         for setting in self.settings.values():
@@ -92,7 +92,7 @@ class Config:
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
         scripts = _python_scripts(self.project, base)
         if scripts is not None:
-            # A plain dict on Windows may carry the name as `Path`.
+            # On Windows, the name may be `Path` in a plain dict.
             key = next((name for name in env if name.upper() == "PATH"), "PATH")
             env[key] = os.pathsep.join([str(scripts), *filter(None, [env.get(key)])])
         return env
@@ -101,10 +101,11 @@ class Config:
 def load(
     project: Path, overrides: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
 ) -> Config:
-    """Resolve the configuration of the folder `project`; UsageError is one line: where, what, how to mend it.
+    """Load the configuration of the folder `project`.
 
-    Later wins: default, `[tool.mika]` in pyproject.toml, mika.toml, `.env`, environment, option. Each key by itself, so
-    mika.toml may change one key of pyproject.toml. `overrides` are the options, by the name of the setting.
+    The last one wins: default, `[tool.mika]` in pyproject.toml, mika.toml, `.env`, environment, option. This holds for
+    each key, so mika.toml may change a single key of pyproject.toml. `overrides` are the options, by the name of the
+    setting. Raises UsageError with one line: where, what is wrong, and how to fix it.
     """
     environ = os.environ if environ is None else environ
     project = existing_folder(project)
@@ -127,7 +128,7 @@ def load(
         if raw is not None:
             option = "--" + BY_NAME[name].key.replace("_", "-")
             settings[name] = make_setting(BY_NAME[name], raw, option, name="the option")
-    _check_together(settings)
+    _check_combinations(settings)
 
     extras = {
         name: Setting(name, value, value, f".env:{dotenv.lines[name]}", shown != value, shown)
@@ -146,7 +147,7 @@ def load(
 
 
 def option(name: str, raw: str | None) -> Value:
-    """One setting from its option alone, else its default: for commands that must work while a file is broken."""
+    """One setting, only from its option or its default: for commands that must work even if a file is broken."""
     variable = BY_NAME[name]
     if raw is None:
         return variable.default
@@ -175,41 +176,42 @@ def _from_dotenv(dotenv: DotEnv) -> dict[str, Setting]:
     }
 
 
-def _check_together(settings: Mapping[str, Setting]) -> None:
+def _check_combinations(settings: Mapping[str, Setting]) -> None:
     run, execution = settings["WORKFLOW_RUN_TIMEOUT"], settings["WORKFLOW_EXECUTION_TIMEOUT"]
     if float(as_text(run.value)) > float(as_text(execution.value)):
         raise UsageError(
-            f"{_blamed(run, execution)}: WORKFLOW_RUN_TIMEOUT is {run.shown} s, longer than WORKFLOW_EXECUTION_TIMEOUT"
-            f" ({execution.shown} s); a run is a part of an execution, so lower the first or raise the second"
+            f"{_blamed_origin(run, execution)}: WORKFLOW_RUN_TIMEOUT is {run.shown} s, longer than"
+            f" WORKFLOW_EXECUTION_TIMEOUT ({execution.shown} s); a run is part"
+            " of an execution, so lower the first or raise the second"
         )
     if settings["MIKA_BACKEND"].value in {"external", "none"}:
-        return  # then the ports of Temporal are somebody else's
-    taken: dict[Value, Setting] = {}
+        return  # mika does not start Temporal, so its ports need not be free
+    by_port: dict[Value, Setting] = {}
     for name in _PORTS:
-        other = taken.setdefault(settings[name].value, settings[name])
-        if other.name != name and _same_host(settings, name, other.name):
+        other = by_port.setdefault(settings[name].value, settings[name])
+        if other.name != name and _is_same_host(settings, name, other.name):
             raise UsageError(
-                f"{_blamed(settings[name], other)}: {name} and {other.name} are both {other.shown};"
+                f"{_blamed_origin(settings[name], other)}: {name} and {other.name} are both {other.shown};"
                 " give one of them another port"
             )
 
 
-def _same_host(settings: Mapping[str, Setting], one: str, other: str) -> bool:
-    hosts = [settings["API_HOST" if name == "API_PORT" else "TEMPORAL_HOST"].value for name in (one, other)]
+def _is_same_host(settings: Mapping[str, Setting], first: str, second: str) -> bool:
+    hosts = [settings["API_HOST" if name == "API_PORT" else "TEMPORAL_HOST"].value for name in (first, second)]
     return hosts[0] == hosts[1]
 
 
-def _blamed(one: Setting, other: Setting) -> str:
-    return one.origin if one.origin != "default" else other.origin
+def _blamed_origin(first: Setting, second: Setting) -> str:
+    return first.origin if first.origin != "default" else second.origin
 
 
 def _python_scripts(project: Path, base: Mapping[str, str]) -> Path | None:
-    """The folder to put first on PATH, so that `python` means the project's environment; None to leave PATH alone."""
+    """The folder to put first on PATH, so that `python` is that of the project; None to leave PATH as it is."""
     name = "Scripts" if os.name == "nt" else "bin"
-    own = project / ".venv" / name
-    if "VIRTUAL_ENV" not in base and own.is_dir():
-        return own
+    project_scripts = project / ".venv" / name
+    if "VIRTUAL_ENV" not in base and project_scripts.is_dir():
+        return project_scripts
     prefix = Path(sys.prefix)
-    # `pipx install` and `uv tool install` give mika an environment of its own, where the bot's packages are not.
-    isolated = any((prefix / mark).exists() for mark in ("pipx_metadata.json", "uv-receipt.toml"))
-    return prefix / name if sys.prefix != sys.base_prefix and not isolated else None
+    # `pipx install` and `uv tool install` put mika into a separate environment, without the project's packages.
+    is_isolated = any((prefix / mark).exists() for mark in ("pipx_metadata.json", "uv-receipt.toml"))
+    return prefix / name if sys.prefix != sys.base_prefix and not is_isolated else None

@@ -1,4 +1,4 @@
-"""What `[process.NAME]` may say about one process of the Procfile."""
+"""The options of `[process.NAME]`, for one process of the Procfile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Restart = Literal["always", "on-failure", "never"]
 RESTARTS = ("always", "on-failure", "never")
-# Names and not numbers: SIGBREAK and SIGQUIT do not exist on both platforms, and one file serves both.
+# Names rather than numbers, because SIGBREAK and SIGQUIT each exist on one platform only, and one file is for both.
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 LARGEST_COUNT = 64
 _READY_FORMS = "worker:QUEUE, http://…, tcp:PORT, log:REGEX or none"
@@ -35,7 +35,7 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """How one process is run. `ready` of None: not said, so the stack decides. `grace` in seconds."""
+    """How a process is run. If `ready` is None, the stack decides. `grace` is in seconds."""
 
     restart: Restart = "always"
     ready: str | None = None
@@ -50,7 +50,7 @@ class ProcessOptions:
 
 
 def parse_ready(text: str) -> Ready:
-    """ValueError says what is wrong with it."""
+    """Raises ValueError that says what is wrong."""
     if text.startswith(("http://", "https://")):
         return Ready("http", parse_http_url(text))
     kind, separator, target = text.partition(":")
@@ -67,13 +67,13 @@ def parse_ready(text: str) -> Ready:
             try:
                 re.compile(target)
             except (re.error, RecursionError, OverflowError) as error:
-                raise ValueError(f"is no regular expression ({error})") from error
+                raise ValueError(f"is not a regular expression ({error})") from error
             return Ready("log", target)
     raise ValueError("has an unknown form")
 
 
 def read_processes(source: TomlTable, project: Path) -> dict[str, dict[str, Any]]:
-    """The checked options of each `[process.NAME]` table, only those that are given."""
+    """The options that are given in each `[process.NAME]` table, after a check. Raises UsageError."""
     tables = source.values.get("process", {})
     if not isinstance(tables, dict):
         raise UsageError(f"{source.where('process')}: 'process' must be tables; write [process.NAME] above its keys")
@@ -152,11 +152,11 @@ def _env(value: Any) -> Mapping[str, str]:
         raise ValueError(f'must be a table, not {toml_type(value)}; write {{ NAME = "value" }}')  # noqa: TRY004 - one error for a bad value
     for name, item in value.items():
         if not name or "=" in name or "\0" in name:
-            raise ValueError(f"has '{printable(name)}' in it, which is no name of a variable")
+            raise ValueError(f"contains '{printable(name)}', which is not a variable name")
         if not isinstance(item, str):
-            raise ValueError(f"has {name}, which must be a string, not {toml_type(item)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
+            raise ValueError(f"contains {name}, which must be a string, not {toml_type(item)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
         if "\0" in item:
-            raise ValueError(f"has {name}, with a NUL character in it; remove it")
+            raise ValueError(f"contains {name}, which has a NUL character; remove it")
     return MappingProxyType(cast("dict[str, str]", value))
 
 
@@ -166,10 +166,10 @@ def _flag(value: Any) -> bool:
     return value
 
 
-def _texts(what: str, example: str) -> Callable[[Any], tuple[str, ...]]:
+def _texts(noun: str, example: str) -> Callable[[Any], tuple[str, ...]]:
     def parse(value: Any) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise ValueError(f"must be a list of {what}, such as {example}")
+            raise ValueError(f"must be a list of {noun}, such as {example}")
         return tuple(value)
 
     return parse

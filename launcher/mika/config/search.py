@@ -1,11 +1,11 @@
-"""Where the project is: the folder that -C names, else the nearest one upwards that looks like one, as git does."""
+"""Finds the project: the folder given with -C, or else, as git does, the nearest folder upwards that looks like one."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-# Not parsed: that would cost every command 10 ms, and a table's header is plain enough.
+# Parsing the TOML would cost every command 10 ms, and the header of a table is easy to recognize.
 _TABLE = re.compile(rb"^\s*\[tool\.mika[.\]]", re.MULTILINE)
 
 
@@ -19,5 +19,5 @@ def _is_project(folder: Path) -> bool:
         if (folder / "Procfile").is_file() or (folder / "mika.toml").is_file():
             return True
         return _TABLE.search((folder / "pyproject.toml").read_bytes()) is not None
-    except OSError:  # there is none, or it is not ours to read
+    except OSError:  # it does not exist, or is not readable
         return False

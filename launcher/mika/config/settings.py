@@ -1,4 +1,4 @@
-"""The table of settings: name, default, what values are allowed, and what may be shown of them."""
+"""The table of settings: name, default, allowed values, and how much of a value may be shown."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 Value = str | int | float | None
 BACKENDS = ("auto", "docker", "embedded", "external", "none")
 MASK = "********"
-# Beyond this a wait overflows the timers of the operating system, and nobody means it.
+# A longer wait overflows the timers of the operating system, and is surely a mistake.
 LONGEST_S = 365 * 86_400.0
-# Temporal's server caps the workflow task time-out at this.
+# Temporal's server limits the workflow task timeout to this.
 LONGEST_WORKFLOW_TASK_S = 120.0
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL", re.IGNORECASE)
-# Up to the last @: a password may contain an unescaped one, and masking too much is the safe mistake.
+# Up to the last @: a password may contain an unescaped one, and masking too much is the safer mistake.
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/?#@\s]*):[^\s]*@")
 _URL_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|token|secret|key|properties)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a setting may be: `parse` turns text into the value or raises ValueError saying what is wrong."""
+    """The values that a setting accepts. `parse` converts the text, or raises ValueError that says what is wrong."""
 
     expected: str
     parse: Callable[[str], Value]
@@ -38,7 +38,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Variable:
-    """One row of the table. A `default` of None means optional: an empty value is then the same as unset."""
+    """One row of the table. A `default` of None means optional: then an empty value is the same as an unset one."""
 
     name: str
     default: Value
@@ -64,14 +64,14 @@ class Setting:
 
 
 def mask(name: str, value: str, *, secret: bool = False) -> str:
-    """What may be printed: nothing of a secret, and a URL without its password."""
+    """The value as it may be printed: nothing of a secret, and a URL without its password."""
     if value and (secret or _SECRET_NAME.search(name)):
         return MASK
     return _URL_PARAMETER.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", value))
 
 
 def as_text(value: Value) -> str:
-    """The form that a child process gets in its environment."""
+    """The value as text, as in the environment of a child process."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -80,19 +80,19 @@ def as_text(value: Value) -> str:
 
 
 def make_setting(variable: Variable, raw: str, origin: str, name: str | None = None) -> Setting:
-    """Parse and check `raw`; UsageError says where it stands. `name` is how that place calls the setting."""
+    """Parse and check `raw`. Raises UsageError that names `origin`, where the setting is called `name`."""
     text = raw.strip()
     shown = mask(variable.name, text, secret=variable.secret)
-    called = name or variable.name
+    label = name or variable.name
     value: Value = None
     if text or variable.default is not None:
         if not text:
-            raise UsageError(f"{origin}: {called} is empty; give {variable.kind.expected}, or remove it")
+            raise UsageError(f"{origin}: {label} is empty; give {variable.kind.expected}, or remove it")
         try:
             value = variable.kind.parse(text)
         except ValueError as error:
-            told = "has a value that" if variable.secret else f"is '{printable(shown)}', which"
-            raise UsageError(f"{origin}: {called} {told} {error}; give {variable.kind.expected}") from error
+            subject = "has a value that" if variable.secret else f"is '{printable(shown)}', which"
+            raise UsageError(f"{origin}: {label} {subject} {error}; give {variable.kind.expected}") from error
     return Setting(variable.name, value, raw, origin, shown != text, shown)
 
 
@@ -102,7 +102,7 @@ def default_setting(variable: Variable) -> Setting:
 
 
 def printable(text: str) -> str:
-    """On one line, at a length that fits there."""
+    """The text on one line, shortened to 80 characters."""
     line = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
     return line if len(line) <= 80 else line[:77] + "..."
 
@@ -116,7 +116,7 @@ def parse_number(text: str) -> float:
 def parse_port(text: str) -> int:
     if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
         raise ValueError("is not a port number")
-    # The length first: int() refuses very long digits with an error of its own.
+    # The length first: int() fails with another error for very long numbers.
     if len(text) > 5 or not 1 <= int(text) <= 65535:
         raise ValueError("is out of range")
     return int(text)
@@ -150,7 +150,7 @@ def _backend(text: str) -> str:
         from mika.text import nearest
 
         match = nearest(text, BACKENDS)
-        raise ValueError("is no backend" + (f" (did you mean '{match}'?)" if match else ""))
+        raise ValueError("is not a backend" + (f" (did you mean '{match}'?)" if match else ""))
     return text
 
 
@@ -158,45 +158,45 @@ def _host(text: str) -> str:
     if "://" in text or "/" in text:
         raise ValueError("is a URL or a path")
     if text.count(":") == 1:
-        raise ValueError("has a port in it, which is a setting of its own")
+        raise ValueError("contains a port, which is a separate setting")
     if not text.isprintable() or any(c in " ,;[]@?#" for c in text):
-        raise ValueError("is no host name")
+        raise ValueError("is not a host name")
     return text
 
 
 def _word(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("has a line break or a control character in it")
+        raise ValueError("contains a line break or a control character")
     return text
 
 
 def _header_value(text: str) -> str:
-    # Keys travel in HTTP headers; a placeholder such as <填入> would fail there with an encoding error.
+    # Keys are sent in HTTP headers, where a placeholder such as <填入> would fail with an encoding error.
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("has a space, a line break or a character that is not ASCII in it")
+        raise ValueError("contains a space, a line break or a non-ASCII character")
     return text
 
 
 def _mongodb_url(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in {"mongodb", "mongodb+srv"} or not rest.strip("/") or not text.isprintable():
-        raise ValueError("is no MongoDB address")
+        raise ValueError("is not a MongoDB address")
     return text
 
 
 def _database(text: str) -> str:
     # https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
     if len(text.encode()) > 63 or not text.isprintable() or any(c in '/\\. "$*<>:|?' for c in text):
-        raise ValueError("is no database name")
+        raise ValueError("is not a database name")
     return text
 
 
 _SECONDS = _number("a number of seconds greater than 0, such as 60")
 _PORT = Kind("a whole number from 1 to 65535", parse_port, (int,))
-_HOST = Kind("a host name or IP address alone, such as 127.0.0.1", _host)
+_HOST = Kind("only a host name or IP address, such as 127.0.0.1", _host)
 _WORD = Kind("a name on one line", _word)
 _URL = Kind("an address such as https://example.com/v1", parse_http_url)
-_KEY = Kind("the key alone, in ASCII characters", _header_value)
+_KEY = Kind("only the key, in ASCII characters", _header_value)
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("MIKA_BACKEND", "auto", Kind("one of " + ", ".join(BACKENDS), _backend)),
@@ -215,7 +215,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "WORKFLOW_TASK_TIMEOUT",
         30.0,
-        _number("a number of seconds from above 0 to 120 (Temporal's maximum)", high=LONGEST_WORKFLOW_TASK_S),
+        _number("a number of seconds greater than 0, up to 120 (Temporal's maximum)", high=LONGEST_WORKFLOW_TASK_S),
     ),
     Variable("MONGODB_URL", None, Kind("an address such as mongodb://127.0.0.1:27017", _mongodb_url)),
     Variable("MONGODB_DATABASE", "mika_bot", Kind("letters, digits, _ and -, at most 63", _database)),

@@ -1,4 +1,4 @@
-"""The files that hold configuration: TOML with the line of each key, and `.env` with the line of each name."""
+"""Reads the configuration files: TOML with the line of each key, and `.env` with the line of each name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SINGLE_QUOTED = re.compile(r"[^=]*=\s*'")
 
 @dataclass(frozen=True)
 class TomlTable:
-    """The table of mika in one TOML file; `prefix` is where it stands in there."""
+    """mika's table in a TOML file; `prefix` is the path to it."""
 
     label: str
     text: str
@@ -32,13 +32,13 @@ class TomlTable:
     values: dict[str, Any]
 
     def where(self, *path: str) -> str:
-        """`file:line` of a key below the table (of its nearest parent that stands on a line of its own)."""
+        """`file:line` of a key in the table, or of its nearest parent that is on a line of its own."""
         line = line_of(self.text, (*self.prefix, *path))
         return f"{self.label}:{line}" if line else self.label
 
 
 def read_toml(path: Path, prefix: tuple[str, ...] = ()) -> TomlTable:
-    """The table `prefix` of a TOML file, empty when the file or the table is not there."""
+    """The table `prefix` of a TOML file; empty if the file or the table does not exist."""
     label = path.name
     if not path.exists():
         return TomlTable(label, "", prefix, {})
@@ -58,26 +58,26 @@ def read_toml(path: Path, prefix: tuple[str, ...] = ()) -> TomlTable:
 
 
 def _toml_error(label: str, text: str, message: str) -> str:
-    what, _, at = message.partition(" (at ")
-    position = re.search(r"line (\d+), column (\d+)", at)
-    # Without a position the error is at the end of the document.
+    problem, _, location = message.partition(" (at ")
+    position = re.search(r"line (\d+), column (\d+)", location)
+    # Without a position, the error is at the end of the document.
     place = f"{position[1]}:{position[2]}" if position else str(max(1, len(text.splitlines())))
-    return f"{label}:{place}: not valid TOML: {what[:1].lower()}{what[1:]}; correct that line"
+    return f"{label}:{place}: not valid TOML: {problem[:1].lower()}{problem[1:]}; correct that line"
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int:
-    """The line of the key `path`, else of the longest part of it that is found, else 0. Good enough for a message."""
+    """The line of the key `path`, or of the longest part of it that is in the text, or 0. Good enough for a message."""
     best_line, best_length = 0, 0
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
-            found = table = _split_key(header[1])
+            key = table = _split_key(header[1])
         elif assignment := _ASSIGNMENT.match(line):
-            found = (*table, *_split_key(assignment[1]))
+            key = (*table, *_split_key(assignment[1]))
         else:
             continue
-        if len(found) > best_length and path[: len(found)] == found:
-            best_line, best_length = number, len(found)
+        if len(key) > best_length and path[: len(key)] == key:
+            best_line, best_length = number, len(key)
     return best_line
 
 
@@ -94,11 +94,10 @@ class DotEnv:
 
 
 def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
-    """Read a `.env` file as python-dotenv does, but a broken line is an error here and not a warning.
+    """Read a `.env` file as python-dotenv does, except that a broken line is an error and not a warning.
 
-    `${NAME}` and `${NAME:-default}` are expanded, the environment first, as python-dotenv and docker compose do; in
-    single quotes they stand for themselves, as in docker compose. A folder called `.env` (a virtual environment) is
-    passed over.
+    `${NAME}` and `${NAME:-default}` are expanded, from the environment first, as python-dotenv and docker compose do.
+    In single quotes they are not, as in docker compose. A folder named `.env` (a virtual environment) is ignored.
     """
     if not path.exists() or path.is_dir():
         return DotEnv({}, {})
@@ -110,20 +109,20 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
     lines: dict[str, int] = {}
     for binding in parse_stream(io.StringIO(read_text(path, label))):
         source = binding.original.string
-        # python-dotenv counts the blank lines before a statement as part of it.
+        # For python-dotenv, the blank lines before a statement are a part of it.
         blank = source[: len(source) - len(source.lstrip())]
         line = binding.original.line + len(_NEWLINE.findall(blank))
         where = f"{label}:{line}"
         if binding.error:
             raise UsageError(
-                f"{where}: is no NAME=value line; quote a value with spaces at its ends or with quotes in it"
+                f"{where}: is not a NAME=value line; quote a value that contains quotes, or begins or ends with a space"
             )
         if binding.key is None:
             continue
         if binding.value is None:
             raise UsageError(f"{where}: '{binding.key}' has no value; write {binding.key}=value, or remove the line")
         if "\0" in source:
-            raise UsageError(f"{where}: has a NUL character in it; remove it")
+            raise UsageError(f"{where}: contains a NUL character; remove it")
         value = binding.value
         if not _SINGLE_QUOTED.match(source):
             atoms = list(parse_variables(value))
@@ -131,7 +130,7 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
             for atom in atoms:
                 if isinstance(atom, Variable) and atom.default is None and atom.name not in scope:
                     raise UsageError(
-                        f"{where}: ${{{atom.name}}} is not set; set it above, or put the value in single quotes"
+                        f"{where}: ${{{atom.name}}} is not set; set it further up, or put the value in single quotes"
                     )
             value = "".join(atom.resolve(scope) for atom in atoms)
         values[binding.key] = value

@@ -1,8 +1,7 @@
-"""From a Procfile command to what is started: the program itself wherever that is possible, else a shell.
+"""Turns a Procfile command into what is started: the program itself if possible, or else a shell.
 
-Without a shell between, the pid that `mika status` shows is the service's own, and a signal hits the service. A
-command that needs a shell (a pipe, a redirection, a glob) gets one, which where it may is replaced by its last program
-(`exec`).
+Without a shell, the pid that `mika status` shows is that of the service, and signals reach the service. A command that
+needs a shell (for a pipe, a redirection, a glob) gets one. If possible, its last program replaces the shell (`exec`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mika.config.settings import printable
 from mika.errors import UsageError
-from mika.procfile.words import REFERENCE, Operator, Part, Word, Words, cut, reference_part
+from mika.procfile.words import REFERENCE, Operator, Part, Word, Words, reference_part, split
 from mika.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -40,15 +39,15 @@ _CMD_BUILTINS = frozenset((
     "verify", "vol",
 ))
 # fmt: on
-# A batch file is run by cmd.exe, which reads its arguments by rules of its own.
+# Batch files are run by cmd.exe, which has its own rules for arguments.
 _BATCH = (".bat", ".cmd")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to start: the arguments, or (cmd.exe on Windows) a whole command line. `env` is added to the environment.
+    """What to start: the arguments, or a whole command line for cmd.exe. `env` is added to the environment.
 
-    `behind_shell`: a shell takes part, so the pid may be a shell's.
+    `behind_shell`: it is run by a shell, so the pid may be that of the shell.
     """
 
     line: tuple[str, ...] | str
@@ -59,7 +58,7 @@ class Command:
 def build(
     command: str, env: Mapping[str, str], cwd: Path, platform: str = sys.platform, *, where: str = "Procfile"
 ) -> Command:
-    """UsageError, beginning with `where`: an unclosed quote, an unset variable, a program that is not there."""
+    """Raises UsageError that begins with `where`: an unclosed quote, an unset variable, a missing program."""
     builder = _Builder(command, env, cwd, windows=platform == "win32")
     try:
         return builder.build()
@@ -72,11 +71,11 @@ class _Builder:
         self.command = command
         self.cwd = cwd
         self.windows = windows
-        # Windows does not tell `Path` from `PATH`.
+        # On Windows, `Path` and `PATH` are the same variable.
         self.env = {name.upper(): value for name, value in env.items()} if windows else env
 
     def build(self) -> Command:
-        words = cut(self.command, windows=self.windows)
+        words = split(self.command, windows=self.windows)
         items = list(words.items)
         assignments: list[Word] = []
         while items and isinstance(items[0], Word) and items[0].is_assignment:
@@ -84,12 +83,17 @@ class _Builder:
             del items[0]
         if not items:
             raise ValueError("has no command; write the program to run")
-        simple = not words.opaque and not any(isinstance(item, Operator) for item in items)
-        if simple and self._head(items) == "exec" and len(items) > 1 and not str(self._head(items[1:])).startswith("-"):
+        is_simple = not words.is_opaque and not any(isinstance(item, Operator) for item in items)
+        if (
+            is_simple
+            and self._head(items) == "exec"
+            and len(items) > 1
+            and not str(self._head(items[1:])).startswith("-")
+        ):
             items = items[1:]
         head = self._head(items) or ""
-        shell_head = head.lower() in _CMD_BUILTINS if self.windows else head in _KEYWORDS | _BUILTINS
-        needs_shell = not simple or words.patterns or shell_head
+        is_shell_word = head.lower() in _CMD_BUILTINS if self.windows else head in _KEYWORDS | _BUILTINS
+        needs_shell = not is_simple or words.has_patterns or is_shell_word
         if needs_shell and not self.windows:
             return self._posix_shell(words)
         extra = self._extra_env(assignments)
@@ -97,7 +101,7 @@ class _Builder:
             return self._windows_shell(self.command[items[0].start : words.end], extra)
         argv = [text for item in items for text in self._fields(item)]
         if not argv:
-            raise ValueError("is empty after its variables are filled in; write the program to run")
+            raise ValueError("is empty once its variables are filled in; write the program to run")
         program = self._program(argv[0], extra.get("PATH"))
         if self.windows and program.lower().endswith(_BATCH):
             rest = self.command[items[1].start : words.end] if len(items) > 1 else ""
@@ -109,7 +113,7 @@ class _Builder:
         return Command(tuple(argv), env=extra)
 
     def _extra_env(self, assignments: Sequence[Word]) -> dict[str, str]:
-        """The leading `NAME=value` words: each sees those before it, the arguments of the command do not."""
+        """The leading `NAME=value` words: each may use those before it, but the command's arguments may not."""
         before, extra = self.env, dict[str, str]()
         for word in assignments:
             name, _, value = "".join(self._value(part) for part in word.parts).partition("=")
@@ -132,13 +136,12 @@ class _Builder:
         if part.default is not None:
             return value or part.default
         if value is None:
-            raise ValueError(
-                f"${part.text} is not set{_meant(part.text, self.env)}; set it in .env or in the environment"
-            )
+            suggestion = _suggest_variable(part.text, self.env)
+            raise ValueError(f"${part.text} is not set{suggestion}; set it in .env or in the environment")
         return value
 
     def _fields(self, item: Word | Operator) -> list[str]:
-        """The arguments that a word becomes: an unquoted variable may be several or none, as in a shell."""
+        """The arguments that a word expands to. As in a shell, an unquoted variable may expand to none or several."""
         fields: list[str] = []
         current: str | None = None
         for part in item.parts if isinstance(item, Word) else []:
@@ -165,7 +168,7 @@ class _Builder:
         redirected = False
         for item in words.items:
             if isinstance(item, Word):
-                # The word after a redirection is a file.
+                # The word after a redirection is a file name.
                 if not redirected:
                     segments[-1].append(item)
                 redirected = False
@@ -175,49 +178,49 @@ class _Builder:
                 operators.append(item.text)
                 segments.append([])
         commands = [[word for word in segment if not word.is_assignment] for segment in segments]
-        heads = [self._head(words_) for words_ in commands]
-        plain = not words.opaque and not any(head in _KEYWORDS for head in heads)
-        if plain and not operators and commands[0] and heads[0] not in _BUILTINS:
-            # One program with redirections or globs: the same checks as without a shell.
+        heads = [self._head(command) for command in commands]
+        is_plain = not words.is_opaque and not any(head in _KEYWORDS for head in heads)
+        if is_plain and not operators and commands[0] and heads[0] not in _BUILTINS:
+            # A single program with redirections or globs gets the same checks as one without a shell.
             first = [text for word in commands[0] for text in self._fields(word)][:1]
             if heads[0] is not None and first and not any(c in first[0] for c in "*?[~"):
                 self._program(first[0])
         text = self.command
-        if plain and set(operators) <= {"&&", "||", ";"} and "trap" not in heads:
+        if is_plain and set(operators) <= {"&&", "||", ";"} and "trap" not in heads:
             text = self._with_exec(segments[-1], commands[-1])
         return Command(("/bin/sh", "-c", text), behind_shell=True)
 
     def _with_exec(self, segment: list[Word], command: list[Word]) -> str:
-        """`a && b` as `a && exec b`: dash would otherwise stay as the parent of b."""
+        """`a && b` as `a && exec b`: otherwise dash would stay as the parent of b."""
         if not command or self._head(command) in _BUILTINS:
             return self.command
         assignments = segment[: segment.index(command[0])]
-        # Arguments of `env` are split and globbed, assignments are not.
+        # A shell splits and globs the arguments of `env`, but not assignments.
         if any(part.kind != "text" and not part.quoted for word in assignments for part in word.parts):
             return self.command
         if any(c in (word.literal or "") for word in assignments for c in "*?[~"):
             return self.command
-        at = segment[0].start
-        return f"{self.command[:at]}exec {'env ' if assignments else ''}{self.command[at:]}"
+        start = segment[0].start
+        return f"{self.command[:start]}exec {'env ' if assignments else ''}{self.command[start:]}"
 
     def _windows_shell(self, text: str, extra: dict[str, str]) -> Command:
-        # cmd knows %NAME% only.
-        filled = REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
+        # cmd expands only %NAME%.
+        expanded = REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
         comspec = self.env.get("COMSPEC") or "cmd.exe"
-        # /s: cmd takes off the outer quotes and nothing else; /d: no AutoRun command of the registry.
-        return Command(f'"{comspec}" /d /s /c "{filled}"', behind_shell=True, env=extra)
+        # /s: cmd only strips the outer quotes; /d: it runs no AutoRun command from the registry.
+        return Command(f'"{comspec}" /d /s /c "{expanded}"', behind_shell=True, env=extra)
 
     def _program(self, program: str, path: str | None = None) -> str:
-        """The absolute path of a program; ValueError when it is not there."""
+        """The absolute path of a program. Raises ValueError if it cannot be run."""
         has_folder = "/" in program or (self.windows and ("\\" in program or bool(ntpath.splitdrive(program)[0])))
         if has_folder:
-            # as_posix: so that a Windows path can be looked up anywhere.
+            # as_posix, so that a Windows path can be looked up on any system.
             folders = [self.cwd]
             relative = PureWindowsPath(program).as_posix() if self.windows else program
         else:
             if path is None:
                 path = self.env.get("PATH", os.defpath)
-            # An empty entry is the current folder for POSIX.
+            # On POSIX, an empty entry is the current folder.
             entries = path.split(";" if self.windows else ":")
             folders = [self.cwd / folder for folder in entries if folder or not self.windows]
             if self.windows:
@@ -226,15 +229,17 @@ class _Builder:
         candidates = [folder / name for folder in folders for name in self._file_names(relative)]
         for candidate in candidates:
             if _is_file(candidate) and (self.windows or os.access(candidate, os.X_OK)):
-                return os.path.abspath(candidate)  # noqa: PTH100 - resolve() would leave a venv through its symlink
+                return os.path.abspath(candidate)  # noqa: PTH100 - resolve() would follow a venv's symlink out of the venv
         shown = printable(program)
         if has_folder:
             if any(_is_file(candidate) for candidate in candidates):
                 raise ValueError(f"'{shown}' is not executable; run: chmod +x {shown}")
             raise ValueError(f"the program '{shown}' does not exist in {self.cwd}; check its spelling")
-        other = {"python3": "python", "python": "python3" if not self.windows else "py"}.get(program)
-        if other and self._exists(other):
-            raise ValueError(f"the program '{shown}' is not on PATH; write '{other}', or make an environment: uv sync")
+        alternative = {"python3": "python", "python": "python3" if not self.windows else "py"}.get(program)
+        if alternative and self._exists(alternative):
+            raise ValueError(
+                f"the program '{shown}' is not on PATH; write '{alternative}', or create an environment: uv sync"
+            )
         raise ValueError(
             f"the program '{shown}' is not on PATH; check its spelling, or add it to the project: uv add {shown}"
         )
@@ -248,8 +253,8 @@ class _Builder:
         if not self.windows:
             return [program]
         extensions = (self.env.get("PATHEXT") or ".COM;.EXE;.BAT;.CMD").lower().split(";")
-        named = [program] if program.lower().endswith(tuple(filter(None, extensions))) else []
-        return [*named, *(program + extension for extension in extensions if extension)]
+        as_given = [program] if program.lower().endswith(tuple(filter(None, extensions))) else []
+        return [*as_given, *(program + extension for extension in extensions if extension)]
 
 
 def _is_file(path: Path) -> bool:
@@ -260,13 +265,13 @@ def _is_file(path: Path) -> bool:
 
 
 def _is_plain_script(program: str) -> bool:
-    """A script without `#!`: the system refuses it (ENOEXEC) and each shell runs it itself."""
+    """A script without `#!`: the system does not run it (ENOEXEC), but every shell does."""
     with suppress(OSError), Path(program).open("rb") as file:
         head = file.read(256)
         return not head.startswith(b"#!") and b"\0" not in head
     return False
 
 
-def _meant(name: str, env: Mapping[str, str]) -> str:
-    # Without the quotes, as it is written in the Procfile.
+def _suggest_variable(name: str, env: Mapping[str, str]) -> str:
+    # Without quotes, as it is written in the Procfile.
     return did_you_mean(name, env).replace("'", "")

@@ -1,4 +1,4 @@
-"""The Procfile: honcho's dialect, with a check of each line before it, because honcho drops broken lines in silence."""
+"""Reads the Procfile, in honcho's dialect. Checks each line first, because honcho silently drops broken lines."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 EXAMPLE = "api: python -m uvicorn src.api.main:app --port $API_PORT\nworker: python -m src.workers.temporal_worker"
 BASE_PORT = 5000
-PORTS_A_TYPE = 100  # honcho's step from one entry to the next
+PORTS_PER_ENTRY = 100  # honcho's step from one entry to the next
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _LINE_END = re.compile(r"\r\n|\n|\r")
-# Each process has a log file of its name, which Windows cannot create for these.
+# Each process has a log file with its name, and Windows cannot create files with these names.
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `index` is its position among the entries, which decides its PORT."""
+    """One line. `index` is its position among the entries, which determines its PORT."""
 
     name: str
     command: str
@@ -48,7 +48,7 @@ class Instance:
 
 
 def read(path: Path) -> list[Entry]:
-    """The entries in file order; UsageError names the line and says how to mend it."""
+    """The entries in file order. Raises UsageError that names the line and says how to fix it."""
     from honcho.environ import parse_procfile  # type: ignore[import-untyped]  # honcho ships no types
 
     label = path.name
@@ -60,7 +60,7 @@ def read(path: Path) -> list[Entry]:
         )
     lines: dict[str, int] = {}
     texts: list[str] = []
-    seen: dict[str, int] = {}
+    first_lines: dict[str, int] = {}
     for number, raw in enumerate(_LINE_END.split(read_text(path, label)), start=1):
         text = raw.strip(" \t")
         if not text or text.startswith("#"):
@@ -69,8 +69,8 @@ def read(path: Path) -> list[Entry]:
             name = _check_line(text)
         except ValueError as error:
             raise UsageError(f"{label}:{number}: {error}") from error
-        # Without regard to case: the log files of `Web` and `web` are one on Windows.
-        first = seen.setdefault(name.lower(), number)
+        # Ignoring case: on Windows, `Web` and `web` would have the same log file.
+        first = first_lines.setdefault(name.lower(), number)
         if first != number:
             raise UsageError(f"{label}:{number}: '{name}' is already on line {first}; give it another name")
         lines[name] = number
@@ -82,27 +82,29 @@ def read(path: Path) -> list[Entry]:
 
 
 def _check_line(text: str) -> str:
-    """The name on a line; ValueError says what is wrong."""
-    # honcho splits at every Unicode line break, so that one inside of a command would cut it off in silence.
-    odd = next((c for c in text if c != "\t" and (ord(c) < 32 or c in "\x7f\x85\u2028\u2029")), None)
-    if odd:
-        raise ValueError(f"has the invisible character U+{ord(odd):04X} in it; remove it")
+    """The name on a line. Raises ValueError that says what is wrong."""
+    # honcho splits at every Unicode line break, so it would silently cut off a command that contains one.
+    invisible = next((c for c in text if c != "\t" and (ord(c) < 32 or c in "\x7f\x85\u2028\u2029")), None)
+    if invisible:
+        raise ValueError(f"contains the invisible character U+{ord(invisible):04X}; remove it")
     name, separator, command = text.partition(":")
     if not separator:
         if "\uff1a" in text:
-            raise ValueError("has the full-width colon \uff1a; write ':' after the name")
-        raise ValueError(f"'{printable(text)}' is no entry; write 'name: command'")
+            raise ValueError("contains the full-width colon \uff1a; write ':' after the name")
+        raise ValueError(f"'{printable(text)}' is not an entry; write 'name: command'")
     shown = printable(name.strip())
     if not shown:
         raise ValueError("has no name before the colon; write 'name: command'")
     if name != name.rstrip():
         raise ValueError(f"has a space between the name '{shown}' and the colon; write '{shown}: …'")
     if re.search(r"\s", name):
-        raise ValueError(f"'{printable(text)}' is no entry; write 'name: command'")
+        raise ValueError(f"'{printable(text)}' is not an entry; write 'name: command'")
     if not _NAME.fullmatch(name):
-        raise ValueError(f"the name '{shown}' is not allowed; use letters (a-z), digits, _ and -, and no - in front")
+        raise ValueError(
+            f"the name '{shown}' is not allowed; use letters (a-z), digits, _ and -, and no - at the start"
+        )
     if name.lower() in _WINDOWS_DEVICES:
-        raise ValueError(f"the name '{shown}' is a device on Windows; use another")
+        raise ValueError(f"the name '{shown}' is a device on Windows; use another one")
     if not command.strip():
         raise ValueError(f"'{name}' has no command; write it after the colon")
     if re.search(r"(^|\s)\\$", command):
@@ -113,7 +115,7 @@ def _check_line(text: str) -> str:
 
 
 def select(entries: Sequence[Entry], args: Sequence[str]) -> tuple[list[Entry], dict[str, int]]:
-    """The entries that `args` (`worker`, `worker=2`) name, in file order, and the counts given; no args: all."""
+    """The entries that `args` (`worker`, `worker=2`) name, in file order, and the counts in them. Without args: all."""
     counts: dict[str, int] = {}
     chosen: set[str] = set()
     names = [entry.name for entry in entries]
@@ -124,7 +126,8 @@ def select(entries: Sequence[Entry], args: Sequence[str]) -> tuple[list[Entry], 
         if separator:
             if not re.fullmatch(r"[0-9]{1,4}", count) or int(count) > LARGEST_COUNT:
                 raise UsageError(
-                    f"{printable(arg)}: '{printable(count)}' is no count; give a whole number from 0 to {LARGEST_COUNT}"
+                    f"{printable(arg)}: '{printable(count)}' is not a count;"
+                    f" give a whole number from 0 to {LARGEST_COUNT}"
                 )
             counts[name] = int(count)
         chosen.add(name)
@@ -132,10 +135,10 @@ def select(entries: Sequence[Entry], args: Sequence[str]) -> tuple[list[Entry], 
 
 
 def expand(entries: Sequence[Entry], counts: Mapping[str, int], env: Mapping[str, str] | None = None) -> list[Instance]:
-    """One instance for each process to run: `worker`, or `worker.1`, `worker.2` where `counts` asks for several.
+    """One instance for each process to run: `worker`, or `worker.1` and `worker.2` if `counts` asks for several.
 
-    PORT as honcho does it: 5000 (or PORT of `env`), 100 more for each entry before, 1 more for each instance before. It
-    goes by the place in the file, so a selection changes nobody's port.
+    PORT is the same as with honcho: 5000 (or PORT of `env`), plus 100 for each earlier entry, plus 1 for each earlier
+    instance. Only the position in the file counts, so running a selection does not change the ports.
     """
     from honcho.environ import expand_processes
 
@@ -150,7 +153,7 @@ def expand(entries: Sequence[Entry], counts: Mapping[str, int], env: Mapping[str
     instances: list[Instance] = []
     for entry in entries:
         count = counts.get(entry.name, 1)
-        start = base + PORTS_A_TYPE * entry.index
+        start = base + PORTS_PER_ENTRY * entry.index
         params = expand_processes({entry.name: entry.command}, concurrency={entry.name: count}, port=start)
         for index, process in enumerate(params, start=1):
             port = int(process.env["PORT"])

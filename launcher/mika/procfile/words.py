@@ -1,4 +1,4 @@
-"""A command line cut into words, as the POSIX shell and as Windows programs cut it; nothing is expanded or run."""
+"""Splits a command line into words, like a POSIX shell or a Windows program. Expands nothing and runs nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _POSIX_OPERATOR = re.compile(r"&&|\|\||;;|<<|>>|>&|<&|<>|>\||[|&;<>()]")
 _POSIX_PLAIN = re.compile(r"[^\s'\"\\$`|&;<>()*?\[~#]+")
 _WINDOWS_PLAIN = re.compile(r"[^\s'\"\\$%&|<>^#]+")
-# $1, $@, $? and the like, $(…), and ${…} that is more than a name: the shell's own.
+# Only a shell knows these: $1, $@, $? and the like, $(…), and ${…} with more than a name in it.
 _SHELL_DOLLAR = re.compile(r"\$[({0-9@*#?$!-]")
 
 
 class Part(NamedTuple):
-    """A piece of a word. `kind` is `text` or how an unset variable is taken: `$` is an error, `%` stays as it is."""
+    """A piece of a word. `kind`: `text`, or for a variable `$` (an error if unset) or `%` (kept as it is if unset)."""
 
     text: str
     kind: str = "text"
@@ -34,7 +34,7 @@ class Word:
 
     @property
     def literal(self) -> str | None:
-        """The text, when it has no references."""
+        """The text; None if it contains references."""
         return "".join(part.text for part in self.parts) if all(part.kind == "text" for part in self.parts) else None
 
     @property
@@ -54,15 +54,18 @@ class Operator(NamedTuple):
 
 @dataclass
 class Words:
-    """`patterns`: globs, `~` or parameters that only a shell expands. `opaque`: from there on only a shell can tell."""
+    """`has_patterns`: there are globs, `~` or parameters, which only a shell expands.
+
+    `is_opaque`: the items stop where only a shell can go on.
+    """
 
     end: int  # where a comment begins
     items: list[Word | Operator] = field(default_factory=list)
-    patterns: bool = False
-    opaque: bool = False
+    has_patterns: bool = False
+    is_opaque: bool = False
 
 
-class _Cutter:
+class _Splitter:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
@@ -75,8 +78,8 @@ class _Cutter:
             self.result.items.append(self.word)
         self.word.parts.append(part)
 
-    def reference(self, *, quoted: bool) -> bool:
-        """Take the `$NAME` that stands here, if one does."""
+    def take_reference(self, *, quoted: bool) -> bool:
+        """Consume a `$NAME` at this position, if there is one."""
         match = REFERENCE.match(self.text, self.at)
         if match:
             self.add(reference_part(match, quoted=quoted), self.at)
@@ -87,10 +90,10 @@ class _Cutter:
         return ValueError(f"the quote {quote} at column {start + 1} of the command is never closed; close it")
 
 
-class _PosixCutter(_Cutter):
+class _PosixSplitter(_Splitter):
     def run(self) -> Words:
         text = self.text
-        while self.at < len(text) and not self.result.opaque:
+        while self.at < len(text) and not self.result.is_opaque:
             start, char = self.at, text[self.at]
             if char.isspace():
                 self.word = None
@@ -115,30 +118,30 @@ class _PosixCutter(_Cutter):
                 self._dollar(quoted=False)
             else:
                 plain = _POSIX_PLAIN.match(text, start)
-                taken = plain[0] if plain else char
+                piece = plain[0] if plain else char
                 if char in "*?[" or (char == "~" and (self.word is None or text[start - 1] in "=:")):
-                    self.result.patterns = True
-                self.add(Part(taken), start)
-                self.at += len(taken)
+                    self.result.has_patterns = True
+                self.add(Part(piece), start)
+                self.at += len(piece)
         return self.result
 
     def _operator(self, operator: str) -> None:
-        # The digit of `2>file` belongs to the operator.
+        # In `2>file`, the digit belongs to the operator.
         if operator[0] in "<>" and self.word is not None and (self.word.literal or "").isdigit():
             self.result.items.pop()
         self.result.items.append(Operator(operator, self.at))
-        self.result.opaque = operator in {"<<", "(", ")", ";;"}
+        self.result.is_opaque = operator in {"<<", "(", ")", ";;"}
         self.word = None
         self.at += len(operator)
 
     def _dollar(self, *, quoted: bool) -> None:
         if self.text[self.at] == "`" or self.text.startswith("$(", self.at):
             self.add(Part("", quoted=quoted), self.at)
-            self.result.opaque = True
-        elif not self.reference(quoted=quoted):
+            self.result.is_opaque = True
+        elif not self.take_reference(quoted=quoted):
             if _SHELL_DOLLAR.match(self.text, self.at):
-                self.result.patterns = True
-                self.result.opaque = self.text.startswith("${", self.at)
+                self.result.has_patterns = True
+                self.result.is_opaque = self.text.startswith("${", self.at)
             self.add(Part("$", quoted=quoted), self.at)
             self.at += 1
 
@@ -146,7 +149,7 @@ class _PosixCutter(_Cutter):
         text, start = self.text, self.at
         self.add(Part("", quoted=True), start)
         self.at += 1
-        while not self.result.opaque:
+        while not self.result.is_opaque:
             if self.at >= len(text):
                 raise self.unclosed('"', start)
             char = text[self.at]
@@ -163,10 +166,10 @@ class _PosixCutter(_Cutter):
                 self.at += 1
 
 
-class _WindowsCutter(_Cutter):
-    """The rules of CommandLineToArgvW, and besides them: $NAME, single quotes around a whole word, and `#` comments.
+class _WindowsSplitter(_Splitter):
+    """The rules of CommandLineToArgvW, plus $NAME, single quotes around a whole word, and `#` comments.
 
-    So one Procfile serves both systems. https://learn.microsoft.com/en-us/cpp/c-language/parsing-c-command-line-arguments
+    So the same Procfile works on both systems. https://learn.microsoft.com/en-us/cpp/c-language/parsing-c-command-line-arguments
     """
 
     def run(self) -> Words:
@@ -184,7 +187,7 @@ class _WindowsCutter(_Cutter):
                 self.add(Part(whole[1], quoted=True), start)
                 self.at = whole.end()
             elif char == "\\" and (slashes := re.compile(r'(\\+)"').match(text, start)):
-                # 2n backslashes and a quote: n of them and the quote; one more: n of them and a literal quote.
+                # Before a quote, 2n backslashes give n backslashes, and 2n + 1 give n and make the quote literal.
                 pairs, odd = divmod(len(slashes[1]), 2)
                 self.add(Part("\\" * pairs + '"' * odd, quoted=True), start)
                 self.at = slashes.end() - (0 if odd else 1)
@@ -206,22 +209,24 @@ class _WindowsCutter(_Cutter):
                 self._dollar(quoted=quoted)
             else:
                 plain = None if quoted else _WINDOWS_PLAIN.match(text, start)
-                taken = plain[0] if plain else char
-                self.add(Part(taken, quoted=quoted), start)
-                self.at += len(taken)
+                piece = plain[0] if plain else char
+                self.add(Part(piece, quoted=quoted), start)
+                self.at += len(piece)
         if quote >= 0:
             raise self.unclosed('"', quote)
         return self.result
 
     def _dollar(self, *, quoted: bool) -> None:
-        if not self.reference(quoted=quoted):
+        if not self.take_reference(quoted=quoted):
             if self.text.startswith(("${", "$("), self.at):
                 shown = self.text[self.at : self.at + 2]
-                raise ValueError(f"{shown}… is shell syntax, which Windows lacks; use $NAME or ${{NAME:-default}}")
+                raise ValueError(
+                    f"{shown}… is shell syntax, which Windows does not have; use $NAME or ${{NAME:-default}}"
+                )
             self.add(Part("$", quoted=quoted), self.at)
             self.at += 1
 
 
-def cut(text: str, *, windows: bool) -> Words:
-    """ValueError: a quote that is never closed, or shell syntax that Windows lacks."""
-    return _WindowsCutter(text).run() if windows else _PosixCutter(text).run()
+def split(text: str, *, windows: bool) -> Words:
+    """Raises ValueError for a quote that is never closed, or shell syntax that Windows does not have."""
+    return _WindowsSplitter(text).run() if windows else _PosixSplitter(text).run()

@@ -160,7 +160,7 @@ def _api_port_taken(_: Hand, after: ExitStack) -> Env:
 
 
 def _broken_store(hand: Hand, _: ExitStack) -> Env:
-    store = hand.write("broken.sqlite3", b"this is no database, and it is long enough to be looked at" * 100)
+    store = hand.write("broken.sqlite3", b"this is not a database, and it is long enough to be looked at" * 100)
     return {"MIKA_HISTORY_FILE": str(store)}
 
 
