@@ -136,14 +136,14 @@ def make(project: Callable[..., Project], bad: Bad) -> Project:
 )
 def test_one_line_and_exit_2(project, bad):
     this = make(project, bad)
-    check(this.mika(*bad.args.split(" ")), bad.words)
+    check(this.mika(*bad.args.split(" "), process=False), bad.words)
     assert not (this.folder / ".mika").exists(), "nothing was started or created"
 
 
 def test_a_table_without_a_process_is_said_once(project):
     this = project(GOOD, toml='[process.wbe]\nrestart = "never"\n')
     for args in (["up"], ["up", "-d"]):
-        result = this.mika(*args)
+        result = this.mika(*args, process=False)
         check(result, ["mika.toml:1", "there are: web"])
         assert result.err.count("'wbe'") == 1, str(result)
 
@@ -151,38 +151,44 @@ def test_a_table_without_a_process_is_said_once(project):
 def test_no_procfile(project):
     this = project()
     (this.folder / "Procfile").unlink()
-    check(this.mika("up"), ["Procfile"])
-    check(this.mika("up", "-d"), ["Procfile"])
+    check(this.mika("up", process=False), ["Procfile"])
+    check(this.mika("up", "-d", process=False), ["Procfile"])
     (this.folder / "Procfile").mkdir()
-    check(this.mika("up"), ["Procfile"])
+    check(this.mika("up", process=False), ["Procfile"])
+
+
+@pytest.mark.parametrize(("args", "code"), [("--version", 0), ("up --detahc", 2), ("status", 3), ("status --json", 3)])
+def test_the_process_exits_with_the_code(project, args, code):
+    """And prints what the command prints where it runs in the process of a test, as above."""
+    this = project(GOOD)
+    process, here = (this.mika(*args.split(), process=of_its_own) for of_its_own in (True, False))
+    assert (process.code, process.out, process.err) == (code, here.out, here.err)
+    assert here.code == code
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_folder_is_not_there(project, verb):
     this = project(GOOD)
-    check(this.mika("-C", str(this.folder / "nowhere"), *verb.split()), ["nowhere", "does not exist"])
+    nowhere = str(this.folder / "nowhere")
+    check(this.mika("-C", nowhere, *verb.split(), process=False), ["nowhere", "does not exist"])
 
 
 def test_the_folder_is_a_file(project):
     this = project(GOOD)
-    check(this.mika("-C", str(this.folder / "Procfile"), "up"), ["Procfile", "not a folder"])
+    check(this.mika("-C", str(this.folder / "Procfile"), "up", process=False), ["Procfile", "not a folder"])
 
 
-@pytest.mark.parametrize("verb", ["restart", "stop", "start", "wait"])
-def test_unknown_process_of_a_running_stack(project, verb):
-    this = project(GOOD)
-    this.up()
-    check(this.mika(verb, "wbe"), ["'wbe'", "did you mean 'web'"])
-    error = this.mika(verb, "wbe", "--json")
-    assert error.code == 2
-    assert "'wbe'" in error.json["error"]["message"]
-    assert this.unit("web")["state"] == "ready"
-
-
-def test_a_bad_name_beside_a_good_one_changes_nothing(project):
+def test_unknown_process_of_a_running_stack(project):
     this = project(GOOD)
     this.up()
     pid = this.pid("web")
+    for verb in ("restart", "stop", "start", "wait"):
+        check(this.mika(verb, "wbe"), ["'wbe'", "did you mean 'web'"])
+        error = this.mika(verb, "wbe", "--json")
+        assert error.code == 2
+        assert "'wbe'" in error.json["error"]["message"]
+        assert this.unit("web")["state"] == "ready"
+    # Beside a good name it changes nothing.
     check(this.mika("restart", "web", "wbe"), ["'wbe'"])
     check(this.mika("stop", "web", "wbe"), ["'wbe'"])
     assert this.pid("web") == pid
@@ -236,13 +242,18 @@ def test_a_folder_that_cannot_be_written(project, mode, which):
         folder.chmod(0o700)
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[1, {}]", b'{"pid": "x"}'])
-def test_damaged_files_of_ours_are_no_obstacle(project, content):
+DAMAGED = [b"", b"\xff\xfe", b"[1, {}]", b'{"pid": "x"}']
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_damaged_files_of_ours_are_no_obstacle(project, shift):
+    """Each file with two of the four contents. (`test_state.py` has all four for the one that counts most.)"""
     this = project(GOOD)
     this.up()
     this.ok("down")
-    for name in ("run/state.json", "run/marks.json", "run/up.out", "data/backend", "logs/mika.log", "logs/mika.idx"):
-        (this.folder / ".mika" / name).write_bytes(content)
+    names = ("run/state.json", "run/marks.json", "run/up.out", "data/backend", "logs/mika.log", "logs/mika.idx")
+    for number, name in enumerate(names, shift):
+        (this.folder / ".mika" / name).write_bytes(DAMAGED[number % len(DAMAGED)])
     # `auto` asks what this folder used last. The port that is taken ends the command before it starts a server.
     with socket.create_server(("127.0.0.1", this.ports["TEMPORAL_PORT"])):
         result = this.mika("up", env={"MIKA_BACKEND": "auto"})
@@ -254,8 +265,10 @@ def test_damaged_files_of_ours_are_no_obstacle(project, content):
     assert this.status()["state"] == "ready"
 
 
-@pytest.mark.parametrize("name", ["web.log", "web.idx", "mika.log", "mika.idx"])
-@pytest.mark.parametrize("damage", ["fifo", "folder", "bytes"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("web.log", "fifo"), ("web.idx", "bytes"), ("mika.log", "folder"), ("mika.idx", "fifo"), ("mika.log", "bytes")],
+)
 def test_what_stands_in_the_place_of_a_log_stops_nobody(project, name, damage):
     if os.name == "nt" and damage == "fifo":
         pytest.skip("Windows has no FIFO in a folder")

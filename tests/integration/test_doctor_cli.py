@@ -29,7 +29,7 @@ def failed(project: Project, *args: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
+def _shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     procfile = (
         (ROOT / "Procfile")
         .read_text(encoding="utf-8")
@@ -42,14 +42,14 @@ def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
 
 
 @pytest.fixture
-def stack(_stack: Bot) -> Bot:
+def stack(_shared_stack: Bot) -> Bot:
     """Up and ready, with a worker whose program a test may break."""
-    _stack.write("work.py", WORKER)
+    _shared_stack.write("work.py", WORKER)
     for name in ("api", "worker", "temporal"):
-        if _stack.unit(name)["state"] in ("stopped", "exited", "gave_up"):
-            _stack.ok("start", name)
-    _stack.wait_ready()
-    return _stack
+        if _shared_stack.unit(name)["state"] in ("stopped", "exited", "gave_up"):
+            _shared_stack.ok("start", name)
+    _shared_stack.wait_ready()
+    return _shared_stack
 
 
 # --- what it says is what helps ---------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """How the tests are shared out to the workers of pytest-xdist.
 
-Tests that share a stack, an engine or a Windows form a group, which one worker runs. A test that is marked `alone`
-asserts a time, or could not run beside others for another reason: the workers leave it out, and when they are done a
-second session runs those tests, one after the other.
+Tests that use the same fixture `_shared...` (a stack, a Windows) form a group, which one worker runs. A test that is
+marked `alone` asserts a time, or could not run beside others for another reason: the workers leave it out, and when
+they are done a second session runs those tests, one after the other.
 """
 
 from __future__ import annotations
@@ -13,12 +13,7 @@ from typing import Any
 import pytest
 
 _LEFT_OUT = pytest.StashKey[int]()
-_GROUPS = {  # by a fixture that the tests of the group share
-    "_shared_bot": "bot",
-    "_model_bot": "model",
-    "_hand": "terminals",
-    "windows": "wine",
-}
+_SHARED = "_shared"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,9 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        for fixture, group in _GROUPS.items():
-            if fixture in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(group))
+        for name in item.fixturenames:
+            if name.startswith(_SHARED):
+                item.add_marker(pytest.mark.xdist_group(name))
     if _is_worker(config):
         config.workeroutput["left_out"] = _keep(config, items, alone=False)
 

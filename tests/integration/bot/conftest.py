@@ -26,7 +26,7 @@ def _model() -> Iterator[StubServer]:
 
 
 @pytest.fixture(scope="session")
-def _model_bot(
+def _shared_model_bot(
     tmp_path_factory: pytest.TempPathFactory, temporal: TemporalServer, _model: StubServer
 ) -> Iterator[BotProcesses]:
     folder = tmp_path_factory.mktemp("bot")
@@ -44,14 +44,12 @@ def llm(_model: StubServer) -> StubServer:
 
 
 @pytest.fixture
-def llm_bot(_model_bot: BotProcesses, llm: StubServer) -> Iterator[BotProcesses]:
-    """A bot whose API runs, with an empty memory and no message under way. It is shared, so a test starts a worker."""
-    _model_bot.forget()
-    yield _model_bot
+def llm_bot(_shared_model_bot: BotProcesses, llm: StubServer) -> Iterator[BotProcesses]:
+    """A bot with an empty memory and no message under way. Its API runs and is shared; `worker` is its worker."""
+    _shared_model_bot.forget()
+    yield _shared_model_bot
     llm.reset()  # lets go what it holds
-    asyncio.run(_terminate_all(_model_bot))
-    for worker in _model_bot.started[1:]:
-        worker.kill()
+    asyncio.run(_terminate_all(_shared_model_bot))
 
 
 async def _terminate_all(bot: BotProcesses) -> None:
@@ -62,4 +60,10 @@ async def _terminate_all(bot: BotProcesses) -> None:
 
 @pytest.fixture
 def worker(llm_bot: BotProcesses) -> Running:
+    """The one worker; a test that suspends it kills it, too."""
+    alive = [process for process in llm_bot.started[1:] if process.popen.poll() is None]
+    if len(alive) == 1:
+        return alive[0]
+    for process in alive:
+        process.kill()
     return llm_bot.start_worker()

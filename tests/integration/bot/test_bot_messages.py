@@ -109,7 +109,10 @@ def test_no_worker_is_said_soon_and_the_message_is_kept(bot):
 def test_a_stopped_worker_is_unresponsive(llm_bot, worker):
     assert llm_bot.post().status_code == 200
     worker.send(SIGSTOP)
-    problem(llm_bot.post(), 504, "worker_unresponsive")
+    try:
+        problem(llm_bot.post(), 504, "worker_unresponsive")
+    finally:
+        worker.kill()
 
 
 def test_a_message_in_flight_survives_a_killed_worker(llm_bot, llm, worker):

@@ -12,25 +12,25 @@ from tests.kit.terminals import Hand
 
 
 @pytest.fixture(scope="session")
-def _hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
+def _shared_terminals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
     with Hand(tmp_path_factory.mktemp("hand")) as hand:
         hand.temporal()
         yield hand
 
 
 @pytest.fixture
-def hand(_hand: Hand) -> Hand:
+def hand(_shared_terminals: Hand) -> Hand:
     """The three terminals, all well. They are shared: a test may break them, and leaves no workflow that runs."""
-    if "temporal" not in _hand.terminals:
-        _hand.temporal()
+    if "temporal" not in _shared_terminals.terminals:
+        _shared_terminals.temporal()
     for name in ("api", "worker"):
-        if name not in _hand.terminals:
-            getattr(_hand, name)()
+        if name not in _shared_terminals.terminals:
+            getattr(_shared_terminals, name)()
 
     async def end_all(client: Client) -> None:
         async for found in client.list_workflows("ExecutionStatus = 'Running'"):
             with contextlib.suppress(Exception):
-                await client.get_workflow_handle(found.id).terminate("the test before")
+                await client.get_workflow_shared_terminalsle(found.id).terminate("the test before")
 
-    _hand.ask(end_all)
-    return _hand
+    _shared_terminals.ask(end_all)
+    return _shared_terminals
