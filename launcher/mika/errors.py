@@ -1,4 +1,4 @@
-"""The one error that a user ever sees: what is wrong, how to mend it, and the exit code that says which kind it is."""
+"""The one error that a user ever sees: what is wrong, how to fix it, and the exit code that says which kind it is."""
 
 from __future__ import annotations
 
@@ -41,3 +41,20 @@ class InterruptedByUserError(MikaError):
 
     exit_code = INTERRUPTED
     code = "interrupted"
+
+
+_CONNECTION: dict[type[BaseException], str] = {
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "connection reset",
+    ConnectionAbortedError: "connection aborted",
+}
+
+
+def describe(error: BaseException | None) -> str:
+    """Any error as one short line for a person; the type's name only where the error has no words."""
+    if error is None:
+        return ""
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return _CONNECTION.get(type(error), error.strerror or "connection failed")  # the OS's words differ by language
+    text = " ".join(str(error).split())
+    return (text or type(error).__name__)[:300]

@@ -99,12 +99,12 @@ def test_both_readmes_have_the_same_shape():
     "words",
     [
         "is taken by",
-        "Docker runs, but its images are not here",
+        "Docker is running, but its images are not here",
         "refuses the password",
         "gave up: ",
         "waits for ",
         ": cannot be written",
-        "another version of mika runs this stack",
+        "this stack was started by another version of mika",
     ],
 )
 def test_a_symptom_in_the_readme_is_what_mika_says(words):

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from mika.cli.doctor import render, render_story
 from mika.cli.workflows import render as render_rows
@@ -21,7 +20,7 @@ from mika.config import load as config
 from mika.config.load import Config
 from mika.diagnosis.model import Cause, Diagnosis
 from mika.diagnosis.timeline import Entry
-from mika.doctor import run, server, startup, web
+from mika.doctor import run, server, startup
 from mika.doctor.check import Check, Report, skipped
 from mika.doctor.checks import api as api_checks
 from mika.doctor.checks import log as log_checks
@@ -29,7 +28,8 @@ from mika.doctor.checks import project as project_checks
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import Row, Story
 from mika.errors import UsageError
-from mika.machine.local import in_thread, is_loopback, process_state
+from mika.machine.http import Answer
+from mika.machine.local import in_thread, process_state
 from mika.machine.ports import listeners
 from mika.project.folder import ProjectDir
 from mika.reason import Reason, Repair
@@ -175,20 +175,29 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        (httpx.Response(200, json={"choices": []}), "ok", "answers"),
-        (httpx.Response(200, text="<html>", headers={"content-type": "text/html"}), "fail", "/v1"),
-        (httpx.Response(200, json=["no", "object"]), "fail", "/v1"),
-        (httpx.Response(401), "fail", "LLM_API_KEY"),
-        (httpx.Response(404), "fail", "LLM_MODEL"),
-        (httpx.Response(429, headers={"retry-after": "20"}), "fail", "wait 20 s"),
-        (httpx.Response(503), "fail", "its own fault"),
-        (httpx.Response(418), "fail", "see what it says"),
+        (Answer("http", 200, body=b'{"choices": []}'), "ok", "answers"),
+        (Answer("http", 200, body=b"<html>", headers={"content-type": "text/html"}), "fail", "/v1"),
+        (Answer("http", 200, body=b'["no", "object"]'), "fail", "/v1"),
+        (Answer("http", 401), "fail", "LLM_API_KEY"),
+        (Answer("http", 404), "fail", "LLM_MODEL"),
+        (Answer("http", 429, headers={"retry-after": "20"}), "fail", "wait 20 s"),
+        (Answer("http", 503), "fail", "its own fault"),
+        (Answer("http", 418), "fail", "see what it says"),
+        (Answer("silent"), "fail", "did not answer within 15 s; check the network and LLM_BASE_URL"),
+        (Answer("refused", reason="connection refused"), "fail", "example.com cannot be reached: connection refused"),
+        (Answer("refused", reason="x", proxy="http://p:1"), "fail", "cannot be reached (through the proxy http://p:1)"),
+        (
+            Answer("http", 502, proxy="http://p:1"),
+            "fail",
+            "answers 502 (through the proxy http://p:1); check the proxy",
+        ),
+        (Answer("http", 407, proxy="http://p:1"), "fail", "USER:PASSWORD"),
     ],
 )
-def test_what_a_model_answers(answer: httpx.Response, status: str, words: str) -> None:
-    found = api_checks._judge_llm(answer, "example.com", "gpt", 0.5)
-    assert found.status == status
-    assert words in f"{found.finding}; {found.fix}"
+def test_what_a_model_answers(answer: Answer, status: str, words: str) -> None:
+    check = api_checks._judge_llm(answer, "example.com", "gpt", 0.5)
+    assert check.status == status
+    assert words in f"{check.finding}; {check.fix}"
 
 
 # --- the server -------------------------------------------------------------------------------------------------------
@@ -217,21 +226,6 @@ def test_what_listens_instead_of_temporal(
     assert words in found.detail
     with pytest.raises(RuntimeError):
         _ = found.temporal
-
-
-def test_web_answers() -> None:
-    async def main() -> list[web.Answer]:
-        found = []
-        for greeting in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", b"220 smtp ready\r\n", None):
-            async with tcp_server(greeting) as port:
-                found.append(await web.get(f"http://127.0.0.1:{port}/", 0.3))
-        with free_port() as port:
-            found.append(await web.get(f"http://127.0.0.1:{port}/", 0.3))
-        return found
-
-    found = asyncio.run(main())
-    assert [answer.kind for answer in found] == ["http", "foreign", "silent", "refused"]
-    assert found[0].json == {}
 
 
 # --- this machine -----------------------------------------------------------------------------------------------------
@@ -265,11 +259,6 @@ def test_threads_hand_over_errors_and_hold_up_nobody() -> None:
 
     with pytest.raises(ValueError, match="as it is"):
         asyncio.run(in_thread(fail))
-
-
-@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("localhost", True), ("10.0.0.1", False)])
-def test_loopback(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from mika.errors import describe
 from mika.readiness import ladder
-from mika.readiness.ladder import NotYet, Rung, climb, describe
+from mika.readiness.ladder import NotYet, Rung, climb
 from mika.readiness.probes import LogLine, http_ok, tcp
 from mika.reason import Reason, Repair
 

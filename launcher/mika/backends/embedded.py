@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mika import address
 from mika.backends.base import Backend, temporal_probe
 from mika.config.load import Config
 from mika.errors import MikaError
@@ -81,14 +82,14 @@ class Embedded(Backend):
             spec=self._spec,
             probes=probes,
         )
-        ui_address = f"{self._probe.host}:{self._ui_port}"
+        ui_address = address.join(self._probe.host, self._ui_port)
         ui = Unit(
             name="temporal-ui", type="temporal-ui", role="service", address=ui_address, probes=ui_probes, required=False
         )
         return [temporal, ui]
 
     def urls(self) -> dict[str, str]:
-        return {"temporal_ui": f"http://{self._probe.host}:{self._ui_port}"}
+        return {"temporal_ui": address.http_url(self._probe.host, self._ui_port)}
 
     def delete_data(self) -> list[str]:
         deleted = []

@@ -15,7 +15,6 @@ from mika.config.load import Config
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine import ports
 from mika.project.folder import ProjectDir
-from mika.stack.processes import api_url
 
 _STEP = 0.1
 _REQUEST_TIMEOUT = 10.0
@@ -87,7 +86,7 @@ class Sender:
         import httpx
 
         self._context, self._timeout = context, timeout
-        self._base = api_url(config)
+        self._base = config.api_url
         headers = {"X-Webhook-Secret": config.text("WEBHOOK_SECRET")} if config.value("WEBHOOK_SECRET") else {}
         # trust_env: a proxy of the company must not get what is meant for this machine
         self._http = httpx.Client(base_url=self._base, headers=headers, timeout=_REQUEST_TIMEOUT, trust_env=False)

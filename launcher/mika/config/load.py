@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from mika import address
 from mika.config.process_options import ProcessOptions, read_processes, toml_type
 from mika.config.settings import (
     BY_KEY,
@@ -61,6 +62,11 @@ class Config:
 
     def port(self, name: str) -> int:
         return int(self.number(name))
+
+    @property
+    def api_url(self) -> str:
+        """Where people and probes reach the bot's API; without a path."""
+        return address.http_url(self.text("API_HOST"), self.port("API_PORT"))
 
     def process(self, name: str) -> ProcessOptions:
         """The options of a process or of one of several (`worker.2`); the defaults if none are given."""

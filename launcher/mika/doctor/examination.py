@@ -12,6 +12,7 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
+from mika import address
 from mika.config.load import Config
 from mika.config.process_options import parse_ready
 from mika.control.client import Client
@@ -19,8 +20,9 @@ from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, ProcessState, Surroundin
 from mika.diagnosis.survey import find_workers
 from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.diagnosis.untaken import pid_of
-from mika.doctor import server, web
+from mika.doctor import server
 from mika.errors import MikaError, NotRunningError, UsageError
+from mika.machine import http
 from mika.machine.local import in_thread, is_this_machine, process_state
 from mika.machine.ports import Listener, find_other_stack, listeners
 from mika.procfile import entries as procfile
@@ -89,15 +91,8 @@ class Examination:
         return found
 
     @property
-    def api_url(self) -> str:
-        host = self.config.text("API_HOST")
-        host = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.config.port('API_PORT')}"
-
-    @property
     def ui_url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.config.port('TEMPORAL_UI_PORT')}"
+        return address.http_url(self.host, self.config.port("TEMPORAL_UI_PORT"))
 
     # --- the supervisor ----------------------------------------------------------------------------------------------
 
@@ -225,14 +220,14 @@ class Examination:
             return ahead if abs(ahead) > 2.0 else 0.0
         return 0.0
 
-    def ui(self) -> Awaitable[web.Answer]:
+    def ui(self) -> Awaitable[http.Answer]:
         # `/` answers before the UI reaches the server; this does not.
-        return self.once("ui", lambda: web.get(f"{self.ui_url}/api/v1/cluster-info"))
+        return self.once("ui", lambda: http.get(f"{self.ui_url}/api/v1/cluster-info"))
 
     # --- the API -----------------------------------------------------------------------------------------------------
 
-    def health(self) -> Awaitable[web.Answer]:
-        return self.once("health", lambda: web.get(self.health_url))
+    def health(self) -> Awaitable[http.Answer]:
+        return self.once("health", lambda: http.get(self.health_url))
 
     @property
     def health_url(self) -> str:
@@ -241,7 +236,7 @@ class Examination:
             ready = self.config.process(name).ready
             if ready and parse_ready(ready).kind == "http":
                 return parse_ready(ready).target
-        return f"{self.api_url}/healthz"
+        return f"{self.config.api_url}/healthz"
 
     async def dependency(self, name: str) -> dict[str, Any]:
         """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
@@ -251,7 +246,7 @@ class Examination:
     async def _readiness(self) -> dict[str, Any]:
         if (await self.health()).kind != "http":
             return {}
-        return (await web.get(f"{self.api_url}/readyz", 3.0)).json
+        return (await http.get(f"{self.config.api_url}/readyz", 3.0)).json
 
     def bot_environment(self, name: str) -> str:
         """A variable as the bot's processes get it, that is no setting of mika."""

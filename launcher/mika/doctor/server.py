@@ -6,10 +6,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from mika.address import join
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+from mika.errors import describe
 from mika.machine.ports import Listener
-from mika.readiness.ladder import describe
-from mika.readiness.temporal import address as address_of
 from mika.readiness.temporal import open_client
 
 TIMEOUT = RPC_TIMEOUT
@@ -41,7 +41,7 @@ class Server:
 
 async def look(host: str, port: int, namespace: str) -> Server:
     """Connect and ask. Takes at most about twice TIMEOUT, and a fraction of it wherever something answers."""
-    address = address_of(host, port)
+    address = join(host, port)
     try:
         greeting = await _greeting(host, port)
     except TimeoutError:

@@ -33,10 +33,6 @@ def is_this_machine(host: str) -> bool:
     return host in (socket.gethostname(), socket.getfqdn())
 
 
-def is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1", "0.0.0.0") or host.startswith("127.")
-
-
 async def in_thread(work: Callable[[], T]) -> T:
     """Like asyncio.to_thread, but the program can exit before the thread: a name lookup may hang for minutes."""
     loop = asyncio.get_running_loop()
@@ -59,7 +55,7 @@ async def in_thread(work: Callable[[], T]) -> T:
         with contextlib.suppress(RuntimeError):  # the loop is closed, so there is nobody to receive the result
             loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=run, daemon=True, name="doctor").start()
+    threading.Thread(target=run, daemon=True, name="mika").start()
     return await future
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mika.errors import describe
 from mika.reason import NONE, Reason
 
 if TYPE_CHECKING:
@@ -88,23 +89,6 @@ async def _attempt(rung: Rung) -> str:
         raise TimeoutError(f"no answer within {PROBE_TIMEOUT:.1f} s") from None
 
 
-_CONNECTION: dict[type[BaseException], str] = {
-    ConnectionRefusedError: "connection refused",
-    ConnectionResetError: "connection reset",
-    ConnectionAbortedError: "connection aborted",
-}
-
-
 def reason_of(error: BaseException | None) -> Reason:
     """The reason that a probe raised, or what any other error says."""
     return error.reason if isinstance(error, NotYet) else Reason(describe(error))
-
-
-def describe(error: BaseException | None) -> str:
-    """One short line for a person; the type's name only where the error has no words."""
-    if error is None:
-        return ""
-    if isinstance(error, ConnectionError) and error.errno is not None:
-        return _CONNECTION.get(type(error), error.strerror or "connection failed")  # the OS's words differ by language
-    text = " ".join(str(error).split())
-    return (text or type(error).__name__)[:300]

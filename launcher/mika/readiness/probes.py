@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
+from mika.address import join
+from mika.machine import http
 from mika.readiness.ladder import NotYet
 
 
@@ -17,36 +18,24 @@ async def tcp(host: str, port: int) -> str:
         try:
             async with asyncio.timeout(0.03):
                 if await reader.read(1) == b"":
-                    raise NotYet(f"{host}:{port} accepts and closes at once")
+                    raise NotYet(f"{join(host, port)} accepts and closes at once")
         except TimeoutError:
             pass
     finally:
         writer.close()
-    return f"{host}:{port}"
+    return join(host, port)
 
 
 async def http_ok(url: str, timeout: float = 2.0) -> str:
     """GET `url` must answer 2xx within `timeout` seconds. Never follows a redirect, never uses a proxy."""
-    status, reason = await asyncio.to_thread(_get, url, timeout)
-    if not 200 <= status < 300:
-        raise NotYet(f"{url} answers {status} {reason}".rstrip())
+    answer = await http.get(url, timeout)
+    if answer.kind == "silent":
+        raise TimeoutError(answer.reason)
+    if answer.kind != "http":
+        raise NotYet(answer.reason)
+    if not 200 <= answer.status < 300:
+        raise NotYet(f"{url} answers {answer.status} {answer.reason}".rstrip())
     return url
-
-
-def _get(url: str, timeout: float) -> tuple[int, str]:
-    import http.client
-
-    parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
-    try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"Connection": "close", "User-Agent": "mika"})
-        answer = connection.getresponse()
-        answer.read(65536)
-        return answer.status, answer.reason
-    finally:
-        connection.close()
 
 
 class LogLine:

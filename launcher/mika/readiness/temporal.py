@@ -17,10 +17,12 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
+from mika.address import join
 from mika.diagnosis import proto
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import Temporal, literal
-from mika.readiness.ladder import NotYet, Rung, describe
+from mika.errors import describe
+from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import http_ok, tcp
 
 if TYPE_CHECKING:
@@ -37,11 +39,6 @@ def preload() -> None:
     """
     with _importing:
         import temporalio.service  # noqa: F401
-
-
-def address(host: str, port: int) -> str:
-    """`host:port`, with the brackets that an IPv6 address needs."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def open_client(address: str, identity: str) -> ServiceClient:
@@ -61,7 +58,7 @@ class TemporalProbe:
 
     def __init__(self, host: str, port: int, namespace: str) -> None:
         self.host, self.port, self.namespace = host, port, namespace
-        self.address = address(host, port)
+        self.address = join(host, port)
         self._connection: Temporal | None = None
 
     def rungs(self, task_queue: str) -> list[Rung]:

@@ -116,7 +116,7 @@ class ProcessFactory:
         if self._has_temporal and process_type == "worker":
             return f"worker:{self._config.text('TEMPORAL_TASK_QUEUE')}"
         if self._has_temporal and process_type == "api":
-            return f"{api_url(self._config)}/healthz"
+            return f"{self._config.api_url}/healthz"
         return "none"
 
     def _needs(self, process_type: str, options: ProcessOptions, ready: str) -> tuple[str, ...]:
@@ -198,15 +198,7 @@ def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
     return Rung(f"a line that matches {pattern!r}", probe)
 
 
-def api_url(config: Config) -> str:
-    """Where people and probes reach the API: an address that means "all" is reached through loopback."""
-    host = config.text("API_HOST")
-    if host in ("0.0.0.0", "::", ""):
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.port('API_PORT')}"
-
-
 def check_ports(config: Config, units: Sequence[Unit]) -> None:
     """Raise UsageError when the API's port is taken: uvicorn would only die, and say so in its own log."""
-    if any(unit.address.startswith(api_url(config)) for unit in units):
+    if any(unit.address.startswith(config.api_url) for unit in units):
         ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")

@@ -24,7 +24,7 @@ from mika.guard.segments import SegmentWriter
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
 from mika.reason import NONE
-from mika.stack.processes import ProcessFactory, api_url, check_ports
+from mika.stack.processes import ProcessFactory, check_ports
 from mika.status import StackStatus, UnitStatus
 from mika.supervisor.reload import changes
 from mika.supervisor.supervisor import Supervisor
@@ -302,9 +302,8 @@ class Stack:
         """Where the API and the Temporal UI are, as far as this stack has them."""
         assert self._supervisor is not None  # noqa: S101 - set before anything is ready
         has_api = any(managed.unit.type == "api" for managed in self._supervisor.managed.values())
-        return (
-            {"api": api_url(self._config)} | self._prepared.backend.urls() if has_api else self._prepared.backend.urls()
-        )
+        api = {"api": self._config.api_url} if has_api else {}
+        return api | self._prepared.backend.urls()
 
     def status(self) -> StackStatus:
         assert self._supervisor is not None  # noqa: S101 - set before the control channel serves

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from mika import address
 from mika.backends.base import Backend, ContainerCleanup, temporal_probe
 from mika.backends.docker import cleanup, owner, services
 from mika.backends.docker.monitor import Monitor, by_service, list_containers
@@ -152,7 +153,7 @@ class Docker(Backend):
             type=service.role or service.name,
             role="service",
             kind="container",
-            address=", ".join(f"{services.reachable(p.host)}:{p.published}" for p in service.ports),
+            address=", ".join(address.join(address.reachable(p.host), p.published) for p in service.ports),
             run=run,
             probes=watch.probes,
             needs=service.needs,
@@ -196,7 +197,7 @@ class Docker(Backend):
     def urls(self) -> dict[str, str]:
         service = self.file.with_role("temporal-ui")
         port = service.port() if service is not None else None
-        return {"temporal_ui": f"http://{services.reachable(port.host)}:{port.published}"} if port else {}
+        return {"temporal_ui": address.http_url(port.host, port.published)} if port else {}
 
     def busy_seconds(self) -> float:
         """Time spent on pulling images, which does not count as start-up time of the stack."""

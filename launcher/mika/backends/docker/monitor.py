@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mika import tasks
 from mika.containers import FOLDER_LABEL, ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, engine
-from mika.readiness.ladder import describe
+from mika.errors import describe
 
 if TYPE_CHECKING:
     from docker import DockerClient

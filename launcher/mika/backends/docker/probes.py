@@ -6,9 +6,11 @@ import asyncio
 import struct
 from typing import TYPE_CHECKING, Any
 
+from mika.address import reachable
 from mika.backends.docker.explain import KEEP_DATA
-from mika.backends.docker.services import Service, mongodb_url, reachable
-from mika.readiness.ladder import NotYet, describe
+from mika.backends.docker.services import Service, mongodb_url
+from mika.errors import describe
+from mika.readiness.ladder import NotYet
 from mika.reason import Reason
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mika import address
 from mika.config.load import Config
 from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.errors import UsageError
@@ -170,12 +171,7 @@ def mongodb_url(service: Service) -> str | None:
     user = service.environment.get("MONGO_INITDB_ROOT_USERNAME", "")
     password = service.environment.get("MONGO_INITDB_ROOT_PASSWORD", "")
     login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
-    return f"mongodb://{login}{reachable(port.host)}:{port.published}/"
-
-
-def reachable(host: str) -> str:
-    """The address at which this machine reaches a port that is published on `host`."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::", "localhost") else host
+    return f"mongodb://{login}{address.join(address.reachable(port.host), port.published)}/"
 
 
 def check_mounts(file: ComposeFile, project: Path) -> None:

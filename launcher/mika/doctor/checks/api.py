@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mika.address import is_loopback
 from mika.doctor.check import Check, skipped
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.checks.project import unit_down
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
-from mika.doctor.web import get
-from mika.machine.local import in_thread, is_loopback, is_writable
+from mika.machine import http
+from mika.machine.local import in_thread, is_writable
 from mika.machine.ports import Listener, quote_path
 from mika.reason import Repair
 from mika.status import Phase, UnitStatus
@@ -45,7 +46,7 @@ async def api(x: Examination) -> Check:
         return Check(
             "api",
             "fail",
-            f"the API at {x.api_url}{who} accepts a connection and does not answer",
+            f"the API at {x.config.api_url}{who} accepts a connection and does not answer",
             restart,
             repair=repair,
         )
@@ -54,8 +55,8 @@ async def api(x: Examination) -> Check:
             return skipped("api", "ports", f"another program has its port {port}")
         if not x.types("api"):
             return skipped("api", "", "there is no API in the Procfile")
-        told = f"{health.status}" if health.kind == "http" else health.error
-        return Check("api", "fail", f"{x.health_url} answers {told}", f"{restart}; `mika logs api` says more")
+        answered = f"answers {health.status}" if health.kind == "http" else f"does not answer: {health.reason}"
+        return Check("api", "fail", f"{x.health_url} {answered}", f"{restart}; `mika logs api` says more")
     stranger = _stranger(x, owner)
     if stranger is not None:
         end = f"`mika -C {quote_path(owner.stack)} down`" if owner and owner.stack else f"end it{_kill(owner)}"
@@ -75,7 +76,7 @@ async def _dependencies(x: Examination, restart: str) -> Check:
     # Somebody else's API does not say these; then nothing is known.
     namespace, queue = temporal.get("namespace", x.namespace), worker.get("queue", x.queue)
     if (is_unavailable or namespace != x.namespace) and (skip := await needs_server(x, "api")):
-        return skipped("api", skip.because, f"{x.api_url} answers, but {skip.finding}")
+        return skipped("api", skip.because, f"{x.config.api_url} answers, but {skip.finding}")
     if namespace != x.namespace:
         return Check(
             "api",
@@ -92,7 +93,7 @@ async def _dependencies(x: Examination, restart: str) -> Check:
             f"the API puts messages into {queue}, and TEMPORAL_TASK_QUEUE is {x.queue} here"[:300],
             f"{restart} with TEMPORAL_TASK_QUEUE={x.queue}",
         )
-    return Check("api", "ok", x.api_url)
+    return Check("api", "ok", x.config.api_url)
 
 
 async def _cannot_use_temporal(x: Examination, temporal: dict[str, Any], restart: str) -> Check:
@@ -119,7 +120,9 @@ async def _nobody(x: Examination, supervised: Sequence[UnitStatus], port: int) -
         for one in (await x.listeners()).values()
         if one.port != port and one.cwd == x.config.project and not one.name.startswith("temporal")
     ]
-    answers = await asyncio.gather(*(get(f"http://127.0.0.1:{one.port}/healthz", 1.0) for one in ours[:_MOST_ASKED]))
+    answers = await asyncio.gather(
+        *(http.get(f"http://127.0.0.1:{one.port}/healthz", 1.0) for one in ours[:_MOST_ASKED])
+    )
     for one, answer in zip(ours, answers, strict=False):
         if answer.status == 200 and answer.json.get("status") == "ok":
             return Check(
@@ -132,7 +135,7 @@ async def _nobody(x: Examination, supervised: Sequence[UnitStatus], port: int) -
         told = "the stack is not up"
         return await because_of_docker(x, "api", told) or skipped("api", "temporal", told)
     command = next((e.command for e in x.entries() if e.name in x.types("api")), "")
-    return Check("api", "fail", f"nothing listens at {x.api_url}", f"`mika up`, or by hand: `{command}`")
+    return Check("api", "fail", f"nothing listens at {x.config.api_url}", f"`mika up`, or by hand: `{command}`")
 
 
 def _stranger(x: Examination, owner: Listener | None) -> Path | None:
@@ -265,51 +268,51 @@ async def llm(x: Examination) -> Check:
     url = x.config.text("LLM_BASE_URL").rstrip("/")
     if not url:
         return skipped("llm", "", "LLM_BASE_URL is not set: the bot answers offline")
-    host = urlsplit(url).hostname or "?"
+    host = urlsplit(url).netloc.rpartition("@")[2]
     if not x.llm:
         return skipped("llm", "", f"{host} was not asked: `mika doctor --llm` makes one cheap call")
-    import httpx
-
     key, model = x.config.text("LLM_API_KEY"), x.config.text("LLM_MODEL") or "default"
-    body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
     began = time.monotonic()
-    try:
-        async with httpx.AsyncClient(timeout=_LLM_TIMEOUT) as client:
-            headers = {"Authorization": f"Bearer {key or 'none'}"}
-            answer = await client.post(f"{url}/chat/completions", json=body, headers=headers)
-    except httpx.TimeoutException:
-        return Check(
-            "llm", "fail", f"{host} did not answer within {_LLM_TIMEOUT:g} s", "is LLM_BASE_URL right? try again later"
-        )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        text = str(error) or type(error).__name__
-        return Check(
-            "llm", "fail", f"{host} cannot be reached: {text}"[:200], "check LLM_BASE_URL, the network and the proxy"
-        )
+    answer = await http.request(
+        "POST",
+        f"{url}/chat/completions",
+        payload={"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]},
+        headers={"Authorization": f"Bearer {key or 'none'}"},
+        proxies=http.proxies_of(x.config.child_env()),  # the bot's environment
+        timeout=_LLM_TIMEOUT,
+    )
     return _judge_llm(answer, host, model, time.monotonic() - began)
 
 
-def _judge_llm(answer: Any, host: str, model: str, took: float) -> Check:
-    status, retry = answer.status_code, answer.headers.get("retry-after", "")
+def _judge_llm(answer: http.Answer, host: str, model: str, took: float) -> Check:
+    way = f" (through the proxy {answer.proxy})" if answer.proxy else ""
+    look = "check the proxy (http_proxy, https_proxy, no_proxy) and" if answer.proxy else "check the network and"
+    match answer.kind:
+        case "silent":
+            finding, fix = f"{host} did not answer within {_LLM_TIMEOUT:g} s", f"{look} LLM_BASE_URL; try again later"
+            return Check("llm", "fail", f"{finding}{way}", fix)
+        case "refused" | "foreign":
+            finding = f"{host} cannot be reached{way}: {answer.reason}"
+            return Check("llm", "fail", finding[:300], f"{look} LLM_BASE_URL")
+    status, retry = answer.status, answer.headers.get("retry-after", "")
     if status == 200:
-        try:
-            is_answer = isinstance(answer.json().get("choices"), list)
-        except (ValueError, AttributeError):
-            is_answer = False
-        if is_answer:
+        if isinstance(answer.json.get("choices"), list):
             return Check("llm", "ok", f"{model} at {host} answers, after {took:.1f} s")
         kind = answer.headers.get("content-type", "?").partition(";")[0]
         return Check(
             "llm",
             "fail",
-            f"{host} answers 200, but not in OpenAI's format ({kind})",
+            f"{host} answers 200, but not in OpenAI's format ({kind}){way}",
             "check LLM_BASE_URL: does it end with /v1?",
         )
     fixes = {
         401: "check LLM_API_KEY",
         403: "check LLM_API_KEY and what it may do",
         404: "check LLM_BASE_URL (does it end with /v1?) and LLM_MODEL",
+        407: "the proxy wants a user name and a password: http://USER:PASSWORD@HOST:PORT in http_proxy",
         429: f"too many requests: wait{f' {retry} s' if retry else ''}, or check the account's limit and credit",
     }
     fix = fixes.get(status, "its own fault: try again later" if status >= 500 else "see what it says of the request")
-    return Check("llm", "fail", f"{host} answers {status} {answer.reason_phrase}".rstrip(), fix)
+    if status >= 500 and answer.proxy:
+        fix = f"{look} LLM_BASE_URL; else it is the server's own fault: try again later"
+    return Check("llm", "fail", f"{host} answers {status} {answer.reason}".rstrip() + way, fix)

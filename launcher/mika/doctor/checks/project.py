@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from mika.address import is_loopback
 from mika.doctor.check import Check, skipped
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, UsageError
-from mika.machine.local import in_thread, is_loopback
+from mika.machine.local import in_thread
 from mika.machine.ports import Listener, quote_path
 from mika.procfile import entries as procfile
 from mika.reason import Repair

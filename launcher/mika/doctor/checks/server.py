@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from mika.address import is_loopback
 from mika.doctor.check import Check, skipped
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.checks.project import unit_down
 from mika.doctor.examination import Examination
 from mika.doctor.server import other_temporal
-from mika.machine.local import is_loopback
 from mika.reason import Repair
 
 _NO_TEMPORAL = "backend none: no Temporal is configured"
@@ -148,18 +148,18 @@ async def ui(x: Examination) -> Check:
     skip = await needs_server(x, "ui")
     if skip is not None:
         return skip
-    found = await x.ui()
-    if found.kind == "http" and found.status == 200:
+    answer = await x.ui()
+    if answer.kind == "http" and answer.status == 200:
         return Check("ui", "ok", x.ui_url)
     if (
         x.backend == "external"
         and x.config.settings["TEMPORAL_UI_PORT"].origin == "default"
-        and found.kind == "refused"
+        and answer.kind == "refused"
     ):
         return skipped("ui", "", "none at the default port; TEMPORAL_UI_PORT says where it is")
-    told = f"answers {found.status}" if found.kind == "http" else found.error or found.kind
-    told = f"the UI at {x.ui_url} does not answer: {told}"
+    answered = f"answers {answer.status}" if answer.kind == "http" else f"does not answer: {answer.reason}"
+    finding = f"the UI at {x.ui_url} {answered}"
     fix = "check TEMPORAL_UI_PORT; `mika down` and `mika up`"
     if x.backend == "docker":
         fix = "`mika up`" if await x.status() is None else "`mika restart temporal-ui`"
-    return await because_of_docker(x, "ui", told) or Check("ui", "warn", told, fix)
+    return await because_of_docker(x, "ui", finding) or Check("ui", "warn", finding, fix)
