@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -55,8 +56,11 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def mongo_server() -> Iterator[str]:
-    """Run a server with empty data on a free loopback port; yields its mongodb:// URL once it answers a ping."""
+def mongo_server(user: str = "", password: str = "") -> Iterator[str]:
+    """Run a server with empty data on a free loopback port; yields its mongodb:// URL once it answers a ping.
+
+    With `user` it asks for a login, and has that one user. The URL is without it.
+    """
     program = ensure_binary()
     if program is None:
         raise RuntimeError(why_not())
@@ -68,24 +72,31 @@ def mongo_server() -> Iterator[str]:
         log = Path(folder) / "server.log"
         with log.open("wb") as output:
             server = subprocess.Popen(
-                [str(program), *_arguments(program, Path(folder), port)],
+                [str(program), *_arguments(program, Path(folder), port, user)],
+                env={**os.environ, "FERRETDB_SETUP_PASSWORD": password},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
             try:
                 _wait_until_ready(server, url, log)
+                if user and program.stem == "mongod":  # the first user may be made without a login, from this machine
+                    with pymongo.MongoClient[dict[str, object]](url) as client:
+                        client.admin.command("createUser", user, pwd=password, roles=["root"])
                 yield url
             finally:
                 _reap(server)
 
 
-def _arguments(program: Path, folder: Path, port: int) -> list[str]:
+def _arguments(program: Path, folder: Path, port: int, user: str) -> list[str]:
     data = folder / "data"
     data.mkdir()
     if program.stem == "mongod":
-        return ["--dbpath", str(data), "--bind_ip", "127.0.0.1", "--port", str(port)]
+        login = ["--auth"] if user else []
+        return ["--dbpath", str(data), "--bind_ip", "127.0.0.1", "--port", str(port), *login]
+    login = ["--test-enable-new-auth", "--setup-database=admin", f"--setup-username={user}"] if user else []
     return [
+        *login,
         "--handler=sqlite",
         f"--sqlite-url=file:{data.as_posix()}/",
         f"--state-dir={data}",

@@ -229,7 +229,7 @@ class Docker(Backend):
     async def close(self, *, keep: bool) -> None:
         """Remove the containers that this run has stopped. With `keep`, leave everything as it is."""
         for probe in self._mongo.values():
-            await probe.close()
+            probe.close()
         project = self._project
         if project is not None:
             error = project.monitor.error

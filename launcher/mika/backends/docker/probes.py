@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import TYPE_CHECKING, Any
 
 from mika.address import reachable
 from mika.backends.docker.explain import KEEP_DATA
-from mika.backends.docker.services import Service, mongodb_url
-from mika.errors import describe
+from mika.backends.docker.services import Service
+from mika.readiness import mongodb
 from mika.readiness.ladder import NotYet
 from mika.reason import Reason
 
-if TYPE_CHECKING:
-    from pymongo import AsyncMongoClient
-
-_SERVER_SELECTION_MS = 1500
-_AUTHENTICATION_FAILED = 18
 _PROTOCOL_3 = 196608
 _STARTING_UP = ("57P03", "57P01", "57P02")  # cannot_connect_now, admin_shutdown, crash_shutdown
 
@@ -27,42 +21,42 @@ class HopelessError(NotYet):
 
 
 class MongoProbe:
-    """`hello` and `ping` as the user that the bot gets. Belongs to one event loop."""
+    """Logs in as the user that the bot gets, and asks whether the server is ready. Belongs to one event loop."""
 
     def __init__(self, service: Service) -> None:
-        self._url = mongodb_url(service)
+        port = service.port(mongodb.PORT)
+        assert port is not None  # noqa: S101 - this is how the role was given
+        self._host, self._port = reachable(port.host), port.published
         self._user = service.environment.get("MONGO_INITDB_ROOT_USERNAME", "")
-        self._client: AsyncMongoClient[dict[str, Any]] | None = None
+        self._password = service.environment.get("MONGO_INITDB_ROOT_PASSWORD", "")
+        self._connection: mongodb.Connection | None = None
 
     async def usable(self) -> str:
-        """The server's version. Raises HopelessError when it refuses the user."""
-        from pymongo import AsyncMongoClient
-        from pymongo.errors import OperationFailure, PyMongoError
-
-        if self._client is None:
-            self._client = AsyncMongoClient(
-                self._url, directConnection=True, serverSelectionTimeoutMS=_SERVER_SELECTION_MS, appname="mika"
-            )
+        """What it does. Raises HopelessError when the server refuses the user."""
         try:
-            hello = await self._client.admin.command("hello")
-            await self._client.admin.command("ping")
-        except OperationFailure as error:
-            if error.code == _AUTHENTICATION_FAILED:
+            if self._connection is None:
+                self._connection = await mongodb.Connection.open(self._host, self._port)
+                if self._user:
+                    await self._connection.log_in(self._user, self._password)
+            hello = await self._connection.command({"hello": 1})
+            await self._connection.command({"ping": 1})
+        except mongodb.MongoError as error:
+            self.close()
+            if error.code == mongodb.AUTHENTICATION_FAILED:
                 text = f"MongoDB refuses the password of '{self._user}': its volume keeps the user it was made with"
                 raise HopelessError(Reason(text, KEEP_DATA)) from None
-            raise NotYet(describe(error)) from None
-        except PyMongoError as error:
-            # The rest of the text is a dump of the topology.
-            text = describe(error).partition(", Timeout:")[0].partition(" (configured")[0]
-            raise NotYet("connection refused" if "Connect call failed" in text else text) from None
+            raise NotYet(str(error)) from None
+        except BaseException:  # a cancellation, too: an answer may be half read
+            self.close()
+            raise
         if not (hello.get("isWritablePrimary") or hello.get("ismaster")):
-            raise NotYet("it is no primary yet")
+            raise NotYet("it is not a primary yet")
         return "answers ping"
 
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 async def postgresql(service: Service) -> str:

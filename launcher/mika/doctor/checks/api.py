@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mika.address import is_loopback
+from mika.address import is_loopback, join
 from mika.doctor.check import Check, skipped
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.checks.project import unit_down
@@ -20,10 +20,10 @@ from mika.doctor.examination import Examination
 from mika.machine import http
 from mika.machine.local import in_thread, is_writable
 from mika.machine.ports import Listener, quote_path
+from mika.readiness import mongodb
 from mika.reason import Repair
 from mika.status import Phase, UnitStatus
 
-_MONGO_TIMEOUT_MS = 1500
 _LLM_TIMEOUT = 15.0
 _MOST_ASKED = 10
 
@@ -158,9 +158,7 @@ def _kill(owner: Listener | None) -> str:
 async def history(x: Examination) -> Check:
     url = x.config.text("MONGODB_URL")
     if url:
-        check = await in_thread(lambda: _mongodb(url, x.config.text("MONGODB_DATABASE"), x.backend))
-        skip = await because_of_docker(x, "history", check.finding) if check.status == "fail" else None
-        return skip or check
+        return await _mongodb(x, url)
     if x.backend == "docker":
         return await _container(x)
     file = Path(x.bot_environment("MIKA_HISTORY_FILE") or ".mika/data/history.sqlite3")
@@ -191,43 +189,35 @@ async def _container(x: Examination) -> Check:
     return skip or Check("history", "fail", f"the API cannot use its store: {detail}"[:300], fix)
 
 
-def _mongodb(url: str, database: str, backend: str) -> Check:
-    import pymongo
-    from pymongo.errors import OperationFailure, PyMongoError
-
-    where = urlsplit(url).hostname or "?"
+async def _mongodb(x: Examination, url: str) -> Check:
+    """Whether the server answers. Whether it takes the bot's user, the API knows, and all where it takes a driver."""
     try:
-        client: Any = pymongo.MongoClient(
-            url,
-            serverSelectionTimeoutMS=_MONGO_TIMEOUT_MS,
-            connectTimeoutMS=_MONGO_TIMEOUT_MS,
-            socketTimeoutMS=_MONGO_TIMEOUT_MS,
-        )
-    except (PyMongoError, ValueError) as error:
-        return Check("history", "fail", f"MONGODB_URL cannot be used: {type(error).__name__}", "mend MONGODB_URL")
-    with contextlib.closing(client):
-        try:
-            client[database].command("ping")
-            # A ping needs no rights; reading does.
-            client[database].list_collection_names()
-        except OperationFailure as error:
-            reason = (error.details or {}).get("codeName", "refused")
-            return Check(
-                "history",
-                "fail",
-                f"MongoDB at {where} refuses us: {reason}",
-                "check user, password and authSource in MONGODB_URL",
-            )
-        except (PyMongoError, OSError) as error:
-            fix = "`mika up`" if backend == "docker" else "start it, or mend MONGODB_URL"
-            kind = type(error).__name__
-            return Check(
-                "history",
-                "fail",
-                f"MongoDB at {where} does not answer ({kind})",
-                f"{fix} (without MONGODB_URL a file is used)",
-            )
-    return Check("history", "ok", f"MongoDB at {where}, database {database}")
+        server = mongodb.address_of(url)
+    except ValueError as error:
+        return Check("history", "fail", f"MONGODB_URL cannot be read: {error}", "correct MONGODB_URL")
+    answers = "MongoDB is not asked from here (MONGODB_URL has several servers, mongodb+srv, TLS or a socket file)"
+    if server is not None:
+        answers = f"MongoDB at {join(*server)} answers"
+        if reason := await mongodb.why_silent(*server):
+            finding = f"MongoDB at {join(*server)} does not answer ({reason})"
+            fix = "`mika up`" if x.backend == "docker" else "start it, or correct MONGODB_URL"
+            skip = await because_of_docker(x, "history", finding)
+            return skip or Check("history", "fail", finding, f"{fix} (without MONGODB_URL a file is used)")
+    store = await x.dependency("history")
+    detail = str(store.get("detail", ""))
+    if not store:
+        finding = f"{answers}; the login was not checked, since the API does not answer"
+        return Check("history", "ok", finding) if server is not None else skipped("history", "", finding)
+    if store.get("kind", "mongodb") != "mongodb":
+        fix = "start the bot again, with MONGODB_URL as it is now: `mika down`, then `mika up`"
+        return Check("history", "warn", f"{answers}; the API does not use it: {detail}"[:300], fix)
+    if store.get("state") == "ready":
+        return Check("history", "ok", f"{answers}; the API uses {detail}")
+    finding = f"{answers}; the API cannot use it: {detail}"[:300]
+    fix = "`mika logs api` says more"
+    if store.get("error") == "denied":
+        fix = f"correct user, password and authSource in MONGODB_URL; {fix}"
+    return await because_of_docker(x, "history", finding) or Check("history", "fail", finding, fix)
 
 
 def _sqlite(file: Path) -> Check:
