@@ -45,6 +45,7 @@ def modules(folder: Path, *argv: str) -> set[str]:
         (["restart", "web"], {"mika.config.load", "mika.stack"}),
         (["logs"], set()),
         (["config"], {"mika.config.load"}),
+        (["send", "hello"], {"mika.config.load", "mika.stack", "psutil"}),  # whose the port of the API is
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

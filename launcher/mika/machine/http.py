@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from mika.address import is_loopback
 from mika.errors import describe
-from mika.machine.local import in_thread, is_this_machine
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -54,10 +53,10 @@ class Answer:
 
 async def get(url: str, timeout: float = 2.0) -> Answer:
     """GET from a server of this project: no proxy is used. `timeout`: seconds for all of it."""
-    return await request("GET", url, proxies=DIRECT, timeout=timeout)
+    return await request_async("GET", url, proxies=DIRECT, timeout=timeout)
 
 
-async def request(
+def request(
     method: str,
     url: str,
     *,
@@ -70,9 +69,33 @@ async def request(
     """One request, with `payload` as JSON where it is not None. Redirects are not followed.
 
     `proxies` is DIRECT, or what `proxies_of` gives: even then this machine is asked directly. `timeout`: seconds for
-    all of it, after which nothing is left running. At most `max_body` bytes of the body are read.
+    all of it but the look-up of the name. At most `max_body` bytes of the body are read.
     """
     exchange = _Exchange(method, url, dict(headers or {}), payload, proxies, timeout, max_body)
+    watchdog = threading.Timer(timeout, exchange.stop)  # a socket's own time-out begins anew with each byte
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        return exchange.run()
+    finally:
+        watchdog.cancel()
+
+
+async def request_async(
+    method: str,
+    url: str,
+    *,
+    proxies: Mapping[str, str],
+    timeout: float,
+    payload: Any = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """`request` for an event loop, which goes on meanwhile. Here the time-out bounds the look-up of the name, too."""
+    import asyncio
+
+    from mika.machine.local import in_thread
+
+    exchange = _Exchange(method, url, dict(headers or {}), payload, proxies, timeout, MAX_BODY)
     try:
         async with asyncio.timeout(timeout):
             return await in_thread(exchange.run)
@@ -99,7 +122,11 @@ def proxies_of(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 def _proxy_for(url: SplitResult, proxies: Mapping[str, str]) -> SplitResult | None:
     proxy, host = proxies.get(url.scheme) or proxies.get("all"), url.hostname or ""
-    if not proxy or is_loopback(host) or is_this_machine(host) or _is_excepted(url, proxies.get("no", "")):
+    if not proxy:
+        return None
+    from mika.machine.local import is_this_machine
+
+    if is_loopback(host) or is_this_machine(host) or _is_excepted(url, proxies.get("no", "")):
         return None
     return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
 
@@ -116,7 +143,7 @@ def _without_user(url: SplitResult) -> str:
 
 
 class _Exchange:
-    """One request in a thread of its own. `stop` may be called from another one."""
+    """One request, in whatever thread calls `run`. `stop` may be called from another one."""
 
     def __init__(
         self,
@@ -144,10 +171,13 @@ class _Exchange:
         from ssl import SSLError
 
         try:
-            return self._exchange()
+            answer = self._exchange()
+            return self.overdue() if self._stopped else answer
         except TimeoutError:
             return self.overdue()
         except (OSError, ValueError, HTTPException) as error:
+            if self._stopped:
+                return self.overdue()
             spoke = self._socket is not None or not isinstance(error, OSError) or isinstance(error, SSLError)
             return Answer("foreign" if spoke else "refused", reason=_words(error), proxy=self._proxy)
 
@@ -158,7 +188,7 @@ class _Exchange:
         return Answer("silent", reason=f"no answer within {self._timeout:g} s", proxy=self._proxy)
 
     def stop(self) -> None:
-        """End the thread: the read that it waits in returns."""
+        """Break it off: the read that waits for the server returns."""
         self._stopped = True
         if self._socket is not None:
             with contextlib.suppress(OSError):

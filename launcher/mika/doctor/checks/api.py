@@ -263,7 +263,7 @@ async def llm(x: Examination) -> Check:
         return skipped("llm", "", f"{host} was not asked: `mika doctor --llm` makes one cheap call")
     key, model = x.config.text("LLM_API_KEY"), x.config.text("LLM_MODEL") or "default"
     began = time.monotonic()
-    answer = await http.request(
+    answer = await http.request_async(
         "POST",
         f"{url}/chat/completions",
         payload={"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]},

@@ -1,0 +1,283 @@
+"""`mika send` below its command: for what it waits, for what it does not, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mika.config import load as config
+from mika.errors import MikaError, NotRunningError, UsageError
+from mika.reason import Reason
+from mika.stack import send as sending
+from mika.stack.send import Reply, send
+from mika.status import Phase, StackStatus, UnitStatus
+
+from tests.kit.machine import free_port
+
+KEPT = {"code": "no_worker", "cause": "no_worker", "fix": "start it", "detail": "No worker.", "workflow_id": "w"}
+RUNNING = {"workflow_id": "w", "status": "running", "response": None}
+DONE = {"workflow_id": "w", "status": "completed", "response": "hello"}
+ANSWERED = {"status": "ok", "success": True, "response": "hello", "workflow_id": "w"}
+
+
+class Api:
+    """Answers each request with the next of `plan`, and at last always with the last.
+
+    Each is a status and a body; None: it hangs up; `silent`: it waits until the other side hangs up.
+    """
+
+    def __init__(self, *plan: tuple[int, Any] | str | None) -> None:
+        self._plan = list(plan)
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.times: list[float] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"Content-Length: (\d+)", head)
+            body = await reader.readexactly(int(length[1]) if length else 0)
+            self.requests.append((head.split(" HTTP")[0], json.loads(body or b"{}")))
+            self.times.append(time.monotonic())
+            answer = self._plan.pop(0) if len(self._plan) > 1 else self._plan[0]
+            if answer == "silent":
+                await reader.read()
+            elif isinstance(answer, tuple):
+                text = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode()
+                writer.write(b"HTTP/1.1 %d Words\r\nContent-Length: %d\r\n\r\n%s" % (answer[0], len(text), text))
+        writer.close()
+
+
+def process(name: str, phase: Phase = Phase.READY, *, reason: str = "", address: str = "") -> UnitStatus:
+    return UnitStatus(name=name, role="process", type=name, phase=phase, reason=Reason(reason), address=address)
+
+
+def stack(*units: UnitStatus) -> StackStatus:
+    return StackStatus(state="ready", backend="none", supervisor_pid=1, uptime_s=1.0, processes=units)
+
+
+HEALTHY = stack(process("api"), process("worker"))
+NO_STACK = NotRunningError("no stack is running in X", "start it: `mika up`")
+
+
+class Sent:
+    """One `send`: its reply or error, and what it said."""
+
+    def __init__(
+        self, folder: Path, api: Api | None, status: StackStatus | MikaError, timeout: float = 20.0, text: str = "hi"
+    ) -> None:
+        self.said: list[str] = []
+        self.reply: Reply | None = None
+        self.error = MikaError("none")
+        began = time.monotonic()
+        with free_port() as port:
+            try:
+                self.reply = asyncio.run(self._send(folder, api, status, timeout, text, port))
+            except MikaError as error:
+                self.error = error
+        self.seconds = time.monotonic() - began
+
+    async def _send(
+        self, folder: Path, api: Api | None, status: StackStatus | MikaError, timeout: float, text: str, port: int
+    ) -> Reply:
+        def ask() -> StackStatus:
+            if isinstance(status, MikaError):
+                raise status
+            return status
+
+        settings = config.load(folder, environ={"API_PORT": str(port), "WEBHOOK_SECRET": "s3cret"})
+        async with contextlib.AsyncExitStack() as after:
+            if api is not None:
+                await after.enter_async_context(await asyncio.start_server(api.serve, "127.0.0.1", port))
+            return await asyncio.to_thread(
+                lambda: send(
+                    text, user="ann", group=None, config=settings, status=ask, timeout=timeout, say=self.said.append
+                )
+            )
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.02)
+
+
+# --- an answer --------------------------------------------------------------------------------------------------------
+
+
+def test_a_reply(tmp_path):
+    api = Api((200, ANSWERED))
+    sent = Sent(tmp_path, api, NO_STACK)
+    assert sent.reply == Reply("hello", "w")
+    assert sent.said == []
+    (path, body), *more = api.requests
+    assert path == "POST /webhook/langbot"
+    assert (body["user_id"], body["message"]) == ("ann", "hi")
+    assert body["message_id"]
+    assert "group_id" not in body
+    assert more == []
+
+
+def test_an_empty_message(tmp_path):
+    sent = Sent(tmp_path, None, NO_STACK, text=" ")
+    assert isinstance(sent.error, UsageError)
+
+
+def test_a_message_that_is_kept_is_sent_once_and_asked_for_ever_more_rarely(tmp_path, monkeypatch):
+    monkeypatch.setattr(sending, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(sending, "LAST_PAUSE", 0.4)
+    api = Api((503, KEPT), *[(200, RUNNING)] * 7, (200, DONE))
+    sent = Sent(tmp_path, api, HEALTHY)
+    assert sent.reply == Reply("hello", "w")
+    assert [path.split()[0] for path, _ in api.requests] == ["POST"] + ["GET"] * 8
+    assert api.requests[1][0] == "GET /workflows/w"
+    pauses = [b - a for a, b in zip(api.times, api.times[1:], strict=False)]
+    assert pauses[-1] >= 0.4
+    assert pauses[0] < pauses[-1]
+    assert sent.said == ["No worker. Waiting for it (up to 20 s)."]
+
+
+def test_the_same_message_is_tried_again(tmp_path):
+    """With its id, so that it is started once."""
+    away = {"code": "temporal_unavailable", "detail": "Temporal is away."}
+    api = Api((503, away), (503, away), None, (200, ANSWERED))
+    sent = Sent(tmp_path, api, HEALTHY)
+    assert sent.reply == Reply("hello", "w")
+    assert len({body["message_id"] for _, body in api.requests}) == 1
+    assert sent.said[0] == "Temporal is away. Waiting for it (up to 20 s)."
+    assert len(sent.said) == 2, "the second is that it does not answer"
+
+
+def test_an_api_that_is_at_work_is_told_apart_from_one_that_hangs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sending, "_REQUEST_TIMEOUT", 1.0)
+    api = Api("silent", (200, {"status": "ok"}), (200, ANSWERED))
+    sent = Sent(tmp_path, api, HEALTHY)
+    assert sent.reply == Reply("hello", "w")
+    assert [path for path, _ in api.requests][1:] == ["GET /healthz", "POST /webhook/langbot"]
+    assert sent.said == ["No reply yet; waiting for it (up to 20 s)."]
+    sent = Sent(tmp_path, Api("silent", (503, {}), (200, ANSWERED)), HEALTHY)
+    assert sent.said == ["The API does not answer; waiting for it (up to 20 s)."]
+
+
+def test_a_cause_that_shows_only_later_is_told_once(tmp_path):
+    hanging = {**RUNNING, "cause": "activity_retrying", "fix": "look at the model"}
+    api = Api(
+        (503, KEPT), (200, {**RUNNING, "cause": "no_worker", "fix": "start it"}), *[(200, hanging)] * 3, (200, DONE)
+    )
+    sent = Sent(tmp_path, api, HEALTHY)
+    assert sent.reply is not None
+    assert sent.said[1:] == ["Still no reply (activity_retrying): look at the model; waiting (up to 20 s)."]
+
+
+def test_time_is_up(tmp_path):
+    api = Api((503, KEPT), (200, {**RUNNING, "cause": "no_worker", "fix": "start it"}))
+    sent = Sent(tmp_path, api, HEALTHY, timeout=0.3)
+    assert sent.error.code == "no_reply"
+    assert "no reply within 0.3 s" in sent.error.message
+    assert sent.error.hint.startswith("no_worker: start it; `mika doctor --workflow w`")
+
+
+@pytest.mark.parametrize("cause", ["wrong_task_queue", "workflow_task_failing"])
+def test_what_somebody_must_fix_is_not_waited_for(tmp_path, cause):
+    stuck = {"cause": cause, "fix": "set it right"}
+    for api in (Api((503, {**KEPT, **stuck})), Api((503, KEPT), (200, {**RUNNING, **stuck}))):
+        sent = Sent(tmp_path, api, HEALTHY)
+        assert sent.seconds < 15
+        assert f"{cause}: set it right" in sent.error.hint
+
+
+def test_a_workflow_that_failed(tmp_path):
+    failed = {**RUNNING, "status": "timed_out", "error": {"code": "workflow_timeout", "detail": "too late"}}
+    sent = Sent(tmp_path, Api((503, KEPT), (200, failed)), HEALTHY)
+    assert (sent.error.code, sent.error.message) == ("timed_out", "the workflow timed out: too late")
+
+
+def test_a_final_problem(tmp_path):
+    sent = Sent(tmp_path, Api((422, {"code": "invalid_message", "detail": "too long"})), HEALTHY)
+    assert (sent.error.code, sent.error.message) == ("invalid_message", "the API answered: too long")
+
+
+@pytest.mark.parametrize(
+    "answer", [(200, b"<html>"), (501, b"<html>"), (404, {"detail": "Not Found"}), (200, {"status": "ok"})]
+)
+def test_an_answer_of_somebody_else_says_whose_port_it_is(tmp_path, answer):
+    sent = Sent(tmp_path, Api(answer), NO_STACK)
+    assert sent.error.exit_code == 1
+    assert f"answers {answer[0]} Words, not as the bot's API does" in sent.error.message
+    assert f"(pid {os.getpid()})" in sent.error.message
+    assert "`mika doctor`" in sent.error.hint
+
+
+# --- who could bring it back ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("phase", "way_back"),
+    [
+        (Phase.STOPPED, "worker is stopped: `mika start worker`; then the message is answered: it is kept"),
+        (Phase.EXITED, "worker has exited: `mika start worker`; then the message is answered: it is kept"),
+        (Phase.GAVE_UP, "worker gave up: no module (`mika logs worker` says more); then `mika restart worker`"),
+    ],
+)
+def test_a_worker_that_nothing_brings_back(tmp_path, phase, way_back):
+    gone = stack(process("api"), process("worker", phase, reason="no module"))
+    sent = Sent(tmp_path, Api((503, KEPT)), gone)
+    assert sent.seconds < 15
+    assert sent.error.code == "no_worker"
+    assert sent.error.hint.startswith(way_back)
+
+
+def test_a_worker_of_another_name(tmp_path):
+    gone = stack(process("api"), process("hands", Phase.STOPPED, address="worker:queue"))
+    assert "`mika start hands`" in Sent(tmp_path, Api((503, KEPT)), gone).error.hint
+
+
+def test_one_of_several_workers_is_enough(tmp_path):
+    two = stack(process("api"), process("worker", Phase.BACKOFF), process("worker", Phase.STOPPED))
+    assert Sent(tmp_path, Api((503, KEPT), (200, DONE)), two).reply
+
+
+def test_no_stack_and_nobody_listens(tmp_path):
+    sent = Sent(tmp_path, None, NO_STACK)
+    assert sent.error.exit_code == 3
+    assert sent.error.message.startswith("no stack is running in X, and nothing answers at http://127.0.0.1:")
+    assert sent.error.hint == "start it: `mika up`"
+
+
+def test_no_stack_and_something_that_hangs_up(tmp_path):
+    sent = Sent(tmp_path, Api(None), NO_STACK)
+    assert sent.error.code == "api_unreachable"
+    assert sent.seconds < 15
+
+
+def test_a_stack_without_an_api(tmp_path):
+    for units in ([process("worker", address="worker:q")], []):
+        sent = Sent(tmp_path, None, stack(*units))
+        assert sent.seconds < 15
+        assert sent.error.code == "no_api"
+        assert "has no API process, and nothing answers at" in sent.error.message
+
+
+def test_an_api_that_is_stopped(tmp_path):
+    sent = Sent(tmp_path, None, stack(process("api", Phase.STOPPED)))
+    assert (sent.error.code, sent.error.hint) == ("api_unreachable", "api is stopped: `mika start api`")
+
+
+@pytest.mark.parametrize("status", [HEALTHY, MikaError("the stack is just starting", code="busy")])
+def test_an_api_that_comes_back_is_waited_for(tmp_path, status):
+    sent = Sent(tmp_path, None, status, timeout=0.5)
+    assert sent.error.code == "api_unreachable"
+    assert sent.said == ["The API does not answer; waiting for it (up to 0.5 s)."]
+
+
+def test_an_api_of_another_name_is_waited_for(tmp_path):
+    with free_port() as port:
+        settings = config.load(tmp_path, environ={"API_PORT": str(port)})
+        sender = sending._Sender({}, settings, lambda: HEALTHY, 1.0, print)
+    web = process("web", Phase.STARTING, address=f"{settings.api_url}/healthz")
+    assert sender._units(stack(web), "api") == [web]
