@@ -1,27 +1,27 @@
 #!/bin/sh
-# Create or upgrade Temporal's two databases. Safe to run at every start: what is there already is left alone.
-# Connection: SQL_PLUGIN, SQL_HOST, SQL_PORT, SQL_USER and SQL_PASSWORD, which temporal-sql-tool reads by itself.
+# Creates or upgrades Temporal's two databases. Safe to run at every start: it leaves alone what already exists.
+# temporal-sql-tool itself reads the connection from SQL_PLUGIN, SQL_HOST, SQL_PORT, SQL_USER and SQL_PASSWORD.
 set -eu
 schema=/etc/temporal/schema/postgresql/v12
 
-tries=300 # a minute
+attempts=300 # a minute
 until nc -z -w 1 "$SQL_HOST" "$SQL_PORT" 2>/dev/null; do
-    tries=$((tries - 1))
-    if [ "$tries" -eq 0 ]; then
+    attempts=$((attempts - 1))
+    if [ "$attempts" -eq 0 ]; then
         echo "temporal-setup: PostgreSQL did not open $SQL_HOST:$SQL_PORT within a minute; see its log" >&2
         exit 1
     fi
     sleep 0.2
 done
 
-# The tool logs every statement; that is of use only when it fails. An open port is not yet a server that takes
+# The tool logs every statement, which is useful only if it fails. An open port does not mean that the server accepts
 # sessions: for some milliseconds it answers 57P03, "the database system is starting up".
 sql_tool() {
     until log=$(temporal-sql-tool "$@" 2>&1); do
         case $log in
         *"starting up"* | *57P03*) # or "not yet accepting connections", after a crash
-            tries=$((tries - 1))
-            if [ "$tries" -gt 0 ]; then
+            attempts=$((attempts - 1))
+            if [ "$attempts" -gt 0 ]; then
                 sleep 0.2
                 continue
             fi
