@@ -66,7 +66,7 @@ def data(lines) -> list[bytes]:
 
 
 def joined(lines) -> bytes:
-    return b"".join(line.data + b"\n" * line.ended for line in lines)
+    return b"".join(line.data + b"\n" * line.is_complete for line in lines)
 
 
 def drain(follower: Follower) -> bytes:
@@ -147,7 +147,7 @@ def test_a_long_line_comes_in_pieces(log):
         assert sum(len(one.data) for one in batch) <= BLOCK + MAX_LINE
         lines += batch
     assert max(len(one.data) for one in lines) == MAX_LINE
-    assert [one.ended for one in lines] == [False] * (10_000_000 // MAX_LINE) + [True] * 3
+    assert [line.is_complete for line in lines] == [False] * (10_000_000 // MAX_LINE) + [True] * 3
     assert joined(lines) == line + b"\n" + b"z" * MAX_LINE + b"\nshort\n"
 
 
@@ -276,7 +276,7 @@ def test_what_is_no_file_is_not_read(log, make):
     for name in ("svc.idx", "svc.1.log", "other.log"):
         make(log.directory / name)
     assert names(log.directory) == ["svc"]
-    assert logs.no_files(log.directory) == [log.directory / "other.log", log.directory / "svc.1.log"]
+    assert logs.non_files(log.directory) == [log.directory / "other.log", log.directory / "svc.1.log"]
     assert data(read_tail(log.directory, "svc", 5)) == data(read_since(log.directory, "svc", 0)) == [b"one"]
     assert read_tail(log.directory, "other", 5) == []
     follower = log.follow(tail=0)
@@ -305,9 +305,9 @@ def test_a_terminal_that_cannot_keep_up_skips_and_counts(tmp_path, monkeypatch):
     for number in range(2000):
         log.write(b"%d %s\n" % (number, b"x" * 50))
     log.write(b"unfini")
-    assert follower.behind() > 100_000
+    assert follower.unread_bytes() > 100_000
     assert follower.skip_to_end_if_behind(1000) == 2001
-    assert follower.behind() == 0
+    assert follower.unread_bytes() == 0
     log.write(b"shed\nnext\n")
     assert data(follower.poll()) == [b"unfinished", b"next"]
     assert follower.skipped_bytes == 0

@@ -45,7 +45,7 @@ def logs_command(
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
     names_of_logs = logs.names(folder) if folder.is_dir() else []
-    for path in logs.no_files(folder):
+    for path in logs.non_files(folder):
         click.echo(f"mika: {path} is not a file and is skipped: remove it", err=True)
     chosen = _choose(names, names_of_logs)
     shown = _Shown(chosen, _pattern(grep), timestamps=timestamps)

@@ -1,7 +1,7 @@
-"""Read the log segments that the guards write: tail, since, follow, several services merged by time.
+"""Read the log segments that the guards write: the last lines, lines since a time, new lines, several logs merged.
 
-Works when nothing runs. No file stays open between two calls: on Windows an open file could not be deleted, and so the
-bound on the disk would not hold while somebody reads.
+This also works when nothing is running. No file stays open between two calls: on Windows the writer could not delete an
+open file, and the logs would exceed their size limit while somebody reads them.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 EVENT_LOG = "mika"
 """Name of the event log: JSON lines in `.mika/logs/mika.log`."""
-MAX_LINE = 64 * 1024  # bytes; a longer line comes in pieces
-BLOCK = 1 << 20  # bytes read at most in one poll()
-_TAIL_BYTES = 16 << 20  # how far back a tail looks at most
+MAX_LINE = 64 * 1024  # bytes; a longer line is returned in several pieces
+BLOCK = 1 << 20  # bytes that one call of poll() reads at most
+_TAIL_BYTES = 16 << 20  # how far back to search for the last lines
 _INDEX_BLOCK = 4096 * RECORD.size
 
 
 class Line(NamedTuple):
-    """One line without its newline. `ended` is False where no newline stood: a piece of a longer line."""
+    """One line without its newline. `is_complete` is False if no newline follows, as after a piece of a longer line."""
 
-    time: float  # seconds since the epoch, good to INDEX_INTERVAL
+    time: float  # seconds since the epoch, accurate to INDEX_INTERVAL
     data: bytes
-    ended: bool
+    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,39 +51,39 @@ class Segment:
 
 
 def names(directory: Path) -> list[str]:
-    """The processes and services that have a log here."""
+    """The names of the processes and services that have a log here."""
     return sorted({name for name, path in _entries(directory) if path.is_file()})
 
 
-def no_files(directory: Path) -> list[Path]:
-    """What has the name of a log and is none: a folder, a FIFO. Nothing of it is read."""
+def non_files(directory: Path) -> list[Path]:
+    """Folders, FIFOs and the like that have the name of a log. They are never read."""
     return sorted(path for _, path in _entries(directory) if not path.is_file())
 
 
 def _entries(directory: Path) -> list[tuple[str, Path]]:
     try:
-        found = [(split_file_name(path.name), path) for path in directory.iterdir()]
+        entries = [(split_file_name(path.name), path) for path in directory.iterdir()]
     except OSError:
         return []
-    return [(part[0], path) for part, path in found if part]
+    return [(parts[0], path) for parts, path in entries if parts]
 
 
 def segments(directory: Path, name: str) -> list[Segment]:
-    """Oldest first."""
-    found = []
+    """The segments of one service, oldest first."""
+    result = []
     for number in segment_numbers(str(directory), name):
         path = Path(segment_path(str(directory), name, number))
         try:
-            found.append(Segment(number, path, path.stat().st_size))
+            result.append(Segment(number, path, path.stat().st_size))
         except FileNotFoundError:
             continue
-    return found
+    return result
 
 
 def decode(line: bytes) -> str:
-    """UTF-8, else the encoding of this machine, else GB2312 (a GBK console program on any machine), else with U+FFFD.
+    """Try UTF-8, then the encoding of this machine, then GB2312 for Chinese console programs, else insert U+FFFD.
 
-    GB2312 and not all of GBK: its second byte is never ASCII, so a stray Latin-1 letter is not taken for Chinese.
+    Only GB2312, not all of GBK: its second byte is never ASCII, so a single Latin-1 letter is not taken for Chinese.
     """
     for encoding in ("utf-8", locale.getencoding(), "gb2312"):
         try:
@@ -99,15 +99,15 @@ def read_tail(directory: Path, name: str, count: int) -> list[Line]:
 
 
 def read_merged(
-    directory: Path, wanted: Sequence[str], *, tail: int | None = None, since: float | None = None
+    directory: Path, services: Sequence[str], *, tail: int | None = None, since: float | None = None
 ) -> Iterator[tuple[str, Line]]:
-    """The lines of several services in the order of their times; `tail` is the last lines of each."""
+    """The lines of several services, ordered by time. With `tail`, the last `tail` lines of each service."""
 
-    def of(name: str) -> Iterator[tuple[str, Line]]:
+    def read(name: str) -> Iterator[tuple[str, Line]]:
         lines = _drain(Follower(directory, name, tail=tail, since=since))
         return ((name, line) for line in (lines if tail is None else deque(lines, maxlen=tail)))
 
-    return heapq.merge(*map(of, wanted), key=lambda entry: entry[1].time)
+    return heapq.merge(*map(read, services), key=lambda entry: entry[1].time)
 
 
 def _drain(follower: Follower) -> Iterator[Line]:
@@ -117,7 +117,7 @@ def _drain(follower: Follower) -> Iterator[Line]:
 
 
 class _Index:
-    """The records of one segment, read a block at a time: they grow while the segment does."""
+    """The index records of one segment. They are read in blocks, because the index grows while the segment does."""
 
     def __init__(self, path: Path, fallback_time: float) -> None:
         self._path, self._position = path, RECORD.size
@@ -132,7 +132,7 @@ class _Index:
             self.time, self.base = moment, base
 
     def take(self, end: int) -> tuple[float, int] | None:
-        """The next record of a byte before `end`."""
+        """Remove and return the next record whose offset is before `end`."""
         if not self._pending:
             self._fill()
         if self._pending and self._pending[0][1] & ~BREAK < end:
@@ -147,7 +147,7 @@ class _Index:
         self._pending.extend((moment, offset) for moment, offset in records if is_plausible(moment, offset & ~BREAK))
 
     def _read(self, position: int, count: int) -> bytes:
-        """Empty where the index is missing, or is no file: reading a FIFO would block."""
+        """Empty if the index is missing, or is not a file: reading a FIFO would block."""
         try:
             if not self._path.is_file():
                 return b""
@@ -159,16 +159,16 @@ class _Index:
 
 
 class Follower:
-    """Reads one service's log from a place on, across segments, and then whatever is appended.
+    """Reads the log of one service across segments, then the bytes that are appended to it.
 
-    From the oldest byte, or from `tail` lines before the end (0: only what is new), or from the time `since`.
-    `skipped_bytes` counts what was deleted before it could be read; nothing else is ever missed.
+    It begins at the oldest byte, or `tail` lines before the end (0: only new lines), or at the time `since`.
+    `skipped_bytes` counts the bytes that were deleted before they could be read; all others are read.
     """
 
     def __init__(self, directory: Path, name: str, *, tail: int | None = None, since: float | None = None) -> None:
         self._directory, self._name = directory, name
         self.skipped_bytes = 0
-        self._gap = False  # something was deleted before the next byte
+        self._has_gap = False  # bytes before the current position were deleted
         self._number, self._position = -1, 0
         self._index: _Index | None = None
         self._partial, self._partial_time = b"", 0.0
@@ -176,10 +176,10 @@ class Follower:
             self._seek_tail(tail)
         elif since is not None:
             self._seek_time(since)
-        self.skipped_bytes, self._gap = 0, False  # what lies before the start is not missed
+        self.skipped_bytes, self._has_gap = 0, False  # bytes before the start do not count
 
     def poll(self) -> list[Line]:
-        """The next lines, of at most about 1 MiB; empty when there is nothing new. Does not block."""
+        """The next lines, at most about 1 MiB of them; empty when there is nothing new. Does not block."""
         lines: list[Line] = []
         while not lines:
             pieces = self._pieces()
@@ -192,38 +192,38 @@ class Follower:
         return lines
 
     def poll_block(self) -> bytes:
-        """Like `poll`, but all lines as one block that ends with a newline: for a reader that must be fast."""
-        whole: list[bytes] = []
-        while not whole:
+        """Like `poll`, but faster: all lines are returned as one block that ends with a newline."""
+        parts: list[bytes] = []
+        while not parts:
             pieces = self._pieces()
             if not pieces:
                 break
             for time, is_break, piece in pieces:
                 if is_break and self._partial:
-                    whole.append(self._partial + b"\n")
+                    parts.append(self._partial + b"\n")
                     self._partial = b""
                 head, newline, rest = piece.rpartition(b"\n")
                 if newline:
-                    whole.append(self._partial + head + newline)
+                    parts.append(self._partial + head + newline)
                     self._partial = rest
                 else:
                     self._partial += rest
                 if len(self._partial) > MAX_LINE:
-                    whole.append(self._partial + b"\n")
+                    parts.append(self._partial + b"\n")
                     self._partial = b""
                 self._partial_time = time
-        return b"".join(whole)
+        return b"".join(parts)
 
     def flush(self) -> list[Line]:
-        """The last line although no newline has come yet."""
+        """The last line, if no newline has followed it so far."""
         if not self._partial:
             return []
-        line = Line(self._partial_time, self._partial, ended=False)
+        line = Line(self._partial_time, self._partial, is_complete=False)
         self._partial = b""
         return [line]
 
-    def behind(self) -> int:
-        """Bytes that are written and not read yet."""
+    def unread_bytes(self) -> int:
+        """How many bytes were written but not read so far."""
         total = 0
         for segment in segments(self._directory, self._name):
             if segment.number > self._number:
@@ -233,48 +233,52 @@ class Follower:
         return total
 
     def skip_to_end_if_behind(self, max_bytes: int) -> int:
-        """For a terminal that cannot keep up: pass over all that is there now, and say how many lines that was."""
-        behind = self.behind()
-        if behind <= max_bytes:
+        """For a terminal that cannot keep up: if more than `max_bytes` are unread, skip them.
+
+        Returns the number of skipped lines.
+        """
+        unread = self.unread_bytes()
+        if unread <= max_bytes:
             return 0
-        skipped = 0
-        while behind > 0 and (pieces := self._pieces()):
+        skipped_lines = 0
+        while unread > 0 and (pieces := self._pieces()):
             for time, is_break, piece in pieces:
-                behind -= len(piece)
+                unread -= len(piece)
                 if is_break and self._partial:
-                    skipped += 1
+                    skipped_lines += 1
                     self._partial = b""
-                skipped += piece.count(b"\n")
+                skipped_lines += piece.count(b"\n")
                 head, newline, rest = piece.rpartition(b"\n")
                 if newline or not self._partial:
                     self._partial, self._partial_time = rest, time
                 else:
                     self._partial = (self._partial + head + rest)[-MAX_LINE:]
-        return skipped
+        return skipped_lines
 
     def _split(self, time: float, piece: bytes, lines: list[Line]) -> None:
+        """Append the lines of `piece` to `lines`, and keep the rest as the partial line."""
         first_time = self._partial_time if self._partial else time
-        *whole, rest = (self._partial + piece).split(b"\n")
-        for data in whole:
+        *complete, rest = (self._partial + piece).split(b"\n")
+        for data in complete:
             line = data
             while len(line) > MAX_LINE:
-                lines.append(Line(first_time, line[:MAX_LINE], ended=False))
+                lines.append(Line(first_time, line[:MAX_LINE], is_complete=False))
                 line = line[MAX_LINE:]
-            lines.append(Line(first_time, line, ended=True))
+            lines.append(Line(first_time, line, is_complete=True))
             first_time = time
         while len(rest) > MAX_LINE:
-            lines.append(Line(first_time, rest[:MAX_LINE], ended=False))
+            lines.append(Line(first_time, rest[:MAX_LINE], is_complete=False))
             rest = rest[MAX_LINE:]
         self._partial, self._partial_time = rest, first_time
 
     def _pieces(self) -> list[tuple[float, bool, bytes]]:
-        """The next block, cut where the index has a record: (time, does not continue what was before, bytes)."""
+        """The next block, split at the index records: (time, whether it does not continue the line before, bytes)."""
         data = self._next_block()
         if not data or self._index is None:
             return []
         pieces = []
         start, end = self._position, self._position + len(data)
-        time, is_break, self._gap = self._index.time, self._gap, False
+        time, is_break, self._has_gap = self._index.time, self._has_gap, False
         while record := self._index.take(end):
             offset = record[1] & ~BREAK
             if offset > start:
@@ -289,14 +293,14 @@ class Follower:
 
     def _next_block(self) -> bytes:
         while True:
-            # The list is made before the read: when a later segment is there already, this one grows no more.
+            # List the segments before the read: if there is a later one already, this one will not grow any more.
             numbers = segment_numbers(str(self._directory), self._name)
             if self._number in numbers and (data := self._read(self._number, self._position, BLOCK)):
                 return data
             later = [number for number in numbers if number > self._number]
             if not later and (not numbers or self._number in numbers):
                 return b""
-            # Only earlier numbers: somebody deleted all logs and a new run began.
+            # If there are only earlier numbers, all logs were deleted and a new run began.
             self._enter((later or numbers)[0], 0)
 
     def _read(self, number: int, position: int, count: int) -> bytes:
@@ -320,20 +324,21 @@ class Follower:
         if base is not None and index.base is not None:
             skipped = max(0, index.base - base - self._position)
             self.skipped_bytes += skipped
-            self._gap = bool(skipped)
+            self._has_gap = bool(skipped)
         while position and (record := index.take(position + 1)):
             index.time = record[0]
         self._number, self._position, self._index = number, position, index
 
     def _seek_tail(self, count: int) -> None:
-        found = segments(self._directory, self._name)
-        if not found:
+        """Move to the beginning of the last `count` lines, by counting newlines backwards."""
+        all_segments = segments(self._directory, self._name)
+        if not all_segments:
             return
-        number, position = found[-1].number, found[-1].size
-        # The newline that ends the last line is not one that begins a line.
-        wanted = count + (self._read(number, max(0, position - 1), 1) == b"\n")
+        number, position = all_segments[-1].number, all_segments[-1].size
+        # No line begins after the newline at the end of the log, so one more newline is needed.
+        missing = count + (self._read(number, max(0, position - 1), 1) == b"\n")
         budget = _TAIL_BYTES if count else 0
-        for segment in reversed(found):
+        for segment in reversed(all_segments):
             if budget <= 0:
                 break
             number, position = segment.number, segment.size
@@ -342,13 +347,13 @@ class Follower:
                 block = self._read(number, start, position - start)
                 budget -= len(block) or 1
                 newlines = block.count(b"\n")
-                if newlines >= wanted:
-                    at = len(block)
-                    for _ in range(wanted):
-                        at = block.rfind(b"\n", 0, at)
-                    self._enter(number, start + at + 1)
+                if newlines >= missing:
+                    offset = len(block)
+                    for _ in range(missing):
+                        offset = block.rfind(b"\n", 0, offset)
+                    self._enter(number, start + offset + 1)
                     return
-                wanted -= newlines
+                missing -= newlines
                 position = start
         self._enter(number, position)
 
@@ -356,7 +361,7 @@ class Follower:
         for segment in segments(self._directory, self._name):
             self._enter(segment.number, 0)
             index = self._index
-            # Bytes after a record are younger than it by less than INDEX_INTERVAL, else they would have their own.
+            # Bytes that were written INDEX_INTERVAL or more after a record have a record of their own.
             if index is None or index.time > since - INDEX_INTERVAL:
                 return
             while record := index.take(segment.size):
@@ -367,6 +372,7 @@ class Follower:
             self._position = segment.size
 
     def _line_start(self, number: int, offset: int) -> int:
+        """Where the line that contains the byte at `offset` begins."""
         if offset & BREAK:
             return offset & ~BREAK
         start = max(0, offset - MAX_LINE)

@@ -49,7 +49,7 @@ def test_log_is_byte_exact(run):
     follower = logs.Follower(run.folder / "logs", "svc")
     read = b""
     while lines := follower.poll():
-        read += b"".join(line.data + b"\n" * line.ended for line in lines)
+        read += b"".join(line.data + b"\n" * line.is_complete for line in lines)
     read += b"".join(line.data for line in follower.flush())
     assert read == expected
 
