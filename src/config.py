@@ -1,4 +1,4 @@
-"""The bot's settings: default, then `.env` of the current folder, then the environment. All times in seconds."""
+"""The bot's settings. The environment overrides `.env` of the current folder. All times are in seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Values that may hold a credential: an error message names them, and never shows what they are.
+# These may contain credentials: an error message names the setting, but never shows its value.
 _PRIVATE = {"mongodb_url", "llm_base_url", "llm_api_key", "langbot_api_base_url", "langbot_api_key", "webhook_secret"}
 
 
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_file=".env",
-        env_file_encoding="utf-8-sig",  # Windows editors put a BOM in front
+        env_file_encoding="utf-8-sig",  # Windows editors write a BOM at the start
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -48,12 +48,12 @@ class Settings(BaseSettings):
     temporal_port: Port = 7233
     temporal_namespace: Name = "default"
     temporal_task_queue: Name = "mika-bot-task-queue"
-    # How long a starting worker waits for a server that is not there yet.
+    # How long a starting worker waits for a server that is not up yet.
     temporal_connect_timeout: Seconds = 120
 
     workflow_execution_timeout: Seconds = 120
     workflow_run_timeout: Seconds = 60
-    # For one *workflow task* (a step of workflow code), not for an activity; the server's upper limit is 120.
+    # For one *workflow task* (a step of workflow code), not for an activity. The server's upper limit is 120.
     workflow_task_timeout: Annotated[Seconds, Field(le=120)] = 30
 
     mongodb_url: Annotated[SecretStr, AfterValidator(_mongodb_url)] | None = None
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     langbot_api_key: SecretStr | None = None
     webhook_secret: SecretStr | None = None
 
-    # Given by whoever supervises the worker.
+    # Set by the worker's supervisor.
     mika_worker_identity: Name | None = None
     mika_beat_file: Path | None = None
     mika_hang_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5
@@ -80,18 +80,18 @@ class Settings(BaseSettings):
 
 
 def load_settings_or_exit() -> Settings:
-    """The settings; a bad value ends the process with status 2 and one line that names it."""
+    """The settings. If a value is not valid, exits with status 2 and one line that names the setting."""
     try:
         return Settings()
     except ValidationError as error:
-        what = "; ".join(_describe(item["loc"], item["msg"], item.get("input")) for item in error.errors())
+        reason = "; ".join(_describe(item["loc"], item["msg"], item.get("input")) for item in error.errors())
     except (UnicodeDecodeError, OSError) as error:
-        what = f".env cannot be read as UTF-8 text: {error}"
-    print(f"mika: configuration: {what} (set it in .env or in the environment)", file=sys.stderr)
+        reason = f".env cannot be read as UTF-8 text: {error}"
+    print(f"mika: configuration: {reason} (set it in .env or in the environment)", file=sys.stderr)
     raise SystemExit(2)
 
 
-def _describe(where: tuple[int | str, ...], message: str, value: object) -> str:
-    name = str(where[0]) if where else "settings"
-    shown = "" if name.lower() in _PRIVATE else f", got {str(value)[:80]!r}"
-    return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown}"
+def _describe(location: tuple[int | str, ...], message: str, value: object) -> str:
+    name = str(location[0]) if location else "settings"
+    shown_value = "" if name.lower() in _PRIVATE else f", got {str(value)[:80]!r}"
+    return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown_value}"

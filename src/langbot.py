@@ -1,4 +1,4 @@
-"""Sending a reply into a chat through LangBot's service API."""
+"""Sends a reply to a chat through LangBot's service API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from src.config import Settings
     from src.messages import OutgoingReply
 
-_TIMEOUT = 8.0
+_TIMEOUT = 8.0  # s
 
 
 class SendError(Exception):
@@ -23,7 +23,7 @@ class SendError(Exception):
 
 
 async def send_reply(settings: Settings, reply: OutgoingReply) -> None:
-    """Send once. LangBot knows no idempotency key, so only what was surely not delivered is retryable."""
+    """Send once. LangBot has no idempotency key, so only a reply that was certainly not delivered is retryable."""
     if settings.langbot_api_base_url is None:
         raise SendError("LANGBOT_API_BASE_URL is not set for the worker, but it is for the API", retryable=False)
     key = settings.langbot_api_key.get_secret_value() if settings.langbot_api_key else ""
@@ -40,7 +40,9 @@ async def send_reply(settings: Settings, reply: OutgoingReply) -> None:
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise SendError(f"LangBot cannot be reached (LANGBOT_API_BASE_URL): {error}", retryable=True) from None
     except httpx.HTTPError as error:
-        raise SendError(f"LangBot gave no answer, the reply may have been sent: {error!r}", retryable=False) from None
+        raise SendError(
+            f"LangBot did not answer, but the reply may have been sent: {error!r}", retryable=False
+        ) from None
     if response.is_success:
         return
     hint = " (check LANGBOT_API_KEY)" if response.status_code in {401, 403} else ""

@@ -1,6 +1,6 @@
-"""One question to a language model, and what its failures mean for a retry.
+"""Asks a language model, and decides which failures are worth a retry.
 
-Temporal retries, the client does not: https://docs.temporal.io/ai-cookbook uses `max_retries=0` for the same reason.
+Temporal retries; the client does not: https://docs.temporal.io/ai-cookbook uses `max_retries=0` for the same reason.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from src.messages import Turn
 
 SYSTEM_PROMPT = "You are Mika, a friendly chat bot. Answer briefly, in the language of the user."
-# A provider that asks for more will not be ready within any message's time.
+# A provider that asks for a longer wait will not be ready in time for any message.
 LONGEST_RETRY_AFTER = 60.0
 _HINTS = {
     401: "check LLM_API_KEY",
-    403: "check LLM_API_KEY and what it may do",
+    403: "check LLM_API_KEY and its permissions",
     404: "check LLM_BASE_URL (does it end with /v1?) and LLM_MODEL",
     413: "the conversation is too long for this model",
 }
 
 
 class LlmError(Exception):
-    """No answer from the model. `retry_after` is in seconds, None when the provider named no time."""
+    """No answer from the model. `retry_after` is in seconds; None if the provider did not give a time."""
 
     def __init__(self, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -41,21 +41,21 @@ class LlmError(Exception):
 
 
 class LlmTimeoutError(LlmError):
-    """The model said nothing in time."""
+    """The model did not answer in time."""
 
 
 class Llm(Protocol):
-    """Something that answers."""
+    """Something that answers messages."""
 
     async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
-        """Raises `LlmError`, at the latest after `timeout` seconds."""
+        """Raises `LlmError`, after `timeout` seconds at the latest."""
         ...
 
     async def close(self) -> None: ...
 
 
 def make_llm(settings: Settings) -> Llm:
-    """The model at `LLM_BASE_URL`, or the offline reply when that is not set."""
+    """The model at `LLM_BASE_URL`, or the offline reply if that is not set."""
     if settings.llm_base_url is None:
         return OfflineLlm()
     key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
@@ -63,7 +63,7 @@ def make_llm(settings: Settings) -> Llm:
 
 
 class OfflineLlm:
-    """Makes the first run work without an account, and never pretends to be a model."""
+    """Makes the first run work without an account. Never pretends to be a model."""
 
     async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:  # noqa: ARG002 - the protocol's
         return (
@@ -79,16 +79,16 @@ class OpenAiLlm:
     """Any API that speaks OpenAI's chat completions."""
 
     def __init__(self, base_url: str, api_key: str, model: str) -> None:
-        from openai import AsyncOpenAI  # noqa: PLC0415 - half a second, spent only when a model is configured
+        from openai import AsyncOpenAI  # noqa: PLC0415 - takes half a second, spent only if a model is configured
 
         self._host = urlsplit(base_url).hostname or "?"
         self._key = api_key
         self._model = model
-        # Local servers want no key; the client insists on one.
+        # Local servers need no key, but the client requires one.
         self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
 
     async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
-        import openai  # noqa: PLC0415 - loaded already, by the constructor
+        import openai  # noqa: PLC0415 - already loaded by the constructor
 
         prompt: list[ChatCompletionMessageParam] = [{"role": "system", "content": SYSTEM_PROMPT}]
         for turn in history:
@@ -96,7 +96,7 @@ class OpenAiLlm:
             prompt.append({"role": "assistant", "content": turn.reply})
         prompt.append({"role": "user", "content": message})
         try:
-            # The client's own time-out is for each read: a model that drips bytes would never meet it.
+            # The client's own timeout is for each read: a model that sends a byte now and then would never reach it.
             async with asyncio.timeout(timeout):
                 completion: Any = await self._client.chat.completions.create(
                     model=self._model, messages=prompt, timeout=timeout
@@ -112,33 +112,33 @@ class OpenAiLlm:
                 f"the LLM at {self._host} cannot be reached: {error.__cause__ or error}", retryable=True
             ) from None
         except (openai.OpenAIError, ValueError) as error:
-            raise self._foreign(f"{type(error).__name__}") from None
+            raise self._format_error(type(error).__name__) from None
         return self._text(completion)
 
     async def close(self) -> None:
         await self._client.close()
 
     def _text(self, completion: Any) -> str:
-        # A 200 with HTML comes back as a plain str, without an exception: the address of a web page or of a proxy.
+        # For a 200 with HTML (a web page, a proxy), the client returns a plain str instead of raising an exception.
         choices = getattr(completion, "choices", None)
         if not isinstance(choices, list):
-            raise self._foreign("no `choices`")
+            raise self._format_error("no `choices`")
         content = getattr(choices[0].message, "content", None) if choices and choices[0].message else None
         if not isinstance(content, str) or not content.strip():
-            # Models do this now and then; the next attempt mostly answers.
+            # Models do this now and then; the next attempt usually works.
             raise LlmError(f"the LLM at {self._host} answered with an empty message", retryable=True)
         return content
 
-    def _foreign(self, what: str) -> LlmError:
-        # Not retryable: a wrong address stays wrong, and the user would wait a minute to hear so.
+    def _format_error(self, problem: str) -> LlmError:
+        # Not retryable: a wrong address stays wrong, and the user would wait a minute for the error.
         return LlmError(
-            f"the LLM at {self._host} answered 200, but not in OpenAI's format ({what}): {_HINTS[404]}",
+            f"the LLM at {self._host} answered 200, but not in OpenAI's format ({problem}): {_HINTS[404]}",
             retryable=False,
         )
 
     def _status_error(self, error: APIStatusError) -> LlmError:
         status = error.status_code
-        reason = error.message if status not in {401, 403} else ""  # providers repeat parts of the key there
+        reason = error.message if status not in {401, 403} else ""  # here, providers repeat parts of the key
         if self._key:
             reason = reason.replace(self._key, "***")
         text = f"the LLM at {self._host} answered {status}"
@@ -146,12 +146,12 @@ class OpenAiLlm:
             text += f" ({hint})"
         if reason:
             text += f": {' '.join(reason.split())[:200]}"
-        exhausted = error.code == "insufficient_quota" or error.type == "insufficient_quota"
-        if exhausted:
+        is_exhausted = error.code == "insufficient_quota" or error.type == "insufficient_quota"
+        if is_exhausted:
             text += " (the account has no credit left)"
         return LlmError(
             text,
-            retryable=not exhausted and _is_retryable(status, error.response.headers),
+            retryable=not is_exhausted and _is_retryable(status, error.response.headers),
             retry_after=retry_after(error.response.headers),
         )
 
@@ -166,18 +166,18 @@ def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that the provider asks to wait, from 0 to `LONGEST_RETRY_AFTER`; None when it says nothing usable."""
+    """Seconds that the provider asks to wait, from 0 to `LONGEST_RETRY_AFTER`; None if it gives no valid time."""
     value = headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         try:
-            then = parsedate_to_datetime(value)
+            retry_at = parsedate_to_datetime(value)
         except ValueError:
             return None
-        if then.tzinfo is None:
-            then = then.replace(tzinfo=UTC)
-        seconds = (then - (now or datetime.now(UTC))).total_seconds()
+        if retry_at.tzinfo is None:
+            retry_at = retry_at.replace(tzinfo=UTC)
+        seconds = (retry_at - (now or datetime.now(UTC))).total_seconds()
     if seconds != seconds:  # noqa: PLR0124 - "nan" is a float too
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

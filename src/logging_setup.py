@@ -1,4 +1,4 @@
-"""JSON logs, one object a line on standard output, for structlog and for everything that uses `logging`."""
+"""JSON logs, one object per line on standard output, for structlog and for everything that uses `logging`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sys
 import structlog
 
 _PROBES = ("/healthz", "/readyz")
-# They write whole URLs at INFO, which may carry a key.
-_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "pymongo")
+# At INFO, these log whole URLs, which may contain a key.
+_QUIET_LOGGERS = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "pymongo")
 
 
 def configure_logging() -> None:
-    """Take over the root logger and uvicorn's own ones. Call once, before the first line is logged."""
+    """Take over the root logger and those of uvicorn. Call once, before the first line is logged."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -30,7 +30,7 @@ def configure_logging() -> None:
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Not dict_tracebacks: it adds the local variables, and those hold messages and keys.
+                # Not dict_tracebacks: it adds the local variables, which contain messages and keys.
                 structlog.processors.format_exc_info,
                 structlog.processors.JSONRenderer(),
             ],
@@ -43,14 +43,14 @@ def configure_logging() -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    for name in _QUIET:
+    for name in _QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").addFilter(_tidy_access_line)
     logging.captureWarnings(capture=True)
 
 
 def _tidy_access_line(record: logging.LogRecord) -> bool:
-    """Cut the query string, which may hold the webhook's secret; drop a supervisor's probes that pass."""
+    """Remove the query string, which may contain the webhook's secret. Drop successful probes of a supervisor."""
     if isinstance(record.args, tuple) and len(record.args) == 5:
         client, method, target, version, status = record.args
         path = str(target).partition("?")[0]
@@ -60,5 +60,5 @@ def _tidy_access_line(record: logging.LogRecord) -> bool:
 
 
 def shorten(user_id: str) -> str:
-    """What a log may hold of a user id."""
+    """The part of a user id that may be logged."""
     return f"{user_id[:8]}..."

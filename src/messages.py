@@ -1,6 +1,6 @@
-"""What travels between the API, the workflow and its activities: plain data, stored readably in Temporal's history.
+"""The data that the API, the workflow and its activities exchange. Temporal's history stores it as readable text.
 
-No secret may ever be put in here.
+So it must never contain a secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SEND_REPLY = "send_reply"
 
 @dataclass(frozen=True, slots=True)
 class ReplyTarget:
-    """Where LangBot's service API is to send the reply to; `target_type` is `person` or `group`."""
+    """Where LangBot's service API should send the reply; `target_type` is `person` or `group`."""
 
     bot_uuid: str
     target_type: str
@@ -25,7 +25,7 @@ class ReplyTarget:
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """One message from a user; `group_id` is empty in a private chat, `reply_to` only for a webhook event."""
+    """One message from a user. `group_id` is empty in a private chat; `reply_to` is only set for a webhook event."""
 
     user_id: str
     message: str
@@ -46,7 +46,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One exchange of the past."""
+    """An earlier message and its reply."""
 
     message: str
     reply: str
@@ -62,7 +62,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What the model is asked."""
+    """What is sent to the model."""
 
     message: str
     history: list[Turn]
@@ -70,7 +70,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class FinishedTurn:
-    """What is stored; `created_at` (POSIX seconds) comes from the workflow, so that a retry writes the same."""
+    """What is stored. `created_at` (POSIX seconds) comes from the workflow, so that a retry writes the same value."""
 
     conversation: Conversation
     message: str
@@ -80,7 +80,7 @@ class FinishedTurn:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingReply:
-    """What is sent through LangBot."""
+    """A reply to send through LangBot."""
 
     target: ReplyTarget
     text: str

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 async def connect(settings: Settings, identity: str, *, lazy: bool) -> Client:
-    """A client; a lazy one connects on its first call, again and again while that fails.
+    """A client. A lazy one connects on its first call, and tries again on each call while that fails.
 
-    Raises `RuntimeError` (sic, not `RPCError`) when not lazy and nothing answers; neither kind checks the namespace.
+    Raises `RuntimeError` (not `RPCError`) if it is not lazy and nothing answers. Neither kind checks the namespace.
     """
-    # The SDK's Rust core writes plain text to stdout unless its log is forwarded.
+    # Unless its log is forwarded, the SDK's Rust core writes plain text to stdout.
     forwarding = LogForwardingConfig(logger=logging.getLogger("temporalio.core"))
     log = LoggingConfig(filter=TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=log)), error_if_already_set=False)

@@ -1,4 +1,4 @@
-"""The steps of answering one message. They turn the errors of what they use into what Temporal's retries understand."""
+"""The steps of answering a message. They convert the errors of what they use into errors for Temporal's retries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = structlog.get_logger("mika.worker")
 
 
 class BotActivities:
-    """All of them are coroutines, and none blocks the loop: a slow model must never look like a hung worker."""
+    """All are coroutines that never block the loop: a slow model must not look like a hung worker."""
 
     def __init__(self, settings: Settings, history: History, llm: Llm) -> None:
         self._settings = settings
@@ -60,7 +60,7 @@ class BotActivities:
             try:
                 answer = await self._llm.answer(question.message, question.history, timeout=_time_limit())
             except LlmError as error:
-                # `from None`: the provider's exception holds the request, and Temporal would store it.
+                # `from None`: the provider's exception contains the request, which Temporal would store.
                 raise ApplicationError(
                     str(error),
                     type=LLM_TIMEOUT if isinstance(error, LlmTimeoutError) else LLM_ERROR,
@@ -80,7 +80,7 @@ class BotActivities:
 
     @activity.defn(name=SEND_REPLY)
     async def send_reply(self, reply: OutgoingReply) -> None:
-        from src.langbot import SendError, send_reply  # noqa: PLC0415 - httpx, only when a reply is sent this way
+        from src.langbot import SendError, send_reply  # noqa: PLC0415 - httpx is only needed here
 
         try:
             await send_reply(self._settings, reply)
@@ -98,7 +98,7 @@ def _context() -> dict[str, object]:
 
 
 def _time_limit() -> float:
-    """Seconds for one attempt: a little less than Temporal allows, so that the error names the model."""
+    """Seconds for one attempt: slightly less than Temporal allows, so that the error names the model."""
     limit = activity.info().start_to_close_timeout
     return 0.95 * limit.total_seconds() if limit else 30.0
 
@@ -109,7 +109,7 @@ def _delta(seconds: float | None) -> timedelta | None:
 
 @asynccontextmanager
 async def _heartbeat() -> AsyncIterator[None]:
-    """Tell the server that this attempt lives, so that it hears soon when the whole process does not."""
+    """Send heartbeats to the server, so that it soon notices when the process is gone."""
     timeout = activity.info().heartbeat_timeout
     interval = timeout.total_seconds() / 4 if timeout else 1.0
 

@@ -1,4 +1,4 @@
-"""The API, put together."""
+"""Creates the API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger("mika.api")
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Connects to Temporal with the first request that needs it, so it starts while the server is down."""
+    """Connects to Temporal on the first request that needs it, so the API starts even while the server is down."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

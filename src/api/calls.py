@@ -1,4 +1,4 @@
-"""Calls to Temporal: not too many at once, each with its time-out, and one opinion on whether the server is gone."""
+"""Calls to Temporal: a limited number at once, each with a timeout, and one shared judgement whether it is gone."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 CALL_TIMEOUT = RPC_TIMEOUT
-# A lazy client raises RuntimeError while it cannot connect; an expired call is CANCELLED, not DEADLINE_EXCEEDED.
+# A lazy client raises RuntimeError while it cannot connect. A call that times out is CANCELLED, not DEADLINE_EXCEEDED.
 TEMPORAL_ERRORS = (RPCError, RuntimeError, TimeoutError)
-# How long a server that is gone may stay away before the caller hears of it; its restart takes less than a second.
+# How long the server may be gone before callers get an error; its restart takes less than a second.
 _OUTAGE_PATIENCE = 4.0
-# With more, a small machine that gets hundreds of messages at once lets all of them run into the time-out.
-_AT_ONCE = 32
+# With more, all of them would time out on a small machine that gets hundreds of messages at once.
+_MAX_CONCURRENT = 32
 
 
 class Calls:
-    """What all requests share."""
+    """Shared by all requests."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        self._heard_at = float("-inf")  # time.monotonic() of the server's last answer to anybody
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._answered_at = float("-inf")  # time.monotonic() of the server's last answer to any caller
 
     @asynccontextmanager
     async def call(self, since: float) -> AsyncIterator[None]:
-        """Around one call, for a caller since `since` on `time.monotonic`. Raises one of `TEMPORAL_ERRORS`."""
-        # rpc_timeout alone is for each of the SDK's own retries
-        async with self._places, asyncio.timeout(CALL_TIMEOUT):
+        """Wraps one call. `since`: the `time.monotonic` at which its caller began to wait. Raises `TEMPORAL_ERRORS`."""
+        # rpc_timeout alone is not enough: it applies to each of the SDK's own retries.
+        async with self._slots, asyncio.timeout(CALL_TIMEOUT):
             if self.is_gone(since):
-                raise TimeoutError  # those ahead in the queue for a place tried in vain
+                raise TimeoutError  # the calls before this one got no answer either
             yield
-            self.heard()
+            self.record_answer()
 
-    def heard(self) -> None:
-        """The server has just answered somebody, here or elsewhere."""
-        self._heard_at = time.monotonic()
+    def record_answer(self) -> None:
+        """The server has just answered a caller, with or without this class."""
+        self._answered_at = time.monotonic()
 
     def is_gone(self, since: float) -> bool:
-        """Whether the server answered nobody for so long that this caller shall hear of it."""
-        return time.monotonic() - max(since, self._heard_at) >= _OUTAGE_PATIENCE
+        """Whether the server has not answered any caller for so long that this one should get an error."""
+        return time.monotonic() - max(since, self._answered_at) >= _OUTAGE_PATIENCE
 
 
-def may_pass(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same call may work a moment later."""
     return not isinstance(error, RPCError) or error.status not in {
         RPCStatusCode.NOT_FOUND,

@@ -1,4 +1,4 @@
-"""What uvicorn runs: `uvicorn src.api.main:app`."""
+"""The app for uvicorn: `uvicorn src.api.main:app`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the webhook accepts: the simple body, and the events that LangBot pushes.
 
-The simple body is also what LangBot's n8n runner posts (its further keys are ignored, and it reads `response`).
+LangBot's n8n runner also posts the simple body (its other keys are ignored), and reads `response` of the answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EVENTS = {"bot.person_message": "person", "bot.group_message": "group"}
 
 
 def _number_to_text(value: object) -> object:
-    """OneBot numbers its users; `True` is an int in Python, and no id."""
+    """OneBot's user ids are numbers. `True` is an int in Python, but not an id."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -46,7 +46,7 @@ class _Party(BaseModel):
 
 
 class _EventData(BaseModel):
-    """The parts that matter of https://docs.langbot.app (webhook); `sender.name` is always empty there."""
+    """The relevant parts of a webhook event, see https://docs.langbot.app; `sender.name` is always empty there."""
 
     sender: _Party
     message: list[dict[str, Any]]
@@ -61,15 +61,15 @@ class _Event(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A valid body. `message_id` is empty when the sender gave none; `event` when LangBot pushed it."""
+    """A valid body. `message_id` is empty if the sender gave none. `is_event`: LangBot pushed it."""
 
     incoming: IncomingMessage
     message_id: str
-    event: bool
+    is_event: bool
 
 
 def parse(body: bytes) -> Received | None:
-    """The message in a body, None for an event that holds no text.
+    """The message in a body; None for an event without text.
 
     Raises `Problem` (`invalid_message`, `message_too_large`).
     """
@@ -95,7 +95,7 @@ def _from_simple(body: SimpleBody) -> Received:
     if not body.message.strip():
         raise Problem("invalid_message", "`message` is empty.")
     return Received(
-        IncomingMessage(body.user_id, body.message, body.group_id or ""), body.message_id or "", event=False
+        IncomingMessage(body.user_id, body.message, body.group_id or ""), body.message_id or "", is_event=False
     )
 
 
@@ -108,14 +108,14 @@ def _from_event(decoded: dict[str, Any]) -> Received | None:
     text = "".join(part["text"] for part in parts if part.get("type") == "Plain" and isinstance(part.get("text"), str))
     if not text.strip():
         return None
-    # `uuid` is new with every push; what stays the same is the platform's own number, within one bot.
-    numbers = [part.get("id") for part in parts if part.get("type") == "Source"]
-    message_id = f"{data.bot_uuid}/{numbers[0]}" if numbers and numbers[0] not in (None, "") else ""
+    # `uuid` is new in every push. The platform's own id stays the same, and is unique within one bot.
+    source_ids = [part.get("id") for part in parts if part.get("type") == "Source"]
+    message_id = f"{data.bot_uuid}/{source_ids[0]}" if source_ids and source_ids[0] not in (None, "") else ""
     group_id = data.group.id if data.group and target_type == "group" else ""
     target = ReplyTarget(data.bot_uuid, target_type, group_id or data.sender.id) if data.bot_uuid else None
-    return Received(IncomingMessage(data.sender.id, text, group_id, target), message_id, event=True)
+    return Received(IncomingMessage(data.sender.id, text, group_id, target), message_id, is_event=True)
 
 
 def _one_line(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"]) or "body"
-    return f"`{where}`: {item['msg']}"
+    location = ".".join(str(part) for part in item["loc"]) or "body"
+    return f"`{location}`: {item['msg']}"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One `code`; `retry_after` in seconds where trying again may help."""
+    """What belongs to a `code`. `retry_after` is in seconds; None if a retry does not help."""
 
     status: int
     title: str
@@ -32,7 +32,7 @@ KINDS = {
     "not_found": Kind(404, "Not found"),
     "temporal_unavailable": Kind(503, "Temporal does not answer", 5),
     "no_worker": Kind(503, "No worker takes the message", 5),
-    "worker_unresponsive": Kind(504, "A worker took the message and does not answer", 10),
+    "worker_unresponsive": Kind(504, "A worker took the message, but does not answer", 10),
     "workflow_timeout": Kind(504, "The message was not answered in time", 10),
     "activity_failed": Kind(502, "A step of answering the message failed", 10),
     "api_stopping": Kind(503, "The API is stopping", 2),
@@ -42,7 +42,7 @@ KINDS = {
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own term
-    """Raised anywhere below a route, rendered once."""
+    """Raised anywhere below a route, and rendered in one place."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
         retry: bool = True,
         diagnosis: Diagnosis | None = None,
     ) -> None:
-        """`retry=False`: this one no retry can mend, although its kind often can."""
+        """`retry=False`: a retry cannot fix this one, although it often fixes others with this code."""
         super().__init__(detail)
         self.code = code
         self.detail = detail
@@ -63,9 +63,9 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
 
     @property
     def explanation(self) -> dict[str, object]:
-        """`cause` and `fix`, as `mika doctor` names them; empty where nobody knows."""
-        found = self.diagnosis
-        return {"cause": found.cause, "fix": found.fix} if found is not None else {}
+        """`cause` and `fix`, as in `mika doctor`; empty if there is no diagnosis."""
+        diagnosis = self.diagnosis
+        return {"cause": diagnosis.cause, "fix": diagnosis.fix} if diagnosis is not None else {}
 
     def response(self) -> JSONResponse:
         extra: dict[str, object] = {"workflow_id": self.workflow_id} if self.workflow_id else {}
@@ -75,7 +75,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Render every error of `app` as a problem."""
 
     @app.exception_handler(Problem)
     async def on_problem(_request: Request, problem: Problem) -> JSONResponse:
@@ -91,7 +91,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def on_bug(_request: Request, _error: Exception) -> JSONResponse:
-        # The server logs the traceback; the chat, where this may be shown, gets none of it.
+        # The server logs the traceback. It must not get into this answer, which may be shown in a chat.
         return Problem("internal_error", "The API failed on this request; its log has the traceback.").response()
 
 

@@ -1,4 +1,4 @@
-"""Starting a message's workflow durably and waiting for its reply, no longer than there is something to wait for."""
+"""Durably starts a message's workflow, and waits for its reply for as long as a worker is on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
-from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, may_pass
+from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, is_transient
 from src.api.problems import Problem
 from src.api.signs import ASK_EVERY, Seen, Signs, latest_polls_of
 from src.api.verdict import Judge, Verdict, Watch
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger("mika.api")
 
 SOFT_WAIT = PATIENCE
-_LOOK_EVERY = 0.5
-_SURELY_HUNG = 10.0
+_LOOK_EVERY = 0.5  # s
+_SURELY_HUNG = 10.0  # s
 _FRESH = 1.5 * ASK_EVERY
-# The server ends a run on time; this much later nobody waits for its word any more.
-_RUN_TIMEOUT_SLACK = 5.0
+# The server ends a run on time. This much later, the caller no longer waits for the server to say so.
+_RUN_TIMEOUT_SLACK = 5.0  # s
 
 
 def workflow_id_for(incoming: IncomingMessage, message_id: str) -> str:
-    """The same for the same message; a random one when the sender gave no `message_id`. Holds no account number."""
+    """The same id for the same message, or a random one without a `message_id`. Contains no account number."""
     if not message_id:
         return f"process_message_{uuid.uuid4().hex}"
     key = f"{incoming.user_id}\0{incoming.group_id}\0{message_id}"
@@ -57,7 +57,7 @@ def workflow_id_for(incoming: IncomingMessage, message_id: str) -> str:
 
 
 class MessageService:
-    """Everything the routes want from Temporal. Raises only `Problem`."""
+    """Everything that the routes need from Temporal. Raises only `Problem`."""
 
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
@@ -68,9 +68,9 @@ class MessageService:
         self._signs = Signs(latest_polls_of(temporal, settings.temporal_task_queue, self._calls), SOFT_WAIT)
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
-        """The reply; None when a worker is still on it after `limit` seconds."""
+        """The reply; None if a worker is still on it after `limit` seconds."""
         began = time.monotonic()
-        # Not bound to the context: a message's log lines must not mark those of another request.
+        # Not bound to the context: that would also mark log lines of other requests.
         logger = log.bind(workflow_id=workflow_id)
         logger.info("workflow_starting", user_id=shorten(incoming.user_id), message_type=incoming.message_type)
         is_kept = False
@@ -82,13 +82,13 @@ class MessageService:
             except TEMPORAL_ERRORS as error:
                 raise self._unavailable(error, None) from error
             except WorkflowFailureError as error:
-                raise await self._explained(problem_of(error, workflow_id), handle) from error
+                raise await self._with_diagnosis(problem_of(error, workflow_id), handle) from error
             except asyncio.CancelledError:
-                # Uvicorn's patience with requests is over: it is being stopped. Without this the caller would get a
-                # bare 500 and not know that nothing is lost.
-                kept = _kept(workflow_id) if is_kept else "Send the message again."
-                given = workflow_id if is_kept else None
-                raise Problem("api_stopping", f"The API is stopping. {kept}", workflow_id=given) from None
+                # Uvicorn is stopping, and no longer waits for this request. Otherwise the caller would get a bare 500,
+                # and would not know that nothing is lost.
+                note = _kept_note(workflow_id) if is_kept else "Send the message again."
+                kept_id = workflow_id if is_kept else None
+                raise Problem("api_stopping", f"The API is stopping. {note}", workflow_id=kept_id) from None
         except Problem as problem:
             reason = problem.__cause__ or problem
             logger.warning(
@@ -107,7 +107,7 @@ class MessageService:
         return reply
 
     async def describe(self, workflow_id: str) -> dict[str, object]:
-        """What `GET /workflows/{id}` answers. Raises `Problem` `not_found` for everything that is not a message."""
+        """The answer of `GET /workflows/{id}`. Raises `Problem` `not_found` for anything that is not a message."""
         handle = self._client.get_workflow_handle(workflow_id, result_type=Reply)
         try:
             description = await self._describe(handle, time.monotonic())
@@ -123,13 +123,13 @@ class MessageService:
         status = description.status
         answer: dict[str, object] = {"workflow_id": workflow_id, "status": _status_name(status), "response": None}
         if answer["status"] == "running":
-            found = await self._judge.judge(description.raw_description)
-            return answer if found.cause in FINE else {**answer, "cause": found.cause, "fix": found.fix}
+            diagnosis = await self._judge.judge(description.raw_description)
+            return answer if diagnosis.cause in FINE else {**answer, "cause": diagnosis.cause, "fix": diagnosis.fix}
         try:
             async with asyncio.timeout(2 * CALL_TIMEOUT):
                 answer["response"] = (await handle.result()).response
         except WorkflowFailureError as error:
-            problem = await self._explained(problem_of(error, workflow_id), handle)
+            problem = await self._with_diagnosis(problem_of(error, workflow_id), handle)
             answer["error"] = {"code": problem.code, "detail": problem.detail}
             answer |= problem.explanation
         except TEMPORAL_ERRORS as error:
@@ -137,7 +137,7 @@ class MessageService:
         return answer
 
     async def _start(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
-        """Durable when it returns. Tried again for a while: the id makes that safe."""
+        """Start the workflow, durably. Retries for a while, which the id makes safe."""
         settings = self._settings
         began = time.monotonic()
         while True:
@@ -152,7 +152,7 @@ class MessageService:
                         execution_timeout=timedelta(seconds=settings.workflow_execution_timeout),
                         run_timeout=timedelta(seconds=settings.workflow_run_timeout),
                         task_timeout=timedelta(seconds=settings.workflow_task_timeout),
-                        # One answer a message: a running one is joined, a finished one is read, a failed one is redone.
+                        # One answer per message: join a running workflow, read a finished one, run a failed one again.
                         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
                         rpc_timeout=timedelta(seconds=CALL_TIMEOUT),
@@ -160,7 +160,7 @@ class MessageService:
             except WorkflowAlreadyStartedError:
                 return self._client.get_workflow_handle(workflow_id, result_type=Reply)
             except TEMPORAL_ERRORS as error:
-                if self._calls.is_gone(began) or not may_pass(error):
+                if self._calls.is_gone(began) or not is_transient(error):
                     raise
                 await asyncio.sleep(0.1)
 
@@ -183,11 +183,11 @@ class MessageService:
                         raise Problem("workflow_timeout", detail, workflow_id=handle.id)
                     self._signs.ask()
                     if self._signs.is_fresh(_FRESH) and time.monotonic() - looked_at < SOFT_WAIT:
-                        continue  # a worker is busy: many callers that look often would only make it slower
+                        continue  # a worker is busy: frequent looks by many callers would only slow it down
                     looked_at = time.monotonic()
                     description = await self._describe(handle, watch.started)
                 except TEMPORAL_ERRORS as error:
-                    if self._calls.is_gone(watch.started) or not may_pass(error):
+                    if self._calls.is_gone(watch.started) or not is_transient(error):
                         raise self._unavailable(error, handle.id) from error
                     if result.done() and isinstance(result.exception(), TEMPORAL_ERRORS):
                         await asyncio.sleep(_LOOK_EVERY)
@@ -196,11 +196,11 @@ class MessageService:
                 seen = self._signs.compare(seen, description.raw_description)
                 verdict = watch.look(description.raw_description)
                 if verdict and await self._is_stuck(verdict, watch) and not result.done():
-                    found = await self._judge.judge(description.raw_description, verdict.waited)
-                    if found.cause in HANGING:
-                        verdict = Verdict(found, verdict.waited, verdict.kind)
+                    diagnosis = await self._judge.judge(description.raw_description, verdict.waited)
+                    if diagnosis.cause in HANGING:
+                        verdict = Verdict(diagnosis, verdict.waited, verdict.kind)
                     if not result.done():
-                        detail = f"{_sentences(verdict.diagnosis)} {_kept(handle.id)}"
+                        detail = f"{_sentences(verdict.diagnosis)} {_kept_note(handle.id)}"
                         raise Problem(verdict.code, detail, workflow_id=handle.id, diagnosis=verdict.diagnosis)
         finally:
             result.cancel()
@@ -208,69 +208,74 @@ class MessageService:
                 await result
 
     def _result(self, handle: WorkflowHandle[Any, Reply], result: asyncio.Future[Reply]) -> Reply:
-        """Raises `WorkflowFailureError`."""
+        """The workflow's result. Raises `WorkflowFailureError`."""
         failure = result.exception()
         cause = failure.cause if isinstance(failure, WorkflowFailureError) else failure
-        # One that this call did not start may have ended long ago, and the server alone ends one whose time is over.
+        # Only a new result is a sign of a worker: another may be old, and a timeout comes from the server alone.
         is_new = handle.first_execution_run_id is not None
         if is_new and (cause is None or isinstance(cause, ActivityError | ApplicationError)):
-            self._calls.heard()
+            self._calls.record_answer()
             self._signs.answered()
         return result.result()
 
     async def _is_stuck(self, verdict: Verdict, watch: Watch) -> bool:
-        """Whether the message waits for more than its turn."""
+        """Whether the message is not just waiting for its turn."""
         if self._signs.is_answering():
             return False
         if await self._signs.is_silent(verdict.kind, watch.started):
             return True
-        # One that hangs in Python may still ask for more: its polls are an excuse for a while only.
+        # A worker that hangs in Python may still poll, so polls count as a sign of life for a while only.
         return verdict.code != "no_worker" and verdict.waited >= _SURELY_HUNG
 
     async def _describe(self, handle: WorkflowHandle[Any, Reply], since: float) -> WorkflowExecutionDescription:
         async with self._calls.call(since):
             return await handle.describe(rpc_timeout=timedelta(seconds=CALL_TIMEOUT))
 
-    async def _explained(self, problem: Problem, handle: WorkflowHandle[Any, Reply]) -> Problem:
-        """The same problem, with the cause that the history tells; a time-out says in its detail what was slow."""
+    async def _with_diagnosis(self, problem: Problem, handle: WorkflowHandle[Any, Reply]) -> Problem:
+        """Add the diagnosis to `problem`. If it is a timeout, its detail then also says what was slow."""
         try:
             description = await self._describe(handle, time.monotonic())
-            found = await self._judge.judge(description.raw_description)
+            diagnosis = await self._judge.judge(description.raw_description)
         except TEMPORAL_ERRORS:
             return problem
-        problem.diagnosis = found
+        problem.diagnosis = diagnosis
         if problem.code == "workflow_timeout":
-            problem.detail = f"{problem.detail} {_sentences(found)}"
+            problem.detail = f"{problem.detail} {_sentences(diagnosis)}"
         return problem
 
     def _unavailable(self, error: BaseException, workflow_id: str | None) -> Problem:
-        where = self._settings.temporal_address
+        address = self._settings.temporal_address
         if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
             namespace = self._settings.temporal_namespace
-            detail = f"Temporal at {where} has no namespace {namespace!r}, or no longer has this message."
+            detail = f"Temporal at {address} has no namespace {namespace!r}, or no longer has this message."
         elif workflow_id:
-            detail = f"Temporal at {where} stopped answering. {_kept(workflow_id)}"
+            detail = f"Temporal at {address} stopped answering. {_kept_note(workflow_id)}"
         else:
-            detail = f"Temporal at {where} does not answer; the message was not taken."
+            detail = f"Temporal at {address} does not answer; the message was not accepted."
         return Problem("temporal_unavailable", detail, workflow_id=workflow_id)
 
 
-def _sentences(found: Diagnosis) -> str:
+def _sentences(diagnosis: Diagnosis) -> str:
     """`No worker has taken it for 3.0 s (no_worker). Start it: ...`"""
-    return f"{found.finding[:1].upper()}{found.finding[1:]} ({found.cause}). {found.fix[:1].upper()}{found.fix[1:]}."
+    finding, fix = _capitalized(diagnosis.finding), _capitalized(diagnosis.fix)
+    return f"{finding} ({diagnosis.cause}). {fix}."
 
 
-def _kept(workflow_id: str) -> str:
+def _capitalized(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _kept_note(workflow_id: str) -> str:
     return f"The message is kept: its reply will appear at /workflows/{workflow_id}."
 
 
 def problem_of(error: WorkflowFailureError, workflow_id: str) -> Problem:
-    """What the end of a workflow that did not complete means for the caller."""
+    """What the failure of a workflow means for the caller."""
     cause = error.cause
     if isinstance(cause, TemporalTimeoutError):
         return Problem(
             "workflow_timeout",
-            "The message was not answered within WORKFLOW_RUN_TIMEOUT, and was given up.",
+            "The message was not answered within WORKFLOW_RUN_TIMEOUT, so the bot gave up.",
             workflow_id=workflow_id,
         )
     if isinstance(cause, CancelledError | TerminatedError):

@@ -1,4 +1,4 @@
-"""What every history store can do."""
+"""The interface of all history stores."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 RETENTION_DAYS = 90
 REMEMBERED_TURNS = 10
-# Ten turns must stay far below Temporal's payload limit (2 MB) and inside a model's context.
+# Ten turns must stay far below Temporal's payload limit (2 MB), and fit into a model's context.
 REMEMBERED_CHARACTERS = 4000
 
 
 class HistoryError(Exception):
-    """The store cannot be used; the text says which store, why, and what may help.
+    """The store cannot be used. The text says which store, why, and what may help.
 
     `code` is for programs: `unreachable`, `denied`, or `failed` for anything else.
     """
@@ -34,24 +34,24 @@ class History(Protocol):
         ...
 
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
-        """The last turns, oldest first, without the one that workflow `before` may have stored already."""
+        """The latest turns, oldest first, except the one that workflow `before` may already have stored."""
         ...
 
     async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
-        """Store one turn under its workflow's id: doing it again changes nothing, a later run's reply replaces it."""
+        """Store a turn under its workflow's id. Storing it again changes nothing; a later run's reply replaces it."""
         ...
 
     async def ping(self) -> str:
-        """Answers with what the store is, when it can be read."""
+        """Check that the store can be read. Returns what the store is, for people."""
         ...
 
     async def close(self) -> None: ...
 
 
 def conversation_key(conversation: Conversation) -> str:
-    """A SHA-256 of user and group.
+    """The SHA-256 of user and group.
 
-    It keeps account numbers out of dumps and backups. Whoever can guess a number can confirm it: a key would prevent
-    that, and losing the key would lose every conversation.
+    It keeps account numbers out of dumps and backups. Anybody who guesses a number can still confirm it. A secret key
+    would prevent that, but losing the key would mean losing every conversation.
     """
     return hashlib.sha256(f"{conversation.user_id}\0{conversation.group_id}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Which history the settings ask for."""
+"""Makes the history store that the settings ask for."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def make_history(settings: Settings) -> History:
-    """MongoDB when `MONGODB_URL` is set, else the SQLite file. Needs a running event loop; connects nothing yet."""
+    """MongoDB if `MONGODB_URL` is set, or else the SQLite file. Needs a running event loop. Does not connect yet."""
     if settings.mongodb_url is None:
         return SqliteHistory(settings.mika_history_file)
-    from src.history.mongo import MongoHistory  # noqa: PLC0415 - 0.2 s that a start without MongoDB need not spend
+    from src.history.mongo import MongoHistory  # noqa: PLC0415 - takes 0.2 s, which a start without MongoDB need not spend
 
     return MongoHistory(settings.mongodb_url.get_secret_value(), settings.mongodb_database)

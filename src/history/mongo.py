@@ -1,4 +1,4 @@
-"""History in MongoDB, through PyMongo's own async API (Motor is at its end of life)."""
+"""History in MongoDB, through PyMongo's own async API (Motor has reached its end of life)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from src.messages import Conversation, FinishedTurn, Turn
 
 log = structlog.get_logger("mika.history")
 
-# Below an activity's own time-out, so that the error says "no server" and not "timed out".
+# Shorter than an activity's timeout, so that the error says "no server" and not "timed out".
 _PATIENCE_MS = 2000
-_PING_SECONDS = 1.5  # below the time-out of `/readyz`, for the same reason
+_PING_SECONDS = 1.5  # shorter than the timeout of `/readyz`, for the same reason
 _DENIED = {13, 18}  # Unauthorized, AuthenticationFailed
 
 
 class MongoHistory:
-    """One document a turn, `_id` is the workflow's id. Belongs to the event loop that first uses it."""
+    """One document per turn; `_id` is the workflow's id. Must be used in the event loop that first uses it."""
 
     def __init__(self, url: str, database: str) -> None:
-        """Connects nothing yet. Raises `HistoryError` when the URL is not one."""
+        """Does not connect yet. Raises `HistoryError` if the URL is not valid."""
         try:
             self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
                 url,
@@ -52,36 +52,36 @@ class MongoHistory:
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
         try:
             await self._make_indexes()
-            # The server deletes expired turns once a minute at best, so reading leaves them out itself.
-            wanted = {
+            # The server deletes expired turns at most once a minute, so the query excludes them.
+            query = {
                 "conversation": conversation_key(conversation),
                 "_id": {"$ne": before},
                 "expires_at": {"$gt": datetime.now(UTC)},
             }
-            cursor = self._turns.find(wanted).sort("created_at", DESCENDING).limit(REMEMBERED_TURNS)
-            found = await cursor.to_list()
+            cursor = self._turns.find(query).sort("created_at", DESCENDING).limit(REMEMBERED_TURNS)
+            turns = await cursor.to_list()
         except PyMongoError as error:
             raise _history_error(error) from error
         return [
             Turn(str(turn["message"])[:REMEMBERED_CHARACTERS], str(turn["reply"])[:REMEMBERED_CHARACTERS])
-            for turn in reversed(found)
+            for turn in reversed(turns)
         ]
 
     async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
         created_at = datetime.fromtimestamp(turn.created_at, UTC)
-        once = {
+        insert_only = {
             "conversation": conversation_key(turn.conversation),
             "message": turn.message,
             "created_at": created_at,
             "expires_at": created_at + timedelta(days=RETENTION_DAYS),
         }
-        change = {"$set": {"reply": turn.reply}, "$setOnInsert": once}
+        change = {"$set": {"reply": turn.reply}, "$setOnInsert": insert_only}
         try:
             await self._make_indexes()
             try:
                 await self._turns.update_one({"_id": workflow_id}, change, upsert=True)
             except DuplicateKeyError:
-                # Two upserts of the same id at once: the loser finds the document there, and updates it.
+                # Two upserts of the same id at once: the second one now finds the document, and updates it.
                 await self._turns.update_one({"_id": workflow_id}, change)
         except PyMongoError as error:
             raise _history_error(error) from error
@@ -98,20 +98,20 @@ class MongoHistory:
         await self._client.close()
 
     async def _make_indexes(self) -> None:
-        """Once a process, on the first use that finds the server there: a worker starts while MongoDB is down."""
+        """Once per process, when the server first answers: a worker can start while MongoDB is down."""
         async with self._making_indexes:
             if not self._indexes_made:
                 await self._turns.create_index([("conversation", 1), ("created_at", DESCENDING)])
                 try:
                     await self._turns.create_index("expires_at", expireAfterSeconds=0)
                 except OperationFailure as error:
-                    # Servers that only speak the protocol (FerretDB 1) cannot expire; reading leaves old turns out.
+                    # Servers that only speak the protocol (FerretDB 1) cannot expire documents. `recent` excludes old turns.
                     log.warning("old_turns_are_kept", error=str(error.details and error.details.get("errmsg")))
                 self._indexes_made = True
 
 
 def _history_error(error: PyMongoError) -> HistoryError:
-    # PyMongo's text names hosts and codes, never the credentials; the topology dump at its end helps nobody.
+    # PyMongo's text contains hosts and codes, but never credentials. The topology dump at its end helps nobody.
     reason = str(error).partition(", Topology Description")[0]
     code: Literal["unreachable", "denied", "failed"] = "failed"
     if isinstance(error, ConnectionFailure):

@@ -1,4 +1,4 @@
-"""The default history: one SQLite file, used from one thread of its own so that a slow disk never blocks the loop."""
+"""The default history: an SQLite file, used from a separate thread so that a slow disk never blocks the loop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CREATE INDEX IF NOT EXISTS turns_by_age ON turns (created_at);
 
 
 class SqliteHistory:
-    """Opened on first use, so that it can be made while its folder is not there yet."""
+    """Opened on first use, so that its folder need not exist when it is made."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -93,15 +93,15 @@ class SqliteHistory:
 
 def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.parent.parent.name == ".mika":  # mika's own folder is never to be committed
+    if path.parent.parent.name == ".mika":  # mika's folder must never be committed
         ignore = path.parent.parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # conversations are nobody else's business
-    # Autocommit: every statement here is one transaction. The one thread is ours, whatever its number.
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # conversations are private
+    # Autocommit: every statement here is a transaction. No thread check: the executor has only one thread.
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
-        # WAL: the API reads while the worker writes; with NORMAL a killed process loses nothing.
+        # With WAL, the API can read while the worker writes. With NORMAL, nothing is lost when a process is killed.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)

@@ -1,10 +1,11 @@
-"""The worker's sign of life, given from inside its event loop.
+"""The worker's heartbeat, from inside its event loop.
 
-Nothing outside can see a blocked loop: the SDK's Rust threads go on polling and heartbeating. So the loop touches a
-file twice a second, idle or busy, and arms a timer that prints every thread's stack when it is not re-armed in time.
+A blocked loop cannot be noticed from outside, because the SDK's Rust threads continue to poll and to send heartbeats.
+So the loop touches a file twice a second, idle or busy, and sets a timer that prints the stacks of all threads if it is
+not reset in time.
 
-Workflow code runs in threads, so the loop is not blocked when that blocks. But the SDK cannot free its slot, and
-without a cache of workflows there is only one: no other message is answered. So that ends the beat as well.
+Workflow code runs in threads, so the loop goes on when that code blocks. But then the SDK cannot free its slot, and
+without a workflow cache there is only one, so no other message is answered. Therefore the heartbeat stops then, too.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mika.worker")
 
-INTERVAL = 0.5
-# A step of workflow code takes milliseconds; the SDK itself takes the task away from one that took 2 s.
+INTERVAL = 0.5  # s
+# A step of workflow code takes milliseconds. After 2 s, the SDK itself fails its task.
 _LONGEST_STEP = 2.5
 
 
 class WorkflowThreads(ThreadPoolExecutor):
-    """Runs workflow code, and knows whether a step of it blocks."""
+    """Runs workflow code, and knows whether it is blocked."""
 
     def __init__(self) -> None:
         super().__init__(thread_name_prefix="workflow")
@@ -50,30 +51,30 @@ class WorkflowThreads(ThreadPoolExecutor):
         finally:
             del self._began[thread]
 
-    def blocked(self) -> bool:
+    def is_blocked(self) -> bool:
         oldest = min(list(self._began.values()), default=None)
         return oldest is not None and time.monotonic() - oldest > _LONGEST_STEP
 
 
-async def beat(path: Path, hang_timeout: float, blocked: Callable[[], bool] = lambda: False) -> None:
-    """Touch `path` until cancelled, but not while `blocked()`.
+async def beat(path: Path, hang_timeout: float, is_blocked: Callable[[], bool] = lambda: False) -> None:
+    """Touch `path` until cancelled, except while `is_blocked()`.
 
-    The stacks go to standard error after 0.8 of `hang_timeout` (0: never) without a beat.
+    After 0.8 * `hang_timeout` seconds without a beat (0: never), prints the stacks to standard error.
     """
-    complained = False
+    has_warned = False
     try:
         while True:
-            if blocked():
+            if is_blocked():
                 await asyncio.sleep(INTERVAL)
                 continue
             try:
                 _touch(path)
             except OSError as error:
-                if not complained:
+                if not has_warned:
                     log.warning("beat_failed", path=str(path), error=str(error))
-                complained = True
+                has_warned = True
             if hang_timeout > 0:
-                # A C thread that needs no GIL: it also speaks when C code holds that.
+                # Uses a C thread without the GIL, so it also works while C code holds the GIL.
                 faulthandler.dump_traceback_later(0.8 * hang_timeout, exit=False, file=sys.stderr)
             await asyncio.sleep(INTERVAL)
     finally:

@@ -1,6 +1,6 @@
 """The bot's Temporal worker: `python -m src.workers.temporal_worker`.
 
-Ends with 0 when it was asked to stop, 1 when it failed, 2 when only a change of the configuration can help.
+Exit code 0: it was asked to stop; 1: it failed; 2: only a change of the configuration can help.
 """
 
 from __future__ import annotations
@@ -34,50 +34,50 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mika.worker")
 
-# An activity that runs when the worker is asked to stop may finish within this; later it is cancelled, and retried
-# elsewhere. Whoever stops the worker should kill it only some seconds after this.
+# When the worker is asked to stop, its activities get this long to finish; then they are cancelled, and retried
+# elsewhere. A supervisor should only kill the worker some seconds after this.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=10)
-# Under mika it starts while the services are being set up: the server may serve before its namespace is made.
-_NAMESPACE_PATIENCE = 30.0
-_SAY_EVERY = 5.0
+# mika starts the worker while the services are being set up: the server may be up before its namespace exists.
+_NAMESPACE_PATIENCE = 30.0  # s
+_LOG_INTERVAL = 5.0  # s
 
 
 class ConfigurationError(Exception):
-    """Starting again will not help."""
+    """Another start will not help."""
 
 
 class StartError(Exception):
-    """What the worker needs did not come in time."""
+    """Something that the worker needs was not available in time."""
 
 
 async def run(settings: Settings) -> None:
     """Work until SIGINT, SIGTERM or (on Windows) SIGBREAK. Raises `ConfigurationError`, `StartError`."""
     stop = _stop_on_signal()
     identity = settings.mika_worker_identity or own_identity("worker")
-    # What is slow to import is imported here, before the first beat.
+    # Slow imports happen here, before the first beat.
     llm = make_llm(settings)
     try:
         history = make_history(settings)
         if settings.mongodb_url is None:
-            await history.ping()  # a file that cannot be opened now will not open later; a server may still come
+            await history.ping()  # a file that cannot be opened now will not open later, but a server may start later
     except HistoryError as error:
         raise ConfigurationError(str(error)) from None
-    beating = None
+    beat_task = None
     threads = WorkflowThreads()
     if settings.mika_beat_file:
-        beating = asyncio.create_task(beat(settings.mika_beat_file, settings.mika_hang_timeout, threads.blocked))
+        beat_task = asyncio.create_task(beat(settings.mika_beat_file, settings.mika_hang_timeout, threads.is_blocked))
     try:
         client = await _wait_for_temporal(settings, identity, stop)
         if client is not None:
-            await _work(settings, client, BotActivities(settings, history, llm), threads, stop)
+            await _run_worker(settings, client, BotActivities(settings, history, llm), threads, stop)
     finally:
-        if beating:
-            beating.cancel()
+        if beat_task:
+            beat_task.cancel()
         await llm.close()
         await history.close()
 
 
-async def _work(
+async def _run_worker(
     settings: Settings, client: Client, activities: BotActivities, threads: WorkflowThreads, stop: asyncio.Event
 ) -> None:
     worker = Worker(
@@ -87,10 +87,10 @@ async def _work(
         activities=activities.all(),
         workflow_task_executor=threads,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,
-        # No sticky queue: the next step of a message would wait there for a worker that was killed (2 s even when its
-        # time-out is set that low). Replaying a history of four steps costs about a millisecond.
+        # No sticky queue: if the worker was killed, the next step of a message would wait in it (2 s, even with the
+        # timeout set that low). Replaying a history of four steps takes about a millisecond.
         max_cached_workflows=0,
-        # By default the SDK sends heartbeats after 80 % of their time-out: one late by half a second is a false alarm.
+        # By default, the SDK sends heartbeats after 80 % of their timeout: a delay of half a second is a false alarm.
         max_heartbeat_throttle_interval=HEARTBEAT_TIMEOUT / 4,
     )
     running = asyncio.create_task(worker.run())
@@ -106,10 +106,10 @@ async def _work(
 
 
 async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Event) -> Client | None:
-    """A connected client, None when the worker was asked to stop first."""
+    """A connected client; None if the worker was asked to stop first."""
     deadline = time.monotonic() + settings.temporal_connect_timeout
-    said_at, missing_since = -math.inf, math.inf
-    what = f"Temporal at {settings.temporal_address}"
+    logged_at, missing_since = -math.inf, math.inf
+    server = f"Temporal at {settings.temporal_address}"
     while not stop.is_set():
         try:
             async with asyncio.timeout(RPC_TIMEOUT):
@@ -126,18 +126,18 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
             reason = f"no namespace {settings.temporal_namespace!r}"
             if now - missing_since >= (_NAMESPACE_PATIENCE if settings.mika_worker_identity else 0):
                 raise ConfigurationError(
-                    f"{what} has {reason}: create it with"
+                    f"{server} has {reason}: create it with"
                     f" `temporal operator namespace create -n {settings.temporal_namespace}`,"
                     " or set TEMPORAL_NAMESPACE"
                 )
         elif now >= deadline:
             raise StartError(
-                f"{what} did not answer within {settings.temporal_connect_timeout:g} s"
+                f"{server} did not answer within {settings.temporal_connect_timeout:g} s"
                 f" (TEMPORAL_HOST, TEMPORAL_PORT): {reason}"
             )
-        if now - said_at >= _SAY_EVERY:
+        if now - logged_at >= _LOG_INTERVAL:
             log.warning("waiting_for_temporal", address=settings.temporal_address, error=reason)
-            said_at = now
+            logged_at = now
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5 if is_missing else 0.1):
                 await stop.wait()
@@ -145,7 +145,7 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
 
 
 def _stop_on_signal() -> asyncio.Event:
-    """An event that the usual signals set. `loop.add_signal_handler` does not exist on Windows; this works on both."""
+    """An event that the usual signals set. Windows has no `loop.add_signal_handler`; this works on both systems."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def on_signal(_number: int, _frame: object) -> None:

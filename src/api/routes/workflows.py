@@ -1,4 +1,4 @@
-"""`GET /workflows/{id}`: what became of a message, for a caller that did not wait."""
+"""`GET /workflows/{id}`: the state of a message, for a caller that did not wait."""
 
 from __future__ import annotations
 

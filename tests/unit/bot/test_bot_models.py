@@ -20,7 +20,7 @@ def test_the_simple_body():
     assert received.incoming == IncomingMessage("10001", " hi ")
     assert received.incoming.message_type == "private"
     assert received.message_id == "7"
-    assert not received.event
+    assert not received.is_event
     assert parsed({"user_id": "u", "message": "m", "group_id": 5}).incoming.message_type == "group"
 
 
@@ -51,7 +51,7 @@ def test_a_group_event():
     received = parsed(event())
     assert received.incoming == IncomingMessage("10001", "你好", "20002", ReplyTarget("b", "group", "20002"))
     assert received.message_id == "b/3"
-    assert received.event
+    assert received.is_event
 
 
 def test_a_private_event():

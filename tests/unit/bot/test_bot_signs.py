@@ -192,5 +192,5 @@ def test_an_answer_to_anybody_is_an_answer(monkeypatch):
     shared = Calls()
     assert shared.is_gone(0.0)
     monkeypatch.setattr(calls, "_OUTAGE_PATIENCE", 60.0)
-    shared.heard()
+    shared.record_answer()
     assert not shared.is_gone(0.0)

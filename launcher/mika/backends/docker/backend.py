@@ -115,7 +115,7 @@ class Docker(Backend):
             try:
                 return await asyncio.to_thread(engine.connect, self._env, engine.PATIENT)
             except engine.EngineError as error:
-                is_starting = error.may_pass and await asyncio.to_thread(engine.is_starting, self._env)
+                is_starting = error.is_transient and await asyncio.to_thread(engine.is_starting, self._env)
                 if not is_starting or time.monotonic() >= deadline:
                     raise
                 if not is_announced:
