@@ -27,7 +27,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, is_transient
 from src.api.problems import Problem
-from src.api.signs import ASK_EVERY, Seen, Signs, latest_polls_of
+from src.api.signs import ASK_EVERY, WorkerSigns, WorkflowSnapshot, make_poll_reader
 from src.api.verdict import Judge, Verdict, Watch
 from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply
@@ -65,7 +65,7 @@ class MessageService:
         self._calls = Calls()
         temporal = Temporal(client.service_client, settings.temporal_namespace)
         self._judge = Judge(temporal, settings)
-        self._signs = Signs(latest_polls_of(temporal, settings.temporal_task_queue, self._calls), SOFT_WAIT)
+        self._signs = WorkerSigns(make_poll_reader(temporal, settings.temporal_task_queue, self._calls), SOFT_WAIT)
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
         """The reply; None if a worker is still on it after `limit` seconds."""
@@ -166,7 +166,7 @@ class MessageService:
 
     async def _wait(self, handle: WorkflowHandle[Any, Reply], limit: float | None) -> Reply | None:
         watch = Watch(SOFT_WAIT)
-        seen: Seen | None = None
+        snapshot: WorkflowSnapshot | None = None
         looked_at = watch.started
         run_timeout = min(self._settings.workflow_run_timeout, self._settings.workflow_execution_timeout)
         result = asyncio.ensure_future(handle.result())
@@ -181,7 +181,7 @@ class MessageService:
                     if watch.elapsed >= run_timeout + _RUN_TIMEOUT_SLACK:
                         detail = f"No reply after {watch.elapsed:.0f} s."
                         raise Problem("workflow_timeout", detail, workflow_id=handle.id)
-                    self._signs.ask()
+                    self._signs.request_polls()
                     if self._signs.is_fresh(_FRESH) and time.monotonic() - looked_at < SOFT_WAIT:
                         continue  # a worker is busy: frequent looks by many callers would only slow it down
                     looked_at = time.monotonic()
@@ -193,8 +193,8 @@ class MessageService:
                         await asyncio.sleep(_LOOK_EVERY)
                         result = asyncio.ensure_future(handle.result())
                     continue
-                seen = self._signs.compare(seen, description.raw_description)
-                verdict = watch.look(description.raw_description)
+                snapshot = self._signs.compare(snapshot, description.raw_description)
+                verdict = watch.assess(description.raw_description)
                 if verdict and await self._is_stuck(verdict, watch) and not result.done():
                     diagnosis = await self._judge.judge(description.raw_description, verdict.waited)
                     if diagnosis.cause in HANGING:
@@ -215,7 +215,7 @@ class MessageService:
         is_new = handle.first_execution_run_id is not None
         if is_new and (cause is None or isinstance(cause, ActivityError | ApplicationError)):
             self._calls.record_answer()
-            self._signs.answered()
+            self._signs.record_step()
         return result.result()
 
     async def _is_stuck(self, verdict: Verdict, watch: Watch) -> bool:

@@ -1,7 +1,7 @@
-"""Why a message is not answered, judged from what Temporal says of its workflow.
+"""Why a message is not answered, judged by what Temporal says about its workflow.
 
-The rules are those of the package `diagnosis`, which `mika doctor` uses too; here they get this process's clock, and
-what they find becomes the API's words.
+The rules are those of the package `diagnosis`, which `mika doctor` uses, too. Here they get this process's clock, and
+their result is put into the API's words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mika.diagnosis.temporal import Temporal
 from mika.diagnosis.workflow import classify
 from temporalio.service import RPCError
 
-from src.api.signs import Kind, Shared
+from src.api.signs import Kind, SharedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from src.config import Settings
 
-# A caller waits meanwhile, so what is not known by then is left out.
-_EXPLAIN_WITHIN = 1.5
-_FIND_WORKERS_EVERY = 1.0
+# The caller waits meanwhile, so the diagnosis does without what is not known after this time.
+_DIAGNOSIS_TIMEOUT = 1.5  # s
+_FIND_WORKERS_EVERY = 1.0  # s
 _UNTAKEN = frozenset({Cause.NO_WORKER, Cause.WRONG_TASK_QUEUE, Cause.WRONG_NAMESPACE})
-# The API cannot know whether mika or somebody in a terminal runs the worker.
+# The API cannot know whether the worker is run by mika or by somebody in a terminal.
 _WORKER = WorkerCommands(
     start=("mika start worker",),
     restart=("mika restart worker",),
@@ -43,7 +43,7 @@ _WORKER = WorkerCommands(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`waited`: seconds since the pending task, which is of this `kind`, is as it is."""
+    """`waited`: seconds that the pending task, which is of this `kind`, has been in its present state."""
 
     diagnosis: Diagnosis
     waited: float
@@ -56,29 +56,29 @@ class Verdict:
 
 
 class Watch:
-    """Looks again and again at one workflow, and remembers since when it sees the same thing.
+    """Follows one workflow, and remembers for how long it has been waiting for the same thing.
 
-    Ages come from this process's own clock, or from two times of the server's: their clocks need not agree.
+    Ages are differences within this process's clock or within the server's, because the two clocks may differ.
     """
 
     def __init__(self, soft_wait: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._soft_wait = soft_wait
         self._clock = clock
         self.started = clock()
-        self._seen: object = None
-        self._seen_since = self.started
+        self._waiting_key: object = None
+        self._waiting_since = self.started
 
     @property
     def elapsed(self) -> float:
         """Seconds since the wait began."""
         return self._clock() - self.started
 
-    def look(self, description: DescribeWorkflowExecutionResponse) -> Verdict | None:
-        """None while a worker is on it, or while it is too early to tell."""
+    def assess(self, description: DescribeWorkflowExecutionResponse) -> Verdict | None:
+        """None while a worker is on it, or if it is too early to tell."""
         waiting = waiting_for(description)
         age = self._age(waiting.key if waiting else None)
         if waiting is not None and waiting.activity is None:
-            # The first task is about as old as the workflow, which began before the first look at it.
+            # The first task is about as old as the workflow, which was started before the first call of this method.
             age = max(age, self.elapsed - (waiting.since - proto.at(description.workflow_execution_info.start_time)))
         if self.elapsed < self._soft_wait:
             return None
@@ -88,15 +88,15 @@ class Watch:
             return None
         return Verdict(diagnosis, age, "workflow" if waiting.activity is None else "activity")
 
-    def _age(self, seen: object) -> float:
+    def _age(self, waiting_key: object) -> float:
         now = self._clock()
-        if seen != self._seen:
-            self._seen, self._seen_since = seen, now
-        return now - self._seen_since
+        if waiting_key != self._waiting_key:
+            self._waiting_key, self._waiting_since = waiting_key, now
+        return now - self._waiting_since
 
 
 class Judge:
-    """Asks the server for what a diagnosis needs beside the description."""
+    """Makes a diagnosis. Asks the server for what it needs in addition to the description."""
 
     def __init__(self, temporal: Temporal, settings: Settings) -> None:
         self._temporal = temporal
@@ -107,20 +107,22 @@ class Judge:
             execution_timeout=settings.workflow_execution_timeout,
             worker=_WORKER,
         )
-        # When many callers hear at the same time that there is no worker, one search is enough for all.
-        self._workers = Shared(lambda: find_workers(temporal, surroundings), _FIND_WORKERS_EVERY, clock=time.monotonic)
+        # If there is no worker, many callers find out at the same time, and one search is enough for all.
+        self._workers = SharedRequest(
+            lambda: find_workers(temporal, surroundings), _FIND_WORKERS_EVERY, clock=time.monotonic
+        )
 
     async def judge(self, description: DescribeWorkflowExecutionResponse, waited: float | None = None) -> Diagnosis:
-        """Takes at most `_EXPLAIN_WITHIN` seconds, and raises nothing: what could not be asked is not known."""
+        """Takes at most `_DIAGNOSIS_TIMEOUT` seconds. Raises nothing: without an answer, it uses what is known."""
         events: Sequence[Any] = ()
         diagnosis = classify(description, events, self._surroundings, waited=waited)
         try:
-            async with asyncio.timeout(_EXPLAIN_WITHIN):
+            async with asyncio.timeout(_DIAGNOSIS_TIMEOUT):
                 waiting = waiting_for(description)
                 attempt = waiting.attempt if waiting else 1
-                # The history of a task that nobody ever took has nothing more, and many may hang at the same time.
-                untaken = waiting is not None and attempt == 1 and not waiting.taken
-                if attempt > 1 or (diagnosis.cause not in FINE and not untaken):
+                # If nobody ever took the task, the history says nothing more, and many may hang at the same time.
+                is_untaken = waiting is not None and attempt == 1 and not waiting.taken
+                if attempt > 1 or (diagnosis.cause not in FINE and not is_untaken):
                     events = await self._temporal.newest_events(description.workflow_execution_info.execution)
                     diagnosis = classify(description, events, self._surroundings, waited=waited)
                 if diagnosis.cause in {Cause.NO_WORKER, Cause.TIMED_OUT_NO_WORKER}:

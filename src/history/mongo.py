@@ -105,7 +105,7 @@ class MongoHistory:
                 try:
                     await self._turns.create_index("expires_at", expireAfterSeconds=0)
                 except OperationFailure as error:
-                    # Servers that only speak the protocol (FerretDB 1) cannot expire documents. `recent` excludes old turns.
+                    # Servers that only speak the protocol (FerretDB 1) cannot expire turns. `recent` excludes old ones.
                     log.warning("old_turns_are_kept", error=str(error.details and error.details.get("errmsg")))
                 self._indexes_made = True
 

@@ -1,4 +1,4 @@
-"""`GET /healthz`: this process is up. `GET /readyz`: a message would be answered now."""
+"""`GET /healthz`: this process is up. `GET /readyz`: a message sent now would be answered."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 
-# Each check has a shorter time-out of its own, which says more; this is for a connection that hangs.
+# Each check has its own shorter timeout, whose error says more. This one is for a connection that hangs.
 _CHECK_TIMEOUT = RPC_TIMEOUT + 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """Something without which no message is answered. `facts` say what it is; `check` returns a detail for people."""
+    """Something that is needed to answer messages. `facts` say what it is; `check` returns a detail for people."""
 
     facts: Mapping[str, str]
     check: Awaitable[str]
@@ -66,15 +66,15 @@ async def _state_of(dependency: Dependency) -> dict[str, str]:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT):
             return {"state": "ready", "detail": await dependency.check, **dependency.facts}
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+    except Exception as error:  # noqa: BLE001 - any error means that it is unavailable
         code = _code(error)
-        is_late = code == CallError.TIMEOUT
-        detail = f"no answer within {RPC_TIMEOUT:g} s" if is_late else " ".join(str(error).split())[:300]
+        is_timeout = code == CallError.TIMEOUT
+        detail = f"no answer within {RPC_TIMEOUT:g} s" if is_timeout else " ".join(str(error).split())[:300]
     return {"state": "unavailable", "detail": detail, "error": code, **dependency.facts}
 
 
 def _code(error: Exception) -> str:
-    """For programs; docs/http-api.md lists them."""
+    """The error's code, for programs. docs/http-api.md lists them."""
     if isinstance(error, NoWorkerError):
         return "no_worker"
     if isinstance(error, HistoryError):
@@ -89,7 +89,7 @@ async def _namespace_exists(temporal: Temporal) -> str:
 
 
 async def _worker_polls(temporal: Temporal, queue: str) -> str:
-    """A killed worker looks alive until its last poll is old; its supervisor knows at once."""
+    """A killed worker looks alive until its last poll is old. (Its supervisor notices at once.)"""
     alive = [worker for worker in await temporal.pollers(queue) if worker.state == "alive"]
     if not (any(worker.workflows for worker in alive) and any(worker.activities for worker in alive)):
         raise NoWorkerError(f"no worker polls {queue}")

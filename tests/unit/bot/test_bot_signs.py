@@ -9,7 +9,7 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from src.api import calls
 from src.api.calls import Calls
-from src.api.signs import Shared, Signs
+from src.api.signs import SharedRequest, WorkerSigns
 
 PATIENCE = 3.0
 
@@ -22,7 +22,7 @@ class World:
         self.polled = {"workflow": 86_400.0, "activity": 86_400.0}
         self.asked = 0
         self.answers = True
-        self.signs = Signs(self.latest_polls, PATIENCE, lambda: self.now)
+        self.signs = WorkerSigns(self.latest_polls, PATIENCE, lambda: self.now)
 
     async def latest_polls(self):
         self.asked += 1
@@ -36,7 +36,7 @@ class World:
             self.now += 0.5
             if poll:
                 self.polled[poll] += 0.1
-            self.signs.ask()
+            self.signs.request_polls()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
@@ -134,9 +134,9 @@ def description(*activities, task_started=0):
 def test_what_two_looks_at_a_workflow_tell(before, after, fresh, answering):
     async def story(world):
         signs = world.signs
-        seen = signs.compare(None, before)
+        snapshot = signs.compare(None, before)
         assert not signs.is_fresh(1.0)
-        signs.compare(seen, after)
+        signs.compare(snapshot, after)
         assert signs.is_fresh(1.0) is fresh
         assert signs.is_answering() is answering
         world.now += PATIENCE
@@ -153,7 +153,7 @@ def test_a_caller_that_leaves_does_not_take_the_question_with_it():
             await answer.wait()
             return "answer"
 
-        shared = Shared(question, 1.0, lambda: 0.0)
+        shared = SharedRequest(question, 1.0, lambda: 0.0)
         leaves, stays = asyncio.create_task(shared.get()), asyncio.create_task(shared.get())
         await asyncio.sleep(0)
         leaves.cancel()

@@ -45,7 +45,7 @@ def verdicts(*looks):
     found = []
     for now, description in looks:
         clock.now = now
-        verdict = watch.look(description)
+        verdict = watch.assess(description)
         found.append(verdict.code if verdict else None)
     return found
 

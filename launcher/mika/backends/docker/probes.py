@@ -1,4 +1,4 @@
-"""When a service in a container is usable: asked in its own protocol, as the bot will."""
+"""Checks whether a service in a container is usable, in its own protocol, like the bot."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _STARTING_UP = ("57P03", "57P01", "57P02")  # cannot_connect_now, admin_shutdown
 
 
 class HopelessError(NotYet):
-    """Waiting is useless: the reason says why, and how to fix it."""
+    """Waiting longer would not help. The reason says why, and how to fix it."""
 
 
 class MongoProbe:
-    """Logs in as the user that the bot gets, and asks whether the server is ready. Belongs to one event loop."""
+    """Logs in as the bot's user, and asks whether the server is ready. Must be used in a single event loop."""
 
     def __init__(self, service: Service) -> None:
         port = service.port(mongodb.PORT)
-        assert port is not None  # noqa: S101 - this is how the role was given
+        assert port is not None  # noqa: S101 - the role is given by this port
         self._host, self._port = reachable(port.host), port.published
         self._user = service.environment.get("MONGO_INITDB_ROOT_USERNAME", "")
         self._password = service.environment.get("MONGO_INITDB_ROOT_PASSWORD", "")
         self._connection: mongodb.Connection | None = None
 
     async def usable(self) -> str:
-        """What it does. Raises HopelessError when the server refuses the user."""
+        """A detail for people. Raises NotYet, or HopelessError if the server refuses the user."""
         try:
             if self._connection is None:
                 self._connection = await mongodb.Connection.open(self._host, self._port)
@@ -43,10 +43,11 @@ class MongoProbe:
         except mongodb.MongoError as error:
             self.close()
             if error.code == mongodb.AUTHENTICATION_FAILED:
-                text = f"MongoDB refuses the password of '{self._user}': its volume keeps the user it was made with"
+                cause = "its volume keeps the user that it was created with"
+                text = f"MongoDB refuses the password of '{self._user}': {cause}"
                 raise HopelessError(Reason(text, KEEP_DATA)) from None
             raise NotYet(str(error)) from None
-        except BaseException:  # a cancellation, too: an answer may be half read
+        except BaseException:  # also a cancellation: an answer may have been read in part
             self.close()
             raise
         if not (hello.get("isWritablePrimary") or hello.get("ismaster")):
@@ -60,18 +61,18 @@ class MongoProbe:
 
 
 async def postgresql(service: Service) -> str:
-    """Whether it takes sessions: while it starts or stops, it refuses them in so many words.
+    """Check whether PostgreSQL accepts sessions: while it starts or stops, it answers with an error.
 
-    Goes as far as its question for the password, so it needs none.
+    Stops at the request for the password, so it does not need one. Raises NotYet.
     """
     port = service.port(5432)
-    assert port is not None  # noqa: S101 - this is how the role was given
+    assert port is not None  # noqa: S101 - the role is given by this port
     user = service.environment.get("POSTGRES_USER", "postgres")
     database = service.environment.get("POSTGRES_DB", user)
-    words = b"\0".join(word.encode() for word in ("user", user, "database", database)) + b"\0\0"
+    parameters = b"\0".join(text.encode() for text in ("user", user, "database", database)) + b"\0\0"
     reader, writer = await asyncio.open_connection(reachable(port.host), port.published)
     try:
-        writer.write(struct.pack(">II", 8 + len(words), _PROTOCOL_3) + words)
+        writer.write(struct.pack(">II", 8 + len(parameters), _PROTOCOL_3) + parameters)
         head = await reader.readexactly(5)
         if head[:1] == b"E":
             body = await reader.readexactly(struct.unpack(">I", head[1:])[0] - 4)
@@ -79,7 +80,7 @@ async def postgresql(service: Service) -> str:
             if fields.get(b"C") in _STARTING_UP:
                 raise NotYet(fields.get(b"M", "it is starting"))
     except asyncio.IncompleteReadError:
-        raise NotYet("it accepts and closes at once") from None
+        raise NotYet("it accepts connections, but closes them at once") from None
     finally:
         writer.close()
     return "accepts connections"
