@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
-from mika.errors import UsageError
+from mika.errors import FAILED, UsageError
 from mika.stack import down
+from mika.supervisor.survivors import describe_survivors
 
 if TYPE_CHECKING:
     from mika.config.load import Config
@@ -36,6 +38,8 @@ def down_command(
         print_json(result.as_json())
     else:
         _show(result, folder.project.as_posix(), volumes=volumes)
+    if result.survivors:
+        sys.exit(FAILED)
 
 
 def _config(context: Context) -> Config | UsageError:
@@ -47,6 +51,10 @@ def _config(context: Context) -> Config | UsageError:
 
 def _show(result: down.TakenDown, project: str, *, volumes: bool) -> None:
     containers = result.containers
+    if result.survivors:
+        reason = describe_survivors(result.survivors)
+        click.echo(f"{reason.text}\n  fix: {reason.fix}")
+        return
     click.echo("stopped" if result.was_running or containers.stopped else f"nothing is running in {project}")
     if containers.running:
         names = ", ".join(containers.running)

@@ -41,6 +41,7 @@ class ProjectDir:
         self.logs, self.data, self.run = self.root / "logs", self.root / "data", self.root / "run"
         self._state = self.run / "state.json"
         self._marks = self.run / "marks.json"
+        self._survivors = self.run / "survivors.json"
         self._backend = self.data / "backend"
 
     def create(self) -> None:
@@ -130,6 +131,20 @@ class ProjectDir:
     def clear_marks(self) -> None:
         with contextlib.suppress(OSError):
             self._marks.unlink()
+
+    # --- what could not be killed -------------------------------------------------------------------------------------
+
+    def write_survivors(self, survivors: list[dict[str, Any]]) -> None:
+        """For `down` and the next `up`: an empty list when all was stopped."""
+        if survivors or self._survivors.exists():
+            write_private(self._survivors, json.dumps(survivors))
+
+    def read_survivors(self) -> list[dict[str, Any]]:
+        try:
+            survivors: Any = json.loads(self._survivors.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return []
+        return survivors if isinstance(survivors, list) else []
 
     # --- what this folder used last ----------------------------------------------------------------------------------
 

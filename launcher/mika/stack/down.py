@@ -12,6 +12,7 @@ from mika.control.client import Client
 from mika.errors import UsageError
 from mika.project.folder import ProjectDir
 from mika.stack import waiting
+from mika.supervisor.survivors import Survivor, recall
 from mika.supervisor.sweep import Killed, sweep_if_idle
 
 _NOTHING_LEFT = ContainerCleanup()
@@ -25,6 +26,8 @@ class TakenDown:
     swept: tuple[Killed, ...] = ()
     containers: ContainerCleanup = _NOTHING_LEFT
     deleted: tuple[str, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
+    """Processes that could not be killed."""
     note: str = ""
     """What was not done, and why."""
 
@@ -34,7 +37,7 @@ class TakenDown:
             "was_running": self.was_running,
             "swept": [str(process) for process in self.swept],
             "stopped": self.containers.stopped,
-            "left": self.containers.running,
+            "left": [*self.containers.running, *(survivor.pid for survivor in self.survivors)],
             "deleted": self.deleted,
         }
 
@@ -50,17 +53,20 @@ def take_down(
     """
     was_running = waiting.until_down(Client(folder), timeout)
     swept = tuple(sweep_if_idle(folder))
+    survivors = recall(folder)
     if isinstance(config, UsageError):
         if volumes or backends.has_left_containers(folder):
             raise config
-        return TakenDown(was_running, swept, note=f"{config.message}: containers, if any, were not looked at")
+        return TakenDown(
+            was_running, swept, survivors=survivors, note=f"{config.message}: containers, if any, were not looked at"
+        )
     containers, deleted = _NOTHING_LEFT, list[str]()
     backend = backends.last_used(config, folder)
     if backend is not None:
         containers = backend.take_down(everything=everything or volumes)
     if volumes and folder.root.is_dir():
         deleted = (backend or backends.make(config, folder)[0]).delete_data()
-    return TakenDown(was_running, swept, containers, tuple(deleted))
+    return TakenDown(was_running, swept, containers, tuple(deleted), survivors)
 
 
 def named_data(folder: ProjectDir, config: Config) -> list[str]:

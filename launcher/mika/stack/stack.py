@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mika.config.load import Config
 from mika.control.address import control_address
 from mika.control.requests import ControlUnits, Down, GetStatus, Request
 from mika.control.server import Server
-from mika.errors import MikaError, UsageError
+from mika.errors import MikaError, UsageError, describe
 from mika.events import Bus, Event
 from mika.guard.segments import SegmentWriter
 from mika.project.folder import ProjectDir, RunState
@@ -28,6 +28,7 @@ from mika.stack.processes import ProcessFactory, check_ports
 from mika.status import StackStatus, UnitStatus
 from mika.supervisor.reload import changes
 from mika.supervisor.supervisor import Supervisor
+from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
 from mika.supervisor.unit import Unit
 
@@ -85,6 +86,7 @@ class Stack:
         self._stop = asyncio.Event()
         self._supervisor: Supervisor | None = None
         self._server: Server | None = None
+        self._failure: MikaError | None = None
 
     # --- what signals and the control channel ask for ----------------------------------------------------------------
 
@@ -109,48 +111,79 @@ class Stack:
             asyncio.get_running_loop().run_in_executor(None, preload)
         event_log = _EventLog(self._folder.logs)
         self._bus.subscribe(event_log.write)
-        await asyncio.to_thread(self._sweep)
-        if not await self._preflight():
-            return 0
-        check_ports(self._config, units)
-        supervisor = Supervisor(units, self._run_id, self._bus)
-        self._supervisor = supervisor
-        self._server = await self._serve()
-        self._folder.add_mark(self._run_id)
-        beside = [
-            asyncio.create_task(self._stop_when_folder_is_gone(), name="folder"),
-            asyncio.create_task(self._keep_address(), name="address"),
-        ]
         try:
-            for note in self._prepared.notes:
-                self._say(note)
-            self._prepared.backend.on_revived(
-                lambda name: self._revived(supervisor, name),
-                lambda name: any(managed.unit.name == name for managed in supervisor.units_given_up()),
-            )
-            supervisor.start_all()
-            if self._options.watch:
-                beside.append(asyncio.create_task(self._reload(supervisor), name="watch"))
-            await self._until_ready(supervisor)
-            # Not before: a failed try with another backend must not decide what the next plain `mika up` does.
-            if supervisor.state == "ready":
-                self._folder.remember_backend(self._prepared.backend.name)
-            return await self._until_stopped(supervisor)
+            await asyncio.to_thread(self._sweep)
+            if not await self._preflight():
+                return 0
+            check_ports(self._config, units)
+            supervisor = self._supervisor = Supervisor(units, self._run_id, self._bus)
+            self._server = await self._serve()
+            self._folder.add_mark(self._run_id)
+            try:
+                code = await self._supervise(supervisor)
+            finally:
+                await self._tear_down(supervisor, self._server)
         except MikaError as error:
             self._bus.publish(events.Notice(level="error", message=error.message))
             raise
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            keep = self._options.keep_services
-            await self._prepared.backend.interrupt()
-            await supervisor.shutdown(keep_containers=keep)
-            await self._prepared.backend.close(keep=keep)
-            await self._server.close()
-            self._folder.clear_state()
-            self._folder.clear_marks()
             event_log.close()
+        if survivors := supervisor.survivors():
+            reason = describe_survivors(survivors)
+            raise MikaError(reason.text, reason.fix, code="not_stopped")
+        return code
+
+    async def _supervise(self, supervisor: Supervisor) -> int:
+        """Until somebody stops it, or nothing is left to do. A background task that fails ends it, too."""
+        for note in self._prepared.notes:
+            self._say(note)
+        self._prepared.backend.on_revived(
+            lambda name: self._revived(supervisor, name),
+            lambda name: any(managed.unit.name == name for managed in supervisor.units_given_up()),
+        )
+        background = [
+            self._in_background("watch of the folder", self._stop_when_folder_is_gone()),
+            self._in_background("watch of the control socket", self._keep_address()),
+        ]
+        try:
+            supervisor.start_all()
+            if self._options.watch:
+                background.append(self._in_background("watch of the files", self._reload(supervisor)))
+            await self._until_ready(supervisor)
+            # Not before: a failed attempt with another backend must not decide what the next plain `mika up` does.
+            if supervisor.state == "ready":
+                self._folder.remember_backend(self._prepared.backend.name)
+            code = await self._until_stopped(supervisor)
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+        if self._failure is not None:
+            raise self._failure
+        return code
+
+    async def _tear_down(self, supervisor: Supervisor, server: Server) -> None:
+        keep = self._options.keep_services
+        await self._prepared.backend.interrupt()
+        await supervisor.shutdown(keep_containers=keep)
+        await self._prepared.backend.close(keep=keep)
+        await (self._server or server).close()
+        remember(self._folder, supervisor.survivors())
+        self._folder.clear_state()
+        self._folder.clear_marks()
+
+    def _in_background(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task whose failure stops the stack: without it, the stack would look well and not be."""
+
+        async def run() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001
+                text = f"the {name} failed: {type(error).__name__}: {describe(error)}"
+                self._failure = MikaError(text, "this is a bug in mika: please report it", code="internal")
+                self.request_stop()
+
+        return asyncio.create_task(run(), name=name)
 
     async def _stop_when_folder_is_gone(self) -> None:
         """`rm -rf .mika` or `git clean` takes lock and address away: nobody could ever stop this stack again."""
@@ -237,6 +270,9 @@ class Stack:
         await asyncio.gather(*waits, return_exceptions=True)
 
     def _sweep(self) -> None:
+        if survivors := recall(self._folder):
+            reason = describe_survivors(survivors)
+            raise MikaError(f"an earlier run is still there: {reason.text}", reason.fix, code="not_stopped")
         for killed in sweep_folder(self._folder):
             text = f"stopped {killed}, left by a run that was killed"
             self._bus.publish(events.Notice(level="warning", message=text))

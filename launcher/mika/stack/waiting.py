@@ -43,6 +43,9 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
     deadline = time.monotonic() + timeout
     while True:
         status = client.status()
+        for unit in status.units:
+            if unit.name in names and unit.has_given_up:
+                raise MikaError(f"{unit.name}: {unit.reason.text}", unit.reason.fix, code="not_stopped")
         running = [unit.name for unit in status.units if unit.name in names and not unit.is_at_rest]
         if not running:
             return status

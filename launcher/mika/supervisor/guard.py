@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mika.errors import MikaError
 from mika.reason import Reason
+from mika.supervisor.survivors import Survivor, identify, session_members
 from mika.supervisor.sweep import kill_marked
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mika.guard.child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 _START_SECONDS = 30.0  # a guard normally starts in 20 ms; a machine that thrashes needs longer
-_REPORT_SECONDS = 5.0
+_REPORT_SECONDS = 8.0
 """How long after the grace period to wait for the report of a guard.
 
 A guard that has not reported by then (because it is suspended, for example) is killed, and its tree is swept.
@@ -72,7 +73,7 @@ class Exit:
     code: int
     reason: Reason
     guard_lost: bool = False  # the guard was killed before it reported, so the exit code may be unknown
-    survivors: tuple[int, ...] = ()  # pids of processes that could not be killed
+    survivors: tuple[Survivor, ...] = ()  # processes that could not be killed
     final: bool = False  # a restart cannot help; `reason` says why, and what would
 
 
@@ -94,7 +95,7 @@ GuardEvent = LogFailed | LogRecovered
 
 
 class StartFailedError(MikaError):
-    """The service could not be started. `kind` is not_found, permission, cwd, locked or other."""
+    """The service could not be started. `kind` is not_found, permission, cwd, locked, resources or other."""
 
     def __init__(self, name: str, kind: str, message: str) -> None:
         super().__init__(f"{name}: {message}", _HINTS.get(kind, ""), code=kind)
@@ -127,7 +128,7 @@ class Guard:
         self._process = process
         self._on_event = on_event
         self._code: int | None = None
-        self._survivors: tuple[int, ...] | None = None  # set when the guard has reported the end of the tree
+        self._survivor_pids: set[int] | None = None  # set when the guard has reported the end of the tree
         self._exit: Exit | None = None
         self._reader: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -135,7 +136,28 @@ class Guard:
     @classmethod
     async def start(cls, spec: ServiceSpec, on_event: Callable[[GuardEvent], None] | None = None) -> Self:
         """Start a service; returns when it runs. Raises StartFailedError. `on_event` is called from the event loop."""
-        process = await asyncio.create_subprocess_exec(
+        try:
+            process = await cls._start_guard(spec)
+        except OSError as error:  # too many open files or processes, no memory
+            raise StartFailedError(
+                spec.name, "resources", f"its guard did not start: {error.strerror or error}"
+            ) from None
+        guard = cls(spec, process, on_event)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await guard._start_service()
+        except BaseException as error:
+            await guard._abandon()
+            if isinstance(error, TimeoutError):
+                message = f"the guard did not start the service within {_START_SECONDS:g} s"
+                raise StartFailedError(spec.name, "other", message) from None
+            raise
+        guard._reader = asyncio.create_task(guard._read(), name=f"guard of {spec.name}")
+        return guard
+
+    @staticmethod
+    async def _start_guard(spec: ServiceSpec) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             # On Windows, the executable of a venv only launches the base one, as a second process.
             getattr(sys, "_base_executable", None) or sys.executable,
             "-I",
@@ -150,18 +172,6 @@ class Guard:
             env=os.environ | {"MIKA_RUN_ID": spec.env.get("MIKA_RUN_ID", ""), "MIKA_GUARD": spec.name},
             **_platform_options(),
         )
-        guard = cls(spec, process, on_event)
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                await guard._start_service()
-        except BaseException as error:
-            await guard._abandon()
-            if isinstance(error, TimeoutError):
-                message = f"the guard did not start the service within {_START_SECONDS:g} s"
-                raise StartFailedError(spec.name, "other", message) from None
-            raise
-        guard._reader = asyncio.create_task(guard._read(), name=f"guard of {spec.name}")
-        return guard
 
     @property
     def log_dir(self) -> Path:
@@ -255,13 +265,14 @@ class Guard:
                     self._report(LogFailed(message))
                 case {"event": "log_ok", "lost": int(lost)}:
                     self._report(LogRecovered(lost))
-                case {"event": "gone", "survivors": list(pids)}:
-                    self._survivors = tuple(pids)
+                case {"event": "gone", "survivors": list(survivor_pids)}:
+                    self._survivor_pids = set(survivor_pids)
         await self._close()
         if self._deadline is not None:
             self._deadline.cancel()
-        guard_lost = self._survivors is None
-        survivors = await asyncio.to_thread(self._clean_up) if self._survivors is None else self._survivors
+        guard_lost = self._survivor_pids is None
+        pids = await asyncio.to_thread(self._clean_up) if self._survivor_pids is None else self._survivor_pids
+        survivors = await asyncio.to_thread(identify, pids) if pids else ()
         if self._code is None:
             code, reason = _UNKNOWN_CODE, Reason("killed because its guard was killed")
         else:
@@ -272,8 +283,8 @@ class Guard:
         if self._on_event is not None:  # not called directly: an error in the callback must not stop the reader
             asyncio.get_running_loop().call_soon(self._on_event, event)
 
-    def _clean_up(self) -> tuple[int, ...]:
-        """Kill what the service started, after its guard was killed. Returns the pids of survivors.
+    def _clean_up(self) -> set[int]:
+        """Kill what the service started, after its guard was killed. Returns the pids that may have survived.
 
         PDEATHSIG or the Job Object has already killed the service itself.
         """
@@ -281,7 +292,8 @@ class Guard:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pgid, signal.SIGKILL)
         run_id = self.spec.env.get("MIKA_RUN_ID")
-        return kill_marked(run_id, self.spec.env.get("MIKA_PROCESS", self.spec.name)) if run_id else ()
+        marked = kill_marked(run_id, self.spec.env.get("MIKA_PROCESS", self.spec.name)) if run_id else ()
+        return {*marked, *session_members(self.pid)}
 
     async def _close(self) -> None:
         if self._process.stdin is not None:

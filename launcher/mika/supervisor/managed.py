@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from mika import events, tasks
+from mika.errors import describe
 from mika.events import Bus
 from mika.project import logs
 from mika.reason import NONE, Reason
@@ -27,9 +28,11 @@ from mika.supervisor.guard import (
     LogRecovered,
     StartFailedError,
 )
+from mika.supervisor.survivors import Survivor, describe_survivors, still_alive
 from mika.supervisor.unit import Launch, Running, Unit
 from mika.supervisor.watch import watch
 
+_NOT_STARTED = 127  # exit code, as of a shell that cannot start a program
 SHOWN_LINES = 20
 """How many of its last lines of output are shown when a process has given up."""
 
@@ -44,6 +47,8 @@ class Managed:
         self.reason = NONE
         self.last_exit: Exit | None = None
         self.exited_at = 0.0
+        self.survivors: tuple[Survivor, ...] = ()
+        """Processes of its last run that could not be killed."""
         self.started_at: float | None = None
         self._run_id, self._bus, self._on_change = run_id, bus, on_change
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,6 +160,21 @@ class Managed:
                 asyncio.get_running_loop().call_later(action.delay, self.feed, policy.Tick())
 
     async def _run(self, generation: int) -> None:
+        """Run it once, until it exits. Whatever fails on the way counts as an exit: else it would run for ever."""
+        try:
+            await self._run_once(generation)
+        except Exception as error:  # noqa: BLE001
+            if self.guard is not None:
+                self.guard.kill()
+                await self.guard.wait()
+            reason = Reason(f"could not be supervised: {describe(error)}")
+            self._handle_exit(generation, Exit(_NOT_STARTED, reason), [], cause="")
+
+    async def _run_once(self, generation: int) -> None:
+        self.survivors = still_alive(self.survivors)
+        if self.survivors:
+            self._handle_exit(generation, Exit(_NOT_STARTED, NONE, survivors=self.survivors), [], cause="")
+            return
         identity = f"{self.unit.name}@{self._run_id}-{generation}"
         launch = Launch(generation, self._run_id, identity, self.unit.beat_file, self.pids)
         began = time.time()
@@ -164,7 +184,10 @@ class Managed:
         try:
             self.guard = await self._start(launch)
         except StartFailedError as error:
-            self._handle_exit(generation, Exit(127, error.reason), [error.message], cause=error.message)
+            # Another program, or no free descriptor now: that may pass.
+            # Too many open files, or the like: that may pass.
+            cause = "" if error.kind == "resources" else error.message
+            self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], cause=cause)
             return
         self.started_at, self.reason = time.monotonic(), NONE
         if self.guard.pid:
@@ -198,6 +221,9 @@ class Managed:
         """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
+        self.survivors = exit_.survivors
+        if exit_.survivors:
+            exit_ = replace(exit_, reason=describe_survivors(exit_.survivors))
         was_killed_as_hung = self._requested == "kill" and self.state.phase is Phase.UNHEALTHY
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
@@ -212,7 +238,10 @@ class Managed:
         error_line = find_error_line(lines) if exit_.code > 0 and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(f"{exit_.reason.text}: {error_line}", exit_.reason.fix) if is_new else exit_.reason
-        self.feed(policy.ProcessExited(generation, exit_.code, self.reason, cause, exit_.final))
+        exited = policy.ProcessExited(
+            generation, exit_.code, self.reason, cause, exit_.final, has_survivors=bool(exit_.survivors)
+        )
+        self.feed(exited)
 
     def _on_guard_event(self, event: GuardEvent) -> None:
         match event:

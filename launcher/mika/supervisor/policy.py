@@ -114,6 +114,8 @@ class ProcessExited:
     reason: Reason
     permanent_cause: str = ""
     final: bool = False
+    has_survivors: bool = False
+    """A part of the tree could not be killed: nothing may be started beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,8 @@ def _exited(
     was_ready = state.ready_at is not None
     was_stopping = state.phase is Phase.STOPPING
     state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
+    if event.has_survivors:
+        return replace(state, phase=Phase.GAVE_UP, should_run=False, reason=event.reason), ()
     if not state.should_run:
         return replace(state, phase=Phase.STOPPED), ()
     if was_stopping:  # this was the first half of a restart, or a start was requested during a stop

@@ -13,6 +13,7 @@ from mika.events import Bus, StackChanged
 from mika.status import Phase, StackState, UnitStatus
 from mika.supervisor import policy
 from mika.supervisor.managed import External, Managed
+from mika.supervisor.survivors import Survivor
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
 
@@ -150,7 +151,7 @@ class Supervisor:
     def is_finished(self) -> bool:
         """Whether every process has exited and none will be restarted."""
         processes = [m for m in self.managed.values() if m.unit.role == "process"]
-        return bool(processes) and all(m.state.phase in _FINISHED for m in processes)
+        return bool(processes) and all(m.state.phase in _FINISHED and not m.survivors for m in processes)
 
     def has_succeeded(self) -> bool:
         """Whether every process has exited with code 0 and none will be restarted."""
@@ -161,6 +162,10 @@ class Supervisor:
         units: list[Managed | External] = [*self.external.values(), *self.managed.values()]
         not_ready = [unit.status() for unit in units if unit.unit.required and not self._is_ok(unit)]
         return sorted(not_ready, key=lambda unit: unit.role != "service")
+
+    def survivors(self) -> list[Survivor]:
+        """Processes that could not be killed."""
+        return [survivor for managed in self.managed.values() for survivor in managed.survivors]
 
     async def wait_for_change(self, timeout: float | None = None) -> None:
         """Return when something has changed since the last call, or after `timeout` seconds."""
