@@ -37,7 +37,7 @@ def test_exit_codes_and_signals(run, command, code, reason):
 
 
 def test_reasons():
-    assert describe(0xC000013A) == "exit code 0xC000013A (ended by Ctrl-C)"
+    assert describe(0xC000013A) == "exit code 0xC000013A (stopped by Ctrl-C)"
     assert describe(0xC0001234) == "exit code 0xC0001234"
     assert describe(-34) == "killed by SIGRTMIN"
     assert describe(-63) == "killed by signal 63"
