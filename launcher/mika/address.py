@@ -1,10 +1,10 @@
-"""Hosts and ports as text: how an address is written, and whether it is this machine's own loopback."""
+"""Hosts and ports as text: how to write an address, and whether it is a loopback address."""
 
 from __future__ import annotations
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is sent to `host` stays on this machine. An address that means "all" is reached that way, too."""
+    """Whether connections to `host` stay on this machine. This includes the addresses that mean "all interfaces"."""
     from ipaddress import ip_address
 
     if host.lower().rstrip(".") == "localhost":
@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
 
 
 def reachable(host: str) -> str:
-    """Where to connect to a server that listens on `host`: one that listens on all addresses also has this one."""
+    """The host to connect to if a server listens on `host`: loopback, if it listens on all interfaces."""
     return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
 
 
@@ -27,5 +27,5 @@ def join(host: str, port: int) -> str:
 
 
 def http_url(host: str, port: int) -> str:
-    """Where a web server that listens on `host` is reached; without a path."""
+    """The URL, without a path, of a web server that listens on `host`."""
     return f"http://{join(reachable(host), port)}"

@@ -1,4 +1,4 @@
-"""The one error that a user ever sees: what is wrong, how to fix it, and the exit code that says which kind it is."""
+"""The errors that users see: what is wrong, how to fix it, and the exit code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ OK, FAILED, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class MikaError(Exception):
-    """An expected failure, printed as one line (plus a hint), never as a traceback.
+    """An expected failure. It is printed as one line and a hint, never as a traceback.
 
-    `code` is the stable identifier for `--json`; `exit_code` is what the shell gets.
+    `code` is a stable identifier for `--json`; `exit_code` is the exit code of the command.
     """
 
     exit_code = FAILED
@@ -23,14 +23,14 @@ class MikaError(Exception):
 
 
 class UsageError(MikaError):
-    """Wrong usage or configuration: where, what is wrong, how to mend it."""
+    """Wrong usage or configuration: where it is, what is wrong, how to fix it."""
 
     exit_code = USAGE
     code = "invalid_configuration"
 
 
 class NotRunningError(MikaError):
-    """The command needs a running stack and there is none in this folder."""
+    """The command needs a running stack, but none is running in this folder."""
 
     exit_code = NOT_RUNNING
     code = "not_running"
@@ -51,10 +51,11 @@ _CONNECTION: dict[type[BaseException], str] = {
 
 
 def describe(error: BaseException | None) -> str:
-    """Any error as one short line for a person; the type's name only where the error has no words."""
+    """Any error as one short line. The name of its type is used only if it has no message."""
     if error is None:
         return ""
     if isinstance(error, ConnectionError) and error.errno is not None:
-        return _CONNECTION.get(type(error), error.strerror or "connection failed")  # the OS's words differ by language
+        # Not the message of the OS, which depends on its language.
+        return _CONNECTION.get(type(error), error.strerror or "connection failed")
     text = " ".join(str(error).split())
     return (text or type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""Everything that happens is one typed event. The console, the event log and attached terminals only listen."""
+"""Everything that happens in a stack, as typed events. The console, the event log and other views only listen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Event:
     at: float = field(default_factory=time.time)
 
     def as_json(self) -> dict[str, Any]:
-        """One flat object: the text of a reason is its `reason`, beside it `fix` and `repair` where there are any."""
+        """One flat object. A reason becomes `reason` (its text), and `fix` and `repair` if it has them."""
         values: dict[str, Any] = {"kind": self.kind}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
@@ -34,7 +34,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungReached(Event):
-    """One step of a readiness ladder was climbed, `elapsed` seconds after the wait began."""
+    """A rung of a readiness ladder was reached, `elapsed` seconds after the wait began."""
 
     kind: ClassVar[str] = "rung_reached"
     rung: str
@@ -44,7 +44,7 @@ class RungReached(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungWaiting(Event):
-    """The rung that is being waited for, with the newest reason why it is not reached."""
+    """A rung is not reached yet; `reason` is the latest one."""
 
     kind: ClassVar[str] = "rung_waiting"
     rung: str
@@ -53,7 +53,7 @@ class RungWaiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Event):
-    """Not started yet, or held back, because what it needs is not ready."""
+    """The unit will not be started until its `needs` are ready."""
 
     kind: ClassVar[str] = "waiting"
     needs: tuple[str, ...]
@@ -81,7 +81,7 @@ class Unhealthy(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited(Event):
-    """`expected`: somebody asked for the stop, or a container has done its work."""
+    """`expected`: a stop was requested, or a one-shot container has completed."""
 
     kind: ClassVar[str] = "exited"
     pid: int
@@ -92,7 +92,7 @@ class Exited(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackingOff(Event):
-    """It starts again in `delay` seconds, after `failures` failures in a row."""
+    """The unit will be restarted in `delay` seconds, after `failures` failures in a row."""
 
     kind: ClassVar[str] = "backing_off"
     delay: float
@@ -118,7 +118,7 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackChanged(Event):
-    """The state of the stack as a whole."""
+    """The state of the stack has changed."""
 
     kind: ClassVar[str] = "stack"
     state: StackState
@@ -126,7 +126,7 @@ class StackChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Event):
-    """A sentence for a person that belongs to no other event."""
+    """A message to the user that does not belong to another event."""
 
     kind: ClassVar[str] = "notice"
     level: Literal["info", "warning", "error"]
@@ -154,7 +154,7 @@ _KINDS: dict[str, type[Event]] = {
 
 
 def from_json(value: dict[str, Any]) -> Event | None:
-    """The event that `as_json` wrote; None for a kind, or a shape, of another version of mika."""
+    """Parse what `as_json` wrote. Returns None for an event of another version of mika."""
     kind = _KINDS.get(str(value.get("kind")))
     if kind is None:
         return None
@@ -175,7 +175,7 @@ Listener = Callable[[Event], None]
 
 
 class Bus:
-    """Hands each event to every listener, in order, on the caller's thread."""
+    """Calls every listener for each event, in order, in the thread of the caller."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []

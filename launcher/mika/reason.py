@@ -1,4 +1,4 @@
-"""Why something is as it is, as data. Text and fix are joined only where a person reads them."""
+"""The reason for a state, as data. The text and the fix are joined only when they are shown to a user."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ RepairAction = Literal["start", "restart", "namespace", "sweep", "up"]
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What `mika doctor --fix` may do: start or restart a unit, create a namespace, end left-overs, start the stack."""
+    """What `mika doctor --fix` can do: start or restart a unit, create a namespace, stop leftovers, start the stack."""
 
     action: RepairAction
     target: str = ""
 
     @property
     def is_safe(self) -> bool:
-        """Done without a question: it only brings back what the project's own files ask for."""
+        """Whether it is done without a confirmation, because it only restores what the project's files define."""
         return self.action != "up"
 
     def __str__(self) -> str:
@@ -25,7 +25,7 @@ class Repair:
             case "namespace":
                 return f"create the namespace {self.target}"
             case "sweep":
-                return "end what a killed run left behind"
+                return "stop what an earlier run left behind"
             case "up":
                 return "start the stack (`mika up -d`)"
         return f"{self.action} {self.target}"
@@ -33,7 +33,7 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What is the case, and where something can be done about it, what. `fix` is empty where nothing is known."""
+    """The reason for a state, and how to fix it. `fix` is empty if no fix is known."""
 
     text: str
     fix: str = ""
@@ -43,25 +43,25 @@ class Reason:
         return bool(self.text)
 
     def __str__(self) -> str:
-        """For people; no code reads it."""
+        """For users only; no code parses it."""
         return f"{self.text}: {self.fix}" if self.fix else self.text
 
     def within(self, context: str) -> Self:
-        """The same reason, with what it is about in front."""
+        """The same reason with `context` in front of its text."""
         return type(self)(f"{context}: {self.text}" if self.text else context, self.fix, self.repair)
 
     def as_json(self) -> dict[str, Any]:
-        """`text`, and `fix` and `repair` where there are any."""
-        found: dict[str, Any] = {"text": self.text}
+        """An object with `text`, and with `fix` and `repair` if they are set."""
+        value: dict[str, Any] = {"text": self.text}
         if self.fix:
-            found["fix"] = self.fix
+            value["fix"] = self.fix
         if self.repair is not None:
-            found["repair"] = {"action": self.repair.action, "target": self.repair.target}
-        return found
+            value["repair"] = {"action": self.repair.action, "target": self.repair.target}
+        return value
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Raises KeyError or TypeError for what `as_json` did not write."""
+        """Raises KeyError or TypeError if `value` does not come from `as_json`."""
         repair = value.get("repair")
         return cls(
             str(value["text"]),

@@ -1,6 +1,6 @@
-"""The state of the stack and of each unit in it: made by the supervisor, read by every command. JSON at its edges.
+"""The status of the stack and of each unit in it. The supervisor creates it, and every command reads it.
 
-`as_json` of a `StackStatus` is the object of `mika status --json`.
+`StackStatus.as_json` returns the object that `mika status --json` prints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Kind = Literal["process", "container", "external"]
 
 
 class Phase(StrEnum):
-    """What a unit is doing; the `state` of a process in `mika status --json`."""
+    """The phase of a unit; for a process, this is the `state` in `mika status --json`."""
 
     WAITING = "waiting"
     STARTING = "starting"
@@ -32,9 +32,9 @@ class Phase(StrEnum):
 
 
 AT_REST = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP})
-"""Nothing brings a unit out of these by itself."""
+"""A unit in one of these phases does not leave it without a command."""
 
-# A service has four states in the contract, and its phase beside that.
+# In `mika status --json`, a service has only four states; its phase is a separate field.
 _SERVICE_STATE = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"} | dict.fromkeys(AT_REST, "exited")
 
 
@@ -45,7 +45,7 @@ def type_of(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LastExit:
-    """How the newest run of a unit ended, and how many seconds ago. Code as in subprocess: negative for a signal."""
+    """The last exit of a unit, `ago_s` seconds ago. The code is as in subprocess: negative for a signal."""
 
     code: int
     reason: Reason
@@ -57,17 +57,17 @@ class LastExit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStatus:
-    """One service or process. `pid` is its own, not a guard's; None while it does not run, and for containers."""
+    """One service or process. `pid` is its own pid, not the guard's; None if it is not running or is a container."""
 
     name: str
     role: Role
     phase: Phase
     type: str = ""
-    """The name in the Procfile (`worker` of worker.1), or what a service is (`mongodb`)."""
+    """The name in the Procfile (`worker` for worker.1), or the kind of service (`mongodb`)."""
     kind: Kind = "process"
     address: str = ""
     reason: Reason = NONE
-    """Why it is in this phase; of one that is ready, what it does."""
+    """Why it is in this phase; if it is ready, what it is doing."""
     required: bool = True
     pid: int | None = None
     restarts: int = 0
@@ -82,8 +82,8 @@ class UnitStatus:
         """The state as the contract names it."""
         return _SERVICE_STATE.get(self.phase, "starting") if self.role == "service" else self.phase.value
 
-    def is_called(self, name: str) -> bool:
-        """Whether a person who writes `name` means this unit: by its own name, or as one of its type."""
+    def matches(self, name: str) -> bool:
+        """Whether `name`, as users write it, selects this unit: it is the unit's name or type."""
         return name in (self.name, self.type)
 
     @property
@@ -96,21 +96,21 @@ class UnitStatus:
 
     @property
     def is_at_rest(self) -> bool:
-        """It does not run, and nothing but a command brings it back."""
+        """Whether it is not running and will not start without a command."""
         return self.phase in AT_REST and self.pid is None
 
     @property
     def is_done(self) -> bool:
-        """What runs once (a set-up service, a process with `restart = "never"`) has done its work."""
+        """Whether a unit that runs once (a set-up service, a process with `restart = "never"`) has succeeded."""
         return self.phase is Phase.EXITED and self.last_exit is not None and self.last_exit.code == 0
 
     @property
     def has_failed(self) -> bool:
-        """It will not run again by itself, and did not do its work."""
+        """Whether it did not succeed and will not be restarted."""
         return self.has_given_up or (self.phase is Phase.EXITED and not self.is_done)
 
     @property
-    def is_well(self) -> bool:
+    def is_ok(self) -> bool:
         return self.is_ready or self.is_done
 
     def as_json(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class UnitStatus:
 
     @classmethod
     def from_json(cls, role: Role, value: Any) -> Self:
-        """Raises KeyError, TypeError or ValueError for what `as_json` did not write."""
+        """Raises KeyError, TypeError or ValueError if `value` does not come from `as_json`."""
         last = value["last_exit"]
         return cls(
             name=value["name"],
@@ -160,7 +160,7 @@ class UnitStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackStatus:
-    """The whole stack. `busy_s`: seconds of the start that are not counted as waiting (images were pulled)."""
+    """The whole stack. `busy_s`: how long images were pulled during the start; it does not count for timeouts."""
 
     state: StackState
     backend: str
@@ -178,14 +178,14 @@ class StackStatus:
     def unit(self, name: str) -> UnitStatus | None:
         return next((unit for unit in self.units if unit.name == name), None)
 
-    def called(self, name: str) -> tuple[UnitStatus, ...]:
-        """The units that a person who writes `name` means; empty for an unknown name."""
-        return tuple(unit for unit in self.units if unit.is_called(name))
+    def matching(self, name: str) -> tuple[UnitStatus, ...]:
+        """The units that `name` selects; empty for an unknown name."""
+        return tuple(unit for unit in self.units if unit.matches(name))
 
     def of_types(self, types: Iterable[str]) -> tuple[UnitStatus, ...]:
         """The processes of these types."""
-        wanted = frozenset(types)
-        return tuple(process for process in self.processes if process.type in wanted)
+        selected = frozenset(types)
+        return tuple(process for process in self.processes if process.type in selected)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -200,7 +200,7 @@ class StackStatus:
 
     @classmethod
     def from_json(cls, value: Any) -> Self:
-        """Raises KeyError, TypeError or ValueError for what `as_json` did not write."""
+        """Raises KeyError, TypeError or ValueError if `value` does not come from `as_json`."""
         return cls(
             state=value["state"],
             backend=value["backend"],

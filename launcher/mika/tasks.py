@@ -1,21 +1,21 @@
-"""The end of a task."""
+"""Cancellation of asyncio tasks."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-_AGAIN = 0.5  # s
+_RETRY_INTERVAL = 0.5  # s
 
 
-async def end(task: asyncio.Task[Any]) -> None:
-    """Cancel it until it has ended; for tasks with nothing to tidy up.
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, repeatedly until it is done. Only for tasks that need no clean-up of their own.
 
-    Once is not enough: a library may swallow a cancellation (`asyncio.wait_for` does before Python 3.12:
-    python/cpython#86296), and who waits for the task would wait for ever.
+    One attempt may not be enough: a library may swallow a cancellation (`asyncio.wait_for` does before Python 3.12:
+    python/cpython#86296), and a caller that waits for the task would then wait forever.
     """
     while not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=_AGAIN)
+        await asyncio.wait({task}, timeout=_RETRY_INTERVAL)
     if not task.cancelled():
-        task.exception()  # it is told by nobody else, and was seen
+        task.exception()  # marks the exception as retrieved, so that asyncio does not log it

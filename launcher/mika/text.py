@@ -1,4 +1,4 @@
-"""Reading text that a user wrote: every failure names the file and the line; a misspelt name gets its nearest match."""
+"""Read text that a user wrote. Errors name the file and the line, and suggest a name for a misspelled one."""
 
 from __future__ import annotations
 
@@ -12,50 +12,52 @@ if TYPE_CHECKING:
 
 
 def read_text(path: Path, label: str) -> str:
-    """The text of `path` (UTF-8, with or without a byte order mark); UsageError names `label` and the broken line."""
+    """The text of `path` (UTF-8, with or without a byte order mark). Raises UsageError with `label` and the line."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"{label}: cannot be read: {error.strerror or error}; check that it is a readable file"
+            f"{label}: cannot be read: {error.strerror or error}; check that it is a file and that you may read it"
         ) from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(
-            f"{label}:{line}: byte 0x{data[error.start]:02x} is not valid UTF-8; save the file with the encoding UTF-8"
+            f"{label}:{line}: byte 0x{data[error.start]:02x} is not valid UTF-8; save the file as UTF-8"
         ) from error
 
 
 def existing_folder(project: Path) -> Path:
-    """`project` with all links resolved. Raises UsageError when it is not a folder."""
+    """`project` with all symbolic links resolved. Raises UsageError when it is not a folder."""
     try:
         if not project.is_dir():
             state = "is not a folder" if project.exists() else "does not exist"
-            raise UsageError(f"-C: {project} {state}; give the folder that has the Procfile")
+            raise UsageError(f"-C: {project} {state}; give the folder that contains the Procfile")
         return project.resolve()
     except OSError as error:
-        raise UsageError(f"-C: {project} cannot be opened: {error.strerror}; check the path and its rights") from error
+        raise UsageError(
+            f"-C: {project} cannot be opened: {error.strerror}; check the path and its permissions"
+        ) from error
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that `name` was most likely meant to be; upper and lower case count as the same."""
+    """The choice that is most similar to `name`, ignoring case; None if none is similar."""
     from difflib import get_close_matches
 
     folded = {choice.casefold(): choice for choice in choices}
-    found = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    matches = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing when no choice is near."""
+    """`; did you mean 'worker'?`, or an empty string if no choice is similar."""
     match = nearest(name, choices)
     return f"; did you mean '{match}'?" if match else ""
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
-    """The error for a name that does not exist: the nearest one and the whole list."""
+    """The error for a name that does not exist, with the most similar name and the list of all names."""
     names = list(choices)
-    listed = ", ".join(names) or "none"
-    return UsageError(f"no {kind} is named '{name}'{did_you_mean(name, names)} (there are: {listed})")
+    known_names = ", ".join(names) or "none"
+    return UsageError(f"no {kind} is named '{name}'{did_you_mean(name, names)} (there are: {known_names})")

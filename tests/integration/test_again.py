@@ -23,7 +23,7 @@ def test_up_of_what_is_up_revives_what_gave_up(project):
     this = project(scripts={"web": SLEEP, "clock": "import nothing_of_that_name\n"})
     this.up("web")
     error = this.error("up", "-d", "clock", code=1)
-    assert "clock: not part of the stack that runs (web)" in error.err
+    assert "clock: not part of the running stack (web)" in error.err
 
 
 def test_a_broken_env_file_keeps_nobody_from_stopping(project):
@@ -54,4 +54,4 @@ def test_a_deleted_folder_ends_the_stack(project):
     this.wait_state("web", "ready")
     shutil.rmtree(this.folder / ".mika")
     assert running.wait() == 0
-    assert "was deleted while the stack runs" in running.output()
+    assert "was deleted while the stack is running" in running.output()

@@ -171,9 +171,8 @@ def test_an_option_is_named(tmp_path: Path) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    assert (
-        failure(tmp_path / "nope") == f"-C: {tmp_path / 'nope'} does not exist; give the folder that has the Procfile"
-    )
+    missing = tmp_path / "nope"
+    assert failure(missing) == f"-C: {missing} does not exist; give the folder that contains the Procfile"
     (tmp_path / "file").touch()
     assert " is not a folder; " in failure(tmp_path / "file")
 

@@ -188,7 +188,7 @@ def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("container", "is_well"),
+    ("container", "is_ok"),
     [
         (unsupervised.Container("a", "p-a-1", "running", "Up 3 s (healthy)"), True),
         (unsupervised.Container("a", "p-a-1", "running", "Up 3 s (unhealthy)"), False),
@@ -198,8 +198,8 @@ def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
         (unsupervised.Container("a", "p-a-1", "paused", "Up 3 s (Paused)"), False),
     ],
 )
-def test_which_containers_are_well(container: unsupervised.Container, is_well: bool) -> None:
-    assert container.is_well is is_well
+def test_which_containers_are_ok(container: unsupervised.Container, is_ok: bool) -> None:
+    assert container.is_ok is is_ok
 
 
 def test_services_whose_end_is_waited_for() -> None:

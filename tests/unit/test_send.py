@@ -219,8 +219,8 @@ def test_an_answer_of_somebody_else_says_whose_port_it_is(tmp_path, answer):
 @pytest.mark.parametrize(
     ("phase", "way_back"),
     [
-        (Phase.STOPPED, "worker is stopped: `mika start worker`; then the message is answered: it is kept"),
-        (Phase.EXITED, "worker has exited: `mika start worker`; then the message is answered: it is kept"),
+        (Phase.STOPPED, "worker is stopped: `mika start worker`; then the message will be answered: it is kept"),
+        (Phase.EXITED, "worker has exited: `mika start worker`; then the message will be answered: it is kept"),
         (Phase.GAVE_UP, "worker gave up: no module (`mika logs worker` says more); then `mika restart worker`"),
     ],
 )

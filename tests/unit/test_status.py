@@ -104,7 +104,7 @@ def test_a_service_has_the_four_states_of_the_contract_and_a_process_its_phase(p
 def test_done_and_failed(phase, code, is_done, has_failed):
     found = unit(phase, code=code)
     assert (found.is_done, found.has_failed) == (is_done, has_failed)
-    assert found.is_well is (is_done or phase is Phase.READY)
+    assert found.is_ok is (is_done or phase is Phase.READY)
 
 
 def test_at_rest_needs_more_than_a_phase():
@@ -114,9 +114,9 @@ def test_at_rest_needs_more_than_a_phase():
 
 
 def test_units_by_the_name_that_a_person_writes():
-    assert [found.name for found in FULL.called("worker")] == ["temporal-ui", "worker.1"]
-    assert [found.name for found in FULL.called("worker.1")] == ["worker.1"]
-    assert FULL.called("nobody") == ()
+    assert [found.name for found in FULL.matching("worker")] == ["temporal-ui", "worker.1"]
+    assert [found.name for found in FULL.matching("worker.1")] == ["worker.1"]
+    assert FULL.matching("nobody") == ()
     assert [found.name for found in FULL.of_types({"api"})] == ["api"]
     assert FULL.unit("mongodb") is FULL.services[0]
     assert FULL.unit("worker") is None

@@ -24,7 +24,7 @@ def test_one_that_swallows_its_cancellation_ends_all_the_same():
         task = asyncio.create_task(stubborn())
         await asyncio.sleep(0)
         async with asyncio.timeout(10):
-            await tasks.end(task)
+            await tasks.cancel(task)
         assert task.cancelled()
 
     asyncio.run(main())
@@ -38,7 +38,7 @@ def test_one_that_has_failed_is_no_unseen_error():
     async def main() -> None:
         task = asyncio.create_task(fails())
         await asyncio.sleep(0)
-        await tasks.end(task)
+        await tasks.cancel(task)
         assert task.done()
 
     asyncio.run(main())

@@ -77,7 +77,7 @@ def up_command(
         if serve is not None:
             raise MikaError("another `mika up` was quicker", code=background.ALREADY_UP)
         attached = Attached(context.client, reader)
-        attached.bring_back(processes)
+        attached.start_missing(processes)
         note = _already_up(watch=watch, keep_services=keep_services)
         if detach:
             sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
@@ -130,7 +130,7 @@ def _until_ready(
             attached.stop_own()
         raise
     finally:
-        attached.forget_report()
+        attached.delete_report()
         view.close()
     if as_json:
         print_json(status.as_json())
@@ -153,12 +153,12 @@ def _stream(context: Context, attached: Attached, note: str, *, as_json: bool) -
     view.say(render(status) + "\n")
     try:
         while folder.is_locked():
-            attached.hand_out(view.event)
+            attached.forward_events(view.event)
             time.sleep(_INTERVAL)
     except KeyboardInterrupt:
         view.say("detached; the stack goes on: `mika down` stops it")
         return INTERRUPTED
     finally:
-        attached.hand_out(view.event)
+        attached.forward_events(view.event)
         view.close()
     return OK

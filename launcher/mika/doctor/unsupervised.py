@@ -25,7 +25,7 @@ class Container:
     one_shot: bool = False
 
     @property
-    def is_well(self) -> bool:
+    def is_ok(self) -> bool:
         if self.state == "exited":
             return self.one_shot and self.status.startswith("Exited (0)")
         return self.state == "running" and "unhealthy" not in self.status

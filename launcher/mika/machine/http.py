@@ -1,4 +1,4 @@
-"""The one HTTP client: what a server answers, or why it does not. It raises for nothing that a server does."""
+"""A small HTTP client. It returns the answer of the server, or why there is none, and raises no errors for either."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 MAX_BODY = 200_000
-"""Bytes of a body that are read."""
+"""How many bytes of a body to read at most."""
 
 DIRECT: Mapping[str, str] = MappingProxyType({})
-"""No proxy: for everything that belongs to a project."""
+"""Use no proxy: for all servers that belong to the project."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`kind`: `http`, or why there is none: `refused` (no connection), `silent` (connected, and no whole answer in
-    time), `foreign` (what answers does not speak HTTP, or not to the end).
+    """`kind` is `http` for an answer. Otherwise it is `refused` (no connection), `silent` (connected, but no complete
+    answer in time) or `foreign` (the answer was not HTTP, or was cut off).
 
-    `reason`: HTTP's own phrase for the status, or why there is no answer. Names of headers are in lower case.
+    `reason` is the HTTP phrase for the status, or why there is no answer. The names of headers are in lower case.
     """
 
     kind: Literal["http", "refused", "silent", "foreign"]
@@ -39,11 +39,11 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     proxy: str = ""
-    """The proxy that was asked, without its password; empty: the server itself was."""
+    """The proxy that was used, without its password; empty if the connection was direct."""
 
     @property
     def json(self) -> dict[str, Any]:
-        """The object that the body holds; an empty one when it holds something else."""
+        """The object in the body; an empty one if the body is not a JSON object."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -52,7 +52,7 @@ class Answer:
 
 
 async def get(url: str, timeout: float = 2.0) -> Answer:
-    """GET from a server of this project: no proxy is used. `timeout`: seconds for all of it."""
+    """GET from a server of this project, without a proxy. `timeout` is in seconds, for the whole exchange."""
     return await request_async("GET", url, proxies=DIRECT, timeout=timeout)
 
 
@@ -66,13 +66,13 @@ def request(
     headers: Mapping[str, str] | None = None,
     max_body: int = MAX_BODY,
 ) -> Answer:
-    """One request, with `payload` as JSON where it is not None. Redirects are not followed.
+    """Send one request, with `payload` as JSON if it is not None. Redirects are not followed.
 
-    `proxies` is DIRECT, or what `proxies_of` gives: even then this machine is asked directly. `timeout`: seconds for
-    all of it but the look-up of the name. At most `max_body` bytes of the body are read.
+    `proxies` is DIRECT or the result of `proxies_of`; this machine is never reached through a proxy. `timeout` is in
+    seconds, for everything except the name lookup. At most `max_body` bytes of the body are read.
     """
     exchange = _Exchange(method, url, dict(headers or {}), payload, proxies, timeout, max_body)
-    watchdog = threading.Timer(timeout, exchange.stop)  # a socket's own time-out begins anew with each byte
+    watchdog = threading.Timer(timeout, exchange.stop)  # the timeout of a socket starts again with each byte
     watchdog.daemon = True
     watchdog.start()
     try:
@@ -90,7 +90,7 @@ async def request_async(
     payload: Any = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """`request` for an event loop, which goes on meanwhile. Here the time-out bounds the look-up of the name, too."""
+    """Like `request`, without blocking the event loop. Here the timeout includes the name lookup."""
     import asyncio
 
     from mika.machine.local import in_thread
@@ -106,18 +106,18 @@ async def request_async(
 
 
 def proxies_of(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The proxies by scheme (`http`, `https`, `all`), and under `no` the hosts without one.
+    """The proxies by scheme (`http`, `https`, `all`), and under `no` the hosts that are reached without a proxy.
 
-    That is what `http_proxy` and its like say in either case (of both, lower case counts); where they say nothing,
-    the system's settings.
+    They are taken from `http_proxy` and the similar variables, in lower case (preferred) or upper case, or else from
+    the settings of the system.
     """
     from urllib.request import getproxies
 
-    named: dict[str, str] = {}
+    by_scheme: dict[str, str] = {}
     for name in sorted(name for name in environ if name.lower().endswith("_proxy")):
         scheme = name.lower().removesuffix("_proxy")
-        named[scheme] = environ[name]
-    return {scheme: url for scheme, url in named.items() if url} or getproxies()
+        by_scheme[scheme] = environ[name]
+    return {scheme: url for scheme, url in by_scheme.items() if url} or getproxies()
 
 
 def _proxy_for(url: SplitResult, proxies: Mapping[str, str]) -> SplitResult | None:
@@ -132,7 +132,7 @@ def _proxy_for(url: SplitResult, proxies: Mapping[str, str]) -> SplitResult | No
 
 
 def _is_excepted(url: SplitResult, no_proxy: str) -> bool:
-    """Whether `no_proxy` has the host, with or without its port, a domain above it, or `*`."""
+    """Whether `no_proxy` contains the host (with or without its port), a parent domain, or `*`."""
     names = {url.hostname or "", _without_user(url).lower()}
     entries = [entry.strip().lower().removeprefix("*.").removeprefix(".") for entry in no_proxy.split(",")]
     return any(entry in ("*", name) or name.endswith(f".{entry}") for entry in entries if entry for name in names)
@@ -143,7 +143,7 @@ def _without_user(url: SplitResult) -> str:
 
 
 class _Exchange:
-    """One request, in whatever thread calls `run`. `stop` may be called from another one."""
+    """One request. `run` blocks; another thread may call `stop` meanwhile."""
 
     def __init__(
         self,
@@ -178,17 +178,17 @@ class _Exchange:
         except (OSError, ValueError, HTTPException) as error:
             if self._stopped:
                 return self.overdue()
-            spoke = self._socket is not None or not isinstance(error, OSError) or isinstance(error, SSLError)
-            return Answer("foreign" if spoke else "refused", reason=_words(error), proxy=self._proxy)
+            has_connected = self._socket is not None or not isinstance(error, OSError) or isinstance(error, SSLError)
+            return Answer("foreign" if has_connected else "refused", reason=_reason(error), proxy=self._proxy)
 
     def overdue(self) -> Answer:
-        """The answer when time is up."""
+        """The answer after the timeout."""
         if self._socket is None:
             return Answer("refused", reason=f"no connection within {self._timeout:g} s", proxy=self._proxy)
         return Answer("silent", reason=f"no answer within {self._timeout:g} s", proxy=self._proxy)
 
     def stop(self) -> None:
-        """Break it off: the read that waits for the server returns."""
+        """Abort the request: a blocked read returns."""
         self._stopped = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -201,7 +201,7 @@ class _Exchange:
         with contextlib.closing(connection):
             connection.connect()
             self._socket = connection.sock
-            if self._stopped:  # while it connected: nobody waits any more
+            if self._stopped:  # while it was connecting
                 return self.overdue()
             connection.request(self._method, target, self._body, self._headers)
             with connection.getresponse() as answer:
@@ -212,7 +212,7 @@ class _Exchange:
             return Answer("http", answer.status, answer.reason, headers, body, self._proxy)
 
     def _connection(self) -> tuple[HTTPConnection, str]:
-        """To whom to connect, and what to ask for there."""
+        """The connection to the server or its proxy, and the target of the request."""
         from http.client import HTTPConnection, HTTPSConnection
 
         url = urlsplit(self._url)
@@ -223,12 +223,12 @@ class _Exchange:
             return kind(url.hostname or "", url.port, timeout=self._timeout), target
         self._proxy = f"{proxy.scheme}://{_without_user(proxy)}"
         if proxy.scheme not in ("http", "https"):
-            raise ValueError(f"a proxy of the kind {proxy.scheme} cannot be used from here")
+            raise ValueError(f"{proxy.scheme} proxies are not supported")
         login = _login(proxy)
         if url.scheme == "https":
-            through = HTTPSConnection(proxy.hostname or "", proxy.port or 80, timeout=self._timeout)
-            through.set_tunnel(url.hostname or "", url.port, login)
-            return through, target
+            tunnel = HTTPSConnection(proxy.hostname or "", proxy.port or 80, timeout=self._timeout)
+            tunnel.set_tunnel(url.hostname or "", url.port, login)
+            return tunnel, target
         self._headers |= login
         kind = HTTPSConnection if proxy.scheme == "https" else HTTPConnection
         return kind(proxy.hostname or "", proxy.port, timeout=self._timeout), f"http://{_without_user(url)}{target}"
@@ -243,8 +243,8 @@ def _login(proxy: SplitResult) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
-def _words(error: Exception) -> str:
-    """Why there was no answer, in as few words as there are."""
+def _reason(error: Exception) -> str:
+    """A short message of the error."""
     if isinstance(error, OSError) and not isinstance(error, ConnectionError) and error.strerror:
         return error.strerror
     return describe(error)

@@ -1,6 +1,7 @@
-"""The ladder: rungs are climbed one after the other, each is retried until it holds, and each keeps its last reason.
+"""The readiness ladder: a list of rungs that must be reached in order.
 
-So whoever runs out of patience can say *which* rung and *why*, and nothing ever waits a fixed time.
+The probe of a rung is retried until it succeeds, and its last error is kept. So when a caller's deadline passes, it can
+report *which* rung was not reached and *why*, and no code has to wait for a fixed time.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
     import tenacity
 
 PROBE_TIMEOUT = 2.0
-"""Seconds that one attempt may take: a paused container accepts a connection and then never answers."""
+"""Seconds that one attempt may take: a paused container accepts connections but never answers."""
 
 FIRST_STEP, LAST_STEP = 0.03, 0.25
-"""Seconds between attempts: quick at first, since an embedded server needs only 0.2 s, then gentler."""
+"""Seconds between attempts: short at first, since an embedded server needs only 0.2 s to start, then longer."""
 
 REMIND = 10.0
-"""Seconds after which a wait is reported again though nothing has changed."""
+"""Seconds after which the same reason for waiting is reported again."""
 
 
-class NotYet(Exception):  # noqa: N818 - not an error: the rung is simply not reached yet
-    """The probe worked and the answer is: not yet."""
+class NotYet(Exception):  # noqa: N818 - not an error
+    """The probe worked, and found that the rung is not reached yet."""
 
     def __init__(self, reason: Reason | str) -> None:
         self.reason = Reason(reason) if isinstance(reason, str) else reason
@@ -36,12 +37,12 @@ class NotYet(Exception):  # noqa: N818 - not an error: the rung is simply not re
 
 
 class Certain(NotYet):
-    """There is no doubt about it: a target that was ready is not, and need not be asked twice."""
+    """The target is certainly not ready any more, so it is reported at once instead of after several failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """`probe` returns a detail for people, or raises whatever says that the rung is not reached yet."""
+    """`probe` returns a detail for users when the rung is reached, and raises an exception otherwise."""
 
     name: str
     probe: Callable[[], Awaitable[str]]
@@ -52,25 +53,25 @@ OnWaiting = Callable[[str, Reason], None]
 
 
 async def climb(rungs: Sequence[Rung], *, on_reached: OnReached, on_waiting: OnWaiting) -> str:
-    """Climb `rungs` in order and return the last detail. Waits until then: whoever calls it has the deadline."""
+    """Wait until all `rungs` are reached, in order, and return the last detail. There is no timeout."""
     began = time.monotonic()
     detail = ""
     for rung in rungs:
-        detail = await _hold(rung, on_waiting)
+        detail = await _reach(rung, on_waiting)
         on_reached(rung.name, time.monotonic() - began, detail)
     return detail
 
 
-async def _hold(rung: Rung, on_waiting: OnWaiting) -> str:
-    import tenacity  # here, since it costs 50 ms that a process without a probe need not wait for
+async def _reach(rung: Rung, on_waiting: OnWaiting) -> str:
+    import tenacity  # here, because the import takes 50 ms, and a process without probes does not need it
 
-    last, reported = NONE, 0.0
+    last_reason, reported_at = NONE, 0.0
 
     def report(retry: tenacity.RetryCallState) -> None:
-        nonlocal last, reported
+        nonlocal last_reason, reported_at
         reason = reason_of(retry.outcome.exception() if retry.outcome else None)
-        if reason != last or time.monotonic() - reported >= REMIND:
-            last, reported = reason, time.monotonic()
+        if reason != last_reason or time.monotonic() - reported_at >= REMIND:
+            last_reason, reported_at = reason, time.monotonic()
             on_waiting(rung.name, reason)
 
     retrying = tenacity.AsyncRetrying(
@@ -90,5 +91,5 @@ async def _attempt(rung: Rung) -> str:
 
 
 def reason_of(error: BaseException | None) -> Reason:
-    """The reason that a probe raised, or what any other error says."""
+    """The reason of a `NotYet`, or the message of any other error."""
     return error.reason if isinstance(error, NotYet) else Reason(describe(error))

@@ -1,4 +1,4 @@
-"""A supervisor in a process of its own, which outlives the terminal (`mika up -d`)."""
+"""Run the supervisor in a background process, which outlives the terminal (`mika up -d`)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mika.errors import FAILED, MikaError
 from mika.project.folder import ProjectDir, write_private
 
 ALREADY_UP = "already_up"
-"""Code of the background process that lost the race of two `up -d` at once: its parent attaches to the winner."""
+"""Code of the error when two `up -d` started at once and this one was slower. Its parent attaches to the other one."""
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mika.cli.main import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
 
 def own_command(arguments: Sequence[str]) -> list[str]:
-    """The program that runs now with other arguments, whatever the current folder has by its name."""
+    """A command line for this installation of mika, whatever modules are in the current folder."""
     return [sys.executable, "-P", "-c", _BOOT, _PACKAGE_ROOT, *arguments]
 
 
 class Background:
-    """The process, and the file in which it reports why it could not start."""
+    """The background process, and the file in which it reports why it could not start."""
 
     def __init__(self, process: subprocess.Popen[bytes], report: Path) -> None:
         self._process, self._report = process, report
@@ -43,30 +43,33 @@ class Background:
         self._process.wait()
 
     def failure(self) -> MikaError:
-        """The error that it wrote for us before it exited."""
+        """The error that it wrote to the report file before it exited."""
         code = self._process.returncode
         try:
             error = json.loads(self._report.read_text(encoding="utf-8"))
             failure = MikaError(error["message"], error["hint"], code=error["code"])
         except (OSError, ValueError, KeyError):
             failure = MikaError(
-                f"the supervisor exited with code {code} and did not say why", "`mika up` without -d shows more"
+                f"the supervisor exited with code {code} without a reason", "`mika up` without -d shows more"
             )
         failure.exit_code = code if code > 0 else FAILED
         return failure
 
-    def forget_report(self) -> None:
+    def delete_report(self) -> None:
         self._report.unlink(missing_ok=True)
 
 
 def start(folder: ProjectDir, words: Sequence[str], warn: Callable[[str], None]) -> Background:
-    """Start `mika up` with `words` in the background. `warn` is told where it may not outlive this session."""
+    """Start `mika up` with the arguments `words` in the background.
+
+    `warn` is called if the process may not outlive this session. Raises OSError if it cannot be started.
+    """
     report = folder.run / f"up-{os.getpid()}.json"
-    _forget_old_reports(folder.run)
-    report.touch(mode=0o600)  # while it is there, somebody reads it
+    _delete_old_reports(folder.run)
+    report.touch(mode=0o600)  # the background process writes to it only if it exists
     try:
         command = own_command(["-C", str(folder.project), "up", "--serve", str(report), *words])
-        process = _detached(command, warn)
+        process = _start_detached(command, warn)
     except OSError:
         report.unlink()
         raise
@@ -75,20 +78,23 @@ def start(folder: ProjectDir, words: Sequence[str], warn: Callable[[str], None])
 
 @contextlib.contextmanager
 def reported_to(report: Path | None) -> Iterator[None]:
-    """In the background nobody reads standard error: a failure goes to the file that `Background.failure` reads."""
+    """Write an error to the file that `Background.failure` reads: a background process has no standard error.
+
+    Without a `report`, the error is raised.
+    """
     try:
         yield
     except Exception as error:
         if report is None:
             raise
-        known = error if isinstance(error, MikaError) else MikaError(f"unexpected {type(error).__name__}: {error}")
-        if report.exists():  # else whoever asked for the stack has gone
-            write_private(report, json.dumps({"message": known.message, "hint": known.hint, "code": known.code}))
-        sys.exit(known.exit_code)
+        failure = error if isinstance(error, MikaError) else MikaError(f"unexpected {type(error).__name__}: {error}")
+        if report.exists():  # otherwise the parent process has exited
+            write_private(report, json.dumps({"message": failure.message, "hint": failure.hint, "code": failure.code}))
+        sys.exit(failure.exit_code)
 
 
-def _forget_old_reports(folder: Path) -> None:
-    """Of an `up -d` that was killed."""
+def _delete_old_reports(folder: Path) -> None:
+    """Delete the reports of `up -d` processes that were killed."""
     import psutil
 
     for report in folder.glob("up-*.json"):
@@ -97,17 +103,17 @@ def _forget_old_reports(folder: Path) -> None:
             report.unlink(missing_ok=True)
 
 
-def _detached(command: list[str], warn: Callable[[str], None]) -> subprocess.Popen[bytes]:
+def _start_detached(command: list[str], warn: Callable[[str], None]) -> subprocess.Popen[bytes]:
     def popen(**options: Any) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL
         return subprocess.Popen(command, stdin=null, stdout=null, stderr=null, **options)
 
     if sys.platform == "win32":
-        # A hidden console of its own: closing this one does not reach it. Out of the job of an IDE or SSH session, too,
-        # where that job allows it; where not (ERROR_ACCESS_DENIED), it may end with that session.
+        # With its own hidden console, it does not exit when this console is closed. It also leaves the job of an IDE or
+        # SSH session, if that job allows it. If not (ERROR_ACCESS_DENIED), it may be killed with that session.
         try:
             return popen(creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError:
-            warn("the stack may end with this session, which does not let processes leave it")
+            warn("the stack may stop when this session ends, because the session does not let processes leave it")
             return popen(creationflags=subprocess.CREATE_NO_WINDOW)
     return popen(start_new_session=True)

@@ -1,4 +1,4 @@
-"""Taking a stack down from another process: its supervisor, what a killed run left, containers, and the data."""
+"""`mika down`: stop the supervisor, leftovers of a killed run and containers, and delete the data if requested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOTHING_LEFT = ContainerCleanup()
 
 @dataclass(frozen=True, slots=True)
 class TakenDown:
-    """What `mika down` did. `containers.running` were started by somebody else, and are left."""
+    """The result of `mika down`. `containers.running` were not started by mika, and are still running."""
 
     was_running: bool
     swept: tuple[Killed, ...] = ()
@@ -29,7 +29,7 @@ class TakenDown:
     survivors: tuple[Survivor, ...] = ()
     """Processes that could not be killed."""
     note: str = ""
-    """What was not done, and why."""
+    """What was skipped, and why."""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -45,11 +45,13 @@ class TakenDown:
 def take_down(
     folder: ProjectDir, config: Config | UsageError, timeout: float, *, everything: bool, volumes: bool
 ) -> TakenDown:
-    """Stop the stack; force it after `timeout` seconds. `everything`: containers of others, too; `volumes`: the data.
+    """Stop the stack, by force after `timeout` seconds.
 
-    `config` is an error where the configuration cannot be read: that must not keep a stack running, so only what needs
-    it is not done. Raises MikaError when the supervisor does not stop, and that UsageError where data is to be deleted
-    or containers are left.
+    With `everything`, also stop containers that mika did not start. With `volumes`, also delete the data.
+
+    `config` is an error if the configuration cannot be read. The stack is stopped anyway, and only the steps that need
+    the configuration are skipped. Raises MikaError if the supervisor does not stop, and the UsageError if data should be
+    deleted or containers are left.
     """
     was_running = waiting.until_down(Client(folder), timeout)
     swept = tuple(sweep_if_idle(folder))
@@ -58,7 +60,7 @@ def take_down(
         if volumes or backends.has_left_containers(folder):
             raise config
         return TakenDown(
-            was_running, swept, survivors=survivors, note=f"{config.message}: containers, if any, were not looked at"
+            was_running, swept, survivors=survivors, note=f"{config.message}: containers, if any, were not checked"
         )
     containers, deleted = _NOTHING_LEFT, list[str]()
     backend = backends.last_used(config, folder)
@@ -70,6 +72,6 @@ def take_down(
 
 
 def named_data(folder: ProjectDir, config: Config) -> list[str]:
-    """The volumes that `volumes` would delete; another folder may have the same."""
+    """The names of the volumes that `volumes` would delete. Stacks in other folders may share them."""
     backend = backends.last_used(config, folder)
     return backend.data_names() if backend is not None else []

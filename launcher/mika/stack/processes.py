@@ -1,4 +1,4 @@
-"""Turns the Procfile and its options into units: what to run, when it is ready, how to tell that it hangs."""
+"""Turn the Procfile and its options into units: what to run, when it is ready, and how to detect that it hangs."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from mika.supervisor.unit import Launch, Probes, Unit, no_probes
 from mika.supervisor.watch import Liveness
 from mika.text import unknown_name
 
-_ASK_TIMEOUT = 1.5
+_ASK_TIMEOUT = 1.5  # s
 API_PATIENCE = 10.0
-"""Seconds after which an API that accepts connections and answers nothing is hung."""
+"""Seconds without an answer after which an API that still accepts connections is hung."""
 
 
 class ProcessFactory:
-    """Makes the units of one project. All of its input is checked here, before anything is started."""
+    """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake."""
 
     def __init__(
         self, config: Config, folder: ProjectDir, *, has_temporal: bool, env: Mapping[str, str] | None = None
@@ -45,9 +45,9 @@ class ProcessFactory:
         self._temporal: TemporalProbe = temporal_probe(config)
 
     def units(self, selection: Sequence[str]) -> list[Unit]:
-        """Units for the processes of the Procfile that `selection` names (`worker`, `worker=2`; empty: all).
+        """The units for the processes of the Procfile that `selection` names (`worker`, `worker=2`; empty: all).
 
-        Raises UsageError for a Procfile, an option or a command that cannot work.
+        Raises UsageError for a mistake in the Procfile, an option or a command.
         """
         entries = procfile.read(self._config.project / "Procfile")
         names = [entry.name for entry in entries]
@@ -55,25 +55,25 @@ class ProcessFactory:
             if table not in names:
                 raise UsageError(f"{where}: {unknown_name('process', table, names).message}")
         counts = {entry.name: self._config.process(entry.name).count for entry in entries}
-        entries, given = procfile.select(entries, selection)
-        instances = procfile.expand(entries, counts | given, self._env)
+        entries, selected_counts = procfile.select(entries, selection)
+        instances = procfile.expand(entries, counts | selected_counts, self._env)
         self._check_needs(names)
         return [self._unit(instance) for instance in instances]
 
     def _check_needs(self, names: Sequence[str]) -> None:
-        """Raise UsageError for a need that does not exist, and for processes that wait for each other."""
+        """Raise UsageError for a need that does not exist, and for processes that need each other."""
         needs = {name: self._config.process(name).needs or () for name in names}
-        for name, wanted in needs.items():
+        for name, needed in needs.items():
             where = self._config.process_tables.get(name, "")
-            for need in wanted:
+            for need in needed:
                 if need != "temporal" and need not in names:
                     raise UsageError(f"{where}: {unknown_name('process', need, [*names, 'temporal']).message}")
         try:
             tuple(TopologicalSorter(needs).static_order())
         except CycleError as error:
-            circle = " needs ".join(reversed(error.args[1]))
+            cycle = " needs ".join(reversed(error.args[1]))
             where = self._config.process_tables.get(error.args[1][0], "")
-            raise UsageError(f"{where}: {circle}: none of them could ever start", "remove one of these needs") from None
+            raise UsageError(f"{where}: {cycle}: none of them can ever start", "remove one of these needs") from None
 
     def _unit(self, instance: procfile.Instance) -> Unit:
         options = self._config.process(instance.type)
@@ -112,7 +112,7 @@ class ProcessFactory:
         )
 
     def _default_ready(self, process_type: str) -> str:
-        """What the stack knows by itself: its API and its worker. Without Temporal there is no such stack."""
+        """The rule for a process without a `ready` option: with Temporal, `api` and `worker` have a default."""
         if self._has_temporal and process_type == "worker":
             return f"worker:{self._config.text('TEMPORAL_TASK_QUEUE')}"
         if self._has_temporal and process_type == "api":
@@ -122,8 +122,8 @@ class ProcessFactory:
     def _needs(self, process_type: str, options: ProcessOptions, ready: str) -> tuple[str, ...]:
         if options.needs is not None:
             return options.needs
-        knows_temporal = self._has_temporal and (process_type == "api" or parse_ready(ready).kind == "worker")
-        return ("temporal",) if knows_temporal else ()
+        uses_temporal = self._has_temporal and (process_type == "api" or parse_ready(ready).kind == "worker")
+        return ("temporal",) if uses_temporal else ()
 
     def _probes(self, name: str, ready: str) -> Probes:
         rule = parse_ready(ready)
@@ -148,34 +148,38 @@ class ProcessFactory:
         return probes
 
     def _beat(self, launch: Launch, queue: str = "") -> Liveness | None:
-        """Watch the beat from inside the event loop; a worker that never beat is judged by what the server sees."""
+        """Watch the beat file, which the process touches from its event loop.
+
+        For a worker that has never touched it, ask the server for a task that is stuck on this worker.
+        """
         if self._hang_timeout <= 0 or launch.beat_file is None:
             return None
-        beat_file, seen = launch.beat_file, [0]
+        beat_file, last_beat = launch.beat_file, 0
 
         async def probe() -> str:
+            nonlocal last_beat
             try:
                 beat = beat_file.stat().st_mtime_ns
             except OSError:
-                if queue and not seen[0]:
-                    await self._no_stuck_task(queue, launch)
+                if queue and not last_beat:
+                    await self._check_no_stuck_task(queue, launch)
                 return f"polling {queue}" if queue else "running"
-            if beat == seen[0]:
-                raise NotYet("its event loop does not run (no beat)")
-            seen[0] = beat
+            if beat == last_beat:
+                raise NotYet("its event loop is not running (no beat)")
+            last_beat = beat
             return f"polling {queue}" if queue else "running"
 
         return Liveness(probe, interval=min(1.0, self._hang_timeout / 2), patience=self._hang_timeout)
 
-    async def _no_stuck_task(self, queue: str, launch: Launch) -> None:
-        """Only what the server says of this worker counts: that the server is away is not the worker's fault."""
+    async def _check_no_stuck_task(self, queue: str, launch: Launch) -> None:
+        """Raise StuckTask if the server reports one. Other errors are ignored: a server outage is not a hung worker."""
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
                 await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout / 2)
         except NotYet as stuck:
             if isinstance(stuck, StuckTask):
                 raise
-        except Exception:  # noqa: BLE001, S110 - any failure to ask
+        except Exception:  # noqa: BLE001, S110 - the server could not be asked
             pass
 
 
@@ -193,12 +197,12 @@ def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
     follower, line = logs.Follower(folder, name, tail=0), LogLine(pattern)
 
     async def probe() -> str:
-        return line.search(logs.decode(found.data) for found in follower.poll())
+        return line.search(logs.decode(new_line.data) for new_line in follower.poll())
 
     return Rung(f"a line that matches {pattern!r}", probe)
 
 
 def check_ports(config: Config, units: Sequence[Unit]) -> None:
-    """Raise UsageError when the API's port is taken: uvicorn would only die, and say so in its own log."""
+    """Raise UsageError when the API's port is in use. Without this check, only uvicorn's log would say so."""
     if any(unit.address.startswith(config.api_url) for unit in units):
         ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")

@@ -1,6 +1,6 @@
-"""One message through the bot's API, with patience where patience helps.
+"""Send one message through the bot's API, and retry as long as that can help.
 
-The message carries an id, which makes every attempt safe: the API starts it once.
+The message carries an id, so it is safe to send it again: the API starts it only once.
 """
 
 from __future__ import annotations
@@ -19,25 +19,26 @@ from mika.project.folder import ProjectDir
 from mika.status import Phase, StackStatus, UnitStatus
 
 FIRST_PAUSE, LAST_PAUSE = 0.2, 2.0
-"""Seconds between two questions: a worker that is restarted is back at once, and each question is a line in a log."""
+"""Seconds between two attempts: short at first, because a restarted worker is back at once, then longer, because each
+request is a line in the API's log."""
 
 _REQUEST_TIMEOUT = 10.0
 _MAX_REPLY = 8_000_000  # bytes
-_MAY_PASS = {
+_TEMPORARY = {
     "no_worker": "worker",
     "worker_unresponsive": "worker",
     "temporal_unavailable": "temporal",
     "api_stopping": "api",
 }
-"""Problems and causes that pass when that unit is back."""
-_NO_USE_WAITING = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # somebody must fix these
+"""Problems and causes that disappear when the named unit is back."""
+_PERMANENT = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # waiting does not help
 
-_ENDS = {"timed_out": "timed out", "canceled": "was canceled", "terminated": "was terminated"}
+_OUTCOMES = {"timed_out": "timed out", "canceled": "was canceled", "terminated": "was terminated"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the bot answered."""
+    """The bot's reply."""
 
     response: str
     workflow_id: str
@@ -53,11 +54,11 @@ def send(
     timeout: float,
     say: Callable[[str], None],
 ) -> Reply:
-    """The reply to `text`, which is waited for up to `timeout` seconds; `say` tells for what.
+    """Send `text` and return the reply. Waits for up to `timeout` seconds, and reports through `say` what it waits for.
 
-    `status` asks the supervisor of this folder; it raises NotRunningError where there is none. This raises UsageError
-    for an empty message, NotRunningError where nobody can answer, and MikaError with what the API said, or why it
-    says nothing.
+    `status` requests the status from the supervisor of this folder; it raises NotRunningError if there is none.
+    Raises UsageError for an empty message, NotRunningError if nothing can answer it, and MikaError with the error of
+    the API, or with the reason why it does not answer.
     """
     if not text.strip():
         raise UsageError("the message is empty", 'write one: mika send "hello"')
@@ -69,9 +70,9 @@ def send(
 
 
 def _check_whose_port(config: Config) -> None:
-    """Raise NotRunningError where this folder's stack is down and another folder's has the port of the API.
+    """Raise NotRunningError if the stack of this folder is down and that of another folder uses the API's port.
 
-    Its bot would answer, with other code and another memory, and nobody would see why.
+    Otherwise that bot would answer, with different code and a different history, and the user would not notice.
     """
     if ProjectDir(config.project).is_locked():
         return
@@ -84,7 +85,7 @@ def _check_whose_port(config: Config) -> None:
 
 
 class _Sender:
-    """One message on its way."""
+    """One message until its reply."""
 
     def __init__(
         self,
@@ -116,14 +117,14 @@ class _Sender:
                 problem = self._no_reply()
             else:
                 problem = self._unreachable(answer)
-            left = self._deadline - time.monotonic()
-            if left <= 0:
+            remaining = self._deadline - time.monotonic()
+            if remaining <= 0:
                 raise problem
-            time.sleep(min(pause, left))
+            time.sleep(min(pause, remaining))
             pause = min(pause * 1.5, LAST_PAUSE) if answer.kind == "http" else FIRST_PAUSE
 
     def _ask(self) -> http.Answer:
-        """Send the message; once it is known that it is kept, ask what became of it."""
+        """Send the message, or, once the API has accepted it, request the status of its workflow."""
         timeout = max(1.0, min(_REQUEST_TIMEOUT, self._deadline - time.monotonic()))
         if self._workflow_id:
             return self._request("GET", f"/workflows/{self._workflow_id}", timeout)
@@ -157,21 +158,21 @@ class _Sender:
         return Reply(str(body["response"] or ""), str(body.get("workflow_id") or self._workflow_id))
 
     def _not_yet(self, answer: http.Answer) -> MikaError:
-        """What to raise when time is up. Raises it at once where waiting is of no use."""
+        """The error to raise at the deadline. If waiting cannot help, it is raised at once."""
         body = answer.json
         is_running = answer.status == 200 and body.get("status") == "running"
         code, cause = str(body.get("code") or ""), str(body.get("cause") or "")
-        if not is_running and code not in _MAY_PASS:
+        if not is_running and code not in _TEMPORARY:
             raise self._final(answer)
         self._workflow_id = self._workflow_id or str(body.get("workflow_id") or "")
         stuck = f"the message is kept, and not answered ({cause})"
         problem = MikaError(stuck, _hint(body, self._workflow_id), code=cause) if is_running else _problem(body)
-        if cause in _NO_USE_WAITING:
+        if cause in _PERMANENT:
             raise problem
-        name = _MAY_PASS.get(code) or _MAY_PASS.get(cause)
-        if name and (way_back := self._way_back(name)):
-            then = "the message is answered: it is kept" if self._workflow_id else "send it again"
-            problem.hint = f"{way_back}; then {then}"
+        name = _TEMPORARY.get(code) or _TEMPORARY.get(cause)
+        if name and (start_hint := self._start_hint(name)):
+            then = "the message will be answered: it is kept" if self._workflow_id else "send it again"
+            problem.hint = f"{start_hint}; then {then}"
             raise problem
         if not is_running:
             self._say_once(f"{body.get('detail') or code} Waiting for it")
@@ -181,13 +182,13 @@ class _Sender:
         return self._no_reply(body) if is_running else problem
 
     def _final(self, answer: http.Answer) -> MikaError:
-        """What an answer means that no waiting changes."""
+        """The error for an answer that will not change."""
         body = answer.json
         if answer.status == 200 and "status" in body and "workflow_id" in body:
             error = body.get("error") or {}
             detail, status = error.get("detail", "no reason is known"), str(body["status"])
-            end = _ENDS.get(status, status)
-            return MikaError(f"the workflow {end}: {detail}", _hint(body, self._workflow_id), code=status)
+            outcome = _OUTCOMES.get(status, status)
+            return MikaError(f"the workflow {outcome}: {detail}", _hint(body, self._workflow_id), code=status)
         if "code" in body:
             return _problem(body)
         text = f"{self._url} answers {answer.status} {answer.reason}".rstrip() + ", not as the bot's API does"
@@ -200,13 +201,14 @@ class _Sender:
         hint = _hint(body, self._workflow_id) if body else "`mika status` shows the stack"
         return MikaError(f"no reply within {self._timeout:g} s", hint, code="no_reply")
 
-    # --- it does not -------------------------------------------------------------------------------------------------
+    # --- the API does not answer -------------------------------------------------------------------------------------
 
     def _unreachable(self, answer: http.Answer) -> MikaError:
-        """What to raise when time is up. Waits only where a supervisor brings the API back.
+        """The error to raise at the deadline. Waiting helps only if a supervisor will restart the API.
 
-        Raises NotRunningError where there is neither a supervisor nor a program that listens, MikaError for one that
-        listens and does not speak HTTP, and for a stack without an API or with one that nothing brings back.
+        Raises NotRunningError if there is no supervisor and nothing listens on the port. Raises MikaError if there is
+        no supervisor and a program that does not speak HTTP listens, if the stack has no API, or if its API will not be
+        restarted.
         """
         problem = MikaError(
             f"the API at {self._url} does not answer: {answer.reason}",
@@ -219,60 +221,61 @@ class _Sender:
             if answer.kind != "refused":
                 raise problem from None
             raise NotRunningError(f"{error.message}, and nothing answers at {self._url}", error.hint) from None
-        except MikaError:  # it is just starting or stopping
+        except MikaError:  # the stack is starting or stopping
             status = None
         if status is not None:
             units = self._units(status, "api")
             if not units:
                 raise self._no_api(answer)
-            if way_back := _way_back(units):
-                problem.hint = way_back
+            if start_hint := _start_hint(units):
+                problem.hint = start_hint
                 raise problem
         self._say_once("The API does not answer; waiting for it")
         return problem
 
     def _no_api(self, answer: http.Answer) -> MikaError:
-        listener = "nothing answers" if answer.kind == "refused" else "no API answers"
+        what_answers = "nothing answers" if answer.kind == "refused" else "no API answers"
         return MikaError(
-            f"the stack that runs here has no API process, and {listener} at {self._url}: {answer.reason}",
+            f"the running stack has no API process, and {what_answers} at {self._url}: {answer.reason}",
             "start the stack with its API: `mika down`, then `mika up`;"
-            " API_HOST and API_PORT say where one is that runs elsewhere",
+            " if the API runs elsewhere, set API_HOST and API_PORT",
             code="no_api",
         )
 
-    def _way_back(self, name: str) -> str:
-        """How to get `name` back where nothing does that by itself; else empty."""
+    def _start_hint(self, name: str) -> str:
+        """How to start `name` again; empty if it is running, or will be restarted."""
         try:
-            return _way_back(self._units(self._status(), name))
-        except MikaError:  # no supervisor: somebody may start it again by hand; or it is just starting
+            return _start_hint(self._units(self._status(), name))
+        except MikaError:  # without a supervisor, a user may start it by hand; or the stack is starting
             return ""
 
     def _units(self, status: StackStatus, name: str) -> Sequence[UnitStatus]:
-        """The units of that type; else those that say by their address that they are one."""
+        """The units of that name or type. If there are none, the units with such an address."""
         address = {"api": self._url, "worker": "worker:"}.get(name)
-        return status.called(name) or [p for p in status.processes if address and p.address.startswith(address)]
+        return status.matching(name) or [p for p in status.processes if address and p.address.startswith(address)]
 
 
-def _way_back(units: Sequence[UnitStatus]) -> str:
+def _start_hint(units: Sequence[UnitStatus]) -> str:
     if not units or not all(unit.is_at_rest for unit in units):
         return ""
     name = units[0].name if len(units) == 1 else units[0].type
     if units[0].has_given_up:
         return f"{name} gave up: {units[0].reason} (`mika logs {name}` says more); then `mika restart {name}`"
-    gone = "is stopped" if units[0].phase is Phase.STOPPED else "has exited"
-    return f"{name} {gone}: `mika start {name}`"
+    state = "is stopped" if units[0].phase is Phase.STOPPED else "has exited"
+    return f"{name} {state}: `mika start {name}`"
 
 
 def _problem(body: dict[str, Any]) -> MikaError:
-    """The API's problem+json as our error."""
+    """The error for a problem+json answer of the API."""
     detail = body.get("detail") or body.get("title") or body["code"]
     hint = _hint(body, body["workflow_id"]) if body.get("workflow_id") else "`mika logs api` says more"
     return MikaError(f"the API answered: {detail}", hint, code=str(body["code"]))
 
 
 def _hint(body: dict[str, Any], workflow_id: str) -> str:
-    """Cause and fix where the API names them, and where to read more."""
+    """The cause and the fix, if the API reports them, and the command that shows more."""
     cause, fix = body.get("cause"), str(body.get("fix") or "")
-    said = str(body.get("detail") or (body.get("error") or {}).get("detail", ""))
-    named = f"{cause}: {fix}; " if fix and fix[1:] not in said else ""  # a detail begins its sentence with a capital
-    return f"{named}`mika doctor --workflow {workflow_id}` tells its story"
+    detail = str(body.get("detail") or (body.get("error") or {}).get("detail", ""))
+    is_in_detail = fix[1:] in detail  # without the first letter, which is a capital in the detail
+    cause_and_fix = f"{cause}: {fix}; " if fix and not is_in_detail else ""
+    return f"{cause_and_fix}`mika doctor --workflow {workflow_id}` shows its history"

@@ -1,4 +1,4 @@
-"""The one place that knows the order: services, ready, processes, ready, supervise, stop in reverse."""
+"""One run of a stack: check everything, start services and processes, supervise them, and stop in reverse order."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
 from mika.supervisor.unit import Unit
 
-_FOLDER_INTERVAL = 2.0
-_ADDRESS_INTERVAL = 1.0
+_FOLDER_INTERVAL = 2.0  # s
+_ADDRESS_INTERVAL = 1.0  # s
 
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What `mika up` was asked for. `timeout` in seconds, for the whole start."""
+    """The options of `mika up`. `timeout` is in seconds, for the whole start."""
 
     processes: Sequence[str] = ()
     timeout: float = 120.0
@@ -48,7 +48,7 @@ class UpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A stack whose input is checked: nothing of it runs yet."""
+    """A stack whose configuration has been checked. Nothing of it is running yet."""
 
     config: Config
     folder: ProjectDir
@@ -57,11 +57,11 @@ class Prepared:
     notes: tuple[str, ...] = ()
 
     def units(self, selection: Sequence[str]) -> list[Unit]:
-        """Services, then the processes of `selection`. Raises UsageError for what cannot work."""
+        """The services, then the processes that `selection` names. Raises UsageError for a mistake in them."""
         services, processes = self.backend.units(), self.factory.units(selection)
-        taken = {service.name for service in services} | {EVENT_LOG}
+        reserved = {service.name for service in services} | {EVENT_LOG}
         for process in processes:
-            if process.name in taken or process.type in taken:
+            if process.name in reserved or process.type in reserved:
                 raise UsageError(
                     f"Procfile: '{process.type}' is the name of a service of the {self.backend.name} backend",
                     "give the process another name, or use `--backend none` or `--backend external`",
@@ -70,28 +70,28 @@ class Prepared:
 
 
 def prepare(config: Config, folder: ProjectDir) -> Prepared:
-    """Choose the backend and check what can be checked without starting anything. Raises UsageError."""
-    backend, why = backends.make(config, folder)
+    """Choose the backend, and check everything that can be checked without starting it. Raises UsageError."""
+    backend, note = backends.make(config, folder)
     factory = ProcessFactory(config, folder, has_temporal=backend.name != "none", env=backend.environment())
-    return Prepared(config, folder, backend, factory, (why,) if why else ())
+    return Prepared(config, folder, backend, factory, (note,) if note else ())
 
 
 class Stack:
-    """One run of the whole stack in this process. The caller holds the project's lock."""
+    """One run of the whole stack in this process. The caller must hold the project's lock."""
 
     def __init__(self, prepared: Prepared, options: UpOptions, bus: Bus) -> None:
         self._prepared, self._options, self._bus = prepared, options, bus
         self._config, self._folder = prepared.config, prepared.folder
-        self._run_id, self._key, self._began = secrets.token_hex(8), secrets.token_hex(32), time.time()
+        self._run_id, self._key, self._started_at = secrets.token_hex(8), secrets.token_hex(32), time.time()
         self._stop = asyncio.Event()
         self._supervisor: Supervisor | None = None
         self._server: Server | None = None
         self._failure: MikaError | None = None
 
-    # --- what signals and the control channel ask for ----------------------------------------------------------------
+    # --- for signal handlers and the control channel -----------------------------------------------------------------
 
     def request_stop(self) -> None:
-        """First call: stop gracefully. Second call: stop at once."""
+        """The first call stops gracefully. The second one kills everything."""
         if self._stop.is_set() and self._supervisor is not None:
             self._supervisor.kill_all()
         self._stop.set()
@@ -103,7 +103,7 @@ class Stack:
     # --- the run -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
-        """Bring it up, keep it up, take it down; returns the exit code. Raises UsageError and MikaError."""
+        """Start the stack, supervise it until it stops, and return the exit code. Raises UsageError and MikaError."""
         units = self._prepared.units(self._options.processes)
         if self._prepared.backend.name != "none":
             from mika.readiness.temporal import preload
@@ -136,9 +136,9 @@ class Stack:
     async def _supervise(self, supervisor: Supervisor) -> int:
         """Until somebody stops it, or nothing is left to do. A background task that fails ends it, too."""
         for note in self._prepared.notes:
-            self._say(note)
+            self._publish_note(note)
         self._prepared.backend.on_revived(
-            lambda name: self._revived(supervisor, name),
+            lambda name: self._start_revived(supervisor, name),
             lambda name: any(managed.unit.name == name for managed in supervisor.units_given_up()),
         )
         background = [
@@ -148,7 +148,7 @@ class Stack:
         try:
             supervisor.start_all()
             if self._options.watch:
-                background.append(self._in_background("watch of the files", self._reload(supervisor)))
+                background.append(self._in_background("watch of the files", self._restart_on_changes(supervisor)))
             await self._until_ready(supervisor)
             # Not before: a failed attempt with another backend must not decide what the next plain `mika up` does.
             if supervisor.state == "ready":
@@ -186,17 +186,17 @@ class Stack:
         return asyncio.create_task(run(), name=name)
 
     async def _stop_when_folder_is_gone(self) -> None:
-        """`rm -rf .mika` or `git clean` takes lock and address away: nobody could ever stop this stack again."""
-        held = self._folder.lock_identity()
-        while self._folder.lock_identity() == held:  # noqa: ASYNC110 - a file system sends no event
+        """Stop if `.mika` is deleted (`git clean`, for example): without its lock, no command could stop this stack."""
+        own_lock = self._folder.lock_identity()
+        while self._folder.lock_identity() == own_lock:  # noqa: ASYNC110 - a file system sends no event
             await asyncio.sleep(_FOLDER_INTERVAL)
-        text = f"{self._folder.root} was deleted while the stack runs from it: stopping"
+        text = f"{self._folder.root} was deleted while the stack is running: stopping"
         self._bus.publish(events.Notice(level="error", message=text))
         self.request_stop()
 
     async def _preflight(self) -> bool:
-        """False when somebody wants to stop meanwhile: an engine that is starting may take a minute."""
-        checks = asyncio.ensure_future(self._prepared.backend.preflight(self._say))
+        """Wait for the backend's checks, which may take a minute. Returns False if a stop is requested meanwhile."""
+        checks = asyncio.ensure_future(self._prepared.backend.preflight(self._publish_note))
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait([checks, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -207,14 +207,14 @@ class Stack:
         await asyncio.gather(checks, return_exceptions=True)
         return False
 
-    def _say(self, text: str) -> None:
+    def _publish_note(self, text: str) -> None:
         self._bus.publish(events.Notice(level="info", message=text))
 
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout
         while supervisor.state != "ready" and not self._stop.is_set():
             gave_up = supervisor.units_given_up()
-            if gave_up and not self._options.watch:  # with --watch a change of its files revives it
+            if gave_up and not self._options.watch:  # with --watch, a change of its files starts it again
                 first = gave_up[0]
                 logs = f"its output: `mika logs {first.unit.name}`; fix it and run `mika up` again"
                 raise MikaError(
@@ -224,18 +224,18 @@ class Stack:
                 )
             if supervisor.is_finished() and not self._options.watch:
                 return
-            left = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
-            if left <= 0 and not gave_up:
+            remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
+            if remaining <= 0 and not gave_up:
                 raise await self._not_ready(supervisor.units_not_ready())
-            await self._wait(supervisor, left if left > 0 else None)
+            await self._wait(supervisor, remaining if remaining > 0 else None)
 
-    async def _not_ready(self, late: list[UnitStatus]) -> MikaError:
-        """Which rung and why, and what the doctor makes of it while everything still runs."""
+    async def _not_ready(self, not_ready: list[UnitStatus]) -> MikaError:
+        """The error with the reason of each unit, and the doctor's diagnosis while everything is still running."""
         from mika.doctor.startup import explain
 
-        reasons = "; ".join(f"{unit.name}: {unit.reason.text or unit.state}" for unit in late)
-        explained = await explain(self._config, self._folder, late[0]) if late else NONE
-        hint = "\n".join(filter(None, (explained.text, explained.fix)))
+        reasons = "; ".join(f"{unit.name}: {unit.reason.text or unit.state}" for unit in not_ready)
+        diagnosis = await explain(self._config, self._folder, not_ready[0]) if not_ready else NONE
+        hint = "\n".join(filter(None, (diagnosis.text, diagnosis.fix)))
         return MikaError(
             f"not ready after {self._options.timeout:.0f} s: {reasons}",
             hint or "see `mika logs`, or allow more time with --timeout",
@@ -249,32 +249,32 @@ class Stack:
             await self._wait(supervisor, None)
         return 0
 
-    async def _reload(self, supervisor: Supervisor) -> None:
+    async def _restart_on_changes(self, supervisor: Supervisor) -> None:
         patterns = {name: managed.unit.watch for name, managed in supervisor.managed.items() if managed.unit.watch}
-        async for concerned in changes(self._config.project, patterns):
-            for name, files in concerned.items():
+        async for affected in changes(self._config.project, patterns):
+            for name, files in affected.items():
                 more = f" and {len(files) - 1} more" if len(files) > 1 else ""
                 self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
                 supervisor.restart_after_change(name)
 
-    def _revived(self, supervisor: Supervisor, name: str) -> None:
+    def _start_revived(self, supervisor: Supervisor, name: str) -> None:
         if not self.stopping and supervisor.state != "stopping":
             supervisor.control("start", [name])
 
     async def _wait(self, supervisor: Supervisor, timeout: float | None) -> None:
-        """Until something changes, or somebody wants to stop."""
-        waits = [asyncio.ensure_future(supervisor.wait_for_change(timeout)), asyncio.ensure_future(self._stop.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        """Wait until something changes, or a stop is requested."""
+        waiters = [asyncio.ensure_future(supervisor.wait_for_change(timeout)), asyncio.ensure_future(self._stop.wait())]
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)
 
     def _sweep(self) -> None:
         if survivors := recall(self._folder):
             reason = describe_survivors(survivors)
             raise MikaError(f"an earlier run is still there: {reason.text}", reason.fix, code="not_stopped")
         for killed in sweep_folder(self._folder):
-            text = f"stopped {killed}, left by a run that was killed"
+            text = f"stopped {killed}, which was left behind by an earlier run"
             self._bus.publish(events.Notice(level="warning", message=text))
 
     # --- control -----------------------------------------------------------------------------------------------------
@@ -290,39 +290,42 @@ class Stack:
         return server
 
     def _record(self, address: str) -> RunState:
-        """What other commands read, to find us."""
+        """The content of the state file, by which other commands find this supervisor."""
         return RunState(
             pid=os.getpid(),
             run_id=self._run_id,
             address=address,
             key=self._key,
-            started=self._began,
+            started=self._started_at,
             backend=self._prepared.backend.name,
             addresses=self._config.addresses(),
         )
 
     async def _keep_address(self) -> None:
-        """A cleaner of `/tmp`, or the log-out that takes XDG_RUNTIME_DIR away, removes the socket: make another one."""
+        """Create the socket and the state file again if they disappear.
+
+        A clean-up of `/tmp` may remove the socket, and so may a logout, which removes XDG_RUNTIME_DIR.
+        """
         while True:
             await asyncio.sleep(_ADDRESS_INTERVAL)
             if self._server is None:
                 continue
             if self._server.is_reachable():
                 record = self._record(self._server.address)
-                if self._folder.read_state() != record:  # deleted, or damaged: nobody would find us
+                if self._folder.read_state() != record:  # deleted or damaged
                     with contextlib.suppress(OSError):
                         self._folder.write_state(record)
                 continue
             await self._server.close()
-            with contextlib.suppress(MikaError, OSError):  # tried again: the folder may come back
+            with contextlib.suppress(MikaError, OSError):  # try again later: the folder may come back
                 self._server = await self._serve()
-                text = f"the control socket was removed; there is a new one: {self._server.address}"
+                text = f"the control socket was removed; the new one is {self._server.address}"
                 self._bus.publish(events.Notice(level="warning", message=text))
 
     async def _handle(self, request: Request) -> dict[str, Any]:
         supervisor = self._supervisor
         if supervisor is None:
-            raise MikaError("the stack is not up yet", "run it again in a moment", code="starting")
+            raise MikaError("the stack is not up yet", "try again in a moment", code="starting")
         match request:
             case GetStatus():
                 return self.status().as_json()
@@ -358,7 +361,7 @@ class Stack:
 
 
 class _EventLog:
-    """Every event as a JSON line, for `mika logs mika`, and for the terminals that attach."""
+    """Writes every event as a line of JSON, for `mika logs mika` and for terminals that attach."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = SegmentWriter(str(folder), EVENT_LOG, 8_000_000)

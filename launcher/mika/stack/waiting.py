@@ -1,4 +1,4 @@
-"""Waiting for units of a running stack, from another process."""
+"""Wait for units of a stack that another process supervises."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _FORCED_SECONDS = 15.0
 
 
 def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackStatus:
-    """The status once everything named (or the whole stack) is ready. `timeout` in seconds.
+    """Return the status when the named units (or the whole stack) are ready. `timeout` is in seconds.
 
-    Raises MikaError at the time-out and for what will not become ready, UsageError for an unknown name.
+    Raises MikaError after the timeout or if a unit has failed, UsageError for an unknown name.
     """
     deadline = time.monotonic() + timeout
     while True:
         status = client.status()
-        chosen = _chosen(status, names) if names else status.processes
-        for unit in chosen:
+        selected = _select(status, names) if names else status.processes
+        for unit in selected:
             if unit.has_failed:
                 raise gave_up(unit)
         if status.state == "stopping":
             raise MikaError("the stack is stopping", "start it again: `mika up`", code="stopping")
-        if all(unit.is_well for unit in chosen) if names else status.state == "ready":
+        if all(unit.is_ok for unit in selected) if names else status.state == "ready":
             return status
         if time.monotonic() >= deadline:
             raise MikaError(
@@ -39,7 +39,7 @@ def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackSt
 
 
 def until_stopped(client: Client, names: Sequence[str], timeout: float) -> StackStatus:
-    """The status once none of `names` runs. Raises MikaError after `timeout` seconds."""
+    """Return the status when none of `names` is running. Raises MikaError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         status = client.status()
@@ -50,39 +50,38 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
         if not running:
             return status
         if time.monotonic() >= deadline:
-            raise MikaError(
-                f"still running after {timeout:.0f} s: {', '.join(running)}", "`mika down` ends it", code="not_stopped"
-            )
+            message = f"still running after {timeout:.0f} s: {', '.join(running)}"
+            raise MikaError(message, "`mika down` stops the whole stack", code="not_stopped")
         time.sleep(_INTERVAL)
 
 
 def until_down(client: Client, timeout: float) -> bool:
-    """Ask the supervisor to stop and wait for it; force after `timeout` seconds. False when none was running.
+    """Ask the supervisor to stop, and wait for it. After `timeout` seconds, force it.
 
-    Raises MikaError when even that does not help.
+    Returns False when no supervisor was running. Raises MikaError when it does not stop by force either.
     """
     deadline = time.monotonic() + timeout
-    is_asked = is_forced = False
+    is_requested = is_forced = False
     while client.folder.is_locked():
         is_late = time.monotonic() >= deadline
         if is_late and is_forced:
             state = client.folder.read_state()
             raise MikaError(
-                "the supervisor does not stop",
+                "the supervisor did not stop",
                 f"kill its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
                 code="not_stopped",
             )
         if is_late:
             deadline += _FORCED_SECONDS
-            is_forced = _ask_down(client, force=True) or True
-        elif not is_asked:
-            is_asked = _ask_down(client)
+            is_forced = _request_down(client, force=True) or True
+        elif not is_requested:
+            is_requested = _request_down(client)
         time.sleep(_DOWN_INTERVAL)
-    return is_asked
+    return is_requested
 
 
-def _ask_down(client: Client, *, force: bool = False) -> bool:
-    """Whether it was told; it may be just starting, or gone."""
+def _request_down(client: Client, *, force: bool = False) -> bool:
+    """Whether the supervisor has received the request; it may be starting, or already gone."""
     try:
         client.down(force=force)
     except (NotRunningError, MikaError):
@@ -97,18 +96,18 @@ def gave_up(unit: UnitStatus) -> MikaError:
 
 
 def why_not_ready(status: StackStatus | None) -> str:
-    """What a status lacks to be ready, each with its reason."""
+    """The units that are not ready, each with its state and reason."""
     if status is None:
         return "the supervisor does not answer"
-    late = [unit for unit in status.units if not unit.is_well]
-    return "; ".join(f"{unit.name} is {unit.state}: {unit.reason.text}" for unit in late)
+    not_ready = [unit for unit in status.units if not unit.is_ok]
+    return "; ".join(f"{unit.name} is {unit.state}: {unit.reason.text}" for unit in not_ready)
 
 
-def _chosen(status: StackStatus, names: Sequence[str]) -> list[UnitStatus]:
-    chosen: list[UnitStatus] = []
+def _select(status: StackStatus, names: Sequence[str]) -> list[UnitStatus]:
+    selected: list[UnitStatus] = []
     for name in names:
-        meant = status.called(name)
-        if not meant:
+        matches = status.matching(name)
+        if not matches:
             raise unknown_name("process", name, [unit.name for unit in status.units])
-        chosen += meant
-    return chosen
+        selected += matches
+    return selected

@@ -204,7 +204,7 @@ class Managed:
         lines = self._read_last_lines(self.guard.log_dir, began)
         cause = find_permanent_cause(lines, exit_.code) if exit_.code != 0 else ""
         self._handle_exit(generation, exit_, lines, cause=cause)
-        await tasks.end(watcher)
+        await tasks.cancel(watcher)
 
     async def _start(self, launch: Launch) -> Running:
         if self.unit.run is not None:
@@ -325,7 +325,7 @@ class External:
 
     async def stop(self) -> None:
         if self._task is not None:
-            await tasks.end(self._task)
+            await tasks.cancel(self._task)
 
     @property
     def ready(self) -> bool:

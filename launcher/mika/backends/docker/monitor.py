@@ -112,7 +112,7 @@ class Monitor:
         with contextlib.suppress(Exception):
             self._stream.close()
         if self._task is not None:
-            await tasks.end(self._task)
+            await tasks.cancel(self._task)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def call(self, work: Callable[[], T]) -> T:

@@ -67,7 +67,7 @@ async def _look(x: Examination) -> Found:
     status = await x.status()
     if status is not None:
         running = sum(not unit.is_at_rest for unit in status.services)
-        return _judged([_by_supervisor(x, unit) for unit in status.services if not unit.is_well], running)
+        return _judged([_by_supervisor(x, unit) for unit in status.services if not unit.is_ok], running)
     return await in_thread(lambda: _ask_engine(x))
 
 
@@ -150,7 +150,7 @@ def _ask_engine(x: Examination) -> Found:
             Check("docker", "fail", "there are no containers of this project", "`mika up`", repair=Repair("up"))
         )
     running = sum(one.state == "running" for one in containers)
-    return _judged([_by_engine(x, one) for one in containers if not one.is_well], running)
+    return _judged([_by_engine(x, one) for one in containers if not one.is_ok], running)
 
 
 def _by_engine(x: Examination, one: unsupervised.Container) -> Trouble:
