@@ -15,7 +15,7 @@ What happens when a part is killed:
 - The guard: the service dies with it, by PR_SET_PDEATHSIG on Linux and by a Job Object on Windows. The supervisor kills
   the descendants, which it recognizes by the run id in their environment. macOS has no such mechanism: there the
   supervisor kills the service's process group.
-- Guard and supervisor at once: the next `mika up` in the folder kills what is left (`mika.supervisor.sweep`).
+- Guard and supervisor at once: the next `up`, `down`, `status` or `doctor` kills the leftovers (`supervisor/sweep.py`).
 
 The code in this package uses only the standard library, and little of it, because every service pays for each import.
 `child.py` is the entry point; `_posix.py` and `_windows.py` own the tree.

@@ -50,8 +50,8 @@ def take_down(
     With `everything`, also stop containers that mika did not start. With `volumes`, also delete the data.
 
     `config` is an error if the configuration cannot be read. The stack is stopped anyway, and only the steps that need
-    the configuration are skipped. Raises MikaError if the supervisor does not stop, and the UsageError if data should be
-    deleted or containers are left.
+    the configuration are skipped. Raises MikaError if the supervisor does not stop, and the UsageError if containers
+    are left or data should be deleted.
     """
     was_running = waiting.until_down(Client(folder), timeout)
     swept = tuple(sweep_if_idle(folder))
