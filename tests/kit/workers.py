@@ -14,6 +14,7 @@ import pytest
 
 _LEFT_OUT = pytest.StashKey[int]()
 _SHARED = "_shared"
+_COMPLETE = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,11 +22,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Controller())
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     for item in items:
         for name in item.fixturenames:
             if name.startswith(_SHARED):
                 item.add_marker(pytest.mark.xdist_group(name))
+    yield  # xdist reads the groups, and -k and -m deselect
     if _is_worker(config):
         config.workeroutput["left_out"] = _keep(config, items, alone=False)
 
@@ -37,10 +40,10 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, int, int]:
     ):  # those few one after the other; and it would not find them by the names that xdist makes
         config.option.numprocesses = 0
     code = yield
-    if not config.stash.get(_LEFT_OUT, 0) or code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+    if not config.stash.get(_LEFT_OUT, 0) or code not in _COMPLETE:
         return code
-    arguments = [*config.invocation_params.args, "-n", "0"]
-    return max(code, pytest.main(arguments, plugins=[_OnlyAlone()]))
+    alone = pytest.main([*config.invocation_params.args, "-n", "0"], plugins=[_OnlyAlone()])
+    return alone if code == pytest.ExitCode.NO_TESTS_COLLECTED else max(code, alone)
 
 
 class _Controller:
@@ -61,6 +64,7 @@ class _Controller:
 class _OnlyAlone:
     """In the second session."""
 
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         _keep(config, items, alone=True)
 

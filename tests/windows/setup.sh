@@ -44,9 +44,14 @@ debian_packages() {
     ((EUID == 0)) || fail "missing Debian packages; install them with: sudo apt-get install ${missing[*]}"
     say "installing ${missing[*]} ..."
     export DEBIAN_FRONTEND=noninteractive
+    local cache=${XDG_CACHE_HOME:-$HOME/.cache}/mika-tests
+    mkdir -p "$cache"
+    exec 8>"$cache/apt.lock"
+    flock 8 # tests/kit/docker/engine.py may run beside this
     apt-get update -qq >&2
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$dir/apt.log" 2>&1 ||
         { tail -n 20 "$dir/apt.log" >&2; fail "apt-get could not install ${missing[*]}"; }
+    exec 8>&-
 }
 
 interpreter() {

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import pytest
 
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import poll_until
 from tests.kit.stub_http import StubServer
 
-AT_ONCE = 100  # activities that a worker of the SDK takes at once
+AT_ONCE = 10  # activities that this worker takes at once; the SDK's own limit is 100
+NARROW = f"""
+import functools, sys
+import src.workers.temporal_worker as worker
+worker.Worker = functools.partial(worker.Worker, max_concurrent_activities={AT_ONCE})
+sys.exit(worker.main())
+"""
 
 
 def post_all(bot, count):
@@ -25,25 +32,21 @@ def post_all(bot, count):
     return asyncio.run(main())
 
 
-@pytest.mark.alone
 def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal):
     """The worker's places are all taken by a slow model: it asks for nothing more, but it lives."""
     with StubServer() as llm, BotProcesses(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1") as bot:
         held = llm.default = llm.holding()
         bot.start_api()
-        bot.start_worker()
-
-        def let_go():
+        bot.start("worker", "-c", NARROW).wait_for("worker_started")
+        with ThreadPoolExecutor(1) as thread:
+            posted = thread.submit(post_all, bot, AT_ONCE + 15)
             try:
                 poll_until(lambda: len(llm.requests) >= AT_ONCE, 45, "a full worker")
-                threading.Event().wait(5)  # longer than a message without a worker would wait
+                time.sleep(5)  # longer than a message without a worker would wait
+                assert len(llm.requests) == AT_ONCE
             finally:
                 held.hold.set()
-
-        letting_go = threading.Thread(target=let_go)
-        letting_go.start()
-        answers = post_all(bot, AT_ONCE + 15)
-        letting_go.join()
+            answers = posted.result()
         assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
 
 

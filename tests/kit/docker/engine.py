@@ -26,6 +26,7 @@ from pathlib import Path
 import docker
 import psutil
 from docker.errors import DockerException
+from filelock import FileLock
 
 from tests.kit.gomodule import BuildError, cache_dir
 
@@ -158,8 +159,10 @@ def apt_install(package: str, *, allowed: bool) -> None:
         msg = f"Debian's package {package} is needed (--install installs it)"
         raise BuildError(msg)
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    _run(["apt-get", "update", "-qq"])
-    _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_dir() / "apt.lock"):  # tests/windows/setup.sh may run beside this
+        _run(["apt-get", "update", "-qq"])
+        _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", package])
 
 
 def _home() -> Path:

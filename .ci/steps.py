@@ -1,0 +1,171 @@
+"""The steps of `.ci/run`: lint, types and unit tests while programs for the other tests are built; then those tests.
+
+What fails gets a second attempt, since the tests kill real processes and wait for real ones, on whatever machine this
+is. The last lines name each test that needed it. More than three such tests fail the run, and so does one that fails
+again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+PYTHON = sys.executable
+LINT = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy", "--platform", "linux"),
+    ("mypy", "--platform", "win32"),
+    ("lint-imports",),
+)
+BUILDS = {  # by the word in MIKA_REQUIRE
+    "mongo": ("a MongoDB server", [(PYTHON, "-m", "tests.kit.mongo_server", "--build")]),
+    "docker": (
+        "a Docker engine and images",
+        [
+            (PYTHON, "-m", "tests.kit.docker.engine", "start", "--install"),
+            (PYTHON, "-m", "tests.kit.docker.images", "--install"),
+        ],
+    ),
+    "wine": ("Windows Python under Wine", [("tests/windows/setup.sh", "--temporal")]),
+}
+SECOND_ATTEMPTS = 3
+FAILED = Path(".pytest_cache/v/cache/lastfailed")  # where pytest writes down what failed
+SUMMARY = re.compile(r"=+ .*\b(passed|failed|skipped|deselected|error|errors|no tests ran)\b.* in [\d.]+s.*=+")
+
+began = time.monotonic()
+steps: list[tuple[str, float]] = []
+summaries: list[str] = []
+
+
+class Build(threading.Thread):
+    """Commands in the background, one after the other, with their output in a file."""
+
+    def __init__(self, name: str, commands: list[tuple[str, ...]], log: Path) -> None:
+        super().__init__(daemon=True)
+        self.title, self._commands, self._log = name, commands, log
+        self.code, self.seconds = 0, 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        begin = time.monotonic()
+        with self._log.open("wb") as log:
+            for command in self._commands:
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+                self.code = self._process.wait()
+                if self.code:
+                    break
+        self.seconds = time.monotonic() - begin
+
+    def output(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace").strip()
+
+    def stop(self) -> None:
+        if self.is_alive() and self._process is not None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
+    FAILED.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mika-ci-") as folder:
+        builds = [Build(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
+        for build in builds:
+            build.start()
+        try:
+            code = check(builds, arguments)
+        finally:
+            for build in builds:
+                build.stop()
+            if "docker" in required:
+                subprocess.run([PYTHON, "-m", "tests.kit.docker.engine", "stop"], check=False)
+    return code
+
+
+def check(builds: list[Build], arguments: list[str]) -> int:
+    """All steps; returns the exit code."""
+    for command in LINT:
+        if step(" ".join(command), list(command)):
+            return finish("lint or types failed")
+    code = 0
+    if not arguments:
+        code = pytest("unit tests", ["tests/unit"])
+    if not complete(builds):
+        return finish("what the tests need could not be built")
+    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit"]))
+    failed = sorted(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else []
+    if not code and not failed:
+        return finish()
+    if code > 1 or not failed:
+        return finish(f"pytest exited with {code}")
+    if len(failed) > SECOND_ATTEMPTS:
+        return finish(f"{len(failed)} tests failed; up to {SECOND_ATTEMPTS} would get a second attempt", failed)
+    if pytest("second attempt", ["--last-failed", "--last-failed-no-failures", "none", "tests"]):
+        return finish("failed twice, or one of these did", failed)
+    return finish("", failed)
+
+
+def step(name: str, command: list[str], *, echo: bool = False) -> int:
+    """Run a command; with `echo` its output is kept for the summaries, too."""
+    begin = time.monotonic()
+    print(f"\n== {name} ({minutes(begin - began)})", flush=True)
+    with subprocess.Popen(command, stdout=subprocess.PIPE if echo else None, encoding="utf-8", errors="replace") as run:
+        for line in run.stdout or ():
+            print(line, end="", flush=True)
+            if SUMMARY.fullmatch(line.strip()):
+                summaries.append(f"{name}: {line.strip()}")
+    steps.append((name, time.monotonic() - begin))
+    return run.returncode
+
+
+def pytest(name: str, arguments: list[str]) -> int:
+    return step(name, [PYTHON, "-m", "pytest", *arguments], echo=True)
+
+
+def complete(builds: list[Build]) -> bool:
+    """Wait for what is built in the background; whether all of it could be built."""
+    begin = time.monotonic()
+    for build in builds:
+        if build.is_alive():
+            print(f"\n== waiting for {build.title} ({minutes(begin - began)})", flush=True)
+        build.join()
+        if build.code:
+            print(f"\n== {build.title}: exit code {build.code}\n{build.output()}", flush=True)
+        steps.append((f"{build.title}, in the background", build.seconds))
+    steps.append(("waiting for what is built", time.monotonic() - begin))
+    return not any(build.code for build in builds)
+
+
+def finish(failure: str = "", tests: list[str] | None = None) -> int:
+    """The closing lines; returns the exit code."""
+    print("\n== minutes")
+    for name, seconds in steps:
+        print(f"{minutes(seconds):>6}  {name}")
+    print(f"{minutes(time.monotonic() - began):>6}  in all")
+    print("\n== results")
+    for line in summaries:
+        print(line)
+    if tests and not failure:
+        print(f"passed at the second attempt only: {len(tests)}")
+    for test in tests or ():
+        print(f"  {test}")
+    print(failure or "done")
+    return 1 if failure else 0
+
+
+def minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
