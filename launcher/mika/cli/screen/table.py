@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
-from mika.status import StackStatus, UnitStatus
+from mika.status import AT_REST, Phase, StackStatus, UnitStatus
 
 _COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "backoff": "yellow", "stopping": "yellow"}
 _PLAIN = ("stopped", "exited")
+_SAYS_HOW_IT_EXITED = (*AT_REST, Phase.BACKOFF)
+"""In these phases, the reason of a unit is its last exit."""
 
 
 def render(status: StackStatus) -> str:
@@ -52,6 +54,6 @@ def _duration(seconds: float | None) -> str:
 def _detail(unit: UnitStatus) -> str:
     """Its reason and fix, and how it ended the last time, unless that is the reason."""
     text, last = str(unit.reason), unit.last_exit
-    if unit.role == "service" or last is None or unit.is_at_rest or unit.reason.text.startswith(last.reason.text):
+    if unit.role == "service" or last is None or unit.phase in _SAYS_HOW_IT_EXITED:
         return text
     return f"{text}  (last exit {_duration(last.ago_s)} ago: {last.reason.text})"
