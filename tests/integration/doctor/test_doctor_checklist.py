@@ -19,6 +19,8 @@ from mika.config import load as config
 from mika.doctor.run import examine
 from mika.doctor.startup import explain
 from mika.project.folder import ProjectDir
+from mika.reason import Reason
+from mika.status import Phase, UnitStatus
 
 from tests.kit.bot import Bot
 from tests.kit.broken_workflows import Slow
@@ -268,7 +270,8 @@ def explained(hand: Hand, env: dict[str, str], failed: str) -> str:
         return ""
     settings = config.load(hand.folder, environ=hand.environ(**env))
     service = failed if failed in ("worker", "api") else "temporal"
-    return asyncio.run(explain(settings, ProjectDir(settings.project), service, "not yet"))
+    late = UnitStatus(name=service, type=service, role="service", phase=Phase.STARTING, reason=Reason("not yet"))
+    return str(asyncio.run(explain(settings, ProjectDir(settings.project), late)))
 
 
 @posix_only
