@@ -132,10 +132,10 @@ class ProjectDir:
         with contextlib.suppress(OSError):
             self._marks.unlink()
 
-    # --- what could not be killed -------------------------------------------------------------------------------------
+    # --- survivors: processes that could not be killed ----------------------------------------------------------------
 
     def write_survivors(self, survivors: list[dict[str, Any]]) -> None:
-        """For `down` and the next `up`: an empty list when all was stopped."""
+        """Store them for `down` and the next `up`; an empty list if everything has exited."""
         if survivors or self._survivors.exists():
             write_private(self._survivors, json.dumps(survivors))
 

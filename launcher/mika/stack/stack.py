@@ -134,7 +134,7 @@ class Stack:
         return code
 
     async def _supervise(self, supervisor: Supervisor) -> int:
-        """Until somebody stops it, or nothing is left to do. A background task that fails ends it, too."""
+        """Start all units and run until a stop is requested, all processes have exited, or a background task fails."""
         for note in self._prepared.notes:
             self._publish_note(note)
         self._prepared.backend.on_revived(
@@ -150,7 +150,7 @@ class Stack:
             if self._options.watch:
                 background.append(self._in_background("watch of the files", self._restart_on_changes(supervisor)))
             await self._until_ready(supervisor)
-            # Not before: a failed attempt with another backend must not decide what the next plain `mika up` does.
+            # Only now: a failed attempt with another backend must not change what the next plain `mika up` chooses.
             if supervisor.state == "ready":
                 self._folder.remember_backend(self._prepared.backend.name)
             code = await self._until_stopped(supervisor)
@@ -173,7 +173,7 @@ class Stack:
         self._folder.clear_marks()
 
     def _in_background(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task whose failure stops the stack: without it, the stack would look well and not be."""
+        """Start a task whose failure stops the stack: without the task, problems of the stack would not be noticed."""
 
         async def run() -> None:
             try:
@@ -272,7 +272,9 @@ class Stack:
     def _sweep(self) -> None:
         if survivors := recall(self._folder):
             reason = describe_survivors(survivors)
-            raise MikaError(f"an earlier run is still there: {reason.text}", reason.fix, code="not_stopped")
+            raise MikaError(
+                f"processes of an earlier run are still running: {reason.text}", reason.fix, code="not_stopped"
+            )
         for killed in sweep_folder(self._folder):
             text = f"stopped {killed}, which was left behind by an earlier run"
             self._bus.publish(events.Notice(level="warning", message=text))

@@ -160,7 +160,7 @@ class Managed:
                 asyncio.get_running_loop().call_later(action.delay, self.feed, policy.Tick())
 
     async def _run(self, generation: int) -> None:
-        """Run it once, until it exits. Whatever fails on the way counts as an exit: else it would run for ever."""
+        """Run it once, until it exits. Any error counts as an exit: without one, the policy would wait forever."""
         try:
             await self._run_once(generation)
         except Exception as error:  # noqa: BLE001
@@ -184,8 +184,7 @@ class Managed:
         try:
             self.guard = await self._start(launch)
         except StartFailedError as error:
-            # Another program, or no free descriptor now: that may pass.
-            # Too many open files, or the like: that may pass.
+            # A lack of resources (too many open files, for example) is temporary, so it is not a permanent cause.
             cause = "" if error.kind == "resources" else error.message
             self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], cause=cause)
             return

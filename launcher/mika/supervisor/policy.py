@@ -115,7 +115,7 @@ class ProcessExited:
     permanent_cause: str = ""
     final: bool = False
     has_survivors: bool = False
-    """A part of the tree could not be killed: nothing may be started beside it."""
+    """Some processes of the tree could not be killed, so the unit must not be started again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Processes that could not be killed: another user's (`sudo`, set-uid), or stuck in the kernel."""
+"""Processes that could not be killed: they belong to another user (`sudo`, set-uid), or hang in the kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mika.reason import Reason
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """`started`: seconds since the epoch, so that a process with a reused pid is not taken for it."""
+    """`started` is in seconds since the epoch. It distinguishes the process from a later one with the same pid."""
 
     pid: int
     started: float
@@ -25,7 +25,7 @@ class Survivor:
 
 
 def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
-    """Those that are alive, with what identifies them later."""
+    """The processes of `pids` that are alive."""
     import psutil
 
     survivors = []
@@ -34,13 +34,15 @@ def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
                 survivors.append(Survivor(pid, process.create_time(), process.username()))
-        except (psutil.Error, OSError, KeyError):  # it has exited meanwhile
+        except (psutil.Error, OSError, KeyError):  # it has exited
             continue
     return tuple(survivors)
 
 
 def session_members(leader: int) -> set[int]:
-    """Processes in the session of a service that has exited; their environment may be another user's to read."""
+    """The pids in the session of a service that has exited. This also finds processes whose environment, and so the run
+    id, cannot be read because they belong to another user.
+    """
     if sys.platform == "win32" or not leader:
         return set()
     import psutil
@@ -54,21 +56,22 @@ def session_members(leader: int) -> set[int]:
 
 
 def still_alive(survivors: Iterable[Survivor]) -> tuple[Survivor, ...]:
+    """The survivors that have not exited since."""
     alive = {survivor.pid: survivor for survivor in identify(survivor.pid for survivor in survivors)}
     return tuple(s for s in survivors if s.pid in alive and abs(alive[s.pid].started - s.started) < 1.0)
 
 
 def remember(folder: ProjectDir, survivors: Iterable[Survivor]) -> None:
-    """For whoever asks in this folder later. Errors (a full disk) are ignored: they are also reported at once."""
+    """Store the survivors for later commands in this folder. Errors (a full disk) are ignored."""
     with contextlib.suppress(OSError):
         folder.write_survivors([asdict(survivor) for survivor in survivors])
 
 
 def recall(folder: ProjectDir) -> tuple[Survivor, ...]:
-    """Those of earlier runs in this folder that are still alive."""
+    """The survivors of earlier runs in this folder that are still alive."""
     survivors = []
     for entry in folder.read_survivors():
-        with contextlib.suppress(TypeError):  # another version wrote it
+        with contextlib.suppress(TypeError):  # written by another version of mika
             survivors.append(Survivor(**entry))
     return still_alive(survivors)
 
@@ -77,4 +80,7 @@ def describe_survivors(survivors: Iterable[Survivor]) -> Reason:
     survivors = tuple(survivors)
     pids = " ".join(str(survivor.pid) for survivor in survivors)
     kill = f"`taskkill /F /PID {pids}` as administrator" if sys.platform == "win32" else f"`sudo kill -9 {pids}`"
-    return Reason(f"could not be killed: {', '.join(map(str, survivors))}", f"kill it yourself: {kill}")
+    return Reason(
+        f"could not be killed: {', '.join(map(str, survivors))}",
+        f"kill them with {kill}" if len(survivors) > 1 else f"kill it with {kill}",
+    )
