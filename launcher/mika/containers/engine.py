@@ -30,11 +30,19 @@ _ENGINE_PROGRAMS = {
     "colima",
     "orbstack",
 }
+_OTHER_BACKEND = "use `--backend embedded`"
 _NOT_FOUND_WINDOWS = "The system cannot find the file specified"
 
 
 class EngineError(MikaError):
-    """No engine can be used. `code`: engine_absent, _denied, _hung, _context, _old or _unusable."""
+    """No engine can be used. `code`: engine_absent, _denied, _hung, _context, _old or _unusable.
+
+    `fix` makes the engine usable; `alternative`, if there is one, does without it. The hint has both.
+    """
+
+    def __init__(self, message: str, fix: str, *, code: str, alternative: str = "") -> None:
+        super().__init__(message, f"{fix}, or {alternative}" if alternative else fix, code=code)
+        self.fix = fix
 
     @property
     def is_transient(self) -> bool:
@@ -72,8 +80,9 @@ def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
     if host.lower().startswith("ssh:"):
         raise EngineError(
             f"the Docker engine at {host} is on another machine, so Temporal and MongoDB would listen there",
-            "unset DOCKER_HOST to use this machine's engine, or use a Temporal server over there: `--backend external`",
+            "unset DOCKER_HOST to use this machine's engine",
             code="engine_unusable",
+            alternative="use a Temporal server over there: `--backend external`",
         )
     client = None
     try:
@@ -144,15 +153,14 @@ def _explain(error: BaseException, env: Mapping[str, str]) -> EngineError:
     if any("Timeout" in type(cause).__name__ for cause in causes):
         return EngineError(
             f"the Docker engine{at} does not answer: it hangs or is still starting",
-            "restart Docker (Desktop), or use `--backend embedded`",
+            "restart Docker (Desktop)",
             code="engine_hung",
+            alternative=_OTHER_BACKEND,
         )
     absent = any(isinstance(cause, FileNotFoundError | ConnectionError) for cause in causes)
     if absent or _NOT_FOUND_WINDOWS in text or "CreateFile" in text:
         return EngineError(
-            f"no Docker engine answers{at}",
-            "start Docker (Desktop), or use `--backend embedded`",
-            code="engine_absent",
+            f"no Docker engine answers{at}", "start Docker (Desktop)", code="engine_absent", alternative=_OTHER_BACKEND
         )
     hint = "correct DOCKER_HOST, or unset it" if host else "check `docker info`"
     return EngineError(f"the Docker engine{at} cannot be used: {text}", hint, code="engine_unusable")

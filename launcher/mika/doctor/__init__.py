@@ -1,1 +1,1 @@
-"""The checklist: each check is one function that finds out one thing and says how to mend it."""
+"""The checklist: each check is one function that finds out one thing and says how to fix it."""

@@ -5,41 +5,73 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mika.reason import Repair
+from mika.reason import Reason, Repair
 
 Status = Literal["ok", "warn", "fail", "skip"]
+_LONGEST = 300
+"""Characters of a finding that are shown: it may quote what a server or a program wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`because`: the check that must be mended first, when this one is only its consequence (then it is `skip`)."""
+    """One line of the checklist."""
 
     id: str
     status: Status
-    finding: str
-    fix: str = ""
+    reason: Reason
     because: str = ""
-    repair: Repair | None = None
+    """The check to fix first, if this one is only a consequence of it (then it is `skip`)."""
+    unit: str = ""
+    """The unit that `reason` is about, if the supervisor gave that reason."""
+    unanswered: bool = False
+    """Nothing is known: the check took too long, or broke."""
 
-    def as_dict(self) -> dict[str, Any]:
-        found = {"id": self.id, "status": self.status, "finding": self.finding, "fix": self.fix}
-        return found | ({"because": self.because} if self.because else {})
+    @property
+    def finding(self) -> str:
+        return self.reason.text[:_LONGEST]
+
+    @property
+    def fix(self) -> str:
+        return self.reason.fix
+
+    @property
+    def repair(self) -> Repair | None:
+        return self.reason.repair
+
+    def as_json(self) -> dict[str, Any]:
+        result = {"id": self.id, "status": self.status, "finding": self.finding, "fix": self.fix}
+        return result | ({"because": self.because} if self.because else {})
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All checks, in the order in which a person should mend them."""
+    """All checks, in the order in which to fix them."""
 
     checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:
-        return all(check.status != "fail" for check in self.checks)
+        return not self.ids("fail")
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"version": 1, "ok": self.ok, "checks": [check.as_dict() for check in self.checks]}
+    def ids(self, status: Status) -> list[str]:
+        return [check.id for check in self.checks if check.status == status]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"version": 1, "ok": self.ok, "checks": [check.as_json() for check in self.checks]}
 
 
-def skipped(check_id: str, because: str, finding: str) -> Check:
-    """A consequence of another check, or one that the other makes impossible."""
-    return Check(check_id, "skip", finding, because=because)
+def ok(check_id: str, text: str) -> Check:
+    return Check(check_id, "ok", Reason(text))
+
+
+def warn(check_id: str, text: str, fix: str, repair: Repair | None = None) -> Check:
+    return Check(check_id, "warn", Reason(text, fix, repair))
+
+
+def fail(check_id: str, text: str, fix: str, repair: Repair | None = None) -> Check:
+    return Check(check_id, "fail", Reason(text, fix, repair))
+
+
+def skipped(check_id: str, text: str, because: str = "") -> Check:
+    """A consequence of the check `because`; without it, there is nothing to check."""
+    return Check(check_id, "skip", Reason(text), because)

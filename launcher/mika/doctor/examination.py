@@ -1,16 +1,15 @@
-"""What the checks share: each fact is found out once, at the first time a check wants it, while all checks run."""
+"""What the checks share: each fact is found out once, when a check first asks for it, while all checks run."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
 from mika.config.load import Config
@@ -18,9 +17,9 @@ from mika.config.process_options import parse_ready
 from mika.control.client import Client
 from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, ProcessState, Surroundings, WorkerCommands
 from mika.diagnosis.survey import find_workers
-from mika.diagnosis.temporal import CallError, Temporal, call_error
+from mika.diagnosis.temporal import Temporal
 from mika.diagnosis.untaken import pid_of
-from mika.doctor import server
+from mika.doctor.server import Server, look
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine import http
 from mika.machine.local import in_thread, is_this_machine, process_state
@@ -29,14 +28,18 @@ from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus, UnitStatus
 
+if TYPE_CHECKING:
+    from temporalio.service import RPCError
+
 T = TypeVar("T")
 
+_SUPERVISOR_SECONDS = 3.0
 _HUNG_BEAT = 3.0
-_SUPERVISED = re.compile(r"(?P<name>[^@]+)@(?P<run>[0-9a-f]{16})-(?P<generation>\d+)")
+_SUPERVISED = re.compile(r"(?P<name>[^@]+)@(?P<run>[0-9a-f]{16})-(?P<generation>\d+)")  # as the supervisor makes it
 
 
 class Examination:
-    """One run of the checks in one project."""
+    """One run of the checks in one project; to be used in `async with`."""
 
     def __init__(self, config: Config, folder: ProjectDir, *, llm: bool = False) -> None:
         self.config, self.folder, self.llm = config, folder, llm
@@ -44,20 +47,25 @@ class Examination:
         self.namespace, self.queue = config.text("TEMPORAL_NAMESPACE"), config.text("TEMPORAL_TASK_QUEUE")
         self.client = Client(folder)
         self.run: RunState | None = folder.read_state()
-        self._known: dict[str, asyncio.Task[Any]] = {}
+        self._facts: dict[str, asyncio.Task[Any]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._facts.values():
+            task.cancel()
+        await asyncio.gather(*self._facts.values(), return_exceptions=True)
 
     def once(self, name: str, find: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+        """What `find` returned when it was first asked for under this name."""
+
         async def work() -> T:
             return await find()
 
-        if name not in self._known:
-            self._known[name] = asyncio.ensure_future(work())
-        return asyncio.shield(self._known[name])  # one check's deadline must not take the answer from the others
-
-    async def close(self) -> None:
-        for task in self._known.values():
-            task.cancel()
-        await asyncio.gather(*self._known.values(), return_exceptions=True)
+        if name not in self._facts:
+            self._facts[name] = asyncio.ensure_future(work())
+        return asyncio.shield(self._facts[name])  # the time limit of one check must not cancel it for the others
 
     # --- the project -------------------------------------------------------------------------------------------------
 
@@ -71,24 +79,29 @@ class Examination:
 
     @property
     def wants_temporal(self) -> bool:
-        """With `none` there is no Temporal, unless somebody says where it is."""
+        """With `none` there is no Temporal, unless a setting says where it is."""
         names = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
         return self.backend != "none" or any(self.config.settings[name].origin != "default" for name in names)
 
     def entries(self) -> list[procfile.Entry]:
-        """Of the Procfile; empty when it is missing or broken, which is the business of `config`."""
+        """Those of the Procfile; empty when it is missing or broken, which `config` reports."""
         with contextlib.suppress(UsageError):
             return procfile.read(self.config.project / "Procfile")
         return []
 
     def types(self, kind: str) -> list[str]:
-        """Names in the Procfile that are workers (`kind` worker) or are the API (`kind` api)."""
-        found = []
-        for entry in self.entries():
-            ready = self.config.process(entry.name).ready
-            if entry.name == kind or (kind == "worker" and ready and parse_ready(ready).kind == "worker"):
-                found.append(entry.name)
-        return found
+        """The names in the Procfile that are a `worker`, or the `api`. Without Temporal a name means nothing."""
+        return [
+            entry.name
+            for entry in self.entries()
+            if (entry.name == kind and self.wants_temporal)
+            or (kind == "worker" and parse_ready(self.config.process(entry.name).ready or "none").kind == "worker")
+        ]
+
+    def command(self, kind: str) -> str:
+        """The command line of the first process that is a `worker`, or the `api`; empty if there is none."""
+        types = self.types(kind)
+        return next((entry.command for entry in self.entries() if entry.name in types), "")
 
     @property
     def ui_url(self) -> str:
@@ -97,12 +110,19 @@ class Examination:
     # --- the supervisor ----------------------------------------------------------------------------------------------
 
     def supervisor(self) -> Awaitable[StackStatus | MikaError | None]:
-        """Its status; the error when it holds the lock and does not answer; None when there is none."""
+        """Its status; the error when it does not answer although it runs; None when there is none."""
         return self.once("supervisor", self._supervisor)
 
     async def _supervisor(self) -> StackStatus | MikaError | None:
         try:
-            return await in_thread(self.client.status)
+            async with asyncio.timeout(_SUPERVISOR_SECONDS):
+                return await in_thread(self.client.status)
+        except TimeoutError:
+            pid = self.run.pid if self.run is not None else "unknown"
+            return MikaError(
+                f"the supervisor (pid {pid}) does not answer within {_SUPERVISOR_SECONDS:g} s",
+                f"if it stays so, kill its process (`kill {pid}`): its services then stop by themselves",
+            )
         except NotRunningError:
             return None
         except MikaError as error:
@@ -112,10 +132,18 @@ class Examination:
         answer = await self.supervisor()
         return answer if isinstance(answer, StackStatus) else None
 
-    async def processes(self, kind: str) -> tuple[UnitStatus, ...]:
-        """The supervised processes that are workers, or the API."""
+    def check_of(self, unit: UnitStatus) -> str:
+        """The id of the check that says what is wrong with this unit."""
+        if unit.role == "process":
+            return next((kind for kind in ("worker", "api") if unit.type in self.types(kind)), "stack")
+        if self.backend == "docker":
+            return "docker"
+        return {"temporal": "temporal", "temporal-ui": "ui"}.get(unit.type, "stack")
+
+    async def units(self, check_id: str) -> tuple[UnitStatus, ...]:
+        """The units of the running stack that this check is about."""
         status = await self.status()
-        return status.of_types(self.types(kind)) if status is not None else ()
+        return tuple(unit for unit in status.units if self.check_of(unit) == check_id) if status is not None else ()
 
     # --- this machine ------------------------------------------------------------------------------------------------
 
@@ -124,32 +152,33 @@ class Examination:
 
     # --- Temporal ----------------------------------------------------------------------------------------------------
 
-    async def _server(self) -> server.Server:
-        found = await server.look(self.host, self.port, self.namespace)
-        if not found.up or self.backend == "external" or await self.supervisor() is not None:
-            return found
-        other = await in_thread(lambda: find_other_stack(self.host, self.port, self.config.project))
-        detail = f"the one that answers there is that of the stack in {other}"
-        return replace(found, state="foreign", detail=detail) if other else found
-
-    def server(self) -> Awaitable[server.Server]:
+    def server(self) -> Awaitable[Server]:
         return self.once("server", self._server)
+
+    async def _server(self) -> Server:
+        answer = await look(self.host, self.port, self.namespace)
+        if not answer.up or self.backend == "external" or await self.supervisor() is not None:
+            return answer
+        other = await in_thread(lambda: find_other_stack(self.host, self.port, self.config.project))
+        if other is None:
+            return answer
+        return replace(answer, state="foreign", detail=f"the one that answers there is that of the stack in {other}")
 
     async def temporal(self) -> Temporal:
         """For questions about the configured namespace. Raises RuntimeError where there is no server."""
         return (await self.server()).temporal
 
-    def namespace_error(self) -> Awaitable[str | None]:
-        """None when the namespace can be used; an empty string when it does not exist; else what the server says."""
+    def namespace_error(self) -> Awaitable[RPCError | None]:
+        """Why the namespace cannot be used; None if it can."""
         return self.once("namespace", self._namespace_error)
 
-    async def _namespace_error(self) -> str | None:
+    async def _namespace_error(self) -> RPCError | None:
         from temporalio.service import RPCError
 
         try:
             await (await self.temporal()).describe_namespace()
         except RPCError as error:
-            return "" if call_error(error) == CallError.NOT_FOUND else str(error)
+            return error
         return None
 
     def surroundings(self) -> Awaitable[Surroundings]:
@@ -165,42 +194,39 @@ class Examination:
             execution_timeout=self.config.number("WORKFLOW_EXECUTION_TIMEOUT"),
             worker=await self._worker_commands(),
         )
+        status = await self.status()
         return await find_workers(
             await self.temporal(),
             known,
             fresh=FRESH_EMBEDDED if self.backend == "embedded" else FRESH,
-            now=time.time() + await self.skew(),
-            process=self._process_states(await self.status()),
+            now=await self.server_time(),
+            process=lambda identity: self._process_state(identity, status),
             also=also,
         )
 
     async def _worker_commands(self) -> WorkerCommands:
         """Those that fit how this stack was started."""
-        supervised = await self.processes("worker")
-        if supervised:
+        if supervised := await self.units("worker"):
             name = supervised[0].name
             return WorkerCommands((f"mika start {name}",), (f"mika restart {name}",), logs=f"mika logs {name}")
-        by_hand = next((entry.command for entry in self.entries() if entry.name in self.types("worker")), "")
         up = ("mika up",) if await self.status() is None else ("mika down", "mika up")
-        return WorkerCommands(up, by_hand=by_hand)
+        return WorkerCommands(up, by_hand=self.command("worker"))
 
-    def _process_states(self, status: StackStatus | None) -> Callable[[str], ProcessState]:
-        """What this machine knows about a worker by its identity: the server's list keeps a killed one for minutes."""
-        pids = {process.name: process.pid for process in status.processes} if status is not None else {}
+    async def worker_unit(self, identity: str) -> UnitStatus | None:
+        """The unit whose worker polls under this identity."""
+        match, status = _SUPERVISED.fullmatch(identity), await self.status()
+        return status.unit(match["name"]) if match is not None and status is not None else None
 
-        def state(identity: str) -> ProcessState:
-            supervised = _SUPERVISED.fullmatch(identity)
-            if supervised:
-                if self.run is None or supervised["run"] != self.run.run_id or supervised["name"] not in pids:
-                    return "gone" if supervised["run"] in self.folder.marks() else ""
-                pid = pids[supervised["name"]]
-                if pid is None:
-                    return "gone"
-                return process_state(pid) or self._beat(supervised["name"])
+    def _process_state(self, identity: str, status: StackStatus | None) -> ProcessState:
+        """What this machine knows about a worker: the server's list keeps a killed one for minutes."""
+        supervised = _SUPERVISED.fullmatch(identity)
+        if supervised is None:
             pid = pid_of(identity)
             return process_state(pid) if pid and is_this_machine(identity.partition("@")[2]) else ""
-
-        return state
+        unit = status.unit(supervised["name"]) if status is not None else None
+        if self.run is None or supervised["run"] != self.run.run_id or unit is None:
+            return "gone" if supervised["run"] in self.folder.marks() else ""
+        return (process_state(unit.pid) or self._beat(unit.name)) if unit.pid is not None else "gone"
 
     def _beat(self, name: str) -> ProcessState:
         try:
@@ -209,15 +235,18 @@ class Examination:
             return ""
         return "hung" if age > _HUNG_BEAT else ""
 
+    async def server_time(self) -> float:
+        """The server's time, in seconds since the epoch."""
+        return time.time() + await self.skew()
+
     async def skew(self) -> float:
-        """Seconds that the server's clock is ahead of ours; 0 where nobody tells."""
-        found = await self.ui()
-        date = found.headers.get("date", "")
-        if found.kind != "http" or not date:
-            return 0.0
-        with contextlib.suppress(ValueError):
-            ahead = parsedate_to_datetime(date).timestamp() + 0.5 - time.time()  # the header has whole seconds
-            return ahead if abs(ahead) > 2.0 else 0.0
+        """Seconds that the server's clock is ahead of ours; 0 if that is unknown, or less than it takes to measure."""
+        answer = await self.ui()
+        with contextlib.suppress(ValueError, TypeError):
+            if answer.kind == "http":
+                # The header has whole seconds.
+                ahead = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5 - time.time()
+                return ahead if abs(ahead) > 2.0 else 0.0
         return 0.0
 
     def ui(self) -> Awaitable[http.Answer]:
@@ -232,11 +261,8 @@ class Examination:
     @property
     def health_url(self) -> str:
         """Where the API says that it is up; the project may name another place."""
-        for name in self.types("api"):
-            ready = self.config.process(name).ready
-            if ready and parse_ready(ready).kind == "http":
-                return parse_ready(ready).target
-        return f"{self.config.api_url}/healthz"
+        ready = [parse_ready(self.config.process(name).ready or "none") for name in self.types("api")]
+        return next((rule.target for rule in ready if rule.kind == "http"), f"{self.config.api_url}/healthz")
 
     async def dependency(self, name: str) -> dict[str, Any]:
         """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
@@ -247,7 +273,3 @@ class Examination:
         if (await self.health()).kind != "http":
             return {}
         return (await http.get(f"{self.config.api_url}/readyz", 3.0)).json
-
-    def bot_environment(self, name: str) -> str:
-        """A variable as the bot's processes get it, that is no setting of mika."""
-        return os.environ.get(name) or self.config.dotenv.get(name, "")

@@ -4,53 +4,99 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
+from mika.config.load import Config
 from mika.control.requests import Verb
+from mika.doctor.check import Check, Report
 from mika.doctor.examination import Examination
 from mika.errors import MikaError
 from mika.machine.local import in_thread
+from mika.project.folder import ProjectDir
 from mika.reason import Repair
+from mika.supervisor.sweep import sweep_if_idle
 
 _STEP = 0.1
 _RETENTION = timedelta(days=3)
-_BECOMES_READY = 20.0
+_READY_SECONDS = 20.0
 
 
-async def perform(x: Examination, repair: Repair) -> str:
-    """Do it, and say what was done. Raises MikaError. `sweep` and `up` are the command's own: they need its floor."""
-    match repair.action:
-        case "start" | "restart" as verb:
-            return await _process(x, verb, repair)
-        case "namespace":
-            return await _namespace(x, repair.target)
+def repair_all(
+    config: Config,
+    folder: ProjectDir,
+    report: Report,
+    *,
+    agrees: Callable[[Check, Repair], bool],
+    start_stack: Callable[[], None],
+    say: Callable[[str], None],
+) -> bool:
+    """Do what the checks propose, and `say` what came of it; returns whether anything was done.
+
+    `agrees` is asked before a repair that is not safe. `start_stack` runs `mika up -d`; it raises MikaError.
+    """
+    done = False
+    for check in report.checks:
+        repair = check.repair
+        if repair is None or not (repair.is_safe or agrees(check, repair)):
+            continue
+        try:
+            if repair.action == "up":
+                start_stack()
+                result = "started the stack"
+            else:
+                result = asyncio.run(_repair(config, folder, repair))
+        except MikaError as error:
+            say(f"{check.id}: {error.message}{f' ({error.hint})' if error.hint else ''}")
+            continue
+        done = True
+        say(f"{check.id}: {result}")
+    return done
+
+
+async def _repair(config: Config, folder: ProjectDir, repair: Repair) -> str:
+    async with Examination(config, folder) as exam:
+        match repair.action:
+            case "start" | "restart" as verb:
+                return await _control(exam, verb, repair.target)
+            case "namespace":
+                return await _create_namespace(exam, repair.target)
+            case "sweep":
+                return _sweep(folder)
     raise ValueError(repair.action)
 
 
-async def _process(x: Examination, verb: Verb, repair: Repair) -> str:
-    await in_thread(lambda: x.client.control(verb, [repair.target]))
-    deadline = time.monotonic() + _BECOMES_READY
+def _sweep(folder: ProjectDir) -> str:
+    swept = sweep_if_idle(folder)
+    folder.clear_state()
+    return "cleared what a killed run left" + (f": {', '.join(map(str, swept))}" if swept else "")
+
+
+async def _control(exam: Examination, verb: Verb, name: str) -> str:
+    await in_thread(lambda: exam.client.control(verb, [name]))
+    logs = f"`mika logs {name}`"
+    deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
-        unit = (await in_thread(x.client.status)).unit(repair.target)
-        if unit is not None and unit.is_ready:
-            return f"{repair.action}ed {repair.target}"
-        if unit is not None and unit.has_given_up:
-            raise MikaError(f"{repair.target} gave up again: {unit.reason.text}", f"`mika logs {repair.target}`")
+        unit = (await in_thread(exam.client.status)).unit(name)
+        if unit is not None and unit.is_well:
+            return f"{verb}ed {name}"
+        if unit is not None and unit.has_failed:
+            raise MikaError(f"{name} gave up again: {unit.reason.text}", logs)
         await asyncio.sleep(_STEP)
-    raise MikaError(f"{repair.target} is not ready after {_BECOMES_READY:.0f} s", f"`mika logs {repair.target}`")
+    raise MikaError(f"{name} is not ready after {_READY_SECONDS:.0f} s", logs)
 
 
-async def _namespace(x: Examination, name: str) -> str:
+async def _create_namespace(exam: Examination, name: str) -> str:
     from temporalio.service import RPCError
 
-    temporal = (await x.server()).temporal.in_namespace(name)
+    temporal = (await exam.temporal()).in_namespace(name)
     try:
         await temporal.register_namespace(_RETENTION)
     except RPCError as error:
         raise MikaError(
             f"the namespace {name} could not be created: {error}", "is this user allowed to create one?"
         ) from None
-    deadline = time.monotonic() + _BECOMES_READY
+    deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
             await temporal.describe_namespace()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,7 +103,7 @@ async def _ask(address: str, namespace: str, *, hangs_up: bool) -> Server:
 
 
 def _short(error: RuntimeError) -> str:
-    """Without the Rust debug text around it."""
+    """What the SDK says, without the debug text of its Rust part."""
     text = describe(error)
     for mark in ("certificate", "TLS", "tls", "frame", "protocol", "refused", "reset", "closed"):
         if mark in text:
@@ -110,14 +111,17 @@ def _short(error: RuntimeError) -> str:
     return text[:100]
 
 
-def other_temporal(found: dict[int, Listener], port: int) -> Listener | None:
-    """A Temporal server of this machine on another port, that no other project's `mika` runs.
+def other_temporal(listeners: Mapping[int, Listener], port: int) -> Listener | None:
+    """A Temporal server of this machine on another port that does not belong to a stack of mika.
 
-    Its frontend is the lowest of the ports that it opens.
+    Its frontend has the lowest of the ports that it opens.
     """
     candidates = [
-        one
-        for one in found.values()
-        if one.port != port and one.name.startswith("temporal") and "server" in one.command and one.stack is None
+        listener
+        for listener in listeners.values()
+        if listener.port != port
+        and listener.name.startswith("temporal")
+        and "server" in listener.command
+        and listener.stack is None
     ]
-    return min(candidates, key=lambda one: one.port, default=None)
+    return min(candidates, key=lambda listener: listener.port, default=None)

@@ -120,7 +120,8 @@ def proxies_of(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {scheme: url for scheme, url in by_scheme.items() if url} or getproxies()
 
 
-def _proxy_for(url: SplitResult, proxies: Mapping[str, str]) -> SplitResult | None:
+def proxy_for(url: SplitResult, proxies: Mapping[str, str]) -> SplitResult | None:
+    """The proxy to ask for `url`; None if the server itself is to be asked. `proxies` as in `request`."""
     proxy, host = proxies.get(url.scheme) or proxies.get("all"), url.hostname or ""
     if not proxy:
         return None
@@ -136,6 +137,11 @@ def _is_excepted(url: SplitResult, no_proxy: str) -> bool:
     names = {url.hostname or "", _without_user(url).lower()}
     entries = [entry.strip().lower().removeprefix("*.").removeprefix(".") for entry in no_proxy.split(",")]
     return any(entry in ("*", name) or name.endswith(f".{entry}") for entry in entries if entry for name in names)
+
+
+def without_login(proxy: SplitResult) -> str:
+    """The proxy's address, without user name and password."""
+    return f"{proxy.scheme}://{_without_user(proxy)}"
 
 
 def _without_user(url: SplitResult) -> str:
@@ -218,10 +224,10 @@ class _Exchange:
         url = urlsplit(self._url)
         kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        proxy = _proxy_for(url, self._proxies)
+        proxy = proxy_for(url, self._proxies)
         if proxy is None:
             return kind(url.hostname or "", url.port, timeout=self._timeout), target
-        self._proxy = f"{proxy.scheme}://{_without_user(proxy)}"
+        self._proxy = without_login(proxy)
         if proxy.scheme not in ("http", "https"):
             raise ValueError(f"{proxy.scheme} proxies are not supported")
         login = _login(proxy)

@@ -6,10 +6,11 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from mika.diagnosis.model import seconds
-from mika.doctor.check import Check
+from mika.doctor.check import Check, ok, warn
 from mika.doctor.examination import Examination
 from mika.machine.local import in_thread
 from mika.project import logs
@@ -17,37 +18,30 @@ from mika.project import logs
 RECENT = 600.0
 """Seconds back that a traceback is of interest."""
 _LINES = 400
-_ASKED_FOR = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")  # how a program is stopped
+_STOPS = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")  # how a program is stopped
+_THREADS = ("Thread ", "Current thread ")
 _ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt|Exit|Warning|Failure)\b.*|(\w+\.)+\w+(: .*)?")
 
 
-async def log_files(x: Examination) -> Check:
-    found = await in_thread(lambda: _newest(x.folder.logs))
-    if found is None:
-        names = [name for name in logs.names(x.folder.logs) if name != logs.EVENT_LOG]
-        return Check("logs", "ok", f"no traceback of the last {seconds(RECENT)}" if names else "no log files yet")
-    when, name, text = found
-    path = x.folder.logs.relative_to(x.folder.project) / f"{name}.log"
-    return Check(
-        "logs",
-        "warn",
-        f"{path}, {seconds(time.time() - when)} ago: {text}"[:300],
-        f"`mika logs {name} -n 60` shows all of it",
+async def log_files(exam: Examination) -> Check:
+    folder, recent = exam.folder.logs, seconds(RECENT)
+    names = [name for name in await in_thread(lambda: logs.names(folder)) if name != logs.EVENT_LOG]
+    newest = await in_thread(lambda: max(filter(None, (_trouble(folder, name) for name in names)), default=None))
+    if newest is None:
+        return ok("logs", f"no traceback in the last {recent}" if names else "no log files yet")
+    when, name, text = newest
+    path = logs.segments(folder, name)[-1].path.relative_to(exam.folder.project)
+    return warn(
+        "logs", f"{path}, {seconds(time.time() - when)} ago: {text}", f"`mika logs {name} -n 60` shows all of it"
     )
 
 
-def _newest(folder: Path) -> tuple[float, str, str] | None:
+def _trouble(folder: Path, name: str) -> tuple[float, str, str] | None:
+    """When it was written, the name of the log, and what it says."""
     since = time.time() - RECENT
-    found = []
-    for name in logs.names(folder):
-        if name == logs.EVENT_LOG:
-            continue
-        lines = [line for line in logs.read_tail(folder, name, _LINES) if line.time >= since]
-        trouble = last_trouble([logs.decode(line.data).rstrip() for line in lines])
-        if trouble is not None:
-            index, text = trouble
-            found.append((lines[index].time, name, text))
-    return max(found, default=None)
+    lines = [line for line in logs.read_tail(folder, name, _LINES) if line.time >= since]
+    trouble = last_trouble([logs.decode(line.data).rstrip() for line in lines])
+    return (lines[trouble[0]].time, name, trouble[1]) if trouble is not None else None
 
 
 def last_trouble(lines: Sequence[str]) -> tuple[int, str] | None:
@@ -56,34 +50,37 @@ def last_trouble(lines: Sequence[str]) -> tuple[int, str] | None:
         line = lines[index]
         if line.startswith("Traceback (most recent call last)"):
             text = _last_line(lines[index + 1 :])
-            if not text.startswith(_ASKED_FOR):
+            if not text.startswith(_STOPS):
                 return index, text
-        if line.startswith("{") and "Traceback (most recent call last)" in line:
-            text = _of_json(line)
-            if text:
+        elif line.startswith("{") and "Traceback (most recent call last)" in line:
+            if text := _of_json(line):
                 return index, text
-        if line.startswith("Timeout (") and index + 1 < len(lines):
-            return index, f"the event loop was blocked: {_frame(lines[index + 1 :])}"
+        elif line.startswith("Timeout (") and index + 1 < len(lines):
+            return index, f"the event loop was blocked: {_main_thread(lines[index + 1 :])}"
     return None
 
 
 def _last_line(lines: Sequence[str]) -> str:
     """The end of a traceback: the first line that is not indented and looks like an error."""
-    for line in lines:
-        if line and not line[0].isspace() and _ERROR.fullmatch(line):
-            return line
-    return "a traceback"
+    return next((line for line in lines if not line[:1].isspace() and _ERROR.fullmatch(line)), "a traceback")
 
 
 def _of_json(line: str) -> str:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except ValueError:
         return ""
-    text = str(found.get("exception") or found.get("exc_info") or "") if isinstance(found, dict) else ""
+    text = str(value.get("exception") or value.get("exc_info") or "") if isinstance(value, dict) else ""
     ends = [part for part in text.splitlines() if part and not part[0].isspace()]
     return ends[-1] if ends else ""
 
 
-def _frame(lines: Sequence[str]) -> str:
-    return next((line.strip() for line in lines if line.lstrip().startswith("File ")), "no frame")
+def _main_thread(dump: Sequence[str]) -> str:
+    """Where the main thread is in the output of faulthandler: it is the last one, and its first frame the innermost."""
+    frame, is_innermost = "no frame", False
+    for line in takewhile(lambda line: not line or line.startswith((*_THREADS, "  ")), dump):
+        if line.startswith(_THREADS):
+            is_innermost = True
+        elif is_innermost and line.lstrip().startswith("File "):
+            frame, is_innermost = line.strip(), False
+    return frame

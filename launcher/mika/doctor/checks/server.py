@@ -2,164 +2,164 @@
 
 from __future__ import annotations
 
-import re
-
 from mika.address import is_loopback
-from mika.doctor.check import Check, skipped
+from mika.diagnosis.temporal import CallError, call_error
+from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
-from mika.doctor.checks.project import unit_down
 from mika.doctor.examination import Examination
-from mika.doctor.server import other_temporal
+from mika.doctor.server import Server, other_temporal
+from mika.doctor.units import reason_of, unit_check
+from mika.errors import MikaError
 from mika.reason import Repair
+from mika.status import UnitStatus
 
 _NO_TEMPORAL = "backend none: no Temporal is configured"
+_DOWN = "Temporal is down"
 _SKEW = 5.0
-_DENIED = re.compile(r"unauthori|denied|permission|forbidden|credential", re.IGNORECASE)
+_WHERE = "set TEMPORAL_HOST and TEMPORAL_PORT to where it is"
 
 
-async def temporal(x: Examination) -> Check:
-    if not x.wants_temporal:
-        return skipped("temporal", "", _NO_TEMPORAL)
-    server = await x.server()
-    status = await x.status()
-    unit = status.unit("temporal") if status is not None else None
-    if server.up:
-        if unit is not None and not unit.is_ready:
-            # It says SERVING whatever its database does.
-            told = f"{server.detail}, but is {unit.state}: {unit.reason.text}"[:300]
-            if skip := await because_of_docker(x, "temporal", told):
-                return skip
-        return Check("temporal", "ok", f"{server.detail}, version {server.version}")
-    if server.state == "foreign" and is_loopback(x.host):
-        return skipped("temporal", "ports", f"another program has its port {x.port}")
-    if unit is not None and unit.is_at_rest and unit.kind == "process":
-        return unit_down("temporal", unit)
-    what = f"no Temporal server at {server.address}: {server.detail}"
-    if skip := await because_of_docker(x, "temporal", what):
-        return skip
-    if server.state == "refused":
-        up = Repair("up") if status is None and x.backend != "external" else None
-        # Where ours is to be started, somebody else's is of no interest.
-        wanted = x.backend in ("external", "") and is_loopback(x.host)
-        other = other_temporal(await x.listeners(), x.port) if wanted else None
-        if other is None:
-            return Check("temporal", "fail", what, _start(x), repair=up)
-        fix = f"{_start(x)}; or, if you mean that server, TEMPORAL_PORT={other.port} in .env"
-        return Check("temporal", "fail", f"{what}; but {other} listens on {other.port}", fix, repair=up)
-    if server.state == "denied":
-        return Check(
-            "temporal",
-            "fail",
-            f"{server.address} refuses us: {server.detail}",
-            "check TEMPORAL_HOST and its credentials",
-        )
-    if server.state == "foreign":
-        return Check(
-            "temporal", "fail", what, "check TEMPORAL_HOST and TEMPORAL_PORT (7233 is its API, 8233 only its UI)"
-        )
-    owner = (await x.listeners()).get(x.port)
-    held = f"; the port is held by {owner}" if owner and owner.pid and is_loopback(x.host) else ""
-    return Check("temporal", "fail", f"{what}{held}", _restart(x, unit is not None))
-
-
-def _start(x: Examination) -> str:
-    match x.backend:
-        case "external":
-            return "start that server, or set TEMPORAL_HOST and TEMPORAL_PORT to where it is"
-    return "`mika up`"
-
-
-def _restart(x: Examination, supervised: bool) -> str:
-    if supervised:
-        return "`mika restart temporal`; `mika logs temporal` says why"
-    if x.backend == "docker":
-        return "`mika up` takes it over; `mika logs temporal` then says why"
-    return "restart that server, or set TEMPORAL_HOST and TEMPORAL_PORT to another one"
-
-
-async def needs_server(x: Examination, check_id: str) -> Check | None:
+async def needs_server(exam: Examination, check_id: str) -> Check | None:
     """The `skip` of a check that cannot be made because the server or the namespace is missing."""
-    if not x.wants_temporal:
-        return skipped(check_id, "", _NO_TEMPORAL)
-    server = await x.server()
+    if not exam.wants_temporal:
+        return skipped(check_id, _NO_TEMPORAL)
+    server = await exam.server()
     if not server.up:
-        if server.state == "foreign" and is_loopback(x.host):
-            return skipped(check_id, "ports", "Temporal is down")
-        return await because_of_docker(x, check_id, "Temporal is down") or skipped(
-            check_id, "temporal", "Temporal is down"
-        )
-    error = await x.namespace_error()
+        if server.state == "foreign" and is_loopback(exam.host):
+            return skipped(check_id, _DOWN, "ports")
+        return await because_of_docker(exam, check_id, _DOWN) or skipped(check_id, _DOWN, "temporal")
+    error = await exam.namespace_error()
     if error is None or check_id == "namespace":
         return None
-    if not error:
-        return skipped(check_id, "namespace", f"the namespace {x.namespace} is missing")
-    finding = f"Temporal cannot read the namespace {x.namespace}"
-    return await because_of_docker(x, check_id, finding) or skipped(check_id, "namespace", finding)
+    if call_error(error) == CallError.NOT_FOUND:
+        return skipped(check_id, f"the namespace {exam.namespace} is missing", "namespace")
+    text = f"Temporal cannot read the namespace {exam.namespace}"
+    return await because_of_docker(exam, check_id, text) or skipped(check_id, text, "namespace")
 
 
-async def namespace(x: Examination) -> Check:
-    skip = await needs_server(x, "namespace")
-    if skip is not None:
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+async def temporal(exam: Examination) -> Check:
+    if not exam.wants_temporal:
+        return skipped("temporal", _NO_TEMPORAL)
+    server, unit = await exam.server(), await _unit(exam)
+    if server.up:
+        # It says SERVING whatever its database does. What is wrong with the namespace, another check says.
+        if unit is None or unit.is_well or await exam.namespace_error() is not None:
+            return ok("temporal", f"{server.detail}, version {server.version}")
+        skip = await because_of_docker(exam, "temporal", f"{server.detail}, but {reason_of(unit).text}")
+        return skip or await unit_check(exam, "temporal", unit)
+    if server.state == "foreign" and is_loopback(exam.host):
+        return skipped("temporal", f"another program has its port {exam.port}", "ports")
+    text = f"no Temporal server at {server.address}: {server.detail}"
+    if skip := await because_of_docker(exam, "temporal", text):
         return skip
-    error = await x.namespace_error()
+    if isinstance(await exam.supervisor(), MikaError):
+        return skipped("temporal", text, "stack")
+    if unit is not None and not unit.is_well and server.state != "denied":
+        return await unit_check(exam, "temporal", unit)
+    return await _down(exam, server, text, unit)
+
+
+async def _unit(exam: Examination) -> UnitStatus | None:
+    status = await exam.status()
+    return next((unit for unit in status.services if unit.type == "temporal"), None) if status is not None else None
+
+
+async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus | None) -> Check:
+    """No server, and the supervisor, if there is one, does not say why."""
+    match server.state:
+        case "refused":
+            return await _nothing_listens(exam, text, unit)
+        case "denied":
+            fix = "check TEMPORAL_HOST and its credentials"
+            return fail("temporal", f"{server.address} refuses us: {server.detail}", fix)
+        case "foreign":
+            fix = "check TEMPORAL_HOST and TEMPORAL_PORT (7233 is its API, 8233 only its UI)"
+            return fail("temporal", text, fix)
+    owner = (await exam.listeners()).get(exam.port)
+    if owner and owner.pid and is_loopback(exam.host):
+        text += f"; the port is held by {owner}"
+    if exam.backend == "docker" and unit is None:
+        return fail("temporal", text, "`mika up` takes it over; `mika logs temporal` then says why")
+    return fail("temporal", text, _how_to_restart(unit))
+
+
+def _how_to_restart(unit: UnitStatus | None) -> str:
+    if unit is not None and unit.kind != "external":
+        return f"`mika restart {unit.name}`; `mika logs {unit.name}` says why"
+    return f"restart that server, or {_WHERE}"
+
+
+async def _nothing_listens(exam: Examination, text: str, unit: UnitStatus | None) -> Check:
+    is_ours = exam.backend not in ("external", "none")
+    fix, repair = f"start that server, or {_WHERE}", None
+    if is_ours and unit is not None:
+        fix = _how_to_restart(unit)
+    elif is_ours:
+        fix, repair = "`mika up`", Repair("up")
+    # Where ours is to be started, another server is of no interest.
+    is_wanted = (not is_ours or not exam.backend) and is_loopback(exam.host)
+    if is_wanted and (other := other_temporal(await exam.listeners(), exam.port)):
+        text += f"; but {other} listens on {other.port}"
+        fix += f"; or, if you mean that server, TEMPORAL_PORT={other.port} in .env"
+    return fail("temporal", text, fix, repair)
+
+
+# --- its namespace ----------------------------------------------------------------------------------------------------
+
+
+async def namespace(exam: Examination) -> Check:
+    if skip := await needs_server(exam, "namespace"):
+        return skip
+    error = await exam.namespace_error()
     if error is None:
-        return Check("namespace", "ok", x.namespace)
-    if error:
-        told = f"namespace {x.namespace}: {error}"[:300]
-        return await because_of_docker(x, "namespace", told) or Check("namespace", "fail", told, _refused(x, error))
-    address = (await x.server()).address
-    return Check(
-        "namespace",
-        "fail",
-        f"Temporal at {address} has no namespace {x.namespace!r}",
-        f"`temporal operator namespace create -n {x.namespace} --address {address}` (`mika doctor --fix` does it),"
-        " or set TEMPORAL_NAMESPACE",
-        repair=Repair("namespace", x.namespace),
-    )
-
-
-def _refused(x: Examination, error: str) -> str:
-    if _DENIED.search(error):
-        return "check TEMPORAL_NAMESPACE, and what this user may do there"
-    where = "`mika logs temporal`" if x.backend in ("docker", "embedded") else "that server's log"
-    return f"the server has a trouble of its own (its database?): {where} says which"
-
-
-async def clock(x: Examination) -> Check:
-    skip = await needs_server(x, "clock")
-    if skip is not None:
-        return skip
-    if (await x.ui()).kind != "http":
-        return skipped("clock", "ui", "no UI, and nothing else tells the server's time")
-    ahead = await x.skew()
-    if abs(ahead) > _SKEW:
-        way = "ahead of" if ahead > 0 else "behind"
-        return Check(
-            "clock",
-            "warn",
-            f"the server's clock is {abs(ahead):.0f} s {way} this machine's",
-            "synchronise them (after a sleep: restart Docker Desktop; Windows: `w32tm /resync`)",
+        return ok("namespace", exam.namespace)
+    kind, address = call_error(error), (await exam.server()).address
+    if kind == CallError.NOT_FOUND:
+        return fail(
+            "namespace",
+            f"Temporal at {address} has no namespace {exam.namespace!r}",
+            f"`temporal operator namespace create -n {exam.namespace} --address {address}`"
+            " (`mika doctor --fix` does it), or set TEMPORAL_NAMESPACE",
+            Repair("namespace", exam.namespace),
         )
-    return Check("clock", "ok", "the server's clock agrees with this machine's")
+    text = f"namespace {exam.namespace}: {error}"
+    if kind == CallError.DENIED:
+        return fail("namespace", text, "check TEMPORAL_NAMESPACE, and what this user may do there")
+    log = "`mika logs temporal` says why" if exam.backend in ("docker", "embedded") else "that server's log says why"
+    fix = f"the server itself has a problem (its database?): {log}"
+    return await because_of_docker(exam, "namespace", text) or fail("namespace", text, fix)
 
 
-async def ui(x: Examination) -> Check:
-    """The UI is a convenience: without it the bot works, so this never fails."""
-    skip = await needs_server(x, "ui")
-    if skip is not None:
+# --- its clock and its UI ---------------------------------------------------------------------------------------------
+
+
+async def clock(exam: Examination) -> Check:
+    if skip := await needs_server(exam, "clock"):
         return skip
-    answer = await x.ui()
+    if (await exam.ui()).kind != "http":
+        return skipped("clock", "no UI, and nothing else tells the server's time", "ui")
+    ahead = await exam.skew()
+    if abs(ahead) <= _SKEW:
+        return ok("clock", "the server's clock agrees with this machine's")
+    text = f"the server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    return warn("clock", text, "synchronize them (after a sleep: restart Docker Desktop; Windows: `w32tm /resync`)")
+
+
+async def ui(exam: Examination) -> Check:
+    """The bot works without the UI, so this never fails."""
+    if skip := await needs_server(exam, "ui"):
+        return skip
+    answer = await exam.ui()
     if answer.kind == "http" and answer.status == 200:
-        return Check("ui", "ok", x.ui_url)
-    if (
-        x.backend == "external"
-        and x.config.settings["TEMPORAL_UI_PORT"].origin == "default"
-        and answer.kind == "refused"
-    ):
-        return skipped("ui", "", "none at the default port; TEMPORAL_UI_PORT says where it is")
+        return ok("ui", exam.ui_url)
+    is_default = exam.config.settings["TEMPORAL_UI_PORT"].origin == "default"
+    if exam.backend == "external" and is_default and answer.kind == "refused":
+        return skipped("ui", "none at the default port; TEMPORAL_UI_PORT says where it is")
     answered = f"answers {answer.status}" if answer.kind == "http" else f"does not answer: {answer.reason}"
-    finding = f"the UI at {x.ui_url} {answered}"
-    fix = "check TEMPORAL_UI_PORT; `mika down` and `mika up`"
-    if x.backend == "docker":
-        fix = "`mika up`" if await x.status() is None else "`mika restart temporal-ui`"
-    return await because_of_docker(x, "ui", finding) or Check("ui", "warn", finding, fix)
+    text, fix = f"the UI at {exam.ui_url} {answered}", "check TEMPORAL_UI_PORT; `mika down` and `mika up`"
+    if exam.backend == "docker":
+        fix = "`mika up`" if await exam.status() is None else "`mika restart temporal-ui`"
+    return await because_of_docker(exam, "ui", text) or warn("ui", text, fix)

@@ -1,0 +1,75 @@
+"""The latest workflows, and what is wrong with each."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from mika.diagnosis import proto
+from mika.diagnosis.model import FINE, Diagnosis
+from mika.diagnosis.survey import diagnose
+from mika.doctor.examination import Examination
+from mika.doctor.workflows.story import PAGE, connect, status_of
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of `mika workflows`. `age`: seconds since its start; `took`: until its end, None while it runs."""
+
+    id: str
+    type: str
+    queue: str
+    status: str
+    age: float
+    took: float | None
+    diagnosis: Diagnosis
+
+    @property
+    def ok(self) -> bool:
+        return self.diagnosis.cause in FINE
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "type": self.type,
+            "queue": self.queue,
+            "status": self.status,
+            "age_s": round(self.age, 1),
+            "took_s": None if self.took is None else round(self.took, 1),
+            "cause": str(self.diagnosis.cause),
+            "finding": self.diagnosis.finding,
+        }
+
+
+async def latest(exam: Examination, count: int, *, failed: bool = False, running: bool = False) -> list[Row]:
+    """The latest workflows of the namespace, newest first. Raises NotRunningError and MikaError as `connect`."""
+    await connect(exam)
+    conditions = {
+        "ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')": failed,
+        "ExecutionStatus = 'Running'": running,
+    }
+    query = " OR ".join(condition for condition, is_wanted in conditions.items() if is_wanted)
+    temporal, surroundings = await exam.temporal(), await exam.surroundings()
+    infos = await temporal.workflows(query, max(count, PAGE))
+    newest = sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
+    now = await exam.server_time()
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def row(info: Any) -> Row:
+        async with gate:
+            diagnosis = await diagnose(temporal, info.execution, surroundings, now=now)
+        started, closed = proto.at(info.start_time), proto.at(info.close_time)
+        return Row(
+            info.execution.workflow_id,
+            info.type.name,
+            info.task_queue,
+            status_of(info),
+            max(0.0, now - started),
+            closed - started if closed else None,
+            diagnosis,
+        )
+
+    return list(await asyncio.gather(*(row(info) for info in newest)))

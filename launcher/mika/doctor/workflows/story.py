@@ -1,0 +1,192 @@
+"""The story of one workflow: what happened, and what that means."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+from mika.diagnosis import proto
+from mika.diagnosis.model import FINE, Cause, Diagnosis
+from mika.diagnosis.temporal import CallError, call_error, literal
+from mika.diagnosis.timeline import Entry, timeline
+from mika.diagnosis.workflow import classify
+from mika.doctor.checks.worker import worker
+from mika.doctor.examination import Examination
+from mika.errors import MikaError, NotRunningError, UsageError
+
+PAGE = 100
+"""Workflows in one answer of the server. It lists running ones first, so the newest are looked for in a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One workflow and its diagnosis. `age`: seconds since its start; it and `ui` are None if there is no such one."""
+
+    id: str
+    run_id: str
+    status: str
+    age: float | None
+    ui: str | None
+    diagnosis: Diagnosis
+    timeline: tuple[Entry, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.diagnosis.cause in FINE
+
+    def as_json(self) -> dict[str, Any]:
+        age = None if self.age is None else round(self.age, 1)
+        return {
+            "version": 1,
+            "workflow": {"id": self.id, "run_id": self.run_id, "status": self.status, "age_s": age, "ui": self.ui},
+            "cause": str(self.diagnosis.cause),
+            "finding": self.diagnosis.finding,
+            "evidence": list(self.diagnosis.evidence),
+            "fix": self.diagnosis.fix,
+            "timeline": [{"after_s": round(entry.after, 3), "text": entry.text} for entry in self.timeline],
+        }
+
+
+async def connect(exam: Examination) -> None:
+    """Raises NotRunningError or MikaError where there is no Temporal to ask."""
+    server = await exam.server()
+    if not server.up:
+        text = f"no Temporal server at {server.address}: {server.detail}"
+        if await exam.supervisor() is None:
+            raise NotRunningError(f"no stack is running in {exam.config.project}, and {text}", "`mika doctor` says why")
+        raise MikaError(text, "`mika doctor` says why", code="temporal_unavailable")
+    error = await exam.namespace_error()
+    if error is not None:
+        text = f"Temporal at {server.address} has no namespace {exam.namespace!r}"
+        is_missing = call_error(error) == CallError.NOT_FOUND
+        raise MikaError(
+            text if is_missing else str(error), "`mika doctor` says what to do", code="namespace_missing"
+        ) from None
+
+
+async def investigate(exam: Examination, wanted: str, *, payloads: bool = False) -> Story:
+    """The story of `wanted`: an id, a unique prefix of one, or `last`.
+
+    Raises UsageError for an empty name, NotRunningError and MikaError as `connect`, MikaError for an ambiguous prefix.
+    """
+    if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
+        raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
+    await connect(exam)
+    now = await exam.server_time()
+    workflow_id = await _last(exam) if wanted == "last" else wanted
+    if not workflow_id:
+        return _not_found(wanted, f"no workflow was ever started in the namespace {exam.namespace}")
+    description = await _describe(exam, workflow_id) or await _describe(exam, await _by_prefix(exam, wanted) or "")
+    if description is None:
+        return await _elsewhere(exam, wanted)
+    info = description.workflow_execution_info
+    events = await (await exam.temporal()).first_events(info.execution)
+    is_other_queue = info.task_queue not in ("", exam.queue)
+    surroundings = await (exam.surroundings_with([info.task_queue]) if is_other_queue else exam.surroundings())
+    diagnosis = classify(description, events, surroundings, now=now)
+    return Story(
+        info.execution.workflow_id,
+        info.execution.run_id,
+        status_of(info),
+        max(0.0, now - proto.at(info.start_time)),
+        _ui_link(exam, info.execution),
+        await _with_what_is_known_here(exam, diagnosis),
+        tuple(timeline(description, events, now=now, payloads=payloads)),
+    )
+
+
+async def find(exam: Examination, wanted: str) -> Any:
+    """The description of an id, a unique prefix or `last`. Raises as `investigate`, and MikaError `not_found`."""
+    story = await investigate(exam, wanted)
+    if story.diagnosis.cause == Cause.NOT_FOUND:
+        raise MikaError(f"{wanted}: {story.diagnosis.finding}", story.diagnosis.fix, code="not_found")
+    return await (await exam.temporal()).describe(story.id, story.run_id)
+
+
+def status_of(info: Any) -> str:
+    """The status of a WorkflowExecutionInfo in words."""
+    return proto.STATUS.get(info.status, str(info.status))
+
+
+def _ui_link(exam: Examination, execution: Any) -> str:
+    path = f"workflows/{quote(execution.workflow_id, '')}/{execution.run_id}/history"
+    return f"{exam.ui_url}/namespaces/{quote(exam.namespace, '')}/{path}"
+
+
+async def _describe(exam: Examination, workflow_id: str) -> Any:
+    """None if no workflow has that id, or it cannot be an id."""
+    from temporalio.service import RPCError, RPCStatusCode
+
+    if not workflow_id:
+        return None
+    try:
+        return await (await exam.temporal()).describe(workflow_id)
+    except RPCError as error:
+        if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
+            return None
+        raise MikaError(f"Temporal does not answer: {error}", code="temporal_unavailable") from None
+
+
+async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis) -> Diagnosis:
+    """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up, reconnecting."""
+    if diagnosis.cause != Cause.NO_WORKER:
+        return diagnosis
+    check = await worker(exam)
+    if check.status != "fail":
+        return diagnosis
+    return replace(diagnosis, evidence=(*diagnosis.evidence, check.finding), fix=check.fix or diagnosis.fix)
+
+
+async def _last(exam: Examination) -> str:
+    infos = await (await exam.temporal()).workflows(most=PAGE)
+    newest = max(infos, key=lambda info: proto.at(info.start_time), default=None)
+    return str(newest.execution.workflow_id) if newest is not None else ""
+
+
+async def _by_prefix(exam: Examination, prefix: str, namespace: str = "") -> str | None:
+    """The only id that begins with `prefix`, None when there is none. Raises MikaError for several."""
+    from temporalio.service import RPCError
+
+    temporal = (await exam.temporal()).in_namespace(namespace or exam.namespace)
+    try:
+        infos = await temporal.workflows(f"WorkflowId STARTS_WITH {literal(prefix)}", 20)
+    except RPCError:  # servers before 1.23 do not know STARTS_WITH
+        infos = [info for info in await temporal.workflows(most=1000) if info.execution.workflow_id.startswith(prefix)]
+    ids = sorted({str(info.execution.workflow_id) for info in infos})
+    if len(ids) > 1:
+        examples = ", ".join([*ids[:3], *(["..."] if len(ids) > 3 else [])])
+        raise MikaError(
+            f"{len(ids)} workflows begin with {prefix!r}: {examples}", "give more of the id", code="ambiguous"
+        )
+    return ids[0] if ids else None
+
+
+async def _elsewhere(exam: Examination, wanted: str) -> Story:
+    """Not in our namespace; perhaps in another one."""
+    from temporalio.service import RPCError
+
+    try:
+        others = [name for name in await (await exam.temporal()).namespaces() if name != exam.namespace]
+    except RPCError:
+        others = []
+    matches = await asyncio.gather(*(_by_prefix(exam, wanted, name) for name in others), return_exceptions=True)
+    for name, workflow_id in zip(others, matches, strict=True):
+        if isinstance(workflow_id, str):
+            return _not_found(
+                wanted,
+                f"it is in the namespace {name}, and TEMPORAL_NAMESPACE is {exam.namespace}",
+                f"set TEMPORAL_NAMESPACE={name} where it should be visible, and start that again",
+                (f"namespace {name}: {workflow_id}",),
+            )
+    return _not_found(wanted, f"no workflow with that id, or beginning with it, in the namespace {exam.namespace}")
+
+
+def _not_found(
+    wanted: str,
+    finding: str,
+    fix: str = "`mika workflows` lists the latest; one that ended before the retention (1 to 3 days) is deleted",
+    evidence: tuple[str, ...] = (),
+) -> Story:
+    return Story(wanted, "", "not_found", None, None, Diagnosis(Cause.NOT_FOUND, finding, evidence, fix))
