@@ -289,7 +289,7 @@ def test_what_stands_in_the_place_of_a_log_stops_nobody(project, name, damage):
         assert result.code == (2 if no_file in args else 0), str(result)  # there is no such log
         assert "Traceback" not in result.err
         if no_file:
-            assert len([line for line in result.err.splitlines() if f"{name} is no file" in line]) == 1, str(result)
+            assert len([line for line in result.err.splitlines() if f"{name} is not a file" in line]) == 1, str(result)
     up = this.start_mika("up")
     up.wait_for("ready after")
     up.wait_for("here")

@@ -266,7 +266,7 @@ def test_what_is_left_when_supervisor_and_guards_are_killed_is_swept(project, ve
         toml='[process.web]\nready = "log:here"\n',
     )
     this.up()
-    leaf = poll_until(lambda: [p for p in this.alive() if p.cmdline()[-1] == "leaf.py"], DEADLINE, "the grandchild")[0]
+    leaf = poll_until(lambda: this.alive("leaf.py"), DEADLINE, "the grandchild")[0]
     supervisor = psutil.Process(this.status()["supervisor"]["pid"])
     ours = [supervisor, *supervisor.children()]
     for process in ours:

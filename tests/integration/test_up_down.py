@@ -55,7 +55,7 @@ def test_up_starts_only_what_is_named(project):
 
 
 def test_several_of_one_type(project):
-    this = project(scripts={"worker": SLEEP})
+    this = project(scripts={"worker": SLEEP}, toml='[process.worker]\nready = "log:here"\n')
     this.up("worker=2")
     assert [process["name"] for process in this.status()["processes"]] == ["worker.1", "worker.2"]
     first, second = this.pid("worker.1"), this.pid("worker.2")
@@ -184,7 +184,7 @@ def test_two_ups_at_once_make_one_stack(project):
     for _ in range(3):
         both = [this.start_mika("up", "-d") for _ in range(2)]
         assert [up.wait() for up in both] == [0, 0], [up.output() for up in both]
-        assert len([p for p in this.alive() if p.cmdline()[-1] == "web.py"]) == 1
+        assert len(this.alive("web.py")) == 1
         this.ok("down")
         this.assert_gone()
 

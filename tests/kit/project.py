@@ -245,12 +245,14 @@ class Project:
         lines = [json.loads(line) for line in self.log("mika").splitlines() if line.endswith("}")]
         return [line for line in lines if line["kind"] == kind and name in (None, line["name"])]
 
-    def alive(self) -> list[psutil.Process]:
-        """Every process that this project's commands have started, whoever its parent is now."""
+    def alive(self, script: str = "") -> list[psutil.Process]:
+        """Every process that this project's commands have started, whoever its parent is now; or those of a script."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get(_MARK) == self._mark and process.status() != psutil.STATUS_ZOMBIE:
+                if process.environ().get(_MARK) != self._mark or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                if not script or process.cmdline()[-1] == script:
                     found.append(process)
         return found
 
