@@ -21,12 +21,13 @@ from mika.config.load import Config
 from mika.diagnosis.model import Cause, Diagnosis
 from mika.diagnosis.timeline import Entry
 from mika.doctor import run, server, startup
-from mika.doctor.check import Check, Report, skipped
-from mika.doctor.checks import api as api_checks
-from mika.doctor.checks import log as log_checks
+from mika.doctor.check import Check, Report, fail, skipped, warn
+from mika.doctor.checks import history, llm
 from mika.doctor.checks import project as project_checks
+from mika.doctor.checks.log import last_trouble
 from mika.doctor.examination import Examination
-from mika.doctor.workflows import Row, Story
+from mika.doctor.workflows.listing import Row
+from mika.doctor.workflows.story import Story
 from mika.errors import UsageError
 from mika.machine.http import Answer
 from mika.machine.local import in_thread, process_state
@@ -89,9 +90,14 @@ pymongo.errors.ServerSelectionTimeoutError: 127.0.0.1:1: refused
 bye"""
 BLOCKED = """\
 Timeout (0:00:04)!
+Thread 0x00007e (most recent call first):
+  File "/usr/lib/threading.py", line 7 in wait
+
 Thread 0x00007f (most recent call first):
   File "/bot/activities.py", line 12 in ask_llm
-  File "/usr/lib/asyncio.py", line 3 in run"""
+  File "/usr/lib/asyncio.py", line 3 in run
+{"event": "later"}
+  File "/not/of/the/dump.py", line 1 in f"""
 IN_JSON = json.dumps({"event": "x", "exception": "Traceback (most recent call last):\n  File 'a'\nKeyError: 'user'"})
 
 
@@ -110,7 +116,7 @@ IN_JSON = json.dumps({"event": "x", "exception": "Traceback (most recent call la
     ],
 )
 def test_the_last_trouble_of_a_log(text: str, expected: tuple[int, str] | None) -> None:
-    assert log_checks.last_trouble(text.splitlines()) == expected
+    assert last_trouble(text.splitlines()) == expected
 
 
 def test_a_traceback_in_a_log_is_quoted_with_its_file(tmp_path: Path) -> None:
@@ -122,6 +128,12 @@ def test_a_traceback_in_a_log_is_quoted_with_its_file(tmp_path: Path) -> None:
     assert found.status == "warn"
     assert found.finding.startswith(f"{Path('.mika/logs/worker.log')}, ")
     assert found.finding.endswith("ServerSelectionTimeoutError: 127.0.0.1:1: refused")
+    (logs / "worker@2.1.log").write_text(PLAIN, encoding="utf-8")
+    os.utime(logs / "worker.log", (1, 1))
+    second = examine(tmp_path, MIKA_BACKEND="none")["logs"]
+    assert second.finding.startswith(f"{Path('.mika/logs/worker@2.1.log')}, "), "the file that there is"
+    assert second.fix == "`mika logs worker.2 -n 60` shows all of it"
+    (logs / "worker@2.1.log").unlink()
     os.utime(logs / "worker.log", (1, 1))
     assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok"
 
@@ -159,8 +171,12 @@ def test_a_store_that_is_read_only(tmp_path: Path, database: sqlite3.Connection)
     assert "chmod" in found.fix
 
 
-def test_the_fix_of_a_read_only_store() -> None:
-    assert "chmod u+w" in api_checks._sqlite_fix(Path("x"), "attempt to write a readonly database")
+def test_the_fix_of_a_read_only_store(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "x")) as database:
+        database.execute("PRAGMA query_only = ON")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            database.execute("CREATE TABLE turns (id)")
+    assert "chmod u+w" in history._sqlite_fix(Path("x"), caught.value)
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:
@@ -181,7 +197,7 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
         (Answer("http", 401), "fail", "LLM_API_KEY"),
         (Answer("http", 404), "fail", "LLM_MODEL"),
         (Answer("http", 429, headers={"retry-after": "20"}), "fail", "wait 20 s"),
-        (Answer("http", 503), "fail", "its own fault"),
+        (Answer("http", 503), "fail", "the server's own fault"),
         (Answer("http", 418), "fail", "see what it says"),
         (Answer("silent"), "fail", "did not answer within 15 s; check the network and LLM_BASE_URL"),
         (Answer("refused", reason="connection refused"), "fail", "example.com cannot be reached: connection refused"),
@@ -195,7 +211,7 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_model_answers(answer: Answer, status: str, words: str) -> None:
-    check = api_checks._judge_llm(answer, "example.com", "gpt", 0.5)
+    check = llm._judge(answer, "example.com", "gpt", 0.5)
     assert check.status == status
     assert words in f"{check.finding}; {check.fix}"
 
@@ -303,26 +319,26 @@ def test_a_broken_check_takes_no_other_with_it(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_late_check_is_a_consequence_of_what_is_down() -> None:
-    late = Check("ui", "fail", "no answer within 5 s", "again")
-    found = run._consequences([Check("temporal", "fail", "down", "up"), late])
+    late = Check("ui", "fail", Reason("no answer within 5 s", "again"), unanswered=True)
+    found = run._consequences([fail("temporal", "down", "up"), late])
     assert [(check.status, check.because) for check in found] == [("fail", ""), ("skip", "temporal")]
-    assert run._consequences([late]) == [late]
+    assert run._consequences([late]) == (late,)
 
 
 def test_a_report_and_its_json() -> None:
     report = Report(
         (
-            Check("config", "warn", "odd", "mend it"),
-            Check("worker", "fail", "gone", "`mika start worker`", repair=Repair("start", "worker")),
-            skipped("queue", "worker", "3 wait"),
+            warn("config", "odd", "fix it"),
+            fail("worker", "gone", "`mika start worker`", Repair("start", "worker")),
+            skipped("queue", "3 wait", "worker"),
         )
     )
     assert not report.ok
-    assert report.as_dict() == {
+    assert report.as_json() == {
         "version": 1,
         "ok": False,
         "checks": [
-            {"id": "config", "status": "warn", "finding": "odd", "fix": "mend it"},
+            {"id": "config", "status": "warn", "finding": "odd", "fix": "fix it"},
             {"id": "worker", "status": "fail", "finding": "gone", "fix": "`mika start worker`"},
             {"id": "queue", "status": "skip", "finding": "3 wait", "fix": "", "because": "worker"},
         ],
@@ -330,8 +346,8 @@ def test_a_report_and_its_json() -> None:
     text = render(report)
     assert "fix:\x1b[0m `mika start worker`" in text
     assert "3 wait (because of worker)" in text
-    assert text.endswith("1 to mend, first: worker")
-    assert render(Report(report.checks[:1])).endswith("nothing to mend; look at: config")
+    assert text.endswith("1 to fix, first: worker")
+    assert render(Report(report.checks[:1])).endswith("nothing to fix; look at: config")
     assert Report(()).ok
 
 
@@ -354,7 +370,7 @@ def test_the_story_of_a_workflow() -> None:
     text = render_story(story)
     for word in ("m-1", "0.00 s  started", "nobody", "evidence: seen", "start it", "http://ui"):
         assert word in text
-    found = story.as_dict()
+    found = story.as_json()
     assert set(found) >= {"version", "workflow", "cause", "evidence", "fix"}
     assert set(found["workflow"]) >= {"id", "status", "age_s", "ui"}
     json.dumps(found)
@@ -369,7 +385,7 @@ def test_a_list_of_workflows() -> None:
     assert lines[0].split() == ["AGE", "STATE", "TOOK", "CAUSE", "ID"]
     assert lines[1].split() == ["4.0", "s", "completed", "0.3", "s", "healthy", "good"]
     assert "7 min" in lines[2]
-    json.dumps([row.as_dict() for row in rows])
+    json.dumps([row.as_json() for row in rows])
 
 
 def test_an_explanation_of_a_start_that_failed(tmp_path: Path) -> None:
@@ -380,7 +396,8 @@ def test_an_explanation_of_a_start_that_failed(tmp_path: Path) -> None:
             name="temporal", type="temporal", role="service", phase=Phase.STARTING, reason=Reason("refused")
         )
         explained = asyncio.run(startup.explain(settings, folder, late))
-        assert explained == Reason(f"no Temporal server at 127.0.0.1:{port}: nothing listens there", "`mika up`")
+        nothing = f"no Temporal server at 127.0.0.1:{port}: nothing listens there"
+        assert (explained.text, explained.fix) == (nothing, "`mika up`")
 
 
 def test_every_repair_has_words() -> None:

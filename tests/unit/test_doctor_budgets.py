@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mika.config import load as config
 from mika.doctor.check import Check
-from mika.doctor.checks import worker as worker_checks
+from mika.doctor.checks import workflows
 from mika.doctor.examination import Examination
 from mika.errors import UsageError
 from mika.project.folder import ProjectDir
@@ -18,11 +18,8 @@ def timeouts(folder: Path, **environ: str) -> Check:
     settings = config.load(folder, environ={"MIKA_BACKEND": "none", **environ})
 
     async def check() -> Check:
-        x = Examination(settings, ProjectDir(settings.project))
-        try:
-            return await worker_checks.timeouts(x)
-        finally:
-            await x.close()
+        async with Examination(settings, ProjectDir(settings.project)) as exam:
+            return await workflows.timeouts(exam)
 
     return asyncio.run(check())
 

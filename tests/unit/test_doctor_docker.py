@@ -1,4 +1,4 @@
-"""What the doctor makes of the containers: the one to be mended is named, and all else is its consequence."""
+"""What the doctor says about containers: the one to fix is named, and all else is a consequence of it."""
 
 from __future__ import annotations
 
@@ -57,18 +57,15 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str = "", **unit
         for name in names
     ]
 
-    async def status(_: Examination) -> StackStatus:
+    async def supervisor(_: Examination) -> StackStatus:
         return StackStatus(state="degraded", backend="docker", supervisor_pid=1, uptime_s=1.0, services=tuple(services))
 
-    monkeypatch.setattr(Examination, "status", status)
+    monkeypatch.setattr(Examination, "_supervisor", supervisor)
 
     async def main() -> tuple[Check, Check | None]:
-        x = examination(folder)
-        try:
-            found = await docker_checks.docker(x)
-            return found, await docker_checks.because_of_docker(x, asked, "seen") if asked else None
-        finally:
-            await x.close()
+        async with examination(folder) as exam:
+            check = await docker_checks.docker(exam)
+            return check, await docker_checks.because_of_docker(exam, asked, "text") if asked else None
 
     return asyncio.run(main())
 
@@ -96,7 +93,7 @@ UNWELL = unhealthy("no answer")
         (
             {"postgresql": unhealthy("its container is paused", "`docker unpause x-1` lets it go", container="paused")},
             "fail",
-            "postgresql: its container is paused",
+            "postgresql is unhealthy: its container is paused",
             "`docker unpause x-1` lets it go",
         ),
         (
@@ -113,7 +110,7 @@ UNWELL = unhealthy("no answer")
                 }
             },
             "fail",
-            "temporal-setup: gave up: exit code 1: the password is refused",
+            "temporal-setup gave up: exit code 1: the password is refused",
             "or delete it: `mika down --volumes`; then `mika restart temporal-setup`",
         ),
         (
@@ -122,7 +119,12 @@ UNWELL = unhealthy("no answer")
             "temporal is starting: NOT_SERVING",
             "wait for it: `mika wait`; if that does not help, `mika logs temporal` says why",
         ),
-        ({"temporal": UNWELL}, "fail", "temporal: no answer", "`mika restart temporal`; `mika logs temporal` says why"),
+        (
+            {"temporal": UNWELL},
+            "fail",
+            "temporal is unhealthy: no answer",
+            "`mika restart temporal`; `mika logs temporal` says why",
+        ),
         (
             {
                 "mongodb": stopped("mongodb"),
@@ -165,11 +167,8 @@ def test_only_what_needs_it_is_a_consequence(
 
 def of_engine(folder: Path, **environ: str) -> Check:
     async def main() -> Check:
-        x = examination(folder, **environ)
-        try:
-            return await docker_checks.docker(x)
-        finally:
-            await x.close()
+        async with examination(folder, **environ) as exam:
+            return await docker_checks.docker(exam)
 
     return asyncio.run(main())
 
@@ -190,12 +189,13 @@ def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("container", "is_ok"),
     [
-        (unsupervised.Container("a", "p-a-1", "running", "Up 3 s (healthy)"), True),
-        (unsupervised.Container("a", "p-a-1", "running", "Up 3 s (unhealthy)"), False),
-        (unsupervised.Container("a", "p-a-1", "exited", "Exited (0) 3 s ago"), False),
-        (unsupervised.Container("a", "p-a-1", "exited", "Exited (0) 3 s ago", one_shot=True), True),
-        (unsupervised.Container("a", "p-a-1", "exited", "Exited (1) 3 s ago", one_shot=True), False),
-        (unsupervised.Container("a", "p-a-1", "paused", "Up 3 s (Paused)"), False),
+        (unsupervised.Container("a", "p-a-1", "running", health="healthy"), True),
+        (unsupervised.Container("a", "p-a-1", "running", health="starting"), True),
+        (unsupervised.Container("a", "p-a-1", "running", health="unhealthy"), False),
+        (unsupervised.Container("a", "p-a-1", "exited"), False),
+        (unsupervised.Container("a", "p-a-1", "exited", one_shot=True), True),
+        (unsupervised.Container("a", "p-a-1", "exited", 1, one_shot=True), False),
+        (unsupervised.Container("a", "p-a-1", "paused"), False),
     ],
 )
 def test_which_containers_are_ok(container: unsupervised.Container, is_ok: bool) -> None:
@@ -209,6 +209,6 @@ def test_services_whose_end_is_waited_for() -> None:
 
 
 def test_no_compose_file(tmp_path: Path) -> None:
-    told = unsupervised.compose_error({}, tmp_path)
-    assert told is not None
-    assert told[0] == f"there is no compose file in {tmp_path}"
+    reason = unsupervised.compose_error({}, tmp_path)
+    assert reason is not None
+    assert reason.text == f"there is no compose file in {tmp_path}"

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import json
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mika.config import load as config
 from mika.doctor.check import Check
-from mika.doctor.checks import api as api_checks
+from mika.doctor.checks import history
 from mika.doctor.examination import Examination
 from mika.project.folder import ProjectDir
 from mika.readiness.mongodb import encode
@@ -67,13 +67,9 @@ def check(folder: Path, url: str, *, mongo: Respond | None = mongodb, bot: Respo
 
             environ = {"MONGODB_URL": url.format(await port(mongo)), "API_PORT": str(await port(bot))}
             settings = config.load(folder, environ={**environ, "MIKA_BACKEND": "none"})
-            x = Examination(settings, ProjectDir(settings.project))
-            try:
-                return await asyncio.wait_for(history(x), 30)
-            finally:
-                await x.close()
+            async with Examination(settings, ProjectDir(settings.project)) as exam:
+                return await asyncio.wait_for(history.history(exam), 30)
 
-    history: Callable[[Examination], Awaitable[Check]] = api_checks.history
     return asyncio.run(main())
 
 

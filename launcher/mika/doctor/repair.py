@@ -78,7 +78,7 @@ async def _control(exam: Examination, verb: Verb, name: str) -> str:
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         unit = (await in_thread(exam.client.status)).unit(name)
-        if unit is not None and unit.is_well:
+        if unit is not None and unit.is_ok:
             return f"{verb}ed {name}"
         if unit is not None and unit.has_failed:
             raise MikaError(f"{name} gave up again: {unit.reason.text}", logs)

@@ -17,8 +17,8 @@ def not_working(units: Iterable[UnitStatus]) -> UnitStatus | None:
     return next((unit for unit in units if unit.phase in _NOT_WORKING and not unit.is_done), None)
 
 
-def not_well(units: Iterable[UnitStatus]) -> UnitStatus | None:
-    return next((unit for unit in units if not unit.is_well), None)
+def not_ok(units: Iterable[UnitStatus]) -> UnitStatus | None:
+    return next((unit for unit in units if not unit.is_ok), None)
 
 
 async def unit_check(exam: Examination, check_id: str, unit: UnitStatus) -> Check:
@@ -33,7 +33,7 @@ async def _awaited(exam: Examination, check_id: str) -> str:
     """The other check that says why something still waits; empty if nothing else is wrong."""
     status = await exam.status()
     units = status.units if status is not None else ()
-    causes = (exam.check_of(u) for u in units if u.required and not u.is_well and u.phase is not Phase.WAITING)
+    causes = (exam.check_of(u) for u in units if u.required and not u.is_ok and u.phase is not Phase.WAITING)
     return next((cause for cause in causes if cause != check_id), "")
 
 

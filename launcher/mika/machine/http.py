@@ -185,7 +185,7 @@ class _Exchange:
             if self._stopped:
                 return self.overdue()
             has_connected = self._socket is not None or not isinstance(error, OSError) or isinstance(error, SSLError)
-            return Answer("foreign" if has_connected else "refused", reason=_reason(error), proxy=self._proxy)
+            return Answer("foreign" if has_connected else "refused", reason=short_reason(error), proxy=self._proxy)
 
     def overdue(self) -> Answer:
         """The answer after the timeout."""
@@ -249,7 +249,7 @@ def _login(proxy: SplitResult) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
-def _reason(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
     """A short message of the error."""
     if isinstance(error, OSError) and not isinstance(error, ConnectionError) and error.strerror:
         return error.strerror

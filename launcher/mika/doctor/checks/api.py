@@ -11,7 +11,7 @@ from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.checks.ports import how_to_stop, other_folder, why_not_our_api
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
-from mika.doctor.units import not_well, not_working, unit_check
+from mika.doctor.units import not_ok, not_working, unit_check
 from mika.errors import MikaError
 from mika.machine import http
 from mika.reason import Repair
@@ -27,7 +27,7 @@ async def api(exam: Examination) -> Check:
     if not exam.types("api"):
         return skipped("api", "there is no API in the Procfile")
     check = await _measured(exam, units)
-    if check.status == "ok" and (unit := not_well(units)):
+    if check.status == "ok" and (unit := not_ok(units)):
         return await unit_check(exam, "api", unit)
     return check
 
@@ -87,7 +87,7 @@ async def _cannot_use_temporal(exam: Examination, temporal: dict[str, Any], rest
 
 
 async def _nothing_listens(exam: Examination, units: Sequence[UnitStatus], port: int) -> Check:
-    if unit := not_well(units):
+    if unit := not_ok(units):
         return await unit_check(exam, "api", unit)
     text = f"nothing listens at {exam.health_url}"
     if units:

@@ -86,7 +86,7 @@ async def _look(exam: Examination) -> Containers:
     if status is None:
         return await in_thread(lambda: _ask_engine(exam))
     running = sum(not unit.is_at_rest for unit in status.services)
-    return _judged([_by_supervisor(unit) for unit in status.services if not unit.is_well], running)
+    return _judged([_by_supervisor(unit) for unit in status.services if not unit.is_ok], running)
 
 
 def _judged(troubles: Sequence[Trouble], running: int) -> Containers:
@@ -140,7 +140,7 @@ def _ask_engine(exam: Examination) -> Containers:
     if not containers:
         return Containers(fail("docker", "there are no containers of this project", "`mika up`", Repair("up")))
     running = sum(container.state == "running" for container in containers)
-    return _judged([_by_engine(container) for container in containers if not container.is_well], running)
+    return _judged([_by_engine(container) for container in containers if not container.is_ok], running)
 
 
 def _by_engine(container: unsupervised.Container) -> Trouble:

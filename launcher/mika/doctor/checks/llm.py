@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from urllib.parse import urlsplit
 
 from mika import address
 from mika.doctor.check import Check, fail, ok, skipped
 from mika.doctor.examination import Examination
-from mika.errors import describe
 from mika.machine import http
 from mika.machine.local import in_thread
 
@@ -50,12 +50,11 @@ async def _why_unreachable(host: str, port: int) -> str:
     """Empty if a connection can be made."""
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT):
-            _, writer = await asyncio.open_connection(host, port)
+            await in_thread(lambda: socket.create_connection((host, port), _CONNECT_TIMEOUT).close())
     except TimeoutError:
         return f"no connection within {_CONNECT_TIMEOUT:g} s"
     except OSError as error:
-        return describe(error)
-    writer.close()
+        return http.short_reason(error)
     return ""
 
 

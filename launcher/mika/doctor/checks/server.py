@@ -46,7 +46,7 @@ async def temporal(exam: Examination) -> Check:
     server, unit = await exam.server(), await _unit(exam)
     if server.up:
         # It says SERVING whatever its database does. What is wrong with the namespace, another check says.
-        if unit is None or unit.is_well or await exam.namespace_error() is not None:
+        if unit is None or unit.is_ok or await exam.namespace_error() is not None:
             return ok("temporal", f"{server.detail}, version {server.version}")
         skip = await because_of_docker(exam, "temporal", f"{server.detail}, but {reason_of(unit).text}")
         return skip or await unit_check(exam, "temporal", unit)
@@ -57,7 +57,7 @@ async def temporal(exam: Examination) -> Check:
         return skip
     if isinstance(await exam.supervisor(), MikaError):
         return skipped("temporal", text, "stack")
-    if unit is not None and not unit.is_well and server.state != "denied":
+    if unit is not None and not unit.is_ok and server.state != "denied":
         return await unit_check(exam, "temporal", unit)
     return await _down(exam, server, text, unit)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.examination import Examination
-from mika.doctor.units import not_well, not_working, unit_check
+from mika.doctor.units import not_ok, not_working, unit_check
 from mika.errors import MikaError
 from mika.reason import Repair
 
@@ -21,7 +21,7 @@ async def stack(exam: Examination) -> Check:
     if status.state == "stopping":
         return fail("stack", "the stack is stopping", "wait until it has stopped, then `mika up`")
     units = await exam.units("stack")
-    if unit := not_working(units) or not_well(units):
+    if unit := not_working(units) or not_ok(units):
         return await unit_check(exam, "stack", unit)
     text = f"{status.state}, backend {status.backend}, supervisor pid {status.supervisor_pid}"
     if exam.config.outdated:

@@ -12,7 +12,7 @@ from mika.diagnosis.untaken import describe, find_misplaced, pid_of
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
-from mika.doctor.units import not_well, not_working, unit_check
+from mika.doctor.units import not_ok, not_working, unit_check
 from mika.reason import Repair
 from mika.status import UnitStatus
 
@@ -25,7 +25,7 @@ async def worker(exam: Examination) -> Check:
     units = await exam.units("worker")
     if unit := not_working(units):
         return await unit_check(exam, "worker", unit)
-    unit = not_well(units)
+    unit = not_ok(units)
     if skip := await needs_server(exam, "worker"):
         return skip if skip.because or unit is None else await unit_check(exam, "worker", unit)
     surroundings = await exam.surroundings()
