@@ -1,4 +1,4 @@
-"""`mika doctor` names the container that is to be mended, as `mika status` does, and nothing else beside it."""
+"""`mika doctor` names the container to fix, as `mika status` does, and nothing else beside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.timeout(200),
     pytest.mark.skipif(sys.platform == "win32", reason="the images are Linux programs built on Linux"),
 ]
-MEND_S = 60.0
+FIX_S = 60.0
 TEMPORALS = ("temporal", "namespace", "worker", "queue", "workflows", "ui")
 
 
@@ -40,9 +40,9 @@ def because_of_docker(found: dict[str, dict[str, Any]]) -> set[str]:
     return {name for name, check in found.items() if check.get("because") == "docker"}
 
 
-def mended(bot: DockerBot) -> None:
-    bot.wait_ready(MEND_S)
-    poll_until(lambda: not failed(checks(bot)), MEND_S, "nothing is left to mend")
+def is_fixed(bot: DockerBot) -> None:
+    bot.wait_ready(FIX_S)
+    poll_until(lambda: not failed(checks(bot)), FIX_S, "nothing is left to fix")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_stopped_service(bot: DockerBot, name: str, consequences: tuple[str, .
         assert (found["docker"]["finding"], found["docker"]["fix"]) == (f"{name} was stopped", f"`mika start {name}`")
     finally:
         bot.ok("start", name)
-    mended(bot)
+    is_fixed(bot)
 
 
 def test_a_paused_database(bot: DockerBot) -> None:
@@ -70,12 +70,12 @@ def test_a_paused_database(bot: DockerBot) -> None:
         poll_until(lambda: bot.unit("postgresql")["state"] == "unhealthy", 10, "it is noticed")
         found = checks(bot)
         assert failed(found) == ["docker"]
-        assert found["docker"]["finding"] == "postgresql: its container is paused"
+        assert found["docker"]["finding"] == "postgresql is unhealthy: its container is paused"
         assert f"`docker unpause {container.name}`" in found["docker"]["fix"]
         assert "missing" not in str(found)
     finally:
         container.unpause()
-    mended(bot)
+    is_fixed(bot)
 
 
 def test_containers_removed_by_hand(bot: DockerBot) -> None:
@@ -98,7 +98,7 @@ def test_without_a_supervisor_the_engine_is_asked(tmp_path):
         assert checks(bot)["docker"]["status"] == "ok"
         bot.compose("stop", "--timeout", "5", "postgresql")
         found = checks(bot)["docker"]
-        assert found["finding"].startswith("postgresql: its container does not run: Exited (0)")
+        assert found["finding"] == "postgresql: its container has exited with code 0"
         assert found["fix"] == "`mika up`"
         bot.container("mongodb").pause()
         found = checks(bot)["docker"]
@@ -110,6 +110,6 @@ def test_without_a_supervisor_the_engine_is_asked(tmp_path):
         try:
             found = checks(bot)["docker"]
             assert (found["status"], "docker-compose.yml" in found["finding"]) == ("fail", True)
-            assert found["fix"] == "mend it, then `mika up`"
+            assert found["fix"] == "fix it, then `mika up`"
         finally:
             file.write_text(whole, encoding="utf-8")

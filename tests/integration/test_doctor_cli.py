@@ -1,4 +1,4 @@
-"""The doctor on a stack that `mika` runs: its commands mend what it finds, and API and `mika send` say the same."""
+"""The doctor on a stack that `mika` runs: its commands fix what it finds, and the API and `mika send` say the same."""
 
 from __future__ import annotations
 
@@ -63,6 +63,19 @@ def test_stopped_and_started_by_the_command_it_names(stack: Bot) -> None:
     assert failed(stack) == []
 
 
+def test_a_stopped_server_and_a_worker_that_reconnects(stack: Bot) -> None:
+    stack.ok("stop", "temporal")
+    found = checks(stack)
+    assert [name for name, check in found.items() if check["status"] == "fail"] == ["temporal"]
+    assert (found["temporal"]["finding"], found["temporal"]["fix"]) == ("temporal was stopped", "`mika start temporal`")
+    stack.ok("start", "temporal")
+    worker = checks(stack)["worker"]
+    assert worker["status"] == "ok" or "reconnecting" in worker["finding"], worker
+    assert "start" not in worker["fix"].replace("restart", "")
+    stack.wait_ready()
+    poll_until(lambda: not failed(stack), DEADLINE, "the worker has reconnected")
+
+
 def test_fix_starts_a_stopped_worker(stack: Bot) -> None:
     stack.ok("stop", "worker")
     result = stack.mika("doctor", "--fix", "--json")
@@ -83,8 +96,8 @@ def test_a_worker_that_gave_up_says_why_and_is_revived(stack: Bot) -> None:
     still = stack.mika("doctor", "--fix")
     assert still.code == 1
     stack.write("work.py", WORKER)
-    mended = stack.mika("doctor", "--fix")
-    assert mended.code == 0, str(mended)
+    fixed = stack.mika("doctor", "--fix")
+    assert fixed.code == 0, str(fixed)
 
 
 @posix_only
@@ -107,7 +120,7 @@ def test_a_suspended_worker_api_and_server(stack: Bot) -> None:
         stack.wait_ready()
 
 
-def test_a_port_that_is_taken_and_the_setting_that_mends_it(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_and_the_setting_that_fixes_it(tmp_path: Path) -> None:
     class Quiet(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(404)
@@ -140,9 +153,9 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
         os.kill(project.status()["supervisor"]["pid"], signal.SIGKILL)
         poll_until(lambda: "killed here" in checks(project)["stack"]["finding"], DEADLINE, "the state of a killed run")
         assert checks(project)["stack"]["fix"] == "`mika down`"
-        mended = project.mika("doctor", "--fix", "--json")
-        assert "cleared what a killed run left" in mended.err
-        assert {c["id"]: c["finding"] for c in mended.json["checks"]}["stack"] == "not started by `mika up`"
+        fixed = project.mika("doctor", "--fix", "--json")
+        assert "cleared what a killed run left" in fixed.err
+        assert {c["id"]: c["finding"] for c in fixed.json["checks"]}["stack"] == "not started by `mika up`"
 
 
 def test_fix_asks_before_it_starts_a_stack(tmp_path: Path) -> None:
@@ -229,11 +242,11 @@ def test_without_temporal_there_is_nothing_to_say_of_it(tmp_path: Path) -> None:
             assert (found[name].status, found[name].because) == ("skip", ""), found[name]
 
 
-def test_the_text_names_the_first_thing_to_mend(stack: Bot) -> None:
+def test_the_text_names_the_first_thing_to_fix(stack: Bot) -> None:
     stack.ok("stop", "worker")
     result = stack.mika("doctor")
     assert result.code == 1
-    assert result.out.rstrip().endswith("1 to mend, first: worker")
+    assert result.out.rstrip().endswith("1 to fix, first: worker")
     lines = [line for line in result.out.splitlines() if line.startswith("FAIL")]
     assert len(lines) == 1
     assert "\x1b" not in result.out
@@ -241,8 +254,8 @@ def test_the_text_names_the_first_thing_to_mend(stack: Bot) -> None:
 
 def test_watch_goes_on_until_it_is_interrupted(stack: Bot) -> None:
     watching = stack.start_mika("doctor", "--watch")
-    watching.wait_for("nothing to mend")
-    poll_until(lambda: watching.output().count("nothing to mend") > 1, DEADLINE, "a second round")
+    watching.wait_for("nothing to fix")
+    poll_until(lambda: watching.output().count("nothing to fix") > 1, DEADLINE, "a second round")
     watching.send(signal.SIGINT)
     assert watching.wait() == 130
 

@@ -6,13 +6,31 @@ from typing import Any
 
 import pytest
 from mika.diagnosis.model import FINE, HANGING, Cause, Surroundings, WorkerCommands, near_miss, seconds
+from mika.diagnosis.proto import NON_DETERMINISTIC
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.untaken import find_misplaced, pid_of
 from mika.diagnosis.workflow import classify
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
-from tests.kit.temporal_protos import QUEUE, START, activity, around, asked, described, failure, task, worker
+from tests.kit.temporal_protos import (
+    QUEUE,
+    START,
+    STARTED,
+    TAKEN,
+    TASK,
+    TIMED_OUT,
+    UNHANDLED,
+    activity,
+    around,
+    asked,
+    described,
+    events,
+    failure,
+    task,
+    task_failed,
+    worker,
+)
 from tests.unit.cases_ended import ENDED
 from tests.unit.cases_running import RUNNING
 
@@ -52,6 +70,23 @@ def test_more_time_than_the_execution_has_raises_both() -> None:
     known = Surroundings(queue=QUEUE, run_timeout=100, execution_timeout=120)
     found = classify(activity(2, status="timed_out", closed=100), asked(), known)
     assert "WORKFLOW_RUN_TIMEOUT=200 WORKFLOW_EXECUTION_TIMEOUT=400" in found.fix
+
+
+def test_an_attempt_that_is_under_way_is_waited_for() -> None:
+    """As after a restart of the worker: another restart would interrupt it."""
+    broken = failure("the worker stopped", "CancelledError")
+    commands = Surroundings(worker=WorkerCommands(restart=("mika restart worker",)))
+    assert classify(activity(2, attempt=2, failure=broken), (), commands).fix.startswith("wait for the attempt")
+    assert not classify(activity(1, attempt=2, due=9, failure=broken), (), commands, waited=0).fix.startswith("wait")
+
+
+@pytest.mark.parametrize("cause", [NON_DETERMINISTIC, UNHANDLED])
+def test_what_has_ended_is_retried_and_never_terminated(cause: int) -> None:
+    history = events(STARTED, TASK, TAKEN, task_failed("bug", cause), TIMED_OUT)
+    fix = classify(described("timed_out", closed=60), history).fix
+    assert "mika workflows retry process_message_1" in fix
+    assert "terminate" not in fix
+    assert "by itself" not in fix
 
 
 def test_a_message_in_the_wrong_queue_is_retried_once_the_starter_is_right() -> None:

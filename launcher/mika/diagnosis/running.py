@@ -149,11 +149,14 @@ def _retrying(step: str, pending: Any, failure: Any, now: float, worker: WorkerC
     limit = f" of {pending.maximum_attempts}" if pending.maximum_attempts else ""
     due = proto.at(pending.next_attempt_schedule_time) - now
     starts = f"starts in {seconds(due)}" if due > 0 else "is under way"
+    fix = fix_of_failure(failure, worker)
+    if pending.state == proto.STARTED:  # a restart would interrupt it
+        fix = f"wait for the attempt that is under way; if that fails, too: {fix}"
     return Diagnosis(
         Cause.ACTIVITY_RETRYING,
         f"{step} failed {times(pending.attempt - 1)} and is being retried: {proto.message(failure)}",
         (f"attempt {pending.attempt}{limit} {starts}", f"last worker: {pending.last_worker_identity or 'unknown'}"),
-        fix_of_failure(failure, worker),
+        fix,
     )
 
 
@@ -196,21 +199,24 @@ def _failed_task(events: Sequence[Any]) -> Any:
 
 def _task_failing(failed: Any, attempt: int, info: Any, worker: WorkerCommands) -> Diagnosis:
     text = proto.message(failed.failure)
-    evidence = (f"worker {failed.identity} failed the workflow task: {text}", f"attempt {max(2, attempt)} is next")
+    evidence: tuple[str, ...] = (f"worker {failed.identity} failed the workflow task: {text}",)
+    retry, restart, again = workflow_command("retry", info), worker.then_restart(), ""
+    if info.status == proto.RUNNING:
+        evidence += (f"attempt {max(2, attempt)} is next",)
+    else:
+        again = f"; then {retry}"
     if failed.cause == proto.NON_DETERMINISTIC:
         finding = "the workflow's code changed in a way that does not fit what it already did"
-        fix = (
-            f"undo the change (or guard it with workflow.patched), {worker.then_restart()};"
-            f" or {workflow_command('terminate', info)} and {workflow_command('retry', info)}"
-        )
+        other = f"; or {workflow_command('terminate', info)} and {retry}"
+        fix = f"undo the change (or guard it with workflow.patched), {restart}{again or other}"
     elif "is not registered" in text:
-        finding, fix = text, f"register that workflow in the worker (or correct the name), {worker.then_restart()}"
+        finding, fix = text, f"register that workflow in the worker (or correct the name), {restart}{again}"
     elif "restricted" in text.lower() and "workflow" in text.lower():
         finding = f"the sandbox refused something in the workflow's code: {text}"
-        fix = f"move that call into an activity, {worker.then_restart()}"
+        fix = f"move that call into an activity, {restart}{again}"
     else:
         finding = f"the workflow's code raises: {text}"
-        fix = f"fix the workflow's code, {worker.then_restart()}: it goes on by itself"
+        fix = f"fix the workflow's code, {restart}{again or ': it goes on by itself'}"
     return Diagnosis(Cause.WORKFLOW_TASK_FAILING, finding, evidence, fix)
 
 

@@ -28,9 +28,9 @@ def hand(_shared_terminals: Hand) -> Hand:
             getattr(_shared_terminals, name)()
 
     async def end_all(client: Client) -> None:
-        async for found in client.list_workflows("ExecutionStatus = 'Running'"):
+        async for execution in client.list_workflows("ExecutionStatus = 'Running'"):
             with contextlib.suppress(Exception):
-                await client.get_workflow_shared_terminalsle(found.id).terminate("the test before")
+                await client.get_workflow_handle(execution.id).terminate("the test before")
 
     _shared_terminals.ask(end_all)
     return _shared_terminals

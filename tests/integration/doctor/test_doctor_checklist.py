@@ -269,9 +269,10 @@ def explained(hand: Hand, env: dict[str, str], failed: str) -> str:
     if failed not in ("temporal", "namespace", "ports", "worker", "api"):
         return ""
     settings = config.load(hand.folder, environ=hand.environ(**env))
-    service = failed if failed in ("worker", "api") else "temporal"
-    late = UnitStatus(name=service, type=service, role="service", phase=Phase.STARTING, reason=Reason("not yet"))
-    return str(asyncio.run(explain(settings, ProjectDir(settings.project), late)))
+    name = failed if failed in ("worker", "api") else "temporal"
+    role: Any = "service" if name == "temporal" else "process"
+    late = UnitStatus(name=name, type=name, role=role, phase=Phase.STARTING, reason=Reason("not yet"))
+    return asyncio.run(explain(settings, ProjectDir(settings.project), late)).text
 
 
 @posix_only

@@ -53,7 +53,7 @@ def test_a_model_that_answers(hand: Hand) -> None:
         assert stub.requests[0][2]["max_tokens"] == 1
 
 
-def test_a_run_that_is_too_short_and_the_setting_that_mends_it(hand: Hand) -> None:
+def test_a_run_that_is_too_short_and_the_setting_that_fixes_it(hand: Hand) -> None:
     """The model needs 1.5 s; a run of 2 s gives it half."""
     with StubServer() as stub:
         slow = Answer(hold=threading.Event())  # nobody sets it: it answers when its patience is over

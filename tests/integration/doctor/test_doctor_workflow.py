@@ -28,7 +28,7 @@ def test_a_message_that_was_answered_is_healthy(hand: Hand) -> None:
 
 @posix_only
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
-def test_no_worker_and_the_command_that_mends_it(hand: Hand, end: str) -> None:
+def test_no_worker_and_the_command_that_fixes_it(hand: Hand, end: str) -> None:
     hand.stop("worker", getattr(signal, end))
     workflow_id = hand.send()
     assert "python -m src.workers.temporal_worker" in hand.story(workflow_id, "no_worker")["fix"]
@@ -46,7 +46,7 @@ def test_a_suspended_worker(hand: Hand) -> None:
     assert hand.result(workflow_id)["response"]
 
 
-def test_a_worker_on_a_misspelt_queue_and_the_setting_that_mends_it(hand: Hand) -> None:
+def test_a_worker_on_a_misspelt_queue_and_the_setting_that_fixes_it(hand: Hand) -> None:
     hand.worker(TEMPORAL_TASK_QUEUE=MISSPELT)
     workflow_id = hand.send()
     story = hand.story(workflow_id, "wrong_task_queue")

@@ -44,6 +44,7 @@ def test_cancel(hand: Hand) -> None:
 def test_without_a_server_there_is_no_story(hand: Hand) -> None:
     hand.stop("temporal")
     for command in (["doctor", "--workflow", "x"], ["workflows"], ["workflows", "retry", "x", "--yes"]):
-        result = hand.error(*command, code=1)
+        result = hand.error(*command, code=3)
+        assert "no stack is running" in result.err
         assert "nothing listens there" in result.err
-    assert hand.mika("doctor", "--workflow", "x", "--json").json["error"]["code"] == "temporal_unavailable"
+    assert hand.mika("doctor", "--workflow", "x", "--json").json["error"]["code"] == "not_running"
