@@ -11,7 +11,6 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.config.load import Config
-from mika.config.settings import parse_number
 from mika.diagnosis.model import seconds
 from mika.doctor import run
 from mika.doctor.check import Check, Report
@@ -34,7 +33,14 @@ _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "r
 @click.option("--llm", is_flag=True, help="Also make one cheap call to the language model.")
 @click.option("--watch", is_flag=True, help="Check again every 2 s until Ctrl-C.")
 @click.option("--fix", is_flag=True, help="Fix what can be fixed safely; ask before anything else.")
-@click.option("--timeout", metavar="S", help="Seconds for all checks together (default 5).")
+@click.option(
+    "--timeout",
+    metavar="S",
+    default=run.TIMEOUT,
+    show_default=True,
+    type=click.FloatRange(0, 600, min_open=True),
+    help="Seconds for all checks together.",
+)
 @json_option
 @click.pass_obj
 def doctor_command(
@@ -44,14 +50,13 @@ def doctor_command(
     llm: bool,
     watch: bool,
     fix: bool,
-    timeout: str | None,
+    timeout: float,
     as_json: bool,
 ) -> None:
     """Check everything that a message needs, at once: each failure with its cause and the command that fixes it.
 
     Exit code 1 when a check fails, or when the workflow is in trouble.
     """
-    limit = _limit(timeout)
     if payloads and workflow is None:
         raise UsageError("--payloads shows the messages of one workflow", "give it with --workflow ID")
     while True:
@@ -59,7 +64,7 @@ def doctor_command(
         if workflow is not None:
             result = asyncio.run(_story(context.load_started(), workflow, payloads=payloads))
         else:
-            result = _report(context, limit, llm=llm, fix=fix)
+            result = _report(context, timeout, llm=llm, fix=fix)
         if as_json:
             print_json(result.as_json())
         else:
@@ -72,32 +77,17 @@ def doctor_command(
         time.sleep(_EVERY)
 
 
-def _limit(text: str | None) -> float:
-    if text is None:
-        return run.TIMEOUT
-    try:
-        number = parse_number(text.strip())
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 600:
-        raise UsageError(f"--timeout is {text!r}; give a number of seconds, above 0 and at most 600")
-    return number
-
-
-# --- the checklist ----------------------------------------------------------------------------------------------------
-
-
-def _report(context: Context, limit: float, *, llm: bool, fix: bool) -> Report:
+def _report(context: Context, timeout: float, *, llm: bool, fix: bool) -> Report:
     folder = ProjectDir(existing_folder(context.project))  # a wrong -C is not a finding, but an error
     try:
         config = context.load_started()
     except UsageError as error:
         return run.broken_configuration(error)
-    report = asyncio.run(run.examine(config, folder, timeout=limit, llm=llm))
+    report = asyncio.run(run.examine(config, folder, timeout=timeout, llm=llm))
     is_changed = fix and repair_all(
         config, folder, report, agrees=_agrees, start_stack=lambda: _start_stack(config), say=_say
     )
-    return asyncio.run(run.examine(config, folder, timeout=limit, llm=llm)) if is_changed else report
+    return asyncio.run(run.examine(config, folder, timeout=timeout, llm=llm)) if is_changed else report
 
 
 def render(report: Report) -> str:
@@ -136,9 +126,6 @@ def _start_stack(config: Config) -> None:
     command = own_command(["-C", str(config.project), "up", "-d"])
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise MikaError("`mika up -d` failed", "it says above why")
-
-
-# --- one workflow -----------------------------------------------------------------------------------------------------
 
 
 async def _story(config: Config, wanted: str, *, payloads: bool) -> Story:

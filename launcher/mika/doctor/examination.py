@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
@@ -45,6 +46,7 @@ class Examination:
         self.config, self.folder, self.llm = config, folder, llm
         self.host, self.port = config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT")
         self.namespace, self.queue = config.text("TEMPORAL_NAMESPACE"), config.text("TEMPORAL_TASK_QUEUE")
+        self.ui_url = address.http_url(self.host, config.port("TEMPORAL_UI_PORT"))
         self.client = Client(folder)
         self.run: RunState | None = folder.read_state()
         self._facts: dict[str, asyncio.Task[Any]] = {}
@@ -67,8 +69,6 @@ class Examination:
             self._facts[name] = asyncio.ensure_future(work())
         return asyncio.shield(self._facts[name])  # the time limit of one check must not cancel it for the others
 
-    # --- the project -------------------------------------------------------------------------------------------------
-
     @property
     def backend(self) -> str:
         """`docker`, `embedded`, `external` or `none`; empty when nothing ever ran here and `auto` has not decided."""
@@ -83,31 +83,24 @@ class Examination:
         names = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
         return self.backend != "none" or any(self.config.settings[name].origin != "default" for name in names)
 
-    def entries(self) -> list[procfile.Entry]:
-        """Those of the Procfile; empty when it is missing or broken, which `config` reports."""
-        with contextlib.suppress(UsageError):
-            return procfile.read(self.config.project / "Procfile")
-        return []
+    @cached_property
+    def commands(self) -> Mapping[str, Mapping[str, str]]:
+        """The processes of the Procfile that are a `worker` or the `api`: name and command. Empty if it is broken."""
+        processes: dict[str, dict[str, str]] = {"worker": {}, "api": {}}
+        with contextlib.suppress(UsageError):  # the check `config` reports it
+            for entry in procfile.read(self.config.project / "Procfile"):
+                # Without Temporal, a name means nothing.
+                kind = entry.name if self.wants_temporal else ""
+                if parse_ready(self.config.process(entry.name).ready or "none").kind == "worker":
+                    kind = "worker"
+                processes.get(kind, {})[entry.name] = entry.command
+        return processes
 
-    def types(self, kind: str) -> list[str]:
-        """The names in the Procfile that are a `worker`, or the `api`. Without Temporal a name means nothing."""
-        return [
-            entry.name
-            for entry in self.entries()
-            if (entry.name == kind and self.wants_temporal)
-            or (kind == "worker" and parse_ready(self.config.process(entry.name).ready or "none").kind == "worker")
-        ]
-
-    def command(self, kind: str) -> str:
-        """The command line of the first process that is a `worker`, or the `api`; empty if there is none."""
-        types = self.types(kind)
-        return next((entry.command for entry in self.entries() if entry.name in types), "")
-
-    @property
-    def ui_url(self) -> str:
-        return address.http_url(self.host, self.config.port("TEMPORAL_UI_PORT"))
-
-    # --- the supervisor ----------------------------------------------------------------------------------------------
+    @cached_property
+    def health_url(self) -> str:
+        """Where the API says that it is up; the project may name another place."""
+        ready = [parse_ready(self.config.process(name).ready or "none") for name in self.commands["api"]]
+        return next((rule.target for rule in ready if rule.kind == "http"), f"{self.config.api_url}/healthz")
 
     def supervisor(self) -> Awaitable[StackStatus | MikaError | None]:
         """Its status; the error when it does not answer although it runs; None when there is none."""
@@ -135,7 +128,7 @@ class Examination:
     def check_of(self, unit: UnitStatus) -> str:
         """The id of the check that says what is wrong with this unit."""
         if unit.role == "process":
-            return next((kind for kind in ("worker", "api") if unit.type in self.types(kind)), "stack")
+            return next((kind for kind, processes in self.commands.items() if unit.type in processes), "stack")
         if self.backend == "docker":
             return "docker"
         return {"temporal": "temporal", "temporal-ui": "ui"}.get(unit.type, "stack")
@@ -145,12 +138,8 @@ class Examination:
         status = await self.status()
         return tuple(unit for unit in status.units if self.check_of(unit) == check_id) if status is not None else ()
 
-    # --- this machine ------------------------------------------------------------------------------------------------
-
     def listeners(self) -> Awaitable[dict[int, Listener]]:
         return self.once("listeners", lambda: in_thread(listeners))
-
-    # --- Temporal ----------------------------------------------------------------------------------------------------
 
     def server(self) -> Awaitable[Server]:
         return self.once("server", self._server)
@@ -210,7 +199,7 @@ class Examination:
             name = supervised[0].name
             return WorkerCommands((f"mika start {name}",), (f"mika restart {name}",), logs=f"mika logs {name}")
         up = ("mika up",) if await self.status() is None else ("mika down", "mika up")
-        return WorkerCommands(up, by_hand=self.command("worker"))
+        return WorkerCommands(up, by_hand=next(iter(self.commands["worker"].values()), ""))
 
     async def worker_unit(self, identity: str) -> UnitStatus | None:
         """The unit whose worker polls under this identity."""
@@ -229,11 +218,10 @@ class Examination:
         return (process_state(unit.pid) or self._beat(unit.name)) if unit.pid is not None else "gone"
 
     def _beat(self, name: str) -> ProcessState:
-        try:
-            age = time.time() - (self.folder.run / f"{name}.beat").stat().st_mtime
-        except OSError:
-            return ""
-        return "hung" if age > _HUNG_BEAT else ""
+        with contextlib.suppress(OSError):
+            if time.time() - (self.folder.run / f"{name}.beat").stat().st_mtime > _HUNG_BEAT:
+                return "hung"
+        return ""
 
     async def server_time(self) -> float:
         """The server's time, in seconds since the epoch."""
@@ -242,34 +230,23 @@ class Examination:
     async def skew(self) -> float:
         """Seconds that the server's clock is ahead of ours; 0 if that is unknown, or less than it takes to measure."""
         answer = await self.ui()
-        with contextlib.suppress(ValueError, TypeError):
-            if answer.kind == "http":
-                # The header has whole seconds.
-                ahead = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5 - time.time()
-                return ahead if abs(ahead) > 2.0 else 0.0
+        with contextlib.suppress(ValueError):
+            # The header has whole seconds.
+            ahead = parsedate_to_datetime(answer.headers.get("date", "")).timestamp() + 0.5 - time.time()
+            return ahead if abs(ahead) > 2.0 else 0.0
         return 0.0
 
     def ui(self) -> Awaitable[http.Answer]:
         # `/` answers before the UI reaches the server; this does not.
         return self.once("ui", lambda: http.get(f"{self.ui_url}/api/v1/cluster-info"))
 
-    # --- the API -----------------------------------------------------------------------------------------------------
-
     def health(self) -> Awaitable[http.Answer]:
         return self.once("health", lambda: http.get(self.health_url))
 
-    @property
-    def health_url(self) -> str:
-        """Where the API says that it is up; the project may name another place."""
-        ready = [parse_ready(self.config.process(name).ready or "none") for name in self.types("api")]
-        return next((rule.target for rule in ready if rule.kind == "http"), f"{self.config.api_url}/healthz")
-
     async def dependency(self, name: str) -> dict[str, Any]:
         """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
-        part = (await self.once("readiness", self._readiness)).get(name)
-        return part if isinstance(part, dict) else {}
-
-    async def _readiness(self) -> dict[str, Any]:
         if (await self.health()).kind != "http":
             return {}
-        return (await http.get(f"{self.config.api_url}/readyz", 3.0)).json
+        ready = await self.once("ready", lambda: http.get(f"{self.config.api_url}/readyz", 3.0))
+        part = ready.json.get(name)
+        return part if isinstance(part, dict) else {}

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from mika.doctor.check import Check, skipped
 from mika.doctor.examination import Examination
-from mika.reason import NONE, Reason, Repair
+from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
 
 _NOT_WORKING = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP, Phase.BACKOFF, Phase.STOPPING})
@@ -38,36 +38,30 @@ async def _awaited(exam: Examination, check_id: str) -> str:
 
 
 def reason_of(unit: UnitStatus) -> Reason:
-    """What is wrong with it, and what to do. Its own fix and repair count more than those for its phase."""
+    """What is wrong with it, and what to do. Its own fix and repair count more than those of its phase."""
     name, own = unit.name, unit.reason
-    last = unit.last_exit.reason if unit.last_exit is not None else NONE
-    why = own.text or last.text or "no reason is known"
+    why = own.text or (unit.last_exit.reason.text if unit.last_exit is not None else "") or "no reason is known"
+    if unit.kind == "external":
+        is_starting = unit.phase is Phase.STARTING
+        fix = "wait for it: `mika wait`" if is_starting else "restart that server"
+        fix += ", or set TEMPORAL_HOST and TEMPORAL_PORT to another one"
+        return Reason(f"{name} is {unit.phase}: {why}", own.fix or fix, own.repair)
     logs = f"`mika logs {name}` says why"
+    cure = own.fix or f"{logs}; fix that"
     start, restart = Repair("start", name), Repair("restart", name)
-    match unit.phase:
-        case Phase.STOPPED:
-            return Reason(f"{name} was stopped", f"`mika start {name}`", start)
-        case Phase.STOPPING:
-            return Reason(f"{name} is stopping", f"wait until it has stopped, then `mika start {name}`")
-        case Phase.EXITED:
-            fix = f"{own.fix}; then `mika start {name}`" if own.fix else f"`mika start {name}`; {logs}"
-            return Reason(f"{name} has exited: {last.text or why}", fix, own.repair or start)
-        case Phase.GAVE_UP:
-            fix = f"{own.fix or f'{logs}; fix that'}; then `mika restart {name}`"
-            return Reason(f"{name} gave up: {why}", fix, own.repair or restart)
-        case Phase.BACKOFF:
-            fix = f"{own.fix or f'{logs}; fix that'}; it is started again by itself"
-            return Reason(f"{name} keeps exiting: {last.text or why}", fix, own.repair)
-        case Phase.WAITING:
-            return Reason(f"{name} has not started: {why}", own.fix or "wait for what it needs: `mika wait`")
-    if unit.phase is Phase.UNHEALTHY:
-        text = f"{name} is unhealthy: {why}"
-        if own.fix:
-            return Reason(text, own.fix, own.repair)
-        if unit.kind == "external":
-            return Reason(text, "restart that server, or set TEMPORAL_HOST and TEMPORAL_PORT to another one")
-        return Reason(text, f"`mika restart {name}`; {logs}", own.repair or restart)
-    wait = "wait for it: `mika wait`"
-    if unit.kind != "external":
-        wait += f"; if that does not help, {logs}"
-    return Reason(f"{name} is starting" + (f": {own.text}" if own else ""), own.fix or wait, own.repair)
+    wait = f"wait for it: `mika wait`; if that does not help, {logs}"
+    text, fix, repair = {
+        Phase.STOPPED: ("was stopped", f"`mika start {name}`", start),
+        Phase.STOPPING: ("is stopping", f"wait until it has stopped, then `mika start {name}`", None),
+        Phase.EXITED: (f"has exited: {why}", f"{cure}; then `mika start {name}`", start),
+        Phase.GAVE_UP: (f"gave up: {why}", f"{cure}; then `mika restart {name}`", restart),
+        Phase.BACKOFF: (f"keeps exiting: {why}", f"{cure}; it is started again by itself", None),
+        Phase.WAITING: (f"has not started: {why}", own.fix or "wait for what it needs: `mika wait`", None),
+        Phase.STARTING: (f"is starting: {own.text or 'not ready yet'}", own.fix or wait, None),
+        Phase.UNHEALTHY: (
+            f"is unhealthy: {why}",
+            own.fix or f"`mika restart {name}`; {logs}",
+            None if own.fix else restart,
+        ),
+    }[unit.phase]
+    return Reason(f"{name} {text}", fix, own.repair or repair)

@@ -6,16 +6,13 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mika.containers import DEPENDS_ON_LABEL, FOLDER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, compose, engine
 from mika.containers.engine import EngineError
 from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.errors import MikaError, UsageError, describe
 from mika.reason import Reason
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,8 @@ class Container:
 
 def containers(env: Mapping[str, str], project: Path) -> list[Container]:
     """Those of the folder's compose file, by service. Raises EngineError."""
+    from docker.errors import NotFound
+
     with contextlib.closing(engine.connect(env, engine.QUICK)) as client:
         try:
             entries = client.api.containers(all=True, filters={"label": FOLDER_LABEL})
@@ -52,23 +51,16 @@ def containers(env: Mapping[str, str], project: Path) -> list[Container]:
                 for entry in entries
                 if Path(entry["Labels"][FOLDER_LABEL]) == project and entry["Labels"].get(ONE_OFF_LABEL) != "True"
             ]
-            states = [(entry["Labels"], _inspect(client, entry["Id"])) for entry in ours]
+            inspected = []
+            for entry in ours:
+                with contextlib.suppress(NotFound):  # it was removed meanwhile
+                    inspected.append((entry["Labels"], client.api.inspect_container(entry["Id"])))
             awaited = {name for entry in ours for name in _completed(entry["Labels"].get(DEPENDS_ON_LABEL, ""))}
         except Exception as error:  # noqa: BLE001 - docker's errors have no common base, and each means the same here
             raise EngineError(
                 f"the Docker engine does not answer: {describe(error)}", "restart Docker", code="engine_hung"
             ) from None
-    kept = [_container(labels, inspected, awaited) for labels, inspected in states if inspected]
-    return sorted(kept, key=lambda container: container.service)
-
-
-def _inspect(client: DockerClient, container_id: str) -> dict[str, Any]:
-    """Empty for one that was removed since it was listed."""
-    from docker.errors import NotFound
-
-    with contextlib.suppress(NotFound):
-        return dict(client.api.inspect_container(container_id))
-    return {}
+    return sorted((_container(*entry, awaited) for entry in inspected), key=lambda container: container.service)
 
 
 def _completed(needs: str) -> list[str]:

@@ -24,7 +24,7 @@ async def api(exam: Examination) -> Check:
     units = await exam.units("api")
     if unit := not_working(units):
         return await unit_check(exam, "api", unit)
-    if not exam.types("api"):
+    if not exam.commands["api"]:
         return skipped("api", "there is no API in the Procfile")
     check = await _measured(exam, units)
     if check.status == "ok" and (unit := not_ok(units)):
@@ -113,4 +113,4 @@ async def _nothing_listens(exam: Examination, units: Sequence[UnitStatus], port:
     if exam.wants_temporal and not (await exam.server()).up:
         down = "the stack is not up"
         return await because_of_docker(exam, "api", down) or skipped("api", down, "temporal")
-    return fail("api", text, f"`mika up`, or by hand: `{exam.command('api')}`")
+    return fail("api", text, f"`mika up`, or by hand: `{next(iter(exam.commands['api'].values()))}`")

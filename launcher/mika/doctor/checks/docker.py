@@ -123,9 +123,6 @@ def _rank(type_: str, address: str = "") -> Rank:
     return Rank.HELPER if not address and type_.startswith("temporal-") else Rank.DATABASE
 
 
-# --- what the engine says while no supervisor runs --------------------------------------------------------------------
-
-
 def _ask_engine(exam: Examination) -> Containers:
     """Blocks for some seconds at most."""
     env = exam.config.child_env()

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from mika.address import join
 from mika.doctor.check import Check, fail, ok, skipped, warn
@@ -27,12 +26,9 @@ async def history(exam: Examination) -> Check:
     check = await in_thread(lambda: _sqlite(file))
     store = await exam.dependency("history") if check.status == "ok" else {}
     if store.get("state") == "unavailable":
-        return _unusable(store, "fix what it says; `mika logs api` has more")
+        fix = "fix what it says; `mika logs api` has more"
+        return fail("history", f"the API cannot use its store: {store.get('detail')}", fix)
     return check
-
-
-def _unusable(store: dict[str, Any], fix: str) -> Check:
-    return fail("history", f"the API cannot use its store: {store.get('detail')}", fix)
 
 
 async def _container(exam: Examination) -> Check:
@@ -41,12 +37,11 @@ async def _container(exam: Examination) -> Check:
     if "state" not in store:
         text = "MongoDB in its container; the API, which uses it, does not answer"
         return await because_of_docker(exam, "history", text) or skipped("history", text)
-    detail = str(store.get("detail", ""))
     if store["state"] == "ready":
-        return ok("history", detail)
-    is_up = await exam.status() is not None
+        return ok("history", str(store.get("detail", "")))
+    text, is_up = f"the API cannot use its store: {store.get('detail')}", await exam.status() is not None
     fix = "`mika restart mongodb`; `mika logs mongodb` says why" if is_up else "`mika up`"
-    return await because_of_docker(exam, "history", detail) or _unusable(store, fix)
+    return await because_of_docker(exam, "history", text) or fail("history", text, fix)
 
 
 async def _mongodb(exam: Examination, url: str) -> Check:

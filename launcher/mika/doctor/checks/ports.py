@@ -30,9 +30,8 @@ async def why_not_our_api(exam: Examination) -> str:
     That can only be known while the supervisor runs no API.
     """
     owner = (await exam.listeners()).get(exam.config.port("API_PORT"))
-    if owner is None or not exam.types("api") or await exam.units("api"):
-        return ""
-    if not is_loopback(exam.config.text("API_HOST")):
+    is_here = owner is not None and is_loopback(exam.config.text("API_HOST"))
+    if not is_here or not exam.commands["api"] or await exam.units("api"):
         return ""
     health = await exam.health()
     match health.kind:
@@ -52,9 +51,8 @@ def other_folder(exam: Examination, owner: Listener | None) -> Path | None:
     """
     if owner is None or owner.cwd is None or "docker" in owner.name or not is_loopback(exam.config.text("API_HOST")):
         return None
-    project = exam.config.project
-    folders = {project, *((project / (exam.config.process(name).cwd or ".")).resolve() for name in exam.types("api"))}
-    return None if owner.cwd in folders else owner.cwd
+    project, own = exam.config.project, [exam.config.process(name).cwd or "." for name in exam.commands["api"]]
+    return None if owner.cwd in {project, *((project / cwd).resolve() for cwd in own)} else owner.cwd
 
 
 def how_to_stop(owner: Listener | None) -> str:

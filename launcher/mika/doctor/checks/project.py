@@ -38,9 +38,6 @@ async def config(exam: Examination) -> Check:
     return ok("config", f"{own} settings of your own, the rest are defaults (`mika config`)")
 
 
-# --- versions ---------------------------------------------------------------------------------------------------------
-
-
 async def versions(exam: Examination) -> Check:
     """Python and packages against what the project asks for."""
     unmet = await in_thread(lambda: list(_unmet(exam.config.project)))
@@ -91,9 +88,6 @@ def _site_packages(project: Path) -> list[str]:
     """Where the bot's packages are: the project's own environment, else the one of this program."""
     patterns = ("lib/python*/site-packages", "Lib/site-packages")
     return [str(path) for pattern in patterns for path in (project / ".venv").glob(pattern)] or sys.path
-
-
-# --- disk -------------------------------------------------------------------------------------------------------------
 
 
 async def disk(exam: Examination) -> Check:

@@ -37,9 +37,6 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
     return await because_of_docker(exam, check_id, text) or skipped(check_id, text, "namespace")
 
 
-# --- the server -------------------------------------------------------------------------------------------------------
-
-
 async def temporal(exam: Examination) -> Check:
     if not exam.wants_temporal:
         return skipped("temporal", _NO_TEMPORAL)
@@ -107,9 +104,6 @@ async def _nothing_listens(exam: Examination, text: str, unit: UnitStatus | None
     return fail("temporal", text, fix, repair)
 
 
-# --- its namespace ----------------------------------------------------------------------------------------------------
-
-
 async def namespace(exam: Examination) -> Check:
     if skip := await needs_server(exam, "namespace"):
         return skip
@@ -131,9 +125,6 @@ async def namespace(exam: Examination) -> Check:
     log = "`mika logs temporal` says why" if exam.backend in ("docker", "embedded") else "that server's log says why"
     fix = f"the server itself has a problem (its database?): {log}"
     return await because_of_docker(exam, "namespace", text) or fail("namespace", text, fix)
-
-
-# --- its clock and its UI ---------------------------------------------------------------------------------------------
 
 
 async def clock(exam: Examination) -> Check:

@@ -30,7 +30,7 @@ async def worker(exam: Examination) -> Check:
         return skip if skip.because or unit is None else await unit_check(exam, "worker", unit)
     surroundings = await exam.surroundings()
     listed = surroundings.at(exam.namespace, exam.queue)
-    if not units and not listed and not exam.types("worker"):
+    if not units and not listed and not exam.commands["worker"]:
         return skipped("worker", "there is no worker in the Procfile")
     alive = [poller for poller in listed if poller.state == "alive"]
     check = _of_pollers(exam, alive) if alive else await _of_none(exam, listed, surroundings)
@@ -108,6 +108,6 @@ async def queue(exam: Examination) -> Check:
         return ok("queue", text)
     if not (await exam.surroundings()).alive(exam.namespace, exam.queue):
         return skipped("queue", text, "worker")
-    name = next(iter(exam.types("worker")), "worker")
+    name = next(iter(exam.commands["worker"]), "worker")
     fix = f"the workers are too slow or too few: `mika up {name}=2`, or look at `mika logs {name}`"
     return warn("queue", text, fix)
