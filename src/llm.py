@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class OpenAiLlm:
         try:
             # The client's own timeout is for each read: a model that sends a byte now and then would never reach it.
             async with asyncio.timeout(timeout):
-                completion: Any = await self._client.chat.completions.create(
+                completion: object = await self._client.chat.completions.create(
                     model=self._model, messages=prompt, timeout=timeout
                 )
         except openai.APIStatusError as error:
@@ -118,7 +118,7 @@ class OpenAiLlm:
     async def close(self) -> None:
         await self._client.close()
 
-    def _text(self, completion: Any) -> str:
+    def _text(self, completion: object) -> str:
         # For a 200 with HTML (a web page, a proxy), the client returns a plain str instead of raising an exception.
         choices = getattr(completion, "choices", None)
         if not isinstance(choices, list):

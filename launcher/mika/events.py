@@ -20,9 +20,9 @@ class Event:
     name: str = ""
     at: float = field(default_factory=time.time)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """One flat object. A reason becomes `reason` (its text), and `fix` and `repair` if it has them."""
-        values: dict[str, Any] = {"kind": self.kind}
+        values: dict[str, object] = {"kind": self.kind}
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if isinstance(value, Reason):

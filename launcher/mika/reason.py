@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal, Self
+
+from mika.decoded import Json
 
 RepairAction = Literal["start", "restart", "namespace", "sweep", "up"]
 
@@ -50,9 +52,9 @@ class Reason:
         """The same reason with `context` in front of its text."""
         return type(self)(f"{context}: {self.text}" if self.text else context, self.fix, self.repair)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """An object with `text`, and with `fix` and `repair` if they are set."""
-        value: dict[str, Any] = {"text": self.text}
+        value: dict[str, object] = {"text": self.text}
         if self.fix:
             value["fix"] = self.fix
         if self.repair is not None:
@@ -60,7 +62,7 @@ class Reason:
         return value
 
     @classmethod
-    def from_json(cls, value: Any) -> Self:
+    def from_json(cls, value: Json) -> Self:
         """Raises KeyError or TypeError if `value` does not come from `as_json`."""
         repair = value.get("repair")
         return cls(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
+from mika.decoded import Json
 from mika.reason import NONE, Reason
 
 StackState = Literal["starting", "ready", "degraded", "stopping"]
@@ -51,7 +52,7 @@ class LastExit:
     reason: Reason
     ago_s: float
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {"code": self.code, "reason": self.reason.text, "ago_s": self.ago_s}
 
 
@@ -113,8 +114,8 @@ class UnitStatus:
     def is_ok(self) -> bool:
         return self.is_ready or self.is_done
 
-    def as_json(self) -> dict[str, Any]:
-        common = {
+    def as_json(self) -> dict[str, object]:
+        common: dict[str, object] = {
             "name": self.name,
             "type": self.type,
             "state": self.state,
@@ -137,7 +138,7 @@ class UnitStatus:
         return common
 
     @classmethod
-    def from_json(cls, role: Role, value: Any) -> Self:
+    def from_json(cls, role: Role, value: Json) -> Self:
         """Raises KeyError, TypeError or ValueError if `value` does not come from `as_json`."""
         last = value["last_exit"]
         return cls(
@@ -187,7 +188,7 @@ class StackStatus:
         selected = frozenset(types)
         return tuple(process for process in self.processes if process.type in selected)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "version": 1,
             "state": self.state,
@@ -199,7 +200,7 @@ class StackStatus:
         }
 
     @classmethod
-    def from_json(cls, value: Any) -> Self:
+    def from_json(cls, value: Json) -> Self:
         """Raises KeyError, TypeError or ValueError if `value` does not come from `as_json`."""
         return cls(
             state=value["state"],

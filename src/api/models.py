@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from src.api.problems import Problem
 from src.messages import IncomingMessage, ReplyTarget
@@ -116,6 +116,6 @@ def _from_event(decoded: dict[str, Any]) -> Received | None:
     return Received(IncomingMessage(data.sender.id, text, group_id, target), message_id, is_event=True)
 
 
-def _one_line(item: Any) -> str:
+def _one_line(item: ErrorDetails) -> str:
     location = ".".join(str(part) for part in item["loc"]) or "body"
     return f"`{location}`: {item['msg']}"

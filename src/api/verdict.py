@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings, WorkerCommands
@@ -24,6 +24,7 @@ from src.api.signs import Kind, SharedRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from temporalio.api.history.v1 import HistoryEvent
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
     from src.config import Settings
@@ -114,7 +115,7 @@ class Judge:
 
     async def judge(self, description: DescribeWorkflowExecutionResponse, waited: float | None = None) -> Diagnosis:
         """Takes at most `_DIAGNOSIS_TIMEOUT` seconds. Raises nothing: without an answer, it uses what is known."""
-        events: Sequence[Any] = ()
+        events: Sequence[HistoryEvent] = ()
         diagnosis = classify(description, events, self._surroundings, waited=waited)
         try:
             async with asyncio.timeout(_DIAGNOSIS_TIMEOUT):

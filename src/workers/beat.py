@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
     from pathlib import Path
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = structlog.get_logger("mika.worker")
 
@@ -40,10 +43,10 @@ class WorkflowThreads(ThreadPoolExecutor):
         super().__init__(thread_name_prefix="workflow")
         self._began: dict[int, float] = {}  # thread -> time.monotonic() at which its step began
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         return super().submit(self._timed, fn, *args, **kwargs)
 
-    def _timed(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def _timed(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         thread = threading.get_ident()
         self._began[thread] = time.monotonic()
         try:

@@ -62,7 +62,7 @@ class Context:
         return seconds
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     import json
 
     # A program reads this: where standard output is not UTF-8 (a pipe on Windows), escapes lose nothing.

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     # Ctrl-C while this still imports: there is nothing to clean up, and nobody wants to see a traceback.
@@ -56,7 +56,9 @@ class Verbs(click.Group):
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _VERBS and not args[0].startswith("-"):
             ctx.fail(f"there is no command '{args[0]}'{did_you_mean(args[0], list(_VERBS))}")
         return super().resolve_command(ctx, args)

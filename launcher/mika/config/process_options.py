@@ -80,7 +80,7 @@ def read_processes(source: TomlTable, project: Path) -> dict[str, dict[str, Any]
     return {name: _read_table(source, name, table, project) for name, table in tables.items()}
 
 
-def _read_table(source: TomlTable, name: str, table: Any, project: Path) -> dict[str, Any]:
+def _read_table(source: TomlTable, name: str, table: object, project: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         where = source.where("process", name)
         raise UsageError(f"{where}: '{printable(name)}' must be a table; write [process.NAME] above its keys")
@@ -104,7 +104,7 @@ def _read_table(source: TomlTable, name: str, table: Any, project: Path) -> dict
     return options
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"must be a string, not {toml_type(value)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
     if not value or "\0" in value:
@@ -112,8 +112,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
+def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
+    def parse(value: object) -> str:
         text = _text(value)
         if text not in choices:
             raise ValueError(f"is '{printable(text)}'{did_you_mean(text, choices)}; give one of {', '.join(choices)}")
@@ -122,7 +122,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     return parse
 
 
-def _ready(value: Any) -> str:
+def _ready(value: object) -> str:
     text = _text(value)
     try:
         parse_ready(text)
@@ -131,7 +131,7 @@ def _ready(value: Any) -> str:
     return text
 
 
-def _grace(value: Any) -> float:
+def _grace(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number of seconds, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
     if not math.isfinite(value) or not 0 < value <= LONGEST_S:
@@ -139,7 +139,7 @@ def _grace(value: Any) -> float:
     return float(value)
 
 
-def _count(value: Any) -> int:
+def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"must be a whole number, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
     if not 0 <= value <= LARGEST_COUNT:
@@ -147,7 +147,7 @@ def _count(value: Any) -> int:
     return value
 
 
-def _env(value: Any) -> Mapping[str, str]:
+def _env(value: object) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise ValueError(f'must be a table, not {toml_type(value)}; write {{ NAME = "value" }}')  # noqa: TRY004 - one error for a bad value
     for name, item in value.items():
@@ -160,14 +160,14 @@ def _env(value: Any) -> Mapping[str, str]:
     return MappingProxyType(cast("dict[str, str]", value))
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"must be true or false, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
     return value
 
 
-def _texts(noun: str, example: str) -> Callable[[Any], tuple[str, ...]]:
-    def parse(value: Any) -> tuple[str, ...]:
+def _texts(noun: str, example: str) -> Callable[[object], tuple[str, ...]]:
+    def parse(value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise ValueError(f"must be a list of {noun}, such as {example}")
         return tuple(value)
@@ -175,7 +175,7 @@ def _texts(noun: str, example: str) -> Callable[[Any], tuple[str, ...]]:
     return parse
 
 
-def toml_type(value: Any) -> str:
+def toml_type(value: object) -> str:
     """What TOML calls the type of a value."""
     names = {
         bool: "a boolean",
@@ -188,7 +188,7 @@ def toml_type(value: Any) -> str:
     return names.get(type(value), "a date or time")
 
 
-_PARSERS: dict[str, Callable[[Any], Any]] = {
+_PARSERS: dict[str, Callable[[object], object]] = {
     "restart": _one_of(RESTARTS),
     "ready": _ready,
     "grace": _grace,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from mika.control import requests, wire
 from mika.control.requests import ControlUnits, Down, GetStatus, Request, Verb
+from mika.decoded import Json
 from mika.errors import MikaError, NotRunningError
 from mika.project.folder import ProjectDir
 from mika.status import StackStatus
@@ -55,7 +55,7 @@ class Client:
         answer = self._send(ControlUnits(verb, tuple(names)))
         return [str(name) for name in answer["names"]]
 
-    def _send(self, request: Request) -> Any:
+    def _send(self, request: Request) -> Json:
         state = self.folder.read_state()
         if state is None:
             if self.folder.is_locked():
@@ -72,7 +72,7 @@ class Client:
             raise
 
 
-def send(address: str, key: str, request: Request) -> Any:
+def send(address: str, key: str, request: Request) -> Json:
     """Send one request and return its result, decoded JSON. Blocks for at most 5 s.
 
     Raises ChannelError when nobody answers, and a MikaError when the supervisor answers with one.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
+
+from mika.decoded import Json
 
 Verb = Literal["start", "stop", "restart"]
 _VERBS: dict[str, Verb] = {"start": "start", "stop": "stop", "restart": "restart"}
@@ -36,11 +38,11 @@ class ControlUnits:
 Request = GetStatus | Down | ControlUnits
 
 
-def to_json(request: Request) -> dict[str, Any]:
+def to_json(request: Request) -> dict[str, object]:
     return {"op": request.op, **asdict(request)}
 
 
-def from_json(value: Any) -> Request:
+def from_json(value: Json) -> Request:
     """Raises KeyError, TypeError or ValueError if `value` does not come from `to_json`."""
     match value["op"]:
         case GetStatus.op:

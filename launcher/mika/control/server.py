@@ -13,7 +13,6 @@ import json
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from mika.control import requests, wire
 from mika.control.requests import Request
@@ -30,7 +29,7 @@ MAX_CONNECTIONS = 64
 A real client sends its request within milliseconds.
 """
 
-Handler = Callable[[Request], Awaitable[dict[str, Any]]]
+Handler = Callable[[Request], Awaitable[dict[str, object]]]
 
 
 class Server:
@@ -92,7 +91,7 @@ class Server:
         writer.transport.abort()  # its task then reads the end of the stream
         return True
 
-    async def _answer(self, body: bytes) -> dict[str, Any]:
+    async def _answer(self, body: bytes) -> dict[str, object]:
         try:
             return {"result": await self._handler(requests.from_json(json.loads(body)))}
         except MikaError as error:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import failing_task, fix_of_failure, is_own_time_out, times
 from mika.diagnosis.untaken import find_misplaced
+
+if TYPE_CHECKING:
+    from temporalio.api.failure.v1 import Failure
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 
 @dataclass(slots=True)
@@ -25,7 +31,7 @@ class Step:
     ended: float = 0.0
     attempt: int = 1
     worker: str = ""
-    failure: Any = None
+    failure: Failure | None = None
     outcome: str = ""
 
     @property
@@ -33,41 +39,46 @@ class Step:
         return self.ended - self.scheduled if self.ended else 0.0
 
 
-def steps(events: Sequence[Any]) -> dict[int, Step]:
+def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
     """The activities by the id of the event that scheduled them, in order."""
     by_id: dict[int, Step] = {}
     for event in events:
         when = proto.at(event.event_time)
         match event.event_type:
             case EventType.ACTIVITY_SCHEDULED:
-                a = event.activity_task_scheduled_event_attributes
-                by_id[event.event_id] = Step(a.activity_type.name, when, proto.span(a.start_to_close_timeout))
+                scheduled = event.activity_task_scheduled_event_attributes
+                budget = proto.span(scheduled.start_to_close_timeout)
+                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget)
             case EventType.ACTIVITY_STARTED:
-                a = event.activity_task_started_event_attributes
-                if step := by_id.get(a.scheduled_event_id):
-                    step.started, step.attempt, step.worker = when, a.attempt, a.identity
-                    step.failure = a.last_failure if a.HasField("last_failure") else None
+                started = event.activity_task_started_event_attributes
+                if step := by_id.get(started.scheduled_event_id):
+                    step.started, step.attempt, step.worker = when, started.attempt, started.identity
+                    step.failure = started.last_failure if started.HasField("last_failure") else None
             case EventType.ACTIVITY_COMPLETED:
-                _end(by_id, event.activity_task_completed_event_attributes, when, "completed")
+                completed = event.activity_task_completed_event_attributes
+                _end(by_id.get(completed.scheduled_event_id), when, "completed")
             case EventType.ACTIVITY_FAILED:
-                _end(by_id, event.activity_task_failed_event_attributes, when, "failed")
+                failing = event.activity_task_failed_event_attributes
+                _end(by_id.get(failing.scheduled_event_id), when, "failed", failing.failure)
             case EventType.ACTIVITY_TIMED_OUT:
-                _end(by_id, event.activity_task_timed_out_event_attributes, when, "timed out")
+                expired = event.activity_task_timed_out_event_attributes
+                _end(by_id.get(expired.scheduled_event_id), when, "timed out", expired.failure)
             case EventType.ACTIVITY_CANCELED:
-                _end(by_id, event.activity_task_canceled_event_attributes, when, "canceled")
+                canceled = event.activity_task_canceled_event_attributes
+                _end(by_id.get(canceled.scheduled_event_id), when, "canceled")
     return by_id
 
 
-def _end(by_id: dict[int, Step], attributes: Any, when: float, outcome: str) -> None:
-    step = by_id.get(attributes.scheduled_event_id)
+def _end(step: Step | None, when: float, outcome: str, failure: Failure | None = None) -> None:
+    """Without a `failure`, that of the attempt before stays."""
     if step is None:
         return
     step.ended, step.outcome = when, outcome
-    if outcome in ("failed", "timed out"):
-        step.failure = attributes.failure
+    if failure is not None:
+        step.failure = failure
 
 
-def failed(events: Sequence[Any], surroundings: Surroundings, info: Any) -> Diagnosis:
+def failed(events: Sequence[HistoryEvent], surroundings: Surroundings, info: WorkflowExecutionInfo) -> Diagnosis:
     """Status FAILED: the workflow's code let an error through, mostly that of an activity."""
     last = events[-1] if events else None
     retry = workflow_command("retry", info)
@@ -84,7 +95,7 @@ def failed(events: Sequence[Any], surroundings: Surroundings, info: Any) -> Diag
     return _step_failed(step, failure, surroundings, info)
 
 
-def _step_failed(step: Step, failure: Any, surroundings: Surroundings, info: Any) -> Diagnosis:
+def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info: WorkflowExecutionInfo) -> Diagnosis:
     name = f"the activity {step.name}"
     timeout = proto.timeout_type(failure)
     attempts = f", {times(step.attempt)}" if step.attempt > 1 else ""
@@ -121,7 +132,9 @@ def _step_failed(step: Step, failure: Any, surroundings: Surroundings, info: Any
     )
 
 
-def timed_out(description: Any, events: Sequence[Any], surroundings: Surroundings) -> Diagnosis:
+def timed_out(
+    description: DescribeWorkflowExecutionResponse, events: Sequence[HistoryEvent], surroundings: Surroundings
+) -> Diagnosis:
     """Status TIMED_OUT: the time of the run or of the execution was up before the workflow had ended."""
     info = description.workflow_execution_info
     closed, started = proto.at(info.close_time), proto.at(info.start_time)
@@ -144,7 +157,9 @@ def timed_out(description: Any, events: Sequence[Any], surroundings: Surrounding
     )
 
 
-def _activity_timed_out(description: Any, surroundings: Surroundings, closed: float, limit: str) -> Diagnosis | None:
+def _activity_timed_out(
+    description: DescribeWorkflowExecutionResponse, surroundings: Surroundings, closed: float, limit: str
+) -> Diagnosis | None:
     """The pending activity that nobody took, or that kept failing, until the run's time was up."""
     info = description.workflow_execution_info
     for pending in description.pending_activities:
@@ -163,7 +178,7 @@ def _activity_timed_out(description: Any, surroundings: Surroundings, closed: fl
     return None
 
 
-def _where_workers_are(surroundings: Surroundings, info: Any) -> tuple[str, str]:
+def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo) -> tuple[str, str]:
     """For a task that nobody took: the end of the finding, where workers poll something else; and the fix."""
     misplaced = find_misplaced(info.task_queue, surroundings)
     retry = workflow_command("retry", info)
@@ -173,7 +188,9 @@ def _where_workers_are(surroundings: Surroundings, info: Any) -> tuple[str, str]
     return finding, f"{misplaced.fix}; then {retry}"
 
 
-def _never_taken(what: str, waited: float, info: Any, surroundings: Surroundings, limit: str) -> Diagnosis:
+def _never_taken(
+    what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str
+) -> Diagnosis:
     finding = f"no worker took {what} for {seconds(waited)}, and its {limit} were up"
     evidence: tuple[str, ...] = (f"task queue {info.task_queue}", f"{what} waited {seconds(waited)} for a worker")
     alive = surroundings.alive(surroundings.namespace, info.task_queue)
@@ -187,7 +204,9 @@ def _never_taken(what: str, waited: float, info: Any, surroundings: Surroundings
     return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
 
 
-def _unanswered(events: Sequence[Any], info: Any, surroundings: Surroundings, limit: str) -> Diagnosis:
+def _unanswered(
+    events: Sequence[HistoryEvent], info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str
+) -> Diagnosis:
     started = next(event for event in reversed(events) if event.event_type == EventType.TASK_STARTED)
     who = started.workflow_task_started_event_attributes.identity
     before = seconds(proto.at(info.close_time) - proto.at(started.event_time))
@@ -199,7 +218,12 @@ def _unanswered(events: Sequence[Any], info: Any, surroundings: Surroundings, li
     )
 
 
-def _too_slow(description: Any, events: Sequence[Any], surroundings: Surroundings, closed: float) -> Diagnosis:
+def _too_slow(
+    description: DescribeWorkflowExecutionResponse,
+    events: Sequence[HistoryEvent],
+    surroundings: Surroundings,
+    closed: float,
+) -> Diagnosis:
     info = description.workflow_execution_info
     limit = seconds(closed - proto.at(info.start_time))
     done = [step for step in steps(events).values() if step.ended]
@@ -220,7 +244,7 @@ def _too_slow(description: Any, events: Sequence[Any], surroundings: Surrounding
     return Diagnosis(Cause.TIMED_OUT_SLOW, finding, tuple(evidence), _more_time(info, surroundings))
 
 
-def _more_time(info: Any, surroundings: Surroundings, other: str = "") -> str:
+def _more_time(info: WorkflowExecutionInfo, surroundings: Surroundings, other: str = "") -> str:
     """Which variable to raise, and to what; `other` is another way to the same end."""
     suffix = f" ({other})" if other else ""
     run, execution = surroundings.run_timeout, surroundings.execution_timeout

@@ -6,10 +6,12 @@ import difflib
 import shlex
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 PATIENCE = 3.0
 """Seconds after which a task that nobody took or answered is no longer normal: a healthy worker needs 0.3 s."""
@@ -147,7 +149,7 @@ class Surroundings:
         return next((poller.state for poller in self.pollers or () if identity and poller.identity == identity), "")
 
 
-def workflow_command(verb: Literal["retry", "terminate"], info: Any) -> str:
+def workflow_command(verb: Literal["retry", "terminate"], info: WorkflowExecutionInfo) -> str:
     """The command, quoted, for the workflow of a WorkflowExecutionInfo."""
     return f"`mika workflows {verb} {shlex.quote(info.execution.workflow_id)}`"
 

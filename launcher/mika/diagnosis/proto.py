@@ -7,7 +7,12 @@ never change.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from temporalio.api.failure.v1 import Failure
 
 # WorkflowExecutionStatus
 RUNNING, COMPLETED, FAILED, CANCELED, TERMINATED, CONTINUED_AS_NEW, TIMED_OUT = 1, 2, 3, 4, 5, 6, 7
@@ -61,24 +66,24 @@ HARMLESS_TASK_FAILURES = frozenset({1, 13, 17, 18, 20})
 NON_DETERMINISTIC = 24
 
 
-def at(timestamp: Any) -> float:
+def at(timestamp: Timestamp) -> float:
     """Seconds since the epoch; 0 for one that is not set."""
     return float(timestamp.seconds + timestamp.nanos / 1e9)
 
 
-def span(duration: Any) -> float:
+def span(duration: Duration) -> float:
     """Seconds; 0 for one that is not set."""
     return float(duration.seconds + duration.nanos / 1e9)
 
 
-def innermost(failure: Any) -> Any:
+def innermost(failure: Failure) -> Failure:
     """Where the chain of causes begins."""
     while failure.HasField("cause"):
         failure = failure.cause
     return failure
 
 
-def message(failure: Any) -> str:
+def message(failure: Failure) -> str:
     """One line: the type of the innermost failure and what it says."""
     root = innermost(failure)
     text = " ".join(root.message.split())[:300]
@@ -88,7 +93,7 @@ def message(failure: Any) -> str:
     return f"{kind}: {text}" if kind and text and not text.startswith(kind) else text or kind or "no message"
 
 
-def timeout_type(failure: Any) -> int:
+def timeout_type(failure: Failure) -> int:
     """The TimeoutType when the chain of causes begins with a time-out, else 0."""
     root = innermost(failure)
     return int(root.timeout_failure_info.timeout_type) if root.HasField("timeout_failure_info") else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import (
@@ -21,6 +21,12 @@ from mika.diagnosis.model import (
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.untaken import untaken
 
+if TYPE_CHECKING:
+    from temporalio.api.failure.v1 import Failure
+    from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
+    from temporalio.api.workflow.v1 import PendingActivityInfo, WorkflowExecutionInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
 GIVE_UP_ATTEMPT = 3
 """A workflow task that failed twice fails for a reason; a single failure may be a worker that was being replaced."""
 
@@ -35,12 +41,12 @@ class Waiting:
     attempt: int
     since: float
     backoff: float
-    key: tuple[Any, ...]
+    key: tuple[object, ...]
     """Stays equal during one wait: for callers that measure it with a clock of their own."""
-    activity: Any = None
+    activity: PendingActivityInfo | None = None
 
 
-def waiting_for(description: Any) -> Waiting | None:
+def waiting_for(description: DescribeWorkflowExecutionResponse) -> Waiting | None:
     """None while nothing is pending, as between two steps or during a timer."""
     if description.HasField("pending_workflow_task"):
         task = description.pending_workflow_task
@@ -64,7 +70,11 @@ def waiting_for(description: Any) -> Waiting | None:
 
 
 def running(
-    description: Any, events: Sequence[Any], surroundings: Surroundings, now: float, waited: float | None
+    description: DescribeWorkflowExecutionResponse,
+    events: Sequence[HistoryEvent],
+    surroundings: Surroundings,
+    now: float,
+    waited: float | None,
 ) -> Diagnosis:
     """`waited`: seconds since the wait began, by the caller's clock; None: judged by `now` and the server's times."""
     info = description.workflow_execution_info
@@ -78,7 +88,7 @@ def running(
     # Nobody is expected to take an activity during the pause before its next attempt.
     elapsed = max(0.0, now - waiting.since if waited is None else waited - waiting.backoff)
     if waiting.activity is not None:
-        return _activity(waiting, info, surroundings, now, elapsed)
+        return _activity(waiting, waiting.activity, info, surroundings, now, elapsed)
     if waiting.attempt >= GIVE_UP_ATTEMPT:
         worker = surroundings.worker
         return Diagnosis(
@@ -115,8 +125,14 @@ def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Di
     )
 
 
-def _activity(waiting: Waiting, info: Any, surroundings: Surroundings, now: float, elapsed: float) -> Diagnosis:
-    pending = waiting.activity
+def _activity(
+    waiting: Waiting,
+    pending: PendingActivityInfo,
+    info: WorkflowExecutionInfo,
+    surroundings: Surroundings,
+    now: float,
+    elapsed: float,
+) -> Diagnosis:
     step = f"the activity {waiting.what}"
     failure = pending.last_failure if pending.HasField("last_failure") else None
     if not waiting.taken and elapsed >= surroundings.patience:
@@ -145,7 +161,9 @@ def _activity(waiting: Waiting, info: Any, surroundings: Surroundings, now: floa
     return Diagnosis(Cause.RUNNING, doing + (f" of at most {seconds(budget)}" if budget and waiting.taken else ""))
 
 
-def _retrying(step: str, pending: Any, failure: Any, now: float, worker: WorkerCommands) -> Diagnosis:
+def _retrying(
+    step: str, pending: PendingActivityInfo, failure: Failure, now: float, worker: WorkerCommands
+) -> Diagnosis:
     limit = f" of {pending.maximum_attempts}" if pending.maximum_attempts else ""
     due = proto.at(pending.next_attempt_schedule_time) - now
     starts = f"starts in {seconds(due)}" if due > 0 else "is under way"
@@ -164,7 +182,7 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def fix_of_failure(failure: Any, worker: WorkerCommands) -> str:
+def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)
     kind, text = root.application_failure_info.type, root.message
@@ -180,13 +198,13 @@ def fix_of_failure(failure: Any, worker: WorkerCommands) -> str:
     return f"fix what it says{more}, {worker.then_restart()}"
 
 
-def is_own_time_out(failure: Any) -> bool:
+def is_own_time_out(failure: Failure) -> bool:
     """The activity ended itself shortly before its time-out would have, to be able to say what it waited for."""
     root = proto.innermost(failure)
     return bool(root.application_failure_info.type == LLM_TIMEOUT)
 
 
-def _failed_task(events: Sequence[Any]) -> Any:
+def _failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttributes | None:
     """The attributes of the last failure of a workflow task; None when there is none, or a later task completed."""
     for event in reversed(events):
         if event.event_type == EventType.TASK_COMPLETED:
@@ -197,7 +215,9 @@ def _failed_task(events: Sequence[Any]) -> Any:
     return None
 
 
-def _task_failing(failed: Any, attempt: int, info: Any, worker: WorkerCommands) -> Diagnosis:
+def _task_failing(
+    failed: WorkflowTaskFailedEventAttributes, attempt: int, info: WorkflowExecutionInfo, worker: WorkerCommands
+) -> Diagnosis:
     text = proto.message(failed.failure)
     evidence: tuple[str, ...] = (f"worker {failed.identity} failed the workflow task: {text}",)
     retry, restart, again = workflow_command("retry", info), worker.then_restart(), ""
@@ -220,13 +240,15 @@ def _task_failing(failed: Any, attempt: int, info: Any, worker: WorkerCommands) 
     return Diagnosis(Cause.WORKFLOW_TASK_FAILING, finding, evidence, fix)
 
 
-def failing_task(events: Sequence[Any], info: Any, worker: WorkerCommands) -> Diagnosis | None:
+def failing_task(
+    events: Sequence[HistoryEvent], info: WorkflowExecutionInfo, worker: WorkerCommands
+) -> Diagnosis | None:
     """The diagnosis when the last workflow task failed, for a workflow that has ended since."""
     failed = _failed_task(events)
     return _task_failing(failed, 2, info, worker) if failed is not None else None
 
 
-def _taker(events: Sequence[Any]) -> str:
+def _taker(events: Sequence[HistoryEvent]) -> str:
     """Who took the last workflow task; after a time-out the server no longer writes that down."""
     for event in reversed(events):
         if event.event_type == EventType.TASK_STARTED:

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FRESH, Diagnosis, Poller, ProcessState, Surroundings
 from mika.diagnosis.temporal import Temporal, process_unknown
 from mika.diagnosis.workflow import classify
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
 
 _MOST_QUEUES = 20
 
@@ -51,9 +54,18 @@ async def find_workers(
     return replace(surroundings, pollers=tuple(workers))
 
 
-async def _pollers(temporal: Temporal, queues: Iterable[str], **how: Any) -> list[Poller]:
+async def _pollers(
+    temporal: Temporal,
+    queues: Iterable[str],
+    *,
+    fresh: float,
+    now: float | None,
+    process: Callable[[str], ProcessState],
+) -> list[Poller]:
     wanted = sorted(queues)[:_MOST_QUEUES]
-    of_queues = await asyncio.gather(*(temporal.pollers(queue, **how) for queue in wanted))
+    of_queues = await asyncio.gather(
+        *(temporal.pollers(queue, fresh=fresh, now=now, process=process) for queue in wanted)
+    )
     return [worker for of_queue in of_queues for worker in of_queue]
 
 
@@ -70,7 +82,7 @@ async def _recent_queues(temporal: Temporal) -> set[str]:
 
 
 async def diagnose(
-    temporal: Temporal, execution: Any, surroundings: Surroundings, *, now: float | None = None
+    temporal: Temporal, execution: WorkflowExecution, surroundings: Surroundings, *, now: float | None = None
 ) -> Diagnosis:
     """Read the description and the end of the history of one run, and judge. `now` as in `classify`."""
     description = await temporal.describe(execution.workflow_id, execution.run_id)

@@ -8,13 +8,21 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FRESH, Poller, ProcessState
 from mika.diagnosis.proto import TaskType
 
 if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+    from temporalio.api.workflowservice.v1 import (
+        DescribeNamespaceResponse,
+        DescribeTaskQueueResponse,
+        DescribeWorkflowExecutionResponse,
+    )
     from temporalio.service import ServiceClient
 
 T = TypeVar("T")
@@ -63,7 +71,7 @@ class Temporal:
 
     # --- namespaces --------------------------------------------------------------------------------------------------
 
-    async def describe_namespace(self) -> Any:
+    async def describe_namespace(self) -> DescribeNamespaceResponse:
         """Raises RPCError NOT_FOUND when the namespace does not exist."""
         from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
@@ -91,7 +99,7 @@ class Temporal:
 
     # --- queues and their workers ------------------------------------------------------------------------------------
 
-    async def queue_state(self, queue: str, task_type: TaskType) -> Any:
+    async def queue_state(self, queue: str, task_type: TaskType) -> DescribeTaskQueueResponse:
         """The DescribeTaskQueueResponse: pollers, and how much waits for how long."""
         from temporalio.api.taskqueue.v1 import TaskQueue
         from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -160,14 +168,14 @@ class Temporal:
         request = CountWorkflowExecutionsRequest(namespace=self.namespace)
         return (await self._call(self._service.count_workflow_executions, request)).count
 
-    async def workflows(self, query: str = "", most: int = 100) -> Sequence[Any]:
+    async def workflows(self, query: str = "", most: int = 100) -> Sequence[WorkflowExecutionInfo]:
         """The WorkflowExecutionInfo of those that match, the running ones first, then newest first."""
         from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 
         request = ListWorkflowExecutionsRequest(namespace=self.namespace, page_size=most, query=query)
         return (await self._call(self._service.list_workflow_executions, request)).executions
 
-    async def describe(self, workflow_id: str, run_id: str = "") -> Any:
+    async def describe(self, workflow_id: str, run_id: str = "") -> DescribeWorkflowExecutionResponse:
         """The DescribeWorkflowExecutionResponse. Raises RPCError NOT_FOUND for an unknown id."""
         from temporalio.api.common.v1 import WorkflowExecution
         from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
@@ -176,7 +184,7 @@ class Temporal:
         request = DescribeWorkflowExecutionRequest(namespace=self.namespace, execution=execution)
         return await self._call(self._service.describe_workflow_execution, request)
 
-    async def first_events(self, execution: Any) -> list[Any]:
+    async def first_events(self, execution: WorkflowExecution) -> list[HistoryEvent]:
         """The history from its beginning, at most one page."""
         from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
@@ -185,7 +193,7 @@ class Temporal:
         )
         return list((await self._call(self._service.get_workflow_execution_history, request)).history.events)
 
-    async def newest_events(self, execution: Any, most: int = _NEWEST) -> list[Any]:
+    async def newest_events(self, execution: WorkflowExecution, most: int = _NEWEST) -> list[HistoryEvent]:
         """The end of the history, in the order in which it happened."""
         from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 
@@ -195,7 +203,7 @@ class Temporal:
         answer = await self._call(self._service.get_workflow_execution_history_reverse, request)
         return list(reversed(answer.history.events))
 
-    async def request_cancel(self, execution: Any) -> None:
+    async def request_cancel(self, execution: WorkflowExecution) -> None:
         """Ask a workflow to cancel itself; a worker has to do that."""
         from temporalio.api.workflowservice.v1 import RequestCancelWorkflowExecutionRequest
 
@@ -208,7 +216,7 @@ class Temporal:
         )
         await self._call(self._service.request_cancel_workflow_execution, request)
 
-    async def terminate(self, execution: Any) -> None:
+    async def terminate(self, execution: WorkflowExecution) -> None:
         """End a workflow at once, without asking its code."""
         from temporalio.api.workflowservice.v1 import TerminateWorkflowExecutionRequest
 
@@ -218,7 +226,13 @@ class Temporal:
         await self._call(self._service.terminate_workflow_execution, request)
 
     async def start_again(
-        self, started: Any, workflow_id: str, queue: str, *, run_timeout: float, execution_timeout: float
+        self,
+        started: WorkflowExecutionStartedEventAttributes,
+        workflow_id: str,
+        queue: str,
+        *,
+        run_timeout: float,
+        execution_timeout: float,
     ) -> None:
         """Start what `started` (attributes of a WorkflowExecutionStarted event) describes, under another id.
 

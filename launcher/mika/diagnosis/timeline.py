@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.closed import Step, steps
 from mika.diagnosis.model import seconds
 from mika.diagnosis.proto import EventType
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import Payload
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflow.v1 import PendingActivityInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 _LONGEST_PAYLOAD = 2000
 
@@ -23,7 +29,13 @@ class Entry:
     text: str
 
 
-def timeline(description: Any, events: Sequence[Any], *, now: float, payloads: bool = False) -> list[Entry]:
+def timeline(
+    description: DescribeWorkflowExecutionResponse,
+    events: Sequence[HistoryEvent],
+    *,
+    now: float,
+    payloads: bool = False,
+) -> list[Entry]:
     """What happened, in order, and what is pending. Message contents only with `payloads`: they are somebody's chat."""
     info = description.workflow_execution_info
     started = proto.at(info.start_time)
@@ -44,51 +56,27 @@ def timeline(description: Any, events: Sequence[Any], *, now: float, payloads: b
     return [Entry(max(0.0, when - started), text) for when, text in lines]
 
 
-def _event(event: Any, activities: dict[int, Step], *, payloads: bool) -> Iterator[str]:
+def _event(event: HistoryEvent, activities: dict[int, Step], *, payloads: bool) -> Iterator[str]:
     # A transient attempt, which the server shows without having written it to the history: it has no task id.
     if event.task_id == 0 and event.event_id > 1:
         return
     match event.event_type:
         case EventType.EXECUTION_STARTED:
-            a = event.workflow_execution_started_event_attributes
-            limits = [
-                f"{name} {seconds(proto.span(value))}"
-                for name, value in (("run", a.workflow_run_timeout), ("execution", a.workflow_execution_timeout))
-                if proto.span(value)
-            ]
-            who = f" by {a.identity}" if a.identity else ""
-            yield f"started{who}: {a.workflow_type.name} in {a.task_queue.name}" + (
+            execution = event.workflow_execution_started_event_attributes
+            timeouts = {"run": execution.workflow_run_timeout, "execution": execution.workflow_execution_timeout}
+            limits = [f"{name} {seconds(proto.span(value))}" for name, value in timeouts.items() if proto.span(value)]
+            who = f" by {execution.identity}" if execution.identity else ""
+            yield f"started{who}: {execution.workflow_type.name} in {execution.task_queue.name}" + (
                 f" (time-outs: {', '.join(limits)})" if limits else ""
             )
-            yield from _payloads("input", a.input.payloads, payloads=payloads)
+            yield from _payloads("input", execution.input.payloads, payloads=payloads)
         case EventType.TASK_STARTED:
             yield f"taken by worker {event.workflow_task_started_event_attributes.identity or 'unknown'}"
         case EventType.TASK_TIMED_OUT:
             yield "the worker did not answer within the workflow task time-out"
         case EventType.TASK_FAILED:
-            a = event.workflow_task_failed_event_attributes
-            yield f"the workflow task failed: {proto.message(a.failure)}"
-        case EventType.ACTIVITY_SCHEDULED:
-            a = event.activity_task_scheduled_event_attributes
-            yield f"activity {a.activity_type.name} scheduled"
-            yield from _payloads("input", a.input.payloads, payloads=payloads)
-        case EventType.ACTIVITY_STARTED:
-            a = event.activity_task_started_event_attributes
-            step = activities.get(a.scheduled_event_id)
-            name = step.name if step else "?"
-            yield f"activity {name} taken by {a.identity}" + (f" (attempt {a.attempt})" if a.attempt > 1 else "")
-            if a.HasField("last_failure"):
-                yield f"activity {name} had failed before: {proto.message(a.last_failure)}"
-        case EventType.ACTIVITY_COMPLETED:
-            a = event.activity_task_completed_event_attributes
-            yield _ended(activities.get(a.scheduled_event_id), "completed")
-            yield from _payloads("result", a.result.payloads, payloads=payloads)
-        case EventType.ACTIVITY_FAILED:
-            a = event.activity_task_failed_event_attributes
-            yield f"{_ended(activities.get(a.scheduled_event_id), 'failed')}: {proto.message(a.failure)}"
-        case EventType.ACTIVITY_TIMED_OUT:
-            a = event.activity_task_timed_out_event_attributes
-            yield f"{_ended(activities.get(a.scheduled_event_id), 'timed out')}: {proto.message(a.failure)}"
+            task = event.workflow_task_failed_event_attributes
+            yield f"the workflow task failed: {proto.message(task.failure)}"
         case EventType.EXECUTION_COMPLETED:
             yield "completed"
             result = event.workflow_execution_completed_event_attributes.result
@@ -100,8 +88,37 @@ def _event(event: Any, activities: dict[int, Step], *, payloads: bool) -> Iterat
         case EventType.EXECUTION_CANCELED:
             yield "canceled"
         case EventType.EXECUTION_TERMINATED:
-            a = event.workflow_execution_terminated_event_attributes
-            yield f"terminated by {a.identity or 'somebody'}" + (f": {a.reason}" if a.reason else "")
+            terminated = event.workflow_execution_terminated_event_attributes
+            why = f": {terminated.reason}" if terminated.reason else ""
+            yield f"terminated by {terminated.identity or 'somebody'}{why}"
+        case _:
+            yield from _activity_event(event, activities, payloads=payloads)
+
+
+def _activity_event(event: HistoryEvent, activities: dict[int, Step], *, payloads: bool) -> Iterator[str]:
+    match event.event_type:
+        case EventType.ACTIVITY_SCHEDULED:
+            scheduled = event.activity_task_scheduled_event_attributes
+            yield f"activity {scheduled.activity_type.name} scheduled"
+            yield from _payloads("input", scheduled.input.payloads, payloads=payloads)
+        case EventType.ACTIVITY_STARTED:
+            started = event.activity_task_started_event_attributes
+            step = activities.get(started.scheduled_event_id)
+            name = step.name if step else "?"
+            attempt = f" (attempt {started.attempt})" if started.attempt > 1 else ""
+            yield f"activity {name} taken by {started.identity}{attempt}"
+            if started.HasField("last_failure"):
+                yield f"activity {name} had failed before: {proto.message(started.last_failure)}"
+        case EventType.ACTIVITY_COMPLETED:
+            completed = event.activity_task_completed_event_attributes
+            yield _ended(activities.get(completed.scheduled_event_id), "completed")
+            yield from _payloads("result", completed.result.payloads, payloads=payloads)
+        case EventType.ACTIVITY_FAILED:
+            failed = event.activity_task_failed_event_attributes
+            yield f"{_ended(activities.get(failed.scheduled_event_id), 'failed')}: {proto.message(failed.failure)}"
+        case EventType.ACTIVITY_TIMED_OUT:
+            expired = event.activity_task_timed_out_event_attributes
+            yield f"{_ended(activities.get(expired.scheduled_event_id), 'timed out')}: {proto.message(expired.failure)}"
 
 
 def _ended(step: Step | None, outcome: str) -> str:
@@ -111,7 +128,7 @@ def _ended(step: Step | None, outcome: str) -> str:
     return f"activity {step.name} {outcome} after {seconds(step.took)}{attempts}"
 
 
-def _pending(pending: Any, now: float) -> str:
+def _pending(pending: PendingActivityInfo, now: float) -> str:
     name = pending.activity_type.name
     if pending.state == proto.STARTED:
         text = f"activity {name} has been running for {seconds(now - proto.at(pending.last_started_time))}"
@@ -125,13 +142,13 @@ def _pending(pending: Any, now: float) -> str:
     return text + attempt + last
 
 
-def _payloads(what: str, contents: Sequence[Any], *, payloads: bool) -> Iterator[str]:
+def _payloads(what: str, contents: Sequence[Payload], *, payloads: bool) -> Iterator[str]:
     if payloads:
         for payload in contents:
             yield f"    {what}: {decode(payload)}"
 
 
-def decode(payload: Any) -> str:
+def decode(payload: Payload) -> str:
     """JSON as one line, anything else by its encoding and size."""
     encoding = bytes(payload.metadata.get("encoding", b"")).decode("ascii", "replace")
     if encoding.startswith("json/"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
+
+if TYPE_CHECKING:
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,9 @@ class Misplaced:
         return f"set {self.setting}={self.value} for the process that starts the workflows, and restart that process"
 
 
-def untaken(what: str, waited: float, info: Any, surroundings: Surroundings, *, queue: str = "") -> Diagnosis:
+def untaken(
+    what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, *, queue: str = ""
+) -> Diagnosis:
     """`what` has been waiting for `waited` seconds, and a healthy worker would have taken it.
 
     `info`: the WorkflowExecutionInfo. `queue`: that of an activity whose workflow code names one of its own.

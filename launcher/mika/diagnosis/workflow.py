@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.closed import failed, timed_out
@@ -12,10 +12,15 @@ from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workfl
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import running
 
+if TYPE_CHECKING:
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
 
 def classify(
-    description: Any,
-    events: Sequence[Any] = (),
+    description: DescribeWorkflowExecutionResponse,
+    events: Sequence[HistoryEvent] = (),
     surroundings: Surroundings | None = None,
     *,
     now: float | None = None,
@@ -44,11 +49,11 @@ def classify(
             return Diagnosis(Cause.TERMINATED, _terminated(events, took), (), _start_again(info))
 
 
-def _start_again(info: Any) -> str:
+def _start_again(info: WorkflowExecutionInfo) -> str:
     return f"nothing to fix; to start it again: {workflow_command('retry', info)}"
 
 
-def _terminated(events: Sequence[Any], took: str) -> str:
+def _terminated(events: Sequence[HistoryEvent], took: str) -> str:
     last = events[-1] if events else None
     who, why = "somebody", ""
     if last is not None and last.event_type == EventType.EXECUTION_TERMINATED:

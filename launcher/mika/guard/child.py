@@ -30,7 +30,7 @@ class StartError(Exception):
         self.kind = kind
 
 
-def emit(event: str, **fields: Any) -> None:
+def emit(event: str, **fields: object) -> None:
     """Send an event to the supervisor. A dead supervisor is ignored: the guard still has to finish its work."""
     line = json.dumps({"event": event, **fields}).encode() + b"\n"
     with suppress(OSError):

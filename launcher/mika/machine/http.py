@@ -62,7 +62,7 @@ def request(
     *,
     proxies: Mapping[str, str],
     timeout: float,
-    payload: Any = None,
+    payload: object = None,
     headers: Mapping[str, str] | None = None,
     max_body: int = MAX_BODY,
 ) -> Answer:
@@ -87,7 +87,7 @@ async def request_async(
     *,
     proxies: Mapping[str, str],
     timeout: float,
-    payload: Any = None,
+    payload: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """Like `request`, without blocking the event loop. Here the timeout includes the name lookup."""
@@ -156,7 +156,7 @@ class _Exchange:
         method: str,
         url: str,
         headers: dict[str, str],
-        payload: Any,
+        payload: object,
         proxies: Mapping[str, str],
         timeout: float,
         max_body: int,

@@ -22,6 +22,9 @@ from mika.readiness import scram
 
 PORT = 27017
 AUTHENTICATION_FAILED = 18
+Element = int | str | bytes | Mapping[str, "Element"]
+Document = Mapping[str, Element]
+"""A document to send; `bool` is an `int`."""
 _OP_MSG = 2013
 _HEADER = struct.Struct("<iiii")  # length, id, id of the question, code
 _MAX_ANSWER = 100_000  # bytes; what is asked here is answered in 1000
@@ -96,7 +99,7 @@ class Connection:
     def close(self) -> None:
         self._writer.close()
 
-    async def command(self, document: Mapping[str, Any]) -> dict[str, Any]:
+    async def command(self, document: Document) -> dict[str, Any]:
         """The server's answer. Raises MongoError when it refuses, and OSError when the connection breaks."""
         number = next(self._ids)
         body = struct.pack("<IB", 0, 0) + encode({**document, "$db": "admin"})
@@ -128,7 +131,7 @@ class Connection:
             mechanism, hash_name, secret = "SCRAM-SHA-1", "sha1", digest.hexdigest()
         first = scram.first_message(user, secrets.token_urlsafe(24))
         options = {"skipEmptyExchange": True}
-        start = {"saslStart": 1, "mechanism": mechanism, "payload": first.encode(), "options": options}
+        start: Document = {"saslStart": 1, "mechanism": mechanism, "payload": first.encode(), "options": options}
         started = await self.command(start)
         try:
             final = scram.final_message(hash_name, secret, first, started["payload"].decode())
@@ -141,13 +144,12 @@ class Connection:
 # --- BSON -------------------------------------------------------------------------------------------------------------
 
 
-def encode(document: Mapping[str, Any]) -> bytes:
-    """A document of numbers, texts, bytes, booleans and documents."""
+def encode(document: Document) -> bytes:
     body = b"".join(_element(name.encode() + b"\0", value) for name, value in document.items())
     return struct.pack("<i", len(body) + 5) + body + b"\0"
 
 
-def _element(name: bytes, value: Any) -> bytes:
+def _element(name: bytes, value: Element) -> bytes:
     match value:
         case bool():
             return b"\x08" + name + bytes([value])

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from mika.errors import FAILED, MikaError
 from mika.project.folder import ProjectDir, write_private
@@ -104,16 +103,23 @@ def _delete_old_reports(folder: Path) -> None:
 
 
 def _start_detached(command: list[str], warn: Callable[[str], None]) -> subprocess.Popen[bytes]:
-    def popen(**options: Any) -> subprocess.Popen[bytes]:
+    def popen(creation_flags: int = 0) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL
-        return subprocess.Popen(command, stdin=null, stdout=null, stderr=null, **options)
+        return subprocess.Popen(
+            command,
+            stdin=null,
+            stdout=null,
+            stderr=null,
+            creationflags=creation_flags,
+            start_new_session=sys.platform != "win32",
+        )
 
     if sys.platform == "win32":
         # With its own hidden console, it does not exit when this console is closed. It also leaves the job of an IDE or
         # SSH session, if that job allows it. If not (ERROR_ACCESS_DENIED), it may be killed with that session.
         try:
-            return popen(creationflags=subprocess.CREATE_NO_WINDOW | subprocess.CREATE_BREAKAWAY_FROM_JOB)
+            return popen(subprocess.CREATE_NO_WINDOW | subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError:
             warn("the stack may stop when this session ends, because the session does not let processes leave it")
-            return popen(creationflags=subprocess.CREATE_NO_WINDOW)
-    return popen(start_new_session=True)
+            return popen(subprocess.CREATE_NO_WINDOW)
+    return popen()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from mika import backends
 from mika.backends.base import ContainerCleanup
@@ -31,7 +30,7 @@ class TakenDown:
     note: str = ""
     """What was skipped, and why."""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "version": 1,
             "was_running": self.was_running,

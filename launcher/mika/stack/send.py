@@ -130,7 +130,7 @@ class _Sender:
             return self._request("GET", f"/workflows/{self._workflow_id}", timeout)
         return self._request("POST", "/webhook/langbot", timeout, self._message)
 
-    def _request(self, method: str, path: str, timeout: float, payload: Any = None) -> http.Answer:
+    def _request(self, method: str, path: str, timeout: float, payload: object = None) -> http.Answer:
         return http.request(
             method,
             f"{self._url}{path}",

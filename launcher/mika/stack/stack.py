@@ -324,7 +324,7 @@ class Stack:
                 text = f"the control socket was removed; the new one is {self._server.address}"
                 self._bus.publish(events.Notice(level="warning", message=text))
 
-    async def _handle(self, request: Request) -> dict[str, Any]:
+    async def _handle(self, request: Request) -> dict[str, object]:
         supervisor = self._supervisor
         if supervisor is None:
             raise MikaError("the stack is not up yet", "try again in a moment", code="starting")

@@ -105,7 +105,7 @@ def _dependencies(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: {} for name in depends_on} if isinstance(depends_on, list) else dict(depends_on)
 
 
-def _replicas(entry: Mapping[str, Any]) -> Any:
+def _replicas(entry: Mapping[str, Any]) -> object:
     """How many containers the service should have; 0 switches it off."""
     return entry.get("scale", (entry.get("deploy") or {}).get("replicas", 1))
 
@@ -158,7 +158,7 @@ def _ports(entry: Mapping[str, Any]) -> list[Port]:
     return ports
 
 
-def _seconds(text: Any, default: float) -> float:
+def _seconds(text: object, default: float) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", str(text or ""))
     return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else default
 
