@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -29,6 +30,7 @@ def test_cold_start_history_down_and_volumes(tmp_path):
         assert {service["kind"] for service in services.values()} == {"container"}
         assert services["temporal"]["address"] == f"127.0.0.1:{bot.ports['TEMPORAL_PORT']}"
         assert services["temporal-setup"]["last_exit"]["code"] == 0
+        assert bot.unit("worker")["last_exit"] is None, "it waits for its namespace"
         assert "remember: 0" in bot.ok("send", "hello").out
         bot.ok("send", "hello again")
 
@@ -97,146 +99,130 @@ def test_keep_services(tmp_path):
         assert not bot.containers()
 
 
-def test_ctrl_c_while_containers_start(tmp_path):
+def test_a_start_that_is_broken_off_leaves_nothing(tmp_path):
     with DockerBot(tmp_path) as bot:
+        state = bot.folder / ".mika/run/state.json"
+        for delay in (0.0, 0.1, 0.4):
+            running = bot.start_mika("up")
+            poll_until(state.exists, START_S, "it has begun", step=0.005)
+            time.sleep(delay)
+            running.send(signal.SIGINT)
+            assert running.wait(30) == 130
+            bot.assert_gone()
+            assert not bot.containers()
+            assert not state.exists()
         running = bot.start_mika("up")
-        running.wait_for("mongodb")
         poll_until(lambda: bot.containers(running=True), START_S, "the first container runs")
         running.send(signal.SIGINT)
         assert running.wait(60) == 130
         bot.assert_gone()
         assert not bot.containers()
+        killed = bot.start_mika("up")
+        poll_until(lambda: bot.containers(running=True), START_S, "the first container runs")
+        killed.kill()
+        bot.ok("down")
+        assert not bot.containers()
 
 
-def test_down_after_the_supervisor_was_killed(tmp_path):
-    with DockerBot(tmp_path) as bot:
-        bot.up()
+# --- one stack for several tests --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def _shared_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
+    with DockerBot(tmp_path_factory.mktemp("running")) as bot:
+        yield bot
+
+
+@pytest.fixture
+def bot(_shared_running: DockerBot) -> DockerBot:
+    """A stack that is up and ready; a test may take it down."""
+    _shared_running.up()
+    return _shared_running
+
+
+def test_what_a_killed_supervisor_leaves_is_found_again(bot):
+    before = {service: bot.container(service).id for service in SERVICES}
+
+    def kill_supervisor():
         os.kill(bot.status()["supervisor"]["pid"], signal.SIGKILL)
         poll_until(lambda: not bot.alive(), 20, "the guards have stopped the processes")
         assert bot.containers(running=True).keys() == set(SERVICES)
-        bot.ok("down")
-        assert not bot.containers()
+
+    kill_supervisor()
+    bot.up()
+    assert {service: bot.container(service).id for service in SERVICES} == before
+    kill_supervisor()
+    good = (bot.folder / "docker-compose.yml").read_bytes()
+    bot.write("docker-compose.yml", "services: [\n")
+    assert "docker-compose.yml" in bot.error("down", code=2).err, "its containers still run"
+    bot.write("docker-compose.yml", good)
+    bot.ok("down")
+    assert not bot.containers(), "they are still its own"
 
 
-def test_down_after_a_first_start_was_killed(tmp_path):
-    with DockerBot(tmp_path) as bot:
-        starting = bot.start_mika("up")
-        poll_until(lambda: "running" in bot.containers().values(), START_S, "the first container runs")
-        starting.popen.kill()
-        starting.popen.wait()
-        bot.ok("down")
-        assert not bot.containers()
+def test_logs_restart_stop_and_start_of_containers(bot):
+    assert "database temporal is ready" in bot.ok("logs", "temporal-setup").out
+    stamped = bot.ok("logs", "temporal-setup", "--timestamps", "--since", "5m").out
+    assert all(line[:2] == "20" and "T" in line[:12] for line in stamped.splitlines())
+    assert not bot.ok("logs", "temporal-setup", "--since", "2031-01-01T00:00").out
+
+    worker, first = bot.pid("worker"), bot.container("temporal").attrs["State"]["StartedAt"]
+    bot.ok("restart", "temporal")
+    assert bot.container("temporal").attrs["State"]["StartedAt"] != first
+    bot.ok("stop", "temporal-ui")
+    assert bot.unit("temporal-ui")["state"] == "exited"
+    assert bot.containers()["temporal-ui"] == "exited"
+    assert bot.status()["state"] == "ready", "the UI is not needed to be ready"
+    bot.ok("start", "temporal-ui")
+    assert bot.unit("temporal-ui")["state"] == "ready"
+    assert bot.pid("worker") == worker, "a worker reconnects by itself"
+    bot.send("hello")
+    follower = bot.start_mika("logs", "-f", "mongodb")
+    seen = len(follower.output())
+    bot.ok("restart", "mongodb")
+    poll_until(lambda: len(follower.output()) > seen, 10, "new lines of the container")
+    bot.ok("down")
+    assert bot.ok("logs", "mongodb", "-n", "3").out, "the log outlives the container"
 
 
-def test_up_after_the_supervisor_was_killed_goes_on_with_its_containers(tmp_path):
-    with DockerBot(tmp_path) as bot:
-        bot.up()
-        before = {service: bot.container(service).id for service in SERVICES}
-        os.kill(bot.status()["supervisor"]["pid"], signal.SIGKILL)
-        poll_until(lambda: not bot.alive(), 20, "the guards have stopped the processes")
-        bot.up()
-        assert {service: bot.container(service).id for service in SERVICES} == before
-        bot.ok("down")
-        assert not bot.containers(), "they are still its own"
+def test_another_folder_with_the_same_ports_or_name(bot, tmp_path):
+    running = bot.containers(running=True)
+    with DockerBot(tmp_path) as second:
+        port = str(bot.ports["MONGO_PORT"])
+        result = second.mika("up", "-d", env={"MONGO_PORT": port}, timeout=START_S)
+        assert result.code == 2, str(result)
+        assert f"port {port} (MONGO_PORT) is taken by the container {bot.name}-mongodb-1" in result.err
+        assert f"of the project '{bot.name}' in {bot.folder}" in result.err
+        assert not second.containers()
+        result = second.mika("up", "-d", env={"COMPOSE_PROJECT_NAME": bot.name}, timeout=START_S)
+        assert result.code == 2, str(result)
+        assert f"the compose project '{bot.name}' is in use by {bot.folder}" in result.err
+    assert bot.containers(running=True) == running
 
 
-def test_logs_restart_stop_and_start_of_containers(tmp_path):
-    with DockerBot(tmp_path) as bot:
-        bot.up()
-        assert "database temporal is ready" in bot.ok("logs", "temporal-setup").out
-        stamped = bot.ok("logs", "temporal-setup", "--timestamps", "--since", "5m").out
-        assert all(line[:2] == "20" and "T" in line[:12] for line in stamped.splitlines())
-        assert not bot.ok("logs", "temporal-setup", "--since", "2031-01-01T00:00").out
-
-        worker, first = bot.pid("worker"), bot.container("temporal").attrs["State"]["StartedAt"]
-        bot.ok("restart", "temporal")
-        assert bot.container("temporal").attrs["State"]["StartedAt"] != first
-        bot.ok("stop", "temporal-ui")
-        assert bot.unit("temporal-ui")["state"] == "exited"
-        assert bot.containers()["temporal-ui"] == "exited"
-        assert bot.status()["state"] == "ready", "the UI is no part of being ready"
-        bot.ok("start", "temporal-ui")
-        assert bot.unit("temporal-ui")["state"] == "ready"
-        assert bot.pid("worker") == worker, "a worker reconnects by itself"
-        bot.send("hello")
-        follower = bot.start_mika("logs", "-f", "mongodb")
-        seen = len(follower.output())
-        bot.ok("restart", "mongodb")
-        poll_until(lambda: len(follower.output()) > seen, 10, "new lines of the container")
-        bot.ok("down")
-        assert bot.ok("logs", "mongodb", "-n", "3").out, "the log outlives the container"
-
-
-def test_two_folders_with_the_same_ports(tmp_path):
-    with DockerBot(tmp_path) as first:
-        first.up()
-        with DockerBot(tmp_path) as second:
-            port = str(first.ports["MONGO_PORT"])
-            result = second.mika("up", "-d", env={"MONGO_PORT": port}, timeout=START_S)
-            assert result.code == 2, str(result)
-            assert f"port {port} (MONGO_PORT) is taken by the container {first.name}-mongodb-1" in result.err
-            assert f"of the project '{first.name}' in {first.folder}" in result.err
-            assert not second.containers()
-
-
-def test_two_folders_of_the_same_name(tmp_path):
-    with DockerBot(tmp_path) as first:
-        first.compose("up", "-d", "mongodb")
-        with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as second:
-            result = second.mika("up", "-d", timeout=START_S)
-            assert result.code == 2, str(result)
-            assert f"the compose project '{first.name}' is in use by {first.folder}" in result.err
-            second.env.pop("COMPOSE_PROJECT_NAME")
-        assert first.containers() == {"mongodb": "running"}
-
-
-def test_the_data_of_another_folder_is_safe(tmp_path):
+def test_the_data_of_another_folder_is_safe(bot, tmp_path):
     """Compose names a project by the folder's last part, so two clones share it without knowing."""
-    with DockerBot(tmp_path) as first:
-        first.up()
-        with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as second:
-            (second.folder / ".mika" / "data").mkdir(parents=True)
-            second.write(".mika/data/backend", "docker\n")
-            for words in (("down", "--all"), ("down", "--volumes", "--yes")):
-                result = second.mika(*words, timeout=START_S)
-                assert f"the compose project '{first.name}' is in use by {first.folder}" in result.err, str(result)
-            assert result.code == 2
-            assert first.containers(running=True).keys() == set(SERVICES)
-            first.ok("down")
-            question = second.mika("down", "--volumes", timeout=START_S)
-            assert question.code == 2, "nobody answered"
-            assert f"{first.name}_mongo-data" in question.err
-            second.env["COMPOSE_PROJECT_NAME"] = second.name
-        assert len(first.volumes()) == 3
-        with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": first.name}) as third:
-            assert f"using existing volumes of the compose project '{first.name}'" in third.up().out
-            third.ok("down")
-            third.env["COMPOSE_PROJECT_NAME"] = third.name
-
-
-@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4])
-def test_ctrl_c_at_once(tmp_path, delay):
-    with DockerBot(tmp_path) as bot:
-        running = bot.start_mika("up")
-        poll_until((bot.folder / ".mika/run/state.json").exists, START_S, "it has begun", step=0.005)
-        time.sleep(delay)
-        running.send(signal.SIGINT)
-        assert running.wait(30) == 130
-        bot.assert_gone()
-        assert not bot.containers()
-
-
-def test_down_after_a_kill_with_a_broken_compose_file(tmp_path):
-    with DockerBot(tmp_path) as bot:
-        bot.up()
-        os.kill(bot.status()["supervisor"]["pid"], signal.SIGKILL)
-        poll_until(lambda: not bot.alive(), 20, "the guards have stopped the processes")
-        good = (bot.folder / "docker-compose.yml").read_bytes()
-        bot.write("docker-compose.yml", "services: [\n")
-        assert "docker-compose.yml" in bot.error("down", code=2).err, "its containers still run"
-        bot.write("docker-compose.yml", good)
+    with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": bot.name}) as second:
+        (second.folder / ".mika" / "data").mkdir(parents=True)
+        second.write(".mika/data/backend", "docker\n")
+        for words in (("down", "--all"), ("down", "--volumes", "--yes")):
+            result = second.mika(*words, timeout=START_S)
+            assert f"the compose project '{bot.name}' is in use by {bot.folder}" in result.err, str(result)
+        assert result.code == 2
+        assert bot.containers(running=True).keys() == set(SERVICES)
         bot.ok("down")
-        assert not bot.containers()
+        question = second.mika("down", "--volumes", timeout=START_S)
+        assert question.code == 2, "nobody answered"
+        assert f"{bot.name}_mongo-data" in question.err
+        second.env["COMPOSE_PROJECT_NAME"] = second.name
+    assert len(bot.volumes()) == 3
+    with DockerBot(tmp_path, env={"COMPOSE_PROJECT_NAME": bot.name}) as third:
+        assert f"using existing volumes of the compose project '{bot.name}'" in third.up().out
+        third.ok("down")
+        third.env["COMPOSE_PROJECT_NAME"] = third.name
+
+
+# --- the backend that is chosen ---------------------------------------------------------------------------------------
 
 
 class TestAuto:

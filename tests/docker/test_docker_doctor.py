@@ -20,10 +20,15 @@ TEMPORALS = ("temporal", "namespace", "worker", "queue", "workflows", "ui")
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
+def _shared_examined(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
     with DockerBot(tmp_path_factory.mktemp("doctor")) as bot:
         bot.up()
         yield bot
+
+
+@pytest.fixture
+def bot(_shared_examined: DockerBot) -> DockerBot:
+    return _shared_examined
 
 
 def checks(bot: DockerBot) -> dict[str, dict[str, Any]]:

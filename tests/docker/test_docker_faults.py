@@ -26,20 +26,20 @@ MEND_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def _stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
+def _shared_faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
     with DockerBot(tmp_path_factory.mktemp("faults")) as bot:
         yield bot
 
 
 @pytest.fixture
-def bot(_stack: DockerBot) -> DockerBot:
+def bot(_shared_faults: DockerBot) -> DockerBot:
     """A stack that is up and ready; a test may leave it broken."""
     try:
-        _stack.wait_ready(20)
+        _shared_faults.wait_ready(20)
     except (AssertionError, OSError):
-        _stack.mika("down", "--all")
-        _stack.up()
-    return _stack
+        _shared_faults.mika("down", "--all")
+        _shared_faults.up()
+    return _shared_faults
 
 
 def told(bot: DockerBot, since: float, *words: str, name: str = "temporal") -> float:
@@ -141,11 +141,13 @@ class TestWhileItRuns:
         bot.container("temporal-ui").start()
         bot.wait_state("temporal-ui", "ready")
 
-    def test_a_failing_health_check_of_a_service_that_mika_cannot_ask(self, tmp_path):
+    def test_services_that_mika_knows_nothing_of(self, tmp_path):
+        """A failing health check is told in its own words; an end without a restart policy is not a crash."""
         with DockerBot(tmp_path) as bot:
             bot.override(
                 'services: {extra: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sleep", "600"], healthcheck:'
-                ' {test: "echo seen; test ! -e /tmp/ill", interval: 1s, timeout: 1s, retries: 1}}}'
+                ' {test: "echo seen; test ! -e /tmp/ill", interval: 1s, timeout: 1s, retries: 1}},'
+                ' task: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sh", "-c", "sleep 1"]}}'
             )
             bot.up()
             assert bot.unit("extra")["detail"] == "healthy"
@@ -158,7 +160,11 @@ class TestWhileItRuns:
             assert found
             bot.container("extra").exec_run("rm /tmp/ill")
             bot.wait_state("extra", "ready")
+            poll_until(lambda: bot.unit("task")["state"] == "exited", 20, "it has exited")
+            assert bot.unit("task")["restarts"] == 0
+            assert bot.status()["state"] == "ready"
 
+    @pytest.mark.alone  # it stops the engine of all other tests
     def test_the_engine_stops_and_comes_back(self, bot):
         try:
             if not engine.stop():
@@ -221,9 +227,9 @@ class TestAtTheStart:
 
     def test_a_restart_loop_is_explained_at_once_and_ends(self, tmp_path):
         with DockerBot(tmp_path) as bot:
-            bot.override(
-                'services: {loop: {image: "${TEMPORAL_ADMIN_IMAGE}", restart: always,'
-                ' entrypoint: ["sh", "-c", "echo Error: no such thing >&2; exit 3"]}}'
+            bot.small(
+                'loop: {image: "${TEMPORAL_ADMIN_IMAGE}", restart: always,'
+                ' entrypoint: ["sh", "-c", "echo Error: no such thing >&2; exit 3"]}'
             )
             result = bot.refused(code=1, words="loop gave up: failed 8 times in a row: exit code 3: Error: no such")
             first = bot.events("exited", "loop")[0]
@@ -246,14 +252,6 @@ class TestAtTheStart:
             bot.container("loop").start()  # a person
             poll_until(lambda: len(bot.events("exited", "loop")) > exits, 20, "it is followed again")
 
-    def test_an_end_without_a_restart_policy_is_no_crash(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.override('services: {task: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sh", "-c", "sleep 1"]}}')
-            bot.up()
-            poll_until(lambda: bot.unit("task")["state"] == "exited", 20, "it has ended")
-            assert bot.unit("task")["restarts"] == 0
-            assert bot.status()["state"] == "ready"
-
     def test_stopped_containers_whose_network_was_removed(self, tmp_path):
         with DockerBot(tmp_path) as bot:
             bot.compose("up", "-d", "mongodb")
@@ -263,7 +261,7 @@ class TestAtTheStart:
 
     def test_a_container_that_cannot_be_started(self, tmp_path):
         with DockerBot(tmp_path) as bot:
-            bot.override('services: {odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/no/such/program"]}}')
+            bot.small('odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/no/such/program"]}')
             bot.refused(code=1, words="/no/such/program")
 
     def test_a_program_for_another_processor(self, tmp_path):
@@ -271,9 +269,7 @@ class TestAtTheStart:
             program = bot.folder / "odd"
             program.write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0" + bytes(200))  # 0xb7: AArch64
             program.chmod(0o755)
-            bot.override(
-                'services: {odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/odd"], volumes: ["./odd:/odd:ro"]}}'
-            )
+            bot.small('odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/odd"], volumes: ["./odd:/odd:ro"]}')
             bot.refused(code=1, words="odd gave up: exit code 1: the image is for another processor")
 
     def test_a_port_taken_by_a_program(self, tmp_path):
@@ -285,7 +281,7 @@ class TestAtTheStart:
     def test_a_port_taken_while_compose_works(self, tmp_path):
         """The check before the start cannot see it; compose and the engine do."""
         with DockerBot(tmp_path) as bot, free_port() as port:
-            bot.override(f"services: {{one: {_sleeper(port)}, two: {_sleeper(port)}}}")
+            bot.small(f"one: {_sleeper(port)}, two: {_sleeper(port)}")
             result = bot.refused(code=1, words=f"port {port}")
             assert f"is taken by the container {bot.name}-" in result.err
 
@@ -294,7 +290,7 @@ class TestAtTheStart:
             name = f"{bot.name}-odd"
             other = bot.client.containers.create(bot.env["TEMPORAL_ADMIN_IMAGE"], "true", name=name)
             try:
-                bot.override(f"services: {{mongodb: {{container_name: {name}}}}}")
+                bot.small(f'odd: {{image: "${{TEMPORAL_ADMIN_IMAGE}}", container_name: {name}}}')
                 result = bot.refused(code=1, words=f"the container name {name} is taken by another container")
                 assert f"docker rm {name}" in result.err
             finally:
@@ -303,23 +299,21 @@ class TestAtTheStart:
     def test_an_image_that_nobody_has(self, tmp_path):
         with DockerBot(tmp_path) as bot, free_port() as port:
             image = f"127.0.0.1:{port}/none/ui:1"
-            bot.env["TEMPORAL_UI_IMAGE"] = image
-            result = bot.refused(code=1, words=f"temporal-ui gave up: the image {image} could not be pulled")
+            bot.small(f"ui: {{image: '{image}'}}")
+            result = bot.refused(code=1, words=f"ui gave up: the image {image} could not be pulled")
             assert "its registry cannot be reached" in result.err
 
-    @pytest.mark.parametrize(
-        ("status", "code", "words"),
-        [
-            (404, "MANIFEST_UNKNOWN", "the tag does not exist"),
-            (429, "TOOMANYREQUESTS", "429 (too many requests)"),
-            (401, "UNAUTHORIZED", "needs a login"),
-        ],
-    )
-    def test_a_registry_that_refuses(self, tmp_path, status, code, words):
-        with DockerBot(tmp_path) as bot, free_port() as port, _http_server(port, status, code):
-            bot.env["TEMPORAL_UI_IMAGE"] = f"127.0.0.1:{port}/temporal/ui:1"
-            result = bot.refused(code=1, words="could not be pulled")
-            assert words in result.err, str(result)
+    def test_a_registry_that_refuses(self, tmp_path):
+        with DockerBot(tmp_path) as bot:
+            for status, code, words in (
+                (404, "MANIFEST_UNKNOWN", "the tag does not exist"),
+                (429, "TOOMANYREQUESTS", "429 (too many requests)"),
+                (401, "UNAUTHORIZED", "needs a login"),
+            ):
+                with free_port() as port, _http_server(port, status, code):
+                    bot.small(f"ui: {{image: '127.0.0.1:{port}/temporal/ui:1'}}")
+                    result = bot.refused(code=1, words="could not be pulled")
+                    assert words in result.err, str(result)
 
     def test_a_paused_container_of_before(self, tmp_path):
         with DockerBot(tmp_path) as bot:

@@ -89,6 +89,15 @@ class DockerBot(Bot):
     def override(self, text: str) -> None:
         self.write("docker-compose.override.yml", text)
 
+    def small(self, services: str) -> None:
+        """A compose file of these services, in flow style, and one in Temporal's place that only sleeps.
+
+        For a start that is to fail by something else than Temporal, long before this would be missed.
+        """
+        temporal = 'image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: [sleep, "600"], stop_grace_period: 0s'
+        ports = 'ports: ["127.0.0.1:${TEMPORAL_PORT}:7233"]'
+        self.write("docker-compose.yml", f"services: {{temporal: {{{temporal}, {ports}}}, {services}}}\n")
+
     def compose(self, *args: str, check: bool = True) -> str:
         """What a person types in another terminal."""
         done = subprocess.run(
