@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Diagnosis
 from mika.diagnosis.survey import diagnose
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import PAGE, connect, status_of
+
+if TYPE_CHECKING:
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 _AT_ONCE = 8
 
@@ -31,7 +34,7 @@ class Row:
     def ok(self) -> bool:
         return self.diagnosis.cause in FINE
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "id": self.id,
             "type": self.type,
@@ -58,7 +61,7 @@ async def latest(exam: Examination, count: int, *, failed: bool = False, running
     now = await exam.server_time()
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def row(info: Any) -> Row:
+    async def row(info: WorkflowExecutionInfo) -> Row:
         async with gate:
             diagnosis = await diagnose(temporal, info.execution, surroundings, now=now)
         started, closed = proto.at(info.start_time), proto.at(info.close_time)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mika.diagnosis import proto
@@ -15,6 +15,11 @@ from mika.diagnosis.workflow import classify
 from mika.doctor.checks.worker import worker
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, NotRunningError, UsageError
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 PAGE = 100
 """Workflows in one answer of the server. It lists running ones first, so the newest are looked for in a page."""
@@ -36,7 +41,7 @@ class Story:
     def ok(self) -> bool:
         return self.diagnosis.cause in FINE
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         age = None if self.age is None else round(self.age, 1)
         return {
             "version": 1,
@@ -97,7 +102,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
     )
 
 
-async def find(exam: Examination, wanted: str) -> Any:
+async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse:
     """The description of an id, a unique prefix or `last`. Raises as `investigate`, and MikaError `not_found`."""
     story = await investigate(exam, wanted)
     if story.diagnosis.cause == Cause.NOT_FOUND:
@@ -105,17 +110,17 @@ async def find(exam: Examination, wanted: str) -> Any:
     return await (await exam.temporal()).describe(story.id, story.run_id)
 
 
-def status_of(info: Any) -> str:
+def status_of(info: WorkflowExecutionInfo) -> str:
     """The status of a WorkflowExecutionInfo in words."""
     return proto.STATUS.get(info.status, str(info.status))
 
 
-def _ui_link(exam: Examination, execution: Any) -> str:
+def _ui_link(exam: Examination, execution: WorkflowExecution) -> str:
     path = f"workflows/{quote(execution.workflow_id, '')}/{execution.run_id}/history"
     return f"{exam.ui_url}/namespaces/{quote(exam.namespace, '')}/{path}"
 
 
-async def _describe(exam: Examination, workflow_id: str) -> Any:
+async def _describe(exam: Examination, workflow_id: str) -> DescribeWorkflowExecutionResponse | None:
     """None if no workflow has that id, or it cannot be an id."""
     from temporalio.service import RPCError, RPCStatusCode
 
