@@ -15,7 +15,7 @@ URLS = {"api": "http://127.0.0.1:8000", "temporal_ui": "http://127.0.0.1:8088"}
 EVENTS = [
     (events.RungReached(name="temporal", rung="port open", elapsed=0.1), "port open", ""),
     (events.RungWaiting(name="temporal", rung="usable", reason=Reason("not yet")), "waiting for usable: not yet", ""),
-    (events.Waiting(name="worker", needs=("temporal", "db")), *["waits for temporal, db"] * 2),
+    (events.Waiting(name="worker", needs=("temporal", "db")), *["waiting for temporal, db"] * 2),
     (events.Started(name="web", pid=7, generation=1), *["started (pid 7)"] * 2),
     (events.Ready(name="web", elapsed=1.0, detail="port 80"), *["ready: port 80"] * 2),
     (events.Ready(name="web", elapsed=1.0), *["ready"] * 2),

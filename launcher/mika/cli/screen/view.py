@@ -116,7 +116,7 @@ def describe(event: Event, *, starting: bool) -> str:
         case events.Ready():
             return click.style("ready", fg="green") + (f": {event.detail}" if event.detail else "")
         case events.Waiting():
-            return f"waits for {', '.join(event.needs)}"
+            return f"waiting for {', '.join(event.needs)}"
         case events.Unhealthy():
             return click.style(f"unhealthy: {event.reason}", fg="red")
         case events.Exited(expected=True):
