@@ -102,7 +102,7 @@ def test_both_readmes_have_the_same_shape():
         "Docker is running, but its images are not here",
         "refuses the password",
         "gave up: ",
-        "waits for ",
+        "waiting for ",
         ": cannot be written",
         "this stack was started by another version of mika",
     ],
