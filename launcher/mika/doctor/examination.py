@@ -138,6 +138,12 @@ class Examination:
         status = await self.status()
         return tuple(unit for unit in status.units if self.check_of(unit) == check_id) if status is not None else ()
 
+    async def temporal_unit(self) -> UnitStatus | None:
+        """The server as a unit of the running stack."""
+        status = await self.status()
+        services = status.services if status is not None else ()
+        return next((unit for unit in services if unit.type == "temporal"), None)
+
     def listeners(self) -> Awaitable[dict[int, Listener]]:
         return self.once("listeners", lambda: in_thread(listeners))
 

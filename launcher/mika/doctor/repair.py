@@ -73,9 +73,8 @@ def _sweep(folder: ProjectDir) -> str:
 
 
 async def _control(exam: Examination, verb: Verb, name: str) -> str:
+    logs, deadline = f"`mika logs {name}`", time.monotonic() + _READY_SECONDS
     await in_thread(lambda: exam.client.control(verb, [name]))
-    logs = f"`mika logs {name}`"
-    deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         unit = (await in_thread(exam.client.status)).unit(name)
         if unit is not None and unit.is_ok:
@@ -87,22 +86,18 @@ async def _control(exam: Examination, verb: Verb, name: str) -> str:
 
 
 async def _create_namespace(exam: Examination, name: str) -> str:
+    import tenacity
     from temporalio.service import RPCError
 
-    temporal = (await exam.temporal()).in_namespace(name)
+    temporal, failure = (await exam.temporal()).in_namespace(name), "could not be created"
     try:
         await temporal.register_namespace(_RETENTION)
+        failure = "was created, but cannot be used yet"
+        async for attempt in tenacity.AsyncRetrying(
+            wait=tenacity.wait_fixed(_STEP), stop=tenacity.stop_after_delay(_READY_SECONDS), reraise=True
+        ):
+            with attempt:
+                await temporal.describe_namespace()
     except RPCError as error:
-        raise MikaError(
-            f"the namespace {name} could not be created: {error}", "is this user allowed to create one?"
-        ) from None
-    deadline = time.monotonic() + _READY_SECONDS
-    while True:
-        try:
-            await temporal.describe_namespace()
-        except RPCError as error:
-            if time.monotonic() >= deadline:
-                raise MikaError(f"the namespace {name} was created, but cannot be used yet: {error}") from None
-            await asyncio.sleep(_STEP)
-        else:
-            return f"created the namespace {name}"
+        raise MikaError(f"the namespace {name} {failure}: {error}", "may this user create one?") from None
+    return f"created the namespace {name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
@@ -67,23 +66,16 @@ async def _dependencies(exam: Examination, restart: str) -> Check:
     if namespace != exam.namespace:
         text = f"the API uses the namespace {namespace}, and TEMPORAL_NAMESPACE is {exam.namespace} here"
         return fail("api", text, f"{restart} with TEMPORAL_NAMESPACE={exam.namespace}")
-    if is_unavailable:
-        return await _cannot_use_temporal(exam, temporal, restart)
+    if is_unavailable:  # although the doctor can use it, with the settings that it has
+        address, here = temporal.get("address", "an unknown address"), (await exam.server()).address
+        text = f"the API cannot use Temporal at {address} ({temporal.get('detail')}), which is up at {here}"
+        fix = f"{restart} with TEMPORAL_HOST={exam.host} and TEMPORAL_PORT={exam.port}"
+        skip = await because_of_docker(exam, "api", text)
+        return skip or fail("api", text, f"{restart}; `mika logs api` says more" if address == here else fix)
     if queue != exam.queue:
         text = f"the API puts messages into {queue}, and TEMPORAL_TASK_QUEUE is {exam.queue} here"
         return fail("api", text, f"{restart} with TEMPORAL_TASK_QUEUE={exam.queue}")
     return ok("api", exam.config.api_url)
-
-
-async def _cannot_use_temporal(exam: Examination, temporal: dict[str, Any], restart: str) -> Check:
-    """Although the doctor can, with the settings that it has."""
-    address, here = temporal.get("address", "an unknown address"), (await exam.server()).address
-    text = f"the API cannot use Temporal at {address} ({temporal.get('detail')}), which is up at {here}"
-    if skip := await because_of_docker(exam, "api", text):
-        return skip
-    if address == here:
-        return fail("api", text, f"{restart}; `mika logs api` says more")
-    return fail("api", text, f"{restart} with TEMPORAL_HOST={exam.host} and TEMPORAL_PORT={exam.port}")
 
 
 async def _nothing_listens(exam: Examination, units: Sequence[UnitStatus], port: int) -> Check:

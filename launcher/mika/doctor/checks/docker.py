@@ -50,49 +50,39 @@ class Trouble:
         return "mongo" not in self.type and (self.rank < Rank.UI or check_id == "ui")
 
 
-@dataclass(frozen=True, slots=True)
-class Containers:
-    """The check, and the services that are not well; None where nothing is known of any of them."""
-
-    check: Check
-    troubles: tuple[Trouble, ...] | None = None
+Result = tuple[Check, tuple[Trouble, ...]]
 
 
 async def docker(exam: Examination) -> Check:
     """The engine, and the containers of this project's compose file."""
-    return (await _containers(exam)).check
+    return (await exam.once("docker", lambda: _look(exam)))[0]
 
 
 async def because_of_docker(exam: Examination, check_id: str, text: str) -> Check | None:
     """The `skip` of a check whose service is down because its container, or one that it needs, is."""
-    containers = await _containers(exam)
-    if containers.check.status not in ("fail", "warn"):
-        return None
-    if containers.troubles is not None and not any(trouble.concerns(check_id) for trouble in containers.troubles):
-        return None
-    return skipped(check_id, text, "docker")
+    check, troubles = await exam.once("docker", lambda: _look(exam))
+    # A failure without a trouble concerns all containers.
+    is_cause = check.status in ("fail", "warn") and (not troubles or any(t.concerns(check_id) for t in troubles))
+    return skipped(check_id, text, "docker") if is_cause else None
 
 
-async def _containers(exam: Examination) -> Containers:
-    return await exam.once("docker", lambda: _look(exam))
-
-
-async def _look(exam: Examination) -> Containers:
+async def _look(exam: Examination) -> Result:
+    """The check, and the services that are not well."""
     if exam.backend != "docker":
-        return Containers(skipped("docker", f"not used here (backend {exam.backend or 'not chosen yet'})"))
+        return skipped("docker", f"not used here (backend {exam.backend or 'not chosen yet'})"), ()
     status = await exam.supervisor()
     if isinstance(status, MikaError):
-        return Containers(skipped("docker", "the supervisor does not answer", "stack"))
+        return skipped("docker", "the supervisor does not answer", "stack"), ()
     if status is None:
         return await in_thread(lambda: _ask_engine(exam))
     running = sum(not unit.is_at_rest for unit in status.services)
     return _judged([_by_supervisor(unit) for unit in status.services if not unit.is_ok], running)
 
 
-def _judged(troubles: Sequence[Trouble], running: int) -> Containers:
+def _judged(troubles: Sequence[Trouble], running: int) -> Result:
     """The first service that the others need, and those that have the same cause."""
     if not troubles:
-        return Containers(ok("docker", f"{running} containers run"), ())
+        return ok("docker", f"{running} containers run"), ()
     first, *others = ordered = sorted(troubles, key=lambda trouble: (trouble.rank, trouble.phase in _ON_THE_WAY))
     names, reason = [first.name, *(other.name for other in others if other.cause == first.cause)], first.reason
     if len(names) > 1 and first.phase is Phase.STOPPED:
@@ -101,7 +91,7 @@ def _judged(troubles: Sequence[Trouble], running: int) -> Containers:
         reason = Reason(f"{', '.join(names)}: {first.cause}", reason.fix, reason.repair)
     # The bot works without the UI.
     check = Check("docker", "warn" if first.rank == Rank.UI else "fail", reason, unit=first.name if first.phase else "")
-    return Containers(check, tuple(ordered))
+    return check, tuple(ordered)
 
 
 def _by_supervisor(unit: UnitStatus) -> Trouble:
@@ -123,7 +113,7 @@ def _rank(type_: str, address: str = "") -> Rank:
     return Rank.HELPER if not address and type_.startswith("temporal-") else Rank.DATABASE
 
 
-def _ask_engine(exam: Examination) -> Containers:
+def _ask_engine(exam: Examination) -> Result:
     """Blocks for some seconds at most."""
     env = exam.config.child_env()
     try:
@@ -131,11 +121,11 @@ def _ask_engine(exam: Examination) -> Containers:
     except EngineError as error:
         # Its alternative is another backend: but this folder's history is in Docker.
         then = ", then `mika up`" if error.is_transient else ""
-        return Containers(fail("docker", error.message, f"{error.fix}{then}"))
+        return fail("docker", error.message, f"{error.fix}{then}"), ()
     if broken := unsupervised.compose_error(env, exam.config.project):
-        return Containers(Check("docker", "fail", broken))
+        return Check("docker", "fail", broken), ()
     if not containers:
-        return Containers(fail("docker", "there are no containers of this project", "`mika up`", Repair("up")))
+        return fail("docker", "there are no containers of this project", "`mika up`", Repair("up")), ()
     running = sum(container.state == "running" for container in containers)
     return _judged([_by_engine(container) for container in containers if not container.is_ok], running)
 

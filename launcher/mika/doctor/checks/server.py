@@ -16,7 +16,6 @@ from mika.status import UnitStatus
 _NO_TEMPORAL = "backend none: no Temporal is configured"
 _DOWN = "Temporal is down"
 _SKEW = 5.0
-_WHERE = "set TEMPORAL_HOST and TEMPORAL_PORT to where it is"
 
 
 async def needs_server(exam: Examination, check_id: str) -> Check | None:
@@ -40,7 +39,7 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
 async def temporal(exam: Examination) -> Check:
     if not exam.wants_temporal:
         return skipped("temporal", _NO_TEMPORAL)
-    server, unit = await exam.server(), await _unit(exam)
+    server, unit = await exam.server(), await exam.temporal_unit()
     if server.up:
         # It says SERVING whatever its database does. What is wrong with the namespace, another check says.
         if unit is None or unit.is_ok or await exam.namespace_error() is not None:
@@ -59,46 +58,30 @@ async def temporal(exam: Examination) -> Check:
     return await _down(exam, server, text, unit)
 
 
-async def _unit(exam: Examination) -> UnitStatus | None:
-    status = await exam.status()
-    return next((unit for unit in status.services if unit.type == "temporal"), None) if status is not None else None
-
-
 async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus | None) -> Check:
     """No server, and the supervisor, if there is one, does not say why."""
-    match server.state:
-        case "refused":
-            return await _nothing_listens(exam, text, unit)
-        case "denied":
-            fix = "check TEMPORAL_HOST and its credentials"
-            return fail("temporal", f"{server.address} refuses us: {server.detail}", fix)
-        case "foreign":
-            fix = "check TEMPORAL_HOST and TEMPORAL_PORT (7233 is its API, 8233 only its UI)"
-            return fail("temporal", text, fix)
-    owner = (await exam.listeners()).get(exam.port)
-    if owner and owner.pid and is_loopback(exam.host):
-        text += f"; the port is held by {owner}"
-    if exam.backend == "docker" and unit is None:
-        return fail("temporal", text, "`mika up` takes it over; `mika logs temporal` then says why")
-    return fail("temporal", text, _how_to_restart(unit))
-
-
-def _how_to_restart(unit: UnitStatus | None) -> str:
+    if server.state == "denied":
+        text, fix = f"{server.address} refuses us: {server.detail}", "check TEMPORAL_HOST and its credentials"
+        return fail("temporal", text, fix)
+    if server.state == "foreign":
+        fix = "check TEMPORAL_HOST and TEMPORAL_PORT (7233 is its API, 8233 only its UI)"
+        return fail("temporal", text, fix)
+    is_refused = server.state == "refused"
+    fix = f"{'start' if is_refused else 'restart'} that server, or set TEMPORAL_HOST and TEMPORAL_PORT to where it is"
+    repair, is_ours = None, exam.backend not in ("external", "none")
     if unit is not None and unit.kind != "external":
-        return f"`mika restart {unit.name}`; `mika logs {unit.name}` says why"
-    return f"restart that server, or {_WHERE}"
-
-
-async def _nothing_listens(exam: Examination, text: str, unit: UnitStatus | None) -> Check:
-    is_ours = exam.backend not in ("external", "none")
-    fix, repair = f"start that server, or {_WHERE}", None
-    if is_ours and unit is not None:
-        fix = _how_to_restart(unit)
-    elif is_ours:
+        fix = f"`mika restart {unit.name}`; `mika logs {unit.name}` says why"
+    elif is_refused and is_ours:
         fix, repair = "`mika up`", Repair("up")
+    elif exam.backend == "docker":
+        fix = "`mika up` takes it over; `mika logs temporal` then says why"
+    listeners = await exam.listeners() if is_loopback(exam.host) else {}
+    owner = listeners.get(exam.port)
+    if not is_refused and owner and owner.pid:
+        text += f"; the port is held by {owner}"
     # Where ours is to be started, another server is of no interest.
-    is_wanted = (not is_ours or not exam.backend) and is_loopback(exam.host)
-    if is_wanted and (other := other_temporal(await exam.listeners(), exam.port)):
+    is_wanted = is_refused and (not is_ours or not exam.backend)
+    if is_wanted and (other := other_temporal(listeners, exam.port)):
         text += f"; but {other} listens on {other.port}"
         fix += f"; or, if you mean that server, TEMPORAL_PORT={other.port} in .env"
     return fail("temporal", text, fix, repair)

@@ -82,11 +82,10 @@ async def _not_polling(
     last = f" ({describe(listed[0])})" if listed else ""
     if not units:
         return fail("worker", f"no worker polls {exam.queue}{last}", surroundings.worker.how_to_start())
-    name, status = units[0].name, await exam.status()
-    uptimes = [unit.uptime_s for unit in status.services if unit.type == "temporal"] if status is not None else []
+    name, server = units[0].name, await exam.temporal_unit()
     lasting = f"if that does not help, `mika restart {name}`"
-    if uptimes and uptimes[0] is not None and uptimes[0] < _RECONNECTS:
-        text = f"{name} is reconnecting: Temporal was started {seconds(uptimes[0])} ago"
+    if server is not None and server.uptime_s is not None and server.uptime_s < _RECONNECTS:
+        text = f"{name} is reconnecting: Temporal was started {seconds(server.uptime_s)} ago"
         return fail("worker", text, f"wait some seconds; {lasting}")
     text = f"{name} runs, but does not poll {exam.queue}{last}"
     return fail("worker", text, f"`mika logs {name}` says why; {lasting}", Repair("restart", name))
@@ -102,8 +101,8 @@ async def queue(exam: Examination) -> Check:
     oldest = max(proto.span(state.stats.approximate_backlog_age) for state in states)
     if not any(counts):
         return ok("queue", f"{exam.queue}: nothing waits")
-    text = f"{counts[0]} workflow tasks and {counts[1]} activities wait in {exam.queue}, the oldest for "
-    text += seconds(oldest)
+    waiting = f"{counts[0]} workflow tasks and {counts[1]} activities wait"
+    text = f"{waiting} in {exam.queue}, the oldest for {seconds(oldest)}"
     if oldest < PATIENCE:
         return ok("queue", text)
     if not (await exam.surroundings()).alive(exam.namespace, exam.queue):
