@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from mika.errors import UsageError
@@ -39,6 +40,14 @@ def existing_folder(project: Path) -> Path:
         raise UsageError(
             f"-C: {project} cannot be opened: {error.strerror}; check the path and its permissions"
         ) from error
+
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def plain(text: str) -> str:
+    """Without terminal escapes (ECMA-48): colours, cursor movements, titles."""
+    return _ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:

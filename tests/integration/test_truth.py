@@ -6,15 +6,17 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
 
-from tests.kit.machine import DEADLINE, poll_until, posix_only
-from tests.kit.programs import SLEEP
+from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.programs import SERVER, SLEEP
 from tests.kit.project import Project
 
 pytestmark = posix_only
@@ -114,3 +116,77 @@ def test_a_process_revives_when_there_are_descriptors_again(project):
     subprocess.run(["prlimit", f"--pid={supervisor}", "--nofile=4096:4096"], check=True)
     this.ok("restart", "p0")
     assert this.unit("p0")["state"] == "ready"
+
+
+# --- ready means ours -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["tcp:{port}", "http://127.0.0.1:{port}/ok"])
+def test_a_port_that_somebody_has_is_refused_before_the_start(project, rule):
+    with free_port() as port, listening(port):
+        this = project(scripts={"web": SERVER}, toml=f'[process.web]\nready = "{rule.format(port=port)}"\n')
+        result = this.error("up", "-d", code=2)
+        assert f"port {port} is taken by python" in result.err
+        assert str(os.getpid()) in result.err
+
+
+def test_another_program_that_answers_does_not_make_a_process_ready(project):
+    """It takes the port between the check and the start of ours."""
+    with free_port() as port:
+        code = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)\n" + SERVER
+        this = project(
+            scripts={"web": code}, toml=f'[process.web]\nready = "tcp:{port}"\n', env={"WEB_PORT": str(port)}
+        )
+        up = this.start_mika("up", "--timeout", "60")
+        poll_until(lambda: this.unit("web")["pid"], DEADLINE, "our process")
+        with listening(port):
+            poll_until(lambda: "not by this process" in this.unit("web")["detail"], DEADLINE, "the reason")
+            assert this.unit("web")["state"] == "starting"
+        this.write("go", "")
+        this.wait_state("web", "ready")
+        assert up.popen.poll() is None
+
+
+def test_a_server_on_the_other_address_family_is_ready(project):
+    with free_port() as port:
+        code = SERVER.replace("http.server.HTTPServer(('127.0.0.1'", "V6(('::1'").replace(
+            "V6(", "type('V6', (http.server.HTTPServer,), {'address_family': 10})(", 1
+        )
+        this = project(
+            scripts={"web": code}, toml=f'[process.web]\nready = "tcp:{port}"\n', env={"WEB_PORT": str(port)}
+        )
+        this.up()
+
+
+def test_a_server_that_answers_an_error_is_unhealthy_and_not_killed(project):
+    with free_port() as port:
+        code = SERVER.replace("200 if self.path == '/ok' else 500", "500 if os.path.exists('broken') else 200")
+        url = f"http://127.0.0.1:{port}/ok"
+        this = project(scripts={"web": code}, toml=f'[process.web]\nready = "{url}"\n', env={"WEB_PORT": str(port)})
+        this.up()
+        pid = this.pid("web")
+        this.write("broken", "")
+        this.wait_state("web", "unhealthy")
+        assert "answers 500" in this.unit("web")["detail"]
+        time.sleep(12)  # the patience with a server that does not answer at all is 10 s
+        assert (this.pid("web"), this.unit("web")["restarts"]) == (pid, 0)
+        (this.folder / "broken").unlink()
+        this.wait_state("web", "ready")
+
+
+def test_a_line_in_colour_and_with_windows_line_endings_is_a_sign_of_readiness(project):
+    code = "import time\nprint('\\x1b[32mserving\\x1b[0m now\\r', flush=True)\ntime.sleep(600)\n"
+    project(scripts={"web": code}, toml="[process.web]\nready = 'log:^serving now$'\n").up()
+
+
+def test_a_script_with_windows_line_endings_is_named(project):
+    this = project("web: ./run.sh\n")
+    this.write("run.sh", b"#!/bin/sh\r\nsleep 600\r\n").chmod(0o755)
+    assert "'#!/bin/sh\\r\\n'" in this.error("up", "-d", code=1).err
+
+
+@contextlib.contextmanager
+def listening(port: int) -> Iterator[None]:
+    """This process takes the port, and answers nothing."""
+    with socket.create_server(("127.0.0.1", port)):
+        yield

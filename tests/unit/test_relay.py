@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from mika.cli.screen import relay as module
-from mika.cli.screen.relay import Prefixes, Relay, plain
+from mika.cli.screen.relay import Prefixes, Relay
 from mika.guard.segments import SegmentWriter
+from mika.text import plain
 
 from tests.kit.machine import poll_until, posix_only
 

@@ -61,7 +61,7 @@ def shown(tmp_path, capsys):
 
 @pytest.mark.parametrize(("event", "starting", "later"), EVENTS, ids=lambda value: getattr(value, "kind", None))
 def test_each_event_as_a_line(event, starting, later):
-    from mika.cli.screen.relay import plain
+    from mika.text import plain
 
     assert plain(describe(event, starting=True)) == starting
     assert plain(describe(event, starting=False)) == later

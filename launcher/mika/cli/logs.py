@@ -13,12 +13,12 @@ from pathlib import Path
 import click
 
 from mika.cli.context import Context
-from mika.cli.screen.relay import Prefixes, plain, use_color
+from mika.cli.screen.relay import Prefixes, use_color
 from mika.errors import UsageError
 from mika.project import logs
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
-from mika.text import unknown_name
+from mika.text import plain, unknown_name
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}

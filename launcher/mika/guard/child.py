@@ -104,6 +104,12 @@ def check_cwd(path: str) -> None:
 
 
 def start_error(program: str, error: Exception) -> StartError:
+    if isinstance(error, FileNotFoundError) and os.path.isfile(program):  # noqa: PTH113 - see segments.py
+        with suppress(OSError), open(program, "rb") as file:  # noqa: PTH123 - as above
+            first_line = file.readline(100)
+            return StartError(
+                "not_found", f"{program}: its first line names a program that does not exist: {first_line!r}"
+            )
     if isinstance(error, FileNotFoundError):
         return StartError("not_found", f"{program}: no such program")
     if isinstance(error, PermissionError):

@@ -7,7 +7,7 @@ import errno
 import shlex
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,30 @@ def find_listener(host: str, port: int) -> Listener | None:
         if local.port == port and (is_any_address or local.ip in _ANY or local.ip in addresses):
             return _listener(port, connection.pid)
     return None
+
+
+# They listen for a container, whose processes are not below the command that started it.
+_FORWARDERS = ("docker", "podman", "rootlessport", "slirp4netns", "conmon", "wslrelay", "vpnkit", "limactl")
+
+
+def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener | None:
+    """Who listens on this port of this machine, if that is known, and not a process of this run. Blocks briefly.
+
+    `own_pids`: a process tree; what has left it still has `run_id` in its environment.
+    """
+    import psutil
+
+    pids = {entry.pid for entry in _listening_sockets() if entry.laddr.port == port}
+    if not own_pids or not pids or None in pids or pids & set(own_pids):
+        return None
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            if process.environ().get("MIKA_RUN_ID") == run_id or any(name in process.name() for name in _FORWARDERS):
+                return None
+        except (psutil.Error, OSError):
+            return None
+    return _listener(port, pids.pop())
 
 
 def listeners() -> dict[int, Listener]:

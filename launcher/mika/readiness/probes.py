@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Iterable
 
 from mika.address import join
 from mika.machine import http
 from mika.readiness.ladder import NotYet
+from mika.text import plain
+
+
+async def tcp_here(port: int) -> str:
+    """Like `tcp`, on this machine, by either address family: some servers listen on ::1 only (Vite does)."""
+    try:
+        return await tcp("127.0.0.1", port)
+    except ConnectionRefusedError:
+        if not socket.has_ipv6:
+            raise
+        return await tcp("::1", port)
 
 
 async def tcp(host: str, port: int) -> str:
@@ -26,6 +38,10 @@ async def tcp(host: str, port: int) -> str:
     return join(host, port)
 
 
+class UnwelcomeAnswer(NotYet):
+    """It answers, but not as it should: that is unhealthy, and never hung."""
+
+
 async def http_ok(url: str, timeout: float = 2.0) -> str:
     """GET `url` must answer 2xx within `timeout` seconds. Never follows a redirect, never uses a proxy."""
     answer = await http.get(url, timeout)
@@ -34,7 +50,7 @@ async def http_ok(url: str, timeout: float = 2.0) -> str:
     if answer.kind != "http":
         raise NotYet(answer.reason)
     if not 200 <= answer.status < 300:
-        raise NotYet(f"{url} answers {answer.status} {answer.reason}".rstrip())
+        raise UnwelcomeAnswer(f"{url} answers {answer.status} {answer.reason}".rstrip())
     return url
 
 
@@ -46,6 +62,7 @@ class LogLine:
 
     def search(self, lines: Iterable[str]) -> str:
         for line in lines:
-            if self._pattern.search(line):
-                return line.strip()[:120]
+            text = plain(line).strip()  # also without CR, so that `$` in a pattern matches the end of any line
+            if self._pattern.search(text):
+                return text[:120]
         raise NotYet(f"no line matches {self._pattern.pattern!r} yet")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from mika.address import is_loopback
 from mika.backends.base import temporal_probe
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, parse_ready
@@ -18,7 +20,7 @@ from mika.procfile import entries as procfile
 from mika.project import logs
 from mika.project.folder import ProjectDir
 from mika.readiness.ladder import NotYet, Rung
-from mika.readiness.probes import LogLine, http_ok, tcp
+from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
 from mika.readiness.temporal import StuckTask, TemporalProbe
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.policy import Rules
@@ -133,12 +135,18 @@ class ProcessFactory:
             case "http":
                 return _http_probes(rule.target, API_PATIENCE if self._hang_timeout > 0 else None)
             case "tcp":
-                rung = Rung(f"port {rule.target}", lambda: tcp("127.0.0.1", int(rule.target)))
-                return lambda launch: ([rung], self._beat(launch))
+                return self._tcp_probes(int(rule.target))
             case "log":
                 return lambda launch: ([_log_rung(self._folder.logs, name, rule.target)], self._beat(launch))
             case _:
                 return lambda launch: (no_probes(launch)[0], self._beat(launch))
+
+    def _tcp_probes(self, port: int) -> Probes:
+        def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+            rung = Rung(f"port {port}", lambda: _own_answer(launch, port, tcp_here(port)))
+            return [rung], self._beat(launch)
+
+        return probes
 
     def _worker_probes(self, queue: str) -> Probes:
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
@@ -184,13 +192,34 @@ class ProcessFactory:
 
 
 def _http_probes(url: str, patience: float | None) -> Probes:
-    rung = Rung("answers", lambda: http_ok(url))
+    port = own_port(url)
 
     def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-        del launch
-        return [rung], Liveness(rung.probe, interval=2.0, patience=patience)
+        rung = Rung("answers", lambda: _own_answer(launch, port, http_ok(url)))
+        return [rung], Liveness(lambda: http_ok(url), interval=2.0, patience=patience, not_hung=(UnwelcomeAnswer,))
 
     return probes
+
+
+async def _own_answer(launch: Launch, port: int | None, answer: Awaitable[str]) -> str:
+    """What answers must be this process: another program on the port would look ready while ours cannot listen."""
+    detail = await answer
+    if port is not None and (
+        stranger := await asyncio.to_thread(ports.find_stranger, port, launch.pids(), launch.run_id)
+    ):
+        raise NotYet(f"port {port} is answered by {stranger}, not by this process")
+    return detail
+
+
+def own_port(ready: str) -> int | None:
+    """The port of this machine that a `ready` rule probes; None for other rules, and other machines."""
+    rule = parse_ready(ready)
+    if rule.kind == "tcp":
+        return int(rule.target)
+    parts = urlsplit(rule.target) if rule.kind == "http" else None
+    if parts is None or not is_loopback(parts.hostname or ""):
+        return None
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
@@ -203,6 +232,15 @@ def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
 
 
 def check_ports(config: Config, units: Sequence[Unit]) -> None:
-    """Raise UsageError when the API's port is in use. Without this check, only uvicorn's log would say so."""
-    if any(unit.address.startswith(config.api_url) for unit in units):
-        ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")
+    """Raise UsageError when a port is in use that a process is probed at: ours could not listen, and not be ready."""
+    for unit in units:
+        if unit.address.startswith(config.api_url):
+            ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")
+        elif unit.role == "process" and (port := own_port(unit.address)):
+            listener = ports.find_listener("127.0.0.1", port) or ports.find_listener("::1", port)
+            if listener is not None:
+                raise UsageError(
+                    f"port {port} is taken by {ports.describe_listener(listener)}, and {unit.name} is to listen there",
+                    f"stop that program, or give {unit.name} another port (and change its `ready` setting)",
+                    code="port_taken",
+                )

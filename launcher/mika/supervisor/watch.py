@@ -28,6 +28,8 @@ class Liveness:
     probe: Callable[[], Awaitable[str]]
     interval: float
     patience: float | None
+    not_hung: tuple[type[Exception], ...] = ()
+    """What the probe raises for a target that is unhealthy, but works."""
 
 
 class Observer(Protocol):
@@ -71,6 +73,9 @@ async def _keep_checking(liveness: Liveness, observer: Observer) -> None:
             if (is_new and not is_ready) or (is_ready and (failing_s >= unready_after or is_certain)):
                 is_ready, reported, reported_is_certain = False, reason, is_certain
                 observer.became_unready(reason)
+            if isinstance(error, liveness.not_hung):
+                failing_s = min(failing_s, unready_after)
+                continue
             if liveness.patience is not None and failing_s >= liveness.patience:
                 observer.hung(Reason(f"{reason.text} for {failing_s:.0f} s", reason.fix, reason.repair))
                 return

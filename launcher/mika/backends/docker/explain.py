@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mika.backends.docker.monitor import ContainerSnapshot
 from mika.reason import NONE, Reason, Repair
 from mika.supervisor.diagnose import find_error_line
+from mika.text import plain
 
 _SIGNALS = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
 _OTHER_VERSION = "set POSTGRES_IMAGE=postgres:{0} in .env to keep the data, or delete it: `mika down --volumes`"
@@ -52,7 +53,6 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "`docker system df` shows what uses the space",
     ),
 )
-_ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _DATABASE_GONE = "no usable database connection found"  # Temporal's words
 _EMPTY_DATABASE = re.compile(
     r'unable to read DB schema version.*relation "schema_version" does not exist'
@@ -88,7 +88,7 @@ def last_reason(lines: Sequence[str]) -> Reason:
         return Reason("its database is empty", "`mika up` sets it up again", Repair("up"))
     if has_lost_its_database(lines):
         return Reason(f"{_DATABASE_GONE} (see the log of its database)")
-    return Reason(find_error_line([_ESCAPE.sub("", line) for line in lines]))
+    return Reason(find_error_line([plain(line) for line in lines]))
 
 
 _PORT = re.compile(r"(?:Bind for|listen tcp[46]?|exposing port TCP) \S*?:(\d+)\b")

@@ -6,7 +6,6 @@ line; only a terminal that cannot keep up skips, and then it is told how many li
 
 from __future__ import annotations
 
-import re
 import sys
 import threading
 import time
@@ -18,8 +17,8 @@ from typing import TextIO
 import click
 
 from mika.project import logs
+from mika.text import plain
 
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 TERMINAL_BEHIND = 256 * 1024
 """Bytes that a terminal may be behind before it skips."""
@@ -27,11 +26,6 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25
 """Seconds between two looks at quiet logs: short after a line, longer when nothing happens, for the battery's sake."""
 _STUCK = 3.0
 """Seconds without progress after which a reader that takes nothing is left alone, at the end."""
-
-
-def plain(text: str) -> str:
-    """Without terminal escapes."""
-    return _ESCAPE.sub("", text) if "\x1b" in text else text
 
 
 class Prefixes:
