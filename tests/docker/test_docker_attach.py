@@ -34,7 +34,7 @@ def ready_and_answering(bot: DockerBot) -> None:
         bot.wait_state(name, "ready", 30)
     bot.wait_ready(30)
     assert bot.events("gave_up") == []
-    poll_until(lambda: bot.post("after all").status_code == 200, 60, "a message is answered")
+    poll_until(lambda: bot.post("after all").status_code == 200, 120, "a message is answered")
 
 
 @pytest.mark.parametrize("options", [[], ["--volumes"]], ids=["data kept", "data gone"])

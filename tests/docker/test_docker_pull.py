@@ -28,12 +28,12 @@ def test_progress_interruption_and_the_next_try(tmp_path):
         try:
             # Two layers of 3 MB at 0.15 MB/s need longer than the time-out of 4 s, which is for the start alone.
             waiting = poll_until(
-                lambda: [e for e in bot.events("rung_waiting", "temporal-ui") if " of 6 MB, 0." in e["error"]],
+                lambda: [e for e in bot.events("rung_waiting", "temporal-ui") if " of 6 MB, 0." in e["reason"]],
                 30,
                 "progress in MB",
             )
-            assert waiting[0]["error"].startswith(f"pulling {registry.image}: ")
-            assert "of 2 layers" in waiting[0]["error"]
+            assert waiting[0]["reason"].startswith(f"pulling {registry.image}: ")
+            assert "of 2 layers" in waiting[0]["reason"]
             # Past the time-out; without a terminal the progress is told in lines.
             running.wait_for(f"waiting for image: pulling {registry.image}: ", 30)
             running.send(signal.SIGINT)

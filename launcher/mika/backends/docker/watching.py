@@ -49,7 +49,7 @@ class ContainerWatch:
         del launch
         rungs = [Rung("image", self._image), Rung("created", self._created)]
         if self._service.one_shot:
-            return [*rungs, Rung("done", self._done)], None
+            return [*rungs, Rung("completed", self._completed)], None
         rungs.append(Rung("running", self._running))
         rungs += [Rung(name, self._probe_running(probe)) for name, probe in self._service_probes.items()]
         if not self._service_probes and self._service.has_health_check:
@@ -96,7 +96,7 @@ class ContainerWatch:
             raise NotYet(f"its health check: {container.health_output or container.health or 'not run yet'}")
         return "healthy"
 
-    async def _done(self) -> str:
+    async def _completed(self) -> str:
         container = self._current_container()
         raise NotYet("still running" if container is not None and container.is_running else "not started yet")
 
