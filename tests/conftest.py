@@ -31,6 +31,14 @@ hypothesis.settings.load_profile("mika")
 # A CI runner may start this in the background of a shell, with SIGINT ignored, and every child would inherit that: the
 # tests that press Ctrl-C would then wait for ever. A handler, and not SIG_DFL: pytest itself is to hear it, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # the same for `nohup`: mika leaves a SIGHUP ignored that was ignored at its start
+    signal.signal(signal.SIGHUP, lambda *_: None)  # a handler, so the programs that a test starts have the default
+
+
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """The name of the running test goes into its environment, and Windows has room for 32,767 characters."""
+    del config
+    return f"{argname}-of-{len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
 
 
 @pytest.fixture

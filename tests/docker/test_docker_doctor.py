@@ -58,7 +58,7 @@ def test_a_stopped_service(bot: DockerBot, name: str, consequences: tuple[str, .
     try:
         # Temporal lives off what it has in memory until it asks its database again.
         found = poll_until(
-            lambda: (now := checks(bot)) and because_of_docker(now) >= set(consequences) and now, 20, "consequences"
+            lambda: (now := checks(bot)) and because_of_docker(now) >= set(consequences) and now, 60, "consequences"
         )
         assert found
         assert failed(found) == ["docker"]

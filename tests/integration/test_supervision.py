@@ -6,7 +6,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -75,15 +74,20 @@ def test_not_ready_in_time_says_who_and_why(project):
 
 def test_wait_and_its_time_out(project):
     with free_port() as port:
-        this = project(scripts={"web": SLEEP, "clock": SLEEP}, toml=f'[process.web]\nready = "tcp:{port}"\n')
+        late = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n" + SERVER
+        this = project(
+            scripts={"web": late, "clock": SLEEP},
+            toml=f'[process.web]\nready = "tcp:{port}"\n',
+            env={"WEB_PORT": str(port)},
+        )
         up = this.start_mika("up", "--timeout", "60")
         poll_until(lambda: this.unit("clock")["state"] == "ready", DEADLINE, "the clock is ready")
         assert this.ok("wait", "clock").out == "ready: clock\n"
         result = this.error("wait", "--timeout", "0.5", code=1)
         assert "web is starting" in result.err
         assert this.status()["state"] == "starting"
-        with socket.create_server(("127.0.0.1", port)):
-            this.ok("wait")
+        this.write("go", "")
+        this.ok("wait")
         assert up.popen.poll() is None
 
 

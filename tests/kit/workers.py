@@ -25,6 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
     for item in items:
+        if "windows" in item.path.parent.parts:  # several Wines at once are too much for two cores
+            item.add_marker(pytest.mark.xdist_group("wine"))
+            continue
         for name in item.fixturenames:
             if name.startswith(_SHARED):
                 item.add_marker(pytest.mark.xdist_group(name))

@@ -16,6 +16,8 @@ run(sys.argv[2:])
 print("\\nMODULES", *sys.modules)
 """
 HEAVY = {"asyncio", "docker", "honcho", "httpx", "psutil", "rich", "temporalio", "tenacity", "watchfiles"}
+ON_WINDOWS = {"asyncio", "tenacity"} if sys.platform == "win32" else set()
+"""Named pipes are served by asyncio; a file that somebody reads is replaced by a retry."""
 OURS = {"mika.backends", "mika.config.load", "mika.doctor", "mika.readiness", "mika.stack", "mika.supervisor"}
 
 
@@ -51,11 +53,11 @@ def modules(folder: Path, *argv: str) -> set[str]:
 )
 def test_a_command_imports_nothing_heavy_that_it_does_not_use(tmp_path, argv, needed):
     imported = modules(tmp_path, *argv)
-    assert (HEAVY | OURS) & imported <= needed
+    assert (HEAVY | OURS) & imported <= needed | ON_WINDOWS
 
 
 def test_a_stack_without_temporal_starts_without_its_sdk(tmp_path):
     (tmp_path / "Procfile").write_text(f"web: {Path(sys.executable).as_posix()} -c pass\n", encoding="utf-8")
     (tmp_path / "mika.toml").write_text('backend = "none"\n[process.web]\nrestart = "never"\n', encoding="utf-8")
     imported = modules(tmp_path, "up")
-    assert {"temporalio", "docker", "rich", "tenacity", "watchfiles", "mika.doctor"} & imported == set()
+    assert {"temporalio", "docker", "rich", "tenacity", "watchfiles", "mika.doctor"} & imported <= ON_WINDOWS

@@ -6,6 +6,8 @@ import pytest
 from mika.cli.main import run
 from mika.config.search import find_project
 
+from tests.kit.machine import posix_only
+
 
 @pytest.mark.parametrize(
     ("name", "text"),
@@ -44,6 +46,7 @@ def test_the_option_names_the_folder_itself(tmp_path, monkeypatch, capsys):
     assert f"no stack is running in {tmp_path / 'src'}\n" in capsys.readouterr().err
 
 
+@posix_only  # Windows does not let anybody delete it
 def test_a_current_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch, capsys):
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -19,6 +19,8 @@ LEFT_OUT = (
     "test_the_listener_on_a_port_is_named",
     "test_the_stack_is_told_by_its_mark",
     "test_one_that_listens_at_all_addresses",
+    "test_an_answer_of_somebody_else_says_whose_port_it_is",
+    "test_another_projects_api_is_not_taken_for_ours",
 )
 
 

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import poll_until
@@ -32,6 +33,7 @@ def post_all(bot, count):
     return asyncio.run(main())
 
 
+@pytest.mark.alone
 def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal):
     """The worker's places are all taken by a slow model: it asks for nothing more, but it lives."""
     with StubServer() as llm, BotProcesses(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1") as bot:
@@ -50,6 +52,7 @@ def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal)
         assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
 
 
+@pytest.mark.alone
 def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
         bot.start_api()
