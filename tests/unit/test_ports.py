@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mika.errors import UsageError
@@ -90,3 +91,27 @@ def test_one_that_listens_at_all_addresses():
 @pytest.mark.parametrize("name", ["plain", "with space", "a$HOME&q'x", "机器人"])
 def test_a_folder_as_it_is_typed(name):
     assert shlex.split(ports.quote_path(Path("/x") / name)) == [f"/x/{name}"]
+
+
+def test_every_listening_socket_is_seen():
+    with (
+        socket.create_server(("127.0.0.1", 0)) as four,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as six,
+    ):
+        seen = ports.listeners()
+        assert {four.getsockname()[1], six.getsockname()[1]} <= seen.keys()
+
+
+def test_a_stranger_is_who_is_known_and_not_ours(tmp_path, monkeypatch):
+    process, port = listener("127.0.0.1", 0, tmp_path, MIKA_RUN_ID="ab")
+    try:
+        monkeypatch.setattr(ports, "_system", SimpleNamespace(listening=lambda: [("127.0.0.1", port, process.pid)]))
+        stranger = ports.find_stranger(port, {os.getpid()}, "another run")
+        assert stranger is not None
+        assert stranger.pid == process.pid
+        assert ports.find_stranger(port, {os.getpid()}, "ab") is None, "it has left the tree, not the run"
+        assert ports.find_stranger(port, {process.pid}, "another run") is None
+        monkeypatch.setattr(ports, "_system", SimpleNamespace(listening=lambda: [("127.0.0.1", port, None)]))
+        assert ports.find_stranger(port, {os.getpid()}, "another run") is None, "the system does not tell"
+    finally:
+        ended(process)

@@ -10,9 +10,13 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mika.errors import UsageError
+
+if sys.platform == "win32":
+    from mika.machine import _windows as _system
+else:
+    from mika.machine import _posix as _system
 
 _ANY = ("0.0.0.0", "::")
 
@@ -104,10 +108,9 @@ def find_listener(host: str, port: int) -> Listener | None:
     except OSError:
         return None
     is_any_address = addresses.intersection(_ANY)
-    for connection in _listening_sockets():
-        local = connection.laddr
-        if local.port == port and (is_any_address or local.ip in _ANY or local.ip in addresses):
-            return _listener(port, connection.pid)
+    for ip, listening_port, pid in _listening_sockets():
+        if listening_port == port and (is_any_address or ip in _ANY or ip in addresses):
+            return _listener(port, pid)
     return None
 
 
@@ -122,7 +125,7 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
     """
     import psutil
 
-    pids = {entry.pid for entry in _listening_sockets() if entry.laddr.port == port}
+    pids = {pid for _, listening_port, pid in _listening_sockets() if listening_port == port}
     if not own_pids or not pids or None in pids or pids & set(own_pids):
         return None
     for pid in pids:
@@ -138,24 +141,20 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
 def listeners() -> dict[int, Listener]:
     """All listening processes by port, preferably those on the loopback address. Blocks for some milliseconds."""
     by_port: dict[int, Listener] = {}
-    for connection in _listening_sockets():
-        port = connection.laddr.port
+    for _, port, pid in _listening_sockets():
         if port not in by_port or by_port[port].pid is None:
-            by_port[port] = _listener(port, connection.pid)
+            by_port[port] = _listener(port, pid)
     return by_port
 
 
-def _listening_sockets() -> list[Any]:
-    """The entries of psutil in a stable order, loopback addresses first."""
-    import psutil
-
+def _listening_sockets() -> list[tuple[str, int, int | None]]:
+    """Address, port and process id in a stable order, loopback addresses first; empty if the system does not tell."""
     loopback = ("127.0.0.1", "::1", *_ANY)
     try:
-        connections = psutil.net_connections("tcp")
-    except (psutil.Error, OSError):
+        entries = _system.listening()
+    except OSError:
         return []
-    listening = [entry for entry in connections if entry.status == psutil.CONN_LISTEN and entry.laddr]
-    return sorted(listening, key=lambda entry: (entry.laddr.ip not in loopback, entry.laddr.ip, entry.pid or 0))
+    return sorted(entries, key=lambda entry: (entry[0] not in loopback, entry[0], entry[2] or 0))
 
 
 def _listener(port: int, pid: int | None) -> Listener:

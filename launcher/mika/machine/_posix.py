@@ -1,0 +1,18 @@
+"""The listening sockets of a Linux machine, or another that psutil knows."""
+
+from __future__ import annotations
+
+
+def listening() -> list[tuple[str, int, int | None]]:
+    """Address, port and process id of each; the id is None if it belongs to another user. Raises OSError."""
+    import psutil
+
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error as error:
+        raise OSError(str(error)) from error
+    return [
+        (entry.laddr.ip, entry.laddr.port, entry.pid)
+        for entry in connections
+        if entry.status == psutil.CONN_LISTEN and entry.laddr
+    ]
