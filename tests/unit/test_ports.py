@@ -102,7 +102,7 @@ def test_every_listening_socket_is_seen():
         assert {four.getsockname()[1], six.getsockname()[1]} <= seen.keys()
 
 
-@posix_only("Wine does not tell the environment of another process")
+@posix_only  # Wine does not tell the environment of another process
 def test_a_stranger_is_who_is_known_and_not_ours(tmp_path, monkeypatch):
     process, port = listener("127.0.0.1", 0, tmp_path, MIKA_RUN_ID="ab")
     try:
