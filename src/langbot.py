@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
+from src.outside import is_on_this_machine, through_proxy
+
 if TYPE_CHECKING:
     from src.config import Settings
     from src.messages import OutgoingReply
@@ -35,10 +37,12 @@ async def send_reply(settings: Settings, reply: OutgoingReply) -> None:
         "message_chain": [{"type": "Plain", "text": reply.text}],
     }
     try:
-        async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=not is_on_this_machine(url)) as client:
             response = await client.post(url, json=body, headers={"X-API-Key": key} if key else {})
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        raise SendError(f"LangBot cannot be reached (LANGBOT_API_BASE_URL): {error}", retryable=True) from None
+        raise SendError(
+            f"LangBot cannot be reached (LANGBOT_API_BASE_URL){through_proxy(url)}: {error}", retryable=True
+        ) from None
     except httpx.HTTPError as error:
         raise SendError(
             f"LangBot did not answer, but the reply may have been sent: {error!r}", retryable=False

@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from src.outside import is_on_this_machine, storable, through_proxy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -79,13 +81,16 @@ class OpenAiLlm:
     """Any API that speaks OpenAI's chat completions."""
 
     def __init__(self, base_url: str, api_key: str, model: str) -> None:
-        from openai import AsyncOpenAI  # noqa: PLC0415 - takes half a second, spent only if a model is configured
+        # Here, since it takes half a second, spent only if a model is configured.
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
 
+        self._url = base_url
         self._host = urlsplit(base_url).hostname or "?"
         self._key = api_key
         self._model = model
         # Local servers need no key, but the client requires one.
-        self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
+        http = DefaultAsyncHttpxClient(trust_env=not is_on_this_machine(base_url))  # the environment names proxies
+        self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0, http_client=http)
 
     async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
         import openai  # noqa: PLC0415 - already loaded by the constructor
@@ -109,7 +114,8 @@ class OpenAiLlm:
             ) from None
         except openai.APIConnectionError as error:
             raise LlmError(
-                f"the LLM at {self._host} cannot be reached: {error.__cause__ or error}", retryable=True
+                f"the LLM at {self._host} cannot be reached{through_proxy(self._url)}: {error.__cause__ or error}",
+                retryable=True,
             ) from None
         except (openai.OpenAIError, ValueError) as error:
             raise self._format_error(type(error).__name__) from None
@@ -127,7 +133,7 @@ class OpenAiLlm:
         if not isinstance(content, str) or not content.strip():
             # Models do this now and then; the next attempt usually works.
             raise LlmError(f"the LLM at {self._host} answered with an empty message", retryable=True)
-        return content
+        return storable(content)
 
     def _format_error(self, problem: str) -> LlmError:
         # Not retryable: a wrong address stays wrong, and the user would wait a minute for the error.

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from src.llm import LONGEST_RETRY_AFTER, LlmError, LlmTimeoutError, OfflineLlm, OpenAiLlm, retry_after
 from src.messages import Turn
+from src.outside import LONGEST_ANSWER
 from tests.kit.stub_http import Answer, StubServer, completion
 
 KEY = "sk-secret-key"
@@ -138,3 +140,22 @@ def test_the_offline_reply_says_so():
     text = asyncio.run(OfflineLlm().answer("你好", [Turn("a", "b")], timeout=1))
     assert "LLM_BASE_URL" in text
     assert "你好" in text
+
+
+def test_this_machine_is_never_behind_a_proxy(stub, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask(f"{stub.url}/v1") == "from the model"
+    error = failure("http://model.invalid/v1")
+    assert "cannot be reached (through the proxy of HTTP_PROXY)" in str(error)
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "half \ud83d of a pair", "long " * 1_000_000])
+def test_any_answer_can_be_stored(stub, text):
+    stub.default = Answer(200, completion(text))
+    answer = ask(f"{stub.url}/v1")
+    assert len(json.dumps(answer)) < 2_000_000, "what Temporal takes"
+    assert answer.encode()
+    assert "\x00" not in answer
+    if len(text) > LONGEST_ANSWER:
+        assert answer.endswith("[cut: the whole answer has 5000000 characters]")
