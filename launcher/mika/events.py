@@ -81,13 +81,17 @@ class Unhealthy(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exited(Event):
-    """`expected`: a stop was requested, or a one-shot container has completed."""
+    """`expected`: a stop was requested, or what runs once has completed.
+
+    `last_lines` are given for an exit that is not expected, and after which there is no restart.
+    """
 
     kind: ClassVar[str] = "exited"
     pid: int
     code: int
     reason: Reason
     expected: bool
+    last_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

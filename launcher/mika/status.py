@@ -16,6 +16,8 @@ from mika.reason import NONE, Reason
 StackState = Literal["starting", "ready", "degraded", "stopping"]
 Role = Literal["service", "process"]
 Kind = Literal["process", "container", "external"]
+Condition = Literal["ready", "completed", "started"]
+"""What a unit waits for in another one that it needs."""
 
 
 class Phase(StrEnum):
@@ -71,6 +73,8 @@ class UnitStatus:
     """Why it is in this phase; if it is ready, what it is doing."""
     required: bool = True
     pid: int | None = None
+    port: int | None = None
+    """The PORT in the environment of a process; whether it listens there is its own affair."""
     restarts: int = 0
     uptime_s: float | None = None
     rss_mb: float | None = None
@@ -126,6 +130,7 @@ class UnitStatus:
             "repair": self.reason.as_json().get("repair"),
             "required": self.required,
             "pid": self.pid,
+            "port": self.port,
             "restarts": self.restarts,
             "uptime_s": self.uptime_s,
             "rss_mb": self.rss_mb,
@@ -151,6 +156,7 @@ class UnitStatus:
             reason=Reason.from_json({"text": value["detail"], "fix": value["fix"], "repair": value["repair"]}),
             required=value["required"],
             pid=value["pid"],
+            port=value["port"],
             restarts=value["restarts"],
             uptime_s=value["uptime_s"],
             rss_mb=value["rss_mb"],

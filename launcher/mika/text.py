@@ -50,12 +50,12 @@ def plain(text: str) -> str:
     return _ESCAPE.sub("", text) if "\x1b" in text else text
 
 
-def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that is most similar to `name`, ignoring case; None if none is similar."""
+def nearest(name: str, choices: Iterable[str], similarity: float = 0.6) -> str | None:
+    """The choice that is most similar to `name`, ignoring case; None if none has at least `similarity` (0 to 1)."""
     from difflib import get_close_matches
 
     folded = {choice.casefold(): choice for choice in choices}
-    matches = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    matches = get_close_matches(name.casefold(), folded, n=1, cutoff=similarity)
     return folded[matches[0]] if matches else None
 
 

@@ -41,6 +41,7 @@ FOREIGN = (
     "OPENAI_",
     "NO_COLOR",
     "FORCE_COLOR",
+    "UV_RUN_",
 )
 _MARK = "KIT_MARK"
 

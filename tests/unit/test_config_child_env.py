@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,33 +102,65 @@ def isolated(prefix: Path, mark: str) -> Path:
     return prefix
 
 
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+
+def environment(folder: Path) -> Path:
+    (folder / SCRIPTS).mkdir(parents=True)
+    (folder / SCRIPTS / "python").touch()
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("has_venv", "activated", "prefix", "expected"),
+    ("venv", "active", "prefix", "expected"),
     [
-        (True, False, lambda _: Path(sys.base_prefix), lambda project, _: project / ".venv"),
-        (True, True, lambda _: Path(sys.base_prefix), lambda *_: None),
-        (False, False, lambda _: Path(sys.base_prefix), lambda *_: None),
-        (False, False, lambda tmp: tmp / "own", lambda _, prefix: prefix),
-        (True, True, lambda tmp: tmp / "own", lambda _, prefix: prefix),
-        (False, False, lambda tmp: isolated(tmp / "uv", "uv-receipt.toml"), lambda *_: None),
-        (False, False, lambda tmp: isolated(tmp / "pipx", "pipx_metadata.json"), lambda *_: None),
+        ("whole", None, "system", "project"),
+        ("whole", "whole", "own", "project"),
+        (None, "whole", "own", "active"),
+        ("empty", "whole", "system", "active"),
+        ("whole", "vanished", "system", "project"),
+        (None, "vanished", "own", "own"),
+        (None, "vanished", "system", None),
+        (None, None, "own", "own"),
+        (None, None, "uv", None),
+        (None, None, "pipx", None),
+        (None, "", "system", None),
     ],
-    ids=["project-venv", "activated", "system", "own-venv", "activated-own", "uv-tool", "pipx"],
 )
 def test_python_means_the_projects(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    has_venv: bool,
-    activated: bool,
-    prefix: Callable[[Path], Path],
-    expected: Callable[[Path, Path], Path | None],
+    venv: str | None,
+    active: str | None,
+    prefix: str,
+    expected: str | None,
 ) -> None:
-    scripts = "Scripts" if os.name == "nt" else "bin"
     project = tmp_path.resolve() / "project"
-    (project / ".venv" / scripts if has_venv else project).mkdir(parents=True)
-    monkeypatch.setattr(sys, "prefix", str(prefix(tmp_path)))
-    base = {"PATH": "usual"} | ({"VIRTUAL_ENV": "/elsewhere"} if activated else {})
-    path = load(project, base).child_env(base)["PATH"]
-    first = expected(project, Path(sys.prefix))
-    assert path == (f"{first / scripts}{os.pathsep}usual" if first else "usual")
+    folders = {"project": project / ".venv", "active": tmp_path / "active", "own": tmp_path / "own"}
+    project.mkdir()
+    if venv == "whole":
+        environment(folders["project"])
+    elif venv == "empty":
+        folders["project"].mkdir()
+    if active == "whole":
+        environment(folders["active"])
+    marks = {"uv": "uv-receipt.toml", "pipx": "pipx_metadata.json"}
+    prefixes = {"system": Path(sys.base_prefix), "own": folders["own"]}
+    monkeypatch.setattr(sys, "prefix", str(prefixes.get(prefix) or isolated(tmp_path / prefix, marks[prefix])))
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    base = {"PATH": "usual"}
+    if active is not None:
+        base["VIRTUAL_ENV"] = str(folders["active"]) if active else ""
+        monkeypatch.setenv("VIRTUAL_ENV", base["VIRTUAL_ENV"])
+    config = load(project, base)
+    first = folders[expected] if expected else None
+    assert config.child_env(base)["PATH"] == (f"{first / SCRIPTS}{os.pathsep}usual" if first else "usual")
+    assert any("mika's own environment" in note for note in config.notes()) == (expected == "own")
+
+
+def test_a_near_miss_in_dotenv_is_told(tmp_path: Path) -> None:
+    lines = "API_PRT=9000\nMIKA_BAKEND=none\nAPI_HOSTS=x\nTEMPORAL_PORT=7000\nOPENAI_API_KEY=x\nDATABASE_URL=y\n"
+    (tmp_path / ".env").write_text(lines, encoding="utf-8")
+    told = [note.partition(" is not")[0] for note in load(tmp_path, {}).notes() if note.startswith(".env")]
+    assert told == [".env:1: API_PRT", ".env:2: MIKA_BAKEND", ".env:3: API_HOSTS"]

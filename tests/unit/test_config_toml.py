@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from mika.config.process_options import ProcessOptions, Ready, parse_ready
+from mika.config.process_options import Need, ProcessOptions, Ready, parse_ready
 
 from tests.kit.config import failure, load
 
@@ -58,6 +58,18 @@ from tests.kit.config import failure, load
         ("[process.w]\nready = 'tcp:0'", "mika.toml:2: 'ready' is 'tcp:0', which is out of range"),
         ("[process.w]\nready = 'worker:'", "mika.toml:2: 'ready' is 'worker:', which has nothing after 'worker:'"),
         ("[process.w]\nready = 'log:('", "mika.toml:2: 'ready' is 'log:(', which is not a regular expression"),
+        ("[process.w]\nready = 'http://h/ 99'", "mika.toml:2: 'ready' is 'http://h/ 99', which has '99' for a status"),
+        ("[process.w]\nready = 'exec:'", "mika.toml:2: 'ready' is 'exec:', which has nothing after 'exec:'"),
+        ("[process.w]\nneeds = ['a:done']", "mika.toml:2: 'needs' contains 'a:done'; after the colon, give one of"),
+        (
+            "[process.w]\nneeds = ['a:complete']",
+            "mika.toml:2: 'needs' contains 'a:complete'; did you mean 'completed'?",
+        ),
+        ("[process.w]\nends = true\nrestart = 'always'", "mika.toml:2: 'ends' is for a process that runs once"),
+        ("[process.w]\nstdin = 'tty'", "mika.toml:2: 'stdin' is 'tty'; give one of closed, open"),
+        ("[process.w]\nready_timeout = -1", "mika.toml:2: 'ready_timeout' is -1; give a number of seconds from 0"),
+        ("[process.w]\nhang_timeout = 'x'", "mika.toml:2: 'hang_timeout' must be a number of seconds, not a string"),
+        ("[process.w]\nmax_restarts = 65", "mika.toml:2: 'max_restarts' is 65; give a whole number from 0 to 64"),
         ("[process.w]\nready = 'http://'", "mika.toml:2: 'ready' is 'http://', which is not a web address"),
     ],
 )
@@ -88,11 +100,11 @@ def test_process_tables(tmp_path: Path) -> None:
     )
     (tmp_path / "mika.toml").write_text(
         'backend = "none"\n\n[process.worker]\nrestart = "on-failure"\nready = "worker:q"\ncount = 3\n'
-        'stop_signal = "SIGTERM"\nenv = { A = "1" }\ncwd = "sub"\nneeds = ["temporal"]\n'
+        'stop_signal = "SIGTERM"\nenv = { A = "1" }\ncwd = "sub"\nneeds = ["temporal", "migrate:completed"]\n'
     )
     found = load(tmp_path)
     assert found.process("worker") == ProcessOptions(
-        "on-failure", "worker:q", 3.0, "SIGTERM", 3, {"A": "1"}, "sub", ("temporal",)
+        "on-failure", "worker:q", 3.0, "SIGTERM", 3, {"A": "1"}, "sub", (Need("temporal"), Need("migrate", "completed"))
     )
     assert found.process("worker.3") is found.process("worker")
     assert found.process_tables == {"worker": "mika.toml:3", "old": "pyproject.toml:4"}
@@ -108,7 +120,16 @@ def test_process_tables(tmp_path: Path) -> None:
         ("tcp:80", Ready("tcp", "80")),
         (r"log:^ready: \d+$", Ready("log", r"^ready: \d+$")),
         ("none", Ready("none", "")),
+        ("exec: python check.py --all ", Ready("exec", "python check.py --all")),
+        ("http://h:1/x 404", Ready("http", "http://h:1/x", "404")),
+        ("http://h:1/x  3xx", Ready("http", "http://h:1/x", "3xx")),
+        ("http://h:1/x any", Ready("http", "http://h:1/x", "any")),
     ],
 )
 def test_ready_forms(text: str, ready: Ready) -> None:
     assert parse_ready(text) == ready
+
+
+def test_a_process_that_ends_the_stack_runs_once(tmp_path: Path) -> None:
+    (tmp_path / "mika.toml").write_text("[process.tests]\nends = true\n")
+    assert load(tmp_path).process("tests") == ProcessOptions(restart="never", ends=True)

@@ -97,11 +97,10 @@ def test_the_reason_of_a_probe_is_handed_on_whole():
     assert waited == [reason]
 
 
-def test_a_probe_that_hangs_is_bounded(monkeypatch):
-    monkeypatch.setattr(ladder, "PROBE_TIMEOUT", 0.1)
+def test_a_probe_that_hangs_is_bounded():
     waited: list[str] = []
     with pytest.raises(TimeoutError):
-        asyncio.run(climb_for(0.8, [Rung("port", hangs)], on_waiting=lambda _, reason: waited.append(reason.text)))
+        asyncio.run(climb_for(0.8, [Rung("port", hangs, 0.1)], on_waiting=lambda _, reason: waited.append(reason.text)))
     assert waited == ["no answer within 0.1 s"]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mika.cli.spelling import pasteable
 from mika.errors import InterruptedByUserError, MikaError, UsageError
 from mika.text import existing_folder
 
@@ -93,9 +94,9 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    click.echo(f"{click.style('mika:', fg='red')} {error.message}", err=True)
+    click.echo(f"{click.style('mika:', fg='red')} {pasteable(error.message)}", err=True)
     if error.hint:
-        click.echo("\n".join(f"      {line}" for line in error.hint.splitlines()), err=True)
+        click.echo("\n".join(f"      {line}" for line in pasteable(error.hint).splitlines()), err=True)
 
 
 def harden_streams() -> None:

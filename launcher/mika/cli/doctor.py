@@ -10,6 +10,7 @@ import time
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.spelling import pasteable
 from mika.config.load import Config
 from mika.diagnosis.model import seconds
 from mika.doctor import run
@@ -71,7 +72,7 @@ def doctor_command(
             text = render(result) if isinstance(result, Report) else render_story(result)
             if watch:
                 click.clear()
-            click.echo(text)
+            click.echo(pasteable(text))
         if not watch:
             sys.exit(OK if result.ok else FAILED)
         time.sleep(_EVERY)
@@ -108,7 +109,7 @@ def render(report: Report) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(text, err=True)  # not to standard output, which --json needs for itself
+    click.echo(pasteable(text), err=True)  # not to standard output, which --json needs for itself
 
 
 def _agrees(check: Check, repair: Repair) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.spelling import pasteable
 from mika.errors import FAILED, UsageError
 from mika.stack import down
 from mika.supervisor.survivors import describe_survivors
@@ -58,7 +59,7 @@ def _show(result: down.TakenDown, project: str, *, volumes: bool) -> None:
     click.echo("stopped" if result.was_running or containers.stopped else f"nothing is running in {project}")
     if containers.running:
         names = ", ".join(containers.running)
-        click.echo(f"left running, since mika did not start them: {names} (`mika down --all` stops them)")
+        click.echo(pasteable(f"left running, since mika did not start them: {names} (`mika down --all` stops them)"))
     if result.swept:
         click.echo(f"stopped {len(result.swept)} left-over processes: {', '.join(map(str, result.swept))}")
     if volumes:

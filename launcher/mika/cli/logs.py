@@ -8,14 +8,18 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import click
 
 from mika.cli.context import Context
 from mika.cli.screen.relay import Prefixes, use_color
+from mika.cli.screen.view import describe
+from mika.cli.spelling import pasteable
 from mika.errors import UsageError
+from mika.events import BackingOff, Exited, GaveUp, Ready, Started, Unhealthy
 from mika.project import logs
+from mika.project.event_log import EventReader
+from mika.project.folder import ProjectDir
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
 from mika.text import plain, unknown_name
@@ -23,6 +27,8 @@ from mika.text import plain, unknown_name
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}
 _INTERVAL = 0.1
+_TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
+"""The events that `logs -f` shows."""
 
 
 @click.command("logs")
@@ -55,7 +61,7 @@ def logs_command(
     for name, line in matches if grep is None or lines is None else _last_of_each(matches, lines):
         shown.print(name, line)
     if follow:
-        _follow(folder, chosen, shown)
+        _follow(context.folder, chosen, shown)
 
 
 def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[tuple[str, logs.Line]]:
@@ -66,13 +72,18 @@ def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[
     return sorted((entry for kept in last.values() for entry in kept), key=lambda entry: entry[1].time)
 
 
-def _follow(folder: Path, names: Sequence[str], shown: _Shown) -> None:
-    followers = {name: logs.Follower(folder, name, tail=0) for name in names}
+def _follow(folder: ProjectDir, names: Sequence[str], shown: _Shown) -> None:
+    """Show new lines, and between them when a process exited, was started again, or gave up."""
+    followers = {name: logs.Follower(folder.logs, name, tail=0) for name in names}
+    reader = EventReader(folder)
     while True:
         new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
         for name, line in new:
             if shown.matches(line):
                 shown.print(name, line)
+        for event in reader.poll():
+            if event.name in followers and isinstance(event, _TOLD) and not shown.is_filtered:
+                shown.tell(event.name, describe(event, starting=False))
         sys.stdout.flush()
         if not new:
             time.sleep(_INTERVAL)
@@ -84,6 +95,15 @@ class _Shown:
     def __init__(self, names: Sequence[str], pattern: re.Pattern[str] | None, *, timestamps: bool) -> None:
         self._prefixes = Prefixes(names, color=use_color(), alone=len(names) == 1)
         self._pattern, self._timestamps = pattern, timestamps
+
+    @property
+    def is_filtered(self) -> bool:
+        return self._pattern is not None
+
+    def tell(self, name: str, text: str) -> None:
+        """Something about the process that is not its output."""
+        for line in pasteable(text).splitlines():
+            click.echo(self._prefixes.line(name, f"--- {line}"), color=True)
 
     def matches(self, line: logs.Line) -> bool:
         return self._pattern is None or self._pattern.search(plain(_text(line))) is not None

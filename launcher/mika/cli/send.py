@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.spelling import pasteable
 from mika.stack.send import send
 
 
@@ -38,7 +39,7 @@ def send_command(context: Context, text: str, user: str, group: str | None, time
         config=config,
         status=context.client.status,
         timeout=config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT"),
-        say=lambda line: click.echo(line, err=True),
+        say=lambda line: click.echo(pasteable(line), err=True),
     )
     if as_json:
         print_json({"version": 1, **asdict(reply)})

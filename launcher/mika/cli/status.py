@@ -8,6 +8,7 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.screen.table import render
+from mika.cli.spelling import pasteable
 from mika.errors import NotRunningError, UsageError
 
 
@@ -33,7 +34,7 @@ def status_command(context: Context, as_json: bool, watch: bool) -> None:
         if as_json:
             print_json(status.as_json())
         else:
-            click.echo(render(status))
+            click.echo(pasteable(render(status)))
         if not watch:
             return
         time.sleep(1)

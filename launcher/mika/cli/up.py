@@ -17,9 +17,10 @@ from mika.cli.screen.table import render
 from mika.cli.screen.view import View
 from mika.config.load import Config
 from mika.errors import INTERRUPTED, OK, MikaError
+from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background, stack
-from mika.stack.attach import Attached, EventReader, wait_for_supervisor
+from mika.stack.attach import Attached, wait_for_supervisor
 
 _INTERVAL = 0.2
 

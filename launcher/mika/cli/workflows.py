@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.spelling import pasteable
 from mika.diagnosis.model import seconds
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import actions
@@ -96,7 +97,7 @@ def retry_command(context: Context, workflow_id: str, yes: bool, as_json: bool) 
     if as_json:
         print_json({"version": 1, "id": new.id, "queue": new.queue, "done": "retry"})
     else:
-        click.echo(f"started {new.id} in {new.queue}; `mika doctor --workflow {new.id}` tells how it goes")
+        click.echo(pasteable(f"started {new.id} in {new.queue}; `mika doctor --workflow {new.id}` tells how it goes"))
 
 
 def _confirm(*, yes: bool) -> actions.Confirm:

@@ -25,11 +25,13 @@ from mika.config.settings import (
 )
 from mika.config.sources import DotEnv, TomlTable, read_dotenv, read_toml
 from mika.errors import UsageError
-from mika.text import did_you_mean, existing_folder
+from mika.text import did_you_mean, existing_folder, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_MISSPELLED = 0.85
+"""How similar a name in `.env` must be to that of a setting: other names are the project's own."""
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 _ADDRESSES = ("TEMPORAL_HOST", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", "API_HOST", *_PORTS)
 
@@ -86,6 +88,21 @@ class Config:
         outdated = {name: self.settings[name] for name in changed}
         return replace(self, settings=MappingProxyType({**self.settings, **changed}), outdated=outdated)
 
+    def notes(self) -> list[str]:
+        """What may not be meant as it is: a misspelled setting in `.env`, and a Python that nobody has chosen."""
+        notes = []
+        for extra in self.extras.values():
+            setting = nearest(extra.name, BY_NAME, similarity=_MISSPELLED)
+            if setting is not None and setting not in self.dotenv:
+                notes.append(f"{extra.origin}: {extra.name} is not a setting of mika; did you mean '{setting}'?")
+        scripts, is_mikas_own = _python_scripts(self.project, os.environ)
+        if is_mikas_own:
+            notes.append(
+                f"processes use the Python of mika's own environment ({scripts}):"
+                f" {self.project} has no .venv, and no environment is active"
+            )
+        return notes
+
     def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of every child process. The settings override `base`, and `base` overrides `.env`."""
         base = os.environ if base is None else base
@@ -96,7 +113,7 @@ class Config:
             else:
                 env[setting.name] = as_text(setting.value)
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-        scripts = _python_scripts(self.project, base)
+        scripts, _ = _python_scripts(self.project, base)
         if scripts is not None:
             # On Windows, the name may be `Path` in a plain dict.
             key = next((name for name in env if name.upper() == "PATH"), "PATH")
@@ -211,13 +228,17 @@ def _blamed_origin(first: Setting, second: Setting) -> str:
     return first.origin if first.origin != "default" else second.origin
 
 
-def _python_scripts(project: Path, base: Mapping[str, str]) -> Path | None:
-    """The folder to put first on PATH, so that `python` is that of the project; None to leave PATH as it is."""
+def _python_scripts(project: Path, base: Mapping[str, str]) -> tuple[Path | None, bool]:
+    """The folder to put first on PATH, so that `python` is that of the project; None to leave PATH as it is.
+
+    The project's own environment comes first, then the active one. The flag is set if it is neither but mika's own.
+    """
     name = "Scripts" if os.name == "nt" else "bin"
-    project_scripts = project / ".venv" / name
-    if "VIRTUAL_ENV" not in base and project_scripts.is_dir():
-        return project_scripts
+    environments = [project / ".venv", *([Path(active)] if (active := base.get("VIRTUAL_ENV")) else [])]
+    for environment in environments:
+        if any((environment / name / python).exists() for python in ("python", "python.exe")):
+            return environment / name, False
     prefix = Path(sys.prefix)
     # `pipx install` and `uv tool install` put mika into a separate environment, without the project's packages.
     is_isolated = any((prefix / mark).exists() for mark in ("pipx_metadata.json", "uv-receipt.toml"))
-    return prefix / name if sys.prefix != sys.base_prefix and not is_isolated else None
+    return (prefix / name, True) if sys.prefix != sys.base_prefix and not is_isolated else (None, False)

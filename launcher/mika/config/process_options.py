@@ -6,10 +6,11 @@ import math
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
 from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printable
 from mika.errors import UsageError
+from mika.status import Condition
 from mika.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -19,23 +20,38 @@ if TYPE_CHECKING:
     from mika.config.sources import TomlTable
 
 Restart = Literal["always", "on-failure", "never"]
-RESTARTS = ("always", "on-failure", "never")
+Stdin = Literal["closed", "open"]
 # Names rather than numbers, because SIGBREAK and SIGQUIT each exist on one platform only, and one file is for both.
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 LARGEST_COUNT = 64
-_READY_FORMS = "worker:QUEUE, http://…, tcp:PORT, log:REGEX or none"
+_READY_FORMS = "worker:QUEUE, http://… (perhaps with a status: http://… 404), tcp:PORT, log:REGEX, exec:COMMAND or none"
+_STATUS = re.compile(r"[1-5](\d\d|xx)|any")
+CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 
 
 class Ready(NamedTuple):
-    """A parsed `ready`. `target` is the queue, the URL, the port or the regular expression."""
+    """A parsed `ready`. `target` is the queue, the URL, the port, the regular expression or the command line."""
 
-    kind: Literal["worker", "http", "tcp", "log", "none"]
+    kind: Literal["worker", "http", "tcp", "log", "exec", "none"]
     target: str
+    status: str = "2xx"
+    """What an HTTP answer must have: `204`, `4xx`, or `any`."""
+
+
+class Need(NamedTuple):
+    """A name from `needs`. If `condition` is None, the stack decides."""
+
+    name: str
+    condition: Condition | None = None
 
 
 @dataclass(frozen=True)
 class ProcessOptions:
-    """How a process is run. If `ready` is None, the stack decides. `grace` is in seconds."""
+    """How a process is run. Times are in seconds.
+
+    If `ready`, `needs` or `watch` is None, the stack decides; without a `hang_timeout`, MIKA_HANG_TIMEOUT does. A
+    `ready_timeout` of 0 is none.
+    """
 
     restart: Restart = "always"
     ready: str | None = None
@@ -44,15 +60,23 @@ class ProcessOptions:
     count: int = 1
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     cwd: str | None = None
-    needs: tuple[str, ...] | None = None
+    needs: tuple[Need, ...] | None = None
     early: bool = False
     watch: tuple[str, ...] | None = None
+    ends: bool = False
+    stdin: Stdin = "closed"
+    ready_timeout: float = 0.0
+    hang_timeout: float | None = None
+    max_restarts: int = 7
 
 
 def parse_ready(text: str) -> Ready:
     """Raises ValueError that says what is wrong."""
     if text.startswith(("http://", "https://")):
-        return Ready("http", parse_http_url(text))
+        url, separator, status = text.partition(" ")
+        if separator and not _STATUS.fullmatch(status.strip()):
+            raise ValueError(f"has '{printable(status.strip())}' for a status; give one such as 204, 4xx or any")
+        return Ready("http", parse_http_url(url), status.strip() or Ready("http", "").status)
     kind, separator, target = text.partition(":")
     if kind == "none" and not separator:
         return Ready("none", "")
@@ -69,6 +93,8 @@ def parse_ready(text: str) -> Ready:
             except (re.error, RecursionError, OverflowError) as error:
                 raise ValueError(f"is not a regular expression ({error})") from error
             return Ready("log", target)
+        case "exec":
+            return Ready("exec", target.strip())
     raise ValueError("has an unknown form")
 
 
@@ -101,6 +127,8 @@ def _read_table(source: TomlTable, name: str, table: object, project: Path) -> d
             raise UsageError(
                 f"{where}: 'cwd' is '{printable(value)}', a folder that does not exist in {project}; create it"
             )
+        if key == "ends" and value and options.setdefault("restart", table.get("restart", "never")) != "never":
+            raise UsageError(f"{where}: 'ends' is for a process that runs once; remove 'restart', or give \"never\"")
     return options
 
 
@@ -131,12 +159,19 @@ def _ready(value: object) -> str:
     return text
 
 
-def _grace(value: object) -> float:
+def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"must be a number of seconds, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
-    if not math.isfinite(value) or not 0 < value <= LONGEST_S:
-        raise ValueError(f"is {value}; give a number of seconds greater than 0, such as 10")
+    if not math.isfinite(value) or not 0 <= value <= LONGEST_S:
+        raise ValueError(f"is {value}; give a number of seconds from 0 to {LONGEST_S:.0f}")
     return float(value)
+
+
+def _grace(value: object) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise ValueError(f"is {value}; give a number of seconds greater than 0, such as 10")
+    return seconds
 
 
 def _count(value: object) -> int:
@@ -175,6 +210,19 @@ def _texts(noun: str, example: str) -> Callable[[object], tuple[str, ...]]:
     return parse
 
 
+def _needs(value: object) -> tuple[Need, ...]:
+    needs = []
+    for text in _texts("names", '["temporal", "migrate:completed"]')(value):
+        name, separator, condition = text.partition(":")
+        if separator and condition not in CONDITIONS:
+            raise ValueError(
+                f"contains '{printable(text)}'{did_you_mean(condition, CONDITIONS)};"
+                f" after the colon, give one of {', '.join(CONDITIONS)}"
+            )
+        needs.append(Need(name, cast("Condition", condition) if separator else None))
+    return tuple(needs)
+
+
 def toml_type(value: object) -> str:
     """What TOML calls the type of a value."""
     names = {
@@ -189,14 +237,19 @@ def toml_type(value: object) -> str:
 
 
 _PARSERS: dict[str, Callable[[object], object]] = {
-    "restart": _one_of(RESTARTS),
+    "restart": _one_of(get_args(Restart)),
     "ready": _ready,
     "grace": _grace,
     "stop_signal": _one_of(STOP_SIGNALS),
     "count": _count,
     "env": _env,
     "cwd": _text,
-    "needs": _texts("names", '["temporal", "api"]'),
+    "needs": _needs,
     "early": _flag,
     "watch": _texts("patterns", '["src/api/**/*.py"]'),
+    "ends": _flag,
+    "stdin": _one_of(get_args(Stdin)),
+    "ready_timeout": _seconds,
+    "hang_timeout": _seconds,
+    "max_restarts": _count,
 }

@@ -194,8 +194,10 @@ class _Tree:
                 return False
             if pid == self._leader and not self._leader_exited:
                 self._leader_exited = True
-                emit("exited", code=os.waitstatus_to_exitcode(status))
-                if self._kill_at == float("inf"):  # it was not asked to stop: kill everything that it started
+                is_stopping = self._kill_at != float("inf")
+                left_behind = 0 if is_stopping else len(_descendants())
+                emit("exited", code=os.waitstatus_to_exitcode(status), left_behind=left_behind)
+                if not is_stopping:  # it was not asked to stop: kill everything that it started
                     self._kill_at = 0.0
 
     def _signal(self, number: signal.Signals) -> None:
@@ -225,6 +227,7 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
     """
     argv: list[str] = spec["command"]
     output, service_output = os.pipe()
+    service_input = os.pipe()[0] if spec["stdin"] == "open" else None  # the guard keeps the write end, and never writes
     error_read, error_write = os.pipe()  # a successful exec closes the write end
     prctl = _prctl()
     if prctl is not None:
@@ -240,7 +243,7 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
                 os._exit(1)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; exec would keep them ignored
                 signal.signal(number, signal.SIG_DFL)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(os.open(os.devnull, os.O_RDONLY) if service_input is None else service_input, 0)
             os.dup2(service_output, 1)
             os.dup2(service_output, 2)  # one pipe for both keeps the order of the bytes
             os.chdir(spec["cwd"])
@@ -251,6 +254,8 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
             os._exit(1)
     os.close(service_output)
     os.close(error_write)
+    if service_input is not None:
+        os.close(service_input)
     with open(error_read, "rb") as file:  # noqa: PTH123 - a descriptor
         failure = file.read()
     if failure:

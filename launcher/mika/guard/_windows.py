@@ -210,8 +210,10 @@ class _Tree:
             self._kill_at = 0.0
         elif request["op"] == "exited":  # from `_wait_for_leader`
             self._leader_exited = True
-            emit("exited", code=self._leader.returncode)
-            if self._kill_at == float("inf"):  # it was not asked to stop: kill everything that it started
+            is_stopping = self._kill_at != float("inf")
+            left_behind = 0 if is_stopping else self._job.count_processes()
+            emit("exited", code=self._leader.returncode, left_behind=left_behind)
+            if not is_stopping:  # it was not asked to stop: kill everything that it started
                 self._kill_at = 0.0
 
     def advance(self) -> None:
@@ -262,7 +264,8 @@ def _spawn(spec: dict[str, Any], job: _Job) -> tuple[int, subprocess.Popen[bytes
             executable=executable,
             cwd=spec["cwd"],
             env=env,
-            stdin=subprocess.DEVNULL,
+            # The pipe of `open` stays open, and nothing is ever written into it.
+            stdin=subprocess.PIPE if spec["stdin"] == "open" else subprocess.DEVNULL,
             stdout=service_output,
             stderr=service_output,  # one pipe for both keeps the order of the bytes
             creationflags=CREATE_SUSPENDED,  # so that it cannot start a child before it is in the job

@@ -138,6 +138,11 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
     return _listener(port, pids.pop())
 
 
+def has_listener(port: int) -> bool:
+    """Whether a process of this machine listens on the port."""
+    return any(listening_port == port for _, listening_port, _ in _listening_sockets())
+
+
 def listeners() -> dict[int, Listener]:
     """All listening processes by port, preferably those on the loopback address. Blocks for some milliseconds."""
     by_port: dict[int, Listener] = {}

@@ -42,10 +42,14 @@ class Certain(NotYet):
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """`probe` returns a detail for users when the rung is reached, and raises an exception otherwise."""
+    """`probe` returns a detail for users when the rung is reached, and raises an exception otherwise.
+
+    One attempt may take `timeout` seconds.
+    """
 
     name: str
     probe: Callable[[], Awaitable[str]]
+    timeout: float = PROBE_TIMEOUT
 
 
 OnReached = Callable[[str, float, str], None]
@@ -84,10 +88,10 @@ async def _reach(rung: Rung, on_waiting: OnWaiting) -> str:
 
 async def _attempt(rung: Rung) -> str:
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT):
+        async with asyncio.timeout(rung.timeout):
             return await rung.probe()
     except TimeoutError:
-        raise TimeoutError(f"no answer within {PROBE_TIMEOUT:.1f} s") from None
+        raise TimeoutError(f"no answer within {rung.timeout:.1f} s") from None
 
 
 def reason_of(error: BaseException | None) -> Reason:

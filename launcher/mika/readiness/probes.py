@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
+import signal
 import socket
-from collections.abc import Iterable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from mika.address import join
 from mika.machine import http
-from mika.readiness.ladder import NotYet
+from mika.readiness.ladder import PROBE_TIMEOUT, NotYet
 from mika.text import plain
+
+_LAST_BYTES = 4096  # of the output of a check command: enough for its last line
 
 
 async def tcp_here(port: int) -> str:
@@ -42,16 +52,73 @@ class UnwelcomeAnswer(NotYet):
     """It answers, but not as it should: that is unhealthy, and never hung."""
 
 
-async def http_ok(url: str, timeout: float = 2.0) -> str:
-    """GET `url` must answer 2xx within `timeout` seconds. Never follows a redirect, never uses a proxy."""
+async def http_ok(url: str, status: str = "2xx", timeout: float = PROBE_TIMEOUT) -> str:
+    """GET `url` must answer with `status` (`204`, `2xx`, `any`) within `timeout` seconds.
+
+    Never follows a redirect, never uses a proxy.
+    """
     answer = await http.get(url, timeout)
     if answer.kind == "silent":
         raise TimeoutError(answer.reason)
     if answer.kind != "http":
         raise NotYet(answer.reason)
-    if not 200 <= answer.status < 300:
+    if not _has_status(answer.status, status):
         raise UnwelcomeAnswer(f"{url} answers {answer.status} {answer.reason}".rstrip())
     return url
+
+
+def _has_status(code: int, wanted: str) -> bool:
+    return wanted in ("any", str(code), f"{code // 100}xx")
+
+
+CHECK_TIMEOUT = 10.0
+"""Seconds that a check command may take: a Python program needs one of them to start."""
+
+
+@dataclass(frozen=True)
+class CheckCommand:
+    """A command that says whether a process is ready. `line` is as in `mika.procfile.command.Command`."""
+
+    line: tuple[str, ...] | str
+    cwd: Path
+    env: Mapping[str, str]
+
+    async def run(self, run_id: str) -> str:
+        """Run it once; it must exit with 0. A cancelled run leaves no process. `run_id` marks its processes."""
+        with tempfile.TemporaryFile() as output:  # not a pipe, which a process that it leaves behind could hold open
+            process = subprocess.Popen(  # noqa: ASYNC220 - asyncio takes no command line, which Windows may need
+                self.line,
+                cwd=self.cwd,
+                env={**self.env, "MIKA_RUN_ID": run_id},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=sys.platform != "win32",
+            )
+            try:
+                code = await asyncio.to_thread(process.wait)
+            finally:
+                _kill_tree(process)
+            if code:
+                output.seek(max(0, output.seek(0, os.SEEK_END) - _LAST_BYTES))
+                lines = plain(output.read().decode("utf-8", errors="replace")).split("\n")
+                last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+                raise NotYet(f"exit code {code}" + (f": {last[:200]}" if last else ""))
+        return "exit code 0"
+
+
+def _kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process with what it has started."""
+    if sys.platform != "win32":
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        return
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+    process.kill()
 
 
 class LogLine:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Callable, Sequence
 
-from mika import events
 from mika.control.client import Client
 from mika.errors import MikaError, NotRunningError
 from mika.events import Event, Notice, StackChanged
-from mika.project import logs
-from mika.project.folder import ProjectDir
-from mika.project.logs import EVENT_LOG
+from mika.project.event_log import EventReader
 from mika.stack.background import Background
-from mika.stack.waiting import gave_up, why_not_ready
+from mika.stack.waiting import has_failed, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
 
 _INTERVAL = 0.05  # s
@@ -30,23 +26,6 @@ _LOST_STATES: dict[Phase, tuple[str, ...]] = {
 """By phase: the states of a container that will not be started, or connected, again without a command."""
 
 Listener = Callable[[Event], None]
-
-
-class EventReader:
-    """Reads the events that are written to the event log after this object is created."""
-
-    def __init__(self, folder: ProjectDir) -> None:
-        self._follower = logs.Follower(folder.logs, EVENT_LOG, tail=0)
-
-    def poll(self) -> list[Event]:
-        """The events since the last call. Lines that are not valid events are skipped."""
-        new_events = []
-        for line in self._follower.poll():
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                event = events.from_json(json.loads(line.data))
-                if event is not None:
-                    new_events.append(event)
-        return new_events
 
 
 def wait_for_supervisor(client: Client, deadline: float) -> bool:
@@ -140,7 +119,7 @@ class Attached:
                 self.forward_events(listener)
                 return status
             if status is not None and self._background is None:
-                _raise_if_given_up(status)
+                _raise_if_failed(status)
             now = time.monotonic()
             is_stopping = self._background is not None and status is not None and status.state == "stopping"
             if is_stopping and stopping_since is None:
@@ -204,8 +183,8 @@ class Attached:
             self._background.delete_report()
 
 
-def _raise_if_given_up(status: StackStatus) -> None:
-    """Raise MikaError if a unit that the stack needs has given up."""
+def _raise_if_failed(status: StackStatus) -> None:
+    """Raise MikaError if a unit that the stack needs has failed for good."""
     for unit in (*status.processes, *(service for service in status.services if service.required)):
-        if unit.has_given_up:
-            raise gave_up(unit)
+        if unit.has_failed:
+            raise has_failed(unit)

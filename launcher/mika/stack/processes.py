@@ -1,15 +1,11 @@
-"""Turn the Procfile and its options into units: what to run, when it is ready, and how to detect that it hangs."""
+"""Turn the Procfile and its options into units: what to run, and what each process waits for."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from mika.address import is_loopback
 from mika.backends.base import temporal_probe
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, parse_ready
@@ -17,21 +13,15 @@ from mika.errors import UsageError
 from mika.machine import ports
 from mika.procfile import command
 from mika.procfile import entries as procfile
-from mika.project import logs
 from mika.project.folder import ProjectDir
-from mika.readiness.ladder import NotYet, Rung
-from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
-from mika.readiness.temporal import StuckTask, TemporalProbe
+from mika.readiness.probes import CheckCommand
+from mika.stack.probes import ProbeFactory, own_port
+from mika.status import Condition
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.reload import DEFAULT_PATTERNS
-from mika.supervisor.unit import Launch, Probes, Unit, no_probes
-from mika.supervisor.watch import Liveness
+from mika.supervisor.unit import Launch, Unit
 from mika.text import unknown_name
-
-_ASK_TIMEOUT = 1.5  # s
-API_PATIENCE = 10.0
-"""Seconds without an answer after which an API that still accepts connections is hung."""
 
 
 class ProcessFactory:
@@ -43,8 +33,7 @@ class ProcessFactory:
         self._config, self._folder = config, folder
         self._has_temporal = has_temporal
         self._env = config.child_env() | dict(env or {})
-        self._hang_timeout = config.number("MIKA_HANG_TIMEOUT")
-        self._temporal: TemporalProbe = temporal_probe(config)
+        self._probes = ProbeFactory(temporal_probe(config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
 
     def units(self, selection: Sequence[str]) -> list[Unit]:
         """The units for the processes of the Procfile that `selection` names (`worker`, `worker=2`; empty: all).
@@ -64,7 +53,7 @@ class ProcessFactory:
 
     def _check_needs(self, names: Sequence[str]) -> None:
         """Raise UsageError for a need that does not exist, and for processes that need each other."""
-        needs = {name: self._config.process(name).needs or () for name in names}
+        needs = {name: [need.name for need in self._config.process(name).needs or ()] for name in names}
         for name, needed in needs.items():
             where = self._config.process_tables.get(name, "")
             for need in needed:
@@ -96,18 +85,31 @@ class ProcessFactory:
                 log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
                 stop_signal=options.stop_signal,
                 grace=options.grace,
+                stdin=options.stdin,
             )
 
         ready = options.ready or self._default_ready(instance.type)
+        rule = parse_ready(ready)
+        check = None
+        if rule.kind == "exec":
+            where = f"{self._config.process_tables.get(instance.type, '')}: 'ready'"
+            line = command.build(rule.target, env, cwd, where=where, platform=sys.platform)
+            check = CheckCommand(line.line, cwd, env | line.env)
+        needs = self._needs(instance.type, options, ready)
+        port = own_port(rule)
         return Unit(
             name=instance.name,
             type=instance.type,
             role="process",
             address=ready,
             spec=spec,
-            probes=self._probes(instance.name, ready),
-            needs=self._needs(instance.type, options, ready),
-            rules=Rules(restart=options.restart, early=options.early),
+            probes=self._probes.make(instance.name, ready, options.hang_timeout, check),
+            needs=tuple(needs),
+            conditions={name: condition for name, condition in needs.items() if condition != "ready"},
+            rules=Rules(restart=options.restart, max_failures=options.max_restarts + 1, early=options.early),
+            ends=options.ends,
+            ready_timeout=options.ready_timeout,
+            ports=(instance.port, port) if port is not None else (instance.port,),
             beat_file=beat_file,
             behind_shell=built.behind_shell,
             watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
@@ -121,114 +123,18 @@ class ProcessFactory:
             return f"{self._config.api_url}/healthz"
         return "none"
 
-    def _needs(self, process_type: str, options: ProcessOptions, ready: str) -> tuple[str, ...]:
+    def _needs(self, process_type: str, options: ProcessOptions, ready: str) -> dict[str, Condition]:
+        """What the process waits for, by name."""
         if options.needs is not None:
-            return options.needs
+            return {need.name: need.condition or self._default_condition(need.name) for need in options.needs}
         uses_temporal = self._has_temporal and (process_type == "api" or parse_ready(ready).kind == "worker")
-        return ("temporal",) if uses_temporal else ()
+        return {"temporal": "ready"} if uses_temporal else {}
 
-    def _probes(self, name: str, ready: str) -> Probes:
-        rule = parse_ready(ready)
-        match rule.kind:
-            case "worker":
-                return self._worker_probes(rule.target)
-            case "http":
-                return _http_probes(rule.target, API_PATIENCE if self._hang_timeout > 0 else None)
-            case "tcp":
-                return self._tcp_probes(int(rule.target))
-            case "log":
-                return lambda launch: ([_log_rung(self._folder.logs, name, rule.target)], self._beat(launch))
-            case _:
-                return lambda launch: (no_probes(launch)[0], self._beat(launch))
-
-    def _tcp_probes(self, port: int) -> Probes:
-        def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-            rung = Rung(f"port {port}", lambda: _own_answer(launch, port, tcp_here(port)))
-            return [rung], self._beat(launch)
-
-        return probes
-
-    def _worker_probes(self, queue: str) -> Probes:
-        def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-            rung = Rung("polling", lambda: self._temporal.worker_polls(queue, launch.identity, launch.pids))
-            return [rung], self._beat(launch, queue)
-
-        return probes
-
-    def _beat(self, launch: Launch, queue: str = "") -> Liveness | None:
-        """Watch the beat file, which the process touches from its event loop.
-
-        For a worker that has never touched it, ask the server for a task that is stuck on this worker.
-        """
-        if self._hang_timeout <= 0 or launch.beat_file is None:
-            return None
-        beat_file, last_beat = launch.beat_file, 0
-
-        async def probe() -> str:
-            nonlocal last_beat
-            try:
-                beat = beat_file.stat().st_mtime_ns
-            except OSError:
-                if queue and not last_beat:
-                    await self._check_no_stuck_task(queue, launch)
-                return f"polling {queue}" if queue else "running"
-            if beat == last_beat:
-                raise NotYet("its event loop is not running (no beat)")
-            last_beat = beat
-            return f"polling {queue}" if queue else "running"
-
-        return Liveness(probe, interval=min(1.0, self._hang_timeout / 2), patience=self._hang_timeout)
-
-    async def _check_no_stuck_task(self, queue: str, launch: Launch) -> None:
-        """Raise StuckTask if the server reports one. Other errors are ignored: a server outage is not a hung worker."""
-        try:
-            async with asyncio.timeout(_ASK_TIMEOUT):
-                await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, self._hang_timeout / 2)
-        except NotYet as stuck:
-            if isinstance(stuck, StuckTask):
-                raise
-        except Exception:  # noqa: BLE001, S110 - the server could not be asked
-            pass
-
-
-def _http_probes(url: str, patience: float | None) -> Probes:
-    port = own_port(url)
-
-    def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-        rung = Rung("answers", lambda: _own_answer(launch, port, http_ok(url)))
-        return [rung], Liveness(lambda: http_ok(url), interval=2.0, patience=patience, not_hung=(UnwelcomeAnswer,))
-
-    return probes
-
-
-async def _own_answer(launch: Launch, port: int | None, answer: Awaitable[str]) -> str:
-    """What answers must be this process: another program on the port would look ready while ours cannot listen."""
-    detail = await answer
-    if port is not None and (
-        stranger := await asyncio.to_thread(ports.find_stranger, port, launch.pids(), launch.run_id)
-    ):
-        raise NotYet(f"port {port} is answered by {stranger}, not by this process")
-    return detail
-
-
-def own_port(ready: str) -> int | None:
-    """The port of this machine that a `ready` rule probes; None for other rules, and other machines."""
-    rule = parse_ready(ready)
-    if rule.kind == "tcp":
-        return int(rule.target)
-    parts = urlsplit(rule.target) if rule.kind == "http" else None
-    if parts is None or not is_loopback(parts.hostname or ""):
-        return None
-    return parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
-    follower, line = logs.Follower(folder, name, tail=0), LogLine(pattern)
-
-    async def probe() -> str:
-        return line.search(logs.decode(new_line.data) for new_line in follower.poll())
-
-    return Rung(f"a line that matches {pattern!r}", probe)
+    def _default_condition(self, needed: str) -> Condition:
+        """A process that runs once is of use when it has done its work, unless it says when it is ready."""
+        options = self._config.process(needed)
+        runs_once = options.restart == "never" and (options.ready or "none") == "none"
+        return "completed" if runs_once else "ready"
 
 
 def check_ports(config: Config, units: Sequence[Unit]) -> None:
@@ -236,7 +142,7 @@ def check_ports(config: Config, units: Sequence[Unit]) -> None:
     for unit in units:
         if unit.address.startswith(config.api_url):
             ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")
-        elif unit.role == "process" and (port := own_port(unit.address)):
+        elif unit.role == "process" and (port := own_port(parse_ready(unit.address))):
             listener = ports.find_listener("127.0.0.1", port) or ports.find_listener("::1", port)
             if listener is not None:
                 raise UsageError(

@@ -25,6 +25,7 @@ from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
 from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, check_ports
+from mika.stack.waiting import has_failed
 from mika.status import StackStatus, UnitStatus
 from mika.supervisor.reload import changes
 from mika.supervisor.supervisor import Supervisor
@@ -73,7 +74,8 @@ def prepare(config: Config, folder: ProjectDir) -> Prepared:
     """Choose the backend, and check everything that can be checked without starting it. Raises UsageError."""
     backend, note = backends.make(config, folder)
     factory = ProcessFactory(config, folder, has_temporal=backend.name != "none", env=backend.environment())
-    return Prepared(config, folder, backend, factory, (note,) if note else ())
+    notes = [*([note] if note else []), *config.notes()]
+    return Prepared(config, folder, backend, factory, tuple(notes))
 
 
 class Stack:
@@ -212,20 +214,15 @@ class Stack:
 
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout
-        while supervisor.state != "ready" and not self._stop.is_set():
-            gave_up = supervisor.units_given_up()
-            if gave_up and not self._options.watch:  # with --watch, a change of its files starts it again
-                first = gave_up[0]
-                logs = f"its output: `mika logs {first.unit.name}`; fix it and run `mika up` again"
-                raise MikaError(
-                    f"{first.unit.name} gave up: {first.state.reason.text}",
-                    f"{first.state.reason.fix}\n{logs}" if first.state.reason.fix else logs,
-                    code="gave_up",
-                )
-            if supervisor.is_finished() and not self._options.watch:
-                return
+        while supervisor.state != "ready" and not self._stop.is_set() and supervisor.end_code() is None:
+            failed = supervisor.units_failed()
+            if not self._options.watch:  # with it, a change of its files starts again what has failed
+                if supervisor.is_finished() and not supervisor.units_given_up():
+                    return
+                if failed:
+                    raise has_failed(failed[0].status(), "fix it and run `mika up` again")
             remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
-            if remaining <= 0 and not gave_up:
+            if remaining <= 0 and not failed:
                 raise await self._not_ready(supervisor.units_not_ready())
             await self._wait(supervisor, remaining if remaining > 0 else None)
 
@@ -244,10 +241,23 @@ class Stack:
 
     async def _until_stopped(self, supervisor: Supervisor) -> int:
         while not self._stop.is_set():
+            if (code := supervisor.end_code()) is not None:
+                return self._ended(supervisor, code)
             if supervisor.is_finished() and not self._options.watch:
                 return 0 if supervisor.has_succeeded() else 1
             await self._wait(supervisor, None)
         return 0
+
+    def _ended(self, supervisor: Supervisor, code: int) -> int:
+        """A process with `ends` has exited: say so, and return 0. Raises MikaError with its exit code if it failed."""
+        ending = [managed for managed in supervisor.managed.values() if managed.unit.ends]
+        if code == 0:
+            self._publish_note(f"{', '.join(managed.unit.name for managed in ending)} completed: stopping the rest")
+            return 0
+        failed = next(managed for managed in ending if managed in supervisor.units_failed())
+        error = has_failed(failed.status())
+        error.exit_code = code
+        raise error
 
     async def _restart_on_changes(self, supervisor: Supervisor) -> None:
         patterns = {name: managed.unit.watch for name, managed in supervisor.managed.items() if managed.unit.watch}
@@ -343,7 +353,8 @@ class Stack:
         """Where the API and the Temporal UI are, as far as this stack has them."""
         assert self._supervisor is not None  # noqa: S101 - set before anything is ready
         has_api = any(managed.unit.type == "api" for managed in self._supervisor.managed.values())
-        api = {"api": self._config.api_url} if has_api else {}
+        # Without Temporal, `api` is a name like any other.
+        api = {"api": self._config.api_url} if has_api and self._prepared.backend.name != "none" else {}
         return api | self._prepared.backend.urls()
 
     def status(self) -> StackStatus:

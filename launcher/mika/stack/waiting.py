@@ -26,7 +26,7 @@ def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackSt
         selected = _select(status, names) if names else status.processes
         for unit in selected:
             if unit.has_failed:
-                raise gave_up(unit)
+                raise has_failed(unit)
         if status.state == "stopping":
             raise MikaError("the stack is stopping", "start it again: `mika up`", code="stopping")
         if all(unit.is_ok for unit in selected) if names else status.state == "ready":
@@ -89,10 +89,12 @@ def _request_down(client: Client, *, force: bool = False) -> bool:
     return True
 
 
-def gave_up(unit: UnitStatus) -> MikaError:
-    logs = f"see `mika logs {unit.name}`"
-    fix = f"{unit.reason.fix}; {logs}" if unit.reason.fix else logs
-    return MikaError(f"{unit.name} gave up: {unit.reason.text}", fix, code="gave_up")
+def has_failed(unit: UnitStatus, advice: str = "") -> MikaError:
+    """The error for a unit that will not be started again by itself. `advice` is what to do about it."""
+    logs = f"its output: `mika logs {unit.name}`" + (f"; {advice}" if advice else "")
+    verb = "gave up" if unit.has_given_up else "failed"
+    hint = f"{unit.reason.fix}\n{logs}" if unit.reason.fix else logs
+    return MikaError(f"{unit.name} {verb}: {unit.reason.text}", hint, code=verb.replace(" ", "_"))
 
 
 def why_not_ready(status: StackStatus | None) -> str:

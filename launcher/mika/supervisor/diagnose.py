@@ -14,8 +14,9 @@ _PERMANENT = [
     re.compile(r"can't open file '.*': \[Errno 2\]"),
     re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the worker validation of the Temporal SDK
     re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
-    re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address"),
+    (_PORT_TAKEN := re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address")),
 ]
+_NUMBER = re.compile(r"(?<!rrno )(?<!Error )\b\d{2,5}\b")
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
 
@@ -35,6 +36,15 @@ def find_permanent_cause(lines: Sequence[str], code: int) -> str:
     return ""
 
 
+def is_port_taken(cause: str) -> bool:
+    return _PORT_TAKEN.search(cause) is not None
+
+
+def numbers(cause: str) -> list[int]:
+    """The numbers of a line that may be ports."""
+    return [int(text) for text in _NUMBER.findall(cause)]
+
+
 def _location(earlier: Sequence[str]) -> str:
     """` (src/app.py:12)`: Python prints the location of a syntax error in the lines above the error."""
     for text in reversed(earlier):
@@ -51,3 +61,18 @@ def find_error_line(lines: Sequence[str]) -> str:
         if _ERROR_LINE.match(line):
             return line[:300]
     return non_blank[-1][:300] if non_blank else ""
+
+
+_END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")
+
+
+def fix_for_early_exit(name: str, lines: Sequence[str], code: int) -> str:
+    """What may help a process that exited by itself before it was ready; empty if nothing is known."""
+    if any(_END_OF_INPUT.match(line.strip()) for line in lines[-20:]):
+        return f'its standard input is closed: set `stdin = "open"` in [process.{name}], or do not read from it'
+    if code == 0:
+        return (
+            f'if it is to run only once, set `restart = "never"` in [process.{name}];'
+            ' if it waits for standard input, which is closed, set `stdin = "open"`'
+        )
+    return ""

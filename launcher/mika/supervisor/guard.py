@@ -21,6 +21,8 @@ from mika.supervisor.sweep import kill_marked
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mika.config.process_options import Stdin
+
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mika.guard.child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 _START_SECONDS = 30.0  # a guard normally starts in 20 ms; a machine that thrashes needs longer
@@ -63,6 +65,7 @@ class ServiceSpec:
     lock: Path | None = None  # a file that the guard locks for as long as the tree lives
     stop_signal: str = "SIGINT"
     grace: float = 10.0  # s, between the stop signal and SIGKILL; also when the supervisor dies
+    stdin: Stdin = "closed"  # or "open": it never ends, and nothing ever comes
     linger: float = 0.0  # s to keep running after the supervisor has died, so that dependents can stop first
 
 
@@ -128,6 +131,7 @@ class Guard:
         self._process = process
         self._on_event = on_event
         self._code: int | None = None
+        self._left_behind = 0
         self._survivor_pids: set[int] | None = None  # set when the guard has reported the end of the tree
         self._exit: Exit | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -234,6 +238,7 @@ class Guard:
                 "lock": str(spec.lock) if spec.lock else None,
                 "stop_signal": spec.stop_signal,
                 "grace": spec.grace,
+                "stdin": spec.stdin,
                 "linger": spec.linger,
             }
         )
@@ -259,8 +264,9 @@ class Guard:
         """Receive events until the guard exits, then set `exit`."""
         while event := await self._next_event():
             match event:
-                case {"event": "exited", "code": int(code)}:
-                    self._code = code  # of the service's first process; the rest of the tree may still be alive
+                case {"event": "exited", "code": int(code), "left_behind": int(left_behind)}:
+                    # of the service's first process; the rest of the tree may still be alive
+                    self._code, self._left_behind = code, left_behind
                 case {"event": "log_error", "message": str(message)}:
                     self._report(LogFailed(message))
                 case {"event": "log_ok", "lost": int(lost)}:
@@ -277,6 +283,11 @@ class Guard:
             code, reason = _UNKNOWN_CODE, Reason("killed because its guard was killed")
         else:
             code, reason = self._code, Reason(describe(self._code))
+        if code == 0 and self._left_behind:
+            reason = Reason(
+                f"its first process exited (code 0) and left {self._left_behind} more running, which were stopped",
+                "run it in the foreground: without `--daemon`, `-d` or `&`",
+            )
         self._exit = Exit(code, reason, guard_lost=guard_lost, survivors=survivors)
 
     def _report(self, event: GuardEvent) -> None:

@@ -14,11 +14,12 @@ from typing import Literal
 from mika import events, tasks
 from mika.errors import describe
 from mika.events import Bus
+from mika.machine import ports
 from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
-from mika.supervisor.diagnose import find_error_line, find_permanent_cause
+from mika.supervisor.diagnose import find_error_line, find_permanent_cause, fix_for_early_exit, is_port_taken, numbers
 from mika.supervisor.guard import (
     URGENT_REPORT_SECONDS,
     Exit,
@@ -118,6 +119,7 @@ class Managed:
         return replace(
             _status(self.unit, Phase.STARTING if has_just_exited else self.state.phase, self.reason),
             pid=pid,
+            port=self.unit.ports[0] if self.unit.ports else None,
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
             rss_mb=rss,
@@ -191,17 +193,22 @@ class Managed:
         self.started_at, self.reason = time.monotonic(), NONE
         if self.guard.pid:
             self._bus.publish(events.Started(name=self.unit.name, pid=self.guard.pid, generation=generation))
+        self._on_change()  # others may need no more than that it has been started
         if self._requested == "kill":  # while the guard was starting
             self.guard.kill()
         elif self._requested == "stop":
             self.guard.request_stop()
-        watcher = asyncio.create_task(watch(rungs, liveness, _Observer(self, generation)))
+        watcher = asyncio.create_task(
+            watch(rungs, liveness, _Observer(self, generation), ready_timeout=self.unit.ready_timeout)
+        )
         try:
             exit_ = await self.guard.wait()
         finally:
             watcher.cancel()
         lines = self._read_last_lines(self.guard.log_dir, began)
         cause = find_permanent_cause(lines, exit_.code) if exit_.code != 0 else ""
+        if cause and not await asyncio.to_thread(self._is_permanent, cause):
+            cause = ""
         self._handle_exit(generation, exit_, lines, cause=cause)
         await tasks.cancel(watcher)
 
@@ -210,6 +217,10 @@ class Managed:
             return self.unit.run(launch)
         assert self.unit.spec is not None  # noqa: S101 - a unit with neither is an External
         return await Guard.start(self.unit.spec(launch), self._on_guard_event)
+
+    def _is_permanent(self, cause: str) -> bool:
+        """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
+        return not is_port_taken(cause) or any(ports.has_listener(port) for port in (*self.unit.ports, *numbers(cause)))
 
     def _read_last_lines(self, log_dir: Path, began: float) -> list[str]:
         """The last lines written since `began` (seconds since the epoch)."""
@@ -226,12 +237,22 @@ class Managed:
         was_killed_as_hung = self._requested == "kill" and self.state.phase is Phase.UNHEALTHY
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
+        if self.unit.spec is not None and not self.ready and self.unit.rules.restart == "always" and exit_.code >= 0:
+            fix = exit_.reason.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
+            exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
         self._last_lines = lines
-        has_completed = self.unit.run is not None and exit_.code == 0 and self.unit.rules.restart != "always"
-        expected = self.state.phase is Phase.STOPPING or has_completed
+        restart = self.unit.rules.restart
+        expected = self.state.phase is Phase.STOPPING or (exit_.code == 0 and restart != "always")
         self._bus.publish(
-            events.Exited(name=self.unit.name, pid=pid, code=exit_.code, reason=exit_.reason, expected=expected)
+            events.Exited(
+                name=self.unit.name,
+                pid=pid,
+                code=exit_.code,
+                reason=exit_.reason,
+                expected=expected,
+                last_lines=tuple(lines) if restart == "never" and not expected else (),
+            )
         )
         # The exit reason of a container already contains its error line.
         error_line = find_error_line(lines) if exit_.code > 0 and self.unit.run is None else ""
@@ -265,8 +286,9 @@ class Managed:
                 delay = (state.wake_at or 0) - time.monotonic()
                 self._bus.publish(events.BackingOff(name=name, delay=max(0.0, delay), failures=state.failures))
             case Phase.WAITING:
-                self.reason = Reason(f"waiting for {', '.join(self.unit.needs)}")
-                self._bus.publish(events.Waiting(name=name, needs=self.unit.needs))
+                needs = self.unit.shown_needs()
+                self.reason = Reason(f"waiting for {', '.join(needs)}")
+                self._bus.publish(events.Waiting(name=name, needs=needs))
             case Phase.STOPPING:
                 self._bus.publish(events.Stopping(name=name))
             case Phase.STOPPED:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from mika.errors import MikaError
 from mika.events import Bus, StackChanged
-from mika.status import Phase, StackState, UnitStatus
+from mika.status import Condition, Phase, StackState, UnitStatus
 from mika.supervisor import policy
 from mika.supervisor.managed import External, Managed
 from mika.supervisor.survivors import Survivor
@@ -148,6 +148,19 @@ class Supervisor:
     def units_given_up(self) -> list[Managed]:
         return [m for m in self.managed.values() if m.state.phase is Phase.GAVE_UP]
 
+    def units_failed(self) -> list[Managed]:
+        """Those that gave up, and those that were to run once and exited with another code than 0."""
+        return [m for m in self.managed.values() if m.state.phase in _FINISHED and not self._has_succeeded(m)]
+
+    def end_code(self) -> int | None:
+        """The exit code for the stack: that of the first failed process with `ends`, or 0 when all of them are done."""
+        ending = [m for m in self.managed.values() if m.unit.ends]
+        finished = [m for m in ending if m.state.phase in _FINISHED]
+        for code in [m.last_exit.code for m in finished if m.last_exit is not None]:
+            if code:
+                return 128 - code if code < 0 else code  # as a shell tells it
+        return 0 if ending and len(finished) == len(ending) else None
+
     def is_finished(self) -> bool:
         """Whether every process has exited and none will be restarted."""
         processes = [m for m in self.managed.values() if m.unit.role == "process"]
@@ -176,17 +189,17 @@ class Supervisor:
 
     def _update(self) -> None:
         """After a change of a unit: open and close gates, do restarts that are due, publish the state of the stack."""
-        units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
-        not_ready = {
-            name
-            for unit in units
-            if unit.unit.name in self._delayed_restarts or not self._is_ok(unit)
-            for name in (unit.unit.name, unit.unit.type)
+        unmet: dict[Condition, set[str]] = {
+            "ready": self._names(lambda unit: not self._is_ok(unit)),
+            "completed": self._names(lambda unit: not (isinstance(unit, Managed) and self._has_succeeded(unit))),
+            "started": self._names(lambda unit: not (self._is_ok(unit) or self._has_started(unit))),
         }
         for managed in self.managed.values():
-            is_open = not_ready.isdisjoint(managed.unit.needs)
+            conditions = managed.unit.conditions
+            is_open = all(need not in unmet[conditions.get(need, "ready")] for need in managed.unit.needs)
             if is_open != managed.state.gate_open:
                 managed.feed(policy.Gate(is_open))
+        not_ready = unmet["ready"]
         for name in [name for name, needs in self._delayed_restarts.items() if not_ready.isdisjoint(needs)]:
             if self._delayed_restarts.pop(name, None):  # `feed` calls `_update` again, which may have done this one
                 self.managed[name].feed(policy.Restart())
@@ -195,6 +208,20 @@ class Supervisor:
             self._published_state = state
             self._bus.publish(StackChanged(state=state))
         self._has_changed.set()
+
+    def _names(self, is_unmet: Callable[[Managed | External], bool]) -> set[str]:
+        """The names and types of the units for which that is true, and of those whose restart is delayed."""
+        units: list[Managed | External] = [*self.managed.values(), *self.external.values()]
+        return {
+            name
+            for unit in units
+            if unit.unit.name in self._delayed_restarts or is_unmet(unit)
+            for name in (unit.unit.name, unit.unit.type)
+        }
+
+    @staticmethod
+    def _has_started(unit: Managed | External) -> bool:
+        return isinstance(unit, External) or unit.started_at is not None
 
     # --- status ------------------------------------------------------------------------------------------------------
 

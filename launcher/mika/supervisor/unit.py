@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mika.readiness.ladder import Rung
-from mika.status import Kind, Role
+from mika.status import Condition, Kind, Role
 from mika.supervisor.guard import Exit, ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.watch import Liveness
@@ -58,7 +58,8 @@ class Unit:
     elsewhere and is only watched.
 
     The stack can be ready without a unit that is not `required` (the UI). `needs` are the names or types of units that
-    must be ready before this one is started; those that are not part of this run are ignored.
+    must be ready, or fulfil another condition, before this one is started; those that are not part of this run are
+    ignored.
     """
 
     name: str
@@ -72,6 +73,8 @@ class Unit:
     run: Callable[[Launch], Running] | None = None
     probes: Probes = no_probes
     needs: tuple[str, ...] = ()
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    """Those of `needs` whose condition is not `ready`."""
     rules: Rules = field(default_factory=Rules)
     required: bool = True
     beat_file: Path | None = None
@@ -82,5 +85,17 @@ class Unit:
     container: Callable[[], str] | None = None
     """Returns the current state of its container: the engine's word for it, or `missing` (not created yet), `removed`,
     `disconnected` (from its network), `unknown`."""
+    ends: bool = False
+    """The stack ends with it, and with its exit code."""
+    ready_timeout: float = 0.0
+    """Seconds after which a start that is not ready has failed; 0: never."""
+    ports: tuple[int, ...] = ()
+    """Where it is supposed to listen."""
     outlives_stack: Callable[[], bool] = lambda: False
     """Whether to leave it running when the stack stops, because it was started by someone else."""
+
+    def shown_needs(self) -> tuple[str, ...]:
+        """`needs` for people: `temporal`, `migrate to be completed`."""
+        return tuple(
+            f"{name} to be {self.conditions[name]}" if name in self.conditions else name for name in self.needs
+        )

@@ -16,6 +16,9 @@ from mika.readiness.ladder import PROBE_TIMEOUT, Certain, Rung, climb, reason_of
 from mika.reason import NONE, Reason
 from mika.supervisor.policy import is_same_cause
 
+ALIVE_SECONDS = 1.0
+"""How long a process without a probe must have been alive to count as ready."""
+
 
 @dataclass(frozen=True, slots=True)
 class Liveness:
@@ -42,9 +45,28 @@ class Observer(Protocol):
     def hung(self, reason: Reason) -> None: ...
 
 
-async def watch(rungs: Sequence[Rung], liveness: Liveness | None, observer: Observer) -> None:
-    """Run until cancelled, or until the target is hung. Errors of the probes are not raised but reported."""
-    detail = await climb(rungs, on_reached=observer.rung_reached, on_waiting=observer.rung_waiting)
+async def watch(
+    rungs: Sequence[Rung], liveness: Liveness | None, observer: Observer, *, ready_timeout: float = 0.0
+) -> None:
+    """Run until cancelled, or until the target is hung. Errors of the probes are not raised but reported.
+
+    A target that is not ready after `ready_timeout` seconds counts as hung; 0 is no limit.
+    """
+    waits_for = Reason("it is starting")
+
+    def on_waiting(rung: str, reason: Reason) -> None:
+        nonlocal waits_for
+        waits_for = reason.within(rung)
+        observer.rung_waiting(rung, reason)
+
+    try:
+        async with asyncio.timeout(ready_timeout or None):
+            if not rungs:  # a program that cannot start exits in this time
+                await asyncio.sleep(ALIVE_SECONDS)
+            detail = await climb(rungs, on_reached=observer.rung_reached, on_waiting=on_waiting)
+    except TimeoutError:
+        observer.hung(waits_for.within(f"not ready after {ready_timeout:g} s"))
+        return
     observer.became_ready(detail)
     if liveness is None:
         return

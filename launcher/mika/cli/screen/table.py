@@ -34,7 +34,7 @@ def _row(unit: UnitStatus) -> list[str]:
         str(unit.pid or ""),
         str(unit.restarts or ""),
         _duration(unit.uptime_s),
-        unit.address if unit.role == "service" else "",
+        unit.address if unit.role == "service" else f"PORT={unit.port}" if unit.port else "",
         _detail(unit),
     ]
 

@@ -11,6 +11,7 @@ import click
 from mika import events
 from mika.cli.screen.live import Live, make_live
 from mika.cli.screen.relay import Relay
+from mika.cli.spelling import called_as, pasteable
 from mika.events import Event
 
 _QUIET_SECONDS = 9.0
@@ -50,7 +51,8 @@ class View:
             self._end_start()
         if self._starting and self._live is not None:
             self._live.event(event)
-            if not isinstance(event, events.Notice | events.GaveUp):
+            is_last = isinstance(event, events.Exited) and event.last_lines
+            if not (is_last or isinstance(event, events.Notice | events.GaveUp)):
                 return
         if self._starting and isinstance(event, events.Notice) and event.level == "error":
             return  # the command itself ends with this error
@@ -72,7 +74,7 @@ class View:
             self._relay.say(f"  {name.replace('_', ' '):<12} {url}")
         self._relay.say(f"  {'logs':<12} .mika/logs")
         if "api" in urls:
-            self._relay.say('  try it       mika send "hello"')
+            self._relay.say(f'  try it       {called_as()} send "hello"')
         self._relay.say("")
 
     def show_logs(self) -> None:
@@ -84,9 +86,9 @@ class View:
         if self._quiet:
             return
         if self._live is None:
-            self._relay.say(text)
+            self._relay.say(pasteable(text))
         else:
-            self._held.append(text)
+            self._held.append(pasteable(text))
 
     def close(self) -> None:
         self._end_start()
@@ -122,15 +124,18 @@ def describe(event: Event, *, starting: bool) -> str:
         case events.Exited(expected=True):
             return f"stopped ({event.reason.text})"
         case events.Exited():
-            return click.style(f"exited: {event.reason}", fg="red")
+            return _with_lines(f"exited: {event.reason}", event.last_lines)
         case events.BackingOff():
             return click.style(f"starts again in {event.delay:.1f} s (failure {event.failures})", fg="yellow")
         case events.GaveUp():
-            lines = [click.style(f"gave up: {event.reason}", fg="red")]
-            return "\n".join([*lines, *(f"    {line}" for line in event.last_lines)])
+            return _with_lines(f"gave up: {event.reason}", event.last_lines)
         case events.Stopping():
             return "stopping"
         case events.Notice():
             colour = {"warning": "yellow", "error": "red"}.get(event.level)
             return click.style(event.message, fg=colour) if colour else event.message
     return ""
+
+
+def _with_lines(text: str, lines: Sequence[str]) -> str:
+    return "\n".join([click.style(text, fg="red"), *(f"    {line}" for line in lines)])

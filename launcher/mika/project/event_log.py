@@ -1,0 +1,29 @@
+"""The events of a stack, as other processes read them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from mika import events
+from mika.events import Event
+from mika.project import logs
+from mika.project.folder import ProjectDir
+from mika.project.logs import EVENT_LOG
+
+
+class EventReader:
+    """Reads the events that are written to the event log after this object is created."""
+
+    def __init__(self, folder: ProjectDir) -> None:
+        self._follower = logs.Follower(folder.logs, EVENT_LOG, tail=0)
+
+    def poll(self) -> list[Event]:
+        """The events since the last call. Lines that are not valid events are skipped."""
+        new_events = []
+        for line in self._follower.poll():
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                event = events.from_json(json.loads(line.data))
+                if event is not None:
+                    new_events.append(event)
+        return new_events
