@@ -171,7 +171,7 @@ def test_logs_since(logged):
 
 
 def test_logs_of_events(logged):
-    assert '"kind": "ready"' in logged.ok("logs", "mika").out
+    assert '"kind": "started"' in logged.ok("logs", "mika").out
 
 
 def test_logs_before_the_first_run(project):

@@ -108,7 +108,7 @@ def test_the_stack_ends_with_its_processes(project, policy, end, code, starts):
     result = this.mika("up")
     assert result.code == code, str(result)
     assert (this.folder / "starts").read_text() == str(starts)
-    assert f"job | start {starts}" in result.out, str(result)
+    assert f"start {starts}" in result.out, str(result)
     this.assert_gone()
     with pytest.raises(NotRunningError):
         this.status()
@@ -148,9 +148,10 @@ def test_one_that_cannot_start_gives_up_and_says_why(project):
 
 
 def test_one_that_gave_up_is_revived(project):
-    """`ready` is no rule here, so the stack is up before the crash loop has come to its end."""
-    this = project(scripts={"web": "import sys\nsys.exit('no luck today')\n", "clock": SLEEP})
+    this = project(scripts={"web": SLEEP, "clock": SLEEP})
     this.up()
+    this.write("web.py", "import sys\nsys.exit('no luck today')\n")
+    this.mika("restart", "web")
     entry = this.wait_state("web", "gave_up")
     assert "no luck today" in entry["detail"]
     assert entry["last_exit"]["code"] == 1
@@ -197,8 +198,10 @@ def test_kill_9_gives_restart_1(project):
 
 @posix_only
 def test_a_stop_while_it_backs_off_stays_a_stop(project):
-    this = project(scripts={"web": "import sys\nsys.exit(1)\n", "clock": SLEEP})
+    this = project(scripts={"web": SLEEP, "clock": SLEEP})
     this.up()
+    this.write("web.py", "import sys\nsys.exit(1)\n")
+    this.mika("restart", "web", "--timeout", "1")
     this.wait_state("web", "backoff")
     this.ok("stop", "web")
     starts = len(this.events("started", "web"))

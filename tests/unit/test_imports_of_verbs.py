@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,14 @@ OURS = {"mika.backends", "mika.config.load", "mika.doctor", "mika.readiness", "m
 
 def modules(folder: Path, *argv: str) -> set[str]:
     """What is imported when the command has done its work."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("UV_RUN_")}
     done = subprocess.run(
-        [sys.executable, "-c", CODE, str(folder), *argv], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", CODE, str(folder), *argv],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     line = next((line for line in done.stdout.splitlines() if line.startswith("MODULES ")), None)
     assert line is not None, done.stderr

@@ -26,8 +26,7 @@ def called_as() -> str:
 
 def pasteable(text: str) -> str:
     """The text with its commands, `mika …`, as the user has to type them."""
-    own = called_as()
-    return text if own == "mika" else text.replace("`mika ", f"`{own} ")
+    return text.replace("`mika ", f"`{called_as()} ") if "`mika " in text else text
 
 
 def _uv_command() -> str:

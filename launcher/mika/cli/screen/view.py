@@ -124,7 +124,7 @@ def describe(event: Event, *, starting: bool) -> str:
         case events.Exited(expected=True):
             return f"stopped ({event.reason.text})"
         case events.Exited():
-            return _with_lines(f"exited: {event.reason}", event.last_lines)
+            return _with_lines(f"exited: {event.reason}", event.last_lines if starting else ())
         case events.BackingOff():
             return click.style(f"starts again in {event.delay:.1f} s (failure {event.failures})", fg="yellow")
         case events.GaveUp():

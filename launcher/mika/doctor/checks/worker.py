@@ -33,13 +33,13 @@ async def worker(exam: Examination) -> Check:
     if not units and not listed and not exam.commands["worker"]:
         return skipped("worker", "there is no worker in the Procfile")
     alive = [poller for poller in listed if poller.state == "alive"]
-    check = _of_pollers(exam, alive) if alive else await _of_none(exam, listed, surroundings)
+    check = await _of_pollers(exam, alive, units) if alive else await _of_none(exam, listed, surroundings)
     if unit is not None and (check is None or check.status == "ok"):
         return await unit_check(exam, "worker", unit)
     return check or await _not_polling(exam, units, listed, surroundings)
 
 
-def _of_pollers(exam: Examination, alive: Sequence[Poller]) -> Check:
+async def _of_pollers(exam: Examination, alive: Sequence[Poller], units: Sequence[UnitStatus]) -> Check:
     complete = [poller for poller in alive if poller.workflows and poller.activities]
     if complete:
         more = f" and {len(complete) - 1} more" if len(complete) > 1 else ""
@@ -47,6 +47,8 @@ def _of_pollers(exam: Examination, alive: Sequence[Poller]) -> Check:
         return ok("worker", f"{first.identity}{more} polls {exam.queue}, last seen {seconds(first.age)} ago")
     if any(poller.workflows for poller in alive) and any(poller.activities for poller in alive):
         return ok("worker", f"{len(alive)} workers poll {exam.queue}, workflows and activities apart")
+    if reconnects := await _reconnects(exam, units):  # its pollers come back one after the other
+        return reconnects
     missing = "activities" if alive[0].workflows else "workflow tasks"
     text = f"{alive[0].identity} polls {exam.queue}, but no {missing}"
     return fail("worker", text, "register both in that worker and start it again")
@@ -82,13 +84,22 @@ async def _not_polling(
     last = f" ({describe(listed[0])})" if listed else ""
     if not units:
         return fail("worker", f"no worker polls {exam.queue}{last}", surroundings.worker.how_to_start())
-    name, server = units[0].name, await exam.temporal_unit()
-    lasting = f"if that does not help, `mika restart {name}`"
-    if server is not None and server.uptime_s is not None and server.uptime_s < _RECONNECTS:
-        text = f"{name} is reconnecting: Temporal was started {seconds(server.uptime_s)} ago"
-        return fail("worker", text, f"wait some seconds; {lasting}")
+    if reconnects := await _reconnects(exam, units):
+        return reconnects
+    name = units[0].name
     text = f"{name} runs, but does not poll {exam.queue}{last}"
-    return fail("worker", text, f"`mika logs {name}` says why; {lasting}", Repair("restart", name))
+    fix = f"`mika logs {name}` says why; if that does not help, `mika restart {name}`"
+    return fail("worker", text, fix, Repair("restart", name))
+
+
+async def _reconnects(exam: Examination, units: Sequence[UnitStatus]) -> Check | None:
+    """What to say of workers while the server has only just been started."""
+    server = await exam.temporal_unit()
+    if not units or server is None or server.uptime_s is None or server.uptime_s >= _RECONNECTS:
+        return None
+    name = units[0].name
+    text = f"{name} is reconnecting: Temporal was started {seconds(server.uptime_s)} ago"
+    return fail("worker", text, f"wait some seconds; if that does not help, `mika restart {name}`")
 
 
 async def queue(exam: Examination) -> Check:
