@@ -56,3 +56,18 @@ def test_a_change_revives_what_gave_up_and_not_what_was_stopped(project):
     this.wait_state("web", "ready")
     assert this.unit("clock")["state"] == "stopped"
     assert running.popen.poll() is None
+
+
+def test_a_process_that_writes_what_it_watches_settles(project):
+    writes = "import pathlib, time\npathlib.Path('made.py').write_text(f'x = {time.time()}')\ntime.sleep(600)\n"
+    this = project(scripts={"web": writes})
+    this.up("--watch")
+    poll_until(lambda: this.events("notice", "web")[-1:], 30, "a first restart")
+    poll_until(lambda: "ignored for 60 s" in str(this.events("notice", "web")), 30, "it is noticed")
+    told = next(event["message"] for event in this.events("notice", "web") if "ignored" in event["message"])
+    assert '`watch = ["**/*.py", "!made.py"]`' in told
+    count = starts(this, "web")
+    this.wait_state("web", "ready")
+    assert starts(this, "web") == count
+    this.write("other.py", "")
+    poll_until(lambda: starts(this, "web") == count + 1, 15, "other files still count")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from types import MappingProxyType
+
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.config.process_options import Need, ProcessOptions
+from mika.config.settings import mask
+
+_DEFAULTS = ProcessOptions()
 
 
 @click.command("config")
 @json_option
 @click.pass_obj
 def config_command(context: Context, as_json: bool) -> None:
-    """Show every setting, its value and where it came from. Secrets are masked."""
+    """Show every setting, its value and where it came from. Secrets are masked.
+
+    Of the options of processes, those that are not the default.
+    """
     config = context.load()
     settings = [*config.settings.values(), *config.extras.values()]
     if as_json:
@@ -19,9 +29,39 @@ def config_command(context: Context, as_json: bool) -> None:
             s.name: {"value": s.shown if s.secret else s.value, "origin": s.origin, "secret": s.secret}
             for s in settings
         }
-        print_json({"version": 1, "project": str(config.project), "settings": shown})
+        processes = {
+            name: {option.name: _json(getattr(options, option.name)) for option in fields(options)}
+            for name, options in config.processes.items()
+        }
+        print_json({"version": 1, "project": str(config.project), "settings": shown, "processes": processes})
         return
     rows = [(s.name, s.shown if s.value is not None else "-", s.origin) for s in settings]
+    rows += [
+        (f"{name}.{option.name}", _toml(getattr(options, option.name)), config.process_tables[name])
+        for name, options in config.processes.items()
+        for option in fields(options)
+        if getattr(options, option.name) != getattr(_DEFAULTS, option.name)
+    ]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     for name, value, origin in rows:
         click.echo(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {origin}")
+
+
+def _json(value: object) -> object:
+    if isinstance(value, MappingProxyType):
+        return {name: mask(name, text) for name, text in value.items()}
+    return [_toml(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _toml(value: object) -> str:
+    """Roughly as it is written in mika.toml."""
+    match value:
+        case Need():
+            return f"{value.name}:{value.condition}" if value.condition else value.name
+        case MappingProxyType():
+            return " ".join(f"{name}={mask(name, text)}" for name, text in value.items())
+        case tuple():
+            return ", ".join(_toml(item) for item in value)
+        case bool():
+            return str(value).lower()
+    return str(value)

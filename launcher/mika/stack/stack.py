@@ -27,7 +27,7 @@ from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, check_ports
 from mika.stack.waiting import has_failed
 from mika.status import StackStatus, UnitStatus
-from mika.supervisor.reload import changes
+from mika.supervisor.reload import LOOP_PAUSE, WriteLoops, changes
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
@@ -261,8 +261,16 @@ class Stack:
 
     async def _restart_on_changes(self, supervisor: Supervisor) -> None:
         patterns = {name: managed.unit.watch for name, managed in supervisor.managed.items() if managed.unit.watch}
+        loops = WriteLoops()
         async for affected in changes(self._config.project, patterns):
-            for name, files in affected.items():
+            for name, changed in affected.items():
+                files, looping = loops.skip(name, changed, time.monotonic())
+                if looping:
+                    text = f"{looping[0]} changes at each start: ignored for {LOOP_PAUSE:.0f} s"
+                    advice = f'if {name} writes it, exclude it: `watch = ["**/*.py", "!{looping[0]}"]`'
+                    self._bus.publish(events.Notice(name=name, level="warning", message=f"{text}; {advice}"))
+                if not files:
+                    continue
                 more = f" and {len(files) - 1} more" if len(files) > 1 else ""
                 self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
                 supervisor.restart_after_change(name)

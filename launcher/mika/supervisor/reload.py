@@ -14,6 +14,12 @@ _BURST_END_MS, _BURST_MAX_MS = 200, 2000
 _ALWAYS_IGNORED = (".git/", ".mika/", ".venv/", "__pycache__/", "node_modules/")
 
 
+LOOP_CHANGES, LOOP_WINDOW = 5, 10.0
+"""So many changes of one file in so many seconds are those of a program: nobody saves that often."""
+LOOP_PAUSE = 60.0
+"""Seconds for which such a file is ignored."""
+
+
 async def changes(project: Path, patterns: Mapping[str, Sequence[str]]) -> AsyncIterator[dict[str, list[str]]]:
     """Yield, for each burst of changes, the names of the affected processes with their changed files (relative paths).
 
@@ -41,6 +47,34 @@ async def changes(project: Path, patterns: Mapping[str, Sequence[str]]) -> Async
         affected = {name: matched for name, matched in affected.items() if matched}
         if affected:
             yield affected
+
+
+class WriteLoops:
+    """Notices a process that writes, at each of its starts, a file that it watches. Otherwise it would never settle."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str], list[float]] = {}
+        self._ignored_until: dict[tuple[str, str], float] = {}
+
+    def skip(self, name: str, files: Sequence[str], now: float) -> tuple[list[str], list[str]]:
+        """The files for which `name` is to be restarted, and those for which it has been restarted too often just now.
+
+        A file of the second kind is ignored for LOOP_PAUSE seconds, and only then named again.
+        """
+        wanted, looping = [], []
+        for file in files:
+            key = (name, file)
+            if now < self._ignored_until.get(key, now):
+                continue
+            times = [time for time in self._changes.get(key, []) if now - time < LOOP_WINDOW] + [now]
+            self._changes[key] = times
+            if len(times) < LOOP_CHANGES:
+                wanted.append(file)
+                continue
+            looping.append(file)
+            self._ignored_until[key] = now + LOOP_PAUSE
+            del self._changes[key]
+        return wanted, looping
 
 
 def _gitignore(project: Path) -> list[str]:
