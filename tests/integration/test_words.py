@@ -48,7 +48,11 @@ def test_a_hint_shows_the_command_as_it_was_typed(project, tmp_path):
     this = project(scripts={"web": SLEEP})
     env = this.environ() | {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "launcher")}
     down = subprocess.run(
-        [*mika.split(), "-C", str(this.folder), "status"], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mika", "-C", str(this.folder), "status"],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert f"{Path(sys.executable).stem} -m mika up" in down.stderr
     if not POSIX:
