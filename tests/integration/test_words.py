@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.machine import POSIX, ROOT, poll_until
+from tests.kit.machine import POSIX, ROOT, poll_until, posix_only
 from tests.kit.programs import SLEEP
 
 
@@ -66,3 +66,14 @@ def test_a_hint_shows_the_command_as_it_was_typed(project, tmp_path):
     down = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert "mika up" in down.stderr, down.stderr
     assert "run --project 'a b' -m mika up" in down.stderr
+
+
+@posix_only
+def test_a_folder_whose_name_is_not_utf_8(project):
+    this = project(scripts={"web": SLEEP}, name=os.fsdecode(b"bad\xff"))
+    up = this.up()
+    assert "ResourceWarning" not in up.err
+    this.ok("restart", "web")
+    assert this.unit("web")["state"] == "ready"
+    assert "unexpected" not in this.mika("doctor").text
+    this.ok("down")

@@ -21,7 +21,7 @@ def control_address(project: Path) -> str:
     """
     if sys.platform == "win32":
         return rf"\\.\pipe\mika-{secrets.token_hex(16)}"
-    name = hashlib.sha256(str(project).encode()).hexdigest()[:20]
+    name = hashlib.sha256(os.fsencode(project)).hexdigest()[:20]
     return str(_runtime_folder() / f"{name}.sock")
 
 

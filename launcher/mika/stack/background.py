@@ -102,10 +102,15 @@ def _delete_old_reports(folder: Path) -> None:
             report.unlink(missing_ok=True)
 
 
+class _Detached(subprocess.Popen[bytes]):
+    def __del__(self) -> None:
+        """Without the warning of subprocess: this one is meant to run on."""
+
+
 def _start_detached(command: list[str], warn: Callable[[str], None]) -> subprocess.Popen[bytes]:
     def popen(creation_flags: int = 0) -> subprocess.Popen[bytes]:
         null = subprocess.DEVNULL
-        return subprocess.Popen(
+        return _Detached(
             command,
             stdin=null,
             stdout=null,

@@ -390,7 +390,7 @@ class _EventLog:
     def write(self, event: Event) -> None:
         import json
 
-        self._writer.write(json.dumps(event.as_json(), ensure_ascii=False).encode() + b"\n")
+        self._writer.write(json.dumps(event.as_json(), ensure_ascii=False).encode(errors="replace") + b"\n")
 
     def close(self) -> None:
         self._writer.close()
