@@ -210,3 +210,35 @@ answer = [done.returncode, done.stdout, done.stderr]
     exit_code, out, err = stack.agent.call(code, to_windows(stack.folder), stack.environ())
     assert exit_code == 0, err
     assert "ready after" in out
+
+
+def test_what_a_process_waits_for_and_what_ends_the_stack(project: Make):
+    toml = r"""
+[process.reads]
+stdin = "open"
+ready = "exec:python check.py"
+[process.migrate]
+restart = "never"
+[process.tests]
+ends = true
+needs = ["migrate", "reads"]
+"""
+    stack = project(
+        scripts={
+            "reads": "import pathlib, sys; pathlib.Path('started').touch(); sys.stdin.read()\n",
+            "migrate": "import pathlib, time; time.sleep(1); pathlib.Path('migrated').touch()\n",
+            "tests": "import pathlib, sys; sys.exit(5 if pathlib.Path('migrated').exists() else 6)\n",
+            "check": "import pathlib, sys; sys.exit(not pathlib.Path('started').exists())\n",
+        },
+        procfile="reads: python reads.py\nmigrate: python migrate.py\ntests: python tests.py\n",
+        toml=toml,
+    )
+    up = stack.error("up", code=5)
+    assert "tests failed: exit code 5" in up.out
+
+
+def test_a_program_that_leaves_its_work_to_another_one_is_told(project: Make):
+    daemon = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    stack = project(scripts={"daemon": daemon}, toml="[process.daemon]\nmax_restarts = 1\n")
+    up = stack.error("up", "-d", code=1)
+    assert "its first process exited (code 0) and left 1 more running, which were stopped" in up.out
