@@ -24,8 +24,9 @@ Stdin = Literal["closed", "open"]
 # Names rather than numbers, because SIGBREAK and SIGQUIT each exist on one platform only, and one file is for both.
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 LARGEST_COUNT = 64
-_READY_FORMS = "worker:QUEUE, http://… (perhaps with a status: http://… 404), tcp:PORT, log:REGEX, exec:COMMAND or none"
+_READY_FORMS = "worker:QUEUE[/activity|/workflow], http://… [STATUS], tcp:PORT, log:REGEX, exec:COMMAND or none"
 _STATUS = re.compile(r"[1-5](\d\d|xx)|any")
+TASK_TYPES = ("activity", "workflow")
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
 
 
@@ -36,6 +37,17 @@ class Ready(NamedTuple):
     target: str
     status: str = "2xx"
     """What an HTTP answer must have: `204`, `4xx`, or `any`."""
+
+    @property
+    def queue(self) -> str:
+        """The task queue that a worker polls."""
+        queue, _, task_type = self.target.rpartition("/")
+        return queue if task_type in TASK_TYPES and queue else self.target
+
+    @property
+    def task_type(self) -> str:
+        """The only type of tasks that the worker takes; empty if the rule names none."""
+        return self.target[len(self.queue) + 1 :]
 
 
 class Need(NamedTuple):

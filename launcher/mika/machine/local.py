@@ -7,7 +7,8 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -27,6 +28,28 @@ def process_state(pid: int) -> Literal["gone", "stopped", ""]:
     if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
         return "gone"
     return "stopped" if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP) else ""
+
+
+class CpuUse:
+    """How much CPU some processes use."""
+
+    def __init__(self, pids: Callable[[], Collection[int]]) -> None:
+        self._pids = pids
+        self._seconds, self._at = 0.0, float("-inf")
+
+    def share(self) -> float:
+        """CPU seconds for each second since the last call; 0 for the first call. A new process counts as a whole."""
+        import psutil
+
+        seconds = 0.0
+        for pid in self._pids():
+            with contextlib.suppress(psutil.Error, OSError):
+                times = psutil.Process(pid).cpu_times()
+                seconds += times.user + times.system
+        used, self._seconds = seconds - self._seconds, seconds
+        now = time.monotonic()
+        elapsed, self._at = now - self._at, now
+        return max(0.0, used) / elapsed
 
 
 def is_this_machine(host: str) -> bool:

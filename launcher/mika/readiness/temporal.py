@@ -13,22 +13,20 @@ import asyncio
 import re
 import socket
 import threading
-import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING
 
 from mika.address import join
-from mika.diagnosis import proto
 from mika.diagnosis.proto import TaskType
-from mika.diagnosis.temporal import Temporal, literal
+from mika.diagnosis.temporal import Temporal
 from mika.errors import describe
 from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import http_ok, tcp
+from mika.readiness.stuck import IsOwn, check_no_stuck_task
 
 if TYPE_CHECKING:
     from temporalio.service import ServiceClient
 
-_MOST_RUNNING = 20
 _importing = threading.Lock()
 
 
@@ -49,8 +47,18 @@ async def open_client(address: str, identity: str) -> ServiceClient:
     return await ServiceClient.connect(ConnectConfig(target_host=address, identity=identity))
 
 
-class StuckTask(NotYet):
-    """The server waits for this worker's answer, and has waited too long."""
+def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
+    """Whether a worker is ours: it has the `identity` that we gave it, or `pid@host` for one of `pids()`.
+
+    That is the SDKs' default; Go adds another `@` and the task queue, or nothing.
+    """
+    hosts = {socket.gethostname(), socket.getfqdn()}
+
+    def is_own(other: str) -> bool:
+        pid, _, rest = other.partition("@")
+        return other == identity or (pid.isdecimal() and rest.partition("@")[0] in hosts and int(pid) in pids())
+
+    return is_own
 
 
 class TemporalProbe:
@@ -98,47 +106,27 @@ class TemporalProbe:
         await (await self._temporal()).count_workflows()
         return f"SERVING, namespace {self.namespace}"
 
-    async def worker_polls(self, task_queue: str, identity: str, pids: Callable[[], Collection[int]]) -> str:
-        """The worker with `identity`, or with the SDK's default `pid@host` for one of `pids()`, polls both types.
+    async def own_pollers(self, task_queue: str, is_own: IsOwn) -> dict[TaskType, set[str]]:
+        """The identities of our workers that poll, by the type of tasks; without types for which none does.
 
-        Its own identity counts: entries in the server's list outlive a killed worker by minutes.
+        Its own identity counts: entries in the server's list outlive a killed worker by minutes. Raises NotYet if none
+        polls at all.
         """
         temporal = await self._temporal()
-        own = self._identities(identity, pids)
-        for task_type in TaskType:
-            polling = {poller.identity for poller in (await temporal.queue_state(task_queue, task_type)).pollers}
-            if not own & polling:
-                others = f" (others do: {', '.join(sorted(polling)[:3])})" if polling else ""
-                raise NotYet(f"it does not poll {task_type.name.lower()} tasks of {task_queue} yet{others}")
-        return f"polling {task_queue}"
+        everyone = {
+            task_type: {poller.identity for poller in (await temporal.queue_state(task_queue, task_type)).pollers}
+            for task_type in TaskType
+        }
+        own = {task_type: own for task_type, them in everyone.items() if (own := set(filter(is_own, them)))}
+        if not own:
+            others = sorted(set().union(*everyone.values()))[:3]
+            shown = f" (others do: {', '.join(others)})" if others else ""
+            raise NotYet(f"it does not poll {task_queue} yet{shown}")
+        return own
 
-    async def no_stuck_task(
-        self, task_queue: str, identity: str, pids: Callable[[], Collection[int]], patience: float
-    ) -> str:
-        """Raise StuckTask when a workflow task was taken by this worker and not answered for `patience` seconds.
-
-        A workflow task takes milliseconds; one that stays STARTED means an event loop that does not run. Pollers and
-        heartbeats come from the SDK's Rust threads and stay fresh all the while, so they cannot tell.
-        """
-        temporal = await self._temporal()
-        query = f"TaskQueue = {literal(task_queue)} AND ExecutionStatus = 'Running'"
-        for info in await temporal.workflows(query, _MOST_RUNNING):
-            workflow_id = info.execution.workflow_id
-            task = (await temporal.describe(workflow_id, info.execution.run_id)).pending_workflow_task
-            if task.state != proto.STARTED or time.time() - proto.at(task.started_time) < patience:
-                continue
-            last = (await temporal.newest_events(info.execution, 1))[-1:]
-            # After a time-out the started event is no longer written: then nobody can say whose it is.
-            taker = last[0].workflow_task_started_event_attributes.identity if last else ""
-            if taker and taker in self._identities(identity, pids):
-                raise StuckTask(f"it took a workflow task and does not answer it ({workflow_id})")
-        return f"polling {task_queue}"
-
-    @staticmethod
-    def _identities(identity: str, pids: Callable[[], Collection[int]]) -> set[str]:
-        """How a worker of ours may call itself: as we told it, or by the SDK's default, `pid@host`."""
-        hosts = {socket.gethostname(), socket.getfqdn()}
-        return {identity, *(f"{pid}@{host}" for pid in pids() for host in hosts)}
+    async def no_stuck_task(self, task_queue: str, is_own: IsOwn) -> None:
+        """Raise StuckTask if our worker has let a workflow task time out and answers no other."""
+        await check_no_stuck_task(await self._temporal(), task_queue, is_own)
 
     async def _temporal(self) -> Temporal:
         """Raises NotYet while there is no connection."""

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mika.address import is_loopback
 from mika.config.process_options import Ready, parse_ready
+from mika.diagnosis.untaken import pid_of
 from mika.machine import ports
+from mika.machine.local import CpuUse
 from mika.project import logs
 from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import CHECK_TIMEOUT, CheckCommand, LogLine, UnwelcomeAnswer, http_ok, tcp_here
-from mika.readiness.temporal import StuckTask, TemporalProbe
+from mika.readiness.temporal import TemporalProbe, is_identity_of
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
 
 _ASK_TIMEOUT = 1.5  # s
+_ASK_EVERY = 4.0
+"""Seconds between two questions about stuck tasks: each asks the server about many workflows."""
+_BUSY = 0.05
+"""The share of one CPU above which a worker is at work; the SDK's own threads need a tenth of that."""
+_OTHER_TYPE = 1.0
+"""Seconds after the first poll in which a worker that takes both types of tasks polls for the other one, too."""
 API_PATIENCE = 10.0
 """Seconds without an answer after which an API that still accepts connections is hung."""
 
@@ -34,17 +43,22 @@ class ProbeFactory:
         timeout = self._hang_timeout if hang_timeout is None else hang_timeout
         if rule.kind == "http":
             return _http_probes(rule, (hang_timeout or API_PATIENCE) if timeout > 0 else None)
+        if rule.kind == "worker":
+            return self._worker_probes(rule, timeout)
         make_rung = self._rung(name, rule, check)
         if make_rung is None:
             return lambda launch: (no_probes(launch)[0], self._beat(launch, timeout))
-        queue = rule.target if rule.kind == "worker" else ""
-        return lambda launch: ([make_rung(launch)], self._beat(launch, timeout, queue))
+        return lambda launch: ([make_rung(launch)], self._beat(launch, timeout))
+
+    def _worker_probes(self, rule: Ready, timeout: float) -> Probes:
+        def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
+            polling = _Polling(self._temporal, launch, rule)
+            return [Rung("polling", polling.probe)], self._beat(launch, timeout, polling)
+
+        return probes
 
     def _rung(self, name: str, rule: Ready, check: CheckCommand | None) -> Callable[[Launch], Rung] | None:
         match rule.kind:
-            case "worker":
-                polls = self._temporal.worker_polls
-                return lambda launch: Rung("polling", lambda: polls(rule.target, launch.identity, launch.pids))
             case "tcp":
                 port = int(rule.target)
                 return lambda launch: Rung(f"port {port}", lambda: _own_answer(launch, port, tcp_here(port)))
@@ -54,10 +68,10 @@ class ProbeFactory:
                 return lambda launch: Rung(f"`{rule.target}`", lambda: check.run(launch.run_id), CHECK_TIMEOUT)
         return None
 
-    def _beat(self, launch: Launch, timeout: float, queue: str = "") -> Liveness | None:
+    def _beat(self, launch: Launch, timeout: float, polling: _Polling | None = None) -> Liveness | None:
         """Watch the beat file, which the process touches from its event loop.
 
-        For a worker that has never touched it, ask the server for a task that is stuck on this worker.
+        A worker that has never touched it must still poll, and must not let its tasks time out.
         """
         if timeout <= 0 or launch.beat_file is None:
             return None
@@ -68,26 +82,77 @@ class ProbeFactory:
             try:
                 beat = beat_file.stat().st_mtime_ns
             except OSError:
-                if queue and not last_beat:
-                    await self._check_no_stuck_task(queue, launch, timeout / 2)
-                return f"polling {queue}" if queue else "running"
+                if polling is not None and not last_beat:
+                    await polling.still()
+                return "running" if polling is None else f"polling {polling.queue}"
             if beat == last_beat:
                 raise NotYet("its event loop is not running (no beat)")
             last_beat = beat
-            return f"polling {queue}" if queue else "running"
+            return "running" if polling is None else f"polling {polling.queue}"
 
         return Liveness(probe, interval=min(1.0, timeout / 2), patience=timeout)
 
-    async def _check_no_stuck_task(self, queue: str, launch: Launch, seconds: float) -> None:
-        """Raise StuckTask if the server reports one. Other errors are ignored: a server outage is not a hung worker."""
+
+class _Polling:
+    """Ready means that the worker polls for the tasks that the rule names.
+
+    Without a name these are both types, or the only type that it has: the other one never comes.
+    """
+
+    def __init__(self, temporal: TemporalProbe, launch: Launch, rule: Ready) -> None:
+        self._temporal, self._launch, self._rule = temporal, launch, rule
+        self.queue = rule.queue
+        self._cpu = CpuUse(launch.pids)
+        self._is_own = is_identity_of(launch.identity, launch.pids)
+        self._first_poll: float | None = None
+        self._asked_at = float("-inf")
+        self._stuck: NotYet | None = None
+        self._pids: set[int] = set()
+        """The processes that poll, as far as their identities tell."""
+
+    async def probe(self) -> str:
+        queue, wanted = self.queue, self._rule.task_type
+        pollers = await self._temporal.own_pollers(queue, self._is_own)
+        polled = {polled.name.lower() for polled in pollers}
+        if wanted and wanted not in polled:
+            raise NotYet(f"it polls {queue}, but not for {wanted} tasks")
+        self._first_poll = self._first_poll or time.monotonic()
+        if len(polled) == 1 and not wanted and time.monotonic() - self._first_poll < _OTHER_TYPE:
+            raise NotYet(f"it polls {queue} only for {polled.pop()} tasks so far")
+        self._pids = {pid for identity in set().union(*pollers.values()) if (pid := pid_of(identity)) is not None}
+        return f"polling {queue}"
+
+    async def still(self) -> None:
+        """Raise NotYet if it does not work any more. A server that cannot be asked is not the fault of the worker."""
+        is_busy = self._cpu.share() > _BUSY
+        pids = set(self._launch.pids())
+        if is_busy and pids & self._pids:
+            self._stuck = None
+            return
+        if time.monotonic() - self._asked_at < _ASK_EVERY and pids & self._pids:
+            if self._stuck is not None:
+                raise self._stuck
+            return
+        self._asked_at, self._stuck = time.monotonic(), None
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
-                await self._temporal.no_stuck_task(queue, launch.identity, launch.pids, seconds)
+                if self._pids and not pids & self._pids:
+                    await self._take_over()
+                else:
+                    await self._temporal.no_stuck_task(self.queue, self._is_own)
         except NotYet as stuck:
-            if isinstance(stuck, StuckTask):
-                raise
+            self._stuck = stuck
+            raise
         except Exception:  # noqa: BLE001, S110 - the server could not be asked
             pass
+
+    async def _take_over(self) -> None:
+        """The process that polled is gone, and its tree lives on: nodemon starts another one, a shell does not."""
+        gone = ", ".join(map(str, sorted(self._pids)))
+        try:
+            await self.probe()
+        except NotYet as error:
+            raise NotYet(f"its worker (pid {gone}) is gone: {error}") from None
 
 
 def _http_probes(rule: Ready, patience: float | None) -> Probes:
