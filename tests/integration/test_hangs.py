@@ -166,7 +166,7 @@ class Echo:
 
 async def main():
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
-    await Worker(client, task_queue=os.environ['TEMPORAL_TASK_QUEUE'], workflows=[Echo], activities=[echo]).run()
+    await Worker(client, task_queue='mika-bot-task-queue', workflows=[Echo], activities=[echo]).run()
 
 if __name__ == '__main__':
     asyncio.run(main())

@@ -332,7 +332,7 @@ def test_the_worker_of_another_stack_does_not_count_as_ours(bot: Bot, own_bot):
     bot.wait_ready()
     other: Bot = own_bot(backend="external", env=ports, procfile='worker: python -c "import time; time.sleep(600)"\n')
     result = other.error("up", "--timeout", "4", code=1)
-    assert "it does not poll workflow tasks of mika-bot-task-queue yet (others do: worker@" in result.err
+    assert "it does not poll mika-bot-task-queue yet (others do: worker@" in result.err
 
 
 # --- the foreground ---------------------------------------------------------------------------------------------------

@@ -46,6 +46,14 @@ FOREIGN = (
 _MARK = "KIT_MARK"
 
 
+def bots_rules(procfile: str | bytes) -> str:
+    """The `pyproject.toml` that says when the bot's processes are ready, as that of the repository does."""
+    text = procfile.decode() if isinstance(procfile, bytes) else procfile
+    rules = {"api": "http://$API_HOST:$API_PORT/healthz", "worker": "worker:$TEMPORAL_TASK_QUEUE"}
+    names = [name for name in rules if re.search(rf"^{name}:", text, re.MULTILINE)]
+    return "".join(f'[tool.mika.process.{name}]\nready = "{rules[name]}"\n' for name in names)
+
+
 # --- a project --------------------------------------------------------------------------------------------------------
 
 
@@ -80,6 +88,8 @@ class Project:
         self.write("Procfile", self.procfile)
         if self.toml:
             self.write("mika.toml", self.toml)
+        if self.backend != "none":
+            self.write("pyproject.toml", bots_rules(self.procfile))
 
     def write(self, name: str, content: str | bytes) -> Path:
         path = self.folder / name
@@ -90,6 +100,8 @@ class Project:
     def environ(self, **extra: str) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
+        scripts = str(Path(sys.executable).parent)  # as after `activate`, so that hints say `mika`
+        env["PATH"] = os.pathsep.join(filter(None, [scripts, env.get("PATH")]))
         env |= {"PYTHONPATH": path, "MIKA_BACKEND": self.backend, _MARK: self._mark}
         return env | {name: str(port) for name, port in self.ports.items()} | self.env | extra
 

@@ -90,7 +90,11 @@ def test_child_env(tmp_path: Path) -> None:
     base = {"BOTH": "environ", "PATH": "/x", "MONGODB_URL": "", "TEMPORAL_PORT": " 7000 "}
     env = config.load(tmp_path, {"MIKA_TIMEOUT": "7.5"}, base).child_env(base)
     assert (env["MINE"], env["BOTH"], env["API_PORT"], env["TEMPORAL_PORT"]) == ("dotenv", "environ", "9000", "7000")
-    assert (env["WORKFLOW_RUN_TIMEOUT"], env["MIKA_TIMEOUT"], env["MIKA_HANG_TIMEOUT"]) == ("60", "7.5", "5")
+    assert (env["MIKA_TIMEOUT"], env["MIKA_HANG_TIMEOUT"]) == ("7.5", "5")
+    assert not {"WORKFLOW_RUN_TIMEOUT", "TEMPORAL_TASK_QUEUE", "MONGODB_DATABASE"} & env.keys(), (
+        "the app's own defaults"
+    )
+    assert env["TEMPORAL_ADDRESS"] == "127.0.0.1:7000"
     assert (env["PYTHONUNBUFFERED"], env["PYTHONUTF8"]) == ("1", "1")
     assert not {"MONGODB_URL", "LLM_API_KEY", "WEBHOOK_SECRET"} & env.keys()
     assert all(isinstance(value, str) for value in env.values())
@@ -164,3 +168,16 @@ def test_a_near_miss_in_dotenv_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(lines, encoding="utf-8")
     told = [note.partition(" is not")[0] for note in load(tmp_path, {}).notes() if note.startswith(".env")]
     assert told == [".env:1: API_PRT", ".env:2: MIKA_BAKEND", ".env:3: API_HOSTS"]
+
+
+def test_the_address_that_the_sdks_know(tmp_path: Path) -> None:
+    def found(**env: str) -> tuple[str, str, str]:
+        settings = load(tmp_path, env)
+        told = settings.child_env(env)["TEMPORAL_ADDRESS"]
+        return settings.text("TEMPORAL_HOST"), settings.text("TEMPORAL_PORT"), told
+
+    assert found(TEMPORAL_ADDRESS="localhost:7000") == ("localhost", "7000", "localhost:7000")
+    assert found(TEMPORAL_ADDRESS="[::1]:7000") == ("::1", "7000", "[::1]:7000")
+    assert found(TEMPORAL_ADDRESS="localhost:7000", TEMPORAL_PORT="7001") == ("localhost", "7001", "localhost:7001")
+    (tmp_path / ".env").write_text("TEMPORAL_ADDRESS=temporal.example:7233\n")
+    assert found() == ("temporal.example", "7233", "temporal.example:7233")

@@ -65,7 +65,7 @@ from tests.kit.config import failure, load
             "[process.w]\nneeds = ['a:complete']",
             "mika.toml:2: 'needs' contains 'a:complete'; did you mean 'completed'?",
         ),
-        ("[process.w]\nends = true\nrestart = 'always'", "mika.toml:2: 'ends' is for a process that runs once"),
+        ("[process.w]\nends = true\nrestart = 'always'", "mika.toml:1: 'ends' is for a process that runs once"),
         ("[process.w]\nstdin = 'tty'", "mika.toml:2: 'stdin' is 'tty'; give one of closed, open"),
         ("[process.w]\nready_timeout = -1", "mika.toml:2: 'ready_timeout' is -1; give a number of seconds from 0"),
         ("[process.w]\nhang_timeout = 'x'", "mika.toml:2: 'hang_timeout' must be a number of seconds, not a string"),

@@ -1,8 +1,13 @@
-"""`MIKA_BACKEND=auto`: the backend that this folder used last; the first time, Docker if everything is there."""
+"""`MIKA_BACKEND=auto`: the backend that this folder used last.
+
+The first time it is `none` where nothing says Temporal, and Docker if everything for it is there.
+"""
 
 from __future__ import annotations
 
+from mika.address import is_loopback
 from mika.backends.docker.services import ComposeFile, Service
+from mika.backends.mentions import mentions_temporal
 from mika.config.load import Config
 from mika.config.settings import BACKENDS
 from mika.containers import compose, engine
@@ -16,6 +21,11 @@ def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
     if last in BACKENDS:  # with another backend, the history of conversations would seem to have vanished
         is_default = last in ("embedded", "docker")
         return last, "" if is_default else f"backend {last}, as last time in this folder (`--backend NAME` changes it)"
+    if not is_loopback(config.text("TEMPORAL_HOST")):
+        return "external", f"Temporal is at {config.text('TEMPORAL_HOST')}, so none is started here"
+    if not mentions_temporal(config):
+        note = "nothing in this project mentions Temporal, so none is started"
+        return "none", f"{note} (`mika up --backend embedded` starts one)"
     obstacle = _docker_obstacle(config)
     return ("embedded", obstacle) if obstacle is not None else ("docker", "")
 

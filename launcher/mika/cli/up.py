@@ -16,7 +16,7 @@ from mika.cli.screen.relay import use_color
 from mika.cli.screen.table import render
 from mika.cli.screen.view import View
 from mika.config.load import Config
-from mika.errors import INTERRUPTED, OK, MikaError
+from mika.errors import FAILED, INTERRUPTED, OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background, stack
@@ -162,4 +162,4 @@ def _stream(context: Context, attached: Attached, note: str, *, as_json: bool) -
     finally:
         attached.forward_events(view.event)
         view.close()
-    return OK
+    return FAILED if attached.last_error else OK

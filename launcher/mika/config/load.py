@@ -11,7 +11,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mika import address
-from mika.config.process_options import ProcessOptions, read_processes, toml_type
+from mika.config.process_options import (
+    ProcessOptions,
+    Ready,
+    fill_in,
+    make_options,
+    parse_ready,
+    read_processes,
+    toml_type,
+)
 from mika.config.settings import (
     BY_KEY,
     BY_NAME,
@@ -33,6 +41,17 @@ if TYPE_CHECKING:
 _MISSPELLED = 0.85
 """How similar a name in `.env` must be to that of a setting: other names are the project's own."""
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
+_ADDRESS = "TEMPORAL_ADDRESS"
+_PROVIDED = (
+    "TEMPORAL_HOST",
+    "TEMPORAL_PORT",
+    "TEMPORAL_NAMESPACE",
+    "API_HOST",
+    "API_PORT",
+    "MIKA_HANG_TIMEOUT",
+)
+"""What every process is told, also where it is a default: where things are. An app has defaults of its own for the
+rest."""
 _ADDRESSES = ("TEMPORAL_HOST", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", "API_HOST", *_PORTS)
 
 
@@ -74,6 +93,13 @@ class Config:
         """The options of a process or of one of several (`worker.2`); the defaults if none are given."""
         return self.processes.get(name.partition(".")[0], ProcessOptions())
 
+    def ready_rule(self, name: str) -> Ready:
+        """When a process counts as ready; `none` if its rule needs a variable that is not set."""
+        try:
+            return parse_ready(fill_in(self.process(name).ready or "none", {**self.defaults(), **self.child_env()}))
+        except ValueError:
+            return Ready("none", "")
+
     def addresses(self) -> dict[str, str]:
         """The settings by which a running stack is found."""
         return {name: self.text(name) for name in _ADDRESSES}
@@ -103,6 +129,10 @@ class Config:
             )
         return notes
 
+    def defaults(self) -> dict[str, str]:
+        """The settings as a Procfile or a `ready` rule may name them, also those that no process is told."""
+        return {name: as_text(setting.value) for name, setting in self.settings.items() if setting.value is not None}
+
     def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of every child process. The settings override `base`, and `base` overrides `.env`."""
         base = os.environ if base is None else base
@@ -110,8 +140,9 @@ class Config:
         for setting in self.settings.values():
             if setting.value is None:
                 env.pop(setting.name, None)
-            else:
+            elif setting.origin != "default" or setting.name in _PROVIDED:
                 env[setting.name] = as_text(setting.value)
+        env[_ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
         scripts, _ = _python_scripts(self.project, base)
         if scripts is not None:
@@ -143,6 +174,7 @@ def load(
         for name, options in read_processes(table, project).items():
             processes.setdefault(name, {}).update(options)
             process_tables[name] = table.where("process", name)
+    settings |= _from_address({**dotenv.values, **environ}.get(_ADDRESS, ""))
     settings |= _from_dotenv(dotenv)
     for name, variable in BY_NAME.items():
         if name in environ:
@@ -165,7 +197,9 @@ def load(
         extras=MappingProxyType(extras),
         dotenv=MappingProxyType(dotenv.values),
         process_tables=MappingProxyType(process_tables),
-        processes=MappingProxyType({name: ProcessOptions(**options) for name, options in processes.items()}),
+        processes=MappingProxyType(
+            {name: make_options(options, process_tables[name]) for name, options in processes.items()}
+        ),
     )
 
 
@@ -197,6 +231,15 @@ def _from_dotenv(dotenv: DotEnv) -> dict[str, Setting]:
         for name, value in dotenv.values.items()
         if name in BY_NAME
     }
+
+
+def _from_address(text: str) -> dict[str, Setting]:
+    """TEMPORAL_ADDRESS, the name that the SDKs know, as the two settings. TEMPORAL_HOST and _PORT count more."""
+    host, separator, port = text.strip().rpartition(":")
+    if not separator:
+        return {}
+    values = {"TEMPORAL_HOST": host.removeprefix("[").removesuffix("]"), "TEMPORAL_PORT": port}
+    return {name: make_setting(BY_NAME[name], value, _ADDRESS) for name, value in values.items()}
 
 
 def _check_combinations(settings: Mapping[str, Setting]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
+from string import Template
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
@@ -82,6 +84,19 @@ class ProcessOptions:
     max_restarts: int = 7
 
 
+def fill_in(ready: str, env: Mapping[str, str]) -> str:
+    """The rule with its variables (`$API_PORT`) filled in. Raises ValueError for one that is not set.
+
+    A regular expression and a command have `$` of their own.
+    """
+    if "$" not in ready or ready.startswith(("log:", "exec:")):
+        return ready
+    try:
+        return Template(ready).substitute(env)
+    except KeyError as error:
+        raise ValueError(f"needs {error.args[0]}, which is not set") from None
+
+
 def parse_ready(text: str) -> Ready:
     """Raises ValueError that says what is wrong."""
     if text.startswith(("http://", "https://")):
@@ -139,9 +154,16 @@ def _read_table(source: TomlTable, name: str, table: object, project: Path) -> d
             raise UsageError(
                 f"{where}: 'cwd' is '{printable(value)}', a folder that does not exist in {project}; create it"
             )
-        if key == "ends" and value and options.setdefault("restart", table.get("restart", "never")) != "never":
-            raise UsageError(f"{where}: 'ends' is for a process that runs once; remove 'restart', or give \"never\"")
     return options
+
+
+def make_options(given: Mapping[str, Any], where: str) -> ProcessOptions:
+    """The options of one process, from all files together. Raises UsageError if they contradict each other."""
+    if not given.get("ends"):
+        return ProcessOptions(**given)
+    if given.get("restart", "never") != "never":
+        raise UsageError(f"{where}: 'ends' is for a process that runs once; remove 'restart', or give \"never\"")
+    return ProcessOptions(**{**given, "restart": "never"})
 
 
 def _text(value: object) -> str:
@@ -165,7 +187,8 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
 def _ready(value: object) -> str:
     text = _text(value)
     try:
-        parse_ready(text)
+        # The variables are known later; a number is good for any of them.
+        parse_ready(fill_in(text, defaultdict(lambda: "1")))
     except ValueError as error:
         raise ValueError(f"is '{printable(text)}', which {error}; give {_READY_FORMS}") from error
     return text

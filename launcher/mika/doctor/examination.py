@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
 from mika.config.load import Config
-from mika.config.process_options import parse_ready
 from mika.control.client import Client
 from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, ProcessState, Surroundings, WorkerCommands
 from mika.diagnosis.survey import find_workers
@@ -91,7 +90,7 @@ class Examination:
             for entry in procfile.read(self.config.project / "Procfile"):
                 # Without Temporal, a name means nothing.
                 kind = entry.name if self.wants_temporal else ""
-                if parse_ready(self.config.process(entry.name).ready or "none").kind == "worker":
+                if self.config.ready_rule(entry.name).kind == "worker":
                     kind = "worker"
                 processes.get(kind, {})[entry.name] = entry.command
         return processes
@@ -99,7 +98,7 @@ class Examination:
     @cached_property
     def health_url(self) -> str:
         """Where the API says that it is up; the project may name another place."""
-        ready = [parse_ready(self.config.process(name).ready or "none") for name in self.commands["api"]]
+        ready = [self.config.ready_rule(name) for name in self.commands["api"]]
         return next((rule.target for rule in ready if rule.kind == "http"), f"{self.config.api_url}/healthz")
 
     def supervisor(self) -> Awaitable[StackStatus | MikaError | None]:

@@ -73,7 +73,8 @@ class Attached:
         self._client, self._events, self._background = client, reader, background
         self._types: frozenset[str] = frozenset()  # of the requested processes; empty: all
         self._was_ready = False  # according to the event log
-        self._last_error = ""  # in the event log
+        self.last_error = ""
+        """The message with which the supervisor said that it failed, if it did."""
 
     @property
     def is_own(self) -> bool:
@@ -126,7 +127,7 @@ class Attached:
                 stopping_since = now
             due = deadline + (status.busy_s if status is not None else 0) + (_EXTRA_SECONDS if self._background else 0)
             if now >= (due if stopping_since is None else stopping_since + _REPORT_SECONDS):
-                reason = self._last_error if stopping_since is not None else ""
+                reason = self.last_error if stopping_since is not None else ""
                 raise MikaError(
                     reason or f"not ready in time: {why_not_ready(status)}", "see `mika logs`", code="not_ready"
                 )
@@ -139,7 +140,7 @@ class Attached:
                 case StackChanged(state="ready"):
                     self._was_ready = True
                 case Notice(level="error"):
-                    self._last_error = event.message
+                    self.last_error = event.message
             listener(event)
 
     def _is_ready(self, status: StackStatus) -> bool:
@@ -187,4 +188,4 @@ def _raise_if_failed(status: StackStatus) -> None:
     """Raise MikaError if a unit that the stack needs has failed for good."""
     for unit in (*status.processes, *(service for service in status.services if service.required)):
         if unit.has_failed:
-            raise has_failed(unit)
+            raise has_failed(unit, f"run it again with `mika start {unit.name}`")

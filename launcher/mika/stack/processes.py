@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from mika.backends.base import temporal_probe
 from mika.config.load import Config
-from mika.config.process_options import ProcessOptions, parse_ready
+from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
 from mika.errors import UsageError
 from mika.machine import ports
 from mika.procfile import command
@@ -72,7 +72,10 @@ class ProcessFactory:
         beat_file = self._folder.run / f"{instance.name}.beat"
         env = {**self._env, "PORT": str(instance.port), **options.env}
         env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
-        built = command.build(instance.command, env, cwd, where=f"Procfile:{instance.line}", platform=sys.platform)
+        if options.hang_timeout is not None:
+            env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
+        known = {**self._config.defaults(), **env}
+        built = command.build(instance.command, known, cwd, where=f"Procfile:{instance.line}", platform=sys.platform)
         env |= built.env
 
         def spec(launch: Launch) -> ServiceSpec:
@@ -88,14 +91,13 @@ class ProcessFactory:
                 stdin=options.stdin,
             )
 
-        ready = options.ready or self._default_ready(instance.type)
-        rule = parse_ready(ready)
+        ready, rule = self._ready(instance.type, options, env)
         check = None
         if rule.kind == "exec":
             where = f"{self._config.process_tables.get(instance.type, '')}: 'ready'"
-            line = command.build(rule.target, env, cwd, where=where, platform=sys.platform)
+            line = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
             check = CheckCommand(line.line, cwd, env | line.env)
-        needs = self._needs(instance.type, options, ready)
+        needs = self._needs(options)
         port = own_port(rule)
         return Unit(
             name=instance.name,
@@ -115,20 +117,19 @@ class ProcessFactory:
             watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
         )
 
-    def _default_ready(self, process_type: str) -> str:
-        """The rule for a process without a `ready` option: with Temporal, `api` and `worker` have a default."""
-        if self._has_temporal and process_type == "worker":
-            return f"worker:{self._config.text('TEMPORAL_TASK_QUEUE')}"
-        if self._has_temporal and process_type == "api":
-            return f"{self._config.api_url}/healthz"
-        return "none"
+    def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:
+        where = self._config.process_tables.get(process_type, "")
+        try:
+            ready = fill_in(options.ready or "none", {**self._config.defaults(), **env})
+            return ready, parse_ready(ready)
+        except ValueError as error:
+            raise UsageError(f"{where}: 'ready' {error}", "set it in .env, or write the value") from None
 
-    def _needs(self, process_type: str, options: ProcessOptions, ready: str) -> dict[str, Condition]:
+    def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""
         if options.needs is not None:
             return {need.name: need.condition or self._default_condition(need.name) for need in options.needs}
-        uses_temporal = self._has_temporal and (process_type == "api" or parse_ready(ready).kind == "worker")
-        return {"temporal": "ready"} if uses_temporal else {}
+        return {"temporal": "ready"} if self._has_temporal else {}
 
     def _default_condition(self, needed: str) -> Condition:
         """A process that runs once is of use when it has done its work, unless it says when it is ready."""

@@ -290,7 +290,7 @@ def _exited(
         reason = (
             Reason(f"{cause}; another attempt would fail the same way", event.reason.fix)
             if is_repeated
-            else event.reason.within(f"failed {failures} times in a row")
+            else event.reason.within(f"failed {failures} times in a row" if failures > 1 else "failed")
         )
         return replace(state, phase=Phase.GAVE_UP, should_run=False, reason=reason), ()
     if failures == 1:

@@ -45,7 +45,7 @@ Probes = Callable[[Launch], tuple[list[Rung], Liveness | None]]
 
 
 def no_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-    """The probes of a unit that counts as ready as soon as it is started."""
+    """The probes of a unit that counts as ready when it has been alive for a moment."""
     del launch
     return [], None
 

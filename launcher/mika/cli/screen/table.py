@@ -14,7 +14,8 @@ _SAYS_HOW_IT_EXITED = (*AT_REST, Phase.BACKOFF)
 
 def render(status: StackStatus) -> str:
     head = f"{_coloured(status.state)}  backend {status.backend}, supervisor pid {status.supervisor_pid}"
-    rows = [_row(unit) for unit in status.units]
+    # With Temporal, the processes are told where to listen by other variables, too.
+    rows = [_row(unit, shows_port=status.backend == "none") for unit in status.units]
     table = [["NAME", "STATE", "PID", "RESTARTS", "UP", "ADDRESS", ""], *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]) - 1)]
     lines = []
@@ -27,14 +28,14 @@ def render(status: StackStatus) -> str:
     return "\n".join([head, "", *lines, *([""] if urls else []), *urls])
 
 
-def _row(unit: UnitStatus) -> list[str]:
+def _row(unit: UnitStatus, *, shows_port: bool) -> list[str]:
     return [
         unit.name,
         unit.state,
         str(unit.pid or ""),
         str(unit.restarts or ""),
         _duration(unit.uptime_s),
-        unit.address if unit.role == "service" else f"PORT={unit.port}" if unit.port else "",
+        unit.address if unit.role == "service" else f"PORT={unit.port}" if unit.port and shows_port else "",
         _detail(unit),
     ]
 

@@ -1,0 +1,64 @@
+"""Does anything in a project say that it uses Temporal? Files are only read, never run."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from mika.config.load import Config
+from mika.containers import compose
+
+_SETTINGS = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
+# The SDKs by the names under which package managers know them.
+_DEPENDENCY = re.compile(rb"temporalio\b|go\.temporal\.io/sdk|@temporalio/|io\.temporal|temporal-sdk", re.IGNORECASE)
+_MANIFESTS = ("pyproject.toml", "Pipfile", "setup.py", "setup.cfg", "package.json", "go.mod", "pom.xml", "Gemfile")
+_MANIFEST_PATTERNS = ("requirements*.txt", "*.gradle", "*.gradle.kts", "*.csproj", "composer.json")
+_IMPORT = re.compile(rb"^[ \t]*(from|import)[ \t]+temporalio\b", re.MULTILINE)
+_SKIPPED = frozenset({"node_modules", "venv", "env", "dist", "build", "target", "__pycache__", "site-packages"})
+_LARGEST, _MOST_FILES, _SECONDS = 1_000_000, 5000, 1.0
+"""Bytes of a file, files, and seconds: where a project is larger, its dependencies or its settings have to say it."""
+
+
+def mentions_temporal(config: Config) -> bool:
+    """In its configuration, its environment, its dependencies, its compose file or its Python sources."""
+    env = config.child_env()
+    if any(config.settings[name].origin != "default" for name in _SETTINGS):
+        return True
+    if any(config.ready_rule(name).kind == "worker" for name in config.processes):
+        return True
+    folders = {config.project, *(config.project / o.cwd for o in config.processes.values() if o.cwd)}
+    if any(_DEPENDENCY.search(_read(path)) for folder in folders for path in _manifests(folder)):
+        return True
+    compose_file = compose.file_of(config.project, env)
+    if compose_file is not None and b"temporal" in _read(config.project / compose_file).lower():
+        return True
+    return any(_IMPORT.search(_read(path)) for folder in folders for path in _sources(folder))
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in _MANIFESTS)
+    for pattern in _MANIFEST_PATTERNS:
+        yield from folder.glob(pattern)
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """Its Python files, without those of its environments. Symbolic links are not followed."""
+    deadline, count = time.monotonic() + _SECONDS, 0
+    for name, folders, files in os.walk(folder):
+        folders[:] = [sub for sub in folders if sub not in _SKIPPED and not sub.startswith(".")]
+        for file in files:
+            if file.endswith(".py"):
+                yield Path(name, file)
+                count += 1
+        if count > _MOST_FILES or time.monotonic() > deadline:
+            return
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+    except OSError:
+        return b""
