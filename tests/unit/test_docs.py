@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
+from mika.config.process_options import CONDITIONS, ProcessOptions, Ready
+from mika.supervisor.reload import DEFAULT_PATTERNS
+
+from tests.kit.config import load
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "launcher" / "mika"
 FOLDERS = (".ci", ".github", "benchmarks", "compose", "docs", "launcher", "src", "tests")
 """What belongs to the repository; beside it there may be an environment, caches and `.mika`."""
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
@@ -33,6 +40,15 @@ def prose(page: Path) -> str:
 
 def code_blocks(page: Path) -> list[str]:
     return _FENCE.findall(page.read_text(encoding="utf-8"))
+
+
+def rows(page: Path, heading: str) -> list[list[str]]:
+    """The first table below a heading: the cells of each row, without the row of titles."""
+    _, found, section = prose(page).partition(f" {heading}\n")
+    assert found, f"{heading}: no such heading"
+    table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
+    assert table is not None, f"{heading}: no table"
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table[0].splitlines()[2:]]
 
 
 def anchors(page: Path) -> set[str]:
@@ -103,6 +119,7 @@ def test_both_readmes_have_the_same_shape():
         "refuses the password",
         "gave up: ",
         "waiting for ",
+        "its standard input is closed",
         ": cannot be written",
         "this stack was started by another version of mika",
     ],
@@ -111,6 +128,32 @@ def test_a_symptom_in_the_readme_is_what_mika_says(words):
     for readme in ("README.md", "README.zh-CN.md"):
         assert words in (ROOT / readme).read_text(encoding="utf-8"), readme
     assert any(words in module.read_text(encoding="utf-8") for module in PACKAGE.rglob("*.py"))
+
+
+def test_every_option_of_a_process_is_documented_with_its_default():
+    defaults = vars(ProcessOptions()) | {"env": {}, "watch": list(DEFAULT_PATTERNS)}
+    documented = {key.strip("`"): default for key, default, *_ in rows(CONFIGURATION, "One process: `[process.NAME]`")}
+    assert set(documented) == set(defaults)
+    for key, default in documented.items():
+        if default.startswith("`"):
+            value = default.strip("`")
+            assert tomllib.loads(f"{key} = {value}")[key] == defaults[key], key
+        else:
+            assert defaults[key] is None, key
+
+
+def test_every_form_of_ready_and_every_condition_is_documented():
+    forms = {re.split(r"\W+", form)[1] for form, *_ in rows(CONFIGURATION, "When a process is ready: `ready`")}
+    assert forms == set(get_args(get_type_hints(Ready)["kind"]))
+    conditions = [condition.strip("`") for condition, _ in rows(CONFIGURATION, "What a process waits for: `needs`")]
+    assert sorted(conditions) == sorted(CONDITIONS)
+
+
+@pytest.mark.parametrize("block", [block for page in PAGES for block in code_blocks(page) if "```toml" in block])
+def test_every_example_of_settings_is_accepted(tmp_path, block):
+    (tmp_path / "frontend").mkdir()  # a `cwd` in an example
+    (tmp_path / "mika.toml").write_text("\n".join(block.splitlines()[1:-1]), encoding="utf-8")
+    load(tmp_path)
 
 
 def shape(page: Path) -> list[str]:
