@@ -96,7 +96,7 @@ class Config:
     def ready_rule(self, name: str) -> Ready:
         """When a process counts as ready; `none` if its rule needs a variable that is not set."""
         try:
-            return parse_ready(fill_in(self.process(name).ready or "none", {**self.defaults(), **self.child_env()}))
+            return parse_ready(fill_in(self.process(name).ready, {**self.defaults(), **self.child_env()}))
         except ValueError:
             return Ready("none", "")
 

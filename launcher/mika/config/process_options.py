@@ -63,12 +63,12 @@ class Need(NamedTuple):
 class ProcessOptions:
     """How a process is run. Times are in seconds.
 
-    If `ready`, `needs` or `watch` is None, the stack decides; without a `hang_timeout`, MIKA_HANG_TIMEOUT does. A
+    If `needs` or `watch` is None, the stack decides; without a `hang_timeout`, MIKA_HANG_TIMEOUT does. A
     `ready_timeout` of 0 is none.
     """
 
     restart: Restart = "always"
-    ready: str | None = None
+    ready: str = "none"
     grace: float = 10.0
     stop_signal: str = "SIGINT"
     count: int = 1

@@ -120,7 +120,7 @@ class ProcessFactory:
     def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:
         where = self._config.process_tables.get(process_type, "")
         try:
-            ready = fill_in(options.ready or "none", {**self._config.defaults(), **env})
+            ready = fill_in(options.ready, {**self._config.defaults(), **env})
             return ready, parse_ready(ready)
         except ValueError as error:
             raise UsageError(f"{where}: 'ready' {error}", "set it in .env, or write the value") from None
@@ -134,7 +134,7 @@ class ProcessFactory:
     def _default_condition(self, needed: str) -> Condition:
         """A process that runs once is of use when it has done its work, unless it says when it is ready."""
         options = self._config.process(needed)
-        runs_once = options.restart == "never" and (options.ready or "none") == "none"
+        runs_once = options.restart == "never" and options.ready == "none"
         return "completed" if runs_once else "ready"
 
 
