@@ -71,3 +71,19 @@ def test_a_process_that_writes_what_it_watches_settles(project):
     assert starts(this, "web") == count
     this.write("other.py", "")
     poll_until(lambda: starts(this, "web") == count + 1, 15, "other files still count")
+
+
+def test_an_edit_in_one_folder_concerns_the_process_of_that_folder(project):
+    this = project(
+        procfile="a: python ../sleep.py\nb: python ../sleep.py\n",
+        toml='[process.a]\ncwd = "a"\n[process.b]\ncwd = "b"\n',
+    )
+    this.write("sleep.py", SLEEP)
+    for folder in ("a", "b"):
+        this.write(f"{folder}/code.py", "")
+    this.up("--watch")
+    this.write("a/code.py", "x = 1\n")
+    poll_until(lambda: starts(this, "a") == 2, 15, "the restart of a")
+    this.write("b/code.py", "x = 1\n")
+    poll_until(lambda: starts(this, "b") == 2, 15, "the restart of b")
+    assert starts(this, "a") == 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import sys
 from pathlib import Path
 
 import pytest
 from mika.config import load as config
+from mika.config.environment import find_environment
 from mika.config.settings import MASK, mask
 
 from tests.kit.config import failure, load
@@ -159,7 +162,9 @@ def test_python_means_the_projects(
         monkeypatch.setenv("VIRTUAL_ENV", base["VIRTUAL_ENV"])
     config = load(project, base)
     first = folders[expected] if expected else None
-    assert config.child_env(base)["PATH"] == (f"{first / SCRIPTS}{os.pathsep}usual" if first else "usual")
+    env = config.child_env(base)
+    assert env["PATH"] == (f"{first / SCRIPTS}{os.pathsep}usual" if first else "usual")
+    assert first is None or env["VIRTUAL_ENV"] == str(first)
     assert any("mika's own environment" in note for note in config.notes()) == (expected == "own")
 
 
@@ -181,3 +186,33 @@ def test_the_address_that_the_sdks_know(tmp_path: Path) -> None:
     assert found(TEMPORAL_ADDRESS="localhost:7000", TEMPORAL_PORT="7001") == ("localhost", "7001", "localhost:7001")
     (tmp_path / ".env").write_text("TEMPORAL_ADDRESS=temporal.example:7233\n")
     assert found() == ("temporal.example", "7233", "temporal.example:7233")
+
+
+def test_each_process_has_the_python_of_its_folder(tmp_path: Path) -> None:
+    project = tmp_path.resolve()
+    environment(project / ".venv")
+    environment(project / "jobs" / "venv")
+    (project / "jobs" / "env").mkdir()
+    config = load(project, {})
+
+    def python_of(folder: str) -> str:
+        return config.child_env({"PATH": "x"}, cwd=project / folder)["VIRTUAL_ENV"]
+
+    assert python_of("web") == str(project / ".venv")
+    assert python_of("jobs") == str(project / ".venv"), "a folder of that name without pyvenv.cfg may be anything"
+    (project / "jobs" / "venv" / "pyvenv.cfg").touch()
+    assert python_of("jobs") == str(project / "jobs" / "venv")
+
+
+def test_poetrys_environment_is_found_in_its_cache(tmp_path: Path) -> None:
+    project = tmp_path.resolve() / "bot"
+    project.mkdir()
+    (project / "poetry.lock").touch()
+    base = {"PATH": "x", "POETRY_CACHE_DIR": str(tmp_path / "cache")}
+    path = os.fsencode(os.path.normcase(os.path.realpath(project)))
+    digest = base64.urlsafe_b64encode(hashlib.sha256(path).digest()).decode()[:8]
+    for name in (f"bot-{digest}-py3.9", f"bot-{digest}-py3.12", "other-AbCdEf12-py3.13"):
+        environment(tmp_path / "cache" / "virtualenvs" / name)
+    found = find_environment([project], base)
+    assert found is not None
+    assert found.root.name == f"bot-{digest}-py3.12"

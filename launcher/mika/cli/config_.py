@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from types import MappingProxyType
 
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.config.environment import find_environment
 from mika.config.process_options import Need, ProcessOptions
 from mika.config.settings import mask
 
@@ -23,6 +25,8 @@ def config_command(context: Context, as_json: bool) -> None:
     Of the options of processes, those that are not the default.
     """
     config = context.load()
+    environment = find_environment([config.project], os.environ)
+    python = str(environment.scripts) if environment is not None else None
     settings = [*config.settings.values(), *config.extras.values()]
     if as_json:
         shown = {
@@ -33,9 +37,18 @@ def config_command(context: Context, as_json: bool) -> None:
             name: {option.name: _json(getattr(options, option.name)) for option in fields(options)}
             for name, options in config.processes.items()
         }
-        print_json({"version": 1, "project": str(config.project), "settings": shown, "processes": processes})
+        print_json(
+            {
+                "version": 1,
+                "project": str(config.project),
+                "python": python,
+                "settings": shown,
+                "processes": processes,
+            }
+        )
         return
     rows = [(s.name, s.shown if s.value is not None else "-", s.origin) for s in settings]
+    rows.append(("python", python or "-", "" if python is not None else "the first one on PATH"))
     rows += [
         (f"{name}.{option.name}", _toml(getattr(options, option.name)), config.process_tables[name])
         for name, options in config.processes.items()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mika import address
+from mika.config.environment import find_environment
 from mika.config.process_options import (
     ProcessOptions,
     Ready,
@@ -121,20 +121,25 @@ class Config:
             setting = nearest(extra.name, BY_NAME, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:
                 notes.append(f"{extra.origin}: {extra.name} is not a setting of mika; did you mean '{setting}'?")
-        scripts, is_mikas_own = _python_scripts(self.project, os.environ)
-        if is_mikas_own:
+        environment = find_environment([self.project], os.environ)
+        if environment is not None and environment.is_mikas_own:
             notes.append(
-                f"processes use the Python of mika's own environment ({scripts}):"
+                f"processes use the Python of mika's own environment ({environment.scripts}):"
                 f" {self.project} has no .venv, and no environment is active"
             )
+        elif environment is not None and environment.root.parent != self.project:
+            notes.append(f"processes use the Python environment {environment.root}")
         return notes
 
     def defaults(self) -> dict[str, str]:
         """The settings as a Procfile or a `ready` rule may name them, also those that no process is told."""
         return {name: as_text(setting.value) for name, setting in self.settings.items() if setting.value is not None}
 
-    def child_env(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The environment of every child process. The settings override `base`, and `base` overrides `.env`."""
+    def child_env(self, base: Mapping[str, str] | None = None, cwd: Path | None = None) -> dict[str, str]:
+        """The environment of a child process. The settings override `base`, and `base` overrides `.env`.
+
+        Its Python is that of its folder `cwd`, if it has one of its own, else that of the project.
+        """
         base = os.environ if base is None else base
         env = {**self.dotenv, **base}
         for setting in self.settings.values():
@@ -144,11 +149,13 @@ class Config:
                 env[setting.name] = as_text(setting.value)
         env[_ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-        scripts, _ = _python_scripts(self.project, base)
-        if scripts is not None:
+        environment = find_environment([cwd or self.project, self.project], base)
+        if environment is not None:  # as its `activate` does
             # On Windows, the name may be `Path` in a plain dict.
             key = next((name for name in env if name.upper() == "PATH"), "PATH")
-            env[key] = os.pathsep.join([str(scripts), *filter(None, [env.get(key)])])
+            env[key] = os.pathsep.join([str(environment.scripts), *filter(None, [env.get(key)])])
+            env["VIRTUAL_ENV"] = str(environment.root)
+            env.pop("PYTHONHOME", None)
         return env
 
 
@@ -269,19 +276,3 @@ def _is_same_host(settings: Mapping[str, Setting], first: str, second: str) -> b
 
 def _blamed_origin(first: Setting, second: Setting) -> str:
     return first.origin if first.origin != "default" else second.origin
-
-
-def _python_scripts(project: Path, base: Mapping[str, str]) -> tuple[Path | None, bool]:
-    """The folder to put first on PATH, so that `python` is that of the project; None to leave PATH as it is.
-
-    The project's own environment comes first, then the active one. The flag is set if it is neither but mika's own.
-    """
-    name = "Scripts" if os.name == "nt" else "bin"
-    environments = [project / ".venv", *([Path(active)] if (active := base.get("VIRTUAL_ENV")) else [])]
-    for environment in environments:
-        if any((environment / name / python).exists() for python in ("python", "python.exe")):
-            return environment / name, False
-    prefix = Path(sys.prefix)
-    # `pipx install` and `uv tool install` put mika into a separate environment, without the project's packages.
-    is_isolated = any((prefix / mark).exists() for mark in ("pipx_metadata.json", "uv-receipt.toml"))
-    return (prefix / name, True) if sys.prefix != sys.base_prefix and not is_isolated else (None, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from pathlib import PurePath
 
 from mika.backends.base import temporal_probe
 from mika.config.load import Config
@@ -32,7 +33,8 @@ class ProcessFactory:
     ) -> None:
         self._config, self._folder = config, folder
         self._has_temporal = has_temporal
-        self._env = config.child_env() | dict(env or {})
+        self._added_env = dict(env or {})
+        self._env = config.child_env() | self._added_env
         self._probes = ProbeFactory(temporal_probe(config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
 
     def units(self, selection: Sequence[str]) -> list[Unit]:
@@ -70,7 +72,8 @@ class ProcessFactory:
         options = self._config.process(instance.type)
         cwd = self._config.project / options.cwd if options.cwd else self._config.project
         beat_file = self._folder.run / f"{instance.name}.beat"
-        env = {**self._env, "PORT": str(instance.port), **options.env}
+        own_env = self._config.child_env(cwd=cwd) | self._added_env if options.cwd else self._env
+        env = {**own_env, "PORT": str(instance.port), **options.env}
         env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
         if options.hang_timeout is not None:
             env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
@@ -114,7 +117,7 @@ class ProcessFactory:
             ports=(instance.port, port) if port is not None else (instance.port,),
             beat_file=beat_file,
             behind_shell=built.behind_shell,
-            watch=DEFAULT_PATTERNS if options.watch is None else options.watch,
+            watch=_default_watch(options) if options.watch is None else options.watch,
         )
 
     def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:
@@ -136,6 +139,14 @@ class ProcessFactory:
         options = self._config.process(needed)
         runs_once = options.restart == "never" and options.ready == "none"
         return "completed" if runs_once else "ready"
+
+
+def _default_watch(options: ProcessOptions) -> tuple[str, ...]:
+    """The sources below the process's own folder."""
+    if options.cwd is None:
+        return DEFAULT_PATTERNS
+    folder = PurePath(options.cwd).as_posix().removeprefix("./").rstrip("/")
+    return tuple(f"{folder}/{pattern}" for pattern in DEFAULT_PATTERNS)
 
 
 def check_ports(config: Config, units: Sequence[Unit]) -> None:

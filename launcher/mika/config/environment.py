@@ -1,0 +1,74 @@
+"""Which Python environment a process runs in: that of its own folder, of the project, or the active one.
+
+Files are only read: no tool is asked, since that may take seconds, or run a project's code.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_NAMES = (".venv", "venv", "env")
+_SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`is_mikas_own`: nobody chose it, and it is where mika happens to be installed."""
+
+    root: Path
+    is_mikas_own: bool = False
+
+    @property
+    def scripts(self) -> Path:
+        return self.root / _SCRIPTS
+
+
+def find_environment(folders: Sequence[Path], base: Mapping[str, str]) -> Environment | None:
+    """The first environment of `folders`, else the active one, else mika's own; None to leave PATH as it is."""
+    active = base.get("VIRTUAL_ENV")
+    candidates = [*(root for folder in folders for root in _of(folder, base)), *([Path(active)] if active else [])]
+    for root in candidates:
+        if any((root / _SCRIPTS / python).exists() for python in ("python", "python.exe")):
+            return Environment(root)
+    prefix = Path(sys.prefix)
+    # `pipx install` and `uv tool install` put mika into a separate environment, without the project's packages.
+    is_isolated = any((prefix / mark).exists() for mark in ("pipx_metadata.json", "uv-receipt.toml"))
+    return Environment(prefix, is_mikas_own=True) if sys.prefix != sys.base_prefix and not is_isolated else None
+
+
+def _of(folder: Path, base: Mapping[str, str]) -> Iterator[Path]:
+    for name in _NAMES:
+        # A folder called `env` may be anything; `.venv` is what its tool has made.
+        if name == ".venv" or (folder / name / "pyvenv.cfg").is_file():
+            yield folder / name
+    if (folder / "poetry.lock").is_file():
+        yield from _of_poetry(folder, base)
+
+
+def _of_poetry(folder: Path, base: Mapping[str, str]) -> Iterator[Path]:
+    """Poetry's environments for this folder, in its cache: NAME-HASH-pyVERSION, the newest Python first.
+
+    The hash is that of `EnvManager.generate_env_name` in
+    https://github.com/python-poetry/poetry/blob/main/src/poetry/utils/env/env_manager.py
+    """
+    path = os.path.normcase(os.path.realpath(folder))
+    digest = base64.urlsafe_b64encode(hashlib.sha256(os.fsencode(path)).digest()).decode()[:8]
+    cache = Path(base.get("POETRY_CACHE_DIR") or _cache_of_poetry(base))
+    environments = Path(base.get("POETRY_VIRTUALENVS_PATH") or cache / "virtualenvs")
+    found = [root for root in environments.glob("*-py*") if root.name.rpartition("-py")[0].endswith(f"-{digest}")]
+    yield from sorted(found, key=lambda root: [int(n) for n in root.name.rpartition("-py")[2].split(".")], reverse=True)
+
+
+def _cache_of_poetry(base: Mapping[str, str]) -> Path:
+    home = Path(base.get("USERPROFILE" if os.name == "nt" else "HOME") or Path.home())
+    if os.name == "nt":
+        return Path(base.get("LOCALAPPDATA") or home / "AppData" / "Local") / "pypoetry" / "Cache"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "pypoetry"
+    return Path(base.get("XDG_CACHE_HOME") or home / ".cache") / "pypoetry"
