@@ -77,3 +77,14 @@ def test_a_folder_whose_name_is_not_utf_8(project):
     assert this.unit("web")["state"] == "ready"
     assert "unexpected" not in this.mika("doctor").text
     this.ok("down")
+
+
+def test_doctor_asks_what_ready_asks(project):
+    listens = "import os, socket, time; s = socket.create_server(('127.0.0.1', int(os.environ['P']))); time.sleep(99)\n"
+    this = project(scripts={"api": listens}, backend="embedded")
+    port = str(this.ports["API_PORT"])
+    this.env["P"] = port
+    this.write("mika.toml", f'[process.api]\nready = "tcp:{port}"\n')
+    this.up()
+    checks = {check["id"]: check for check in this.mika("doctor", "--json").json["checks"]}
+    assert (checks["api"]["status"], checks["api"]["finding"]) == ("ok", f"api: 127.0.0.1:{port}")

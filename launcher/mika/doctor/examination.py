@@ -95,6 +95,10 @@ class Examination:
                 processes.get(kind, {})[entry.name] = entry.command
         return processes
 
+    def is_asked_by_http(self, name: str) -> bool:
+        """Whether a process has an address for its health; without any rule, the bot's is tried."""
+        return self.config.process(name).ready == "none" or self.config.ready_rule(name).kind == "http"
+
     @cached_property
     def health_url(self) -> str:
         """Where the API says that it is up; the project may name another place."""

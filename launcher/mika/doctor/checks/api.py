@@ -25,6 +25,10 @@ async def api(exam: Examination) -> Check:
         return await unit_check(exam, "api", unit)
     if not exam.commands["api"]:
         return skipped("api", "there is no API in the Procfile")
+    if units and all(not exam.is_asked_by_http(unit.type) for unit in units):
+        if unit := not_ok(units):
+            return await unit_check(exam, "api", unit)
+        return ok("api", f"{units[0].name}: {units[0].reason.text}")
     check = await _measured(exam, units)
     if check.status == "ok" and (unit := not_ok(units)):
         return await unit_check(exam, "api", unit)
