@@ -24,10 +24,14 @@ def status_command(context: Context, as_json: bool, watch: bool) -> None:
         try:
             status = context.client.status()
         except NotRunningError as error:
+            from mika.supervisor.survivors import describe_survivors, recall
             from mika.supervisor.sweep import sweep_if_idle
 
             if swept := sweep_if_idle(context.folder):
                 error.message += f"; ended what a killed run left: {', '.join(map(str, swept))}"
+            if survivors := recall(context.folder):
+                reason = describe_survivors(survivors)
+                error.message, error.hint = f"{error.message}; {reason.text}", reason.fix
             raise
         if watch:
             click.clear()

@@ -15,6 +15,7 @@ from mika.errors import MikaError
 from mika.machine.local import in_thread
 from mika.project.folder import ProjectDir
 from mika.reason import Repair
+from mika.supervisor.survivors import describe_survivors, recall
 from mika.supervisor.sweep import sweep_if_idle
 
 _STEP = 0.1
@@ -69,6 +70,9 @@ async def _repair(config: Config, folder: ProjectDir, repair: Repair) -> str:
 def _sweep(folder: ProjectDir) -> str:
     swept = sweep_if_idle(folder)
     folder.clear_state()
+    if survivors := recall(folder):
+        reason = describe_survivors(survivors)
+        raise MikaError(reason.text, reason.fix)
     return "cleared what a killed run left" + (f": {', '.join(map(str, swept))}" if swept else "")
 
 

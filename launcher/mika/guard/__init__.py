@@ -13,9 +13,10 @@ What happens when a part is killed:
 - The supervisor: the guard sees the end of its standard input. It waits for `linger` seconds, then stops the service
   with its normal grace period. It writes the log until the last process is gone.
 - The guard: the service dies with it, by PR_SET_PDEATHSIG on Linux and by a Job Object on Windows. The supervisor kills
-  the descendants, which it recognizes by the run id in their environment. macOS has no such mechanism: there the
-  supervisor kills the service's process group.
-- Guard and supervisor at once: the next `up`, `down`, `status` or `doctor` kills the leftovers (`supervisor/sweep.py`).
+  the descendants (`supervisor/belongings.py` knows which processes these are). macOS has no such mechanism: there the
+  supervisor also kills the service itself.
+- Guard and supervisor at once: the next `up`, `down` or `status`, or `doctor --fix`, kills the leftovers
+  (`supervisor/sweep.py`).
 
 The code in this package uses only the standard library, and little of it, because every service pays for each import.
 `child.py` is the entry point; `_posix.py` and `_windows.py` own the tree.

@@ -31,7 +31,7 @@ from mika.guard.child import (
 
 TYPE_CHECKING = False  # importing `typing` is too expensive here: see child.py
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any, BinaryIO
 
 if sys.platform == "win32":
@@ -39,6 +39,7 @@ if sys.platform == "win32":
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+RLIMIT_LOCKS = 10  # asm-generic/resource.h; Linux has not looked at this limit since 2.4.25
 _KILL_INTERVAL = 0.02  # s, between two rounds of SIGKILL
 
 
@@ -115,7 +116,7 @@ class _Tree:
         self._grace = 0.0
         self.output, self._leader = _spawn(spec)
         os.set_blocking(self.output, False)
-        emit("started", pid=self._leader, pgid=self._leader)
+        emit("started", pid=self._leader)
 
     def handle(self, request: dict[str, Any]) -> None:
         if request["op"] == "stop":
@@ -241,6 +242,7 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
                 prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != guard_pid:  # the guard was killed between fork and prctl
                 os._exit(1)
+            _carry(spec["mark"] + guard_pid if spec["mark"] else 0)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; exec would keep them ignored
                 signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open(os.devnull, os.O_RDONLY) if service_input is None else service_input, 0)
@@ -263,6 +265,18 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
         number, text = json.loads(failure)
         raise start_error(argv[0], OSError(number, os.strerror(number)) if number else ValueError(text))
     return output, pid
+
+
+def _carry(mark: int) -> None:
+    """Mark this process and all its descendants (Linux): they inherit a limit that neither exec nor setsid changes.
+
+    Only the soft limit, so that any of them may change it back. A sandbox may forbid even that.
+    """
+    if mark and sys.platform == "linux":
+        import resource
+
+        with suppress(OSError, ValueError):
+            resource.setrlimit(RLIMIT_LOCKS, (mark, resource.getrlimit(RLIMIT_LOCKS)[1]))
 
 
 def _prctl() -> Callable[..., int] | None:
@@ -288,20 +302,32 @@ def _group_exists(group: int) -> bool:
     return True
 
 
-def _descendants() -> list[int]:
-    """The pids of all descendants of this process, parents first. Reads /proc, since the guard cannot import psutil."""
-    children: dict[int, list[int]] = {}
+def all_pids() -> list[int]:
+    """Of this machine, from /proc, since the guard cannot import psutil. Empty without it."""
     try:
-        entries = os.listdir("/proc")  # noqa: PTH208 - see segments.py
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]  # noqa: PTH208 - see segments.py
     except OSError:
         return []
-    for entry in entries:
-        if entry.isdigit():
-            with suppress(OSError), open(f"/proc/{entry}/stat", "rb") as file:  # noqa: PTH123 - see segments.py
-                # pid (name, which may contain spaces and parentheses) state ppid …
-                parent = int(file.read().rpartition(b")")[2].split()[1])
-                children.setdefault(parent, []).append(int(entry))
-    descendants = list(children.get(os.getpid(), ()))
-    for pid in descendants:
-        descendants += children.get(pid, ())
-    return descendants
+
+
+def children_of_all(pids: Iterable[int]) -> dict[int, list[int]]:
+    """By the pid of the parent. Only `pids` are looked at."""
+    children: dict[int, list[int]] = {}
+    for pid in pids:
+        with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - see segments.py
+            # pid (name, which may contain spaces and parentheses) state ppid …
+            parent = int(file.read().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(pid)
+    return children
+
+
+def descendants(pid: int, children: dict[int, list[int]]) -> list[int]:
+    """The pids of all descendants of a process, parents first. `children` is from `children_of_all`."""
+    found = list(children.get(pid, ()))
+    for child in found:
+        found += children.get(child, ())
+    return found
+
+
+def _descendants() -> list[int]:
+    return descendants(os.getpid(), children_of_all(all_pids()))

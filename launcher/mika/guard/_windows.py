@@ -195,7 +195,7 @@ class _Tree:
         self._leader_exited = False
         self._job = _Job()
         output, self._leader = _spawn(spec, self._job)
-        emit("started", pid=self._leader.pid, pgid=self._leader.pid)
+        emit("started", pid=self._leader.pid)
         self._copier = threading.Thread(target=self._copy_output, args=(output,), daemon=True)
         self._copier.start()
         threading.Thread(target=self._wait_for_leader, args=(inbox,), daemon=True).start()

@@ -42,6 +42,7 @@ class ProjectDir:
         self._state = self.run / "state.json"
         self._marks = self.run / "marks.json"
         self._survivors = self.run / "survivors.json"
+        self._trees = self.run / "trees.json"
         self._backend = self.data / "backend"
 
     def create(self) -> None:
@@ -122,15 +123,24 @@ class ProjectDir:
 
     def marks(self) -> list[str]:
         """The ids of runs in this folder that may still have processes."""
-        try:
-            run_ids: Any = json.loads(self._marks.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return [str(run_id) for run_id in run_ids] if isinstance(run_ids, list) else []
+        return [str(run_id) for run_id in _read_list(self._marks)]
 
     def clear_marks(self) -> None:
-        with contextlib.suppress(OSError):
-            self._marks.unlink()
+        for path in (self._trees, self._marks):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def has_leftovers(self) -> bool:
+        """Whether earlier runs may have left processes behind."""
+        return bool(self.marks() or self.read_survivors())
+
+    # --- the record: processes of this run that cannot be recognized by its mark --------------------------------------
+
+    def write_trees(self, processes: list[dict[str, Any]]) -> None:
+        write_private(self._trees, json.dumps(processes))
+
+    def read_trees(self) -> list[dict[str, Any]]:
+        return _read_list(self._trees)
 
     # --- survivors: processes that could not be killed ----------------------------------------------------------------
 
@@ -140,11 +150,7 @@ class ProjectDir:
             write_private(self._survivors, json.dumps(survivors))
 
     def read_survivors(self) -> list[dict[str, Any]]:
-        try:
-            survivors: Any = json.loads(self._survivors.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return []
-        return survivors if isinstance(survivors, list) else []
+        return _read_list(self._survivors)
 
     # --- what this folder used last ----------------------------------------------------------------------------------
 
@@ -174,6 +180,15 @@ def _run_state(value: dict[str, Any]) -> RunState:
         backend=str(value["backend"]),
         addresses={str(name): str(address) for name, address in addresses.items()},
     )
+
+
+def _read_list(path: Path) -> list[Any]:
+    """The list in a file that an older mika or a crash may have left in any state."""
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return value if isinstance(value, list) else []
 
 
 def write_private(path: Path, text: str) -> None:

@@ -11,8 +11,9 @@ from mika.control.client import Client
 from mika.errors import UsageError
 from mika.project.folder import ProjectDir
 from mika.stack import waiting
+from mika.supervisor.belongings import Found
 from mika.supervisor.survivors import Survivor, recall
-from mika.supervisor.sweep import Killed, sweep_if_idle
+from mika.supervisor.sweep import sweep_if_idle
 
 _NOTHING_LEFT = ContainerCleanup()
 
@@ -22,7 +23,7 @@ class TakenDown:
     """The result of `mika down`. `containers.running` were not started by mika, and are still running."""
 
     was_running: bool
-    swept: tuple[Killed, ...] = ()
+    swept: tuple[Found, ...] = ()
     containers: ContainerCleanup = _NOTHING_LEFT
     deleted: tuple[str, ...] = ()
     survivors: tuple[Survivor, ...] = ()

@@ -27,6 +27,7 @@ from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, check_ports
 from mika.stack.waiting import has_failed
 from mika.status import StackStatus, UnitStatus
+from mika.supervisor import record
 from mika.supervisor.reload import LOOP_PAUSE, WriteLoops, changes
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.survivors import describe_survivors, recall, remember
@@ -146,6 +147,7 @@ class Stack:
         background = [
             self._in_background("watch of the folder", self._stop_when_folder_is_gone()),
             self._in_background("watch of the control socket", self._keep_address()),
+            self._in_background("record of the processes", record.keep(self._folder, supervisor.records)),
         ]
         try:
             supervisor.start_all()
@@ -288,14 +290,14 @@ class Stack:
         await asyncio.gather(*waiters, return_exceptions=True)
 
     def _sweep(self) -> None:
+        for killed in sweep_folder(self._folder):
+            text = f"stopped {killed}, which was left behind by an earlier run"
+            self._bus.publish(events.Notice(level="warning", message=text))
         if survivors := recall(self._folder):
             reason = describe_survivors(survivors)
             raise MikaError(
                 f"processes of an earlier run are still running: {reason.text}", reason.fix, code="not_stopped"
             )
-        for killed in sweep_folder(self._folder):
-            text = f"stopped {killed}, which was left behind by an earlier run"
-            self._bus.publish(events.Notice(level="warning", message=text))
 
     # --- control -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,6 @@ Views only listen there, so they cannot delay a restart.
 
 When a process is killed, its guard reports the exit and the policy restarts it. When a guard is killed, its service
 dies too, and the rest of the tree is killed before the restart. When the supervisor is killed, each guard stops its own
-service. When a guard and the supervisor are killed together, the next `up`, `down`, `status` or `doctor` kills the
-leftovers (`sweep.py`).
+service. When a guard and the supervisor are killed together, the next `up`, `down` or `status`, or `doctor --fix`,
+kills the leftovers (`sweep.py`). `belongings.py` recognizes them, with the help of what `record.py` wrote down.
 """

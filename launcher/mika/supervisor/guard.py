@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mika.errors import MikaError
 from mika.reason import Reason
-from mika.supervisor.survivors import Survivor, identify, session_members
-from mika.supervisor.sweep import kill_marked
+from mika.supervisor.belongings import Belongings, run_mark
+from mika.supervisor.record import Record
+from mika.supervisor.survivors import Survivor, identify
+from mika.supervisor.sweep import kill_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,7 +129,8 @@ class Guard:
     ) -> None:
         self.spec = spec
         self.guard_pid = process.pid
-        self.pid = self.pgid = 0
+        self.pid = 0
+        self.record: Record | None = None
         self._process = process
         self._on_event = on_event
         self._code: int | None = None
@@ -240,11 +243,13 @@ class Guard:
                 "grace": spec.grace,
                 "stdin": spec.stdin,
                 "linger": spec.linger,
+                "mark": run_mark(spec.env.get("MIKA_RUN_ID", "")),
             }
         )
         match await self._next_event():
-            case {"event": "started", "pid": int(pid), "pgid": int(pgid)}:
-                self.pid, self.pgid = pid, pgid
+            case {"event": "started", "pid": int(pid)}:
+                self.pid = pid
+                self.record = Record(spec.env.get("MIKA_RUN_ID", ""), self.guard_pid, pid)
             case {"event": "failed", "error": str(kind), "message": str(message)}:
                 raise StartFailedError(spec.name, kind, message)
             case _:
@@ -277,8 +282,10 @@ class Guard:
         if self._deadline is not None:
             self._deadline.cancel()
         guard_lost = self._survivor_pids is None
-        pids = await asyncio.to_thread(self._clean_up) if self._survivor_pids is None else self._survivor_pids
-        survivors = await asyncio.to_thread(identify, pids) if pids else ()
+        if self._survivor_pids is None:
+            survivors = await asyncio.to_thread(self._clean_up)
+        else:
+            survivors = await asyncio.to_thread(identify, self._survivor_pids) if self._survivor_pids else ()
         if self._code is None:
             code, reason = _UNKNOWN_CODE, Reason("killed because its guard was killed")
         else:
@@ -294,17 +301,15 @@ class Guard:
         if self._on_event is not None:  # not called directly: an error in the callback must not stop the reader
             asyncio.get_running_loop().call_soon(self._on_event, event)
 
-    def _clean_up(self) -> set[int]:
-        """Kill what the service started, after its guard was killed. Returns the pids that may have survived.
+    def _clean_up(self) -> tuple[Survivor, ...]:
+        """Kill what the service started, after its guard was killed. Returns what could not be killed.
 
         PDEATHSIG or the Job Object has already killed the service itself.
         """
-        if sys.platform != "win32" and self.pgid:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pgid, signal.SIGKILL)
-        run_id = self.spec.env.get("MIKA_RUN_ID")
-        marked = kill_marked(run_id, self.spec.env.get("MIKA_PROCESS", self.spec.name)) if run_id else ()
-        return {*marked, *session_members(self.pid)}
+        env, recorded = self.spec.env, self.record.processes if self.record is not None else ()
+        run_ids = {env["MIKA_RUN_ID"]} if env.get("MIKA_RUN_ID") else set()
+        name = env.get("MIKA_PROCESS", self.spec.name)
+        return kill_tree(Belongings(run_ids, recorded, name=name, guard_pid=self.guard_pid))
 
     async def _close(self) -> None:
         if self._process.stdin is not None:
@@ -312,6 +317,8 @@ class Guard:
             with suppress(OSError):
                 await self._process.stdin.wait_closed()
         await self._process.wait()
+        if self.record is not None:
+            self.record.is_closed = True
 
     async def _abandon(self) -> None:
         """Clean up after a start that failed or was cancelled: no process may be left behind."""

@@ -12,7 +12,9 @@ from mika.errors import MikaError
 from mika.events import Bus, StackChanged
 from mika.status import Condition, Phase, StackState, UnitStatus
 from mika.supervisor import policy
+from mika.supervisor.guard import Guard
 from mika.supervisor.managed import External, Managed
+from mika.supervisor.record import Record
 from mika.supervisor.survivors import Survivor
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
@@ -179,6 +181,11 @@ class Supervisor:
     def survivors(self) -> list[Survivor]:
         """Processes that could not be killed."""
         return [survivor for managed in self.managed.values() for survivor in managed.survivors]
+
+    def records(self) -> list[Record]:
+        """Of all trees that have a guard."""
+        guards = [managed.guard for managed in self.managed.values() if isinstance(managed.guard, Guard)]
+        return [guard.record for guard in guards if guard.record is not None]
 
     async def wait_for_change(self, timeout: float | None = None) -> None:
         """Return when something has changed since the last call, or after `timeout` seconds."""

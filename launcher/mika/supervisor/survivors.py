@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
+
+if TYPE_CHECKING:
+    import psutil
+
+_TOLERANCE = 1.0  # s, between two readings of the same start time
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class Survivor:
 
 def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
     """The processes of `pids` that are alive."""
+    if not (pids := tuple(pids)):
+        return ()
     import psutil
 
     survivors = []
@@ -39,26 +46,26 @@ def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
     return tuple(survivors)
 
 
-def session_members(leader: int) -> set[int]:
-    """The pids in the session of a service that has exited. This also finds processes whose environment, and so the run
-    id, cannot be read because they belong to another user.
-    """
-    if sys.platform == "win32" or not leader:
-        return set()
-    import psutil
-
-    members = set()
-    for pid in psutil.pids():
-        with contextlib.suppress(OSError):
-            if os.getsid(pid) == leader:
-                members.add(pid)
-    return members
-
-
 def still_alive(survivors: Iterable[Survivor]) -> tuple[Survivor, ...]:
     """The survivors that have not exited since."""
     alive = {survivor.pid: survivor for survivor in identify(survivor.pid for survivor in survivors)}
-    return tuple(s for s in survivors if s.pid in alive and abs(alive[s.pid].started - s.started) < 1.0)
+    return tuple(s for s in survivors if s.pid in alive and abs(alive[s.pid].started - s.started) < _TOLERANCE)
+
+
+def is_same(process: psutil.Process, survivor: Survivor) -> bool:
+    """Whether the process with this pid is still that one. Also for a zombie."""
+    import psutil
+
+    try:
+        return abs(process.create_time() - survivor.started) < _TOLERANCE
+    except psutil.Error:
+        return False
+
+
+def remember_trees(folder: ProjectDir, processes: Iterable[Survivor]) -> None:
+    """Store the record of this run for a sweep. Errors (a full disk) are ignored: the mark finds nearly everything."""
+    with contextlib.suppress(OSError):
+        folder.write_trees([asdict(process) for process in processes])
 
 
 def remember(folder: ProjectDir, survivors: Iterable[Survivor]) -> None:
@@ -69,11 +76,20 @@ def remember(folder: ProjectDir, survivors: Iterable[Survivor]) -> None:
 
 def recall(folder: ProjectDir) -> tuple[Survivor, ...]:
     """The survivors of earlier runs in this folder that are still alive."""
+    return still_alive(_survivors(folder.read_survivors()))
+
+
+def recall_trees(folder: ProjectDir) -> tuple[Survivor, ...]:
+    """The record of the last run in this folder, and the survivors of earlier ones. They may have exited since."""
+    return tuple(_survivors([*folder.read_trees(), *folder.read_survivors()]))
+
+
+def _survivors(entries: Iterable[dict[str, Any]]) -> list[Survivor]:
     survivors = []
-    for entry in folder.read_survivors():
+    for entry in entries:
         with contextlib.suppress(TypeError):  # written by another version of mika
             survivors.append(Survivor(**entry))
-    return still_alive(survivors)
+    return survivors
 
 
 def describe_survivors(survivors: Iterable[Survivor]) -> Reason:

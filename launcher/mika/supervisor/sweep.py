@@ -1,116 +1,102 @@
 """Find and stop processes that an earlier run left behind.
 
-Every process of a run has the id of the run in its environment. A guard leaves nothing behind unless it is killed
-together with the supervisor; this is the safety net for that case.
+A guard leaves nothing behind unless it is killed together with the supervisor; this is the safety net for that case.
+`belongings.py` knows which processes are meant.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.project.folder import ProjectDir
+from mika.supervisor.belongings import Belongings
+from mika.supervisor.survivors import Survivor, identify, recall_trees, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    import psutil
+    from mika.supervisor.belongings import Found
 
 _TERM_SECONDS = 2.0  # between SIGTERM and SIGKILL
 _KILL_SECONDS = 2.0  # how long to keep killing processes that still appear
-_POLL = 0.05  # s
+_POLL = 0.02  # s
 
 
 @dataclass(frozen=True, slots=True)
-class Killed:
-    pid: int
-    name: str  # MIKA_PROCESS, or else the name of the program
-
-    def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid})"
+class Swept:
+    killed: list[Found]
+    left: tuple[Survivor, ...]
+    """Processes that could not be killed."""
 
 
-def sweep(run_ids: Collection[str], *, patience: float = 12.0) -> list[Killed]:
+def sweep(run_ids: Collection[str], recorded: Collection[Survivor] = (), *, patience: float = 12.0) -> Swept:
     """Stop every process of these runs, except this process and its ancestors. Blocks.
 
     If guards are still stopping their services, wait for them first, for at most `patience` seconds.
     """
-
-    def belongs(environ: dict[str, str]) -> bool:
-        return environ.get("MIKA_RUN_ID") in run_ids
-
-    import psutil
-
+    belongings = Belongings(run_ids, recorded)
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline and any("MIKA_GUARD" in environ for _, environ in _marked(belongs)):
+    while any(found.is_guard for found in belongings.alive()) and time.monotonic() < deadline:
         time.sleep(_POLL)
-    killed: dict[int, Killed] = {}
-    leftovers = list(_marked(belongs))
-    for process, environ in leftovers:
-        if _signal(process.terminate):
-            killed[process.pid] = Killed(process.pid, _name(process, environ))
-    psutil.wait_procs([process for process, _ in leftovers], timeout=_TERM_SECONDS)
-    for process, environ in _kill_all(belongs):
-        killed.setdefault(process.pid, Killed(process.pid, _name(process, environ)))
-    return list(killed.values())
+    asked = [found for found in belongings.alive() if _signal(found.process.terminate)]
+    deadline = time.monotonic() + _TERM_SECONDS
+    while _are_alive(asked, belongings) and time.monotonic() < deadline:
+        time.sleep(_POLL)
+    killed = {found.process.pid: found for found in (*asked, *_kill_all(belongings))}
+    left = identify(found.process.pid for found in belongings.alive())
+    return Swept([found for pid, found in killed.items() if pid not in {survivor.pid for survivor in left}], left)
 
 
-def sweep_folder(folder: ProjectDir) -> list[Killed]:
-    """Stop what earlier runs in this folder left behind. The caller must hold the folder's lock: nothing runs then."""
-    marks = folder.marks()
-    if not marks:
+def sweep_folder(folder: ProjectDir) -> list[Found]:
+    """Stop what earlier runs in this folder left behind, and store what could not be stopped (see `recall`).
+
+    The caller must hold the folder's lock: nothing runs then.
+    """
+    if not folder.has_leftovers():
         return []
-    killed = sweep(marks)
-    folder.clear_marks()
-    return killed
+    swept = sweep(folder.marks(), recall_trees(folder))
+    remember(folder, swept.left)
+    if not swept.left:  # otherwise what they start from now on has to be found, too
+        folder.clear_marks()
+    return swept.killed
 
 
-def sweep_if_idle(folder: ProjectDir) -> list[Killed]:
+def leftovers(folder: ProjectDir) -> list[str]:
+    """What `sweep_folder` would stop."""
+    return [str(found) for found in Belongings(folder.marks(), recall_trees(folder)).alive()]
+
+
+def sweep_if_idle(folder: ProjectDir) -> list[Found]:
     """Like `sweep_folder`, but takes the lock itself, and does nothing while a stack runs or starts in the folder."""
-    if not folder.marks():
+    if not folder.has_leftovers():
         return []
     with folder.try_lock() as is_free:
         return sweep_folder(folder) if is_free else []
 
 
-def kill_marked(run_id: str, process_name: str) -> tuple[int, ...]:
-    """Kill the whole tree of one process of a run. Returns the pids that could not be killed. Blocks."""
-
-    def belongs(environ: dict[str, str]) -> bool:
-        return environ.get("MIKA_RUN_ID") == run_id and environ.get("MIKA_PROCESS") == process_name
-
-    for _ in _kill_all(belongs):
+def kill_tree(belongings: Belongings) -> tuple[Survivor, ...]:
+    """Kill all of it. Returns what could not be killed. Blocks."""
+    for _ in _kill_all(belongings):
         pass
-    return tuple(process.pid for process, _ in _marked(belongs))
+    return identify(found.process.pid for found in belongings.alive())
 
 
-def _kill_all(belongs: Callable[[dict[str, str]], bool]) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+def _kill_all(belongings: Belongings) -> Iterator[Found]:
     """Repeat until no process appears any more: a process may start another one before it is killed."""
-    import psutil
-
     deadline = time.monotonic() + _KILL_SECONDS
-    while (leftovers := list(_marked(belongs))) and time.monotonic() < deadline:
-        for process, environ in leftovers:
-            if _signal(process.kill):
-                yield process, environ
-        psutil.wait_procs([process for process, _ in leftovers], timeout=0.2)
+    refused: set[Found] = set()
+    while (alive := set(belongings.alive())) != refused and time.monotonic() < deadline:
+        killed = {found for found in alive if _signal(found.process.kill)}
+        yield from killed
+        refused = alive - killed
+        time.sleep(_POLL)
 
 
-def _marked(belongs: Callable[[dict[str, str]], bool]) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    import psutil
-
-    own_pids = {os.getpid()} | {parent.pid for parent in psutil.Process().parents()}
-    for process in psutil.process_iter():
-        if process.pid in own_pids:
-            continue
-        try:
-            environ = process.environ()
-            if belongs(environ) and process.status() != psutil.STATUS_ZOMBIE:
-                yield process, environ
-        except (psutil.Error, OSError):
-            continue  # it has exited, or belongs to another user and so not to the run
+def _are_alive(asked: Collection[Found], belongings: Belongings) -> bool:
+    alive = {found.process for found in belongings.alive()}
+    return any(found.process in alive for found in asked)
 
 
 def _signal(send: Callable[[], None]) -> bool:
@@ -122,12 +108,3 @@ def _signal(send: Callable[[], None]) -> bool:
     except (psutil.Error, OSError):
         return False
     return True
-
-
-def _name(process: psutil.Process, environ: dict[str, str]) -> str:
-    import psutil
-
-    try:
-        return environ.get("MIKA_PROCESS") or process.name()
-    except psutil.Error:
-        return "?"

@@ -139,7 +139,7 @@ def test_ctrl_c_and_hangup_do_not_reach_the_guard_but_sigterm_stops_it(run):
 
 
 def test_kill_of_the_guard_takes_the_whole_tree(run):
-    """PDEATHSIG takes the leader, the supervisor the group, the mark in the environment what left the group."""
+    """PDEATHSIG takes the leader, the marks take the rest."""
 
     async def main():
         guard = await Guard.start(run.spec("sleep 777 & setsid sh -c '(setsid sleep 777 &) & sleep 777' & sleep 777"))
@@ -150,19 +150,6 @@ def test_kill_of_the_guard_takes_the_whole_tree(run):
         assert result.code == -9
         assert result.survivors == ()
         assert run.alive() == []
-
-    asyncio.run(main())
-
-
-def test_kill_of_the_guard_takes_the_group_even_without_a_mark(run, monkeypatch):
-    monkeypatch.setattr("mika.supervisor.guard.kill_marked", lambda *_: ())
-
-    async def main():
-        guard = await Guard.start(run.spec("sleep 777 & sleep 777"))
-        await until(lambda: len(run.alive(guards=False)) >= 3, "the tree")
-        os.kill(guard.guard_pid, signal.SIGKILL)
-        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).guard_lost
-        await until(lambda: not run.alive(), "the end of the group")
 
     asyncio.run(main())
 

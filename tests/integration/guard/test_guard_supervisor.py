@@ -106,8 +106,8 @@ def test_sweep_takes_what_a_killed_guard_and_supervisor_left(run):
         process.wait()
         poll_until(lambda: pid not in {one.pid for one in run.alive()}, DEADLINE, "the leader, gone with its guard")
         assert len(run.alive()) >= 2
-        assert sweep({"another run"}, patience=0) == []
-        killed = sweep({run.run_id}, patience=0)
+        assert sweep({"another run"}, patience=0).killed == []
+        killed = sweep({run.run_id}, patience=0).killed
         assert {process.name for process in killed} == {"svc"}
     assert run.alive() == []
 
@@ -118,6 +118,6 @@ def test_sweep_lets_a_guard_finish_its_graceful_stop(run):
         poll_until(lambda: b"up\n" in run.log(), DEADLINE, "the service")
         process.kill()
         process.wait()
-        assert sweep({run.run_id}) == []
+        assert sweep({run.run_id}).killed == []
     assert b"clean" in run.log()
     assert run.alive() == []

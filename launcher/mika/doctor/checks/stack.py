@@ -6,7 +6,9 @@ from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.examination import Examination
 from mika.doctor.units import not_ok, not_working, unit_check
 from mika.errors import MikaError
+from mika.machine.local import in_thread
 from mika.reason import Repair
+from mika.supervisor.sweep import leftovers
 
 
 async def stack(exam: Examination) -> Check:
@@ -14,9 +16,10 @@ async def stack(exam: Examination) -> Check:
     if isinstance(status, MikaError):
         return fail("stack", status.message, status.hint or "try again in a moment")
     if status is None:
-        if exam.run is not None or exam.folder.marks():
-            left = "a run of mika was killed here and left its state behind"
-            return warn("stack", left, "`mika down`", Repair("sweep"))
+        if exam.run is not None or exam.folder.has_leftovers():
+            left = ", ".join(await in_thread(lambda: leftovers(exam.folder)))
+            text = f"a run of mika was killed here and left {left or 'its state behind'}"
+            return warn("stack", text, "`mika down`", Repair("sweep"))
         return skipped("stack", "not started by `mika up`")
     if status.state == "stopping":
         return fail("stack", "the stack is stopping", "wait until it has stopped, then `mika up`")

@@ -1,0 +1,67 @@
+"""What the system tells about a process, whatever it has done to its title, environment, session or user.
+
+`MARK` is the soft limit RLIMIT_LOCKS, which Linux does not use: descendants inherit it, everybody may read it, and even
+a zombie has it. The upper bits stand for the run, the lower ones are the pid of the guard. Elsewhere there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from mika.guard._posix import all_pids, children_of_all, descendants
+
+if sys.platform == "win32":
+    raise ImportError("mika.supervisor._posix does not work on Windows")
+
+_LIMIT = re.compile(rb"^Max file locks +(\d+) ", re.MULTILINE)
+
+
+def mark_of(pid: int) -> int:
+    """The mark of a process; 0 if it has none, or is gone."""
+    try:
+        found = _LIMIT.search(Path(f"/proc/{pid}/limits").read_bytes())
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def last_pid() -> bytes:
+    """Changes with each process and thread that is started on this machine. Empty where that is not known."""
+    try:
+        return Path("/proc/loadavg").read_bytes().split()[-1]
+    except OSError:
+        return b""
+
+
+class Trees:
+    """The descendants of some processes. A later look is cheap: it reads only what is new, and the trees again."""
+
+    def __init__(self, roots: Iterable[int]) -> None:
+        self._roots = tuple(roots)
+        self._others: set[int] = set()
+
+    def look(self) -> dict[int, list[int]]:
+        pids = set(all_pids())
+        children = children_of_all(pids - self._others)
+        trees = {root: descendants(root, children) for root in self._roots}
+        self._others = pids.difference(*trees.values())
+        return trees
+
+
+def is_in_session(pid: int, leaders: Collection[int]) -> bool:
+    """Whether the process is in the session, or in the process group, of one of `leaders`."""
+    try:
+        return os.getsid(pid) in leaders or os.getpgid(pid) in leaders
+    except OSError:
+        return False
+
+
+def reap(pid: int) -> None:
+    """Collect a zombie that has become a child of this process, which happens to PID 1 of a container."""
+    with contextlib.suppress(OSError):
+        os.waitpid(pid, os.WNOHANG)
