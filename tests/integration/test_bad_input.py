@@ -385,3 +385,9 @@ def test_a_program_that_vanishes_after_the_start_gives_up_with_its_name(project)
     assert entry["state"] == "gave_up"
     assert len(this.events("exited", "web")) == 3  # the good run, and twice the failure to start
     poll_until(lambda: this.status()["state"] == "degraded", DEADLINE, "degraded")
+
+
+def test_the_development_server_at_an_ipv6_address(project):
+    this = project(scripts={"web": SLEEP}, backend="embedded", env={"TEMPORAL_HOST": "::1"})
+    refused = this.error("up", "-d", code=2)
+    assert "TEMPORAL_HOST is ::1, and Temporal's development server works only at an IPv4 address" in refused.err

@@ -12,7 +12,7 @@ from pathlib import Path
 from mika import address
 from mika.backends.base import Backend, temporal_probe
 from mika.config.load import Config
-from mika.errors import MikaError
+from mika.errors import MikaError, UsageError
 from mika.machine import ports
 from mika.project.folder import ProjectDir
 from mika.readiness.ladder import Rung
@@ -57,6 +57,11 @@ class Embedded(Backend):
     async def preflight(self, say: Callable[[str], None]) -> None:
         del say
         host = self._config.text("TEMPORAL_HOST")
+        if ":" in host:  # its inner services call each other at 127.0.0.1, whatever `--ip` says
+            raise UsageError(
+                f"TEMPORAL_HOST is {host}, and Temporal's development server works only at an IPv4 address",
+                "set TEMPORAL_HOST=127.0.0.1",
+            )
         ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
         ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")
         self._binary = await asyncio.to_thread(find_temporal)
