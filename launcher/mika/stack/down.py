@@ -8,12 +8,12 @@ from mika import backends
 from mika.backends.base import ContainerCleanup
 from mika.config.load import Config
 from mika.control.client import Client
-from mika.errors import UsageError
+from mika.errors import MikaError, UsageError
 from mika.project.folder import ProjectDir
 from mika.stack import waiting
 from mika.supervisor.belongings import Found
 from mika.supervisor.survivors import Survivor, recall
-from mika.supervisor.sweep import sweep_if_idle
+from mika.supervisor.sweep import sweep_folder
 
 _NOTHING_LEFT = ContainerCleanup()
 
@@ -53,8 +53,25 @@ def take_down(
     the configuration are skipped. Raises MikaError if the supervisor does not stop, and the UsageError if containers
     are left or data should be deleted.
     """
-    was_running = waiting.until_down(Client(folder), timeout)
-    swept = tuple(sweep_if_idle(folder))
+    while True:
+        was_running = waiting.until_down(Client(folder), timeout)
+        if not folder.run.is_dir():
+            return _clean_up(folder, config, was_running=False, everything=everything, volumes=volumes)
+        with folder.try_lock() as is_free:  # nobody may start what this takes away
+            if is_free:
+                return _clean_up(folder, config, was_running=was_running, everything=everything, volumes=volumes)
+        if was_running:
+            if volumes:
+                text = "the stack was stopped, but another `mika up` has started one since: its data was not deleted"
+                raise MikaError(text, "run `mika down --volumes` again", code="busy")
+            return TakenDown(was_running, note="another `mika up` has started a stack since: that one is left running")
+
+
+def _clean_up(
+    folder: ProjectDir, config: Config | UsageError, *, was_running: bool, everything: bool, volumes: bool
+) -> TakenDown:
+    """What `take_down` does once no supervisor is running. The caller must hold the lock of a folder that has one."""
+    swept = tuple(sweep_folder(folder))
     survivors = recall(folder)
     if isinstance(config, UsageError):
         if volumes or backends.has_left_containers(folder):

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 
 from mika.control.client import Client
-from mika.errors import MikaError, NotRunningError
+from mika.errors import MikaError
 from mika.status import StackStatus, UnitStatus
+from mika.supervisor.survivors import Survivor, identify, still_alive
 from mika.text import unknown_name
 
 _INTERVAL = 0.1
@@ -61,8 +62,11 @@ def until_down(client: Client, timeout: float) -> bool:
     Returns False when no supervisor was running. Raises MikaError when it does not stop by force either.
     """
     deadline = time.monotonic() + timeout
-    is_requested = is_forced = False
+    asked: tuple[Survivor, ...] = ()
+    is_forced = False
     while client.folder.is_locked():
+        if asked and not still_alive(asked):
+            return True  # another one has started since: nobody asked to stop that
         is_late = time.monotonic() >= deadline
         if is_late and is_forced:
             state = client.folder.read_state()
@@ -73,20 +77,23 @@ def until_down(client: Client, timeout: float) -> bool:
             )
         if is_late:
             deadline += _FORCED_SECONDS
-            is_forced = _request_down(client, force=True) or True
-        elif not is_requested:
-            is_requested = _request_down(client)
+            is_forced = True
+            _request_down(client, force=True)
+        elif not asked:
+            asked = _request_down(client)
         time.sleep(_DOWN_INTERVAL)
-    return is_requested
+    return bool(asked)
 
 
-def _request_down(client: Client, *, force: bool = False) -> bool:
-    """Whether the supervisor has received the request; it may be starting, or already gone."""
+def _request_down(client: Client, *, force: bool = False) -> tuple[Survivor, ...]:
+    """The process of the supervisor that has received the request; none if it is starting, or already gone."""
+    state = client.folder.read_state()
+    asked = identify([state.pid]) if state is not None else ()
     try:
         client.down(force=force)
-    except (NotRunningError, MikaError):
-        return False
-    return True
+    except MikaError:
+        return ()
+    return asked
 
 
 def has_failed(unit: UnitStatus, advice: str = "") -> MikaError:
