@@ -15,6 +15,8 @@ from mika.project.folder import ProjectDir, write_private
 
 ALREADY_UP = "already_up"
 """Code of the error when two `up -d` started at once and this one was slower. Its parent attaches to the other one."""
+_REPORT = "up-"
+"""The start of a report's name; the pid of the command that waits for it follows."""
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from mika.cli.main import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 
@@ -63,7 +65,7 @@ def start(folder: ProjectDir, words: Sequence[str], warn: Callable[[str], None])
 
     `warn` is called if the process may not outlive this session. Raises OSError if it cannot be started.
     """
-    report = folder.run / f"up-{os.getpid()}.json"
+    report = folder.run / f"{_REPORT}{os.getpid()}.json"
     _delete_old_reports(folder.run)
     report.touch(mode=0o600)  # the background process writes to it only if it exists
     try:
@@ -73,6 +75,19 @@ def start(folder: ProjectDir, words: Sequence[str], warn: Callable[[str], None])
         report.unlink()
         raise
     return Background(process, report)
+
+
+def is_wanted(report: Path) -> bool:
+    """Whether the command that started this background process still waits for it.
+
+    It deletes the report when it has attached to another stack; if it was killed, the report is left.
+    """
+    starter = int(report.stem.removeprefix(_REPORT))
+    if sys.platform != "win32":
+        return report.exists() and os.getppid() == starter  # a killed one keeps its pid until its own parent reaps it
+    import psutil
+
+    return report.exists() and psutil.pid_exists(starter)
 
 
 @contextlib.contextmanager
@@ -96,8 +111,8 @@ def _delete_old_reports(folder: Path) -> None:
     """Delete the reports of `up -d` processes that were killed."""
     import psutil
 
-    for report in folder.glob("up-*.json"):
-        pid = report.stem.removeprefix("up-")
+    for report in folder.glob(f"{_REPORT}*.json"):
+        pid = report.stem.removeprefix(_REPORT)
         if not (pid.isdecimal() and psutil.pid_exists(int(pid))):
             report.unlink(missing_ok=True)
 
