@@ -67,19 +67,23 @@ class ProjectDir:
 
     @contextlib.contextmanager
     def try_lock(self) -> Iterator[bool]:
-        """Try to take the supervisor's lock, without waiting. Yields whether the caller holds it now."""
-        lock = FileLock(self.run / "lock")
-        try:
+        """Try to take the supervisor's lock, without waiting for its holder. Yields whether the caller has it now."""
+        with self._lock_file() as lock:
             is_acquired = lock.acquire()
+        try:
+            yield is_acquired
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def _lock_file(self) -> Iterator[FileLock]:
+        try:
+            yield FileLock(self.run / "lock")
         except OSError as error:
             raise UsageError(
                 f"{self.run}: cannot be used: {error.strerror or error}",
                 "check with `ls -la .mika` whether it belongs to another user",
             ) from None
-        try:
-            yield is_acquired
-        finally:
-            lock.release()
 
     def lock_identity(self) -> tuple[int, int] | None:
         """Device and inode of the lock file; None if it does not exist."""
@@ -98,8 +102,8 @@ class ProjectDir:
             raise UsageError(
                 f"{self.root}: cannot be read: {error.strerror}", "check whether it belongs to another user"
             ) from None
-        with self.try_lock() as is_free:
-            return not is_free
+        with self._lock_file() as lock:
+            return lock.is_held()
 
     # --- state of the run --------------------------------------------------------------------------------------------
 
