@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mika.control import requests, wire
 from mika.control.requests import ControlUnits, Down, GetStatus, Request, Verb
 from mika.decoded import Json
 from mika.errors import MikaError, NotRunningError
-from mika.project.folder import ProjectDir
+from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus
 
 if sys.platform == "win32":
@@ -18,6 +20,7 @@ if sys.platform == "win32":
 else:
     from mika.control._posix_client import exchange
 
+_END_SECONDS, _END_INTERVAL = 0.5, 0.02
 GONE = "address_gone"
 """Code of a ChannelError: the file of the socket has been removed."""
 
@@ -58,18 +61,30 @@ class Client:
     def _send(self, request: Request) -> Json:
         state = self.folder.read_state()
         if state is None:
-            if self.folder.is_locked():
-                raise MikaError("the stack is starting or stopping", "try again in a moment", code="busy")
-            raise not_running(self.folder)
+            return self._ended()
         try:
             return send(state.address, state.key, request)
         except ChannelError as error:
-            if not self.folder.is_locked():
-                raise not_running(self.folder) from None
+            if not self._is_current(state):
+                return self._ended()
             error.hint = f"if it hangs, kill its process (pid {state.pid}): its services then stop by themselves"
             if error.code == GONE:
                 error.hint = f"the supervisor makes a new one within 2 s: try again; {error.hint}"
             raise
+
+    def _ended(self) -> NoReturn:
+        if self.folder.is_locked():
+            raise MikaError("the stack is starting or stopping", "try again in a moment", code="busy")
+        raise not_running(self.folder)
+
+    def _is_current(self, state: RunState) -> bool:
+        """Whether that supervisor still holds the lock. One that ends closes its socket a moment before it frees it."""
+        deadline = time.monotonic() + _END_SECONDS
+        while self.folder.read_state() == state and self.folder.is_locked():
+            if time.monotonic() >= deadline:
+                return True
+            time.sleep(_END_INTERVAL)
+        return False
 
 
 def send(address: str, key: str, request: Request) -> Json:
