@@ -76,7 +76,7 @@ class _Foreground:
         self._stop_asked_at = time.monotonic()
         self._interrupted = self._interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
         self._view.say("stopping at once" if self._stack.stopping else "stopping (Ctrl-C again forces it)")
-        self._stack.request_stop()
+        self._stack.request_stop(force=self._stack.stopping)
 
 
 @contextlib.contextmanager

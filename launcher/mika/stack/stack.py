@@ -93,9 +93,9 @@ class Stack:
 
     # --- for signal handlers and the control channel -----------------------------------------------------------------
 
-    def request_stop(self) -> None:
-        """The first call stops gracefully. The second one kills everything."""
-        if self._stop.is_set() and self._supervisor is not None:
+    def request_stop(self, *, force: bool = False) -> None:
+        """Stop gracefully, however often that is requested: two `mika down` are not impatient. `force` kills all."""
+        if force and self._supervisor is not None:
             self._supervisor.kill_all()
         self._stop.set()
 
@@ -204,7 +204,7 @@ class Stack:
         stop = asyncio.ensure_future(self._stop.wait())
         await asyncio.wait([checks, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if checks.done():
+        if not self._stop.is_set():
             checks.result()
             return True
         checks.cancel()
@@ -290,6 +290,7 @@ class Stack:
         await asyncio.gather(*waiters, return_exceptions=True)
 
     def _sweep(self) -> None:
+        self._folder.clear_state()  # of a killed supervisor: its pid and address would be taken for those of this one
         for killed in sweep_folder(self._folder):
             text = f"stopped {killed}, which was left behind by an earlier run"
             self._bus.publish(events.Notice(level="warning", message=text))
@@ -352,9 +353,7 @@ class Stack:
             case GetStatus():
                 return self.status().as_json()
             case Down():
-                if request.force:
-                    self._stop.set()
-                self.request_stop()
+                self.request_stop(force=request.force)
                 return {}
             case ControlUnits():
                 return {"names": supervisor.control(request.verb, request.names)}
