@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ from mika.errors import FAILED, INTERRUPTED, OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background, stack
-from mika.stack.attach import Attached, wait_for_supervisor
+from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
+from mika.status import StackStatus
 
 _INTERVAL = 0.2
 
@@ -72,22 +74,23 @@ def up_command(
                 started = background.start(folder, words, warn=lambda text: click.echo(f"mika: {text}", err=True))
                 attached = Attached(context.client, reader, background=started)
                 sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json))
-            if wait_for_supervisor(context.client, deadline):
+            if not wait_for_supervisor(context.client, deadline):
+                continue  # it was just stopping, and now it is gone: our turn
+            if serve is not None:
+                raise MikaError("another `mika up` was quicker", code=background.ALREADY_UP)
+            attached = Attached(context.client, reader)
+            with contextlib.suppress(StoppedError):  # in this very moment: our turn
+                status = attached.start_missing(processes)
                 break
-            # It was just stopping, and now it is gone: our turn.
-        if serve is not None:
-            raise MikaError("another `mika up` was quicker", code=background.ALREADY_UP)
-        attached = Attached(context.client, reader)
-        attached.start_missing(processes)
         note = _already_up(watch=watch, keep_services=keep_services)
         if detach:
             sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
-        sys.exit(_stream(context, attached, note, as_json=as_json))
+        sys.exit(_stream(context, attached, status, note, as_json=as_json))
 
 
 def _serve(prepared: stack.Prepared, options: stack.UpOptions, report: Path) -> NoReturn:
     """Be the background part of `up -d`, with the lock in hand."""
-    if not report.exists():  # whoever asked for this stack has another one by now, or has gone
+    if not background.is_wanted(report):
         sys.exit(OK)
     result = supervise(prepared, options, quiet=True, as_json=False)
     if result.stopped_early:
@@ -138,9 +141,8 @@ def _until_ready(
     return OK
 
 
-def _stream(context: Context, attached: Attached, note: str, *, as_json: bool) -> int:
-    """Show logs and events until the stack ends, or until Ctrl-C, which only detaches."""
-    status = context.client.status()
+def _stream(context: Context, attached: Attached, status: StackStatus, note: str, *, as_json: bool) -> int:
+    """Show logs and events until the stack ends, or until Ctrl-C, which only detaches. Returns the exit code."""
     if as_json:
         print_json(status.as_json())
         return OK
@@ -152,14 +154,18 @@ def _stream(context: Context, attached: Attached, note: str, *, as_json: bool) -
     view.say(note)
     view.say(f"attached to supervisor pid {status.supervisor_pid} (Ctrl-C detaches, it goes on)")
     view.say(render(status) + "\n")
+    run = folder.read_state()
     try:
         while folder.is_locked():
             attached.forward_events(view.event)
             time.sleep(_INTERVAL)
+        was_killed = run is not None and folder.read_state() == run
+        if was_killed:
+            view.say("the supervisor was killed: its processes stop by themselves, and `mika up` starts them again")
     except KeyboardInterrupt:
         view.say("detached; the stack goes on: `mika down` stops it")
         return INTERRUPTED
     finally:
         attached.forward_events(view.event)
         view.close()
-    return FAILED if attached.last_error else OK
+    return FAILED if was_killed or attached.last_error else OK

@@ -25,7 +25,17 @@ _LOST_STATES: dict[Phase, tuple[str, ...]] = {
 }
 """By phase: the states of a container that will not be started, or connected, again without a command."""
 
+
 Listener = Callable[[Event], None]
+
+
+class StoppedError(MikaError):
+    """The stack that this command has attached to was stopped, or its supervisor was killed."""
+
+    code = "stopped"
+
+    def __init__(self) -> None:
+        super().__init__("the stack was stopped before it was ready", "by `mika down` or a kill? start it: `mika up`")
 
 
 def wait_for_supervisor(client: Client, deadline: float) -> bool:
@@ -81,12 +91,20 @@ class Attached:
         """Whether this command started the supervisor."""
         return self._background is not None
 
-    def start_missing(self, words: Sequence[str]) -> None:
-        """Start the units that were stopped, gave up or were removed.
+    def start_missing(self, words: Sequence[str]) -> StackStatus:
+        """Start the units that were stopped, gave up or were removed. Returns the status of the stack.
 
         `words` are arguments of the command line (`worker`, `worker=2`; empty: everything). Raises MikaError if one of
-        them is not part of the running stack.
+        them is not part of the running stack, and `StoppedError` if that stack is stopping or has stopped.
         """
+        try:
+            return self._start_missing(words)
+        except MikaError as error:
+            if isinstance(error, NotRunningError) or error.code in ("stopping", "busy"):
+                raise StoppedError from None
+            raise
+
+    def _start_missing(self, words: Sequence[str]) -> StackStatus:
         status = self._client.status()
         self._types = types = frozenset(word.partition("=")[0] for word in words)
         running = {process.type for process in status.processes}
@@ -99,10 +117,12 @@ class Attached:
         stopped = [p for p in status.processes if p.phase in (Phase.STOPPED, Phase.GAVE_UP)]
         names = [process.name for process in stopped if not types or process.type in types]
         names += [unit.name for unit in status.services if unit.kind == "process" and unit.is_at_rest]
+        lost = lost_containers(status.services)
         if names:
             self._client.control("start", names)
-        if lost := lost_containers(status.services):
+        if lost:
             self._client.control("restart", lost)
+        return self._client.status() if names or lost else status
 
     def until_ready(self, deadline: float, listener: Listener) -> StackStatus | None:
         """Return the status when the stack is ready, or None if all processes exited with code 0 before that.
@@ -161,7 +181,7 @@ class Attached:
             return self._client.status()
         except NotRunningError:
             if self._background is None:
-                raise
+                raise StoppedError from None
         except MikaError:
             pass
         return None
