@@ -9,15 +9,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from mika.errors import MikaError
 from temporalio.client import WorkflowExecutionStatus
 
 from tests.chaos.books import read_books
+from tests.chaos.commands import Commands
 from tests.chaos.killer import Killer
 from tests.chaos.options import RECOVERY, Options
 from tests.chaos.report import Report, judge
+from tests.chaos.shortages import small_disk
 from tests.chaos.stream import Stream
 from tests.kit.bot import Bot
 from tests.kit.project import Project
@@ -29,14 +32,20 @@ TOML = "[process.api]\nearly = true\n\n[process.worker]\nearly = true\ngrace = 1
 def run(folder: Path, options: Options, say: Callable[[str], None] = lambda text: None) -> Report:
     """Raises AssertionError when something that was killed does not come back, or anything is left at the end."""
     env = {} if options.task_timeout is None else {"WORKFLOW_TASK_TIMEOUT": f"{options.task_timeout:g}"}
-    bot: Bot
-    with Bot(folder, toml=TOML, env=env) as bot:
+    bot = Bot(folder, toml=TOML, env=env)
+    with contextlib.ExitStack() as stack:
+        if "disk" in options.faults and (why := stack.enter_context(small_disk(bot.folder / ".mika"))):
+            say(f"no full disk: {why}")
+            options = replace(options, faults=tuple(fault for fault in options.faults if fault != "disk"))
+        stack.enter_context(bot)
         bot.up()
         began = time.monotonic()
         stream = Stream(bot.url, options)
-        killer = Killer(bot, options, say)
+        commands = Commands(bot)
+        killer = Killer(bot, options, commands, say)
         try:
-            killer.run()
+            with commands.asked_meanwhile():
+                killer.run()
         finally:
             _finish(stream, bot)
         seconds = time.monotonic() - began
@@ -45,12 +54,23 @@ def run(folder: Path, options: Options, say: Callable[[str], None] = lambda text
         books = read_books(bot)
         failed = sum(len(found) - found.count(WorkflowExecutionStatus.COMPLETED) for found in books.runs.values())
         report = Report(
-            options, seconds, stream.messages, killer.kills, killer.gave_up, killer.failed_ups, redone=failed
+            options, seconds, stream.messages, killer.kills, killer.gave_up, killer.failed_ups, failed, commands.seconds
         )
+        report.left += _left(bot, commands)
+        report.other += commands.complaints
         judge(report, books)
         if not report.good:
             say(bot.log_tail(40))
     return report
+
+
+def _left(bot: Bot, commands: Commands) -> list[str]:
+    """What still runs after `mika down`."""
+    result = commands.run("down")
+    with contextlib.suppress(AssertionError):
+        bot.assert_gone()
+    left = [f"left: {process}" for process in bot.alive()]
+    return left if result.code == 0 else [*left, str(result)]
 
 
 def _finish(stream: Stream, bot: Project) -> None:

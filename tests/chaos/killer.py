@@ -1,7 +1,8 @@
-"""The killer: what dies, when, and how long it takes until it is back."""
+"""The killer: what dies, stops or runs out, when, and how long it takes until all is back."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -9,9 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
+from tests.chaos import shortages
+from tests.chaos.commands import Commands
 from tests.chaos.options import RECOVERY, Options
 from tests.kit.bot import Bot
 from tests.kit.machine import poll_until
@@ -19,16 +23,7 @@ from tests.kit.machine import poll_until
 # Eight failures in a row, none of them after 10 s of readiness, are a give-up by design: chaos keeps below.
 SETTLE, BUDGET = 10.0, 6
 UNITS = ("worker", "api", "temporal")
-# How often each is chosen. "stopped" is SIGSTOP, which hangs; all others are SIGKILL.
-WEIGHTS = {
-    "worker": 9,
-    "api": 6,
-    "temporal": 5,
-    "supervisor": 4,
-    "worker stopped": 1,
-    "guard of worker": 1,
-    "supervisor and guards": 1,
-}
+SHORTAGES = {"full disk": shortages.full_disk, "no descriptors": shortages.no_descriptors}
 
 
 @dataclass
@@ -41,10 +36,10 @@ class Kill:
 class Killer:
     """Chooses from a seed what dies and when, and waits until it is back."""
 
-    def __init__(self, bot: Bot, options: Options, say: Callable[[str], None]) -> None:
+    def __init__(self, bot: Bot, options: Options, commands: Commands, say: Callable[[str], None]) -> None:
         self.kills: list[Kill] = []
         self.gave_up = self.failed_ups = 0
-        self._bot, self._options, self._say = bot, options, say
+        self._bot, self._options, self._commands, self._say = bot, options, commands, say
         self._rng = random.Random(options.seed)
         self._ready_at: dict[str, float] = {}
         self._quick: Counter[str] = Counter()
@@ -56,12 +51,17 @@ class Killer:
             target = self._choose()
             if target.startswith("supervisor"):
                 self._kill_supervisor(target)
+            elif target.startswith("suspended"):
+                self._suspend_guard(target)
+            elif target in SHORTAGES:
+                self._run_short(target)
             else:
                 self._round(target)
 
     def _choose(self) -> str:
-        allowed = [name for name in WEIGHTS if self._quick[_unit(name)] < BUDGET]
-        return self._rng.choices(allowed, [WEIGHTS[name] for name in allowed])[0]
+        weights = self._options.weights
+        allowed = [name for name in weights if self._quick[_unit(name)] < BUDGET]
+        return self._rng.choices(allowed, [weights[name] for name in allowed])[0]
 
     def _round(self, target: str) -> None:
         """One unit, sometimes two in the same instant, sometimes the replacement too while it starts."""
@@ -78,14 +78,8 @@ class Killer:
 
     def _hit(self, target: str, other_than: int = 0) -> tuple[Kill, int]:
         name = _unit(target)
-
-        def look() -> int:
-            found = self._bot.unit(name)
-            self._revive(name, found["state"])
-            return found["pid"] if found["pid"] not in (None, other_than) else 0
-
-        pid = poll_until(look, RECOVERY, f"a process of {name}", step=0.02)
-        victim = psutil.Process(pid).ppid() if target.startswith("guard") else pid
+        pid = self._pid(name, other_than)
+        victim = guard_of(pid).pid if target.startswith("guard") else pid
         now = time.monotonic()
         os.kill(victim, signal.SIGSTOP if target.endswith("stopped") else signal.SIGKILL)
         if now - self._ready_at.get(name, now) >= SETTLE:
@@ -95,12 +89,60 @@ class Killer:
         self.kills.append(kill)
         return kill, pid
 
+    def _pid(self, name: str, other_than: int = 0) -> int:
+        def look() -> int:
+            found = self._bot.unit(name)
+            self._revive(found)
+            return found["pid"] if found["pid"] not in (None, other_than) else 0
+
+        return poll_until(look, RECOVERY, f"a process of {name}", step=0.02)
+
+    def _suspend_guard(self, target: str) -> None:
+        """Then either `mika restart` meets it, or its process dies, which it does not notice."""
+        name = _unit(target)
+        pid = self._pid(name)
+        guard_of(pid).suspend()
+        kill = Kill(target, time.monotonic())
+        self.kills.append(kill)
+        if self._rng.random() < 0.5:
+            result = self._commands.run("restart", name)
+            if result.code:
+                self._say(f"after SIGSTOP of the {target}: {result}")
+        else:
+            os.kill(pid, signal.SIGKILL)
+            self._quick[name] += 1
+        self._await(kill, pid)
+
+    def _run_short(self, target: str) -> None:
+        """For some seconds; sometimes a unit dies meanwhile."""
+        kill = Kill(target, time.monotonic())
+        self.kills.append(kill)
+        victim = self._rng.choice([None, *(name for name in UNITS if self._quick[name] < BUDGET)])
+        pid = self._pid(victim) if victim else 0
+        with SHORTAGES[target](self._bot):
+            time.sleep(self._rng.uniform(0.0, 2.0))
+            if victim:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self._quick[victim] += 1
+            time.sleep(self._rng.uniform(1.0, 4.0))
+
+        def look() -> bool:
+            status = self._bot.status()
+            for unit in (*status["services"], *status["processes"]):
+                self._revive(unit)
+            return status["state"] == "ready"
+
+        poll_until(look, RECOVERY, f"the stack ready again after: {target}")
+        kill.back = time.monotonic() - kill.at
+        self._say(f"{len(self.kills):4} {target}{f' and a kill of {victim}' if victim else ''}: {kill.back:.2f} s")
+
     def _await(self, kill: Kill, pid: int) -> None:
         name = _unit(kill.target)
 
         def look() -> bool:
             found = self._bot.unit(name)
-            self._revive(name, found["state"])
+            self._revive(found)
             return found["state"] == "ready" and found["pid"] != pid
 
         poll_until(look, RECOVERY, f"{name} ready again", step=0.02)
@@ -108,10 +150,10 @@ class Killer:
         kill.back = self._ready_at[name] - kill.at
         self._say(f"{len(self.kills):4} {kill.target}: back after {kill.back:.2f} s")
 
-    def _revive(self, name: str, state: str) -> None:
-        if state == "gave_up":
+    def _revive(self, unit: dict[str, Any]) -> None:
+        if unit["phase"] == "gave_up":
             self.gave_up += 1
-            self._bot.mika("start", name)
+            self._commands.run("start", unit["name"])
 
     def _kill_supervisor(self, target: str) -> None:
         supervisor = psutil.Process(self._bot.status()["supervisor"]["pid"])
@@ -122,7 +164,7 @@ class Killer:
         for process in victims:
             process.kill()
         self.kills.append(kill)
-        while (result := self._bot.mika("up", "-d", timeout=RECOVERY)).code:
+        while (result := self._commands.run("up", "-d")).code:
             self.failed_ups += 1
             self._say(f"`mika up` failed after a kill of {target}: {result}")
             if self.failed_ups > 3:
@@ -134,6 +176,11 @@ class Killer:
         self._say(f"{len(self.kills):4} {kill.target}: back after {kill.back:.2f} s")
 
 
+def guard_of(pid: int) -> psutil.Process:
+    """The guard above a process, which may be below a shell."""
+    return next(parent for parent in psutil.Process(pid).parents() if "MIKA_GUARD" in parent.environ())
+
+
 def _unit(target: str) -> str:
     """Which unit's restart budget a target uses."""
-    return "worker" if "worker" in target else target
+    return next((name for name in UNITS if name in target), target)

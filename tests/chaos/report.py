@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from temporalio.client import WorkflowExecutionStatus
 
 from tests.chaos.books import Books
+from tests.chaos.commands import BOUNDS
 from tests.chaos.killer import Kill
 from tests.chaos.options import Options
 from tests.chaos.stream import Message
@@ -26,13 +27,15 @@ class Report:
     gave_up: int
     failed_ups: int
     redone: int
+    commands: Mapping[str, Sequence[float]] = field(default_factory=dict)  # seconds, by name
+    left: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
-        return not (self.lost or self.doubled or self.other)
+        return not (self.lost or self.doubled or self.left or self.other)
 
     @property
     def answered(self) -> int:
@@ -48,6 +51,7 @@ class Report:
         lines = [
             f"{head} {task_timeout:g} s): {_counts(chosen)}",
             f"messages sent {len(self.messages)}, answered {self.answered}, lost {lost}, doubled {doubled}",
+            f"processes left after `mika down`: {len(self.left)}",
             f"posted again because of: {_counts(refusals) or 'nothing'}",
             f"runs that were redone: {self.redone}; gave up: {self.gave_up}; failed `mika up`: {self.failed_ups}",
             f"a message, from the first post to its answer: {_times(latency)}",
@@ -58,7 +62,10 @@ class Report:
             backs = [kill.back for kill in self.kills if kill.target == target and kill.back is not None]
             lines.append(f"  {target}: {_times(backs)}")
         lines.append(f"  all: {_times([kill.back for kill in self.kills if kill.back is not None])}")
-        return "\n".join([*lines, *self.lost, *self.doubled, *self.other])
+        lines += ["commands:"] if self.commands else []
+        for name, seconds in self.commands.items():
+            lines.append(f"  {name}: {_times(seconds)}, bound {BOUNDS[name]:g} s")
+        return "\n".join([*lines, *self.lost, *self.doubled, *self.left, *self.other])
 
     def _answered_again(self) -> list[float]:
         """For each kill: from it to the first answer to a message that was first posted after it."""
