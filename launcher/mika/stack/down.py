@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from mika import backends
@@ -10,11 +11,12 @@ from mika.config.load import Config
 from mika.control.client import Client
 from mika.errors import MikaError, UsageError
 from mika.project.folder import ProjectDir
-from mika.stack import waiting
 from mika.supervisor.belongings import Found
-from mika.supervisor.survivors import Survivor, recall
+from mika.supervisor.survivors import Survivor, identify, recall, still_alive
 from mika.supervisor.sweep import sweep_folder
 
+_INTERVAL = 0.05  # s
+_FORCED_SECONDS = 15.0
 _NOTHING_LEFT = ContainerCleanup()
 
 
@@ -54,7 +56,7 @@ def take_down(
     are left or data should be deleted.
     """
     while True:
-        was_running = waiting.until_down(Client(folder), timeout)
+        was_running = _stop_supervisor(Client(folder), timeout)
         if not folder.run.is_dir():
             return _clean_up(folder, config, was_running=False, everything=everything, volumes=volumes)
         with folder.try_lock() as is_free:  # nobody may start what this takes away
@@ -65,6 +67,46 @@ def take_down(
                 text = "the stack was stopped, but another `mika up` has started one since: its data was not deleted"
                 raise MikaError(text, "run `mika down --volumes` again", code="busy")
             return TakenDown(was_running, note="another `mika up` has started a stack since: that one is left running")
+
+
+def _stop_supervisor(client: Client, timeout: float) -> bool:
+    """Ask the supervisor to stop, and wait for it. After `timeout` seconds, force it.
+
+    Returns False when no supervisor was running. Raises MikaError when it does not stop by force either.
+    """
+    deadline = time.monotonic() + timeout
+    asked: tuple[Survivor, ...] = ()
+    is_forced = False
+    while client.folder.is_locked():
+        if asked and not still_alive(asked):
+            return True  # another one has started since: nobody asked to stop that
+        is_late = time.monotonic() >= deadline
+        if is_late and is_forced:
+            state = client.folder.read_state()
+            raise MikaError(
+                "the supervisor did not stop",
+                f"kill its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
+                code="not_stopped",
+            )
+        if is_late:
+            deadline += _FORCED_SECONDS
+            is_forced = True
+            _request_down(client, force=True)
+        elif not asked:
+            asked = _request_down(client)
+        time.sleep(_INTERVAL)
+    return bool(asked)
+
+
+def _request_down(client: Client, *, force: bool = False) -> tuple[Survivor, ...]:
+    """The process of the supervisor that has received the request; none if it is starting, or already gone."""
+    state = client.folder.read_state()
+    asked = identify([state.pid]) if state is not None else ()
+    try:
+        client.down(force=force)
+    except MikaError:
+        return ()
+    return asked
 
 
 def _clean_up(

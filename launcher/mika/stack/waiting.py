@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from mika.control.client import Client
 from mika.errors import MikaError
 from mika.status import StackStatus, UnitStatus
-from mika.supervisor.survivors import Survivor, identify, still_alive
 from mika.text import unknown_name
 
 _INTERVAL = 0.1
-_DOWN_INTERVAL = 0.05
-_FORCED_SECONDS = 15.0
 
 
 def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackStatus:
@@ -54,46 +51,6 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
             message = f"still running after {timeout:.0f} s: {', '.join(running)}"
             raise MikaError(message, "`mika down` stops the whole stack", code="not_stopped")
         time.sleep(_INTERVAL)
-
-
-def until_down(client: Client, timeout: float) -> bool:
-    """Ask the supervisor to stop, and wait for it. After `timeout` seconds, force it.
-
-    Returns False when no supervisor was running. Raises MikaError when it does not stop by force either.
-    """
-    deadline = time.monotonic() + timeout
-    asked: tuple[Survivor, ...] = ()
-    is_forced = False
-    while client.folder.is_locked():
-        if asked and not still_alive(asked):
-            return True  # another one has started since: nobody asked to stop that
-        is_late = time.monotonic() >= deadline
-        if is_late and is_forced:
-            state = client.folder.read_state()
-            raise MikaError(
-                "the supervisor did not stop",
-                f"kill its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
-                code="not_stopped",
-            )
-        if is_late:
-            deadline += _FORCED_SECONDS
-            is_forced = True
-            _request_down(client, force=True)
-        elif not asked:
-            asked = _request_down(client)
-        time.sleep(_DOWN_INTERVAL)
-    return bool(asked)
-
-
-def _request_down(client: Client, *, force: bool = False) -> tuple[Survivor, ...]:
-    """The process of the supervisor that has received the request; none if it is starting, or already gone."""
-    state = client.folder.read_state()
-    asked = identify([state.pid]) if state is not None else ()
-    try:
-        client.down(force=force)
-    except MikaError:
-        return ()
-    return asked
 
 
 def has_failed(unit: UnitStatus, advice: str = "") -> MikaError:
