@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -101,6 +102,20 @@ def test_the_lock_is_held_once(folder):
             assert not again
         assert folder.is_locked(), "who did not get it must not free it"
     assert not folder.is_locked()
+
+
+@posix_only  # the C runtime of Windows has no shared lock
+def test_who_looks_at_the_lock_is_not_taken_for_its_holder(folder):
+    import fcntl
+
+    with (folder.run / "lock").open("wb") as looker:  # in the middle of its `is_locked`
+        fcntl.flock(looker, fcntl.LOCK_SH)
+        assert not folder.is_locked()
+        end = threading.Timer(0.02, fcntl.flock, (looker, fcntl.LOCK_UN))
+        end.start()
+        with folder.try_lock() as free:
+            assert free
+        end.join()
 
 
 def test_a_folder_that_was_never_used_is_not_locked_and_stays_untouched(tmp_path):
