@@ -74,7 +74,7 @@ PAIRS = {
     "down, down": Pair("down", "down", True, DOWN, DOWN),
     "restart, restart": Pair("restart web", "restart web", True, RESTART, RESTART),
     "up, kill": Pair("up", "kill command", False, {-9: ""}, {}),
-    "up, kill of a stack": Pair("up", "kill supervisor", True, UP | {1: "the supervisor was killed"}, {}),
+    "up, kill of a stack": Pair("up", "kill supervisor", True, {0: "ready after", 1: "the supervisor was killed"}, {}),
     "up -d, kill": Pair("up -d", "kill command", False, UP | {-9: ""}, {}),
     "up -d, kill, then down": Pair("up -d", "kill command", False, UP | {-9: ""}, {}, is_settled=False),
     "up -d, kill of the supervisor": Pair("up -d", "kill supervisor", False, UP | KILLED, {}),

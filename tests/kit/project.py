@@ -265,7 +265,7 @@ class Project:
             with contextlib.suppress(psutil.Error, OSError):
                 if process.environ().get(_MARK) != self._mark or process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                if not script or process.cmdline()[-1] == script:
+                if not script or process.cmdline()[-1:] == [script]:  # empty while it exits
                     found.append(process)
         return found
 
