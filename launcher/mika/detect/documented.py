@@ -1,0 +1,73 @@
+"""The commands that a project documents: README, Makefile, scripts, package.json, Dockerfile, compose."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mika.detect.files import Files
+
+_MOST_TEXTS = 200
+_TEXTS = r"README.*|.+\.(md|rst|sh|ps1)|(Makefile|justfile|Procfile|Dockerfile).*|package\.json|(docker-)?compose.*"
+_CONTAINER = re.compile(r"(^|/)(Dockerfile|(docker-)?compose)[^/]*$", re.IGNORECASE)
+_COMMAND = re.compile(r"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|uv run)\s[^\n`&|;#<>]*")
+_RUNNERS = {"poetry", "uv", "pipenv", "pdm", "run", "python", "python3", "exec", "-m"}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One command, and the file that has it. `words` without `poetry run`, `python -m` and the like."""
+
+    words: tuple[str, ...]
+    where: str
+
+    @property
+    def is_in_container(self) -> bool:
+        """Its port and its addresses are those of a container."""
+        return _CONTAINER.search(self.where) is not None
+
+    @property
+    def port(self) -> int | None:
+        text = " ".join(self.words)
+        found = re.search(r"(?:--port[ =]|-p |(?:--bind[ =]|-b |runserver )(?:[\w.]*:)?)(\d{2,5})\b", text)
+        return int(found[1]) if found and int(found[1]) < 65536 else None
+
+    def means(self, path: str, app: str = "") -> bool:
+        """Whether it starts the file `path`: by `a/b.py`, `a.b` or `a.b:app`, from any folder above it."""
+        stem = "/" + path.removesuffix(".py").removesuffix("/__main__")
+        for number, word in enumerate(self.words):
+            name, separator, variable = word.partition(":")
+            if variable.removesuffix("()") not in ("", app) or (number and not separator and not set(name) & set("./")):
+                continue  # such as the "worker" of `celery -A tasks worker`
+            is_path = "/" in name or name.endswith(".py")
+            spelled = name.removeprefix("./").removesuffix(".py") if is_path else name.replace(".", "/")
+            if spelled and stem.endswith(f"/{spelled}"):
+                return True
+        return False
+
+
+def documented(files: Files) -> list[Said]:
+    """Every command that is found, the texts nearest to the top first."""
+    texts = [path for _, path in zip(range(_MOST_TEXTS), files.named(_TEXTS), strict=False)]
+    found = (Said(words, path) for path in texts for words in _commands(files.text(path), path))
+    return list(dict.fromkeys(found))
+
+
+def _commands(text: str, path: str) -> Iterator[tuple[str, ...]]:
+    if _CONTAINER.search(path):  # CMD ["uvicorn", "app.main:app"] as a line of words
+        text = re.sub(r'"\s*,\s*"', " ", text).replace('["', " ").replace('"]', " ")
+    for command in _COMMAND.findall(text.replace("\\\n", " ")):
+        words = _split(command)
+        while words and words[0] in _RUNNERS:
+            words = words[1:]
+        if words:
+            yield tuple(words)
+
+
+def _split(command: str) -> Sequence[str]:
+    try:
+        return shlex.split(command.strip("\"' "))
+    except ValueError:
+        return command.split()

@@ -1,0 +1,123 @@
+"""The files of a project that say what it is made of. Only names and bytes: nothing is imported or run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import re
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+LARGEST = 1_000_000
+"""Bytes. Larger files are generated ones, or data."""
+SECONDS = 1.2
+"""For finding and reading the files: what is nearest to the top is looked at first."""
+_MOST_ENTRIES = 200_000
+_SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
+_WANTED = re.compile(
+    r".+\.(py|md|rst|sh|ps1)|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
+    r"|package\.json|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
+    r"|(docker-)?compose[\w.-]*\.ya?ml",
+    re.IGNORECASE,
+)
+_MARKS = {"pyproject.toml", "uv.lock", "poetry.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"}
+
+
+class Files:
+    """The files below `root` by their path (with `/`, relative to it), breadth first. Links are not followed.
+
+    Left out: hidden folders, what a package manager or a build has made, and what there is no time for (`is_cut`).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._deadline = time.monotonic() + SECONDS
+        self.is_cut = False
+        self.environments: dict[str, str] = {}  # the folder that contains a virtual environment -> its name
+        self.python: list[str] = []
+        self.others: list[str] = []
+        self._parts: set[str] = set()
+        self._folders: set[str] = set()  # with Python source
+        self._walk()
+        self._known = frozenset((*self.python, *self.others))
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._known
+
+    def has_modules(self, folder: str) -> bool:
+        """Whether there is Python source in or below `folder`."""
+        return folder in self._folders
+
+    def home_of(self, path: str) -> str:
+        """The folder of the part of the project that a file belongs to: the nearest one with packages of its own."""
+        return next((folder for folder in ancestors(path) if folder in self._parts), "")
+
+    def named(self, pattern: str) -> Iterator[str]:
+        """The paths, but for those of Python, whose last part matches a regular expression, ignoring case."""
+        name = re.compile(pattern, re.IGNORECASE)
+        return (path for path in self.others if name.fullmatch(posixpath.basename(path)))
+
+    def is_late(self) -> bool:
+        """Whether there is no time left to look at more."""
+        self.is_cut = self.is_cut or time.monotonic() > self._deadline
+        return self.is_cut
+
+    def read(self, path: str, largest: int = LARGEST) -> bytes:
+        """Its content; empty if it is too large, cannot be read, or there is no time left."""
+        if self.is_late():
+            return b""
+        try:
+            with (self.root / path).open("rb") as file:
+                data = file.read(largest + 1)
+        except OSError:
+            return b""
+        return data if len(data) <= largest else b""
+
+    def text(self, path: str) -> str:
+        return self.read(path).decode("utf-8-sig", "replace")
+
+    def _walk(self) -> None:
+        folders, seen = deque([""]), 0
+        while folders and not self.is_late():
+            folder = folders.popleft()
+            try:
+                entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
+            except OSError:
+                continue
+            seen += len(entries)
+            self.is_cut = seen > _MOST_ENTRIES
+            names = {entry.name for entry in entries}
+            if folder and "pyvenv.cfg" in names:
+                parent, name = posixpath.split(folder)
+                self.environments.setdefault(parent, name)
+                self._parts.add(parent)
+                continue
+            if not names.isdisjoint(_MARKS):
+                self._parts.add(folder)
+            found = len(self.python)
+            for entry in entries:
+                with contextlib.suppress(OSError):  # such as a link to itself
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name not in _SKIPPED and (entry.name[0] != "." or entry.name == ".venv"):
+                            folders.append(posixpath.join(folder, entry.name))
+                    elif _WANTED.fullmatch(entry.name) and entry.is_file():
+                        paths = self.python if entry.name.endswith(".py") else self.others
+                        paths.append(posixpath.join(folder, entry.name))
+            if len(self.python) > found:
+                self._folders.update(_above(folder))
+
+
+def _above(folder: str) -> Iterator[str]:
+    """The folder, and all above it, up to the project (an empty text)."""
+    while folder:
+        yield folder
+        folder = posixpath.dirname(folder)
+    yield ""
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """The folder of a file, and all above it, up to the project (an empty text)."""
+    return _above(posixpath.dirname(path))

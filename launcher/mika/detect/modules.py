@@ -1,0 +1,154 @@
+"""What one Python file says, from its syntax alone: imports, constants, calls, routes."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+LARGEST_SOURCE = 256_000
+"""Bytes. The syntax tree of a file takes a hundred times its size."""
+_VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
+_INCLUDES = {"include_router", "register_blueprint"}
+_CALLS = {"Worker", "connect", "run", "run_app", *_INCLUDES}
+_REDIRECTS = {"RedirectResponse", "redirect"}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """GET answers at `path`; `owner` is the name of the app or router, empty in a list of routes."""
+
+    owner: str
+    path: str
+
+
+@dataclass(slots=True)
+class Module:
+    """`path` is relative to the project. Of the syntax tree, only the parts that are named here are kept."""
+
+    path: str
+    imports: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Local name -> (module as it is written, name in it or an empty text)."""
+    values: dict[str, ast.expr] = field(default_factory=dict)
+    """Name -> the first value that is assigned to it; those of the module itself come before others."""
+    made: list[tuple[str, ast.Call]] = field(default_factory=list)
+    """Assignments of the module itself whose value is a call, in their order."""
+    calls: list[ast.Call] = field(default_factory=list)
+    factories: dict[str, set[str]] = field(default_factory=dict)
+    """Function -> the names that it calls."""
+    routes: list[Route] = field(default_factory=list)
+    runs: bool = False
+    """It does something when it is run as a program."""
+
+    def source_of(self, name: str) -> str:
+        """`temporalio.worker.Worker` for the local name of it, with or without dots; else the name itself."""
+        first, _, rest = name.partition(".")
+        module, attribute = self.imports.get(first, ("", ""))
+        return ".".join(filter(None, (module, attribute, rest))) if module else name
+
+    def keyword(self, call: ast.Call, name: str) -> ast.expr | None:
+        return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+def dotted(node: ast.AST | None) -> str:
+    """`a.b.c`; empty if it is anything else."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
+
+
+def literal(node: ast.AST | None) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def parse(path: str, source: bytes) -> Module | SyntaxError:
+    """The error if it is no Python, or that of a newer version than this one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as "invalid escape sequence"
+            tree = ast.parse(source)
+    except SyntaxError as error:
+        return error
+    except (ValueError, RecursionError, MemoryError) as error:  # NUL, nested too deeply
+        return SyntaxError(str(error))
+    module = Module(path)
+    module.runs = any(_runs(statement) for statement in tree.body)
+    for statement in tree.body:
+        for name, value in _assigned(statement):
+            module.values.setdefault(name, value)
+            if isinstance(value, ast.Call):
+                module.made.append((name, value))
+    for node in ast.walk(tree):
+        _visit(node, module)
+    return module
+
+
+def _visit(node: ast.AST, module: Module) -> None:
+    match node:
+        case ast.Import():
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                module.imports.setdefault(alias.asname or name, (name, ""))
+                module.imports.setdefault(alias.name, (alias.name, ""))
+        case ast.ImportFrom():
+            for alias in node.names:
+                module.imports.setdefault(
+                    alias.asname or alias.name, ("." * node.level + (node.module or ""), alias.name)
+                )
+        case ast.ClassDef():
+            is_settings = any(dotted(base).endswith("BaseSettings") for base in node.bases)
+            for statement in node.body:
+                for name, value in _assigned(statement):
+                    module.values.setdefault(name, _from_environment(name, value) if is_settings else value)
+        case ast.FunctionDef() | ast.AsyncFunctionDef():
+            module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
+            arguments = node.args.posonlyargs + node.args.args
+            for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
+                module.values.setdefault(argument.arg, default)
+            answers = module.factories[node.name].isdisjoint(_REDIRECTS)
+            for decorator in node.decorator_list:
+                if answers and isinstance(decorator, ast.Call):
+                    module.routes.extend(_routes(decorator))
+        case ast.Assign() | ast.AnnAssign():
+            for name, value in _assigned(node):
+                module.values.setdefault(name, value)
+        case ast.Call():
+            if dotted(node.func).rpartition(".")[2] in _CALLS:
+                module.calls.append(node)
+            if len(node.args) > 1:  # a decorator has the path alone
+                module.routes.extend(_routes(node))
+
+
+def _routes(call: ast.Call) -> Iterator[Route]:
+    owner, _, verb = dotted(call.func).rpartition(".")
+    path = literal(call.args[0]) if call.args else None
+    if path is not None and verb in _VERBS:
+        yield Route(owner, path)
+
+
+def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a statement assigns to, and the value; of `self.name = …` the attribute."""
+    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+            name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
+            if name:
+                yield name, statement.value
+
+
+def _from_environment(name: str, default: ast.expr) -> ast.expr:
+    """What pydantic's settings do with a field, as a call of `getenv`."""
+    if isinstance(default, ast.Call):
+        given = [keyword.value for keyword in default.keywords if keyword.arg == "default"]
+        default = (given or default.args or [ast.Constant(None)])[0]
+    return ast.Call(ast.Name("getenv"), [ast.Constant(name.upper()), default], [])
+
+
+def _runs(statement: ast.stmt) -> bool:
+    """`if __name__ == "__main__"`, or `asyncio.run(main())` for everybody who imports it."""
+    if isinstance(statement, ast.If):
+        return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and dotted(call.func) in ("asyncio.run", "anyio.run", "main", "run")

@@ -1,0 +1,263 @@
+"""What mika would run in a project that has no Procfile: the processes, what is left out, and what cannot be known."""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from mika.config.process_options import Need, ProcessOptions
+from mika.detect import compose, documented, web, workers
+from mika.detect.environments import Environment, environment_of
+from mika.detect.files import Files
+from mika.detect.modules import Module, dotted
+from mika.detect.sources import Sources
+
+ALL = "all"
+"""The answer to a question with choices that takes all of them."""
+UNKNOWN_QUEUE = "QUEUE"
+_COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One line of the Procfile and its table in mika.toml. `why` are the guesses in it, a sentence each."""
+
+    name: str
+    command: str
+    ready: str
+    environment: Environment
+    why: tuple[str, ...]
+    queues: tuple[str, ...] = ()
+    cwd: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+    def options(self) -> ProcessOptions:
+        needs = tuple(Need(name) for name in self.needs) or None
+        return ProcessOptions(ready=self.ready, cwd=self.cwd or None, env=self.env, needs=needs)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`key` names it in the answers. Without `choices`, any text is an answer."""
+
+    key: str
+    text: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """The value of a setting, and why."""
+
+    value: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """With open `questions`, `processes` has every candidate, and `QUEUE` for a queue that is not known."""
+
+    processes: tuple[Process, ...]
+    compose: compose.ComposeFile | None
+    settings: Mapping[str, Guess]
+    questions: tuple[Question, ...]
+    notes: tuple[str, ...]
+
+
+def propose(
+    root: Path, variables: Mapping[str, str], ports: tuple[int, int], answers: Mapping[str, str] | None = None
+) -> Proposal:
+    """Read the project in `root`, in 2 s at most; nothing of it is imported or run.
+
+    `variables` are those that its processes will have; `ports` are those of the API and of Temporal.
+    """
+    return _Proposer(root, variables, ports, answers or {}).proposal()
+
+
+_Found = TypeVar("_Found", web.WebApp, workers.Worker)
+
+
+class _Proposer:
+    def __init__(
+        self, root: Path, variables: Mapping[str, str], ports: tuple[int, int], answers: Mapping[str, str]
+    ) -> None:
+        self._files = Files(root)
+        self._said = documented.documented(self._files)
+        self._sources = Sources(self._files, variables)
+        self._answers = answers
+        self._first_port, self._temporal_port = ports
+        self._ports: set[int] = set()
+        self._settings: dict[str, Guess] = {}
+        self._questions: list[Question] = []
+        self._notes: list[str] = []
+
+    def proposal(self) -> Proposal:
+        apps = web.find(self._sources, self._said)
+        every = workers.find(self._sources, [app.module for app in apps])
+        inside = {worker.path: worker for worker in every if worker.start is None}
+        own = [worker for worker in every if worker.start is not None]
+        compose_file = compose.find(self._files)
+        self._choose_backend(compose_file)
+        self._note_addresses()
+        apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
+        # Two programs on one queue may share the work: one has the workflows, the other one the activities.
+        workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
+        taken: set[str] = set()
+        names = self._names([app.path for same in apps_for for app in same], "web", taken)
+        names |= self._names([worker.path for same in workers_for for worker in same], "worker", taken)
+        kept: list[Process] = []
+        for same_app in apps_for:
+            kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
+        for same_work in workers_for:
+            kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
+        self._note_leftovers(every)
+        return Proposal(tuple(kept), compose_file, self._settings, tuple(self._questions), tuple(self._notes))
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def _web(self, app: web.WebApp, name: str, worker: workers.Worker | None) -> Process:
+        is_fixed = "{port}" not in app.start.command
+        free = (port for port in itertools.count(self._first_port) if port not in self._ports)
+        port = app.port if app.port is not None and (is_fixed or app.port not in self._ports) else next(free)
+        self._ports.add(port)
+        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {})
+        why = [f"{app.path}: GET {app.health}" if app.health else f"{app.path}: no health path is known"]
+        if app.port == port:
+            why.append(f"port {port} is what the project says")
+        if worker is not None:
+            why.append(f"the worker of {', '.join(worker.known) or 'a queue'} runs inside it")
+            self._share_queue(worker, env)
+        return Process(
+            name,
+            app.start.command.replace("{port}", str(port)),
+            f"http://127.0.0.1:{port}{app.health}" if app.health else f"tcp:{port}",
+            environment_of(self._files, app.path),
+            tuple(why),
+            queues=worker.known if worker else (),
+            cwd=app.start.cwd,
+            env=env,
+            needs=("temporal",) if any(map(_imports_temporal, self._sources.reachable(app.module))) else (),
+        )
+
+    def _worker(self, worker: workers.Worker, name: str) -> Process:
+        assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
+        env, why, queues = dict(worker.start.env), worker.path, worker.known
+        if queues:
+            variable = worker.queues[0].variable
+            why += f" polls {', '.join(queues)}" + (f" ({variable}, or its default)" if variable else "")
+        elif worker.queues:
+            queues = (self._asked_queue(worker, name),)
+        self._share_queue(worker, env)
+        ready = f"worker:{queues[0]}" if queues else "none"
+        environment = environment_of(self._files, worker.path)
+        return Process(name, worker.start.command, ready, environment, (why,), queues, worker.start.cwd, env)
+
+    def _share_queue(self, worker: workers.Worker, env: dict[str, str]) -> None:
+        """TEMPORAL_TASK_QUEUE is a setting of mika, whose default would replace the one in the source."""
+        for queue in worker.queues:
+            if queue.variable == "TEMPORAL_TASK_QUEUE" and queue.text:
+                guess = Guess(queue.text, f"the default in {worker.path}")
+                if self._settings.setdefault(queue.variable, guess).value != queue.text:
+                    env[queue.variable] = queue.text
+
+    def _asked_queue(self, worker: workers.Worker, name: str) -> str:
+        key = f"queue.{name}"
+        if answer := self._answers.get(key, "").strip():
+            return answer
+        variable = next((queue.variable for queue in worker.queues if queue.variable), "")
+        hint = f" ({variable} is not set: or set it in .env)" if variable else ""
+        self._questions.append(Question(key, f"which task queue does {worker.path} poll{hint}?"))
+        return UNKNOWN_QUEUE
+
+    def _documented(self, found: Sequence[_Found], same: Callable[[_Found], Hashable]) -> list[list[_Found]]:
+        """In groups of those that are for the `same` thing; if the project documents some of a group, those alone."""
+        groups: dict[Hashable, list[_Found]] = {}
+        for one in found:
+            groups.setdefault(same(one), []).append(one)
+        for key, group in groups.items():
+            told = [one for one in group if any(said.means(one.path, one.variable_name) for said in self._said)]
+            groups[key] = told or group
+        return list(groups.values())
+
+    def _asked(self, kind: str, candidates: list[Process]) -> list[Process]:
+        """The one that is to run; with several, what the user answers, and all of them until then."""
+        if len(candidates) == 1:
+            return candidates
+        names = tuple(process.name for process in candidates)
+        key = f"{kind}.{names[0]}"
+        answer = self._answers.get(key)
+        if answer in (*names, ALL):
+            return [process for process in candidates if answer in (process.name, ALL)]
+        commands = ", ".join(f"{process.name} (`{process.command}`)" for process in candidates)
+        self._questions.append(Question(key, f"which {kind} is to run: {commands}, or all?", (*names, ALL)))
+        return candidates
+
+    @staticmethod
+    def _names(paths: Sequence[str], kind: str, taken: set[str]) -> dict[str, str]:
+        """A name for each: `web` or `worker` for the only one, else by its file or folder."""
+        names: dict[str, str] = {}
+        for path in paths:
+            stem = posixpath.basename(path).partition(".")[0]
+            folders = posixpath.dirname(path).split("/")[:-3:-1]
+            special = next((name for name in (stem, *folders) if name.lower() not in _COMMON), kind)
+            names[path] = _unique(kind if len(paths) == 1 else special, taken)
+        return names
+
+    # --- what is around them -----------------------------------------------------------------------------------------
+
+    def _choose_backend(self, file: compose.ComposeFile | None) -> None:
+        if not any(map(_imports_temporal, self._sources.entries)):
+            self._settings["MIKA_BACKEND"] = Guess("none", "nothing here uses Temporal")
+        elif file is not None and (file.of_kind("app") or not file.of_kind("temporal")):
+            why = "has no Temporal" if not file.of_kind("temporal") else "would also start the app itself"
+            self._settings["MIKA_BACKEND"] = Guess("embedded", f"{file.path} {why}")
+        if file is not None and file.error:
+            self._notes.append(file.error)
+
+    def _note_addresses(self) -> None:
+        """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""
+        for module in self._sources.entries:
+            for call in module.calls:
+                if not module.source_of(dotted(call.func)).endswith("Client.connect"):
+                    continue
+                target = call.args[0] if call.args else module.keyword(call, "target_host")
+                value = self._sources.value(target, module)
+                host, _, port = (value.text or "").partition(":")
+                if host in ("localhost", "127.0.0.1") and port.isdecimal() and not value.variable:
+                    if int(port) != self._temporal_port:
+                        self._settings["TEMPORAL_PORT"] = Guess(port, f"{module.path} connects to it")
+                elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost":
+                    hint = f"set {value.variable}" if value.variable else "change it"
+                    self._notes.append(
+                        f"{module.path} connects to {value.text}, a name that exists only inside compose: {hint}"
+                    )
+
+    def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
+        for path in workers.unused(self._sources, every):
+            self._notes.append(f"{path} makes a worker, but nothing here starts it as a program")
+        for path, error in list(self._sources.errors.items())[:3]:
+            line = f":{error.lineno}" if error.lineno else ""
+            self._notes.append(f"{path}{line}: not understood: {error.msg}")
+        if self._files.is_cut:
+            self._notes.append("this folder has more files than could be looked at: the guesses may be incomplete")
+
+
+def _imports_temporal(module: Module) -> bool:
+    return any(source.partition(".")[0] == "temporalio" for source, _ in module.imports.values())
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    """The name as a process may have it, with a number if it is taken; it is taken then."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "process"
+    number, unique = 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name}-{number}"
+    taken.add(unique)
+    return unique

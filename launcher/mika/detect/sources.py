@@ -1,0 +1,221 @@
+"""The Python sources of a project as one: which module an import means, and what a name is worth."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mika.detect.files import Files, ancestors
+from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
+
+_MENTIONS = re.compile(
+    rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]", re.IGNORECASE
+)
+_NOISE = re.compile(r"(^|/)(tests?|examples?|samples?|docs?|migrations)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
+_DEEPEST = 8
+_GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
+_COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text, as far as it is known, and the environment variable that may change it."""
+
+    text: str | None = None
+    variable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A command, and its folder relative to the project (empty: the project itself)."""
+
+    cwd: str
+    command: str
+    env: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def at(cls, root: str, home: str, command: str) -> Start:
+        """In the folder that must be on `sys.path`; with `src/`, in the one above, where the other files are."""
+        if root == posixpath.join(home, "src"):
+            return cls(home, command, (("PYTHONPATH", "src"),))
+        return cls(root, command)
+
+
+def _dotted_path(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+class Sources:
+    """All Python files of a project; each is parsed when it is asked for."""
+
+    def __init__(self, files: Files, variables: Mapping[str, str]) -> None:
+        self.files, self._variables = files, variables
+        self._modules: dict[str, Module | None] = {}
+        self.errors: dict[str, SyntaxError] = {}
+        self.entries = [module for module in map(self._entry, files.python) if module is not None]
+        """The modules that may be something to run."""
+
+    def _entry(self, path: str) -> Module | None:
+        if self.files.is_late() or _NOISE.search(path):
+            return None
+        is_command = _COMMAND.fullmatch(path) is not None
+        return self.module(path) if is_command or _MENTIONS.search(self.files.read(path, LARGEST_SOURCE)) else None
+
+    def module(self, path: str) -> Module | None:
+        if path not in self._modules:
+            parsed = parse(path, self.files.read(path, LARGEST_SOURCE))
+            if isinstance(parsed, SyntaxError):
+                self.errors[path] = parsed
+            self._modules[path] = parsed if isinstance(parsed, Module) else None
+        return self._modules[path]
+
+    # --- imports -----------------------------------------------------------------------------------------------------
+
+    def find(self, name: str, importer: str) -> Module | None:
+        """The module `name` (perhaps relative), as Python would find it from a folder above the importing file."""
+        folders = list(ancestors(importer))
+        level = len(name) - len(name.lstrip("."))
+        if level:
+            folders = folders[level - 1 : level]
+        relative = name[level:].replace(".", "/")
+        for folder in folders:
+            for base in (folder, posixpath.join(folder, "src")):
+                stem = posixpath.join(base, relative).rstrip("/")
+                for path in (f"{stem}.py", posixpath.join(stem, "__init__.py")):
+                    if path in self.files:
+                        return self.module(path)
+        return None
+
+    def imported(self, module: Module, name: str) -> tuple[Module | None, str]:
+        """Where a local name comes from: the module, and the name in it (empty: the module itself)."""
+        source, attribute = module.imports.get(name, ("", ""))
+        if not source:
+            return None, ""
+        if attribute and (found := self.find(f"{source}{'' if source.endswith('.') else '.'}{attribute}", module.path)):
+            return found, ""
+        return self.find(source, module.path), attribute
+
+    def reachable(self, module: Module) -> list[Module]:
+        """The module and all of the project that it imports, the nearest first."""
+        found, waiting = {module.path: module}, deque([module])
+        while waiting and not self.files.is_late():
+            current = waiting.popleft()
+            for name in current.imports:
+                other, _ = self.imported(current, name)
+                if other is not None and other.path not in found:
+                    found[other.path] = other
+                    waiting.append(other)
+        return list(found.values())
+
+    def root_of(self, module: Module) -> str:
+        """The folder that must be on `sys.path`: the one under which most of its own imports are found."""
+        folder = posixpath.dirname(module.path)
+        names = {source for source, _ in module.imports.values()}
+        votes = Counter(base for name in names if (base := self._base_of(name, module)) is not None)
+        if votes and not any(name.startswith(".") for name in names):
+            return max(votes, key=lambda base: (votes[base], len(base)))
+        # Above the package that it is in. A package needs no __init__.py, but only then relative imports tell of it.
+        is_package = any(name.startswith(".") for name in names)
+        while folder and (is_package or posixpath.join(folder, "__init__.py") in self.files):
+            folder, is_package = posixpath.dirname(folder), False
+        return folder
+
+    def _base_of(self, name: str, module: Module) -> str | None:
+        """The nearest folder under which Python would find the module `name`; None if it is not of the project."""
+        path = name.replace(".", "/")
+        for above in ancestors(module.path):
+            for base in (above, posixpath.join(above, "src")):
+                stem = posixpath.join(base, path)
+                # A module may have the name of the folder it is in: `worker/worker.py` imports no `worker` of itself.
+                is_itself = posixpath.join(base, f"{name.partition('.')[0]}.py") == module.path
+                if not is_itself and (f"{stem}.py" in self.files or self.files.has_modules(stem)):
+                    return base
+        return None
+
+    # --- how it is started -------------------------------------------------------------------------------------------
+
+    def start_of(self, module: Module) -> Start | None:
+        """How to run a module as a program; None if it does nothing then."""
+        if command := _COMMAND.fullmatch(module.path):
+            manage = next((f for f in ancestors(module.path) if posixpath.join(f, "manage.py") in self.files), None)
+            return Start(manage, f"python manage.py {command[1]}") if manage is not None else None
+        if not module.runs:
+            return None
+        root, home = self.root_of(module), self.files.home_of(module.path)
+        relative = posixpath.relpath(module.path, root or ".")
+        if posixpath.basename(relative) == "__main__.py" and "/" in relative:
+            return Start.at(root, home, f"python -m {_dotted_path(posixpath.dirname(relative))}")
+        if "/" in relative:
+            return Start.at(root, home, f"python -m {_dotted_path(relative)}")
+        return Start(home, f"python {posixpath.relpath(module.path, home or '.')}")  # its folder is on sys.path anyway
+
+    def name_of(self, module: Module) -> tuple[str, str]:
+        """The folder for `sys.path`, and the module's name there."""
+        root = self.root_of(module)
+        return root, _dotted_path(posixpath.relpath(module.path, root or "."))
+
+    # --- values ------------------------------------------------------------------------------------------------------
+
+    def value(self, node: ast.AST | None, module: Module, depth: int = 0) -> Value:
+        """What an expression is worth: a literal, a constant, a default, a variable of the environment."""
+        if node is None or depth > _DEEPEST or self.files.is_late():
+            return Value()
+        match node:
+            case ast.Constant(value=str() | int() as constant):
+                return Value(str(constant))
+            case ast.Call(args=[first, *rest]) if _GETTER.fullmatch(dotted(node.func)):
+                default = rest[0] if rest else module.keyword(node, "default")
+                return self._variable(literal(first) or "", default, module, depth)
+            case ast.Call(args=[first]) if dotted(node.func) in ("int", "str"):
+                return self.value(first, module, depth + 1)
+            case ast.Subscript(value=owner, slice=index) if dotted(owner).endswith("environ"):
+                return self._variable(literal(index) or "", None, module, depth)
+            case ast.BoolOp(values=operands):
+                return self._first(self.value(operand, module, depth + 1) for operand in operands)
+            case ast.JoinedStr(values=parts):
+                texts = [
+                    self.value(
+                        getattr(part, "value", None) if isinstance(part, ast.FormattedValue) else part,
+                        module,
+                        depth + 1,
+                    ).text
+                    for part in parts
+                ]
+                return Value("".join(filter(None, texts))) if None not in texts else Value()
+            case ast.Name(id=name):
+                return self._named(name, module, depth)
+            case ast.Attribute(attr=name):
+                other, _ = self.imported(module, dotted(node.value).partition(".")[0])
+                places = [place for place in (other, module) if place is not None and name in place.values]
+                places += [place for place in self.reachable(module) if name in place.values]
+                return self._first(self.value(place.values[name], place, depth + 1) for place in places)
+        return Value()
+
+    def _named(self, name: str, module: Module, depth: int) -> Value:
+        own = module.values.get(name)
+        if own is not None and dotted(own) != name:
+            found = self.value(own, module, depth + 1)
+            if found != Value():
+                return found
+        other, attribute = self.imported(module, name)
+        if other is not None and attribute in other.values:
+            return self.value(other.values[attribute], other, depth + 1)
+        return (
+            self._named(attribute, other, depth + 1)
+            if other is not None and attribute and depth < _DEEPEST
+            else Value()
+        )
+
+    def _variable(self, name: str, default: ast.AST | None, module: Module, depth: int) -> Value:
+        given = self._variables.get(name)
+        return Value(given if given is not None else self.value(default, module, depth + 1).text, name)
+
+    @staticmethod
+    def _first(values: Iterable[Value]) -> Value:
+        """The first one that is known; else the first one that names a variable."""
+        found = list(values)
+        return next((value for value in found if value.text), next((v for v in found if v.variable), Value()))

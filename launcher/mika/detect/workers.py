@@ -1,0 +1,92 @@
+"""The workers of a Python project: what starts them, and which task queues they poll."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mika.detect.modules import Module, dotted
+from mika.detect.sources import Sources, Start, Value
+
+_PLAIN = re.compile(r"(.*[_-])?(worker|consumer)s?([_-].*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A program that polls `queues` of Temporal; without any, it is a worker of something else.
+
+    `start` is None for one that runs inside a web app. `kinds` are the arguments that say what it registers:
+    `workflows`, `activities`.
+    """
+
+    path: str
+    start: Start | None
+    queues: tuple[Value, ...] = ()
+    kinds: frozenset[str] = frozenset()
+    variable_name: str = ""
+    """Unlike a web app, a program has no name in its module."""
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The names of the queues, as far as they are known."""
+        return tuple(dict.fromkeys(queue.text for queue in self.queues if queue.text))
+
+
+def find(sources: Sources, apps: Iterable[Module]) -> list[Worker]:
+    """Every worker; those that run inside one of the web `apps` have no start of their own."""
+    app_list = list(apps)
+    app_paths = {app.path for app in app_list}
+    programs = [(m, start) for m in sources.entries if m.path not in app_paths and (start := sources.start_of(m))]
+    makers = {module.path: module for module in sources.entries if _workers_in(module)}
+    started: dict[str, tuple[Start | None, list[Module]]] = {}
+    for maker in makers.values():
+        users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
+        own = [(module, start) for module, start in users if module is maker] or users
+        for module, start in own:
+            started.setdefault(module.path, (start, []))[1].append(maker)
+        if not own:
+            for app in app_list:
+                if maker in sources.reachable(app):
+                    started.setdefault(app.path, (None, []))[1].append(maker)
+    workers = [_worker(sources, path, start, made) for path, (start, made) in started.items()]
+    plain = [
+        Worker(module.path, start)
+        for module, start in programs
+        if _is_plain(module) and module.path not in started and module.path not in makers
+    ]
+    return workers + plain
+
+
+def unused(sources: Sources, workers: Iterable[Worker]) -> list[str]:
+    """The files that make a worker which nothing starts, if there is no other."""
+    return [] if any(w.queues for w in workers) else [m.path for m in sources.entries if _workers_in(m)]
+
+
+def _workers_in(module: Module) -> list[int]:
+    """The positions of the calls that make a worker of Temporal."""
+    return [
+        number
+        for number, call in enumerate(module.calls)
+        if re.fullmatch(r"temporalio\.worker\.(\w+\.)?Worker", module.source_of(dotted(call.func)))
+    ]
+
+
+def _worker(sources: Sources, path: str, start: Start | None, makers: Iterable[Module]) -> Worker:
+    queues: dict[Value, None] = {}
+    kinds: set[str] = set()
+    for maker in makers:
+        for number in _workers_in(maker):
+            call = maker.calls[number]
+            queues[sources.value(maker.keyword(call, "task_queue"), maker)] = None
+            kinds |= {keyword.arg for keyword in call.keywords if keyword.arg in ("workflows", "activities")}
+    return Worker(path, start, tuple(queues), frozenset(kinds))
+
+
+def _is_plain(module: Module) -> bool:
+    """A program that is called a worker, of whatever it may be."""
+    stem = posixpath.basename(module.path).removesuffix(".py")
+    folder = posixpath.basename(posixpath.dirname(module.path))
+    is_named = _PLAIN.fullmatch(folder if stem in ("main", "__main__", "run") else stem) is not None
+    return is_named and not any(source.startswith("temporalio") for source, _ in module.imports.values())
