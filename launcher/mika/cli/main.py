@@ -24,6 +24,7 @@ from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
 from mika.text import did_you_mean
 
 _VERBS = {
+    "init": "Find out what runs here, and write it to a Procfile.",
     "up": "Bring the stack up and keep it up.",
     "down": "Stop processes, then services.",
     "status": "Services, processes, addresses.",

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from mika.cli.context import Context, json_option, print_json
+from mika.cli.context import Context, confirm, json_option, print_json
 from mika.cli.foreground import supervise
 from mika.cli.screen.relay import use_color
 from mika.cli.screen.table import render
@@ -34,6 +34,8 @@ _INTERVAL = 0.2
 @click.option("--timeout", metavar="S", help="Seconds for the whole start (default 120).")
 @click.option("--keep-services", is_flag=True, help="Leave containers running at the end.")
 @click.option("--watch", is_flag=True, help="Restart a process when its files change.")
+@click.option("--yes", is_flag=True, help="Without a Procfile: start what is found, without asking.")
+@click.option("--answer", "answers", multiple=True, hidden=True, help="KEY=TEXT: what `up` has asked already.")
 @click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
 @json_option
 @click.pass_obj
@@ -45,19 +47,22 @@ def up_command(
     timeout: str | None,
     keep_services: bool,
     watch: bool,
+    yes: bool,
+    answers: tuple[str, ...],
     serve: str | None,
     as_json: bool,
 ) -> None:
     """Bring the stack up: services, then processes, each waited for only as long as needed.
 
     PROCESS may be a name of the Procfile, or NAME=N for N of them; without any, all are started. Ctrl-C stops what this
-    command started; a second Ctrl-C forces it.
+    command started; a second Ctrl-C forces it. Without a Procfile, mika shows what it finds in the project, and asks
+    before it starts that; `mika init` writes it down.
     """
     with background.reported_to(Path(serve) if serve is not None else None):
         config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
         options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch)
         folder = ProjectDir(config.project)
-        prepared = stack.prepare(config, folder)
+        prepared, agreed = _prepare(config, folder, answers, asks=not (yes or as_json or serve is not None))
         # All bad input is found here, before anything is written or started.
         names = [unit.name for unit in prepared.units(processes)]
         folder.create()
@@ -65,12 +70,15 @@ def up_command(
         reader = EventReader(folder)
         while True:
             with folder.try_lock() as is_free:
+                if is_free and agreed is None:
+                    raise MikaError("the stack that ran here has just stopped", "run `mika up` again", code="stopped")
                 if is_free and serve is not None:
                     _serve(prepared, options, Path(serve))
                 if is_free and not detach:
                     sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json).code)
             if is_free:
-                words = _same_words(processes, backend, timeout, keep_services=keep_services, watch=watch)
+                words = [*(agreed or ())]
+                words += _same_words(processes, backend, timeout, keep_services=keep_services, watch=watch)
                 started = background.start(folder, words, warn=lambda text: click.echo(f"mika: {text}", err=True))
                 attached = Attached(context.client, reader, background=started)
                 sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json))
@@ -86,6 +94,29 @@ def up_command(
         if detach:
             sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
         sys.exit(_stream(context, attached, status, note, as_json=as_json))
+
+
+def _prepare(
+    config: Config, folder: ProjectDir, answers: Sequence[str], *, asks: bool
+) -> tuple[stack.Prepared, list[str] | None]:
+    """The stack of the Procfile, or else of what is found, and the words that make another `mika up` find the same.
+
+    The words are None if a stack runs already, which is not asked about: it must not be started, only attached to.
+    """
+    if (config.project / "Procfile").exists():
+        return stack.prepare(config, folder), []
+    from mika.cli import found
+    from mika.detect import written
+
+    if folder.is_locked():
+        proposal, words = found.look(config, {}), None
+    else:
+        asks = asks and found.is_terminal()
+        proposal, given = found.settle(config, answers, may_ask=asks)
+        words = ["--yes", *(word for answer in given for word in ("--answer", answer))]
+        if asks:
+            confirm("\nStart this? (`mika init` writes it down.)")
+    return stack.prepare(written.configured(proposal, config), folder, written.entries(proposal)), words
 
 
 def _serve(prepared: stack.Prepared, options: stack.UpOptions, report: Path) -> NoReturn:

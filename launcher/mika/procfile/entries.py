@@ -27,7 +27,7 @@ _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `index` is its position among the entries, which determines its PORT."""
+    """One line; 0 if it is in no file. `index` is its position among the entries, which determines its PORT."""
 
     name: str
     command: str

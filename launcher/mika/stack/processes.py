@@ -29,9 +29,15 @@ class ProcessFactory:
     """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake."""
 
     def __init__(
-        self, config: Config, folder: ProjectDir, *, has_temporal: bool, env: Mapping[str, str] | None = None
+        self,
+        config: Config,
+        folder: ProjectDir,
+        *,
+        has_temporal: bool,
+        env: Mapping[str, str] | None = None,
+        entries: Sequence[procfile.Entry] | None = None,
     ) -> None:
-        self._config, self._folder = config, folder
+        self._config, self._folder, self._entries = config, folder, entries
         self._has_temporal = has_temporal
         self._added_env = dict(env or {})
         self._env = config.child_env() | self._added_env
@@ -42,7 +48,7 @@ class ProcessFactory:
 
         Raises UsageError for a mistake in the Procfile, an option or a command.
         """
-        entries = procfile.read(self._config.project / "Procfile")
+        entries = self._entries or procfile.read(self._config.project / "Procfile")
         names = [entry.name for entry in entries]
         for table, where in self._config.process_tables.items():
             if table not in names:
@@ -78,7 +84,8 @@ class ProcessFactory:
         if options.hang_timeout is not None:
             env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
         known = {**self._config.defaults(), **env}
-        built = command.build(instance.command, known, cwd, where=f"Procfile:{instance.line}", platform=sys.platform)
+        where = f"Procfile:{instance.line}" if instance.line else instance.name
+        built = command.build(instance.command, known, cwd, where=where, platform=sys.platform)
         env |= built.env
 
         def spec(launch: Launch) -> ServiceSpec:

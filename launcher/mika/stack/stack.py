@@ -21,6 +21,7 @@ from mika.control.server import Server
 from mika.errors import MikaError, UsageError, describe
 from mika.events import Bus, Event
 from mika.guard.segments import SegmentWriter
+from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
 from mika.reason import NONE
@@ -71,10 +72,14 @@ class Prepared:
         return [*services, *processes]
 
 
-def prepare(config: Config, folder: ProjectDir) -> Prepared:
-    """Choose the backend, and check everything that can be checked without starting it. Raises UsageError."""
+def prepare(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None = None) -> Prepared:
+    """Choose the backend, and check everything that can be checked without starting it. Raises UsageError.
+
+    `entries` take the place of a Procfile.
+    """
     backend, note = backends.make(config, folder)
-    factory = ProcessFactory(config, folder, has_temporal=backend.name != "none", env=backend.environment())
+    has_temporal = backend.name != "none"
+    factory = ProcessFactory(config, folder, has_temporal=has_temporal, env=backend.environment(), entries=entries)
     notes = [*([note] if note else []), *config.notes()]
     return Prepared(config, folder, backend, factory, tuple(notes))
 
