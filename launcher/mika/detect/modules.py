@@ -83,6 +83,7 @@ def parse(path: str, source: bytes) -> Module | SyntaxError:
                 module.made.append((name, value))
     for node in ast.walk(tree):
         _visit(node, module)
+    module.calls.sort(key=lambda call: call.lineno)
     return module
 
 

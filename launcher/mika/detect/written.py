@@ -43,7 +43,7 @@ def configured(proposal: Proposal, config: Config) -> Config:
     """The configuration with what was found. What the user has set, for mika or for a process, wins."""
     settings = dict(config.settings)
     for name, guess in proposal.settings.items():
-        if settings[name].origin == "default":
+        if settings[name].origin == "default" or settings[name].value == "auto":
             settings[name] = make_setting(BY_NAME[name], guess.value, f"found ({guess.why})")
     processes = dict(config.processes)
     for process in proposal.processes:

@@ -1,0 +1,6 @@
+from temporalio import activity
+
+
+@activity.defn
+async def send(address: str) -> None:
+    print("sent to", address)

@@ -1,0 +1,1 @@
+QUEUE = "shipping-queue"

@@ -1,0 +1,16 @@
+import asyncio
+import os
+
+from jobs import Job
+from shared import QUEUE
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+
+async def main():
+    client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "localhost:7233"))
+    async with Worker(client, task_queue=QUEUE, workflows=[Job]):
+        await asyncio.Event().wait()
+
+
+asyncio.run(main())

@@ -1,0 +1,233 @@
+"""A project that has never heard of mika, unchanged: it comes up, works, and stays as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.project import Project
+
+PROJECTS = Path(__file__).parent / "projects"
+
+
+@pytest.fixture
+def adopted(project: Callable[..., Project]) -> Callable[[str], Project]:
+    """A copy of one of the projects, in git, without anything of mika, and with an environment of its own."""
+
+    def copy(name: str) -> Project:
+        this = project("", name=name, backend="auto")
+        (this.folder / "Procfile").unlink()
+        shutil.copytree(PROJECTS / name, this.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        git(this, "init", "--quiet")
+        with (this.folder / ".git" / "info" / "exclude").open("a") as exclude:
+            exclude.write(".venv/\n__pycache__/\n")
+        git(this, "add", ".")
+        git(this, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "theirs")
+        this.env["TEMPORAL_ADDRESS"] = f"127.0.0.1:{this.ports['TEMPORAL_PORT']}"
+        make_environment(this.folder / ".venv")
+        return this
+
+    return copy
+
+
+def make_environment(folder: Path) -> None:
+    """A virtual environment that has what the one of the tests has."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
+    paths = {"base": str(folder), "platbase": str(folder), "installed_base": str(folder)}
+    packages = Path(sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", vars=paths))
+    (packages / "tests.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+
+
+def git(this: Project, *args: str) -> str:
+    command = ["git", "-C", str(this.folder), *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def write_question(this: Project) -> None:
+    """A worker whose queue only its caller knows."""
+    this.write("worker.py", ASKS)
+
+
+ASKS = """
+import asyncio, sys
+from temporalio.client import Client
+from temporalio.worker import Worker
+from flows import Greet
+
+async def main():
+    client = await Client.connect(sys.argv[1])
+    await Worker(client, task_queue=sys.argv[2], workflows=[Greet]).run()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_a_project_comes_up_works_and_stays_as_it_was(adopted):
+    this = adopted("orders-uv")
+    up = this.up("--yes")
+    assert "app/main.py" not in up.out
+    assert "worker:orders" in up.err
+    found = this.status()
+    assert {process["name"]: process["state"] for process in found["processes"]} == {"web": "ready", "worker": "ready"}
+    assert found["backend"] == "embedded"
+    url = f"http://127.0.0.1:{this.ports['API_PORT']}/orders/seven"
+    answer = httpx.post(url, timeout=60, trust_env=False)
+    assert answer.json() == {"result": "charged seven"}
+    again = this.up()
+    assert "already up" in again.text
+    pid = this.pid("worker")
+    this.ok("restart", "worker")
+    this.wait_replaced("worker", pid)
+    this.ok("down")
+    assert git(this, "status", "--porcelain") == ""
+
+
+def test_what_init_writes_is_what_up_finds(adopted):
+    """The same processes with and without the files."""
+    this = adopted("plain-web-worker")
+    with free_port() as port:
+        this.write("web.py", (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
+        this.up("--yes")
+        found = processes(this)
+        assert this.status()["backend"] == "none", "nothing there uses Temporal"
+        this.ok("down")
+        this.ok("init")
+        assert "web: python web.py\n" in (this.folder / "Procfile").read_text()
+        assert tomllib.loads((this.folder / "mika.toml").read_text())["process"]["web"]["ready"].endswith("/health")
+        this.up()
+        assert processes(this) == found
+        this.ok("down")
+
+
+def processes(this: Project) -> list[tuple[str, str, str]]:
+    return [(unit["name"], unit["state"], unit["address"]) for unit in this.status()["processes"]]
+
+
+def test_a_second_terminal_attaches_without_a_question(adopted):
+    this = adopted("plain-web-worker")
+    with free_port() as port:
+        this.write("web.py", (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
+        this.up("--yes")
+        this.write("worker.py", ASKS)  # now there is a question, and the stack that runs is another one
+        this.write("flows.py", "")
+        assert "already up" in this.up().text
+        this.ok("down")
+        assert "which task queue does worker.py poll?" in this.error("up", "--yes", code=2).err
+
+
+def test_nothing_is_overwritten(adopted):
+    this = adopted("plain-web-worker")
+    mine = "web: python mine.py\n"
+    this.write("Procfile", mine)
+    refused = this.error("init", "--yes", code=2)
+    assert "Procfile: exists" in refused.err
+    assert "--force" in refused.err
+    assert (this.folder / "Procfile").read_text() == mine
+    assert not (this.folder / "mika.toml").exists()
+    assert "worker: python worker.py" in this.ok("init", "--dry-run").out
+    assert (this.folder / "Procfile").read_text() == mine
+    this.ok("init", "--force")
+    assert "worker: python worker.py" in (this.folder / "Procfile").read_text()
+
+
+def test_questions_without_a_terminal_end_with_the_lines_to_write(adopted):
+    this = adopted("wrapped-asgi")
+    write_question(this)
+    for command in (("up",), ("up", "--yes", "-d"), ("init",), ("init", "--yes"), ("init", "--dry-run")):
+        refused = this.error(*command, code=2)
+        assert "which task queue does worker.py poll?" in refused.err
+        assert 'ready = "worker:QUEUE"' in refused.err
+        assert not (this.folder / "Procfile").exists()
+        assert not (this.folder / ".mika").exists()
+
+
+def test_what_the_user_has_set_wins(adopted):
+    this = adopted("plain-web-worker")
+    with free_port() as port:
+        this.write("mika.toml", '[process.web]\nready = "log:Uvicorn running on"\ngrace = 1\n')
+        this.write("web.py", (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
+        this.up("--yes")
+        assert this.unit("web")["address"] == "log:Uvicorn running on"
+    this.ok("down")
+    this.write("mika.toml", "[process.wbe]\ngrace = 1\n")
+    assert "did you mean 'web'?" in this.error("up", "--yes", code=2).err
+
+
+# --- a terminal -------------------------------------------------------------------------------------------------------
+
+
+@posix_only
+def test_a_terminal_is_asked_and_init_writes_the_answer(adopted):
+    this = adopted("wrapped-asgi")
+    write_question(this)
+    text, code = typed(this, ["init"], ["which task queue", "Write this"], ["letters\n", "y\n"])
+    assert code == 0, text
+    written = tomllib.loads((this.folder / "mika.toml").read_text())
+    assert written["process"]["worker"]["ready"] == "worker:letters"
+
+
+@posix_only
+def test_up_asks_before_it_starts(adopted):
+    this = adopted("wrapped-asgi")
+    write_question(this)
+    text, code = typed(this, ["up"], ["which task queue", "Start this?"], ["letters\n", "n\n"])
+    assert code == 130, text
+    assert "nothing was done" in text
+    assert not (this.folder / ".mika").exists()
+
+
+@posix_only
+def test_an_answer_reaches_the_background(adopted):
+    this = adopted("plain-web-worker")
+    shutil.copy(this.folder / "worker.py", this.folder / "work.py")
+    shutil.copy(this.folder / "web.py", this.folder / "old.py")
+    with free_port() as port:
+        for name in ("web.py", "old.py"):
+            this.write(name, (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
+        text, code = typed(this, ["up", "-d"], ["which web is to run", "Start this?"], ["old\n", "y\n"])
+        assert code == 0, text
+        assert [name for name, *_ in processes(this)] == ["old", "worker"]
+        this.ok("down")
+
+
+def typed(this: Project, args: list[str], prompts: list[str], answers: list[str]) -> tuple[str, int]:
+    """Run a command on a terminal of its own; each answer is typed when its prompt is there."""
+    import pty
+
+    screen, terminal = pty.openpty()
+    os.set_blocking(screen, False)
+    command = [sys.executable, "-m", "mika", "-C", str(this.folder), *args]
+    with subprocess.Popen(
+        command, env=this.environ(TERM="dumb", NO_COLOR="1"), stdin=terminal, stdout=terminal, stderr=terminal
+    ) as popen:
+        os.close(terminal)
+        seen = b""
+
+        def look(text: bytes) -> bool:
+            nonlocal seen
+            with contextlib.suppress(OSError):
+                seen += os.read(screen, 65536)
+            return text in seen or popen.poll() is not None
+
+        try:
+            for prompt, answer in zip(prompts, answers, strict=True):
+                poll_until(lambda prompt=prompt: look(prompt.encode()), DEADLINE, prompt)
+                os.write(screen, answer.encode())
+            poll_until(lambda: look(b"\0"), DEADLINE, f"the end of {args}")
+        finally:
+            popen.kill()
+            look(b"")
+            os.close(screen)
+        return seen.decode("utf-8", "replace"), popen.wait(10)
