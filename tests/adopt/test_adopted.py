@@ -165,6 +165,18 @@ def test_what_the_user_has_set_wins(adopted):
     assert "did you mean 'web'?" in this.error("up", "--yes", code=2).err
 
 
+@pytest.mark.parametrize("command", [("up",), ("up", "--yes", "-d"), ("init",), ("init", "--dry-run")])
+def test_a_folder_that_is_no_project(project, command):
+    this = project("", backend="auto")
+    (this.folder / "Procfile").unlink()
+    this.write("notes.ipynb", "{}")
+    this.write("data.csv", "a;b\n")
+    refused = this.error(*command, code=2)
+    assert "Procfile: not found in " in refused.err
+    assert "nor a web app or a worker" in refused.err
+    assert sorted(path.name for path in this.folder.iterdir()) == ["data.csv", "notes.ipynb"], "nothing is written"
+
+
 # --- a terminal -------------------------------------------------------------------------------------------------------
 
 

@@ -189,6 +189,11 @@ def test_what_the_project_documents_decides(tmp_path):
             {"routes/status.py": 'router = APIRouter(prefix="/s")\n@router.get("/health")\ndef f(): ...'},
             "http://127.0.0.1:8000/v1/s/health",
         ),
+        (
+            "from routes import a, b\nfor one in (a, b):\n    app.include_router(one.router)",
+            {"routes/a.py": "", "routes/b.py": 'router = APIRouter()\n@router.get("/readyz")\ndef f(): ...'},
+            "http://127.0.0.1:8000/readyz",
+        ),
     ],
 )
 def test_the_health_of_a_web_app(tmp_path, more, others, ready):
@@ -228,7 +233,7 @@ def test_the_health_of_a_web_app(tmp_path, more, others, ready):
             "python web.py",
         ),
         (
-            {"manage.py": "from django.core.management import execute_from_command_line\nif __name__ == '__main__': ..."},
+            {"manage.py": "from django.core import management\nif __name__ == '__main__': ..."},
             "python manage.py runserver 127.0.0.1:8000 --noreload",
         ),
     ],

@@ -24,6 +24,16 @@ def test_the_nearest_folder_upwards_that_is_a_project(tmp_path, name, text):
     assert find_project(deep) == tmp_path / "project"
 
 
+def test_a_project_without_files_of_mika_is_found_while_its_stack_runs(tmp_path):
+    inner = tmp_path / "src"
+    inner.mkdir()
+    state = tmp_path / ".mika" / "run" / "state.json"
+    state.parent.mkdir(parents=True)
+    assert find_project(inner) == inner
+    state.write_text("{}", encoding="utf-8")
+    assert find_project(inner) == tmp_path
+
+
 def test_a_pyproject_of_something_else_is_not_a_project(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.mikado]\n[project]\nname = "tool.mika"\n', encoding="utf-8")
     inner = tmp_path / "inner"

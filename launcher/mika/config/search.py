@@ -10,13 +10,16 @@ _TABLE = re.compile(rb"^\s*\[tool\.mika[.\]]", re.MULTILINE)
 
 
 def find_project(start: Path) -> Path:
-    """`start` or the nearest folder above it with a Procfile, a mika.toml or a [tool.mika]; else `start`."""
+    """`start` or the nearest folder above it with a Procfile, a mika.toml or a [tool.mika]; else `start`.
+
+    A project without any of them counts while its stack runs, so that commands work in its subfolders.
+    """
     return next((folder for folder in (start, *start.parents) if _is_project(folder)), start)
 
 
 def _is_project(folder: Path) -> bool:
     try:
-        if (folder / "Procfile").is_file() or (folder / "mika.toml").is_file():
+        if any((folder / name).is_file() for name in ("Procfile", "mika.toml", ".mika/run/state.json")):
             return True
         return _TABLE.search((folder / "pyproject.toml").read_bytes()) is not None
     except OSError:  # it does not exist, or is not readable

@@ -122,6 +122,6 @@ def not_running(folder: ProjectDir) -> NotRunningError:
     hint = (
         "start it: `mika up`"
         if has_procfile
-        else "there is no Procfile here: change to the project's folder, or give it with -C"
+        else "there is no Procfile here: `mika up` shows what it would start, or give the project's folder with -C"
     )
     return NotRunningError(f"no stack is running in {folder.project}", hint)

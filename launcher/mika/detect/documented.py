@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mika.detect.files import Files
 
 _MOST_TEXTS = 200
+_LARGEST = 200_000  # bytes
 _TEXTS = r"README.*|.+\.(md|rst|sh|ps1)|(Makefile|justfile|Procfile|Dockerfile).*|package\.json|(docker-)?compose.*"
 _CONTAINER = re.compile(r"(^|/)(Dockerfile|(docker-)?compose)[^/]*$", re.IGNORECASE)
 _COMMAND = re.compile(r"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|uv run)\s[^\n`&|;#<>]*")
@@ -51,7 +52,7 @@ class Said:
 def documented(files: Files) -> list[Said]:
     """Every command that is found, the texts nearest to the top first."""
     texts = [path for _, path in zip(range(_MOST_TEXTS), files.named(_TEXTS), strict=False)]
-    found = (Said(words, path) for path in texts for words in _commands(files.text(path), path))
+    found = (Said(words, path) for path in texts for words in _commands(files.text(path, _LARGEST), path))
     return list(dict.fromkeys(found))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 LARGEST = 1_000_000
 """Bytes. Larger files are generated ones, or data."""
-SECONDS = 1.2
+SECONDS = 1.0
 """For finding and reading the files: what is nearest to the top is looked at first."""
 _MOST_ENTRIES = 200_000
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
@@ -76,8 +76,8 @@ class Files:
             return b""
         return data if len(data) <= largest else b""
 
-    def text(self, path: str) -> str:
-        return self.read(path).decode("utf-8-sig", "replace")
+    def text(self, path: str, largest: int = LARGEST) -> str:
+        return self.read(path, largest).decode("utf-8-sig", "replace")
 
     def _walk(self) -> None:
         folders, seen = deque([""]), 0

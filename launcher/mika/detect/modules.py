@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-LARGEST_SOURCE = 256_000
+LARGEST_SOURCE = 100_000
 """Bytes. The syntax tree of a file takes a hundred times its size."""
 _VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
 _INCLUDES = {"include_router", "register_blueprint"}
@@ -38,6 +38,8 @@ class Module:
     factories: dict[str, set[str]] = field(default_factory=dict)
     """Function -> the names that it calls."""
     routes: list[Route] = field(default_factory=list)
+    loops: dict[str, list[str]] = field(default_factory=dict)
+    """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
     """It does something when it is run as a program."""
 
@@ -113,6 +115,8 @@ def _visit(node: ast.AST, module: Module) -> None:
             for decorator in node.decorator_list:
                 if answers and isinstance(decorator, ast.Call):
                     module.routes.extend(_routes(decorator))
+        case ast.For(target=ast.Name(id=name), iter=ast.Tuple(elts=items) | ast.List(elts=items)):
+            module.loops[name] = [dotted(item) for item in items]
         case ast.Assign() | ast.AnnAssign():
             for name, value in _assigned(node):
                 module.values.setdefault(name, value)

@@ -146,11 +146,12 @@ def _paths(sources: Sources, module: Module, owner: str, prefix: str = "", depth
     for call in module.calls if depth < 4 and not sources.files.is_late() else ():
         including, _, verb = dotted(call.func).rpartition(".")
         if verb in ("include_router", "register_blueprint") and including == owner and call.args:
-            inner = dotted(call.args[0])
-            first, _, rest = inner.partition(".")
-            other, attribute = sources.imported(module, first)
-            place, name = (module, inner) if other is None else (other, attribute or rest)
-            yield from _paths(sources, place, name, prefix + _prefix(call), depth + 1)
+            variable, _, rest = dotted(call.args[0]).partition(".")
+            for name in module.loops.get(variable, [variable]):
+                inner = ".".join(filter(None, (name, rest)))
+                other, attribute = sources.imported(module, inner.partition(".")[0])
+                place, router = (module, inner) if other is None else (other, attribute or inner.partition(".")[2])
+                yield from _paths(sources, place, router, prefix + _prefix(call), depth + 1)
 
 
 def _prefix(call: ast.Call | None) -> str:
