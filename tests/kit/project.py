@@ -88,8 +88,8 @@ class Project:
         self.write("Procfile", self.procfile)
         if self.toml:
             self.write("mika.toml", self.toml)
-        if self.backend != "none":
-            self.write("pyproject.toml", bots_rules(self.procfile))
+        if self.backend != "none" and (rules := bots_rules(self.procfile)):
+            self.write("pyproject.toml", rules)
 
     def write(self, name: str, content: str | bytes) -> Path:
         path = self.folder / name
