@@ -27,7 +27,7 @@ def adopted(project: Callable[..., Project]) -> Callable[[str], Project]:
 
     def copy(name: str) -> Project:
         this = project("", name=name, backend="auto")
-        (this.folder / "Procfile").unlink()
+        empty(this.folder)
         shutil.copytree(PROJECTS / name, this.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         git(this, "init", "--quiet")
         with (this.folder / ".git" / "info" / "exclude").open("a") as exclude:
@@ -39,6 +39,12 @@ def adopted(project: Callable[..., Project]) -> Callable[[str], Project]:
         return this
 
     return copy
+
+
+def empty(folder: Path) -> None:
+    """Without what the kit writes for a project of mika."""
+    for path in folder.iterdir():
+        path.unlink()
 
 
 def make_environment(folder: Path) -> None:
@@ -168,7 +174,7 @@ def test_what_the_user_has_set_wins(adopted):
 @pytest.mark.parametrize("command", [("up",), ("up", "--yes", "-d"), ("init",), ("init", "--dry-run")])
 def test_a_folder_that_is_no_project(project, command):
     this = project("", backend="auto")
-    (this.folder / "Procfile").unlink()
+    empty(this.folder)
     this.write("notes.ipynb", "{}")
     this.write("data.csv", "a;b\n")
     refused = this.error(*command, code=2)

@@ -9,7 +9,6 @@ import contextlib
 import io
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mika.cli.main import run
 
 PROJECTS = Path(__file__).parent / "projects"
 PROPOSALS = Path(__file__).parent / "proposals"
+FOREIGN = ("API_", "MIKA_", "TEMPORAL_", "VIRTUAL_ENV", "POETRY_")
 NAMES = sorted(folder.name for folder in PROJECTS.iterdir())
 
 
@@ -32,7 +32,7 @@ def proposed(name: str, parent: Path) -> str:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_init_proposes(name, tmp_path, monkeypatch):
-    for variable in [variable for variable in os.environ if variable.startswith(("API_", "MIKA_", "TEMPORAL_"))]:
+    for variable in [variable for variable in os.environ if variable.startswith(FOREIGN)]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("NO_COLOR", "1")
     assert proposed(name, tmp_path) == (PROPOSALS / f"{name}.txt").read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_there_is_a_project_for_each_proposal():
 
 if __name__ == "__main__":
     os.environ["NO_COLOR"] = "1"
-    sys.stdin = io.StringIO()
+    os.environ.pop("VIRTUAL_ENV", None)
     for project in NAMES:
         with tempfile.TemporaryDirectory() as temporary:
             (PROPOSALS / f"{project}.txt").write_text(proposed(project, Path(temporary)), encoding="utf-8")

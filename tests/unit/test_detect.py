@@ -12,7 +12,7 @@ from mika.config.load import load
 from mika.config.process_options import ProcessOptions
 from mika.detect import files as files_module
 from mika.detect import written
-from mika.detect.environments import environment_of
+from mika.detect.environments import declared
 from mika.detect.files import Files
 from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile import entries
@@ -95,11 +95,6 @@ def test_a_queue_that_is_not_known_is_asked_for(tmp_path, queue):
     answered = propose(tmp_path, {}, (8000, 7233), {"queue.worker": "mine"})
     assert not answered.questions
     assert only(answered).ready == "worker:mine"
-
-
-def test_a_queue_of_mikas_own_name_becomes_the_setting(tmp_path):
-    found = proposed(tmp_path, {"worker.py": worker('os.getenv("TEMPORAL_TASK_QUEUE", "theirs")')})
-    assert found.settings["TEMPORAL_TASK_QUEUE"].value == "theirs"
 
 
 def test_several_queues_in_one_program(tmp_path):
@@ -266,14 +261,6 @@ def test_where_the_server_is(tmp_path):
     assert any("exists only inside compose" in note for note in compose.notes)
 
 
-def test_the_nearest_environment(tmp_path):
-    make(tmp_path, {"pyproject.toml": "[tool.poetry]\n", "a/venv/pyvenv.cfg": "version = 3.12.1\n", "a/b/w.py": ""})
-    make(tmp_path, {".venv/pyvenv.cfg": "version_info = 3.13.0.final.0\n", "c/uv.lock": "", "c/w.py": ""})
-    files = Files(tmp_path)
-    assert str(environment_of(files, "a/b/w.py")) == "a/venv (Python 3.12)"
-    assert str(environment_of(files, "c/w.py")) == ".venv (Python 3.13)"
-
-
 @pytest.mark.parametrize(
     ("marks", "expected"),
     [
@@ -283,12 +270,12 @@ def test_the_nearest_environment(tmp_path):
         ({"Pipfile": ""}, "pipenv"),
         ({"requirements.txt": ""}, "pip"),
         ({"pyproject.toml": "not [toml"}, "pip"),
-        ({}, "none"),
+        ({}, ""),
     ],
 )
 def test_a_declared_environment(tmp_path, marks, expected):
     make(tmp_path, {"a/w.py": "", **marks})
-    assert environment_of(Files(tmp_path), "a/w.py").kind == expected
+    assert declared(Files(tmp_path), "a/w.py").tool == expected
 
 
 def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):

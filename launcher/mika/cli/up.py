@@ -62,7 +62,8 @@ def up_command(
         config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
         options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch)
         folder = ProjectDir(config.project)
-        prepared, agreed = _prepare(config, folder, answers, asks=not (yes or as_json or serve is not None))
+        asks = not (yes or as_json or serve is not None)
+        prepared, agreed = _prepare(config, folder, answers, asks=asks, is_running=folder.is_locked())
         # All bad input is found here, before anything is written or started.
         names = [unit.name for unit in prepared.units(processes)]
         folder.create()
@@ -71,7 +72,7 @@ def up_command(
         while True:
             with folder.try_lock() as is_free:
                 if is_free and agreed is None:
-                    raise MikaError("the stack that ran here has just stopped", "run `mika up` again", code="stopped")
+                    prepared, agreed = _prepare(config, folder, answers, asks=asks, is_running=False)
                 if is_free and serve is not None:
                     _serve(prepared, options, Path(serve))
                 if is_free and not detach:
@@ -97,18 +98,18 @@ def up_command(
 
 
 def _prepare(
-    config: Config, folder: ProjectDir, answers: Sequence[str], *, asks: bool
+    config: Config, folder: ProjectDir, answers: Sequence[str], *, asks: bool, is_running: bool
 ) -> tuple[stack.Prepared, list[str] | None]:
     """The stack of the Procfile, or else of what is found, and the words that make another `mika up` find the same.
 
-    The words are None if a stack runs already, which is not asked about: it must not be started, only attached to.
+    The words are None if a stack runs already: to attach to it, nothing is asked, so this one must not be started.
     """
     if (config.project / "Procfile").exists():
         return stack.prepare(config, folder), []
     from mika.cli import found
     from mika.detect import written
 
-    if folder.is_locked():
+    if is_running:
         proposal, words = found.look(config, {}), None
     else:
         asks = asks and found.is_terminal()

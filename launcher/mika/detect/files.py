@@ -36,7 +36,6 @@ class Files:
         self.root = root
         self._deadline = time.monotonic() + SECONDS
         self.is_cut = False
-        self.environments: dict[str, str] = {}  # the folder that contains a virtual environment -> its name
         self.python: list[str] = []
         self.others: list[str] = []
         self._parts: set[str] = set()
@@ -91,10 +90,8 @@ class Files:
             self.is_cut = seen > _MOST_ENTRIES
             names = {entry.name for entry in entries}
             if folder and "pyvenv.cfg" in names:
-                parent, name = posixpath.split(folder)
-                self.environments.setdefault(parent, name)
-                self._parts.add(parent)
-                continue
+                self._parts.add(posixpath.dirname(folder))
+                continue  # a virtual environment
             if not names.isdisjoint(_MARKS):
                 self._parts.add(folder)
             found = len(self.python)

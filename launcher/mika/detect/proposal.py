@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from mika.config.process_options import Need, ProcessOptions
+from mika.config.process_options import ProcessOptions
 from mika.detect import compose, documented, web, workers
-from mika.detect.environments import Environment, environment_of
+from mika.detect.environments import Declared, declared
 from mika.detect.files import Files
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources
@@ -30,16 +30,14 @@ class Process:
     name: str
     command: str
     ready: str
-    environment: Environment
+    environment: Declared
     why: tuple[str, ...]
     queues: tuple[str, ...] = ()
     cwd: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
 
     def options(self) -> ProcessOptions:
-        needs = tuple(Need(name) for name in self.needs) or None
-        return ProcessOptions(ready=self.ready, cwd=self.cwd or None, env=self.env, needs=needs)
+        return ProcessOptions(ready=self.ready, cwd=self.cwd or None, env=self.env)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +130,15 @@ class _Proposer:
             why.append(f"port {port} is what the project says")
         if worker is not None:
             why.append(f"the worker of {', '.join(worker.known) or 'a queue'} runs inside it")
-            self._share_queue(worker, env)
         return Process(
             name,
             app.start.command.replace("{port}", str(port)),
             f"http://127.0.0.1:{port}{app.health}" if app.health else f"tcp:{port}",
-            environment_of(self._files, app.path),
+            declared(self._files, app.path),
             tuple(why),
             queues=worker.known if worker else (),
             cwd=app.start.cwd,
             env=env,
-            needs=("temporal",) if any(map(_imports_temporal, self._sources.reachable(app.module))) else (),
         )
 
     def _worker(self, worker: workers.Worker, name: str) -> Process:
@@ -153,18 +149,9 @@ class _Proposer:
             why += f" polls {', '.join(queues)}" + (f" ({variable}, or its default)" if variable else "")
         elif worker.queues:
             queues = (self._asked_queue(worker, name),)
-        self._share_queue(worker, env)
         ready = f"worker:{queues[0]}" if queues else "none"
-        environment = environment_of(self._files, worker.path)
+        environment = declared(self._files, worker.path)
         return Process(name, worker.start.command, ready, environment, (why,), queues, worker.start.cwd, env)
-
-    def _share_queue(self, worker: workers.Worker, env: dict[str, str]) -> None:
-        """TEMPORAL_TASK_QUEUE is a setting of mika, whose default would replace the one in the source."""
-        for queue in worker.queues:
-            if queue.variable == "TEMPORAL_TASK_QUEUE" and queue.text:
-                guess = Guess(queue.text, f"the default in {worker.path}")
-                if self._settings.setdefault(queue.variable, guess).value != queue.text:
-                    env[queue.variable] = queue.text
 
     def _asked_queue(self, worker: workers.Worker, name: str) -> str:
         key = f"queue.{name}"

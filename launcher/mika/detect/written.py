@@ -56,8 +56,6 @@ def configured(proposal: Proposal, config: Config) -> Config:
 
 def _options(process: Process) -> Iterator[str]:
     yield f"ready = {_quoted(process.ready)}{_why(process.ready)}"
-    if process.needs:
-        yield f"needs = [{', '.join(map(_quoted, process.needs))}]  # it imports temporalio"
     if process.cwd:
         yield f"cwd = {_quoted(process.cwd)}"
     if process.env:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import click
 
+from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.detect import written
 from mika.detect.compose import ComposeFile, Service
-from mika.detect.proposal import Proposal
+from mika.detect.proposal import Process, Proposal
 
 _HEADS = ("PROCESS", "COMMAND", "FOLDER", "ENVIRONMENT", "QUEUE", "READY")
 
 
 def render(proposal: Proposal, config: Config) -> str:
     rows = [
-        (process.name, process.command, process.cwd, str(process.environment), ", ".join(process.queues), process.ready)
+        (
+            process.name,
+            process.command,
+            process.cwd,
+            _environment(process, config) or process.environment.tool or "none",
+            ", ".join(process.queues),
+            process.ready,
+        )
         for process in proposal.processes
     ]
     columns = [column for column in zip(_HEADS, *rows, strict=True) if any(column[1:])]
@@ -27,7 +36,7 @@ def render(proposal: Proposal, config: Config) -> str:
     if proposal.compose is not None and proposal.compose.services:
         lines += ["", f"{proposal.compose.path}:", *_services(proposal.compose, written.configured(proposal, config))]
     notes = [f"{guess.why}: {name}={guess.value}" for name, guess in proposal.settings.items()]
-    notes += [*proposal.notes, *_missing(proposal)]
+    notes += [*proposal.notes, *_missing(proposal, config)]
     return "\n".join([*lines, *([""] if notes else []), *(f"{click.style('note', fg='yellow')}  {n}" for n in notes)])
 
 
@@ -52,10 +61,18 @@ def _fate(service: Service, backend: str) -> str:
     return f"left out: it is not known what {service.image or service.name} is for"
 
 
-def _missing(proposal: Proposal) -> Iterator[str]:
+def _environment(process: Process, config: Config) -> str:
+    """Where the Python of a process is; empty if the project has no environment that mika knows of."""
+    found = find_environment([config.project / process.cwd, config.project], os.environ)
+    if found is None or found.is_mikas_own:
+        return ""
+    inside = found.root.is_relative_to(config.project)
+    return (found.root.relative_to(config.project) if inside else found.root).as_posix()
+
+
+def _missing(proposal: Proposal, config: Config) -> Iterator[str]:
     """The environments that are declared and not made yet."""
-    for environment in dict.fromkeys(process.environment for process in proposal.processes):
-        if environment.install:
-            yield f"{environment.folder or 'this folder'} has no environment yet: {environment.install}"
-        elif environment.kind == "none":
-            yield "no environment was found: `python` is the one on PATH"
+    without = [process for process in proposal.processes if not _environment(process, config)]
+    for declared in dict.fromkeys(process.environment for process in without):
+        if declared.tool:
+            yield f"{declared.folder or 'this folder'} has no environment yet: `{declared.install}`"
