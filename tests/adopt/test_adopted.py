@@ -34,7 +34,6 @@ def adopted(project: Callable[..., Project]) -> Callable[[str], Project]:
             exclude.write(".venv/\n__pycache__/\n")
         git(this, "add", ".")
         git(this, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "theirs")
-        this.env["TEMPORAL_ADDRESS"] = f"127.0.0.1:{this.ports['TEMPORAL_PORT']}"
         make_environment(this.folder / ".venv")
         return this
 
