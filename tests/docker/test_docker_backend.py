@@ -249,6 +249,7 @@ class TestAuto:
         with DockerBot(tmp_path, backend="auto", env={"MONGO_IMAGE": "mika-test/none:1"}) as bot:
             bot.override(f"x-download-mb: {{{known}}}\n")
             bot.write("Procfile", b'sleeper: python -c "import time; time.sleep(600)"\n')
+            bot.write("pyproject.toml", b"")  # the rules of api and worker
             assert words in bot.up().out
 
     @pytest.mark.parametrize(
@@ -264,6 +265,7 @@ class TestAuto:
             if not words:
                 (bot.folder / "docker-compose.yml").unlink()
             bot.write("Procfile", b'sleeper: python -c "import time; time.sleep(600)"\n')
+            bot.write("pyproject.toml", b"")  # the rules of api and worker
             up = bot.up()
             assert bot.status()["backend"] == "embedded"
             assert words in up.out

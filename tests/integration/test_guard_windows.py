@@ -88,7 +88,8 @@ async def until(condition, what: str):
 
 
 def family(folder: Path) -> list[int]:
-    (folder / "family.py").write_text(textwrap.dedent(FAMILY), encoding="utf-8")
+    if not (folder / "family.py").exists():  # it is asked again and again, while Python may be reading the file
+        (folder / "family.py").write_text(textwrap.dedent(FAMILY), encoding="utf-8")
     return [int(path.read_text()) for path in folder.glob("pid-*") if path.read_text()]
 
 
