@@ -13,7 +13,7 @@ from mika.cli.context import print_json
 from mika.cli.screen.relay import use_color
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
-from mika.events import Bus, Event, StackChanged
+from mika.events import Bus, Event, StackChanged, Started
 from mika.stack import stack
 
 _SAME_STOP = 1.0
@@ -44,6 +44,8 @@ class _Foreground:
         bus.subscribe(self._view.event)
         bus.subscribe(self._show_ready)
         self._stack = stack.Stack(prepared, options, bus)
+        # Where nothing is probed there is no start to watch: their output is what the user waits for.
+        self._shows_logs_at_once = all(unit.address == "none" for unit in units) and not (quiet or as_json)
         self._was_ready = self._interrupted = False
         self._stop_asked_at = float("-inf")
 
@@ -61,6 +63,9 @@ class _Foreground:
             return await self._stack.run()
 
     def _show_ready(self, event: Event) -> None:
+        if self._shows_logs_at_once and isinstance(event, Started):
+            self._shows_logs_at_once = False
+            self._view.show_logs()
         if self._was_ready or not (isinstance(event, StackChanged) and event.state == "ready"):
             return
         self._was_ready = True
