@@ -22,6 +22,7 @@ def storable(text: str) -> str:
 
 
 def is_on_this_machine(url: str) -> bool:
+    """As `mika.address.is_loopback`: of mika, the bot imports only the diagnosis."""
     host = urlsplit(url).hostname or ""
     if host.rstrip(".") == "localhost":
         return True

@@ -39,7 +39,7 @@ def test_following_the_logs_tells_what_happens(project):
     this.ok("restart", "web")
     poll_until(lambda: "--- ready" in follow.output(), 15, "the restart")
     told = [line for line in follow.output().splitlines() if line.startswith("---")]
-    assert told[0].startswith("--- stopped ("), told
+    assert told[0].startswith("--- exited ("), told
     assert told[1].startswith("--- started (pid "), told
     assert len(told) == 3, "nothing of the other process"
 

@@ -7,8 +7,6 @@ import contextlib
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +28,6 @@ from mika.doctor.workflows.listing import Row
 from mika.doctor.workflows.story import Story
 from mika.errors import UsageError
 from mika.machine.http import Answer
-from mika.machine.local import in_thread, process_state
-from mika.machine.ports import listeners
 from mika.project.folder import ProjectDir
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
@@ -242,39 +238,6 @@ def test_what_listens_instead_of_temporal(
     assert words in found.detail
     with pytest.raises(RuntimeError):
         _ = found.temporal
-
-
-# --- this machine -----------------------------------------------------------------------------------------------------
-
-
-def test_states_of_processes() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        assert process_state(child.pid) == ""
-    finally:
-        child.kill()
-        child.wait()
-    assert process_state(child.pid) == "gone"
-
-
-def test_the_listener_on_a_port_is_named() -> None:
-    async def main() -> Any:
-        async with tcp_server(b"") as port:
-            return (await in_thread(listeners)).get(port)
-
-    found = asyncio.run(main())
-    assert found is not None
-    assert found.pid == os.getpid()
-    assert str(os.getpid()) in str(found)
-    assert found.stack is None
-
-
-def test_threads_hand_over_errors_and_hold_up_nobody() -> None:
-    def fail() -> None:
-        raise ValueError("as it is")
-
-    with pytest.raises(ValueError, match="as it is"):
-        asyncio.run(in_thread(fail))
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tests.kit.config import load
         ({"go.mod": "require go.temporal.io/sdk v1.30.0\n"}, True),
         ({"package.json": '{"dependencies": {"@temporalio/worker": "1"}}'}, True),
         ({"src/deep/worker.py": "from temporalio.worker import Worker\n"}, True),
-        ({".venv/lib/x.py": "import temporalio\n"}, False),
+        ({".venv/pyvenv.cfg": "", ".venv/lib/x.py": "import temporalio\n"}, False),
         ({".env": "TEMPORAL_ADDRESS=localhost:7233\n"}, True),
         ({"mika.toml": "[process.jobs]\nready = 'worker:jobs'\n"}, True),
         ({"docker-compose.yml": "services:\n  t:\n    image: temporalio/auto-setup\n"}, True),

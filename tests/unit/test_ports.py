@@ -116,3 +116,12 @@ def test_a_stranger_is_who_is_known_and_not_ours(tmp_path, monkeypatch):
         assert ports.find_stranger(port, {os.getpid()}, "another run") is None, "the system does not tell"
     finally:
         ended(process)
+
+
+def test_the_listener_on_a_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = ports.listeners().get(server.getsockname()[1])
+    assert found is not None
+    assert found.pid == os.getpid()
+    assert str(os.getpid()) in str(found)
+    assert found.stack is None

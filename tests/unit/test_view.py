@@ -26,7 +26,7 @@ EVENTS = [
     ),
     (
         events.Exited(name="web", pid=7, code=0, reason=Reason("exit code 0"), expected=True),
-        *["stopped (exit code 0)"] * 2,
+        *["exited (exit code 0)"] * 2,
     ),
     (events.BackingOff(name="web", delay=1.26, failures=3), *["starts again in 1.3 s (failure 3)"] * 2),
     (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mika.config.load import Config
 from mika.containers import compose
+from mika.detect.files import LARGEST, Files
 
 _SETTINGS = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
 # The SDKs by the names under which package managers know them.
@@ -17,9 +16,6 @@ _DEPENDENCY = re.compile(rb"temporalio\b|go\.temporal\.io/sdk|@temporalio/|io\.t
 _MANIFESTS = ("pyproject.toml", "Pipfile", "setup.py", "setup.cfg", "package.json", "go.mod", "pom.xml", "Gemfile")
 _MANIFEST_PATTERNS = ("requirements*.txt", "*.gradle", "*.gradle.kts", "*.csproj", "composer.json")
 _IMPORT = re.compile(rb"^[ \t]*(from|import)[ \t]+temporalio\b", re.MULTILINE)
-_SKIPPED = frozenset({"node_modules", "venv", "env", "dist", "build", "target", "__pycache__", "site-packages"})
-_LARGEST, _MOST_FILES, _SECONDS = 1_000_000, 5000, 1.0
-"""Bytes of a file, files, and seconds: where a project is larger, its dependencies or its settings have to say it."""
 
 
 def mentions_temporal(config: Config) -> bool:
@@ -35,7 +31,7 @@ def mentions_temporal(config: Config) -> bool:
     compose_file = compose.file_of(config.project, env)
     if compose_file is not None and b"temporal" in _read(config.project / compose_file).lower():
         return True
-    return any(_IMPORT.search(_read(path)) for folder in folders for path in _sources(folder))
+    return any(_IMPORT.search(files.read(path)) for files in map(Files, folders) for path in files.python)
 
 
 def _manifests(folder: Path) -> Iterator[Path]:
@@ -44,21 +40,8 @@ def _manifests(folder: Path) -> Iterator[Path]:
         yield from folder.glob(pattern)
 
 
-def _sources(folder: Path) -> Iterator[Path]:
-    """Its Python files, without those of its environments. Symbolic links are not followed."""
-    deadline, count = time.monotonic() + _SECONDS, 0
-    for name, folders, files in os.walk(folder):
-        folders[:] = [sub for sub in folders if sub not in _SKIPPED and not sub.startswith(".")]
-        for file in files:
-            if file.endswith(".py"):
-                yield Path(name, file)
-                count += 1
-        if count > _MOST_FILES or time.monotonic() > deadline:
-            return
-
-
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes() if path.stat().st_size <= _LARGEST else b""
+        return path.read_bytes() if path.stat().st_size <= LARGEST else b""
     except OSError:
         return b""

@@ -42,7 +42,7 @@ class _Foreground:
         self._view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet or as_json, logged=logged)
         bus = Bus()
         bus.subscribe(self._view.event)
-        bus.subscribe(self._show_ready)
+        bus.subscribe(self._on_event)
         self._stack = stack.Stack(prepared, options, bus)
         # Where nothing is probed there is no start to watch: their output is what the user waits for.
         self._shows_logs_at_once = all(unit.address == "none" for unit in units) and not (quiet or as_json)
@@ -62,7 +62,7 @@ class _Foreground:
         with _signals(self._on_signal):
             return await self._stack.run()
 
-    def _show_ready(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if self._shows_logs_at_once and isinstance(event, Started):
             self._shows_logs_at_once = False
             self._view.show_logs()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +48,15 @@ def _of(folder: Path, base: Mapping[str, str]) -> Iterator[Path]:
         # A folder called `env` may be anything; `.venv` is what its tool has made.
         if name == ".venv" or (folder / name / "pyvenv.cfg").is_file():
             yield folder / name
-    if (folder / "poetry.lock").is_file():
+    if (folder / "poetry.lock").is_file() or _is_poetrys(folder / "pyproject.toml"):
         yield from _of_poetry(folder, base)
+
+
+def _is_poetrys(pyproject: Path) -> bool:
+    try:
+        return re.search(rb"^\[tool\.poetry\b", pyproject.read_bytes(), re.MULTILINE) is not None
+    except OSError:
+        return False
 
 
 def _of_poetry(folder: Path, base: Mapping[str, str]) -> Iterator[Path]:

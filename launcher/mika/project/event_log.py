@@ -1,4 +1,4 @@
-"""The events of a stack, as other processes read them."""
+"""The events of a stack: the supervisor writes them down, a line of JSON each, and other processes read them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,26 @@ import json
 
 from mika import events
 from mika.events import Event
+from mika.guard.segments import SegmentWriter
 from mika.project import logs
 from mika.project.folder import ProjectDir
 from mika.project.logs import EVENT_LOG
+
+_MAX_BYTES = 8_000_000
+
+
+class EventLog:
+    """For `mika logs mika`, and for terminals that attach."""
+
+    def __init__(self, folder: ProjectDir) -> None:
+        self._writer = SegmentWriter(str(folder.logs), EVENT_LOG, _MAX_BYTES)
+
+    def write(self, event: Event) -> None:
+        # A path need not be UTF-8.
+        self._writer.write(json.dumps(event.as_json(), ensure_ascii=False).encode(errors="replace") + b"\n")
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class EventReader:

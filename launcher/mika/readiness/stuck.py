@@ -42,17 +42,18 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     if not suspects:
         return
     histories = await _histories(temporal, suspects)
-    lost = [event for events in histories for event in [_lost_task(events, is_own)] if event is not None]
+    tasks = [_lost_task(events, is_own) for events in histories]
+    lost = [(proto.at(task.event_time), info) for task, info in zip(tasks, suspects, strict=True) if task is not None]
     if not lost:
         return
-    taken_at = min(proto.at(event.event_time) for event in lost)
+    taken_at, first = min(lost, key=lambda entry: entry[0])
     since = datetime.fromtimestamp(taken_at, UTC).isoformat().replace("+00:00", "Z")
     closed = await temporal.workflows(f"{of_queue} AND CloseTime > {literal(since)}", _MOST_CLOSED)
     others = [info for info in (*running, *closed) if info not in suspects]
     histories += await _histories(temporal, others)
     if any(_is_answer(event, is_own) and proto.at(event.event_time) > taken_at for h in histories for event in h):
         return
-    raise StuckTask(f"it took a workflow task and did not answer it in time ({suspects[0].execution.workflow_id})")
+    raise StuckTask(f"it took a workflow task and did not answer it in time ({first.execution.workflow_id})")
 
 
 async def _has_timed_out(temporal: Temporal, info: WorkflowExecutionInfo) -> bool:

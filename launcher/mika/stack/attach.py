@@ -11,7 +11,7 @@ from mika.errors import MikaError, NotRunningError
 from mika.events import Event, Notice, StackChanged
 from mika.project.event_log import EventReader
 from mika.stack.background import Background
-from mika.stack.waiting import has_failed, why_not_ready
+from mika.stack.waiting import failure_of, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
 
 _INTERVAL = 0.05  # s
@@ -208,4 +208,4 @@ def _raise_if_failed(status: StackStatus) -> None:
     """Raise MikaError if a unit that the stack needs has failed for good."""
     for unit in (*status.processes, *(service for service in status.services if service.required)):
         if unit.has_failed:
-            raise has_failed(unit, f"run it again with `mika start {unit.name}`")
+            raise failure_of(unit, f"run it again with `mika start {unit.name}`")

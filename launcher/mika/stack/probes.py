@@ -125,18 +125,18 @@ class _Polling:
     async def still(self) -> None:
         """Raise NotYet if it does not work any more. A server that cannot be asked is not the fault of the worker."""
         is_busy = self._cpu.share() > _BUSY
-        pids = set(self._launch.pids())
-        if is_busy and pids & self._pids:
+        is_gone = bool(self._pids) and self._pids.isdisjoint(self._launch.pids())
+        if is_busy and not is_gone:
             self._stuck = None
             return
-        if time.monotonic() - self._asked_at < _ASK_EVERY and pids & self._pids:
+        if time.monotonic() - self._asked_at < _ASK_EVERY and not is_gone:
             if self._stuck is not None:
                 raise self._stuck
             return
         self._asked_at, self._stuck = time.monotonic(), None
         try:
             async with asyncio.timeout(_ASK_TIMEOUT):
-                if self._pids and not pids & self._pids:
+                if is_gone:
                     await self._take_over()
                 else:
                     await self._temporal.no_stuck_task(self.queue, self._is_own)

@@ -108,7 +108,6 @@ class ProcessFactory:
             line = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
             check = CheckCommand(line.line, cwd, env | line.env)
         needs = self._needs(options)
-        port = own_port(rule)
         return Unit(
             name=instance.name,
             type=instance.type,
@@ -121,7 +120,8 @@ class ProcessFactory:
             rules=Rules(restart=options.restart, max_failures=options.max_restarts + 1, early=options.early),
             ends=options.ends,
             ready_timeout=options.ready_timeout,
-            ports=(instance.port, port) if port is not None else (instance.port,),
+            port=instance.port,
+            probed_port=own_port(rule),
             beat_file=beat_file,
             behind_shell=built.behind_shell,
             watch=_default_watch(options) if options.watch is None else options.watch,

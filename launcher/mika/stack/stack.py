@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mika import backends, events
@@ -19,14 +19,14 @@ from mika.control.address import control_address
 from mika.control.requests import ControlUnits, Down, GetStatus, Request
 from mika.control.server import Server
 from mika.errors import MikaError, UsageError, describe
-from mika.events import Bus, Event
-from mika.guard.segments import SegmentWriter
+from mika.events import Bus
 from mika.procfile.entries import Entry
+from mika.project.event_log import EventLog
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
 from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, check_ports
-from mika.stack.waiting import has_failed
+from mika.stack.waiting import failure_of
 from mika.status import StackStatus, UnitStatus
 from mika.supervisor import record
 from mika.supervisor.reload import LOOP_PAUSE, WriteLoops, changes
@@ -117,7 +117,7 @@ class Stack:
             from mika.readiness.temporal import preload
 
             asyncio.get_running_loop().run_in_executor(None, preload)
-        event_log = _EventLog(self._folder.logs)
+        event_log = EventLog(self._folder)
         self._bus.subscribe(event_log.write)
         try:
             await asyncio.to_thread(self._sweep)
@@ -227,7 +227,7 @@ class Stack:
                 if supervisor.is_finished() and not supervisor.units_given_up():
                     return
                 if failed:
-                    raise has_failed(failed[0].status(), "fix it and run `mika up` again")
+                    raise failure_of(failed[0].status(), "fix it and run `mika up` again")
             remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if remaining <= 0 and not failed:
                 raise await self._not_ready(supervisor.units_not_ready())
@@ -262,7 +262,7 @@ class Stack:
             self._publish_note(f"{', '.join(managed.unit.name for managed in ending)} completed: stopping the rest")
             return 0
         failed = next(managed for managed in ending if managed in supervisor.units_failed())
-        error = has_failed(failed.status())
+        error = failure_of(failed.status())
         error.exit_code = code
         raise error
 
@@ -274,7 +274,8 @@ class Stack:
                 files, looping = loops.skip(name, changed, time.monotonic())
                 if looping:
                     text = f"{looping[0]} changes at each start: ignored for {LOOP_PAUSE:.0f} s"
-                    advice = f'if {name} writes it, exclude it: `watch = ["**/*.py", "!{looping[0]}"]`'
+                    without = json.dumps([*patterns[name], f"!{looping[0]}"])
+                    advice = f"if {name} writes it, exclude it: `watch = {without}`"
                     self._bus.publish(events.Notice(name=name, level="warning", message=f"{text}; {advice}"))
                 if not files:
                     continue
@@ -385,18 +386,3 @@ class Stack:
             processes=processes,
             urls=self.urls(),
         )
-
-
-class _EventLog:
-    """Writes every event as a line of JSON, for `mika logs mika` and for terminals that attach."""
-
-    def __init__(self, folder: Path) -> None:
-        self._writer = SegmentWriter(str(folder), EVENT_LOG, 8_000_000)
-
-    def write(self, event: Event) -> None:
-        import json
-
-        self._writer.write(json.dumps(event.as_json(), ensure_ascii=False).encode(errors="replace") + b"\n")
-
-    def close(self) -> None:
-        self._writer.close()

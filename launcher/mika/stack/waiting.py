@@ -24,7 +24,7 @@ def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackSt
         selected = _select(status, names) if names else status.processes
         for unit in selected:
             if unit.has_failed:
-                raise has_failed(unit)
+                raise failure_of(unit)
         if status.state == "stopping":
             raise MikaError("the stack is stopping", "start it again: `mika up`", code="stopping")
         if all(unit.is_ok for unit in selected) if names else status.state == "ready":
@@ -53,7 +53,7 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
         time.sleep(_INTERVAL)
 
 
-def has_failed(unit: UnitStatus, advice: str = "") -> MikaError:
+def failure_of(unit: UnitStatus, advice: str = "") -> MikaError:
     """The error for a unit that will not be started again by itself. `advice` is what to do about it."""
     logs = f"its output: `mika logs {unit.name}`" + (f"; {advice}" if advice else "")
     verb = "gave up" if unit.has_given_up else "failed"

@@ -119,7 +119,7 @@ class Managed:
         return replace(
             _status(self.unit, Phase.STARTING if has_just_exited else self.state.phase, self.reason),
             pid=pid,
-            port=self.unit.ports[0] if self.unit.ports else None,
+            port=self.unit.port,
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
             rss_mb=rss,
@@ -220,7 +220,8 @@ class Managed:
 
     def _is_permanent(self, cause: str) -> bool:
         """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
-        return not is_port_taken(cause) or any(ports.has_listener(port) for port in (*self.unit.ports, *numbers(cause)))
+        candidates = {self.unit.port, self.unit.probed_port, *numbers(cause)} - {None}
+        return not is_port_taken(cause) or any(ports.has_listener(port) for port in candidates if port)
 
     def _read_last_lines(self, log_dir: Path, began: float) -> list[str]:
         """The last lines written since `began` (seconds since the epoch)."""

@@ -89,8 +89,10 @@ class Unit:
     """The stack ends with it, and with its exit code."""
     ready_timeout: float = 0.0
     """Seconds after which a start that is not ready has failed; 0: never."""
-    ports: tuple[int, ...] = ()
-    """Where it is supposed to listen."""
+    port: int | None = None
+    """The PORT in its environment."""
+    probed_port: int | None = None
+    """The port of this machine by which it counts as ready."""
     outlives_stack: Callable[[], bool] = lambda: False
     """Whether to leave it running when the stack stops, because it was started by someone else."""
 

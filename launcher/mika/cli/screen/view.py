@@ -122,7 +122,7 @@ def describe(event: Event, *, starting: bool) -> str:
         case events.Unhealthy():
             return click.style(f"unhealthy: {event.reason}", fg="red")
         case events.Exited(expected=True):
-            return f"stopped ({event.reason.text})"
+            return f"exited ({event.reason.text})"
         case events.Exited():
             return _with_lines(f"exited: {event.reason}", event.last_lines if starting else ())
         case events.BackingOff():

@@ -24,7 +24,7 @@ async def config(exam: Examination) -> Check:
     """The Procfile; the settings have been read already, or nothing could be checked."""
     settings, project = exam.config.settings, exam.config.project
     if not (project / "Procfile").exists():
-        fix = "write one with a line for each process, or give its folder: `mika -C DIR doctor`"
+        fix = "`mika init` writes one from what it finds; or give the project's folder: `mika -C DIR doctor`"
         return warn("config", f"no Procfile in {project}", fix)
     try:
         procfile.read(project / "Procfile")
