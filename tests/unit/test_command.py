@@ -162,7 +162,7 @@ def test_a_script_without_a_shebang_runs(folder: Path) -> None:
         ("prog $API_PROT", "$API_PROT is not set; did you mean API_PORT?; set it in .env or in the environment"),
         ("prog $API_PROT > x", "$API_PROT is not set"),
         ("A=$QQ prog", "$QQ is not set; set it"),
-        ("prgo x", "the program 'prgo' is not on PATH"),
+        ("prgo x", "the program 'prgo' is not on PATH; check its spelling, and whether mika uses the environment"),
         ("prgo x > y", "the program 'prgo' is not on PATH"),
         ("PATH=/nowhere prog", "the program 'prog' is not on PATH"),
         ("./nope", "the program './nope' does not exist in "),

@@ -241,7 +241,8 @@ class _Builder:
                 f"the program '{shown}' is not on PATH; write '{alternative}', or create an environment: uv sync"
             )
         raise ValueError(
-            f"the program '{shown}' is not on PATH; check its spelling, or add it to the project: uv add {shown}"
+            f"the program '{shown}' is not on PATH; check its spelling,"
+            " and whether mika uses the environment that has it (`mika config` shows which)"
         )
 
     def _exists(self, program: str) -> bool:
