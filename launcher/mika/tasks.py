@@ -1,4 +1,4 @@
-"""Cancellation of asyncio tasks."""
+"""Cancelling asyncio tasks, and waking up together."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ async def cancel(task: asyncio.Task[Any]) -> None:
         await asyncio.wait({task}, timeout=_RETRY_INTERVAL)
     if not task.cancelled():
         task.exception()  # marks the exception as retrieved, so that asyncio does not log it
+
+
+async def sleep_until_tick(interval: float) -> None:
+    """Sleep until the next multiple of `interval` seconds: loops with the same interval then wake up together.
+
+    What an idle supervisor costs is the number of times that it wakes up, not what it does then.
+    """
+    await asyncio.sleep(interval - asyncio.get_running_loop().time() % interval)

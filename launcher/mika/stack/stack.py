@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mika import backends, events
+from mika import backends, events, tasks
 from mika.backends.base import Backend
 from mika.config.load import Config
 from mika.control.address import control_address
@@ -197,8 +197,8 @@ class Stack:
     async def _stop_when_folder_is_gone(self) -> None:
         """Stop if `.mika` is deleted (`git clean`, for example): without its lock, no command could stop this stack."""
         own_lock = self._folder.lock_identity()
-        while self._folder.lock_identity() == own_lock:  # noqa: ASYNC110 - a file system sends no event
-            await asyncio.sleep(_FOLDER_INTERVAL)
+        while self._folder.lock_identity() == own_lock:
+            await tasks.sleep_until_tick(_FOLDER_INTERVAL)
         text = f"{self._folder.root} was deleted while the stack is running: stopping"
         self._bus.publish(events.Notice(level="error", message=text))
         self.request_stop()
@@ -336,7 +336,7 @@ class Stack:
         A clean-up of `/tmp` may remove the socket, and so may a logout, which removes XDG_RUNTIME_DIR.
         """
         while True:
-            await asyncio.sleep(_ADDRESS_INTERVAL)
+            await tasks.sleep_until_tick(_ADDRESS_INTERVAL)
             if self._server is None:
                 continue
             if self._server.is_reachable():

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from typing import NoReturn
 
+from mika import tasks
 from mika.project.folder import ProjectDir
 from mika.supervisor.belongings import run_mark
 from mika.supervisor.survivors import Survivor, identify, remember_trees
@@ -82,4 +83,4 @@ async def keep(folder: ProjectDir, records: Callable[[], Collection[Record]]) ->
                 remember_trees(folder, processes)
                 written = processes
         was_changed = is_changed
-        await asyncio.sleep(_INTERVAL)
+        await tasks.sleep_until_tick(_INTERVAL)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mika import tasks
 from mika.readiness.ladder import PROBE_TIMEOUT, Certain, Rung, climb, reason_of
 from mika.reason import NONE, Reason
 from mika.supervisor.policy import is_same_cause
@@ -79,7 +80,7 @@ async def _keep_checking(liveness: Liveness, observer: Observer) -> None:
     unready_after = (liveness.patience or 2 * PROBE_TIMEOUT) / 2
     while True:
         began = time.monotonic()
-        await asyncio.sleep(liveness.interval)
+        await tasks.sleep_until_tick(liveness.interval)
         slept_s = min(time.monotonic() - began, liveness.interval)
         began = time.monotonic()
         try:
