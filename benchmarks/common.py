@@ -169,6 +169,7 @@ def place(extra: Mapping[str, str] | None = None) -> Iterator[Place]:
     mark = secrets.token_hex(8)
     folder = Path(tempfile.mkdtemp(prefix="mika-benchmark-"))
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MIKA_", "TEMPORAL_", "API_"))}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # nobody's laptop compiles the program at each start
     try:
         yield Place(folder, mark, env | {MARK: mark, "NO_COLOR": "1", **(extra or {})})
     finally:

@@ -49,6 +49,7 @@ class Clock:
             await real(0)
 
         monkeypatch.setattr(module.asyncio, "sleep", sleep)
+        monkeypatch.setattr(module.tasks, "sleep_until_tick", sleep)
         monkeypatch.setattr(module, "time", type("Time", (), {"monotonic": lambda: self.now}))
 
 
