@@ -186,7 +186,7 @@ def test_a_recorded_pid_counts_only_with_its_start_time(project, is_same):
             processes += poll_until(lambda: at_least_two(processes[0].children()), DEADLINE, "the session")
             entry = asdict(identify([leader.pid])[0])
             folder.add_mark("f" * 16)
-            folder.write_trees([entry if is_same else entry | {"started": entry["started"] - 60}])
+            folder.write_trees([entry if is_same else entry | {"start": entry["start"] + "0"}])
             this.mika("status", process=True)
             assert [lives(process) for process in processes] == [not is_same] * 3
             assert not folder.has_leftovers()

@@ -14,7 +14,7 @@ import pytest
 from mika.guard import segments
 from mika.guard.segments import SegmentWriter
 from mika.project import logs
-from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, names, read_merged, read_tail
+from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, end, names, read_merged, read_tail
 
 from tests.kit.oddfiles import IN_PLACE_OF_A_FILE
 
@@ -351,3 +351,13 @@ def test_decode_by_the_locale(monkeypatch):
     assert decode("镕".encode("gbk")) == "镕"  # not in GB2312
     monkeypatch.setattr(logs.locale, "getencoding", lambda: "no-such-encoding")
     assert decode(b"\xff") == "\ufffd"
+
+
+def test_what_was_written_after_a_position_does_not_depend_on_the_clock(log):
+    assert data(read_tail(log.directory, "svc", 9, after=end(log.directory, "svc"))) == []
+    log.write(b"one\ntwo\n", at=2e9)
+    position = end(log.directory, "svc")
+    assert data(read_tail(log.directory, "svc", 9, after=position)) == []
+    log.write(b"three\nfour\n", at=1e9)  # the clock was set back
+    assert data(read_tail(log.directory, "svc", 9, after=position)) == [b"three", b"four"]
+    assert data(read_tail(log.directory, "svc", 1, after=position)) == [b"four"]

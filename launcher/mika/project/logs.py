@@ -93,9 +93,25 @@ def decode(line: bytes) -> str:
     return line.decode("utf-8", "replace")
 
 
-def read_tail(directory: Path, name: str, count: int) -> list[Line]:
-    """The last `count` lines."""
-    return list(deque(_drain(Follower(directory, name, tail=count)), maxlen=count))
+class Position(NamedTuple):
+    """A place in one log. What came after it was written later, which a time does not say: clocks are set back."""
+
+    segment: int
+    offset: int
+
+
+def end(directory: Path, name: str) -> Position:
+    """Where the next byte will be written."""
+    existing = segments(directory, name)
+    return Position(existing[-1].number, existing[-1].size) if existing else Position(0, 0)
+
+
+def read_tail(directory: Path, name: str, count: int, *, after: Position | None = None) -> list[Line]:
+    """The last `count` lines; with `after`, only those that were written after it."""
+    follower = Follower(directory, name, tail=count)
+    if after is not None:
+        follower.skip_to(after)
+    return list(deque(_drain(follower), maxlen=count))
 
 
 def read_merged(
@@ -177,6 +193,11 @@ class Follower:
         elif since is not None:
             self._seek_time(since)
         self.skipped_bytes, self._has_gap = 0, False  # bytes before the start do not count
+
+    def skip_to(self, position: Position) -> None:
+        """Never backwards."""
+        if (self._number, self._position) < position:
+            self._enter(*position)
 
     def poll(self) -> list[Line]:
         """The next lines, at most about 1 MiB of them; empty when there is nothing new. Does not block."""

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
 
 from mika.guard._posix import all_pids, children_of_all, descendants
@@ -28,6 +29,26 @@ def mark_of(pid: int) -> int:
     except OSError:
         return 0
     return int(found[1]) if found else 0
+
+
+def start_of(pid: int) -> str:
+    """What distinguishes a process from a later one with the same pid: the boot, and the ticks since then.
+
+    Not the time of day, which psutil calculates from the clock: that may be set. Raises OSError or psutil.Error if the
+    process is gone.
+    """
+    if sys.platform != "linux":
+        import psutil
+
+        return repr(psutil.Process(pid).create_time())
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    # Field 22, `starttime`: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    return f"{_boot_id()} {int(fields[19])}"
+
+
+@cache
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def last_pid() -> bytes:

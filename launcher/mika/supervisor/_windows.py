@@ -10,6 +10,15 @@ def mark_of(pid: int) -> int:
     return 0
 
 
+def start_of(pid: int) -> str:
+    """What distinguishes a process from a later one with the same pid. Raises psutil.Error if it is gone."""
+    import psutil
+
+    return repr(
+        psutil.Process(pid).create_time()
+    )  # the kernel wrote it down at the start: setting the clock changes nothing
+
+
 def last_pid() -> bytes:
     return b"unknown"
 

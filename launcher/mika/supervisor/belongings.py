@@ -78,7 +78,7 @@ class Belongings:
 
     def _is_recorded(self, process: psutil.Process) -> bool:
         recorded = self._recorded.get(process.pid)
-        return recorded is not None and is_same(process, recorded)
+        return recorded is not None and is_same(recorded)
 
     def _is_marked(self, pid: int, environ: dict[str, str]) -> bool:
         if environ.get("MIKA_RUN_ID") in self._run_ids:

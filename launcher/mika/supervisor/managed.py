@@ -54,6 +54,7 @@ class Managed:
         self._run_id, self._bus, self._on_change = run_id, bus, on_change
         self._tasks: set[asyncio.Task[None]] = set()
         self._requested: Literal["", "stop", "kill"] = ""  # of the current generation
+        self._log_start: logs.Position | None = None  # of the current generation
         self._last_lines: list[str] = []
 
     # --- for the supervisor ------------------------------------------------------------------------------------------
@@ -179,7 +180,6 @@ class Managed:
             return
         identity = f"{self.unit.name}@{self._run_id}-{generation}"
         launch = Launch(generation, self._run_id, identity, self.unit.beat_file, self.pids)
-        began = time.time()
         if self.unit.beat_file is not None:
             self.unit.beat_file.unlink(missing_ok=True)
         rungs, liveness = self.unit.probes(launch)  # before the start: a log probe begins at the current end of the log
@@ -205,7 +205,7 @@ class Managed:
             exit_ = await self.guard.wait()
         finally:
             watcher.cancel()
-        lines = self._read_last_lines(self.guard.log_dir, began)
+        lines = self._read_last_lines(self.guard.log_dir)
         cause = find_permanent_cause(lines, exit_.code) if exit_.code != 0 else ""
         if cause and not await asyncio.to_thread(self._is_permanent, cause):
             cause = ""
@@ -214,19 +214,23 @@ class Managed:
 
     async def _start(self, launch: Launch) -> Running:
         if self.unit.run is not None:
-            return self.unit.run(launch)
+            running = self.unit.run(launch)
+            self._log_start = logs.end(running.log_dir, self.unit.name)
+            return running
         assert self.unit.spec is not None  # noqa: S101 - a unit with neither is an External
-        return await Guard.start(self.unit.spec(launch), self._on_guard_event)
+        spec = self.unit.spec(launch)
+        self._log_start = logs.end(spec.log_dir, self.unit.name)
+        return await Guard.start(spec, self._on_guard_event)
 
     def _is_permanent(self, cause: str) -> bool:
         """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
         candidates = {self.unit.port, self.unit.probed_port, *numbers(cause)} - {None}
         return not is_port_taken(cause) or any(ports.has_listener(port) for port in candidates if port)
 
-    def _read_last_lines(self, log_dir: Path, began: float) -> list[str]:
-        """The last lines written since `began` (seconds since the epoch)."""
-        recent = logs.read_tail(log_dir, self.unit.name, 2 * SHOWN_LINES)
-        return [logs.decode(line.data) for line in recent if line.time >= began][-SHOWN_LINES:]
+    def _read_last_lines(self, log_dir: Path) -> list[str]:
+        """The last lines written since the last start."""
+        recent = logs.read_tail(log_dir, self.unit.name, SHOWN_LINES, after=self._log_start)
+        return [logs.decode(line.data) for line in recent]
 
     def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], *, cause: str) -> None:
         """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""

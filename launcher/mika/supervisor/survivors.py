@@ -6,23 +6,23 @@ import contextlib
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 
-if TYPE_CHECKING:
-    import psutil
-
-_TOLERANCE = 1.0  # s, between two readings of the same start time
+if sys.platform == "win32":
+    from mika.supervisor import _windows as _system
+else:
+    from mika.supervisor import _posix as _system
 
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """`started` is in seconds since the epoch. It distinguishes the process from a later one with the same pid."""
+    """`start` distinguishes the process from a later one with the same pid (`start_of` in `_posix.py`)."""
 
     pid: int
-    started: float
+    start: str
     user: str = ""
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
         try:
             process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
-                survivors.append(Survivor(pid, process.create_time(), process.username()))
+                survivors.append(Survivor(pid, _system.start_of(pid), process.username()))
         except (psutil.Error, OSError, KeyError):  # it has exited
             continue
     return tuple(survivors)
@@ -49,16 +49,16 @@ def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
 def still_alive(survivors: Iterable[Survivor]) -> tuple[Survivor, ...]:
     """The survivors that have not exited since."""
     alive = {survivor.pid: survivor for survivor in identify(survivor.pid for survivor in survivors)}
-    return tuple(s for s in survivors if s.pid in alive and abs(alive[s.pid].started - s.started) < _TOLERANCE)
+    return tuple(s for s in survivors if s.pid in alive and alive[s.pid].start == s.start)
 
 
-def is_same(process: psutil.Process, survivor: Survivor) -> bool:
-    """Whether the process with this pid is still that one. Also for a zombie."""
+def is_same(survivor: Survivor) -> bool:
+    """Whether the process with its pid is still that one. Also for a zombie."""
     import psutil
 
     try:
-        return abs(process.create_time() - survivor.started) < _TOLERANCE
-    except psutil.Error:
+        return _system.start_of(survivor.pid) == survivor.start
+    except (psutil.Error, OSError):
         return False
 
 
