@@ -35,6 +35,7 @@ BUILDS = {  # by the word in MIKA_REQUIRE
             (PYTHON, "-m", "tests.kit.docker.images", "--install"),
         ],
     ),
+    "clock": ("a C compiler", [(PYTHON, "-m", "tests.kit.clock", "--install")]),
     "wine": ("Windows Python under Wine", [("tests/windows/setup.sh", "--temporal")]),
 }
 SECOND_ATTEMPTS = 3

@@ -23,6 +23,7 @@ from tests.chaos.report import Report, judge
 from tests.chaos.shortages import small_disk
 from tests.chaos.stream import Stream
 from tests.kit.bot import Bot
+from tests.kit.clock import Clock
 from tests.kit.project import Project
 
 # As in the repository's pyproject.toml, which a folder of its own does not have.
@@ -32,7 +33,8 @@ TOML = "[process.api]\nearly = true\n\n[process.worker]\nearly = true\ngrace = 1
 def run(folder: Path, options: Options, say: Callable[[str], None] = lambda text: None) -> Report:
     """Raises AssertionError when something that was killed does not come back, or anything is left at the end."""
     env = {} if options.task_timeout is None else {"WORKFLOW_TASK_TIMEOUT": f"{options.task_timeout:g}"}
-    bot = Bot(folder, toml=TOML, env=env)
+    clock = Clock(folder) if "clock" in options.faults else None
+    bot = Bot(folder, toml=TOML, env=env | (clock.env if clock else {}))
     with contextlib.ExitStack() as stack:
         if "disk" in options.faults and (why := stack.enter_context(small_disk(bot.folder / ".mika"))):
             say(f"no full disk: {why}")
@@ -42,7 +44,7 @@ def run(folder: Path, options: Options, say: Callable[[str], None] = lambda text
         began = time.monotonic()
         stream = Stream(bot.url, options)
         commands = Commands(bot)
-        killer = Killer(bot, options, commands, say)
+        killer = Killer(bot, options, commands, clock, say)
         try:
             with commands.asked_meanwhile():
                 killer.run()

@@ -18,6 +18,7 @@ from tests.chaos import shortages
 from tests.chaos.commands import Commands
 from tests.chaos.options import RECOVERY, Options
 from tests.kit.bot import Bot
+from tests.kit.clock import Clock
 from tests.kit.machine import poll_until
 
 # Eight failures in a row, none of them after 10 s of readiness, are a give-up by design: chaos keeps below.
@@ -36,10 +37,12 @@ class Kill:
 class Killer:
     """Chooses from a seed what dies and when, and waits until it is back."""
 
-    def __init__(self, bot: Bot, options: Options, commands: Commands, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, bot: Bot, options: Options, commands: Commands, clock: Clock | None, say: Callable[[str], None]
+    ) -> None:
         self.kills: list[Kill] = []
         self.gave_up = self.failed_ups = 0
-        self._bot, self._options, self._commands, self._say = bot, options, commands, say
+        self._bot, self._options, self._commands, self._clock, self._say = bot, options, commands, clock, say
         self._rng = random.Random(options.seed)
         self._ready_at: dict[str, float] = {}
         self._quick: Counter[str] = Counter()
@@ -53,6 +56,8 @@ class Killer:
                 self._kill_supervisor(target)
             elif target.startswith("suspended"):
                 self._suspend_guard(target)
+            elif target == "clock set":
+                self._set_clock()
             elif target in SHORTAGES:
                 self._run_short(target)
             else:
@@ -111,6 +116,15 @@ class Killer:
         else:
             os.kill(pid, signal.SIGKILL)
             self._quick[name] += 1
+        self._await(kill, pid)
+
+    def _set_clock(self) -> None:
+        """By a moment or by an hour, forwards or back, and then something dies, whose start was under the old clock."""
+        assert self._clock is not None
+        ahead = self._rng.choice((-3600, -5, 0, 5, 3600))
+        self._clock.set_to(ahead)
+        self._say(f"{len(self.kills):4} the clock is {ahead:+} s ahead")
+        kill, pid = self._hit(self._rng.choice([name for name in UNITS if self._quick[name] < BUDGET]))
         self._await(kill, pid)
 
     def _run_short(self, target: str) -> None:

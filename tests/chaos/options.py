@@ -22,6 +22,7 @@ FAULTS = {
     "stop-guard": {"suspended guard of worker": 1, "suspended guard of api": 1, "suspended guard of temporal": 1},
     "disk": {"full disk": 2},
     "files": {"no descriptors": 2},
+    "clock": {"clock set": 2},
 }
 
 
