@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mika.supervisor.belongings import Found
 
 _TERM_SECONDS = 2.0  # between SIGTERM and SIGKILL
-_KILL_SECONDS = 2.0  # how long to keep killing processes that still appear
+_KILL_SECONDS = 10.0
+"""How long to keep killing. What was killed first gives back its memory and ends its I/O, for seconds if busy."""
 _POLL = 0.02  # s
 
 
@@ -84,7 +85,10 @@ def kill_tree(belongings: Belongings) -> tuple[Survivor, ...]:
 
 
 def _kill_all(belongings: Belongings) -> Iterator[Found]:
-    """Repeat until no process appears any more: a process may start another one before it is killed."""
+    """Repeat until no process appears any more: a process may start another one before it is killed.
+
+    What refuses to be killed is not waited for.
+    """
     deadline = time.monotonic() + _KILL_SECONDS
     refused: set[Found] = set()
     while (alive := set(belongings.alive())) != refused and time.monotonic() < deadline:
