@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -236,6 +237,17 @@ def test_hang_detection_can_be_switched_off(project):
     time.sleep(2.5)
     assert (this.unit("web")["pid"], this.unit("web")["state"]) == (pid, "ready")
     os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pidfd")
+def test_an_exit_is_noticed_although_the_guard_is_suspended(project):
+    this = project(scripts={"web": SLEEP}, env={"MIKA_HANG_TIMEOUT": "0"})
+    this.up()
+    pid = this.pid("web")
+    psutil.Process(pid).parent().suspend()
+    os.kill(pid, signal.SIGKILL)
+    assert this.wait_replaced("web", pid)["restarts"] == 1
+    assert "guard process did not report" in this.events("exited", "web")[0]["reason"]
 
 
 def test_a_process_that_never_beats_is_not_hung(project):

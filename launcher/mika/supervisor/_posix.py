@@ -6,11 +6,12 @@ a zombie has it. The upper bits stand for the run, the lower ones are the pid of
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -49,6 +50,31 @@ def start_of(pid: int) -> str:
 @cache
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def watch_exit(pid: int, on_exit: Callable[[], None]) -> Callable[[], None]:
+    """Call `on_exit` from the event loop when the process exits, also while nobody reaps it. Returns what ends that.
+
+    Only Linux can tell.
+    """
+    if sys.platform != "linux":
+        return lambda: None
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # it has been reaped already, or this kernel is older than 5.3
+        return lambda: None
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if loop.remove_reader(descriptor):
+            os.close(descriptor)
+
+    def exited() -> None:
+        stop()
+        on_exit()
+
+    loop.add_reader(descriptor, exited)
+    return stop
 
 
 def last_pid() -> bytes:

@@ -20,6 +20,11 @@ from mika.supervisor.record import Record
 from mika.supervisor.survivors import Survivor, identify
 from mika.supervisor.sweep import kill_tree
 
+if sys.platform == "win32":
+    from mika.supervisor import _windows as _system
+else:
+    from mika.supervisor import _posix as _system
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -139,6 +144,8 @@ class Guard:
         self._exit: Exit | None = None
         self._reader: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._lost_reason = Reason("killed because its guard was killed")
+        self._stop_watching: Callable[[], None] = lambda: None
 
     @classmethod
     async def start(cls, spec: ServiceSpec, on_event: Callable[[GuardEvent], None] | None = None) -> Self:
@@ -212,6 +219,15 @@ class Guard:
             self._deadline.cancel()
         self._deadline = loop.call_at(due, self._kill_guard)
 
+    def _expect_report(self) -> None:
+        """The first process of the service has exited: a guard that does not say so is suspended, and is killed."""
+        asyncio.get_running_loop().call_later(_REPORT_SECONDS, self._kill_silent_guard)
+
+    def _kill_silent_guard(self) -> None:
+        if self._code is None and self._exit is None:
+            self._lost_reason = Reason("exited, but its guard process did not report it (was it suspended?)")
+            self._kill_guard()
+
     def _kill_guard(self) -> None:
         with suppress(ProcessLookupError):
             self._process.kill()
@@ -250,6 +266,7 @@ class Guard:
             case {"event": "started", "pid": int(pid)}:
                 self.pid = pid
                 self.record = Record(spec.env.get("MIKA_RUN_ID", ""), self.guard_pid, pid)
+                self._stop_watching = _system.watch_exit(pid, self._expect_report)
             case {"event": "failed", "error": str(kind), "message": str(message)}:
                 raise StartFailedError(spec.name, kind, message)
             case _:
@@ -287,7 +304,7 @@ class Guard:
         else:
             survivors = await asyncio.to_thread(identify, self._survivor_pids) if self._survivor_pids else ()
         if self._code is None:
-            code, reason = _UNKNOWN_CODE, Reason("killed because its guard was killed")
+            code, reason = _UNKNOWN_CODE, self._lost_reason
         else:
             code, reason = self._code, Reason(describe(self._code))
         if code == 0 and self._left_behind:
@@ -317,6 +334,7 @@ class Guard:
             with suppress(OSError):
                 await self._process.stdin.wait_closed()
         await self._process.wait()
+        self._stop_watching()
         if self.record is not None:
             self.record.is_closed = True
 
