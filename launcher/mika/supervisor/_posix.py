@@ -6,7 +6,6 @@ a zombie has it. The upper bits stand for the run, the lower ones are the pid of
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import re
@@ -59,6 +58,8 @@ def watch_exit(pid: int, on_exit: Callable[[], None]) -> Callable[[], None]:
     """
     if sys.platform != "linux":
         return lambda: None
+    import asyncio
+
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:  # it has been reaped already, or this kernel is older than 5.3
