@@ -37,8 +37,8 @@ _VERBS = {
     "doctor": "Find out what is wrong, and how to fix it.",
     "workflows": "The latest messages' workflows, and their causes.",
     "config": "Every setting, and where it came from.",
+    "completion": "Let a shell complete commands and names.",
 }
-_COMPLETE = "_MIKA_COMPLETE"  # click's name for it: `_MIKA_COMPLETE=bash_source mika` prints the script to source
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
 
 
@@ -75,7 +75,7 @@ class Verbs(click.Group):
 @click.version_option(__version__, prog_name="mika")
 @click.pass_context
 def cli(ctx: click.Context, project: str | None) -> None:
-    """Bring up a Temporal-backed bot stack with one command, keep it up, and see why when a message hangs."""
+    """Bring up a Temporal-backed stack with one command, keep it up, and see why when a message hangs."""
     ctx.obj = Context(Path(project).absolute() if project is not None else find_project(_here()))
 
 
@@ -84,6 +84,10 @@ def _here() -> Path:
         return Path.cwd()
     except FileNotFoundError:
         raise UsageError("the current folder was deleted", "change to another one, or give -C DIR") from None
+
+
+_NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""Raised by `mika` alone. Before click 8.2, click itself showed the help then."""
 
 
 def main() -> NoReturn:
@@ -101,12 +105,14 @@ def run(argv: Sequence[str]) -> int:
     """
     as_json = "--json" in argv
     try:
-        if instruction := os.environ.get(_COMPLETE):
-            return _complete(instruction)
+        if instruction := os.environ.get("_MIKA_COMPLETE"):
+            from mika.cli import completion
+
+            return completion.answer(cli, instruction)
         # Not cli.main(): that turns a reader that has left (`mika logs | head`) into exit code 1.
         with cli.make_context("mika", list(argv), color=_color()) as context:
             cli.invoke(context)
-    except click.exceptions.NoArgsIsHelpError as help_:
+    except _NO_ARGUMENTS as help_:
         click.echo(help_.format_message())
         return OK
     except click.exceptions.Exit as exit_:
@@ -127,13 +133,6 @@ def run(argv: Sequence[str]) -> int:
             show_error(shown, as_json=as_json)
         return shown.exit_code
     return OK
-
-
-def _complete(instruction: str) -> int:
-    """What the shell asks for: the script (`bash_source`), or the words that may come next (`bash_complete`)."""
-    from click.shell_completion import shell_complete
-
-    return shell_complete(cli, {}, "mika", _COMPLETE, instruction)
 
 
 def _color() -> bool | None:
