@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from mika.config import load as config
+from mika.config.cluster import LOGIN
 from mika.config.process_options import ProcessOptions
 from mika.config.settings import MASK, VARIABLES
 
@@ -30,6 +31,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         "TEMPORAL_NAMESPACE": "default",
         "TEMPORAL_UI_PORT": 8088,
         "TEMPORAL_TASK_QUEUE": "mika-bot-task-queue",
+        **dict.fromkeys(LOGIN),
         "API_HOST": "127.0.0.1",
         "API_PORT": 8000,
         "WORKFLOW_EXECUTION_TIMEOUT": 120,

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mika.config.cluster import LOGIN
 from mika.config.load import Config
 from mika.containers import compose
 from mika.detect.files import LARGEST, Files
 
-_SETTINGS = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
+_SETTINGS = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", *LOGIN)
 # The SDKs by the names under which package managers know them.
 _DEPENDENCY = re.compile(rb"temporalio\b|go\.temporal\.io/sdk|@temporalio/|io\.temporal|temporal-sdk", re.IGNORECASE)
 _MANIFESTS = ("pyproject.toml", "Pipfile", "setup.py", "setup.cfg", "package.json", "go.mod", "pom.xml", "Gemfile")

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.config.cluster import is_login
 from mika.config.environment import find_environment
 from mika.config.process_options import Need, ProcessOptions
 from mika.config.settings import mask
@@ -47,7 +48,11 @@ def config_command(context: Context, as_json: bool) -> None:
             }
         )
         return
-    rows = [(s.name, s.shown if s.value is not None else "-", s.origin) for s in settings]
+    rows = [
+        (s.name, s.shown if s.value is not None else "-", s.origin)
+        for s in settings
+        if s.value is not None or not is_login(s.name)  # most projects need no login
+    ]
     rows.append(("python", python or "-", "" if python is not None else "the first one on PATH"))
     rows += [
         (f"{name}.{option.name}", _toml(getattr(options, option.name)), config.process_tables[name])

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mika import address
+from mika.config import cluster
 from mika.config.environment import find_environment
 from mika.config.process_options import (
     ProcessOptions,
@@ -53,6 +54,8 @@ _PROVIDED = (
 """What every process is told, also where it is a default: where things are. An app has defaults of its own for the
 rest."""
 _ADDRESSES = ("TEMPORAL_HOST", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", "API_HOST", *_PORTS)
+_LOCAL = ("embedded", "docker")
+"""The backends that start a Temporal server on this machine, without a login."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Config:
     processes: Mapping[str, ProcessOptions]
     outdated: Mapping[str, Setting] = field(default_factory=dict)
     """From `as_started`: the current values of the settings that have changed since the stack was started."""
+    is_local: bool = False
+    """From `for_backend`: Temporal is a server that mika starts, so nothing says how to log in elsewhere."""
 
     def value(self, name: str) -> Value:
         return self.settings[name].value
@@ -101,18 +106,45 @@ class Config:
             return Ready("none", "")
 
     def addresses(self) -> dict[str, str]:
-        """The settings by which a running stack is found."""
-        return {name: self.text(name) for name in _ADDRESSES}
+        """The settings by which a running stack is found, and how to log in to its cluster, but for the secrets."""
+        login = () if self.is_local else tuple(name for name in cluster.LOGIN if not BY_NAME[name].secret)
+        return {name: self.text(name) for name in (*_ADDRESSES, *login)}
 
     def as_started(self, addresses: Mapping[str, str]) -> Config:
         """A copy with the addresses that a running stack was started with, perhaps in another terminal."""
         changed: dict[str, Setting] = {}
-        for name in _ADDRESSES:
+        for name in (*_ADDRESSES, *cluster.LOGIN):
             if addresses.get(name, self.text(name)) != self.text(name):
                 with contextlib.suppress(UsageError):  # the state file is damaged
                     changed[name] = make_setting(BY_NAME[name], addresses[name], "the running stack")
         outdated = {name: self.settings[name] for name in changed}
         return replace(self, settings=MappingProxyType({**self.settings, **changed}), outdated=outdated)
+
+    def for_backend(self, name: str) -> Config:
+        """A copy for this backend: what says how to log in to a cluster is not meant for a server that mika starts."""
+        if name not in _LOCAL:
+            return self
+        settings = {**self.settings, **{name: default_setting(BY_NAME[name]) for name in cluster.LOGIN}}
+        return replace(self, settings=MappingProxyType(settings), is_local=True)
+
+    def login(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The variables that say how to log in to Temporal, as its SDKs read them; empty where that needs none."""
+        base = os.environ if base is None else base
+        found = {name: text for name in cluster.LOGIN if (text := self.text(name))}
+        if not self.is_local:
+            found |= {name: text for name, text in {**self.dotenv, **base}.items() if name.startswith(cluster.HEADERS)}
+            if cluster.FILE not in found and (file := cluster.default_file(base)) is not None:
+                found[cluster.FILE] = str(file)
+        return found
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether Temporal is on another machine, or at an address that comes with a login: ours have none."""
+        places = (cluster.PROFILE, cluster.FILE)
+        has_login = any(self.text(name) for name in cluster.LOGIN if name not in places)
+        is_given = any(self.settings[name].origin != "default" for name in ("TEMPORAL_HOST", "TEMPORAL_PORT"))
+        is_remote = not address.is_loopback(self.text("TEMPORAL_HOST"))
+        return is_remote or (is_given and has_login and self.text("TEMPORAL_TLS") != "false")
 
     def notes(self) -> list[str]:
         """What may not be meant as it is: a misspelled setting in `.env`, and a Python that nobody has chosen."""
@@ -148,6 +180,10 @@ class Config:
             elif setting.origin != "default" or setting.name in _PROVIDED:
                 env[setting.name] = as_text(setting.value)
         env[_ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
+        if self.is_local:
+            env = {name: text for name, text in env.items() if not cluster.is_login(name)}
+            if cluster.default_file(base) is not None:  # of this user: its key is not for this server
+                env[cluster.FILE] = os.devnull
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
         environment = find_environment([cwd or self.project, self.project], base)
         if environment is not None:  # as its `activate` does
@@ -181,15 +217,16 @@ def load(
         for name, options in read_processes(table, project).items():
             processes.setdefault(name, {}).update(options)
             process_tables[name] = table.where("process", name)
-    settings |= _from_address({**dotenv.values, **environ}.get(_ADDRESS, ""))
-    settings |= _from_dotenv(dotenv)
+    over = cluster.address_settings({**dotenv.values, **environ}.get(_ADDRESS, ""), _ADDRESS)
+    over |= _from_dotenv(dotenv)
     for name, variable in BY_NAME.items():
         if name in environ:
-            settings[name] = make_setting(variable, environ[name], "environment")
+            over[name] = make_setting(variable, environ[name], "environment")
     for name, raw in (overrides or {}).items():
         if raw is not None:
             option = "--" + BY_NAME[name].key.replace("_", "-")
-            settings[name] = make_setting(BY_NAME[name], raw, option, name="the option")
+            over[name] = make_setting(BY_NAME[name], raw, option, name="the option")
+    settings = _with_profile(settings, over, project, environ)
     _check_combinations(settings)
 
     extras = {
@@ -226,7 +263,7 @@ def _from_toml(table: TomlTable) -> dict[str, Setting]:
         variable = BY_KEY.get(key)
         if variable is None:
             raise UsageError(f"{table.where(key)}: unknown key '{key}'{did_you_mean(key, [*BY_KEY, 'process'])}")
-        if isinstance(value, bool) or not isinstance(value, variable.kind.toml):
+        if not isinstance(value, variable.kind.toml) or (isinstance(value, bool) and bool not in variable.kind.toml):
             raise UsageError(f"{table.where(key)}: {key} is {toml_type(value)}; give {variable.kind.expected}")
         settings[variable.name] = make_setting(variable, str(value), table.where(key), name=key)
     return settings
@@ -240,13 +277,25 @@ def _from_dotenv(dotenv: DotEnv) -> dict[str, Setting]:
     }
 
 
-def _from_address(text: str) -> dict[str, Setting]:
-    """TEMPORAL_ADDRESS, the name that the SDKs know, as the two settings. TEMPORAL_HOST and _PORT count more."""
-    host, separator, port = text.strip().rpartition(":")
-    if not separator:
-        return {}
-    values = {"TEMPORAL_HOST": host.removeprefix("[").removesuffix("]"), "TEMPORAL_PORT": port}
-    return {name: make_setting(BY_NAME[name], value, _ADDRESS) for name, value in values.items()}
+def _with_profile(
+    settings: Mapping[str, Setting], over: Mapping[str, Setting], project: Path, environ: Mapping[str, str]
+) -> dict[str, Setting]:
+    """`settings` of the project's files, then the profile of Temporal's own file, then those of `over`.
+
+    A profile that nobody asked for is the user's default, and counts less than what the project says.
+    """
+    merged = {**settings, **over}
+    merged |= cluster.absolute(merged, project)
+    if merged["MIKA_BACKEND"].value in _LOCAL:
+        return merged
+    profile, is_wanted = cluster.profile_settings(merged, environ)
+    place = {"TEMPORAL_HOST", "TEMPORAL_PORT"}
+    decided = place if any(name in over for name in place) else set()  # a host of one source and a port of another?
+    if not is_wanted:
+        decided |= {name for name in profile if merged[name].origin != "default"}
+        decided |= place if place & decided else set()
+    decided |= set(over)
+    return {**merged, **{name: setting for name, setting in profile.items() if name not in decided}}
 
 
 def _check_combinations(settings: Mapping[str, Setting]) -> None:

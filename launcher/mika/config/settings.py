@@ -21,7 +21,7 @@ LONGEST_S = 365 * 86_400.0
 LONGEST_WORKFLOW_TASK_S = 120.0
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL|AUTH|GRPC_META", re.IGNORECASE)
 # Up to the last @: a password may contain an unescaped one, and masking too much is the safer mistake.
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/?#@\s]*):[^\s]*@")
 _URL_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|token|secret|key|properties)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
@@ -177,6 +177,18 @@ def _header_value(text: str) -> str:
     return text
 
 
+def _yes_or_no(text: str) -> str:
+    """As Temporal's SDKs read it; they ignore any other word."""
+    try:
+        return {"true": "true", "1": "true", "false": "false", "0": "false"}[text.lower()]
+    except KeyError:
+        raise ValueError("is neither true nor false") from None
+
+
+def _any(text: str) -> str:
+    return text
+
+
 def _mongodb_url(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in {"mongodb", "mongodb+srv"} or not rest.strip("/") or not text.isprintable():
@@ -197,6 +209,8 @@ _HOST = Kind("only a host name or IP address, such as 127.0.0.1", _host)
 _WORD = Kind("a name on one line", _word)
 _URL = Kind("an address such as https://example.com/v1", parse_http_url)
 _KEY = Kind("only the key, in ASCII characters", _header_value)
+_PATH = Kind("a path", _word)
+_PEM = Kind("a certificate or key in PEM format", _any)
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("MIKA_BACKEND", "auto", Kind("one of " + ", ".join(BACKENDS), _backend)),
@@ -208,6 +222,17 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("TEMPORAL_NAMESPACE", "default", _WORD),
     Variable("TEMPORAL_UI_PORT", 8088, _PORT),
     Variable("TEMPORAL_TASK_QUEUE", "mika-bot-task-queue", _WORD),
+    Variable("TEMPORAL_PROFILE", None, _WORD),
+    Variable("TEMPORAL_CONFIG_FILE", None, _PATH),
+    Variable("TEMPORAL_API_KEY", None, _KEY, secret=True),
+    Variable("TEMPORAL_TLS", None, Kind("true or false", _yes_or_no, (str, bool))),
+    Variable("TEMPORAL_TLS_SERVER_NAME", None, _HOST),
+    Variable("TEMPORAL_TLS_SERVER_CA_CERT_PATH", None, _PATH),
+    Variable("TEMPORAL_TLS_SERVER_CA_CERT_DATA", None, _PEM, secret=True),
+    Variable("TEMPORAL_TLS_CLIENT_CERT_PATH", None, _PATH),
+    Variable("TEMPORAL_TLS_CLIENT_CERT_DATA", None, _PEM, secret=True),
+    Variable("TEMPORAL_TLS_CLIENT_KEY_PATH", None, _PATH),
+    Variable("TEMPORAL_TLS_CLIENT_KEY_DATA", None, _PEM, secret=True),
     Variable("API_HOST", "127.0.0.1", _HOST),
     Variable("API_PORT", 8000, _PORT),
     Variable("WORKFLOW_EXECUTION_TIMEOUT", 120.0, _SECONDS),

@@ -37,9 +37,12 @@ class TomlTable:
         return f"{self.label}:{line}" if line else self.label
 
 
-def read_toml(path: Path, prefix: tuple[str, ...] = ()) -> TomlTable:
-    """The table `prefix` of a TOML file; empty if the file or the table does not exist."""
-    label = path.name
+def read_toml(path: Path, prefix: tuple[str, ...] = (), label: str = "") -> TomlTable:
+    """The table `prefix` of a TOML file; empty if the file or the table does not exist.
+
+    In messages, the file is called `label`; without one, by its name.
+    """
+    label = label or path.name
     if not path.exists():
         return TomlTable(label, "", prefix, {})
     text = read_text(path, label)

@@ -1,0 +1,111 @@
+"""A Temporal cluster of somebody else: the settings that Temporal's own tools read, and their file of profiles.
+
+What is here needs no SDK, so that `mika status` stays fast: where the cluster is. How to log in there, the SDK itself
+reads when somebody connects (`readiness/access.py`). https://docs.temporal.io/references/client-environment-configuration
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mika.config.settings import BY_NAME, Setting, make_setting
+from mika.config.sources import TomlTable, read_toml
+from mika.errors import UsageError
+from mika.text import did_you_mean
+
+PROFILE, FILE = "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"
+PATHS = (
+    FILE,
+    "TEMPORAL_TLS_SERVER_CA_CERT_PATH",
+    "TEMPORAL_TLS_CLIENT_CERT_PATH",
+    "TEMPORAL_TLS_CLIENT_KEY_PATH",
+)
+LOGIN = (
+    PROFILE,
+    "TEMPORAL_API_KEY",
+    "TEMPORAL_TLS",
+    "TEMPORAL_TLS_SERVER_NAME",
+    "TEMPORAL_TLS_SERVER_CA_CERT_DATA",
+    "TEMPORAL_TLS_CLIENT_CERT_DATA",
+    "TEMPORAL_TLS_CLIENT_KEY_DATA",
+    *PATHS,
+)
+"""The settings that say how to log in. A server that mika starts needs none of them."""
+HEADERS = "TEMPORAL_GRPC_META_"
+"""What the variables begin with that become headers of each call."""
+_DEFAULT = "default"
+
+
+def address_settings(text: str, origin: str) -> dict[str, Setting]:
+    """`host:port` as two settings; empty without a port."""
+    host, separator, port = text.strip().rpartition(":")
+    if not separator:
+        return {}
+    values = {"TEMPORAL_HOST": host.removeprefix("[").removesuffix("]"), "TEMPORAL_PORT": port}
+    return {name: make_setting(BY_NAME[name], value, origin) for name, value in values.items()}
+
+
+def is_login(name: str) -> bool:
+    return name in LOGIN or name.startswith(HEADERS)
+
+
+def absolute(settings: Mapping[str, Setting], project: Path) -> dict[str, Setting]:
+    """The settings that are paths, made absolute: a process may have another folder than the project's."""
+    paths = [settings[name] for name in PATHS if settings[name].value is not None]
+    return {path.name: replace(path, value=str(project / Path(str(path.value)).expanduser())) for path in paths}
+
+
+def default_file(environ: Mapping[str, str]) -> Path | None:
+    """Where the SDKs look for profiles if nobody names a file; None if there is none."""
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        named = Path(environ.get("XDG_CONFIG_HOME", ""))
+        base = named if named.is_absolute() else home / ".config"
+    file = base / "temporalio" / "temporal.toml"
+    return file if file.is_file() else None
+
+
+def profile_settings(settings: Mapping[str, Setting], environ: Mapping[str, str]) -> tuple[dict[str, Setting], bool]:
+    """The address and the namespace of the profile, and whether somebody asked for it; empty without one.
+
+    Raises UsageError for a file or a profile that somebody names and that is not there, and for a broken file.
+    """
+    profile, file = settings[PROFILE], settings[FILE]
+    is_wanted = profile.value is not None or file.value is not None
+    path = Path(str(file.value)) if file.value is not None else default_file(environ)
+    if path is None or not path.is_file():
+        if not is_wanted:
+            return {}, False
+        missing = f"{FILE} names {path}, which is not a file" if path else f"there is no file of profiles for {PROFILE}"
+        raise UsageError(
+            f"{(file if path else profile).origin}: {missing}", f"set {FILE} to the file with the profiles"
+        )
+    name = str(profile.value or _DEFAULT)
+    table = read_toml(path, ("profile",), label=str(path))
+    if name not in table.values:
+        if profile.value is None:
+            return {}, False
+        text = f"{profile.origin}: {path} has no profile '{name}'{did_you_mean(name, table.values)}"
+        raise UsageError(text, f"set {PROFILE} to one of: {', '.join(table.values) or '(there are none)'}")
+    return _of_profile(table, name), is_wanted
+
+
+def _of_profile(table: TomlTable, name: str) -> dict[str, Setting]:
+    values = table.values[name]
+    if not isinstance(values, dict):
+        raise UsageError(f"{table.where(name)}: '{name}' must be a table; write [profile.{name}]")
+    for key in ("address", "namespace"):
+        if not isinstance(values.get(key, ""), str):
+            raise UsageError(f"{table.where(name, key)}: {key} must be a string; put it in quotes")
+    found = address_settings(values.get("address", ""), table.where(name, "address"))
+    if namespace := values.get("namespace"):
+        variable = BY_NAME["TEMPORAL_NAMESPACE"]
+        found[variable.name] = make_setting(variable, namespace, table.where(name, "namespace"))
+    return found
