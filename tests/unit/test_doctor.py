@@ -27,6 +27,7 @@ from mika.doctor.examination import Examination
 from mika.doctor.workflows.listing import Row
 from mika.doctor.workflows.story import Story
 from mika.errors import UsageError
+from mika.machine import grpc
 from mika.machine.http import Answer
 from mika.project.folder import ProjectDir
 from mika.reason import Reason, Repair
@@ -227,11 +228,11 @@ def test_what_a_model_answers(answer: Answer, status: str, words: str) -> None:
 def test_what_listens_instead_of_temporal(
     monkeypatch: pytest.MonkeyPatch, greeting: bytes | None, state: str, words: str
 ) -> None:
-    monkeypatch.setattr(server, "TIMEOUT", 0.5)
+    monkeypatch.setattr(grpc, "TIMEOUT", 0.5)
 
     async def look() -> server.Server:
         async with tcp_server(greeting) as port:
-            return await server.look("127.0.0.1", port, "default")
+            return await server.look("127.0.0.1", port, "default", {})
 
     found = asyncio.run(look())
     assert found.state == state, found

@@ -26,6 +26,9 @@ class Recorder:
     def rung_waiting(self, rung: str, reason: Reason) -> None:
         self.said.append(("waiting", reason.text))
 
+    def hopeless(self, reason: Reason) -> None:
+        self.said.append(("hopeless", reason.text))
+
     def became_ready(self, detail: str) -> None:
         self.said.append(("ready", detail))
 

@@ -22,6 +22,7 @@ def make(config: Config, folder: ProjectDir) -> tuple[Backend, str]:
 
 
 def by_name(name: str, config: Config, folder: ProjectDir) -> Backend:
+    config = config.for_backend(name)
     match name:
         case "docker":
             from mika.backends.docker.backend import Docker

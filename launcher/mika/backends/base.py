@@ -64,4 +64,7 @@ class Backend:
 
 
 def temporal_probe(config: Config) -> TemporalProbe:
-    return TemporalProbe(config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"), config.text("TEMPORAL_NAMESPACE"))
+    """Of a configuration `for_backend`: a server that mika starts needs no login."""
+    return TemporalProbe(
+        config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"), config.text("TEMPORAL_NAMESPACE"), config.login()
+    )

@@ -5,7 +5,7 @@ The first time it is `none` where nothing says Temporal, and Docker if everythin
 
 from __future__ import annotations
 
-from mika.address import is_loopback
+from mika.address import join
 from mika.backends.docker.services import ComposeFile, Service
 from mika.backends.mentions import mentions_temporal
 from mika.config.load import Config
@@ -17,12 +17,13 @@ from mika.project.folder import ProjectDir
 
 def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
     """The backend's name, and one sentence for the user if the choice of `auto` needs an explanation."""
+    if config.is_elsewhere:
+        place = join(config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"))
+        return "external", f"Temporal is at {place} ({config.settings['TEMPORAL_HOST'].origin}): none is started here"
     last = folder.last_backend()
     if last in BACKENDS:  # with another backend, the history of conversations would seem to have vanished
         is_default = last in ("embedded", "docker")
         return last, "" if is_default else f"backend {last}, as last time in this folder (`--backend NAME` changes it)"
-    if not is_loopback(config.text("TEMPORAL_HOST")):
-        return "external", f"Temporal is at {config.text('TEMPORAL_HOST')}, so none is started here"
     if not mentions_temporal(config):
         note = "nothing in this project mentions Temporal, so none is started"
         return "none", f"{note} (`mika up --backend embedded` starts one)"

@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 RPC_TIMEOUT = 2.0
 """Seconds that one call may take. A server that works answers within milliseconds."""
+SYSTEM_INFO = "/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo"
+"""The first call of every client, without which it does not connect. Takes an empty request."""
 _LIMIT = timedelta(seconds=RPC_TIMEOUT)
 _FIRST_PAGE, _NEWEST = 1000, 60  # events
 _WORKER_RUNNING = 1  # WorkerStatus

@@ -42,12 +42,14 @@ class Examination:
     """One run of the checks in one project; to be used in `async with`."""
 
     def __init__(self, config: Config, folder: ProjectDir, *, llm: bool = False) -> None:
-        self.config, self.folder, self.llm = config, folder, llm
+        self.folder, self.llm = folder, llm
+        self.client = Client(folder)
+        self.run: RunState | None = folder.read_state()
+        self.config = config
+        self.config = config = config.for_backend(self.backend)
         self.host, self.port = config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT")
         self.namespace, self.queue = config.text("TEMPORAL_NAMESPACE"), config.text("TEMPORAL_TASK_QUEUE")
         self.ui_url = address.http_url(self.host, config.port("TEMPORAL_UI_PORT"))
-        self.client = Client(folder)
-        self.run: RunState | None = folder.read_state()
         self._facts: dict[str, asyncio.Task[Any]] = {}
 
     async def __aenter__(self) -> Self:
@@ -74,6 +76,8 @@ class Examination:
         if self.run is not None:
             return self.run.backend
         wanted = self.config.text("MIKA_BACKEND")
+        if wanted == "auto" and self.config.is_elsewhere:
+            return "external"
         return wanted if wanted != "auto" else self.folder.last_backend() or ""
 
     @property
@@ -154,7 +158,7 @@ class Examination:
         return self.once("server", self._server)
 
     async def _server(self) -> Server:
-        answer = await look(self.host, self.port, self.namespace)
+        answer = await look(self.host, self.port, self.namespace, self.config.login())
         if not answer.up or self.backend == "external" or await self.supervisor() is not None:
             return answer
         other = await in_thread(lambda: find_other_stack(self.host, self.port, self.config.project))

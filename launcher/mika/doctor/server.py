@@ -10,23 +10,32 @@ from typing import Literal
 from mika.address import join
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 from mika.errors import describe
+from mika.machine.grpc import Finding
+from mika.machine.local import in_thread
 from mika.machine.ports import Listener
-from mika.readiness.temporal import open_client
+from mika.readiness import access
+from mika.readiness.ladder import Hopeless
+from mika.readiness.login import Login, read
+from mika.reason import NONE, Reason
 
 TIMEOUT = RPC_TIMEOUT
-"""Seconds for a connection, and for the answers over it."""
-_SETTLE = 0.4
+"""Seconds for the SDK to connect, and for the answers over that connection."""
+_UNIMPLEMENTED = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """`state`: `up`, `refused` (nothing listens), `foreign` (something else does), `silent`, `denied`, `unhealthy`."""
+    """`state`: `up`, `refused` (nothing listens), `foreign` (something else does), `silent`, `unhealthy`, or `barred`.
 
-    state: Literal["up", "refused", "foreign", "silent", "denied", "unhealthy"]
+    `barred`: it does not let us in, or we do not trust it; `reason` says why, and what to do.
+    """
+
+    state: Literal["up", "refused", "foreign", "silent", "unhealthy", "barred"]
     address: str
     detail: str = ""
     version: str = ""
     connection: Temporal | None = None
+    reason: Reason = NONE
 
     @property
     def up(self) -> bool:
@@ -40,75 +49,57 @@ class Server:
         return self.connection
 
 
-async def look(host: str, port: int, namespace: str) -> Server:
-    """Connect and ask. Takes at most about twice TIMEOUT, and a fraction of it wherever something answers."""
+async def look(host: str, port: int, namespace: str, variables: Mapping[str, str]) -> Server:
+    """Connect, log in with `variables`, and ask. Takes a few times TIMEOUT at most, and a fraction of it usually."""
     address = join(host, port)
     try:
-        greeting = await _greeting(host, port)
-    except TimeoutError:
-        return Server("silent", address, f"no connection within {TIMEOUT:g} s")
-    except ConnectionRefusedError:
-        return Server("refused", address, "nothing listens there")
-    except OSError as error:
-        return Server("refused", address, error.strerror or str(error))
-    if greeting and greeting.startswith(b"HTTP/1"):
-        head = greeting.decode("latin-1").splitlines()
-        server = next((line.partition(":")[2].strip() for line in head if line.lower().startswith("server:")), "")
-        return Server("foreign", address, f"a web server answers there{f' ({server})' if server else ''}")
-    if greeting and not greeting.startswith(b"\0\0"):  # a frame begins with its length, and the first one is short
-        return Server("foreign", address, "something that is not a Temporal server listens there")
-    try:
+        login = await in_thread(lambda: read(variables))
+        found = await access.look(host, port, login)
+        if isinstance(obstacle := access.judge(found, address, login), Hopeless):
+            raise obstacle
+        if found.kind != "status" or found.code == _UNIMPLEMENTED:
+            return _not_temporal(found, address)
         async with asyncio.timeout(TIMEOUT):
-            return await _ask(address, namespace, hangs_up=greeting is None)
+            return await _ask(address, namespace, login)
+    except Hopeless as error:
+        return Server("barred", address, error.reason.text, reason=error.reason)
     except TimeoutError:
         return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
 
 
-async def _greeting(host: str, port: int) -> bytes | None:
-    """What it says to an HTTP/1 request: a web server a status line, a gRPC server a frame of HTTP/2 or nothing.
-
-    None when it hangs up without a word, as Docker does for a container in which nothing listens yet.
-    """
-    async with asyncio.timeout(TIMEOUT):
-        reader, writer = await asyncio.open_connection(host, port)
-    try:
-        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        try:
-            async with asyncio.timeout(_SETTLE):
-                return await reader.read(2000) or None
-        except TimeoutError:
-            return b""
-        except OSError:
-            return None
-    finally:
-        writer.close()
+def _not_temporal(found: Finding, address: str) -> Server:
+    match found.kind:
+        case "refused":
+            return Server("refused", address, "nothing listens there")
+        case "unreachable":
+            return Server("silent", address, found.detail)
+        case "silent":
+            return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
+        case "closed" | "closed_tls":
+            text = "it closes each connection at once: it is still starting, or stopping"
+            return Server("unhealthy", address, text)
+        case "http":
+            text = f"a web server answers there{f' ({found.detail})' if found.detail else ''}"
+            return Server("foreign", address, text)
+    return Server("foreign", address, "something that is not a Temporal server listens there")
 
 
-async def _ask(address: str, namespace: str, *, hangs_up: bool) -> Server:
+async def _ask(address: str, namespace: str, login: Login) -> Server:
+    """Raises Hopeless if the server does not let us in."""
     from temporalio.service import RPCError
 
     try:
-        temporal = Temporal(await open_client(address, "mika-doctor"), namespace)
+        temporal = Temporal(await access.open_client(address, "mika-doctor", login), namespace)
         if not await temporal.is_serving():
             return Server("unhealthy", address, "it answers NOT_SERVING: it is still starting, or its database is away")
         version = await temporal.server_version()
     except RPCError as error:
-        is_denied = call_error(error) == CallError.DENIED
-        return Server("denied" if is_denied else "unhealthy", address, describe(error))
-    except RuntimeError as error:
-        if hangs_up:
-            return Server("unhealthy", address, "it closes each connection at once: it is still starting, or stopping")
-        return Server("foreign", address, f"something that is not a Temporal server listens there: {_short(error)}")
-    return Server("up", address, f"SERVING at {address}", version, temporal)
-
-
-def _short(error: RuntimeError) -> str:
-    """What the SDK says, without the debug text of its Rust part."""
-    text = describe(error)
-    for mark in ("certificate", "TLS", "tls", "frame", "protocol", "refused", "reset", "closed"):
-        if mark in text:
-            return f"{mark} error"
-    return text[:100]
+        if call_error(error) == CallError.DENIED:
+            raise Hopeless(access.denied(address, login, error.status)) from error
+        return Server("unhealthy", address, describe(error))
+    except (RuntimeError, ValueError) as error:
+        return Server("unhealthy", address, f"the SDK cannot connect to it: {describe(error)}")
+    return Server("up", address, f"SERVING at {address}", version=version, connection=temporal)
 
 
 def other_temporal(listeners: Mapping[int, Listener], port: int) -> Listener | None:

@@ -24,6 +24,9 @@ PROBE_TIMEOUT = 2.0
 FIRST_STEP, LAST_STEP = 0.03, 0.25
 """Seconds between attempts: short at first, since an embedded server needs only 0.2 s to start, then longer."""
 
+HOPELESS_STEP = 5.0
+"""Seconds between attempts where waiting does not help: somebody may still change the cause."""
+
 REMIND = 10.0
 """Seconds after which the same reason for waiting is reported again."""
 
@@ -40,6 +43,10 @@ class Certain(NotYet):
     """The target is certainly not ready any more, so it is reported at once instead of after several failures."""
 
 
+class Hopeless(NotYet):
+    """Waiting does not help: somebody has to change a setting, or something elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
     """`probe` returns a detail for users when the rung is reached, and raises an exception otherwise.
@@ -54,32 +61,47 @@ class Rung:
 
 OnReached = Callable[[str, float, str], None]
 OnWaiting = Callable[[str, Reason], None]
+OnHopeless = Callable[[Reason], None]
 
 
-async def climb(rungs: Sequence[Rung], *, on_reached: OnReached, on_waiting: OnWaiting) -> str:
-    """Wait until all `rungs` are reached, in order, and return the last detail. There is no timeout."""
+async def climb(
+    rungs: Sequence[Rung], *, on_reached: OnReached, on_waiting: OnWaiting, on_hopeless: OnHopeless | None = None
+) -> str:
+    """Wait until all `rungs` are reached, in order, and return the last detail. There is no timeout.
+
+    `on_hopeless` is called after `on_waiting` if waiting does not help; the attempts go on, at longer intervals.
+    """
     began = time.monotonic()
     detail = ""
     for rung in rungs:
-        detail = await _reach(rung, on_waiting)
+        detail = await _reach(rung, on_waiting, on_hopeless)
         on_reached(rung.name, time.monotonic() - began, detail)
     return detail
 
 
-async def _reach(rung: Rung, on_waiting: OnWaiting) -> str:
+async def _reach(rung: Rung, on_waiting: OnWaiting, on_hopeless: OnHopeless | None) -> str:
     import tenacity  # here, because the import takes 50 ms, and a process without probes does not need it
 
     last_reason, reported_at = NONE, 0.0
 
     def report(retry: tenacity.RetryCallState) -> None:
         nonlocal last_reason, reported_at
-        reason = reason_of(retry.outcome.exception() if retry.outcome else None)
+        error = retry.outcome.exception() if retry.outcome else None
+        reason = reason_of(error)
         if reason != last_reason or time.monotonic() - reported_at >= REMIND:
             last_reason, reported_at = reason, time.monotonic()
             on_waiting(rung.name, reason)
+            if on_hopeless is not None and isinstance(error, Hopeless):
+                on_hopeless(reason)
+
+    soon = tenacity.wait_exponential(multiplier=FIRST_STEP, exp_base=1.5, max=LAST_STEP)
+
+    def pause(retry: tenacity.RetryCallState) -> float:
+        is_hopeless = retry.outcome is not None and isinstance(retry.outcome.exception(), Hopeless)
+        return HOPELESS_STEP if is_hopeless else soon(retry)
 
     retrying = tenacity.AsyncRetrying(
-        wait=tenacity.wait_exponential(multiplier=FIRST_STEP, exp_base=1.5, max=LAST_STEP),
+        wait=pause,
         retry=tenacity.retry_if_exception_type(Exception),
         before_sleep=report,
     )

@@ -10,41 +10,27 @@ This uses the SDK's ServiceClient, not its Client: that is half the import time,
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-import threading
-from collections.abc import Awaitable, Callable, Collection
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TypeVar
 
 from mika.address import join
 from mika.diagnosis.proto import TaskType
-from mika.diagnosis.temporal import Temporal
+from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
-from mika.readiness.ladder import NotYet, Rung
+from mika.readiness.access import denied, missing_namespace, open_client, why_not
+from mika.readiness.ladder import Hopeless, NotYet, Rung
+from mika.readiness.login import Login, read
 from mika.readiness.probes import http_ok, tcp
 from mika.readiness.stuck import IsOwn, check_no_stuck_task
 
-if TYPE_CHECKING:
-    from temporalio.service import ServiceClient
+T = TypeVar("T")
 
-_importing = threading.Lock()
-
-
-def preload() -> None:
-    """Import the SDK now, in whatever thread this is: the server needs that long to start anyway.
-
-    One thread at a time: its modules import each other in a circle, and a second thread would see half of one.
-    """
-    with _importing:
-        import temporalio.service  # noqa: F401
-
-
-async def open_client(address: str, identity: str) -> ServiceClient:
-    """Connect. Raises RuntimeError (not RPCError) when no Temporal server answers there."""
-    await asyncio.to_thread(preload)
-    from temporalio.service import ConnectConfig, ServiceClient
-
-    return await ServiceClient.connect(ConnectConfig(target_host=address, identity=identity))
+_CONNECT_SECONDS = 5.0
+"""For a connection, and for the question why there is none: a cluster may be far away."""
+_NAMESPACE_PATIENCE = 2.0
+"""Seconds for which a server that has just started may do without its namespace."""
 
 
 def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
@@ -64,16 +50,18 @@ def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
 class TemporalProbe:
     """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 
-    def __init__(self, host: str, port: int, namespace: str) -> None:
+    def __init__(self, host: str, port: int, namespace: str, login: Mapping[str, str]) -> None:
+        """`login`: the variables that say how to log in, as the SDKs read them."""
         self.host, self.port, self.namespace = host, port, namespace
         self.address = join(host, port)
+        self._variables, self._missing_since = login, 0.0
         self._connection: Temporal | None = None
 
     def rungs(self, task_queue: str) -> list[Rung]:
         """The ladder from an open port to a server on which a workflow can be started now."""
         return [
             Rung("port open", lambda: tcp(self.host, self.port)),
-            Rung("connected", self.connect),
+            Rung("connected", self.connect, _CONNECT_SECONDS),
             Rung("serving", self.serving),
             Rung(f"namespace {self.namespace}", self.namespace_exists),
             Rung("usable", lambda: self.usable(task_queue)),
@@ -85,25 +73,40 @@ class TemporalProbe:
 
     async def serving(self) -> str:
         temporal = await self._temporal()
-        if not await temporal.is_serving():
+        if not await self._asked(temporal.is_serving()):
             raise NotYet("the server answers NOT_SERVING")
         return "SERVING"
 
     async def namespace_exists(self) -> str:
-        await (await self._temporal()).describe_namespace()
+        """Raises Hopeless where it is missing for good."""
+        temporal = await self._temporal()
+        try:
+            await self._asked(temporal.describe_namespace())
+        except Exception as error:
+            if call_error(error) != CallError.NOT_FOUND:
+                raise
+            self._missing_since = self._missing_since or time.monotonic()
+            is_new = time.monotonic() - self._missing_since < _NAMESPACE_PATIENCE
+            raise (NotYet if is_new else Hopeless)(await missing_namespace(temporal, self.address)) from error
         return f"namespace {self.namespace}"
 
     async def usable(self, task_queue: str) -> str:
         """Visibility, the namespace registry and matching answer, twice in a row."""
         temporal = await self._temporal()
         for _ in range(2):
-            await temporal.count_workflows()
-            await temporal.queue_state(task_queue, TaskType.WORKFLOW)
+            await self._asked(temporal.count_workflows())
+            await self._asked(temporal.queue_state(task_queue, TaskType.WORKFLOW))
         return f"SERVING, namespace {self.namespace}"
 
     async def alive(self) -> str:
         """One cheap call that needs the database: a server whose PostgreSQL is gone still says SERVING."""
-        await (await self._temporal()).count_workflows()
+        temporal = await self._temporal()
+        try:
+            await self._asked(temporal.count_workflows())
+        except Exception as error:
+            if call_error(error) == CallError.UNREACHABLE and (cause := await self._why_not()):
+                raise cause from error
+            raise
         return f"SERVING, namespace {self.namespace}"
 
     async def own_pollers(self, task_queue: str, is_own: IsOwn) -> dict[TaskType, set[str]]:
@@ -128,24 +131,34 @@ class TemporalProbe:
         """Raise StuckTask if our worker has let a workflow task time out and answers no other."""
         await check_no_stuck_task(await self._temporal(), task_queue, is_own)
 
+    async def _asked(self, answer: Awaitable[T]) -> T:
+        """The answer. Raises Hopeless if the server does not let us in."""
+        try:
+            return await answer
+        except Exception as error:
+            if call_error(error) == CallError.DENIED:
+                raise Hopeless(denied(self.address, await self._login(), getattr(error, "status", 0))) from error
+            raise
+
     async def _temporal(self) -> Temporal:
-        """Raises NotYet while there is no connection."""
+        """Raises NotYet while there is no connection, and Hopeless if waiting does not help."""
         if self._connection is None:
             try:
-                client = await open_client(self.address, "mika")
-            except RuntimeError as error:  # its Rust debug text is not worth showing
-                raise NotYet(_connect_error(error, self.address)) from error
+                client = await open_client(self.address, "mika", await self._login())
+            except (RuntimeError, ValueError) as error:  # its Rust debug text is not worth showing if there is more
+                text = f"cannot connect to {self.address}: {describe(error)}"
+                raise await self._why_not() or NotYet(text) from error
             self._connection = Temporal(client, self.namespace)
         return self._connection
+
+    async def _login(self) -> Login:
+        return await asyncio.to_thread(read, self._variables)
+
+    async def _why_not(self) -> NotYet | None:
+        return await why_not(self.host, self.port, self.address, await self._login())
 
 
 def ui_rung(url: str) -> Rung:
     """`/` answers before the UI reaches the server; its API does not."""
     probe: Callable[[], Awaitable[str]] = lambda: http_ok(f"{url}/api/v1/cluster-info")  # noqa: E731
     return Rung("UI answers", probe)
-
-
-def _connect_error(error: RuntimeError, address: str) -> str:
-    text = describe(error)
-    reason = re.search(r"refused|reset|timed out|unreachable", text, re.IGNORECASE)
-    return f"cannot connect to {address}: {reason.group().lower() if reason else text}"

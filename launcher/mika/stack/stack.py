@@ -78,6 +78,7 @@ def prepare(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None 
     `entries` take the place of a Procfile.
     """
     backend, note = backends.make(config, folder)
+    config = config.for_backend(backend.name)
     has_temporal = backend.name != "none"
     factory = ProcessFactory(config, folder, has_temporal=has_temporal, env=backend.environment(), entries=entries)
     notes = [*([note] if note else []), *config.notes()]
@@ -114,7 +115,7 @@ class Stack:
         """Start the stack, supervise it until it stops, and return the exit code. Raises UsageError and MikaError."""
         units = self._prepared.units(self._options.processes)
         if self._prepared.backend.name != "none":
-            from mika.readiness.temporal import preload
+            from mika.readiness.login import preload
 
             asyncio.get_running_loop().run_in_executor(None, preload)
         event_log = EventLog(self._folder)
@@ -228,6 +229,8 @@ class Stack:
                     return
                 if failed:
                     raise failure_of(failed[0].status(), "fix it and run `mika up` again")
+                if hopeless := supervisor.units_hopeless():
+                    raise failure_of(hopeless[0].status())
             remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if remaining <= 0 and not failed:
                 raise await self._not_ready(supervisor.units_not_ready())

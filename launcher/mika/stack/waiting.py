@@ -54,7 +54,9 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
 
 
 def failure_of(unit: UnitStatus, advice: str = "") -> MikaError:
-    """The error for a unit that will not be started again by itself. `advice` is what to do about it."""
+    """The error for a unit that will not be ready by itself. `advice` is what to do about it."""
+    if unit.kind == "external":  # it has no log here
+        return MikaError(f"{unit.name}: {unit.reason.text}", unit.reason.fix, code="unusable")
     logs = f"its output: `mika logs {unit.name}`" + (f"; {advice}" if advice else "")
     verb = "gave up" if unit.has_given_up else "failed"
     hint = f"{unit.reason.fix}\n{logs}" if unit.reason.fix else logs

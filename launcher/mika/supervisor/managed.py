@@ -322,6 +322,9 @@ class _Observer:
         self._managed.reason = reason.within(rung)
         self._managed._bus.publish(events.RungWaiting(name=self._managed.unit.name, rung=rung, reason=reason))  # noqa: SLF001
 
+    def hopeless(self, reason: Reason) -> None:
+        """What mika itself has started it does not give up for what a probe thinks of it."""
+
     def became_ready(self, detail: str) -> None:
         self._managed.reason = Reason(detail or "running")
         self._managed.feed(policy.BecameReady(self._generation))
@@ -340,6 +343,8 @@ class External:
         self.unit = unit
         self.phase = Phase.STARTING
         self.reason = NONE
+        self.is_hopeless = False
+        """Waiting for it does not help."""
         self._bus, self._on_change = bus, on_change
         self._began = time.monotonic()
         self._task: asyncio.Task[None] | None = None
@@ -364,11 +369,15 @@ class External:
         self._bus.publish(events.RungReached(name=self.unit.name, rung=rung, elapsed=elapsed, detail=detail))
 
     def rung_waiting(self, rung: str, reason: Reason) -> None:
-        self.reason = reason.within(rung)
+        self.reason, self.is_hopeless = reason.within(rung), False
         self._bus.publish(events.RungWaiting(name=self.unit.name, rung=rung, reason=reason))
 
+    def hopeless(self, reason: Reason) -> None:
+        self.reason, self.is_hopeless = reason, True
+        self._on_change()
+
     def became_ready(self, detail: str) -> None:
-        self.phase, self.reason = Phase.READY, Reason(detail)
+        self.phase, self.reason, self.is_hopeless = Phase.READY, Reason(detail), False
         self._bus.publish(events.Ready(name=self.unit.name, elapsed=time.monotonic() - self._began, detail=detail))
         self._on_change()
 

@@ -154,6 +154,10 @@ class Supervisor:
         """Those that gave up, and those that were to run once and exited with another code than 0."""
         return [m for m in self.managed.values() if m.state.phase in _FINISHED and not self._has_succeeded(m)]
 
+    def units_hopeless(self) -> list[External]:
+        """Those that run elsewhere and for which waiting does not help."""
+        return [external for external in self.external.values() if external.is_hopeless and external.unit.required]
+
     def end_code(self) -> int | None:
         """The exit code for the stack: that of the first failed process with `ends`, or 0 when all of them are done."""
         ending = [m for m in self.managed.values() if m.unit.ends]

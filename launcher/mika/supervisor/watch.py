@@ -37,10 +37,14 @@ class Liveness:
 
 
 class Observer(Protocol):
-    """Receives the results. `became_unready` is called again when the reason changes; `hung` is the last call."""
+    """Receives the results. `became_unready` is called again when the reason changes; `hung` is the last call.
+
+    `hopeless` follows a `rung_waiting` if waiting does not help.
+    """
 
     def rung_reached(self, rung: str, elapsed: float, detail: str) -> None: ...
     def rung_waiting(self, rung: str, reason: Reason) -> None: ...
+    def hopeless(self, reason: Reason) -> None: ...
     def became_ready(self, detail: str) -> None: ...
     def became_unready(self, reason: Reason) -> None: ...
     def hung(self, reason: Reason) -> None: ...
@@ -64,7 +68,9 @@ async def watch(
         async with asyncio.timeout(ready_timeout or None):
             if not rungs:  # a program that cannot start exits in this time
                 await asyncio.sleep(ALIVE_SECONDS)
-            detail = await climb(rungs, on_reached=observer.rung_reached, on_waiting=on_waiting)
+            detail = await climb(
+                rungs, on_reached=observer.rung_reached, on_waiting=on_waiting, on_hopeless=observer.hopeless
+            )
     except TimeoutError:
         observer.hung(waits_for.within(f"not ready after {ready_timeout:g} s"))
         return

@@ -10,6 +10,9 @@ from mika.doctor.examination import Examination
 from mika.doctor.server import Server, other_temporal
 from mika.doctor.units import reason_of, unit_check
 from mika.errors import MikaError
+from mika.machine.local import in_thread
+from mika.readiness.access import denied, missing_namespace
+from mika.readiness.login import read
 from mika.reason import Repair
 from mika.status import UnitStatus
 
@@ -23,6 +26,8 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
     if not exam.wants_temporal:
         return skipped(check_id, _NO_TEMPORAL)
     server = await exam.server()
+    if server.state == "barred":
+        return skipped(check_id, "mika cannot log in to Temporal", "temporal")
     if not server.up:
         if server.state == "foreign" and is_loopback(exam.host):
             return skipped(check_id, _DOWN, "ports")
@@ -53,16 +58,15 @@ async def temporal(exam: Examination) -> Check:
         return skip
     if isinstance(await exam.supervisor(), MikaError):
         return skipped("temporal", text, "stack")
-    if unit is not None and not unit.is_ok and server.state != "denied":
+    if server.state == "barred":
+        return fail("temporal", server.reason.text, server.reason.fix)
+    if unit is not None and not unit.is_ok:
         return await unit_check(exam, "temporal", unit)
     return await _down(exam, server, text, unit)
 
 
 async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus | None) -> Check:
     """No server, and the supervisor, if there is one, does not say why."""
-    if server.state == "denied":
-        text, fix = f"{server.address} refuses us: {server.detail}", "check TEMPORAL_HOST and its credentials"
-        return fail("temporal", text, fix)
     if server.state == "foreign":
         fix = "check TEMPORAL_HOST and TEMPORAL_PORT (7233 is its API, 8233 only its UI)"
         return fail("temporal", text, fix)
@@ -94,6 +98,9 @@ async def namespace(exam: Examination) -> Check:
     if error is None:
         return ok("namespace", exam.namespace)
     kind, address = call_error(error), (await exam.server()).address
+    if kind == CallError.NOT_FOUND and exam.backend == "external":
+        reason = await missing_namespace(await exam.temporal(), address)
+        return fail("namespace", reason.text, reason.fix)
     if kind == CallError.NOT_FOUND:
         return fail(
             "namespace",
@@ -102,9 +109,11 @@ async def namespace(exam: Examination) -> Check:
             " (`mika doctor --fix` does it), or set TEMPORAL_NAMESPACE",
             Repair("namespace", exam.namespace),
         )
-    text = f"namespace {exam.namespace}: {error}"
     if kind == CallError.DENIED:
-        return fail("namespace", text, "check TEMPORAL_NAMESPACE, and what this user may do there")
+        login = await in_thread(lambda: read(exam.config.login()))
+        reason = denied(address, login, error.status)
+        return fail("namespace", reason.text, reason.fix)
+    text = f"namespace {exam.namespace}: {error}"
     log = "`mika logs temporal` says why" if exam.backend in ("docker", "embedded") else "that server's log says why"
     fix = f"the server itself has a problem (its database?): {log}"
     return await because_of_docker(exam, "namespace", text) or fail("namespace", text, fix)
@@ -130,7 +139,7 @@ async def ui(exam: Examination) -> Check:
     if answer.kind == "http" and answer.status == 200:
         return ok("ui", exam.ui_url)
     is_default = exam.config.settings["TEMPORAL_UI_PORT"].origin == "default"
-    if exam.backend == "external" and is_default and answer.kind == "refused":
+    if exam.backend == "external" and is_default and answer.kind != "http":
         return skipped("ui", "none at the default port; TEMPORAL_UI_PORT says where it is")
     answered = f"answers {answer.status}" if answer.kind == "http" else f"does not answer: {answer.reason}"
     text, fix = f"the UI at {exam.ui_url} {answered}", "check TEMPORAL_UI_PORT; `mika down` and `mika up`"

@@ -1,0 +1,147 @@
+"""How to log in to a Temporal server: what the SDK makes of the settings, and the same for Python's own TLS."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mika.readiness.ladder import Hopeless
+from mika.reason import Reason
+
+if TYPE_CHECKING:
+    from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS, DataSource
+    from temporalio.service import TLSConfig
+
+_importing = threading.Lock()
+CA = "TEMPORAL_TLS_SERVER_CA_CERT_PATH"
+CERTIFICATE, KEY = "TEMPORAL_TLS_CLIENT_CERT_PATH", "TEMPORAL_TLS_CLIENT_KEY_PATH"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a connection needs beside the address. Secrets are not in its `repr`."""
+
+    tls: TLSConfig | bool = field(default=False, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca: DataSource | None = field(default=None, repr=False)
+    certificate: DataSource | None = field(default=None, repr=False)
+    key: DataSource | None = field(default=None, repr=False)
+    server_name: str = ""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The headers of each call."""
+        key = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+        return {**self.headers, **key}
+
+
+def preload() -> None:
+    """Import the SDK now, in whatever thread this is: the server needs that long to start anyway.
+
+    One thread at a time: its modules import each other in a circle, and a second thread would see half of one.
+    """
+    with _importing:
+        import temporalio.service  # noqa: F401
+
+
+def read(variables: Mapping[str, str]) -> Login:
+    """What the SDK makes of these variables. Imports it, and reads files: not for an event loop.
+
+    Raises Hopeless for settings that cannot be used.
+    """
+    preload()
+    if not variables:
+        return Login()
+    try:
+        from temporalio.envconfig import ClientConfigProfile
+    except ImportError as error:
+        text = "a login to Temporal (TEMPORAL_API_KEY, TEMPORAL_TLS, a profile) needs temporalio 1.18 or newer"
+        raise _wrong(text, "install it where mika is installed") from error
+    try:
+        profile = ClientConfigProfile.load(override_env_vars=variables)
+    except RuntimeError as error:
+        first, _, _ = str(error).partition("\n")  # below stands the line itself, perhaps with a key
+        raise _wrong(f"the login to Temporal cannot be read: {first}", "`mika config` says where it is") from None
+    if profile.tls is not None and not profile.tls.disabled:
+        _check(profile.tls)
+    return _login(profile)
+
+
+def _check(tls: ClientConfigTLS) -> None:
+    """Raise Hopeless for a file that cannot be read, and for half of a client certificate."""
+    sources = {CA: tls.server_root_ca_cert, CERTIFICATE: tls.client_cert, KEY: tls.client_private_key}
+    for setting, source in sources.items():
+        if isinstance(source, Path):
+            try:
+                source.read_bytes()
+            except OSError as error:
+                text = f"{source} cannot be read: {error.strerror or type(error).__name__}"
+                raise _wrong(text, f"correct {setting}") from error
+    if (tls.client_cert is None) != (tls.client_private_key is None):
+        given, missing = ("certificate", KEY) if tls.client_cert is not None else ("key", CERTIFICATE)
+        raise _wrong(f"only the {given} of a client certificate and its key is given", f"set {missing}, too")
+
+
+def _login(profile: ClientConfigProfile) -> Login:
+    tls = profile.tls
+    options = profile.to_client_connect_config()
+    return Login(
+        tls=options.get("tls", False),
+        api_key=profile.api_key or None,
+        headers=profile.grpc_meta,
+        ca=tls.server_root_ca_cert if tls else None,
+        certificate=tls.client_cert if tls else None,
+        key=tls.client_private_key if tls else None,
+        server_name=(tls.server_name or "") if tls else "",
+    )
+
+
+def context_of(login: Login) -> ssl.SSLContext | None:
+    """For Python's TLS; None where TLS is off. Raises Hopeless for files that are no certificates or keys.
+
+    Python can only take a client certificate from files. One that is given as data is left out, rather than written
+    into a file together with its key.
+    """
+    if not login.tls:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.hostname_checks_common_name = False  # as the SDK
+    context.set_alpn_protocols(["h2"])
+    try:
+        _trust(context, login.ca)
+    except (ssl.SSLError, UnicodeDecodeError) as error:
+        raise _wrong(f"{shown(login.ca)} is not a CA certificate in PEM format", f"correct {CA}") from error
+    if isinstance(login.certificate, Path) and isinstance(login.key, Path):
+        try:
+            context.load_cert_chain(login.certificate, login.key, password=lambda: b"")
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                text = f"{login.key} is not the key of the certificate {login.certificate}"
+            else:
+                text = f"{login.certificate} and {login.key} are not a certificate and its key in PEM format"
+                text += ", without a password"
+            raise _wrong(text, f"correct {CERTIFICATE} or {KEY}") from error
+    return context
+
+
+def _trust(context: ssl.SSLContext, ca: DataSource | None) -> None:
+    if ca is None:
+        context.load_default_certs()
+    elif isinstance(ca, Path):
+        context.load_verify_locations(ca)
+    else:
+        context.load_verify_locations(cadata=ca if isinstance(ca, str) else ca.decode())
+
+
+def shown(source: DataSource | None) -> str:
+    """A source for people: its path, never its content."""
+    return str(source) if isinstance(source, Path) else "that in the settings"
+
+
+def _wrong(text: str, fix: str) -> Hopeless:
+    return Hopeless(Reason(text, fix))

@@ -1,0 +1,229 @@
+"""A Temporal cluster of somebody else: TLS, client certificates, API keys; and why it does not let us in."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit.bot_processes import TemporalServer
+from tests.kit.certificates import Authority, Pair
+from tests.kit.gateway import Gateway, Relay
+from tests.kit.project import Project
+
+KEY = "the-key-that-nobody-may-see"
+WORKER = """
+import asyncio
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+@workflow.defn
+class Job:
+    @workflow.run
+    async def run(self) -> str:
+        return "done"
+
+async def main():
+    client = await Client.connect(**ClientConfig.load_client_connect_config())
+    runner = UnsandboxedWorkflowRunner()
+    async with Worker(client, task_queue="jobs", workflows=[Job], workflow_runner=runner):
+        print(await client.execute_workflow("Job", id=f"job-{id(client)}", task_queue="jobs"), flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+RULE = '[process.jobs]\nready = "worker:jobs"\n'
+
+
+@pytest.fixture(scope="session")
+def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
+    with TemporalServer(tmp_path_factory.mktemp("cluster")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca") / "ca")
+
+
+@pytest.fixture(scope="session")
+def server_pair(authority: Authority) -> Pair:
+    return authority.issue("server")
+
+
+@pytest.fixture
+def gateway(_shared_cluster: TemporalServer) -> Iterator[Callable[..., Gateway]]:
+    with contextlib.ExitStack() as stack:
+        target = f"127.0.0.1:{_shared_cluster.port}"
+        yield lambda **options: stack.enter_context(Gateway(target, **options))
+
+
+@pytest.fixture
+def relay(authority: Authority, server_pair: Pair) -> Iterator[Callable[..., Relay]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(gate: Gateway, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Relay:
+            return stack.enter_context(Relay(gate.address, server_pair, authority, newest))
+
+        yield make
+
+
+def client_of(project: Callable[..., Project], gate: Gateway | Relay, **env: object) -> Project:
+    """A project with a worker that says nowhere itself how to reach the cluster."""
+    settings = {"TEMPORAL_ADDRESS": gate.address, **{name: str(value) for name, value in env.items()}}
+    this = project(scripts={"jobs": WORKER}, toml=RULE, backend="auto", env=settings)
+    del this.ports["TEMPORAL_PORT"]
+    return this
+
+
+def with_client(pair: Pair) -> dict[str, Path]:
+    return {"TEMPORAL_TLS_CLIENT_CERT_PATH": pair.certificate, "TEMPORAL_TLS_CLIENT_KEY_PATH": pair.key}
+
+
+# --- in use -----------------------------------------------------------------------------------------------------------
+
+
+def test_client_certificates(project, gateway, relay, authority):
+    behind = gateway()
+    gate = relay(behind)
+    ca = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate}
+    this = client_of(project, gate, **ca, **with_client(authority.issue("client")))
+    assert f"Temporal is at {gate.address} (TEMPORAL_ADDRESS): none is started here" in this.up().text
+    found = this.status()
+    assert (found["backend"], found["state"]) == ("external", "ready")
+    assert "done" in this.log("jobs")
+    checks = {check["id"]: check["status"] for check in this.mika("doctor", "--json").json["checks"]}
+    assert {checks[name] for name in ("temporal", "namespace", "stack")} == {"ok"}
+    this.ok("down")
+    assert "DescribeNamespace" in behind.methods
+    assert not {"RegisterNamespace", "UpdateNamespace", "DeleteNamespace", "DeprecateNamespace"} & behind.methods
+
+
+def test_an_api_key_reaches_the_server_and_nobody_else(project, gateway, authority, server_pair):
+    gate = gateway(server=server_pair, api_key=KEY)
+    this = client_of(project, gate, TEMPORAL_TLS_SERVER_CA_CERT_PATH=authority.certificate)
+    this.write(".env", f"TEMPORAL_API_KEY={KEY}\n")
+    words = [this.up().text]
+    assert gate.api_keys == {f"Bearer {KEY}"}
+    arguments = [" ".join(process.cmdline()) for process in this.alive()]
+    assert any("jobs.py" in command for command in arguments)
+    commands = ["config", "config --json", "status", "status --json", "doctor", "doctor --json", "workflows"]
+    words += [this.mika(*command.split()).text for command in [*commands, "logs mika"]]
+    this.ok("down")
+    written = {path: path.read_bytes() for path in (this.folder / ".mika").rglob("*") if path.is_file()}
+    assert any(path.name == "mika.log" for path in written)
+    assert KEY not in "".join([*words, *arguments])
+    assert not [path for path, content in written.items() if KEY.encode() in content]
+
+
+# --- what does not let us in ------------------------------------------------------------------------------------------
+
+
+def case(cause: str, authority: Authority, folder: Path) -> tuple[dict[str, Any], dict[str, object], str, str]:
+    """What to give the gateway, the project's settings, and what is to be said: the cause and the fix."""
+    good = authority.issue("good")
+    mutual: dict[str, Any] = {"clients": True}
+    pair = "set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
+    ca: dict[str, object] = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate}
+    match cause:
+        case "wrong CA":
+            other = Authority(folder / "other").certificate
+            text = f"the certificate of ADDRESS is not signed by the CA {other}"
+            fix = "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the certificate of its CA"
+            return {"server": good}, {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": other}, text, fix
+        case "no CA":
+            text = "the certificate of ADDRESS is not signed by a CA that this system trusts"
+            fix = "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the certificate of its CA"
+            return {"server": good}, {"TEMPORAL_TLS": "true"}, text, fix
+        case "expired":
+            return {"server": authority.issue("old", days=-1)}, ca, "the certificate of ADDRESS has expired", "renewed"
+        case "wrong name":
+            elsewhere = authority.issue("elsewhere", names="DNS:temporal.example")
+            text = "the certificate of ADDRESS is not for 127.0.0.1, but for temporal.example"
+            return {"server": elsewhere}, ca, text, "set TEMPORAL_TLS_SERVER_NAME=temporal.example"
+        case "no client certificate":
+            return mutual, ca, "ADDRESS wants a client certificate", pair
+        case "expired client certificate":
+            old = authority.issue("old-client", days=-1)
+            return mutual, ca | with_client(old), f"the client certificate {old.certificate} has expired", "renew it"
+        case "foreign client certificate":
+            foreign = Authority(folder / "foreign").issue("client")
+            return (
+                mutual,
+                ca | with_client(foreign),
+                f"ADDRESS refuses the client certificate {foreign.certificate}",
+                pair,
+            )
+        case "mixed up":
+            env = with_client(good) | {"TEMPORAL_TLS_CLIENT_KEY_PATH": authority.issue("another").key}
+            return mutual, ca | env, "another.key is not the key of the certificate", "correct TEMPORAL_TLS_CLIENT_CERT"
+        case "lost file":
+            env = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": "certs/lost.pem"}
+            return {"server": good}, env, "lost.pem cannot be read", "correct TEMPORAL_TLS_SERVER_CA_CERT_PATH"
+        case "wrong key":
+            text, fix = "ADDRESS refuses the API key (UNAUTHENTICATED)", "set TEMPORAL_API_KEY to one that"
+            return {"server": good, "api_key": "another"}, ca | {"TEMPORAL_API_KEY": KEY}, text, fix
+        case "no key":
+            return (
+                {"server": good, "api_key": KEY},
+                ca,
+                "ADDRESS wants a login (UNAUTHENTICATED)",
+                "set TEMPORAL_API_KEY",
+            )
+        case "namespace":
+            text, fix = "ADDRESS has no namespace 'nowhere'", "set TEMPORAL_NAMESPACE to one that is there (default)"
+            return {"server": good}, ca | {"TEMPORAL_NAMESPACE": "nowhere"}, text, fix
+        case "no TLS here":
+            env = {"MIKA_BACKEND": "external"}
+            return {"server": good}, env, "ADDRESS speaks only TLS, and TLS is off here", "set TEMPORAL_TLS=true"
+        case "no TLS there":
+            return (
+                {},
+                {"TEMPORAL_TLS": "true"},
+                "ADDRESS does not speak TLS, and TLS is on here",
+                "set TEMPORAL_TLS=false",
+            )
+    raise ValueError(cause)
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "wrong CA",
+        "no CA",
+        "expired",
+        "wrong name",
+        "no client certificate",
+        "expired client certificate",
+        "foreign client certificate",
+        "mixed up",
+        "lost file",
+        "wrong key",
+        "no key",
+        "namespace",
+        "no TLS here",
+        "no TLS there",
+    ],
+)
+def test_each_cause_is_told_at_once_with_its_fix(project, gateway, relay, authority, tmp_path, cause):
+    options, settings, text, fix = case(cause, authority, tmp_path)
+    gate = relay(gateway()) if options.pop("clients", False) else gateway(**options)
+    this = client_of(project, gate, **settings)
+    text = text.replace("ADDRESS", gate.address)
+    failed = this.error("up", "--timeout", "100", code=1)
+    assert text in failed.err
+    assert fix in failed.err
+    assert "not ready after" not in failed.err
+    assert "Traceback" not in failed.text
+    found = {check["id"]: check for check in this.mika("doctor", "--json").json["checks"]}
+    check = found["namespace" if cause == "namespace" else "temporal"]
+    assert check["status"] == "fail"
+    assert text in check["finding"]
+    assert fix in check["fix"]
+    assert KEY not in failed.text
