@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +121,32 @@ def test_an_api_key_reaches_the_server_and_nobody_else(project, gateway, authori
     assert any(path.name == "mika.log" for path in written)
     assert KEY not in "".join([*words, *arguments])
     assert not [path for path, content in written.items() if KEY.encode() in content]
+
+
+def test_a_profile_is_enough(project, gateway, authority, server_pair):
+    """For mika, and for a worker of its own that reads its configuration as the SDK does."""
+    gate = gateway(server=server_pair, api_key=KEY)
+    this = client_of(project, gate, TEMPORAL_PROFILE="staging", TEMPORAL_CONFIG_FILE="clusters.toml")
+    del this.env["TEMPORAL_ADDRESS"]
+    tls = f"[profile.staging.tls]\nserver_ca_cert_path = {json.dumps(str(authority.certificate))}\n"
+    this.write("clusters.toml", f'[profile.staging]\naddress = "{gate.address}"\napi_key = "{KEY}"\n{tls}')
+    this.env["MIKA_BACKEND"] = "external"
+    this.up()
+    assert "done" in this.log("jobs")
+    # Another terminal knows nothing of all that, and asks the same cluster.
+    env = {"TEMPORAL_PROFILE": "", "TEMPORAL_CONFIG_FILE": ""}
+    found = {check["id"]: check for check in this.mika("doctor", "--json", env=env).json["checks"]}
+    assert (found["temporal"]["status"], found["namespace"]["status"]) == ("ok", "ok"), found
+    assert gate.api_keys == {f"Bearer {KEY}"}
+
+
+def test_a_login_is_not_for_a_server_of_ours(project):
+    """A key in the environment of a shell: the SDK would speak TLS to the development server, and send it there."""
+    env = {"TEMPORAL_API_KEY": KEY, "TEMPORAL_TLS_SERVER_NAME": "elsewhere"}
+    this = project(scripts={"jobs": WORKER}, toml=RULE, backend="embedded", env=env)
+    this.up()
+    assert this.status()["state"] == "ready"
+    assert "done" in this.log("jobs")
 
 
 # --- what does not let us in ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Literal
 from mika.address import join
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 from mika.errors import describe
+from mika.machine import grpc
 from mika.machine.grpc import Finding
 from mika.machine.local import in_thread
 from mika.machine.ports import Listener
@@ -72,9 +73,11 @@ def _not_temporal(found: Finding, address: str) -> Server:
         case "refused":
             return Server("refused", address, "nothing listens there")
         case "unreachable":
-            return Server("silent", address, found.detail)
+            return Server("refused", address, found.detail)
+        case "unanswered":
+            return Server("silent", address, f"no connection within {grpc.TIMEOUT:g} s")
         case "silent":
-            return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
+            return Server("silent", address, f"it accepts a connection and does not answer within {grpc.TIMEOUT:g} s")
         case "closed" | "closed_tls":
             text = "it closes each connection at once: it is still starting, or stopping"
             return Server("unhealthy", address, text)

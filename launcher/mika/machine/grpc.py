@@ -23,7 +23,8 @@ _LISTEN = 0.3
 Kind = Literal[
     "status",  # the call was answered; `code` is gRPC's
     "refused",  # nothing listens
-    "unreachable",  # no connection within TIMEOUT, or for the reason in `detail`
+    "unanswered",  # no connection within TIMEOUT
+    "unreachable",  # no connection for another reason; `detail` is what the system says
     "silent",  # a connection, and no answer within TIMEOUT
     "closed",  # it hangs up without a word
     "closed_tls",  # the same, after a complete TLS handshake
@@ -75,9 +76,9 @@ async def ask(
     except ConnectionRefusedError as error:
         return Finding("refused", detail=describe(error))
     except TimeoutError:
-        return Finding("unreachable", detail=f"no connection within {TIMEOUT:g} s")
-    except OSError as error:
-        return Finding("unreachable", detail=error.strerror or str(error))
+        return Finding("unanswered", detail=f"no answer within {TIMEOUT:g} s")
+    except OSError as error:  # without a word of the system if several addresses failed, each in its way
+        return Finding("unreachable", detail=error.strerror or "none of its addresses answers")
     early = b""
     closed: Kind = "closed"
     try:

@@ -61,7 +61,7 @@ def judge(found: Finding, address: str, login: Login) -> NotYet | None:
             if found.code in _DENIED:
                 return Hopeless(denied(address, login, found.code))
             return NotYet(f"{address} answers, but not yet to clients (gRPC {found.code})") if found.code else None
-        case "refused" | "unreachable":
+        case "refused" | "unanswered" | "unreachable":
             return NotYet(f"cannot connect to {address}: {found.detail}")
         case "silent":
             return NotYet(f"{address} accepts a connection and does not answer")
