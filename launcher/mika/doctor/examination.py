@@ -26,6 +26,7 @@ from mika.machine.local import in_thread, is_this_machine, process_state
 from mika.machine.ports import Listener, find_other_stack, listeners
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir, RunState
+from mika.readiness.login import Login, read
 from mika.status import StackStatus, UnitStatus
 
 if TYPE_CHECKING:
@@ -150,6 +151,10 @@ class Examination:
         status = await self.status()
         services = status.services if status is not None else ()
         return next((unit for unit in services if unit.type == "temporal"), None)
+
+    def login(self) -> Login:
+        """Imports the SDK, so not for the event loop. Raises Hopeless for settings that cannot be used."""
+        return read(self.config.login())
 
     def listeners(self) -> Awaitable[dict[int, Listener]]:
         return self.once("listeners", lambda: in_thread(listeners))

@@ -95,15 +95,20 @@ def denied(address: str, login: Login, code: int) -> Reason:
     return Reason(text, fix)
 
 
-async def missing_namespace(temporal: Temporal, address: str) -> Reason:
-    """What to do about a namespace that the server does not have. Names those that it has, if it tells them."""
+async def missing_namespace(temporal: Temporal, address: str, login: Login) -> Reason:
+    """What to do about a namespace that the server does not have. Names those that it has, if it tells them.
+
+    mika itself makes none on a server that is not its own.
+    """
     try:
         names = ", ".join(await temporal.namespaces())
     except Exception:  # noqa: BLE001 - not everybody may list them
         names = ""
-    there = f" to one that is there ({names})" if names else ""
-    fix = f"set TEMPORAL_NAMESPACE{there}, or have it created: mika changes nothing on a server that is not its own"
-    return Reason(f"{address} has no namespace '{temporal.namespace}'", fix)
+    there, name = f" to one that is there ({names})" if names else "", temporal.namespace
+    create = f"create it there: `temporal operator namespace create -n {name} --address {address}`"
+    if login != Login():  # the command would need it, too
+        create = "have it created there"
+    return Reason(f"{address} has no namespace '{name}'", f"set TEMPORAL_NAMESPACE{there}, or {create}")
 
 
 def _bad_certificate(found: Finding, address: str, login: Login) -> Reason:

@@ -57,11 +57,8 @@ def read(variables: Mapping[str, str]) -> Login:
     preload()
     if not variables:
         return Login()
-    try:
-        from temporalio.envconfig import ClientConfigProfile
-    except ImportError as error:
-        text = "a login to Temporal (TEMPORAL_API_KEY, TEMPORAL_TLS, a profile) needs temporalio 1.18 or newer"
-        raise _wrong(text, "install it where mika is installed") from error
+    from temporalio.envconfig import ClientConfigProfile
+
     try:
         profile = ClientConfigProfile.load(override_env_vars=variables)
     except RuntimeError as error:

@@ -87,7 +87,8 @@ class TemporalProbe:
                 raise
             self._missing_since = self._missing_since or time.monotonic()
             is_new = time.monotonic() - self._missing_since < _NAMESPACE_PATIENCE
-            raise (NotYet if is_new else Hopeless)(await missing_namespace(temporal, self.address)) from error
+            reason = await missing_namespace(temporal, self.address, await self._login())
+            raise (NotYet if is_new else Hopeless)(reason) from error
         return f"namespace {self.namespace}"
 
     async def usable(self, task_queue: str) -> str:

@@ -68,7 +68,10 @@ def test_a_message_in_a_misspelt_queue_and_its_retry(hand: Hand) -> None:
 
 def test_a_worker_in_another_namespace(hand: Hand) -> None:
     other = f"other-{uuid.uuid4().hex[:6]}"
-    created = hand.mika("doctor", "--fix", "--json", env={"TEMPORAL_NAMESPACE": other})
+    refused = hand.mika("doctor", "--fix", env={"TEMPORAL_NAMESPACE": other})  # somebody else's server
+    assert f"temporal operator namespace create -n {other} " in refused.out
+    assert "created" not in refused.err
+    created = hand.mika("doctor", "--fix", "--json", env={"TEMPORAL_NAMESPACE": other, "MIKA_BACKEND": "auto"})
     assert f"created the namespace {other}" in created.err
     assert {c["id"]: c["status"] for c in created.json["checks"]}["namespace"] == "ok"
     hand.worker(TEMPORAL_NAMESPACE=other)

@@ -12,7 +12,6 @@ from mika.doctor.units import reason_of, unit_check
 from mika.errors import MikaError
 from mika.machine.local import in_thread
 from mika.readiness.access import denied, missing_namespace
-from mika.readiness.login import read
 from mika.reason import Repair
 from mika.status import UnitStatus
 
@@ -99,7 +98,7 @@ async def namespace(exam: Examination) -> Check:
         return ok("namespace", exam.namespace)
     kind, address = call_error(error), (await exam.server()).address
     if kind == CallError.NOT_FOUND and exam.backend == "external":
-        reason = await missing_namespace(await exam.temporal(), address)
+        reason = await missing_namespace(await exam.temporal(), address, await in_thread(exam.login))
         return fail("namespace", reason.text, reason.fix)
     if kind == CallError.NOT_FOUND:
         return fail(
@@ -110,8 +109,7 @@ async def namespace(exam: Examination) -> Check:
             Repair("namespace", exam.namespace),
         )
     if kind == CallError.DENIED:
-        login = await in_thread(lambda: read(exam.config.login()))
-        reason = denied(address, login, error.status)
+        reason = denied(address, await in_thread(exam.login), error.status)
         return fail("namespace", reason.text, reason.fix)
     text = f"namespace {exam.namespace}: {error}"
     log = "`mika logs temporal` says why" if exam.backend in ("docker", "embedded") else "that server's log says why"
