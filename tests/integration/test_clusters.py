@@ -123,6 +123,30 @@ def test_an_api_key_reaches_the_server_and_nobody_else(project, gateway, authori
     assert not [path for path, content in written.items() if KEY.encode() in content]
 
 
+def test_a_key_that_is_withdrawn_is_told_and_nothing_is_stopped(project, gateway, authority, server_pair):
+    gate = gateway(server=server_pair, api_key=KEY)
+    ca = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate}
+    this = client_of(project, gate, TEMPORAL_API_KEY=KEY, **ca)
+    this.up()
+    gate.api_key = "the next one"
+    found = this.wait_state("temporal", "unhealthy")
+    assert found["detail"] == f"{gate.address} refuses the API key (UNAUTHENTICATED)"
+    assert "TEMPORAL_API_KEY" in found["fix"]
+    gate.api_key = KEY
+    this.wait_state("temporal", "ready")
+    assert this.unit("jobs")["restarts"] == 0
+
+
+def test_the_bot_behind_client_certificates(own_bot, gateway, relay, authority):
+    gate = relay(gateway())
+    ca = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": str(authority.certificate), "TEMPORAL_ADDRESS": gate.address}
+    login = {name: str(path) for name, path in with_client(authority.issue("bot")).items()}
+    bot = own_bot(backend="external", env=ca | login)
+    del bot.ports["TEMPORAL_PORT"]
+    bot.up()
+    assert "from afar" in bot.ok("send", "from afar").out
+
+
 def test_a_profile_is_enough(project, gateway, authority, server_pair):
     """For mika, and for a worker of its own that reads its configuration as the SDK does."""
     gate = gateway(server=server_pair, api_key=KEY)
@@ -243,7 +267,7 @@ def test_each_cause_is_told_at_once_with_its_fix(project, gateway, relay, author
     gate = relay(gateway()) if options.pop("clients", False) else gateway(**options)
     this = client_of(project, gate, **settings)
     text = text.replace("ADDRESS", gate.address)
-    failed = this.error("up", "--timeout", "100", code=1)
+    failed = this.error("up", *(["-d"] if cause == "wrong key" else []), "--timeout", "100", code=1)
     assert text in failed.err
     assert fix in failed.err
     assert "not ready after" not in failed.err

@@ -25,12 +25,12 @@ _CALLS = 60  # at the same time; each poll of a worker is one
 class Gateway:
     """Forwards every call to `target` (host:port), if its client may.
 
-    `server` is the certificate; without one, clear text. With `api_key`, each call must have it. `api_keys` and
-    `methods` are what the clients sent.
+    `server` is the certificate; without one, clear text. With `api_key`, each call must have it; a test may change it.
+    `api_keys` and `methods` are what the clients sent.
     """
 
     def __init__(self, target: str, *, server: Pair | None = None, api_key: str = "") -> None:
-        self._wanted = f"Bearer {api_key}" if api_key else ""
+        self.api_key = api_key
         self.api_keys: set[str] = set()
         self.methods: set[str] = set()
         self._channel = grpc.insecure_channel(target)
@@ -57,7 +57,7 @@ class Gateway:
         metadata = dict(context.invocation_metadata())
         self.methods.add(method.rpartition("/")[2])
         self.api_keys.add(str(metadata.get("authorization", "")))
-        if self._wanted and metadata.get("authorization") != self._wanted:
+        if self.api_key and metadata.get("authorization") != f"Bearer {self.api_key}":
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "Request unauthorized.")
         call = self._channel.unary_unary(method)
         try:

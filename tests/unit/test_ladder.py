@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from mika.errors import describe
 from mika.readiness import ladder
-from mika.readiness.ladder import NotYet, Rung, climb
+from mika.readiness.ladder import Hopeless, NotYet, Rung, climb
 from mika.readiness.probes import LogLine, http_ok, tcp
 from mika.reason import Reason, Repair
 
@@ -95,6 +95,30 @@ def test_the_reason_of_a_probe_is_handed_on_whole():
     rungs = [Rung("usable", after(2, error=NotYet(reason)))]
     asyncio.run(climb_for(30, rungs, on_waiting=lambda _, reason: waited.append(reason)))
     assert waited == [reason]
+
+
+def test_what_waiting_does_not_change_is_told_and_seldom_tried(monkeypatch):
+    monkeypatch.setattr(ladder, "HOPELESS_STEP", 0.5)
+    errors = [NotYet("no namespace"), Hopeless("no namespace"), Hopeless("no namespace")]
+    told: list[str] = []
+    times: list[float] = []
+
+    async def probe() -> str:
+        times.append(time.monotonic())
+        if errors:
+            raise errors.pop(0)
+        return "there"
+
+    climbing = climb_for(30, [Rung("namespace", probe)], on_hopeless=lambda reason: told.append(reason.text))
+    assert asyncio.run(climbing) == "there"
+    assert told == ["no namespace"]
+    soon, *late = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert soon < 0.5 <= min(late)
+
+
+def test_nobody_loses_hope_in_what_mika_has_started(monkeypatch):
+    monkeypatch.setattr(ladder, "HOPELESS_STEP", 60)
+    assert asyncio.run(climb_for(30, [Rung("namespace", after(3, error=Hopeless("no namespace")))])) == "there"
 
 
 def test_a_probe_that_hangs_is_bounded():

@@ -70,6 +70,7 @@ async def climb(
     """Wait until all `rungs` are reached, in order, and return the last detail. There is no timeout.
 
     `on_hopeless` is called after `on_waiting` if waiting does not help; the attempts go on, at longer intervals.
+    Without it, that is a reason to wait like any other.
     """
     began = time.monotonic()
     detail = ""
@@ -82,23 +83,23 @@ async def climb(
 async def _reach(rung: Rung, on_waiting: OnWaiting, on_hopeless: OnHopeless | None) -> str:
     import tenacity  # here, because the import takes 50 ms, and a process without probes does not need it
 
-    last_reason, reported_at = NONE, 0.0
+    last, reported_at = (NONE, False), 0.0
 
     def report(retry: tenacity.RetryCallState) -> None:
-        nonlocal last_reason, reported_at
+        nonlocal last, reported_at
         error = retry.outcome.exception() if retry.outcome else None
-        reason = reason_of(error)
-        if reason != last_reason or time.monotonic() - reported_at >= REMIND:
-            last_reason, reported_at = reason, time.monotonic()
+        reason, is_hopeless = reason_of(error), isinstance(error, Hopeless)
+        if (reason, is_hopeless) != last or time.monotonic() - reported_at >= REMIND:
+            last, reported_at = (reason, is_hopeless), time.monotonic()
             on_waiting(rung.name, reason)
-            if on_hopeless is not None and isinstance(error, Hopeless):
+            if on_hopeless is not None and is_hopeless:
                 on_hopeless(reason)
 
     soon = tenacity.wait_exponential(multiplier=FIRST_STEP, exp_base=1.5, max=LAST_STEP)
 
     def pause(retry: tenacity.RetryCallState) -> float:
-        is_hopeless = retry.outcome is not None and isinstance(retry.outcome.exception(), Hopeless)
-        return HOPELESS_STEP if is_hopeless else soon(retry)
+        error = retry.outcome.exception() if retry.outcome else None
+        return HOPELESS_STEP if on_hopeless is not None and isinstance(error, Hopeless) else soon(retry)
 
     retrying = tenacity.AsyncRetrying(
         wait=pause,

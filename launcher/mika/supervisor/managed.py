@@ -310,6 +310,9 @@ class Managed:
 class _Observer:
     """Feeds the results of the watch of one generation to the policy."""
 
+    hopeless = None
+    """What mika itself has started, it does not give up for what a probe thinks of it."""
+
     def __init__(self, managed: Managed, generation: int) -> None:
         self._managed, self._generation = managed, generation
 
@@ -321,9 +324,6 @@ class _Observer:
     def rung_waiting(self, rung: str, reason: Reason) -> None:
         self._managed.reason = reason.within(rung)
         self._managed._bus.publish(events.RungWaiting(name=self._managed.unit.name, rung=rung, reason=reason))  # noqa: SLF001
-
-    def hopeless(self, reason: Reason) -> None:
-        """What mika itself has started it does not give up for what a probe thinks of it."""
 
     def became_ready(self, detail: str) -> None:
         self._managed.reason = Reason(detail or "running")

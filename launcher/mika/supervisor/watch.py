@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mika import tasks
-from mika.readiness.ladder import PROBE_TIMEOUT, Certain, Rung, climb, reason_of
+from mika.readiness.ladder import PROBE_TIMEOUT, Certain, OnHopeless, Rung, climb, reason_of
 from mika.reason import NONE, Reason
 from mika.supervisor.policy import is_same_cause
 
@@ -39,12 +39,13 @@ class Liveness:
 class Observer(Protocol):
     """Receives the results. `became_unready` is called again when the reason changes; `hung` is the last call.
 
-    `hopeless` follows a `rung_waiting` if waiting does not help.
+    `hopeless` follows a `rung_waiting` if waiting does not help; None where nobody ever loses hope.
     """
 
     def rung_reached(self, rung: str, elapsed: float, detail: str) -> None: ...
     def rung_waiting(self, rung: str, reason: Reason) -> None: ...
-    def hopeless(self, reason: Reason) -> None: ...
+    @property
+    def hopeless(self) -> OnHopeless | None: ...
     def became_ready(self, detail: str) -> None: ...
     def became_unready(self, reason: Reason) -> None: ...
     def hung(self, reason: Reason) -> None: ...
