@@ -90,11 +90,14 @@ def with_client(pair: Pair) -> dict[str, Path]:
 # --- in use -----------------------------------------------------------------------------------------------------------
 
 
-def test_client_certificates(project, gateway, relay, authority):
+@pytest.mark.parametrize("as_data", [False, True])
+def test_client_certificates(project, gateway, relay, authority, as_data):
     behind = gateway()
     gate = relay(behind)
-    ca = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate}
-    this = client_of(project, gate, **ca, **with_client(authority.issue("client")))
+    login = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate} | with_client(authority.issue("client"))
+    if as_data:
+        login = {name.replace("_PATH", "_DATA"): path.read_text() for name, path in login.items()}
+    this = client_of(project, gate, **login)
     assert f"Temporal is at {gate.address} (TEMPORAL_ADDRESS): none is started here" in this.up().text
     found = this.status()
     assert (found["backend"], found["state"]) == ("external", "ready")
@@ -211,6 +214,10 @@ def case(cause: str, authority: Authority, folder: Path) -> tuple[dict[str, Any]
                 f"ADDRESS refuses the client certificate {foreign.certificate}",
                 pair,
             )
+        case "foreign client certificate as data":
+            foreign = with_client(Authority(folder / "foreign").issue("client"))
+            data = {name.replace("_PATH", "_DATA"): path.read_text() for name, path in foreign.items()}
+            return mutual, ca | data, "ADDRESS refuses the client certificate that is given as data", pair
         case "mixed up":
             env = with_client(good) | {"TEMPORAL_TLS_CLIENT_KEY_PATH": authority.issue("another").key}
             return mutual, ca | env, "another.key is not the key of the certificate", "correct TEMPORAL_TLS_CLIENT_CERT"
@@ -253,6 +260,7 @@ def case(cause: str, authority: Authority, folder: Path) -> tuple[dict[str, Any]
         "no client certificate",
         "expired client certificate",
         "foreign client certificate",
+        "foreign client certificate as data",
         "mixed up",
         "lost file",
         "wrong key",
@@ -277,4 +285,6 @@ def test_each_cause_is_told_at_once_with_its_fix(project, gateway, relay, author
     assert check["status"] == "fail"
     assert text in check["finding"]
     assert fix in check["fix"]
+    if cause != "namespace":
+        assert text in this.error("workflows", code=1).err
     assert KEY not in failed.text

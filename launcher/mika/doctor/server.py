@@ -22,6 +22,8 @@ from mika.reason import NONE, Reason
 TIMEOUT = RPC_TIMEOUT
 """Seconds for the SDK to connect, and for the answers over that connection."""
 _UNIMPLEMENTED = 12
+_NO_CHANCE = frozenset({"refused", "unanswered", "unreachable", "silent", "closed", "http", "other"})
+"""Findings with which the SDK cannot connect either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,15 @@ async def look(host: str, port: int, namespace: str, variables: Mapping[str, str
     try:
         login = await in_thread(lambda: read(variables))
         found = await access.look(host, port, login)
-        if isinstance(obstacle := access.judge(found, address, login), Hopeless):
-            raise obstacle
-        if found.kind != "status" or found.code == _UNIMPLEMENTED:
+        if found.kind in _NO_CHANCE or (found.kind == "status" and found.code == _UNIMPLEMENTED):
             return _not_temporal(found, address)
         async with asyncio.timeout(TIMEOUT):
-            return await _ask(address, namespace, login)
+            server = await _ask(address, namespace, login)
+        if server.up:  # OpenSSL may be stricter than the SDK, and has no client certificate that is given as data
+            return server
+        if isinstance(obstacle := access.judge(found, address, login), Hopeless):
+            raise obstacle
+        return server if found.kind == "status" else _not_temporal(found, address)
     except Hopeless as error:
         return Server("barred", address, error.reason.text, reason=error.reason)
     except TimeoutError:

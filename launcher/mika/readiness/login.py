@@ -107,12 +107,13 @@ def context_of(login: Login) -> ssl.SSLContext | None:
     if not login.tls:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.hostname_checks_common_name = False  # as the SDK
+    context.hostname_checks_common_name = False  # as the SDK, which also trusts a CA that another one has signed
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(["h2"])
     try:
         _trust(context, login.ca)
     except (ssl.SSLError, UnicodeDecodeError) as error:
-        raise _wrong(f"{shown(login.ca)} is not a CA certificate in PEM format", f"correct {CA}") from error
+        raise _wrong(f"the CA certificate {shown(login.ca)} is not in PEM format", f"correct {CA}") from error
     if isinstance(login.certificate, Path) and isinstance(login.key, Path):
         try:
             context.load_cert_chain(login.certificate, login.key, password=lambda: b"")
@@ -137,7 +138,7 @@ def _trust(context: ssl.SSLContext, ca: DataSource | None) -> None:
 
 def shown(source: DataSource | None) -> str:
     """A source for people: its path, never its content."""
-    return str(source) if isinstance(source, Path) else "that in the settings"
+    return str(source) if isinstance(source, Path) else "that is given as data"
 
 
 def _wrong(text: str, fix: str) -> Hopeless:

@@ -29,6 +29,7 @@ async def stack(exam: Examination) -> Check:
     text = f"{status.state}, backend {status.backend}, supervisor pid {status.supervisor_pid}"
     if exam.config.outdated:
         before = ", ".join(f"{name}={exam.config.text(name)}" for name in exam.config.outdated)
-        now = ", ".join(f"{setting.shown} ({setting.origin})" for setting in exam.config.outdated.values())
+        settings = exam.config.outdated.values()
+        now = ", ".join(f"{setting.shown or 'nothing'} ({setting.origin})" for setting in settings)
         text += f"; it was started with {before}, and a new start would use {now}"
     return ok("stack", text)

@@ -58,6 +58,8 @@ async def connect(exam: Examination) -> None:
     """Raises NotRunningError or MikaError where there is no Temporal to ask."""
     server = await exam.server()
     if not server.up:
+        if server.reason:
+            raise MikaError(server.reason.text, server.reason.fix, code="temporal_unavailable")
         text = f"no Temporal server at {server.address}: {server.detail}"
         if await exam.supervisor() is None:
             raise NotRunningError(f"no stack is running in {exam.config.project}, and {text}", "`mika doctor` says why")
