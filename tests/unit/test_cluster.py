@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mika.backends.choice import choose
 from mika.config.cluster import LOGIN
 from mika.config.load import Config
+from mika.project.folder import ProjectDir
 
 from tests.kit.config import failure, load
 
@@ -129,7 +131,9 @@ def test_a_login_reaches_the_processes_of_a_cluster_and_no_others(folder: Path) 
 
 @linux_only
 def test_the_users_own_profile_is_not_for_a_server_of_ours(folder: Path, home: dict[str, str]) -> None:
-    assert load(folder, home).for_backend("embedded").child_env(home)["TEMPORAL_CONFIG_FILE"] == os.devnull
+    told = load(folder, home).for_backend("embedded").child_env(home)
+    assert told["TEMPORAL_CONFIG_FILE"] == os.devnull
+    assert place(load(folder, {"TEMPORAL_CONFIG_FILE": os.devnull} | home)) == "127.0.0.1:7233/default"  # mika in there
     assert "TEMPORAL_CONFIG_FILE" not in load(folder, home).for_backend("external").child_env(home)
 
 
@@ -152,3 +156,17 @@ def test_a_running_stack_tells_its_login_but_for_the_secrets(folder: Path) -> No
     again = load(folder, {"TEMPORAL_API_KEY": "s3cret"}).as_started(recorded)
     assert (again.text("TEMPORAL_TLS"), again.text("TEMPORAL_API_KEY")) == ("true", "s3cret")
     assert "s3cret" not in repr(recorded)
+
+
+def test_a_cluster_counts_more_than_the_backend_of_last_time(folder: Path, tmp_path: Path) -> None:
+    nobody = {"XDG_CONFIG_HOME": str(tmp_path)}
+    kept = ProjectDir(folder)
+    kept.root.mkdir()
+    kept.data.mkdir()
+    kept.remember_backend("embedded")
+    assert choose(load(folder, nobody), kept) == ("embedded", "")
+    name, note = choose(load(folder, nobody | {"TEMPORAL_ADDRESS": "x.tmprl.cloud:7233"}), kept)
+    assert (name, note) == (
+        "external",
+        "Temporal is at x.tmprl.cloud:7233 (TEMPORAL_ADDRESS): none is started here",
+    )

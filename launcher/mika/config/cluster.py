@@ -6,6 +6,7 @@ reads when somebody connects (`readiness/access.py`). https://docs.temporal.io/r
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -54,7 +55,7 @@ def is_login(name: str) -> bool:
 
 def absolute(settings: Mapping[str, Setting], project: Path) -> dict[str, Setting]:
     """The settings that are paths, made absolute: a process may have another folder than the project's."""
-    paths = [settings[name] for name in PATHS if settings[name].value is not None]
+    paths = [settings[name] for name in PATHS if settings[name].value not in (None, os.devnull)]
     return {path.name: replace(path, value=str(project / Path(str(path.value)).expanduser())) for path in paths}
 
 
@@ -78,6 +79,8 @@ def profile_settings(settings: Mapping[str, Setting], environ: Mapping[str, str]
     Raises UsageError for a file or a profile that somebody names and that is not there, and for a broken file.
     """
     profile, file = settings[PROFILE], settings[FILE]
+    if file.value == os.devnull:  # in a process of a stack whose server is mika's own
+        return {}, False
     is_wanted = profile.value is not None or file.value is not None
     path = Path(str(file.value)) if file.value is not None else default_file(environ)
     if path is None or not path.is_file():
