@@ -22,6 +22,8 @@ _IMPORT = re.compile(rb"^[ \t]*(from|import)[ \t]+temporalio\b", re.MULTILINE)
 def mentions_temporal(config: Config) -> bool:
     """In its configuration, its environment, its dependencies, its compose file or its Python sources."""
     env = config.child_env()
+    if config.declarations:
+        return True
     if any(config.settings[name].origin != "default" for name in _SETTINGS):
         return True
     if any(config.ready_rule(name).kind == "worker" for name in config.processes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import fields
 from types import MappingProxyType
@@ -10,6 +11,7 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.config.cluster import is_login
+from mika.config.declared import Declared, Json
 from mika.config.environment import find_environment
 from mika.config.process_options import Need, ProcessOptions
 from mika.config.settings import mask
@@ -45,6 +47,7 @@ def config_command(context: Context, as_json: bool) -> None:
                 "python": python,
                 "settings": shown,
                 "processes": processes,
+                **_declared(config.declared),
             }
         )
         return
@@ -60,9 +63,74 @@ def config_command(context: Context, as_json: bool) -> None:
         for option in fields(options)
         if getattr(options, option.name) != getattr(_DEFAULTS, option.name)
     ]
+    rows += _declared_rows(config.declared)
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     for name, value, origin in rows:
         click.echo(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {origin}")
+
+
+def _declared(declared: Declared) -> dict[str, object]:
+    attributes: dict[str, dict[str, str]] = {}
+    for attribute in declared.search_attributes:
+        attributes.setdefault(attribute.namespace, {})[attribute.name] = attribute.type
+    return {
+        "temporal": {
+            "namespaces": [item.name for item in declared.namespaces],
+            "search_attributes": attributes,
+            "nexus_endpoints": {
+                item.name: {"namespace": item.namespace, "task_queue": item.task_queue}
+                for item in declared.nexus_endpoints
+            },
+        },
+        "schedules": {
+            item.name: {
+                "namespace": item.namespace,
+                "workflow": item.workflow,
+                "task_queue": item.task_queue,
+                "cron": item.cron or None,
+                "interval": item.interval or None,
+                "args": _masked(list(item.args)),
+            }
+            for item in declared.schedules
+        },
+    }
+
+
+def _declared_rows(declared: Declared) -> list[tuple[str, str, str]]:
+    rows = [("temporal.namespaces", item.name, item.where) for item in declared.namespaces]
+    rows += [
+        (f"temporal.search_attributes.{item.namespace}.{item.name}", item.type, item.where)
+        for item in declared.search_attributes
+    ]
+    rows += [
+        (f"temporal.nexus_endpoints.{item.name}", f"{item.namespace}/{item.task_queue}", item.where)
+        for item in declared.nexus_endpoints
+    ]
+    for item in declared.schedules:
+        args = json.dumps(_masked(list(item.args)), ensure_ascii=False) if item.args else ""
+        interval = str(item.interval) if item.interval else ""
+        values = {
+            "namespace": item.namespace,
+            "workflow": item.workflow,
+            "task_queue": item.task_queue,
+            "cron": item.cron,
+            "interval": interval,
+            "args": args,
+        }
+        rows += [(f"schedule.{item.name}.{key}", value, item.where) for key, value in values.items() if value]
+    return rows
+
+
+def _masked(value: Json, name: str = "") -> Json:
+    """The arguments of a workflow, without what looks like a secret."""
+    match value:
+        case list():
+            return [_masked(item, name) for item in value]
+        case dict():
+            return {key: _masked(item, key) for key, item in value.items()}
+        case str():
+            return mask(name, value)
+    return value
 
 
 def _json(value: object) -> object:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mika import address
 from mika.config import cluster
+from mika.config.declared import TABLES, Declared, read_declared
 from mika.config.environment import find_environment
 from mika.config.process_options import (
     ProcessOptions,
@@ -43,6 +44,7 @@ _MISSPELLED = 0.85
 """How similar a name in `.env` must be to that of a setting: other names are the project's own."""
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 _ADDRESS = "TEMPORAL_ADDRESS"
+_TABLES = ("process", *TABLES)
 _PROVIDED = (
     "TEMPORAL_HOST",
     "TEMPORAL_PORT",
@@ -68,6 +70,8 @@ class Config:
     dotenv: Mapping[str, str]
     process_tables: Mapping[str, str]  # name -> file:line, for the error about a table without an entry in the Procfile
     processes: Mapping[str, ProcessOptions]
+    declarations: Declared = field(default_factory=Declared)
+    """As they are written; `declared` has the namespaces filled in."""
     outdated: Mapping[str, Setting] = field(default_factory=dict)
     """From `as_started`: the current values of the settings that have changed since the stack was started."""
     is_local: bool = False
@@ -93,6 +97,11 @@ class Config:
     def api_url(self) -> str:
         """Where people and probes reach the bot's API; without a path."""
         return address.http_url(self.text("API_HOST"), self.port("API_PORT"))
+
+    @property
+    def declared(self) -> Declared:
+        """What the stack needs on its Temporal server."""
+        return self.declarations.within(self.text("TEMPORAL_NAMESPACE"))
 
     def process(self, name: str) -> ProcessOptions:
         """The options of a process or of one of several (`worker.2`); the defaults if none are given."""
@@ -228,6 +237,7 @@ def load(
             over[name] = make_setting(BY_NAME[name], raw, option, name="the option")
     settings = _with_profile(settings, over, project, environ)
     _check_combinations(settings)
+    declarations = read_declared(tables, as_text(settings["TEMPORAL_NAMESPACE"].value))
 
     extras = {
         name: Setting(name, value, value, f".env:{dotenv.lines[name]}", shown != value, shown)
@@ -244,6 +254,7 @@ def load(
         processes=MappingProxyType(
             {name: make_options(options, process_tables[name]) for name, options in processes.items()}
         ),
+        declarations=declarations,
     )
 
 
@@ -258,11 +269,11 @@ def option(name: str, raw: str | None) -> Value:
 def _from_toml(table: TomlTable) -> dict[str, Setting]:
     settings: dict[str, Setting] = {}
     for key, value in table.values.items():
-        if key == "process":
+        if key in _TABLES:
             continue
         variable = BY_KEY.get(key)
         if variable is None:
-            raise UsageError(f"{table.where(key)}: unknown key '{key}'{did_you_mean(key, [*BY_KEY, 'process'])}")
+            raise UsageError(f"{table.where(key)}: unknown key '{key}'{did_you_mean(key, [*BY_KEY, *_TABLES])}")
         if not isinstance(value, variable.kind.toml) or (isinstance(value, bool) and bool not in variable.kind.toml):
             raise UsageError(f"{table.where(key)}: {key} is {toml_type(value)}; give {variable.kind.expected}")
         settings[variable.name] = make_setting(variable, str(value), table.where(key), name=key)

@@ -1,0 +1,268 @@
+"""`[temporal]` and `[schedule.NAME]`: what a stack needs on its Temporal server before its workers start."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mika.config.cron import check_cron
+from mika.config.process_options import toml_type
+from mika.config.settings import LONGEST_S, printable
+from mika.errors import UsageError
+from mika.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from mika.config.sources import TomlTable
+
+TABLES = ("temporal", "schedule")
+ATTRIBUTE_TYPES = ("Keyword", "Text", "Int", "Double", "Bool", "Datetime", "KeywordList")
+_TEMPORAL_KEYS = ("namespaces", "search_attributes", "nexus_endpoints")
+_ENDPOINT_KEYS = ("namespace", "task_queue")
+_SCHEDULE_KEYS = ("workflow", "task_queue", "cron", "interval", "args", "namespace")
+_ENDPOINT_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]")
+_DEEPEST = 20  # levels of a value in `args`
+
+Json = str | int | float | bool | list["Json"] | dict[str, "Json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thing:
+    """One thing on the server. An empty `namespace` is TEMPORAL_NAMESPACE; `where` is `file:line`."""
+
+    namespace: str
+    name: str
+    where: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace(Thing):
+    """`name` and `namespace` are the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchAttribute(Thing):
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NexusEndpoint(Thing):
+    """Calls to it are handled in that namespace by the workers of that queue."""
+
+    task_queue: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Thing):
+    """Starts `workflow(*args)` at the times of `cron`, or every `interval` seconds (0: by `cron`)."""
+
+    workflow: str
+    task_queue: str
+    cron: str = ""
+    interval: int = 0
+    args: tuple[Json, ...] = ()
+
+
+_T = TypeVar("_T", bound=Thing)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Everything that is declared, in the order in which it is made."""
+
+    namespaces: tuple[Namespace, ...] = ()
+    search_attributes: tuple[SearchAttribute, ...] = ()
+    nexus_endpoints: tuple[NexusEndpoint, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.namespaces or self.search_attributes or self.nexus_endpoints or self.schedules)
+
+    def within(self, namespace: str) -> Declared:
+        """The same, with `namespace` where none is given."""
+
+        def given(items: Iterable[_T]) -> tuple[_T, ...]:
+            return tuple(replace(item, namespace=item.namespace or namespace) for item in items)
+
+        return Declared(
+            given(self.namespaces), given(self.search_attributes), given(self.nexus_endpoints), given(self.schedules)
+        )
+
+
+def read_declared(tables: Sequence[TomlTable], namespace: str) -> Declared:
+    """What `tables` declare together; the last one wins for each key. Raises UsageError.
+
+    `namespace` is TEMPORAL_NAMESPACE.
+    """
+    namespaces: tuple[Namespace, ...] = ()
+    attributes: dict[tuple[str, str], SearchAttribute] = {}
+    endpoints: dict[str, NexusEndpoint] = {}
+    schedules: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        values = _table(table, "temporal", keys=_TEMPORAL_KEYS)
+        if "namespaces" in values:
+            namespaces = _namespaces(table, values["namespaces"])
+        attributes |= {(item.namespace, item.name): item for item in _attributes(table)}
+        endpoints |= {item.name: item for item in _endpoints(table)}
+        for name in _table(table, "schedule"):
+            given = _schedule_keys(table, name)
+            known = schedules.setdefault(name, {})
+            for other, one in (("cron", "interval"), ("interval", "cron")):
+                if one in given and other not in given:  # it takes the place of what another file says
+                    known.pop(other, None)
+            known |= given
+    found = [_schedule(name, given) for name, given in schedules.items()]
+    declared = Declared(namespaces, tuple(attributes.values()), tuple(endpoints.values()), tuple(found))
+    _check_namespaces(declared, namespace)
+    return declared
+
+
+def _check_namespaces(declared: Declared, namespace: str) -> None:
+    """A name that appears nowhere else is more often a misspelled one than one that somebody else creates."""
+    known = ["", namespace, *(item.name for item in declared.namespaces)]
+    items: tuple[Thing, ...] = (*declared.search_attributes, *declared.nexus_endpoints, *declared.schedules)
+    for item in items:
+        if item.namespace not in known:
+            raise UsageError(
+                f"{item.where}: {item.name} is for the namespace '{printable(item.namespace)}', which is not"
+                f" TEMPORAL_NAMESPACE ({namespace}){did_you_mean(item.namespace, known[1:])};"
+                " add it to `namespaces` in [temporal]"
+            )
+
+
+# --- one kind after the other -----------------------------------------------------------------------------------------
+
+
+def _namespaces(table: TomlTable, value: object) -> tuple[Namespace, ...]:
+    where = table.where("temporal", "namespaces")
+    if not isinstance(value, list):
+        raise UsageError(f"{where}: 'namespaces' must be a list of names, such as [\"orders\"]")
+    names = dict.fromkeys(_text(where, "namespaces", item) for item in value)
+    return tuple(Namespace(namespace=name, name=name, where=where) for name in names)
+
+
+def _attributes(table: TomlTable) -> Iterable[SearchAttribute]:
+    """`NAME = "TYPE"` for TEMPORAL_NAMESPACE, and a table of them for each other namespace."""
+    for name, value in _table(table, "temporal", "search_attributes").items():
+        if isinstance(value, dict):
+            for inner, kind in value.items():
+                yield _attribute(table, ("temporal", "search_attributes", name, inner), name, kind)
+        else:
+            yield _attribute(table, ("temporal", "search_attributes", name), "", value)
+
+
+def _attribute(table: TomlTable, path: tuple[str, ...], namespace: str, kind: object) -> SearchAttribute:
+    where, name = table.where(*path), path[-1]
+    if kind not in ATTRIBUTE_TYPES:
+        given = f"'{printable(kind)}'" if isinstance(kind, str) else toml_type(kind)
+        guess = did_you_mean(kind, ATTRIBUTE_TYPES) if isinstance(kind, str) else ""
+        text = f"the search attribute '{printable(name)}' has the type {given}{guess}"
+        raise UsageError(f"{where}: {text}; give one of {', '.join(ATTRIBUTE_TYPES)}")
+    if not name.isprintable() or not name or "`" in name or " " in name:
+        raise UsageError(
+            f"{where}: '{printable(name)}' is not the name of a search attribute; give one like CustomerId"
+        )
+    return SearchAttribute(namespace=namespace, name=name, where=where, type=str(kind))
+
+
+def _endpoints(table: TomlTable) -> Iterable[NexusEndpoint]:
+    path = ("temporal", "nexus_endpoints")
+    for name in _table(table, *path):
+        where = table.where(*path, name)
+        if not _ENDPOINT_NAME.fullmatch(name):
+            text = f"'{printable(name)}' is not the name of a Nexus endpoint"
+            raise UsageError(f"{where}: {text}; give letters, digits and -, such as billing")
+        values = _table(table, *path, name, keys=_ENDPOINT_KEYS)
+        if "task_queue" not in values:
+            raise UsageError(f"{where}: the Nexus endpoint {name} has no task queue; add `task_queue`")
+        texts = {key: _text(table.where(*path, name, key), key, value) for key, value in values.items()}
+        yield NexusEndpoint(**{"namespace": "", **texts}, name=name, where=where)
+
+
+def _schedule_keys(table: TomlTable, name: str) -> dict[str, Any]:
+    """What `[schedule.NAME]` in one file says, after a check."""
+    given: dict[str, Any] = {"where": table.where("schedule", name)}
+    for key, value in _table(table, "schedule", name, keys=_SCHEDULE_KEYS).items():
+        given[key] = _PARSERS.get(key, _text)(table.where("schedule", name, key), key, value)
+    return given
+
+
+def _schedule(name: str, given: Mapping[str, Any]) -> Schedule:
+    where = given["where"]
+    for key, what in (("workflow", "type of workflow"), ("task_queue", "task queue")):
+        if key not in given:
+            raise UsageError(f"{where}: the schedule {name} has no {what}; add `{key}`")
+    if ("cron" in given) == ("interval" in given):
+        both = "both `cron` and `interval`; remove one" if "cron" in given else "no time; add `cron` or `interval`"
+        raise UsageError(f"{where}: the schedule {name} has {both}")
+    return Schedule(**{"namespace": "", **given}, name=name)
+
+
+# --- one value --------------------------------------------------------------------------------------------------------
+
+
+def _table(table: TomlTable, *path: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """The table at `path`, empty if it is not there. With `keys`, it may have no others."""
+    values: Any = table.values
+    for depth, part in enumerate(path, start=1):
+        values = values.get(part, {})
+        if not isinstance(values, dict):
+            name = ".".join(path[:depth]) if path[0] != "schedule" or depth == 1 else "schedule.NAME"
+            raise UsageError(f"{table.where(*path[:depth])}: '{printable(part)}' must be a table; write [{name}]")
+    for key in values:
+        if keys and key not in keys:
+            hint = f"{did_you_mean(key, keys)} (known: {', '.join(keys)})"
+            raise UsageError(f"{table.where(*path, key)}: unknown key '{printable(key)}' in [{'.'.join(path)}]{hint}")
+    return dict(values)
+
+
+def _text(where: str, key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: '{key}' must be a string, not {toml_type(value)}; put it in quotes")
+    if not value.strip() or not value.isprintable():
+        raise UsageError(f"{where}: '{key}' is empty or has a control character; give a name on one line")
+    return value
+
+
+def _cron(where: str, key: str, value: object) -> str:
+    text = _text(where, key, value)
+    try:
+        check_cron(text)
+    except ValueError as error:
+        fix = "" if "`" in str(error) else '; give one such as "0 3 * * *" (at 3:00 UTC every day)'
+        raise UsageError(f"{where}: '{key}' is '{printable(text)}', which {error}{fix}") from None
+    return text
+
+
+def _interval(where: str, key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_S:
+        given = printable(str(value)) if isinstance(value, int | float) else toml_type(value)
+        raise UsageError(f"{where}: '{key}' is {given}; give a whole number of seconds, from 1 to {LONGEST_S:.0f}")
+    return value
+
+
+def _args(where: str, key: str, value: object) -> tuple[Json, ...]:
+    if not isinstance(value, list):
+        raise UsageError(f"{where}: '{key}' must be a list of the workflow's arguments, not {toml_type(value)}")
+    return tuple(_json(where, key, item) for item in value)
+
+
+def _json(where: str, key: str, value: object, depth: int = 0) -> Json:
+    """The value as the workflow gets it. Raises UsageError for what JSON does not know."""
+    match value:
+        case bool() | str() | int():
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case list() if depth < _DEEPEST:
+            return [_json(where, key, item, depth + 1) for item in value]
+        case dict() if depth < _DEEPEST:
+            return {str(name): _json(where, key, item, depth + 1) for name, item in value.items()}
+    what = toml_type(value) if not isinstance(value, float) else str(value)
+    raise UsageError(f"{where}: '{key}' contains {what}, which JSON cannot hold; write it as a string")
+
+
+_PARSERS: dict[str, Callable[[str, str, object], object]] = {"cron": _cron, "interval": _interval, "args": _args}
