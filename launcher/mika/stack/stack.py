@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import secrets
 import time
@@ -26,10 +25,10 @@ from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
 from mika.reason import NONE
 from mika.stack.processes import ProcessFactory, check_ports
+from mika.stack.reloading import restart_on_changes
 from mika.stack.waiting import failure_of
 from mika.status import StackStatus, UnitStatus
 from mika.supervisor import record
-from mika.supervisor.reload import LOOP_PAUSE, WriteLoops, changes
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
@@ -158,7 +157,8 @@ class Stack:
         try:
             supervisor.start_all()
             if self._options.watch:
-                background.append(self._in_background("watch of the files", self._restart_on_changes(supervisor)))
+                project = self._config.project
+                background.append(self._in_background("watch of the files", restart_on_changes(project, supervisor, self._bus)))
             await self._until_ready(supervisor)
             # Only now: a failed attempt with another backend must not change what the next plain `mika up` chooses.
             if supervisor.state == "ready":
@@ -268,23 +268,6 @@ class Stack:
         error = failure_of(failed.status())
         error.exit_code = code
         raise error
-
-    async def _restart_on_changes(self, supervisor: Supervisor) -> None:
-        patterns = {name: managed.unit.watch for name, managed in supervisor.managed.items() if managed.unit.watch}
-        loops = WriteLoops()
-        async for affected in changes(self._config.project, patterns):
-            for name, changed in affected.items():
-                files, looping = loops.skip(name, changed, time.monotonic())
-                if looping:
-                    text = f"{looping[0]} changes at each start: ignored for {LOOP_PAUSE:.0f} s"
-                    without = json.dumps([*patterns[name], f"!{looping[0]}"])
-                    advice = f"if {name} writes it, exclude it: `watch = {without}`"
-                    self._bus.publish(events.Notice(name=name, level="warning", message=f"{text}; {advice}"))
-                if not files:
-                    continue
-                more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-                self._bus.publish(events.Notice(name=name, level="info", message=f"{files[0]}{more} changed"))
-                supervisor.restart_after_change(name)
 
     def _start_revived(self, supervisor: Supervisor, name: str) -> None:
         if not self.stopping and supervisor.state != "stopping":
