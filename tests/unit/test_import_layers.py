@@ -90,6 +90,15 @@ def test_only_the_diagnosis_builds_requests_to_temporal():
     assert asking == {"mika.diagnosis.temporal"}
 
 
+def test_only_one_module_asks_what_an_operator_may_do():
+    asking = {
+        module
+        for module, path in (LAUNCHER | BOT).items()
+        if any(name.startswith("temporalio.api.operatorservice") for name in imports(path, for_types=False))
+    }
+    assert asking == {"mika.declared.kinds"}
+
+
 OF_THE_BOT = {"fastapi", "httpx", "openai", "pydantic", "pydantic_settings", "pymongo", "structlog", "uvicorn"}
 
 

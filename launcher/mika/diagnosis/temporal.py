@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +15,7 @@ from mika.diagnosis.model import FRESH, Poller, ProcessState
 from mika.diagnosis.proto import TaskType
 
 if TYPE_CHECKING:
-    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.common.v1 import Payload, WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import (
@@ -32,9 +32,12 @@ RPC_TIMEOUT = 2.0
 SYSTEM_INFO = "/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo"
 """The first call of every client, without which it does not connect. Takes an empty request."""
 _LIMIT = timedelta(seconds=RPC_TIMEOUT)
+_POLL_LIMIT = timedelta(seconds=5)  # the server refuses a poll that would last less than 2 s
 _FIRST_PAGE, _NEWEST = 1000, 60  # events
 _WORKER_RUNNING = 1  # WorkerStatus
 _IDENTITY = "mika"
+_DIVISION = "TemporalNamespaceDivision"
+"""The search attribute that the server's own workflows have: lists leave them out, unless a query asks for it."""
 _REASON = "asked for with `mika workflows`"
 
 
@@ -52,6 +55,11 @@ class Temporal:
     def __init__(self, client: ServiceClient, namespace: str) -> None:
         self.namespace = namespace
         self._client, self._service = client, client.workflow_service
+
+    @property
+    def client(self) -> ServiceClient:
+        """The connection, for what is asked through the SDK itself."""
+        return self._client
 
     def in_namespace(self, namespace: str) -> Temporal:
         """The same server, another namespace."""
@@ -163,11 +171,11 @@ class Temporal:
 
     # --- workflows ---------------------------------------------------------------------------------------------------
 
-    async def count_workflows(self) -> int:
+    async def count_workflows(self, query: str = "") -> int:
         """Of the namespace. Cheap, and it needs the database."""
         from temporalio.api.workflowservice.v1 import CountWorkflowExecutionsRequest
 
-        request = CountWorkflowExecutionsRequest(namespace=self.namespace)
+        request = CountWorkflowExecutionsRequest(namespace=self.namespace, query=query)
         return (await self._call(self._service.count_workflow_executions, request)).count
 
     async def workflows(self, query: str = "", most: int = 100) -> Sequence[WorkflowExecutionInfo]:
@@ -204,6 +212,63 @@ class Temporal:
         )
         answer = await self._call(self._service.get_workflow_execution_history_reverse, request)
         return list(reversed(answer.history.events))
+
+    async def rehearse_upsert(self, values: Mapping[str, Payload]) -> None:
+        """Have a workflow set these search attributes: only that shows that each service of the server knows them.
+
+        It needs no worker, lasts a moment, and no list shows it. Raises RPCError INVALID_ARGUMENT for an unknown one.
+        """
+        from google.protobuf.duration_pb2 import Duration
+        from temporalio.api.command.v1 import (
+            Command,
+            CompleteWorkflowExecutionCommandAttributes,
+            UpsertWorkflowSearchAttributesCommandAttributes,
+        )
+        from temporalio.api.common.v1 import Payload, SearchAttributes, WorkflowType
+        from temporalio.api.enums.v1 import CommandType
+        from temporalio.api.taskqueue.v1 import TaskQueue
+        from temporalio.api.workflowservice.v1 import (
+            PollWorkflowTaskQueueRequest,
+            RespondWorkflowTaskCompletedRequest,
+            StartWorkflowExecutionRequest,
+        )
+
+        name = f"mika-rehearsal-{secrets.token_hex(8)}"
+        queue = TaskQueue(name=name)
+        hidden = Payload(metadata={"encoding": b"json/plain", "type": b"Keyword"}, data=b'"mika"')
+        start = StartWorkflowExecutionRequest(
+            namespace=self.namespace,
+            workflow_id=name,
+            workflow_type=WorkflowType(name="mika-rehearsal"),
+            task_queue=queue,
+            # Without an answer (the attributes are not known yet), it ends by itself.
+            workflow_execution_timeout=Duration(seconds=10),
+            search_attributes=SearchAttributes(indexed_fields={_DIVISION: hidden}),
+            identity=_IDENTITY,
+            request_id=name,
+        )
+        await self._call(self._service.start_workflow_execution, start)
+        poll = PollWorkflowTaskQueueRequest(namespace=self.namespace, task_queue=queue, identity=_IDENTITY)
+        task = await self._service.poll_workflow_task_queue(poll, timeout=_POLL_LIMIT, retry=False)
+        upsert = UpsertWorkflowSearchAttributesCommandAttributes(
+            search_attributes=SearchAttributes(indexed_fields=values)
+        )
+        answer = RespondWorkflowTaskCompletedRequest(
+            namespace=self.namespace,
+            task_token=task.task_token,
+            identity=_IDENTITY,
+            commands=[
+                Command(
+                    command_type=CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+                    upsert_workflow_search_attributes_command_attributes=upsert,
+                ),
+                Command(
+                    command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+                    complete_workflow_execution_command_attributes=CompleteWorkflowExecutionCommandAttributes(),
+                ),
+            ],
+        )
+        await self._call(self._service.respond_workflow_task_completed, answer)
 
     async def request_cancel(self, execution: WorkflowExecution) -> None:
         """Ask a workflow to cancel itself; a worker has to do that."""

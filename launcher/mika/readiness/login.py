@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import ssl
 import threading
 from collections.abc import Mapping
@@ -40,13 +41,13 @@ class Login:
         return {**self.headers, **key}
 
 
-def preload() -> None:
-    """Import the SDK now, in whatever thread this is: the server needs that long to start anyway.
+def preload(module: str = "temporalio.service") -> None:
+    """Import a part of the SDK now, in whatever thread this is: the server needs that long to start anyway.
 
     One thread at a time: its modules import each other in a circle, and a second thread would see half of one.
     """
     with _importing:
-        import temporalio.service  # noqa: F401
+        importlib.import_module(module)
 
 
 def read(variables: Mapping[str, str]) -> Login:

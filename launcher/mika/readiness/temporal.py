@@ -55,6 +55,8 @@ class TemporalProbe:
         self.host, self.port, self.namespace = host, port, namespace
         self.address = join(host, port)
         self._variables, self._missing_since = login, 0.0
+        self.namespace_rung = f"namespace {namespace}"
+        self.detail = f"SERVING, namespace {namespace}"
         self._connection: Temporal | None = None
 
     def rungs(self, task_queue: str) -> list[Rung]:
@@ -63,7 +65,7 @@ class TemporalProbe:
             Rung("port open", lambda: tcp(self.host, self.port)),
             Rung("connected", self.connect, _CONNECT_SECONDS),
             Rung("serving", self.serving),
-            Rung(f"namespace {self.namespace}", self.namespace_exists),
+            Rung(self.namespace_rung, self.namespace_exists),
             Rung("usable", lambda: self.usable(task_queue)),
         ]
 
@@ -97,7 +99,7 @@ class TemporalProbe:
         for _ in range(2):
             await self._asked(temporal.count_workflows())
             await self._asked(temporal.queue_state(task_queue, TaskType.WORKFLOW))
-        return f"SERVING, namespace {self.namespace}"
+        return self.detail
 
     async def alive(self) -> str:
         """One cheap call that needs the database: a server whose PostgreSQL is gone still says SERVING."""
@@ -108,7 +110,7 @@ class TemporalProbe:
             if call_error(error) == CallError.UNREACHABLE and (cause := await self._why_not()):
                 raise cause from error
             raise
-        return f"SERVING, namespace {self.namespace}"
+        return self.detail
 
     async def own_pollers(self, task_queue: str, is_own: IsOwn) -> dict[TaskType, set[str]]:
         """The identities of our workers that poll, by the type of tasks; without types for which none does.
@@ -140,6 +142,10 @@ class TemporalProbe:
             if call_error(error) == CallError.DENIED:
                 raise Hopeless(denied(self.address, await self._login(), getattr(error, "status", 0))) from error
             raise
+
+    async def temporal(self) -> Temporal:
+        """The connection, for other questions. Raises NotYet while there is none."""
+        return await self._temporal()
 
     async def _temporal(self) -> Temporal:
         """Raises NotYet while there is no connection, and Hopeless if waiting does not help."""

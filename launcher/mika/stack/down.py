@@ -9,6 +9,7 @@ from mika import backends
 from mika.backends.base import ContainerCleanup
 from mika.config.load import Config
 from mika.control.client import Client
+from mika.declared.record import forget
 from mika.errors import MikaError, UsageError
 from mika.project.folder import ProjectDir
 from mika.supervisor.belongings import Found
@@ -127,6 +128,7 @@ def _clean_up(
         containers = backend.take_down(everything=everything or volumes)
     if volumes and folder.root.is_dir():
         deleted = (backend or backends.make(config, folder)[0]).delete_data()
+        forget(folder)
     return TakenDown(was_running, swept, containers, tuple(deleted), survivors)
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from mika import backends, events, tasks
-from mika.backends.base import Backend
+from mika.backends.base import Backend, temporal_probe
 from mika.config.load import Config
 from mika.control.address import control_address
 from mika.control.requests import ControlUnits, Down, GetStatus, Request
 from mika.control.server import Server
+from mika.declared.declaring import Declaring
+from mika.declared.record import Record
 from mika.errors import MikaError, UsageError, describe
 from mika.events import Bus
 from mika.procfile.entries import Entry
@@ -95,6 +97,14 @@ class Stack:
         self._supervisor: Supervisor | None = None
         self._server: Server | None = None
         self._failure: MikaError | None = None
+        self._declaring = Declaring(
+            self._config.declared,
+            temporal_probe(self._config),
+            Record(self._folder, prepared.backend.name),
+            is_ours=prepared.backend.name != "external",
+            say=lambda text: self._bus.publish(events.Notice(name="temporal", level="warning", message=text)),
+            refuse=self._refuse,
+        )
 
     # --- for signal handlers and the control channel -----------------------------------------------------------------
 
@@ -112,7 +122,7 @@ class Stack:
 
     async def run(self) -> int:
         """Start the stack, supervise it until it stops, and return the exit code. Raises UsageError and MikaError."""
-        units = self._prepared.units(self._options.processes)
+        units = self._declaring.add_to(self._prepared.units(self._options.processes))
         if self._prepared.backend.name != "none":
             from mika.readiness.login import preload
 
@@ -158,7 +168,9 @@ class Stack:
             supervisor.start_all()
             if self._options.watch:
                 project = self._config.project
-                background.append(self._in_background("watch of the files", restart_on_changes(project, supervisor, self._bus)))
+                background.append(
+                    self._in_background("watch of the files", restart_on_changes(project, supervisor, self._bus))
+                )
             await self._until_ready(supervisor)
             # Only now: a failed attempt with another backend must not change what the next plain `mika up` chooses.
             if supervisor.state == "ready":
@@ -174,6 +186,7 @@ class Stack:
 
     async def _tear_down(self, supervisor: Supervisor, server: Server) -> None:
         keep = self._options.keep_services
+        await self._declaring.pause()
         await self._prepared.backend.interrupt()
         await supervisor.shutdown(keep_containers=keep)
         await self._prepared.backend.close(keep=keep)
@@ -194,6 +207,12 @@ class Stack:
                 self.request_stop()
 
         return asyncio.create_task(run(), name=name)
+
+    def _refuse(self, error: MikaError) -> None:
+        """Temporal does not take what is declared. Later (a server that was replaced), its status says so."""
+        if self._supervisor is not None and self._supervisor.state == "starting":
+            self._failure = error
+            self.request_stop()
 
     async def _stop_when_folder_is_gone(self) -> None:
         """Stop if `.mika` is deleted (`git clean`, for example): without its lock, no command could stop this stack."""
