@@ -7,7 +7,20 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from mika.config.load import Config
 from mika.doctor.check import Check, Report, fail, skipped
-from mika.doctor.checks import api, docker, history, llm, log, ports, project, server, stack, worker, workflows
+from mika.doctor.checks import (
+    api,
+    declared,
+    docker,
+    history,
+    llm,
+    log,
+    ports,
+    project,
+    server,
+    stack,
+    worker,
+    workflows,
+)
 from mika.doctor.examination import Examination
 from mika.errors import UsageError, describe
 from mika.project.folder import ProjectDir
@@ -26,6 +39,7 @@ CHECKS: tuple[tuple[str, Callable[[Examination], Awaitable[Check]]], ...] = (
     ("temporal", server.temporal),
     ("namespace", server.namespace),
     ("clock", server.clock),
+    ("declared", declared.declared),
     ("history", history.history),
     ("worker", worker.worker),
     ("queue", worker.queue),
