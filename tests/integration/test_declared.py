@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mika.backends.embedded import find_temporal
 from temporalio.client import Client, ScheduleDescription, ScheduleUpdate, ScheduleUpdateInput
 
 from tests.kit.bot import Bot
@@ -35,6 +38,17 @@ class Order:
         return customer
 
 @workflow.defn
+class Charge:
+    # It calls a Nexus endpoint. Nobody answers, so it does not wait.
+
+    @workflow.run
+    async def run(self) -> None:
+        client = workflow.create_nexus_client(endpoint="billing", service="Billing")
+        call = asyncio.create_task(client.start_operation("charge", 1, output_type=int))
+        await workflow.sleep(0.1)
+        call.cancel()
+
+@workflow.defn
 class Report:
     @workflow.run
     async def run(self, name: str, count: int) -> str:
@@ -44,8 +58,9 @@ async def main():
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
     if os.environ.get("AT_ONCE"):
         await client.start_workflow("Order", "first", id="first", task_queue="jobs")
-    runner = UnsandboxedWorkflowRunner()
-    await Worker(client, task_queue="jobs", workflows=[Order, Report], workflow_runner=runner).run()
+        await client.start_workflow("Charge", id="charge", task_queue="jobs")
+    flows, runner = [Order, Charge, Report], UnsandboxedWorkflowRunner()
+    await Worker(client, task_queue="jobs", workflows=flows, workflow_runner=runner).run()
 
 asyncio.run(main())
 """
@@ -133,16 +148,17 @@ def test_the_first_start_makes_everything_and_the_second_changes_nothing(tmp_pat
 
 
 @pytest.mark.parametrize("run", range(10))
-def test_a_workflow_that_sets_the_attribute_works_at_the_very_first_start(tmp_path, run):
+def test_workflows_that_need_what_is_declared_work_at_the_very_first_start(tmp_path, run):
     with stack(tmp_path, DECLARED, AT_ONCE="1") as this:
         this.up()
 
         async def first(client: Client) -> None:
-            handle = client.get_workflow_handle("first")
-            assert await handle.result() == "first"
-            history = await handle.fetch_history()
-            failed = [e for e in history.events if e.HasField("workflow_task_failed_event_attributes")]
-            assert not failed, failed
+            assert await client.get_workflow_handle("first").result() == "first"
+            await client.get_workflow_handle("charge").result()
+            for workflow_id in ("first", "charge"):
+                history = await client.get_workflow_handle(workflow_id).fetch_history()
+                failed = [e for e in history.events if e.HasField("workflow_task_failed_event_attributes")]
+                assert not failed, failed
             while not (await client.count_workflows("CustomerId = 'first'")).count:
                 await asyncio.sleep(0.05)
 
@@ -243,3 +259,56 @@ def test_a_server_that_says_no_ends_the_start_at_once(tmp_path):
         assert "Temporal refuses the search attribute K10" in up.err
         assert "mika.toml:14" in up.err
         this.assert_gone()
+
+
+def test_a_missing_attribute_is_named_with_the_lines_that_make_it_work(tmp_path):
+    with stack(tmp_path, "") as this:
+        this.up()
+
+        async def start(client: Client) -> None:
+            await client.start_workflow("Order", "late", id="late", task_queue="jobs")
+
+        ask(this, start)
+        story = poll_until(
+            lambda: (told := this.mika("doctor", "--workflow", "late", "--json").json)["cause"] != "running" and told,
+            15,
+            "the doctor's story",
+        )
+        assert story["cause"] == "workflow_task_failing"
+        assert "it sets the search attribute CustomerId, which the namespace default does not have" in story["finding"]
+        by_hand = (
+            "temporal operator search-attribute create --name CustomerId --type TYPE --namespace default --address"
+        )
+        assert by_hand in story["fix"]
+        assert 'CustomerId = "TYPE"` below `[temporal.search_attributes]`' in story["fix"]
+        this.write("mika.toml", WORKER_RULE + '[temporal.search_attributes]\nCustomerId = "Keyword"\n')
+        check = declared_check(this)
+        assert "the search attribute CustomerId is declared (mika.toml:4), and not there" in check["finding"]
+        assert check["fix"] == "`mika down` and `mika up`"
+        this.ok("down")
+        this.up()
+        assert ask(this, lambda client: client.get_workflow_handle("late").result()) == "late"
+
+
+def test_an_external_server_is_only_compared(tmp_path):
+    with stack(tmp_path, "") as server, stack(tmp_path, DECLARED + SCHEDULE) as this:
+        server.up()
+        this.env |= {"MIKA_BACKEND": "external", "TEMPORAL_PORT": str(server.ports["TEMPORAL_PORT"])}
+        this.up()
+        assert ask(server, attributes) == {}
+        assert ask(server, endpoints) == {}
+        notes = [event["message"] for event in this.events("notice", "temporal")]
+        assert len(notes) == 6, notes
+        missing = "the search attribute CustomerId is declared (mika.toml:6), and not there"
+        create = "`temporal operator search-attribute create --name CustomerId --type Keyword --namespace default"
+        assert any(note.startswith(f"{missing}: {create}") for note in notes), notes
+        # What it says works as it stands.
+        for note in notes:
+            command = note.split("`")[1]
+            program, arguments = find_temporal(), shlex.split(command)[1:]
+            subprocess.run([program, *arguments], check=True, capture_output=True, timeout=20)
+        assert ask(server, attributes) == {"CustomerId": 2}
+        check = declared_check(this)
+        assert "the declared schedule every-second (mika.toml:9) exists, and mika did not make it" in check["finding"]
+        this.ok("down")
+        assert not schedule(server).schedule.state.paused

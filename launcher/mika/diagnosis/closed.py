@@ -141,7 +141,7 @@ def timed_out(
     limit = seconds(closed - started)
     if not any(event.event_type == EventType.TASK_STARTED for event in events):
         return _never_taken("it", closed - started, info, surroundings, limit)
-    failing = failing_task(events, info, surroundings.worker)
+    failing = failing_task(events, info, surroundings)
     if failing is not None:
         return replace(failing, finding=f"{failing.finding} (until its {limit} were up)")
     is_of_task = range(EventType.TASK_SCHEDULED, EventType.TASK_FAILED + 1)

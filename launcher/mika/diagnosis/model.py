@@ -129,6 +129,8 @@ class Surroundings:
     """What is known beside the workflow. `pollers` is None where nobody asked; times are in seconds."""
 
     namespace: str = "default"
+    address: str = ""
+    """Of the server; empty: not known."""
     queue: str = ""
     """The task queue of the configuration."""
     pollers: tuple[Poller, ...] | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
+from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
 from mika.diagnosis.model import (
     HISTORY_ERROR,
     LLM_ERROR,
@@ -82,7 +83,7 @@ def running(
     waiting = waiting_for(description)
     failed = _failed_task(events)
     if failed is not None and (waiting is None or waiting.activity is None):
-        return _task_failing(failed, waiting.attempt if waiting else 1, info, surroundings.worker)
+        return _task_failing(failed, waiting.attempt if waiting else 1, info, surroundings)
     if waiting is None:
         return Diagnosis(Cause.RUNNING, f"{has_been_running}; nothing is pending (a timer, or between two steps)")
     # Nobody is expected to take an activity during the pause before its next attempt.
@@ -216,9 +217,9 @@ def _failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttri
 
 
 def _task_failing(
-    failed: WorkflowTaskFailedEventAttributes, attempt: int, info: WorkflowExecutionInfo, worker: WorkerCommands
+    failed: WorkflowTaskFailedEventAttributes, attempt: int, info: WorkflowExecutionInfo, surroundings: Surroundings
 ) -> Diagnosis:
-    text = proto.message(failed.failure)
+    text, worker = proto.message(failed.failure), surroundings.worker
     evidence: tuple[str, ...] = (f"worker {failed.identity} failed the workflow task: {text}",)
     retry, restart, again = workflow_command("retry", info), worker.then_restart(), ""
     if info.status == proto.RUNNING:
@@ -229,6 +230,11 @@ def _task_failing(
         finding = "the workflow's code changed in a way that does not fit what it already did"
         other = f"; or {workflow_command('terminate', info)} and {retry}"
         fix = f"undo the change (or guard it with workflow.patched), {restart}{again or other}"
+    elif attribute := undeclared_attribute(text):
+        finding = (
+            f"it sets the search attribute {attribute}, which the namespace {surroundings.namespace} does not have"
+        )
+        fix = f"{how_to_declare(attribute, surroundings.namespace, surroundings.address)}{again}"
     elif "is not registered" in text:
         finding, fix = text, f"register that workflow in the worker (or correct the name), {restart}{again}"
     elif "restricted" in text.lower() and "workflow" in text.lower():
@@ -241,11 +247,11 @@ def _task_failing(
 
 
 def failing_task(
-    events: Sequence[HistoryEvent], info: WorkflowExecutionInfo, worker: WorkerCommands
+    events: Sequence[HistoryEvent], info: WorkflowExecutionInfo, surroundings: Surroundings
 ) -> Diagnosis | None:
     """The diagnosis when the last workflow task failed, for a workflow that has ended since."""
     failed = _failed_task(events)
-    return _task_failing(failed, 2, info, worker) if failed is not None else None
+    return _task_failing(failed, 2, info, surroundings) if failed is not None else None
 
 
 def _taker(events: Sequence[HistoryEvent]) -> str:

@@ -196,6 +196,7 @@ class Examination:
         """The workers of our queue and of those in `also`; where one has none, also those that poll elsewhere."""
         known = Surroundings(
             namespace=self.namespace,
+            address=address.join(self.host, self.port),
             queue=self.queue,
             run_timeout=self.config.number("WORKFLOW_RUN_TIMEOUT"),
             execution_timeout=self.config.number("WORKFLOW_EXECUTION_TIMEOUT"),

@@ -1,0 +1,29 @@
+"""A workflow that sets a search attribute which its namespace does not have."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+# With an SQL database, and with Elasticsearch.
+_UNDECLARED = re.compile(r"no mapping defined for search attribute (\S+)|search attribute (\S+) is not defined")
+_DEFAULT_ADDRESSES = ("", "127.0.0.1:7233", "localhost:7233")
+
+
+def undeclared_attribute(text: str) -> str:
+    """The name of the attribute that is missing, according to an error of Temporal; empty if it says something else."""
+    match = _UNDECLARED.search(text)
+    return (match[1] or match[2]) if match is not None else ""
+
+
+def how_to_declare(name: str, namespace: str, address: str) -> str:
+    """Both ways. Nothing that the server stores says of which type the attribute is to be: only the code knows."""
+    options = f" --namespace {shlex.quote(namespace)}"
+    options += "" if address in _DEFAULT_ADDRESSES else f" --address {shlex.quote(address)}"
+    line = f'`{name} = "TYPE"` below `[temporal.search_attributes]`'
+    command = f"`temporal operator search-attribute create --name {shlex.quote(name)} --type TYPE{options}`"
+    types = "Keyword, Text, Int, Double, Bool, Datetime or KeywordList"
+    return (
+        f"declare it in mika.toml ({line}), then `mika down` and `mika up`; or {command}."
+        f" TYPE is what the code gives it (in Python, `for_keyword` is Keyword): {types}"
+    )
