@@ -14,10 +14,21 @@ from typing import Any
 
 import pytest
 from mika.backends.embedded import find_temporal
+from mika.config.load import load
+from mika.declared.declaring import Declaring
+from mika.declared.record import Record
+from mika.project.folder import ProjectDir
+from mika.readiness.ladder import climb
+from mika.readiness.temporal import TemporalProbe
+from mika.supervisor.unit import Launch, Unit
+from temporalio import workflow
 from temporalio.client import Client, ScheduleDescription, ScheduleUpdate, ScheduleUpdateInput
+from temporalio.common import SearchAttributeKey
+from temporalio.worker import Worker
 
 from tests.kit.bot import Bot
 from tests.kit.machine import poll_until
+from tests.kit.terminals import Hand
 
 # The worker writes down what it finds when it starts: whether Temporal had everything before.
 WORKER = """
@@ -240,7 +251,9 @@ def test_what_somebody_else_did_is_said_and_left_alone(tmp_path):
         this.ok("down")
         this.write("mika.toml", WORKER_RULE + DECLARED.replace('"Double"', '"Int"') + SCHEDULE)
         this.up()
-        assert schedule(this).schedule.spec.intervals[0].every == timedelta(hours=1)
+        left = schedule(this).schedule
+        assert left.spec.intervals[0].every == timedelta(hours=1)
+        assert not left.state.paused, "it is mika's, and was paused by `down`"
         notes = [event["message"] for event in this.events("notice", "temporal")]
         assert any("was changed since mika made it" in note for note in notes), notes
         assert any("the search attribute Total is Double, and Int is declared (mika.toml:" in note for note in notes)
@@ -258,6 +271,7 @@ def test_a_server_that_says_no_ends_the_start_at_once(tmp_path):
         assert time.monotonic() - began < 20
         assert "Temporal refuses the search attribute K10" in up.err
         assert "mika.toml:14" in up.err
+        assert [entry["name"] for entry in record(this)] == [f"K{number}" for number in range(10)], "K10 is not mika's"
         this.assert_gone()
 
 
@@ -312,3 +326,57 @@ def test_an_external_server_is_only_compared(tmp_path):
         assert "the declared schedule every-second (mika.toml:9) exists, and mika did not make it" in check["finding"]
         this.ok("down")
         assert not schedule(server).schedule.state.paused
+
+
+@workflow.defn(sandboxed=False)
+class Labelled:
+    """Sets every attribute of its namespace."""
+
+    @workflow.run
+    async def run(self) -> None:
+        updates = [SearchAttributeKey.for_int(f"Number{number}").value_set(number) for number in range(3)]
+        workflow.upsert_search_attributes([*updates, SearchAttributeKey.for_keyword("CustomerId").value_set("c")])
+
+
+def test_a_server_whose_services_learn_of_it_seconds_later_is_waited_for(tmp_path):
+    """As in most compose files: only the development server reads its search attributes anew each time."""
+    numbers = ", ".join(f'Number{number} = "Int"' for number in range(3))
+    toml = f"""
+temporal_namespace = "orders"
+[temporal]
+namespaces = ["orders"]
+search_attributes = {{ CustomerId = "Keyword", {numbers} }}
+"""
+    with Hand(tmp_path, procfile="idle: python idle.py\n") as hand:
+        hand.write("mika.toml", toml)
+        hand.temporal("--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=false")
+        port, folder = hand.ports["TEMPORAL_PORT"], ProjectDir(hand.folder)
+        folder.create()
+        waited: list[str] = []
+
+        async def make_and_use() -> None:
+            probe = TemporalProbe("127.0.0.1", port, "orders")
+            unit = Unit(
+                name="temporal", type="temporal", role="service", probes=lambda _launch: (probe.rungs("jobs"), None)
+            )
+            record, declared = Record(folder, "docker"), load(hand.folder, environ={}).declared
+            declaring = Declaring(declared, probe, record, is_ours=True, say=waited.append, refuse=pytest.fail)
+            rungs, _ = declaring.add_to([unit])[0].probes(Launch(1, "", "", None, tuple))
+            assert [rung.name for rung in rungs].index("declared namespaces") == 3, "before the namespace is waited for"
+            async with asyncio.timeout(60):
+                await climb(
+                    rungs, on_reached=lambda *_: None, on_waiting=lambda rung, why: waited.append(f"{rung}: {why}")
+                )
+            client = await Client.connect(f"127.0.0.1:{port}", namespace="orders")
+            async with Worker(client, task_queue="jobs", workflows=[Labelled]):
+                handle = await client.start_workflow(Labelled.run, id="labelled", task_queue="jobs")
+                await handle.result()
+            events = (await handle.fetch_history()).events
+            assert not [event for event in events if event.HasField("workflow_task_failed_event_attributes")]
+            async with asyncio.timeout(10):
+                while not (await client.count_workflows("Number2 = 2 AND CustomerId = 'c'")).count:
+                    await asyncio.sleep(0.05)
+
+        asyncio.run(make_and_use())
+        named = "declared search attributes: search attribute CustomerId, Number0, Number1, Number2: "
+        assert any(line.startswith(named) for line in waited), waited

@@ -83,6 +83,8 @@ def prepare(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None 
     has_temporal = backend.name != "none"
     factory = ProcessFactory(config, folder, has_temporal=has_temporal, env=backend.environment(), entries=entries)
     notes = [*([note] if note else []), *config.notes()]
+    if config.declared and not has_temporal:
+        notes.append("backend none has no Temporal: nothing of [temporal] and [schedule.NAME] is made")
     return Prepared(config, folder, backend, factory, tuple(notes))
 
 
