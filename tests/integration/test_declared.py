@@ -355,7 +355,7 @@ search_attributes = {{ CustomerId = "Keyword", {numbers} }}
         waited: list[str] = []
 
         async def make_and_use() -> None:
-            probe = TemporalProbe("127.0.0.1", port, "orders")
+            probe = TemporalProbe("127.0.0.1", port, "orders", {})
             unit = Unit(
                 name="temporal", type="temporal", role="service", probes=lambda _launch: (probe.rungs("jobs"), None)
             )
