@@ -64,10 +64,13 @@ def watch_exit(pid: int, on_exit: Callable[[], None]) -> Callable[[], None]:
         descriptor = os.pidfd_open(pid)
     except OSError:  # it has been reaped already, or this kernel is older than 5.3
         return lambda: None
-    loop = asyncio.get_running_loop()
+    loop, is_open = asyncio.get_running_loop(), True
 
     def stop() -> None:
-        if loop.remove_reader(descriptor):
+        nonlocal is_open
+        if is_open:  # once only: by the second time, the number may be that of another pipe or socket
+            is_open = False
+            loop.remove_reader(descriptor)
             os.close(descriptor)
 
     def exited() -> None:
