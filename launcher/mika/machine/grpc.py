@@ -7,13 +7,16 @@ nothing goes through a proxy, as in Temporal's SDKs.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mika.errors import describe
+
+if TYPE_CHECKING:
+    from h2.connection import H2Connection
+    from h2.events import Event
 
 TIMEOUT = 2.0
 """Seconds for each layer."""
@@ -69,7 +72,7 @@ async def ask(
     Takes at most a few times TIMEOUT, and never raises what a server or a network can cause.
     """
     name = server_name or host
-    request = _request(path, name, "https" if context else "http", metadata or {})
+    connection, request = _call(path, name, "https" if context else "http", metadata or {})
     try:
         async with asyncio.timeout(TIMEOUT):
             reader, writer = await asyncio.open_connection(host, port)
@@ -89,7 +92,7 @@ async def ask(
             early = await _early(reader)
         async with asyncio.timeout(TIMEOUT):
             writer.write(request)
-            found = await _answer(reader, early)
+            found = await _answer(reader, connection, early)
             return Finding(closed) if found.kind == "closed" else found
     except TimeoutError:
         return Finding("silent")
@@ -136,61 +139,33 @@ async def _names(host: str, port: int, context: ssl.SSLContext | None, name: str
     return tuple(str(value) for _, value in certificate.get("subjectAltName", ()))
 
 
-# --- HTTP/2 (RFC 9113) and its headers (RFC 7541), as far as one call needs them ------------------------------------
+# --- one call over HTTP/2 ---------------------------------------------------------------------------------------------
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY = 0, 1, 3, 4, 7
-_END_STREAM, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x4, 0x8, 0x20
-_NO_TABLE = b"\x00\x01\x00\x00\x00\x00"  # SETTINGS_HEADER_TABLE_SIZE = 0, so that a name is always written out
 _HEAD = 9  # bytes: what stands before the payload of each frame
+_SETTINGS = 4  # the type of the first frame of every HTTP/2 server
 _TLS_ALERT = b"\x15\x03"
-
-# A name and a value may be in plain text or in the Huffman code of RFC 7541, appendix B.
-_STATUS_NAME = (b"grpc-status", bytes.fromhex("9acac8b21234da8f"))
-_DIGITS = ("00000", "00001", "00010", "011001", "011010", "011011", "011100", "011101", "011110", "011111")
+_STREAM = 1
+_BLOCK = 1 << 16  # bytes
 
 
-def _in_huffman(number: int) -> bytes:
-    bits = "".join(_DIGITS[int(digit)] for digit in str(number))
-    bits += "1" * (-len(bits) % 8)
-    return int(bits, 2).to_bytes(len(bits) // 8)
+def _call(path: str, authority: str, scheme: str, metadata: Mapping[str, str]) -> tuple[H2Connection, bytes]:
+    """The client's side of a connection with one call, and the bytes to send."""
+    from h2.config import H2Configuration
+    from h2.connection import H2Connection
 
-
-_STATUSES = {code: number for number in range(17) for code in (b"%d" % number, _in_huffman(number))}
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
-
-
-def _request(path: str, authority: str, scheme: str, metadata: Mapping[str, str]) -> bytes:
+    connection = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    connection.initiate_connection()
     headers = {":method": "POST", ":scheme": scheme, ":path": path, ":authority": authority}
     headers |= {"content-type": "application/grpc", "te": "trailers", **metadata}
-    block = b"".join(b"\0" + _text(name) + _text(value) for name, value in headers.items())
-    message = b"\0" * 5  # not compressed, no bytes
-    frames = [
-        _frame(_SETTINGS, 0, 0, _NO_TABLE),
-        _frame(_HEADERS, _END_HEADERS, 1, block),
-        _frame(_DATA, _END_STREAM, 1, message),
-    ]
-    return _PREFACE + b"".join(frames)
+    connection.send_headers(_STREAM, list(headers.items()))
+    connection.send_data(_STREAM, b"\0" * 5, end_stream=True)  # a message: not compressed, no bytes
+    return connection, connection.data_to_send()
 
 
-def _text(value: str) -> bytes:
-    """A string of a header, with its length in front."""
-    data = value.encode("latin-1", "replace")
-    length, prefix = len(data), bytearray()
-    if length < 127:
-        return bytes([length]) + data
-    length -= 127
-    while length >= 128:
-        prefix.append(length % 128 + 128)
-        length //= 128
-    return bytes([127, *prefix, length]) + data
+async def _answer(reader: asyncio.StreamReader, connection: H2Connection, head: bytes) -> Finding:
+    """Read until there is the status of the call. `head` has been read already."""
+    from h2.exceptions import ProtocolError
 
-
-async def _answer(reader: asyncio.StreamReader, head: bytes) -> Finding:
-    """Read frames until one has the status of the call. `head` has been read already."""
     while len(head) < _HEAD and not head.startswith(_TLS_ALERT):
         more = await reader.read(_HEAD - len(head))
         if not more:
@@ -202,72 +177,35 @@ async def _answer(reader: asyncio.StreamReader, head: bytes) -> Finding:
         return Finding("http", detail=_server(head + await reader.read(2000)))
     if not head:
         return Finding("closed")
-    if len(head) < _HEAD or head[3] != _SETTINGS or any(head[5:]):  # the first frame of every HTTP/2 server
+    if len(head) < _HEAD or head[3] != _SETTINGS or any(head[5:]):
         return Finding("other")
     try:
-        while True:
-            kind, flags, payload = head[3], head[4], await reader.readexactly(int.from_bytes(head[:3]))
-            if kind == _GOAWAY:
+        while head:
+            if (finding := _finding(connection.receive_data(head))) is not None:
+                return finding
+            head = await reader.read(_BLOCK)
+    except ProtocolError:
+        return Finding("other")
+    return Finding("closed")
+
+
+def _finding(events: Sequence[Event]) -> Finding | None:
+    """What these events say of the call; None if nothing yet."""
+    from h2 import events as kinds
+
+    for event in events:
+        match event:
+            case kinds.ResponseReceived() | kinds.TrailersReceived():
+                status = dict(event.headers).get(b"grpc-status", b"")
+                if status.isdigit():
+                    return Finding("status", int(status))
+            case kinds.ConnectionTerminated():
                 return Finding("closed")
-            if kind == _HEADERS and (status := _status(_block(flags, payload))) is not None:
-                return Finding("status", status)
-            if kind == _RST_STREAM or (kind in (_HEADERS, _DATA) and flags & _END_STREAM):
+            case kinds.StreamReset() | kinds.StreamEnded():
                 return Finding("other")
-            head = await reader.readexactly(_HEAD)
-    except asyncio.IncompleteReadError:
-        return Finding("closed")
+    return None
 
 
 def _server(answer: bytes) -> str:
     lines = answer.decode("latin-1").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("server:")), "")
-
-
-def _block(flags: int, payload: bytes) -> bytes:
-    """The headers in a HEADERS frame, without padding and priority."""
-    if flags & _PADDED:
-        payload = payload[1 : len(payload) - payload[0]]
-    return payload[5:] if flags & _PRIORITY else payload
-
-
-def _status(block: bytes) -> int | None:
-    """The value of `grpc-status` among headers; None if it is not there (yet), or not understood."""
-    at = 0
-    with contextlib.suppress(IndexError):
-        while at < len(block):
-            first = block[at]
-            if first & 0x80:  # a well-known header
-                _, at = _integer(block, at, 7)
-                continue
-            if first & 0xE0 == 0x20:  # another size of the table
-                _, at = _integer(block, at, 5)
-                continue
-            known, at = _integer(block, at, 6 if first & 0x40 else 4)
-            name = b""
-            if not known:
-                name, at = _string(block, at)
-            value, at = _string(block, at)
-            if name in _STATUS_NAME:
-                return _STATUSES.get(value)
-    return None
-
-
-def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
-    """A number whose first byte has `bits` bits for it, and where the next thing begins."""
-    most = (1 << bits) - 1
-    value, shift = block[at] & most, 0
-    at += 1
-    if value < most:
-        return value, at
-    while True:
-        byte = block[at]
-        value += (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if not byte & 0x80:
-            return value, at
-
-
-def _string(block: bytes, at: int) -> tuple[bytes, int]:
-    """As it is written, in whatever code."""
-    length, at = _integer(block, at, 7)
-    return block[at : at + length], at + length
