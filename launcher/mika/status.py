@@ -177,6 +177,10 @@ class StackStatus:
     services: tuple[UnitStatus, ...] = ()
     processes: tuple[UnitStatus, ...] = ()
     urls: dict[str, str] = field(default_factory=dict)
+    left_out: str = ""
+    """Which services of the compose file are, and why, in one line."""
+    concerns: tuple[Reason, ...] = ()
+    """What is not as it should be with the services of the compose file, since the start."""
 
     @property
     def units(self) -> tuple[UnitStatus, ...]:
@@ -203,6 +207,8 @@ class StackStatus:
             "services": [service.as_json() for service in self.services],
             "processes": [process.as_json() for process in self.processes],
             "urls": self.urls,
+            "left_out": self.left_out,
+            "concerns": [concern.as_json() for concern in self.concerns],
         }
 
     @classmethod
@@ -217,4 +223,6 @@ class StackStatus:
             services=tuple(UnitStatus.from_json("service", service) for service in value["services"]),
             processes=tuple(UnitStatus.from_json("process", process) for process in value["processes"]),
             urls=value["urls"],
+            left_out=value["left_out"],
+            concerns=tuple(map(Reason.from_json, value["concerns"])),
         )

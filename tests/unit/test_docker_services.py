@@ -91,10 +91,21 @@ def test_the_address_for_the_bot_is_quoted(file):
 )
 def test_a_file_without_our_temporal(tmp_path, env, words):
     document = {**DOCUMENT, "services": {k: v for k, v in DOCUMENT["services"].items() if k != env.get("drop")}}
+    settings = config.load(tmp_path, environ=env)
     with pytest.raises(UsageError) as caught:
-        services.parse(document, config.load(tmp_path, environ=env))
+        services.check_temporal(services.parse(document, settings), settings)
     assert words in caught.value.message
     assert caught.value.hint
+
+
+def test_a_part_of_the_file(file):
+    assert file.only({service.name for service in file.services}) is file
+    assert not file.up_arguments
+    part = file.only({"server", "setup", "sql"})
+    assert part.up_arguments == ("sql", "setup", "server")
+    alone = file.only({"server", "documents"})
+    assert alone.up_arguments == ("--no-deps", "documents", "server"), "compose would start what it depends on"
+    assert not alone.services[1].needs
 
 
 class TestMounts:
@@ -132,7 +143,7 @@ class TestOwnership:
 
     def test_what_ran_before_is_foreign_and_what_starts_later_is_ours(self, folder):
         ownership = Ownership(folder)
-        ownership.begin([self.container("a")])
+        ownership.begin([self.container("a")], ["a", "b"])
         assert ownership.is_foreign(self.container("a"))
         assert not ownership.is_foreign(self.container("b"))
 
@@ -141,10 +152,10 @@ class TestOwnership:
 
     def test_a_killed_run_still_owns_what_it_started(self, folder):
         first = Ownership(folder)
-        first.begin([self.container("a")])
+        first.begin([self.container("a")], ["a", "b"])
         first.save()
         again = Ownership(folder)
-        again.begin([self.container("a"), self.container("b")])
+        again.begin([self.container("a"), self.container("b")], ["b"])
         assert again.is_foreign(self.container("a"))
         assert not again.is_foreign(self.container("b"))
         again.forget()
@@ -152,8 +163,16 @@ class TestOwnership:
 
     def test_containers_that_have_exited_are_taken_over(self, folder):
         ownership = Ownership(folder)
-        ownership.begin([self.container("a", "exited")])
+        ownership.begin([self.container("a", "exited")], ["a"])
         assert not ownership.is_foreign(self.container("a", "exited"))
+
+    def test_services_that_mika_leaves_out_are_foreign_whenever_they_start(self, folder):
+        ownership = Ownership(folder)
+        ownership.begin([self.container("api")], ["a"])
+        ownership.save()
+        for known in (ownership, Ownership(folder)):
+            assert known.is_foreign(self.container("worker"))
+            assert not known.is_foreign(self.container("a"))
 
     def test_a_damaged_file_counts_as_missing(self, folder):
         (folder.run / "containers.json").write_text("[", encoding="utf-8")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mika.config.load import Config
 from mika.readiness.temporal import TemporalProbe
+from mika.reason import Reason
 from mika.supervisor.unit import Unit
 
 
@@ -22,6 +23,14 @@ class Backend:
     """`units` are the services to run. A backend overrides only the methods that concern it."""
 
     name: str
+    needed: tuple[str, ...] = ("temporal",)
+    """What processes wait for, unless they say otherwise."""
+    known: tuple[str, ...] = ()
+    """The services of the compose file, also those that are left out."""
+    left_out: str = ""
+    """Which of them are, and why, in one line."""
+    concerns: tuple[Reason, ...] = ()
+    """What the user should know about the services: some are missing, or have other passwords than `.env`."""
 
     async def preflight(self, say: Callable[[str], None]) -> None:
         """Raise UsageError or MikaError for what can be checked before a start. `say` reports what takes long."""

@@ -5,18 +5,47 @@ The first time it is `none` where nothing says Temporal, and Docker if everythin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mika.address import join
+from mika.backends import infrastructure
 from mika.backends.docker.services import ComposeFile, Service
+from mika.backends.infrastructure import Plan
 from mika.backends.mentions import mentions_temporal
 from mika.config.load import Config
 from mika.config.settings import BACKENDS
-from mika.containers import compose, engine
+from mika.containers import engine
 from mika.errors import MikaError
+from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
 
 
-def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
+def choose(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tuple[str, str]:
     """The backend's name, and one sentence for the user if the choice of `auto` needs an explanation."""
+    settled = _settled(config, folder)
+    if settled is not None:
+        return settled
+    obstacle = _docker_obstacle(config, entries)
+    return ("embedded", obstacle) if obstacle is not None else ("docker", "")
+
+
+def planned(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tuple[Plan, Plan | None]:
+    """Which services are started, as far as the files tell; and which with Docker, if `auto` may choose that.
+
+    Raises UsageError for a mistake in the settings.
+    """
+    backend, may_choose = config.text("MIKA_BACKEND"), False
+    if backend == "auto":
+        settled = _settled(config, folder)
+        backend, may_choose = ("embedded", True) if settled is None else (settled[0], False)
+    plan = infrastructure.plan(config, backend, entries)
+    if backend == "docker" and not plan.has_temporal:
+        return infrastructure.plan(config, "embedded" if mentions_temporal(config) else "none", entries), None
+    return plan, infrastructure.plan(config, "docker", entries) if may_choose and plan.has_temporal else None
+
+
+def _settled(config: Config, folder: ProjectDir) -> tuple[str, str] | None:
+    """What `choose` returns, if that needs no look at the engine."""
     if config.is_elsewhere:
         place = join(config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"))
         return "external", f"Temporal is at {place} ({config.settings['TEMPORAL_HOST'].origin}): none is started here"
@@ -27,26 +56,28 @@ def choose(config: Config, folder: ProjectDir) -> tuple[str, str]:
     if not mentions_temporal(config):
         note = "nothing in this project mentions Temporal, so none is started"
         return "none", f"{note} (`mika up --backend embedded` starts one)"
-    obstacle = _docker_obstacle(config)
-    return ("embedded", obstacle) if obstacle is not None else ("docker", "")
+    return None
 
 
-def _docker_obstacle(config: Config) -> str | None:
+def _docker_obstacle(config: Config, entries: Sequence[Entry]) -> str | None:
     """Why Docker is not used: None if everything is there, empty if nobody would expect it. Takes about 2 s at most."""
-    env = config.child_env()
-    if compose.file_of(config.project, env) is None:
+    plan = infrastructure.plan(config, "docker", entries)
+    if not plan.has_temporal:
         return ""
+    env = config.child_env()
     if not engine.may_be_there(env):
         return "there is no Docker engine here: started embedded (`mika up --backend docker` once Docker is running)"
     try:
         client = engine.connect(env, engine.QUICK)
     except engine.EngineError as error:
         return f"{error.message}: started embedded (`mika up --backend docker` once it is running)"
-    from mika.backends.docker.backend import read_compose
+    from mika.backends.beside import select
     from mika.backends.docker.pull import find_missing
+    from mika.backends.docker.services import check_temporal
 
     try:
-        _, file = read_compose(config, engine.QUICK)
+        file = select(config, "docker", plan, entries, engine.QUICK).file
+        check_temporal(file, config)
         missing = find_missing(client, file.services)
     except MikaError as error:
         return f"{error.message}: started embedded (`mika up --backend docker` says more)"

@@ -40,6 +40,7 @@ class Nothing(Backend):
     """Only the processes of the Procfile."""
 
     name = "none"
+    needed = ()
 
     def units(self) -> list[Unit]:
         return []

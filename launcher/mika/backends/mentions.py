@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from mika.config import compose_file
 from mika.config.cluster import LOGIN
 from mika.config.load import Config
-from mika.containers import compose
 from mika.detect.files import LARGEST, Files
 
 _SETTINGS = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", *LOGIN)
@@ -31,8 +31,7 @@ def mentions_temporal(config: Config) -> bool:
     folders = {config.project, *(config.project / o.cwd for o in config.processes.values() if o.cwd)}
     if any(_DEPENDENCY.search(_read(path)) for folder in folders for path in _manifests(folder)):
         return True
-    compose_file = compose.file_of(config.project, env)
-    if compose_file is not None and b"temporal" in _read(config.project / compose_file).lower():
+    if any(b"temporal" in _read(path).lower() for path in compose_file.paths(config.project, env)):
         return True
     return any(_IMPORT.search(files.read(path)) for files in map(Files, folders) for path in files.python)
 

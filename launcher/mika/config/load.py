@@ -13,6 +13,7 @@ from mika import address
 from mika.config import cluster
 from mika.config.declared import TABLES, Declared, read_declared
 from mika.config.environment import find_environment
+from mika.config.names import NAME_LISTS, Names, read_names
 from mika.config.process_options import (
     ProcessOptions,
     Ready,
@@ -72,6 +73,8 @@ class Config:
     processes: Mapping[str, ProcessOptions]
     declarations: Declared = field(default_factory=Declared)
     """As they are written; `declared` has the namespaces filled in."""
+    names: Mapping[str, Names] = field(default_factory=dict)
+    """The lists of compose services, by key: `services` and `exclude`, if they are given."""
     outdated: Mapping[str, Setting] = field(default_factory=dict)
     """From `as_started`: the current values of the settings that have changed since the stack was started."""
     is_local: bool = False
@@ -221,7 +224,9 @@ def load(
     settings = {variable.name: default_setting(variable) for variable in VARIABLES}
     processes: dict[str, dict[str, Any]] = {}
     process_tables: dict[str, str] = {}
+    names: dict[str, Names] = {}
     for table in tables:
+        names |= read_names(table)
         settings |= _from_toml(table)
         for name, options in read_processes(table, project).items():
             processes.setdefault(name, {}).update(options)
@@ -255,6 +260,7 @@ def load(
             {name: make_options(options, process_tables[name]) for name, options in processes.items()}
         ),
         declarations=declarations,
+        names=MappingProxyType(names),
     )
 
 
@@ -269,11 +275,12 @@ def option(name: str, raw: str | None) -> Value:
 def _from_toml(table: TomlTable) -> dict[str, Setting]:
     settings: dict[str, Setting] = {}
     for key, value in table.values.items():
-        if key in _TABLES:
+        if key in (*_TABLES, *NAME_LISTS):
             continue
         variable = BY_KEY.get(key)
         if variable is None:
-            raise UsageError(f"{table.where(key)}: unknown key '{key}'{did_you_mean(key, [*BY_KEY, *_TABLES])}")
+            close = did_you_mean(key, [*BY_KEY, *_TABLES, *NAME_LISTS])
+            raise UsageError(f"{table.where(key)}: unknown key '{key}'{close}")
         if not isinstance(value, variable.kind.toml) or (isinstance(value, bool) and bool not in variable.kind.toml):
             raise UsageError(f"{table.where(key)}: {key} is {toml_type(value)}; give {variable.kind.expected}")
         settings[variable.name] = make_setting(variable, str(value), table.where(key), name=key)

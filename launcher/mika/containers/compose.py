@@ -14,18 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mika.config import compose_file
 from mika.errors import MikaError, UsageError
 from mika.guard.segments import SegmentWriter
 
 LOG = "compose"
 """Compose's output goes to `.mika/logs/compose.log`."""
-_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
-_OVERRIDES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
-)
 READ_TIMEOUT = 30.0
 _INTERRUPT_TIMEOUT = 10.0
 _KILL_TIMEOUT = 5.0
@@ -33,11 +27,6 @@ _YAML_ERROR = re.compile(
     r"(?:failed to parse (?P<file>.+?): )?.*? at L(?P<line>\d+)\.C(?P<column>\d+)\S*: (?P<what>.+)"
 )
 _LINE_ERROR = re.compile(r"line (?P<line>\d+)(?:, column (?P<column>\d+))?: (?P<what>.+)")
-
-
-def file_of(project: Path, env: Mapping[str, str]) -> str | None:
-    """The name of the compose file. Compose itself also searches the parent folders, and may take another project's."""
-    return env.get("COMPOSE_FILE") or next((name for name in _FILES if (project / name).is_file()), None)
 
 
 def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ...]:
@@ -95,6 +84,11 @@ class Compose:
     project: Path
     env: Mapping[str, str]
 
+    @property
+    def folder(self) -> Path:
+        """The folder that compose takes for that of the project: the one of its file."""
+        return next((path.parent for path in compose_file.paths(self.project, self.env)), self.project)
+
     def config(self, timeout: float = READ_TIMEOUT) -> dict[str, Any]:
         """The file with all variables filled in.
 
@@ -133,9 +127,9 @@ class Compose:
 
     def _faulty_file(self, timeout: float) -> str:
         """The file with the mistake. Compose does not name it when it has merged the override into the main file."""
-        main = file_of(self.project, self.env) or "the compose file"
-        override = next((name for name in _OVERRIDES if (self.project / name).is_file()), None)
-        if override is None or "COMPOSE_FILE" in self.env:
+        main = compose_file.file_of(self.project, self.env) or "the compose file"
+        override = compose_file.override_of(self.project, self.env)
+        if override is None:
             return main
         main_alone = _capture([*self.command, "-f", main, "config", "-q"], self.env, self.project, timeout)
         return override if main_alone is not None and main_alone.returncode == 0 else main

@@ -1,20 +1,15 @@
-"""What each service of a compose file is: Temporal, what the app needs, or the app itself."""
+"""What each service of a compose file is: Temporal's, what the app needs, or the app itself; and which are started."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from mika.detect.files import Files
+Kind = Literal["temporal", "infrastructure", "app"]
 
-if TYPE_CHECKING:
-    from yaml import Node
-
-Kind = Literal["temporal", "infrastructure", "app", "unknown"]
-
-_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")  # in compose's own order
+TEMPORAL_PORT = 7233
 _TEMPORAL = re.compile(r"(^|/)temporalio/|(^|/)temporal(ite)?(-\w+)*(:|$)")
 _INFRASTRUCTURE = re.compile(
     r"postgres|postgis|pgvector|mysql|mariadb|mongo|redis|valkey|memcached|elasticsearch|opensearch|kibana|rabbitmq|nats|kafka"
@@ -25,132 +20,244 @@ _PORTS = {5432, 3306, 27017, 6379, 5672, 9200, 9092, 11211, 9000, 1025, 4317}
 _PROGRAMS = re.compile(
     r"(^|/)(python|node|golang|openjdk|ruby|php|dotnet|nginx|caddy|alpine|debian|ubuntu|busybox)(:|$)"
 )
+_RUNNERS = re.compile(r"^(?:exec|uv run|poetry run|pdm run|pipenv run|hatch run|rye run)(?: --)? +")
+_BUILT = "built from this project: the app"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a compose file says of a service. `ports`: those on this machine (0: none) and in the container.
+
+    `environment` are the values only. `off`: why compose itself does not start it.
+    """
+
+    name: str
+    image: str = ""
+    is_built: bool = False
+    ports: tuple[tuple[int, int], ...] = ()
+    needs: tuple[str, ...] = ()
+    command: str = ""
+    environment: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    off: str = ""
+
+    def names(self, other: str) -> bool:
+        """Whether it depends on the other service, or one of its variables has that one's host name."""
+        host = re.compile(rf"(^|[@/,\s]){re.escape(other)}($|[:/,\s])")
+        return other in self.needs or any(host.search(value) for value in self.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A process that mika runs: its line of the Procfile, and the port by which it counts as ready (0: none)."""
+
+    name: str
+    command: str
+    port: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`ports` are those that it publishes on this machine."""
+    """`ports` are those that it publishes on this machine; `why` it is of this kind, if that is not its image."""
 
-    name: str
+    entry: Entry
     kind: Kind
-    image: str = ""
-    ports: tuple[int, ...] = ()
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return tuple(published for published, _ in self.entry.ports if published)
+
+
+def judge(
+    entries: Sequence[Entry],
+    processes: Sequence[Runs] = (),
+    used_ports: Collection[int] = (),
+    temporal_ports: Collection[int] = (),
+) -> tuple[Service, ...]:
+    """What each of them is. By its image first, then by its ports and by who needs it.
+
+    `used_ports`: ports of this machine that the project's own variables name. `temporal_ports`: where Temporal and its
+    UI are expected to be published.
+    """
+    services = {entry.name: _by_itself(entry, temporal_ports) for entry in entries}
+    built = {entry.image for entry in entries if entry.is_built and entry.image}
+    for name, service in services.items():
+        if service.kind == "infrastructure" and service.entry.image in built:
+            services[name] = replace(service, kind="app", why=_BUILT)
+    _give_temporal_its_own(services, used_ports)
+    _give_the_app_its_own(services, processes)
+    _keep_helpers(services)
+    return tuple(services.values())
+
+
+def is_temporal(entry: Entry) -> bool:
+    """By its image."""
+    return bool(_TEMPORAL.search(entry.image))
+
+
+def _by_itself(entry: Entry, temporal_ports: Collection[int]) -> Service:
+    targets = {target for _, target in entry.ports}
+    published = {published for published, _ in entry.ports}
+    if is_temporal(entry):
+        return Service(entry, "temporal")
+    if entry.is_built:
+        return Service(entry, "app", _BUILT)
+    if _INFRASTRUCTURE.search(entry.image):
+        return Service(entry, "infrastructure")
+    if TEMPORAL_PORT in targets or published & set(temporal_ports):
+        return Service(entry, "temporal", "by its port")
+    if _PORTS & targets:
+        return Service(entry, "infrastructure", "by its port")
+    if _PROGRAMS.search(entry.image):
+        return Service(entry, "app", f"{entry.image} runs the project's code: the app")
+    return Service(entry, "infrastructure", "its image is none of the project's")
+
+
+def _give_temporal_its_own(services: dict[str, Service], used_ports: Collection[int]) -> None:
+    """Databases and helpers that only Temporal uses are a part of it."""
+    is_changed = True
+    while is_changed:
+        is_changed = False
+        for name, service in services.items():
+            if service.kind == "temporal" or service.entry.is_built:
+                continue
+            users = [other for other in services.values() if other.name != name and other.entry.names(name)]
+            is_only_temporals = bool(users) and all(user.kind == "temporal" for user in users)
+            is_used = not set(service.ports).isdisjoint(used_ports)
+            if ("temporal" in name.lower() or is_only_temporals) and not is_used:
+                services[name] = replace(service, kind="temporal", why="only Temporal uses it")
+                is_changed = True
+
+
+def _give_the_app_its_own(services: dict[str, Service], processes: Sequence[Runs]) -> None:
+    """What mika runs already, by its name, its command or its port; and what needs Temporal, as only the app does."""
+    temporal = {name for name, service in services.items() if service.kind == "temporal"}
+    commands = {essence(process.command): process.name for process in processes}
+    names = {process.name: process.name for process in processes}
+    ports = {process.port: process.name for process in processes if process.port}
+    for name, service in services.items():
+        if service.kind != "infrastructure":
+            continue
+        command = essence(service.entry.command)
+        same = names.get(name) or (commands.get(command) if command else None)
+        if same is not None:
+            services[name] = replace(service, kind="app", why=f"`{same}` is the same: the app")
+        elif port := next((port for port in service.ports if port in ports), 0):
+            services[name] = replace(service, kind="app", why=f"`{ports[port]}` listens at its port {port}")
+        elif service.why and any(service.entry.names(other) for other in temporal):
+            services[name] = replace(service, kind="app", why="it uses Temporal: the app")
+
+
+def _keep_helpers(services: dict[str, Service]) -> None:
+    """What infrastructure depends on is infrastructure (such as an init container), unless the project builds it."""
+    waiting = [service.name for service in services.values() if service.kind == "infrastructure"]
+    while waiting:
+        for need in services[waiting.pop()].entry.needs:
+            needed = services.get(need)
+            if needed is not None and needed.kind == "app" and _PROGRAMS.search(needed.entry.image):
+                services[need] = replace(needed, kind="infrastructure", why="infrastructure needs it")
+                waiting.append(need)
+
+
+def essence(command: str) -> str:
+    """What a command runs, without how: `python pkg.worker`, `uvicorn main:app`; empty if it does not say.
+
+    Options, the runner in front of it, and the path of the program do not count.
+    """
+    if inner := re.search(r"""\bsh -l?c ["']?(.+?)["']?$""", command):
+        command = inner[1]
+    command = re.split(r"&&|;", command)[-1].strip()
+    words = _RUNNERS.sub("", re.sub(r"^(\w+=\S+ +)+", "", command)).split()
+    if not words:
+        return ""
+    program = re.split(r"[/\\]", words[0])[-1].removesuffix(".exe")
+    if re.fullmatch(r"python[\d.]*w?|py", program):
+        program, words = "python", [word for word in words if word not in ("-u", "-O", "-B")]
+        if words[1:2] == ["-m"]:
+            words = words[2:] if _subject(words[3:]) else ["python", *words[2:]]
+            program = words[0]
+    subject = _subject(words[1:])
+    return f"{program} {subject}" if subject else ""
+
+
+def _subject(words: Sequence[str]) -> str:
+    return next((word for word in words if word[0] != "-" and re.search(r"[A-Za-z]", word)), "")
+
+
+# --- the choice -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class ComposeFile:
-    """`error` is one line if the file cannot be understood; then there are no services."""
+class Choice:
+    """`started` are the names of the services that mika starts, `left_out` has the reason for each of the others."""
 
-    path: str
-    services: tuple[Service, ...] = ()
-    error: str = ""
+    started: tuple[str, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
-    def of_kind(self, kind: Kind) -> tuple[Service, ...]:
-        return tuple(service for service in self.services if service.kind == kind)
-
-
-def find(files: Files) -> ComposeFile | None:
-    """The project's compose file, classified: compose's own choice at the top, else the only one further down."""
-    by_name = {path.lower(): path for path in files.others if "/" not in path}
-    path = next((by_name[name] for name in _FILES if name in by_name), None)
-    if path is None:
-        others = list(files.named("|".join(map(re.escape, _FILES))))
-        if len(others) != 1:
-            return None
-        path = others[0]
-    return classify(path, files.read(path))
+    def describe(self) -> str:
+        """What is left out, in one line; those with the same reason together."""
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.left_out:
+            reasons.setdefault(why, []).append(name)
+        return "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
 
 
-def classify(path: str, source: bytes) -> ComposeFile:
-    """Reads YAML without building its values: an alias costs nothing, however often it is used."""
-    import yaml
-
-    try:
-        document = yaml.compose(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        return ComposeFile(path, error=f"{path}:{line}: not valid YAML: {error.problem or error.context}")
-    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        return ComposeFile(path, error=f"{path}: not valid YAML: {' '.join(str(error).split())[:120]}")
-    entries = _items(_get(document, "services"))
-    services = {name: _service(name, node) for name, node in entries.items()}
-    needs = {name: set(_names(_get(node, "depends_on"))) for name, node in entries.items()}
-    for name, service in services.items():
-        users = [user for user, needed in needs.items() if name in needed]
-        is_temporals = users and all(services[user].kind == "temporal" for user in users)
-        if service.kind == "infrastructure" and (is_temporals or "temporal" in name):
-            services[name] = Service(name, "temporal", service.image, service.ports)
-    return ComposeFile(path, tuple(services.values()))
+def choose(
+    services: Sequence[Service],
+    backend: str,
+    *,
+    named: Collection[str] | None,
+    excluded: Collection[str],
+    optional: Collection[str] = (),
+) -> Choice:
+    """Which services are started with the backend. `named` (with what they need) and `excluded` overrule the rules."""
+    wanted = None if named is None else _with_needs(services, named)
+    started, left_out = [], []
+    for service in services:
+        why = _why_not(service, backend, wanted, optional) if service.name not in excluded else "excluded"
+        if why:
+            left_out.append((service.name, why))
+        else:
+            started.append(service.name)
+    return Choice(tuple(started), tuple(left_out))
 
 
-def _service(name: str, node: Node) -> Service:
-    image, ports = _text(_get(node, "image")), tuple(_published(_get(node, "ports")))
-    return Service(name, _kind(node, image), image, ports)
+def _why_not(service: Service, backend: str, wanted: Collection[str] | None, optional: Collection[str]) -> str:
+    """Why it is not started; empty if it is."""
+    is_temporals = backend == "docker" and service.kind == "temporal"
+    if wanted is not None and not is_temporals:
+        return "" if service.name in wanted else "not in `services`"
+    if service.entry.off:
+        return service.entry.off
+    match service.kind:
+        case "temporal" if backend != "docker":
+            return "mika runs Temporal itself" if backend == "embedded" else f"backend {backend}"
+        case "app":
+            return service.why
+        case "infrastructure" if backend != "docker" and service.name in optional:
+            return "optional: `--backend docker` starts it"
+    return ""
 
 
-def _kind(node: Node, image: str) -> Kind:
-    plain = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", image)  # ${MONGO_IMAGE:-mongo:8.0}
-    if _TEMPORAL.search(plain):
-        return "temporal"
-    if _get(node, "build") is not None:
-        return "app"
-    if _INFRASTRUCTURE.search(plain) or _PORTS & {target for _, target in _port_pairs(_get(node, "ports"))}:
-        return "infrastructure"
-    return "app" if _PROGRAMS.search(plain) else "unknown" if plain or _get(node, "extends") else "app"
-
-
-def _published(node: Node | None) -> Iterator[int]:
-    return (published for published, _ in _port_pairs(node) if published)
-
-
-def _port_pairs(node: Node | None) -> Iterator[tuple[int, int]]:
-    """Published and target port of each entry, in the short form (`127.0.0.1:8000:80/tcp`) and the long one."""
-    for entry in _values(node):
-        parts = [_text(_get(entry, "published")), _text(_get(entry, "target"))]
-        if isinstance(entry.value, str):
-            text = re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", entry.value).partition("/")[0]
-            parts = ["", *text.split(":")][-2:]
-        numbers = [int(part) if part.isdecimal() else 0 for part in parts]
-        yield numbers[0], numbers[1]
-
-
-# --- nodes of YAML ----------------------------------------------------------------------------------------------------
-
-
-def _items(node: Node | None) -> dict[str, Node]:
-    """The keys of a mapping, with those that it merges (`<<: *other`): its own win, then those of the first one."""
-    from yaml import MappingNode
-
-    items: dict[str, Node] = {}
-    waiting, seen = [node], set[int]()
+def _with_needs(services: Sequence[Service], named: Collection[str]) -> set[str]:
+    needs = {service.name: service.entry.needs for service in services}
+    wanted: set[str] = set()
+    waiting = [name for name in named if name in needs]
     while waiting:
-        current = waiting.pop()
-        if not isinstance(current, MappingNode) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        for key, value in current.value:
-            if key.value == "<<":
-                waiting += _values(value)[::-1] or [value]
-            else:
-                items.setdefault(str(key.value), value)
-    return items
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting += [need for need in needs[name] if need in needs]
+    return wanted
 
 
-def _get(node: Node | None, name: str) -> Node | None:
-    return _items(node).get(name)
-
-
-def _values(node: Node | None) -> list[Node]:
-    from yaml import SequenceNode
-
-    return list(node.value) if isinstance(node, SequenceNode) else []
-
-
-def _names(node: Node | None) -> Iterator[str]:
-    """The keys of a mapping, or the texts of a list."""
-    yield from _items(node)
-    yield from (_text(value) for value in _values(node))
-
-
-def _text(node: Node | None) -> str:
-    return node.value if node is not None and isinstance(node.value, str) else ""
+def ports_in(values: Collection[str]) -> Iterator[int]:
+    """The ports of this machine that addresses in the values name: `mongodb://root@localhost:27017/x`."""
+    for value in values:
+        for match in re.finditer(r"(?:^|[@/,])(?:localhost|127\.0\.0\.1|\[::1\]):(\d{1,5})\b", value):
+            yield int(match[1])

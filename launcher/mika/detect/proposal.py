@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from mika.config import compose_file
 from mika.config.process_options import ProcessOptions
-from mika.detect import compose, documented, web, workers
+from mika.detect import compose_file as detected
+from mika.detect import documented, web, workers
+from mika.detect.compose import is_temporal
 from mika.detect.environments import Declared, declared
 from mika.detect.files import Files
 from mika.detect.modules import Module, dotted
@@ -62,7 +65,6 @@ class Proposal:
     """With open `questions`, `processes` has every candidate, and `QUEUE` for a queue that is not known."""
 
     processes: tuple[Process, ...]
-    compose: compose.ComposeFile | None
     settings: Mapping[str, Guess]
     questions: tuple[Question, ...]
     notes: tuple[str, ...]
@@ -85,7 +87,7 @@ class _Proposer:
     def __init__(
         self, root: Path, variables: Mapping[str, str], ports: tuple[int, int], answers: Mapping[str, str]
     ) -> None:
-        self._files = Files(root)
+        self._files, self._compose = Files(root), detected.load(root, variables)
         self._said = documented.documented(self._files)
         self._sources = Sources(self._files, variables)
         self._answers = answers
@@ -100,8 +102,7 @@ class _Proposer:
         every = workers.find(self._sources, [app.module for app in apps])
         inside = {worker.path: worker for worker in every if worker.start is None}
         own = [worker for worker in every if worker.start is not None]
-        compose_file = compose.find(self._files)
-        self._choose_backend(compose_file)
+        self._choose_backend()
         self._note_addresses()
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
@@ -115,7 +116,7 @@ class _Proposer:
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         self._note_leftovers(every)
-        return Proposal(tuple(kept), compose_file, self._settings, tuple(self._questions), tuple(self._notes))
+        return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes))
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -198,14 +199,16 @@ class _Proposer:
 
     # --- what is around them -----------------------------------------------------------------------------------------
 
-    def _choose_backend(self, file: compose.ComposeFile | None) -> None:
-        if not any(map(_imports_temporal, self._sources.entries)):
+    def _choose_backend(self) -> None:
+        uses_temporal = any(map(_imports_temporal, self._sources.entries))
+        if not uses_temporal and (self._compose is None or any(map(is_temporal, self._compose.entries))):
             self._settings["MIKA_BACKEND"] = Guess("none", "nothing here uses Temporal")
-        elif file is not None and (file.of_kind("app") or not file.of_kind("temporal")):
-            why = "has no Temporal" if not file.of_kind("temporal") else "would also start the app itself"
-            self._settings["MIKA_BACKEND"] = Guess("embedded", f"{file.path} {why}")
-        if file is not None and file.error:
-            self._notes.append(file.error)
+        if self._compose is not None and self._compose.error:
+            self._notes.append(self._compose.error)
+        further_down = list(self._files.named("|".join(map(re.escape, compose_file.NAMES))))
+        if self._compose is None and len(further_down) == 1:
+            path = further_down[0]
+            self._notes.append(f"{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env")
 
     def _note_addresses(self) -> None:
         """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""

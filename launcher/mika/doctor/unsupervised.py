@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mika.config import compose_file
 from mika.containers import DEPENDS_ON_LABEL, FOLDER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, compose, engine
 from mika.containers.engine import EngineError
 from mika.containers.one_shot import COMPLETED, is_one_shot
+from mika.detect.compose_file import refuse_bombs
 from mika.errors import MikaError, UsageError, describe
 from mika.reason import Reason
 
@@ -84,10 +86,12 @@ def _container(labels: Mapping[str, str], inspected: Mapping[str, Any], awaited:
 
 def compose_error(env: Mapping[str, str], project: Path) -> Reason | None:
     """What compose finds wrong with the project's file; None if nothing, or if compose cannot be asked."""
-    if compose.file_of(project, env) is None:
+    env = compose_file.environment(project, env)
+    if compose_file.file_of(project, env) is None:
         fix = "write a docker-compose.yml there, or use `--backend embedded`"
         return Reason(f"there is no compose file in {project}", fix)
     try:
+        refuse_bombs(project, env)
         compose.Compose(compose.find(env, engine.QUICK), project, env).config(engine.QUICK)
     except UsageError as error:
         return Reason(error.message, "fix it, then `mika up`")

@@ -44,6 +44,7 @@ class ProjectDir:
         self._survivors = self.run / "survivors.json"
         self._trees = self.run / "trees.json"
         self._backend = self.data / "backend"
+        self._compose = self.data / "compose"
 
     def create(self) -> None:
         """Create the folders. Raises UsageError if that fails, or if they are not writable."""
@@ -168,6 +169,15 @@ class ProjectDir:
         """Store the backend that `auto` chooses next time. Errors (a full disk) are ignored: the stack is ready now."""
         with contextlib.suppress(OSError):
             write_private(self._backend, name + "\n")
+
+    def has_used_compose(self) -> bool:
+        """Whether services of the compose file were ever started here, so that their volumes may be ours."""
+        return self._compose.exists()
+
+    def remember_compose(self) -> None:
+        """Errors are ignored, as above."""
+        with contextlib.suppress(OSError):
+            self._compose.touch(mode=0o600)
 
 
 def _run_state(value: dict[str, Any]) -> RunState:

@@ -26,19 +26,23 @@ from mika.text import unknown_name
 
 
 class ProcessFactory:
-    """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake."""
+    """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake.
+
+    `needed` is what its processes wait for by default, `known` are the services that they may wait for.
+    """
 
     def __init__(
         self,
         config: Config,
         folder: ProjectDir,
         *,
-        has_temporal: bool,
+        needed: Sequence[str] = (),
+        known: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         entries: Sequence[procfile.Entry] | None = None,
     ) -> None:
         self._config, self._folder, self._entries = config, folder, entries
-        self._has_temporal = has_temporal
+        self._needed, self._known = needed, known
         self._added_env = dict(env or {})
         self._env = config.child_env() | self._added_env
         self._probes = ProbeFactory(temporal_probe(config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
@@ -62,11 +66,12 @@ class ProcessFactory:
     def _check_needs(self, names: Sequence[str]) -> None:
         """Raise UsageError for a need that does not exist, and for processes that need each other."""
         needs = {name: [need.name for need in self._config.process(name).needs or ()] for name in names}
+        known = [*names, "temporal", *self._known]
         for name, needed in needs.items():
             where = self._config.process_tables.get(name, "")
             for need in needed:
-                if need != "temporal" and need not in names:
-                    raise UsageError(f"{where}: {unknown_name('process', need, [*names, 'temporal']).message}")
+                if need not in known:
+                    raise UsageError(f"{where}: {unknown_name('process', need, known).message}")
         try:
             tuple(TopologicalSorter(needs).static_order())
         except CycleError as error:
@@ -139,7 +144,7 @@ class ProcessFactory:
         """What the process waits for, by name."""
         if options.needs is not None:
             return {need.name: need.condition or self._default_condition(need.name) for need in options.needs}
-        return {"temporal": "ready"} if self._has_temporal else {}
+        return dict.fromkeys(self._needed, "ready")
 
     def _default_condition(self, needed: str) -> Condition:
         """A process that runs once is of use when it has done its work, unless it says when it is ready."""

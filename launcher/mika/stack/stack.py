@@ -78,14 +78,15 @@ def prepare(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None 
 
     `entries` take the place of a Procfile.
     """
-    backend, note = backends.make(config, folder)
+    backend, note = backends.make(config, folder, entries)
     config = config.for_backend(backend.name)
-    has_temporal = backend.name != "none"
-    factory = ProcessFactory(config, folder, has_temporal=has_temporal, env=backend.environment(), entries=entries)
-    notes = [*([note] if note else []), *config.notes()]
-    if config.declared and not has_temporal:
+    factory = ProcessFactory(
+        config, folder, needed=backend.needed, known=backend.known, env=backend.environment(), entries=entries
+    )
+    notes = [note, backend.left_out, *map(str, backend.concerns), *config.notes()]
+    if config.declared and backend.name == "none":
         notes.append("backend none has no Temporal: nothing of [temporal] and [schedule.NAME] is made")
-    return Prepared(config, folder, backend, factory, tuple(notes))
+    return Prepared(config, folder, backend, factory, tuple(filter(None, notes)))
 
 
 class Stack:
@@ -392,4 +393,6 @@ class Stack:
             services=tuple(unit for unit in units if unit.role == "service"),
             processes=processes,
             urls=self.urls(),
+            left_out=self._prepared.backend.left_out,
+            concerns=self._prepared.backend.concerns,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from mika import address
@@ -16,11 +16,13 @@ from mika.backends.docker.ownership import Ownership
 from mika.backends.docker.probes import MongoProbe
 from mika.backends.docker.project import Project
 from mika.backends.docker.run import ContainerRun
-from mika.backends.docker.services import ComposeFile, Service
+from mika.backends.docker.services import ComposeFile, Port, Service
 from mika.backends.docker.watching import ContainerWatch
+from mika.config import compose_file
 from mika.config.load import Config
 from mika.containers import compose, engine
 from mika.containers.compose import Compose
+from mika.detect import compose_file as detected
 from mika.errors import MikaError, UsageError
 from mika.machine import ports
 from mika.project.folder import ProjectDir
@@ -40,18 +42,14 @@ _PORT_VARIABLES = {
 
 
 class Docker(Backend):
-    """`docker compose`, with readiness, restarts and reasons.
-
-    The constructor reads the compose file, and raises UsageError and MikaError.
-    """
+    """`docker compose` for the services of `file`, with readiness, restarts and reasons."""
 
     name = "docker"
 
-    def __init__(self, config: Config, folder: ProjectDir) -> None:
+    def __init__(self, config: Config, folder: ProjectDir, program: Compose, file: ComposeFile) -> None:
         self._config, self._folder = config, folder
-        self._env = config.child_env()
-        self._compose, self.file = read_compose(config)
-        services.check_mounts(self.file, config.project)
+        self._env = program.env
+        self._compose, self.file = program, file
         self._probe = temporal_probe(config)
         self._mongo = {service.name: MongoProbe(service) for service in self.file.services if service.role == "mongodb"}
         self._project: Project | None = None
@@ -64,7 +62,7 @@ class Docker(Backend):
         """Wait for an engine that is starting, and check what can be checked before a start. Raises MikaError."""
         self._client = client = await self._connect(say)
         existing = by_service(await asyncio.to_thread(list_containers, client, self.file.project))
-        owner.check_project(self.file.project, existing.values(), self._config.project)
+        owner.check_project(self.file.project, existing.values(), self._compose.folder)
         for service in self.file.services:
             container = existing.get(service.name)
             if container is not None and container.state == "paused":
@@ -75,10 +73,11 @@ class Docker(Backend):
             if (container is None or not container.is_running) and engine.is_local(client):
                 await self._check_ports(service)
         ownership = Ownership(self._folder)
-        if not existing and not ownership.has_record and self._folder.last_backend() != self.name:
+        if not existing and not ownership.has_record and not self._folder.has_used_compose():
             await asyncio.to_thread(self._report_volumes, say)
-        ownership.begin(existing.values())
+        ownership.begin(existing.values(), [service.name for service in self.file.services])
         ownership.save()
+        self._folder.remember_compose()
         self._project = Project(
             compose=self._compose,
             file=self.file,
@@ -92,7 +91,7 @@ class Docker(Backend):
     async def _check_ports(self, service: Service) -> None:
         """Raise UsageError if a port of the service is taken."""
         for port in service.ports:
-            if not await asyncio.to_thread(ports.is_free, _bindable(port.host), port.published):
+            if not await asyncio.to_thread(is_free, port):
                 raise UsageError(
                     self._describe_taken_port(port.published),
                     f"stop it, or set {self._port_variable(service, port.target)} in .env to another port",
@@ -260,7 +259,7 @@ class Docker(Backend):
         client = engine.connect(self._env, engine.PATIENT)
         try:
             containers = list_containers(client, self.file.project)
-            owner.check_project(self.file.project, containers, self._config.project)
+            owner.check_project(self.file.project, containers, self._compose.folder)
         except BaseException:
             client.close()
             raise
@@ -273,17 +272,22 @@ class Docker(Backend):
         return deleted
 
 
-def read_compose(config: Config, timeout: float = compose.READ_TIMEOUT) -> tuple[Compose, ComposeFile]:
-    """Compose, and the project's file as compose reads it. `timeout`: s for each call.
+def read_compose(
+    config: Config, timeout: float = compose.READ_TIMEOUT, profiles: Collection[str] = ()
+) -> tuple[Compose, ComposeFile]:
+    """Compose, and the project's file as compose reads it. `timeout`: s for each call. `profiles` are active, too.
 
     Raises UsageError and MikaError.
     """
-    env = config.child_env()
-    if compose.file_of(config.project, env) is None:
+    env = compose_file.environment(config.project, config.child_env())
+    if compose_file.file_of(config.project, env) is None:
         raise UsageError(
             f"there is no compose file in {config.project}",
             "write a docker-compose.yml there, or use `--backend embedded`",
         )
+    if profiles:
+        env["COMPOSE_PROFILES"] = ",".join(filter(None, [env.get("COMPOSE_PROFILES"), *profiles]))
+    detected.refuse_bombs(config.project, env)
     try:
         command = compose.find(env, timeout)
     except MikaError:
@@ -298,5 +302,6 @@ def read_compose(config: Config, timeout: float = compose.READ_TIMEOUT) -> tuple
     return program, services.parse(program.config(timeout), config)
 
 
-def _bindable(host: str) -> str:
-    return "0.0.0.0" if host in ("", "::") else host
+def is_free(port: Port) -> bool:
+    """Whether the engine could publish it. Raises UsageError if its host is not an address of this machine."""
+    return ports.is_free("0.0.0.0" if port.host in ("", "::") else port.host, port.published)

@@ -92,7 +92,8 @@ class Project:
                 return
             await self._pull_images()
             await self.monitor.call(self._remove_disconnected)
-            code, output = await self.compose.run(["up", "-d"], self.log_dir, {"MIKA_RUN_ID": run_id})
+            arguments = ["up", "-d", *self.file.up_arguments]
+            code, output = await self.compose.run(arguments, self.log_dir, {"MIKA_RUN_ID": run_id})
             await self.monitor.refresh()
             if code:
                 self.failure = self._explain_compose(output)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from urllib.parse import quote
 from mika import address
 from mika.config.load import Config
 from mika.containers.one_shot import COMPLETED, is_one_shot
+from mika.detect.compose import TEMPORAL_PORT, Entry
 from mika.errors import UsageError
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -53,6 +54,8 @@ class Service:
     """Seconds between the request to stop and the kill."""
     environment: Mapping[str, str]
     mounts: tuple[Path, ...]
+    has_init_scripts: bool = False
+    """Scripts of the project set its database up, and may make other users."""
     role: str = ""
 
     def port(self, target: int | None = None) -> Port | None:
@@ -65,13 +68,29 @@ class ComposeFile:
     services: tuple[Service, ...]
     downloads_mb: Mapping[str, int]
     """Download size of each image, as far as the file states it (`x-download-mb`)."""
+    entries: tuple[Entry, ...] = ()
+    up_arguments: tuple[str, ...] = ()
+    """For `docker compose up`: the services, if they are not all of the file."""
 
     def with_role(self, role: str) -> Service | None:
         return next((service for service in self.services if service.role == role), None)
 
+    def only(self, names: Collection[str]) -> ComposeFile:
+        """The same with these services alone, as if the others did not exist."""
+        kept = [service for service in self.services if service.name in names]
+        if len(kept) == len(self.services):
+            return self
+        chosen = tuple(
+            replace(service, needs=tuple(need for need in service.needs if need in names)) for service in kept
+        )
+        # Otherwise compose would start what they depend on.
+        without_needs = ["--no-deps"] if chosen != tuple(kept) else []
+        arguments = (*without_needs, *(service.name for service in chosen))
+        return replace(self, services=chosen, up_arguments=arguments)
+
 
 def parse(document: Mapping[str, Any], config: Config) -> ComposeFile:
-    """`document` is the output of `docker compose config --format json`. Raises UsageError if it has no Temporal."""
+    """`document` is the output of `docker compose config --format json`."""
     entries: dict[str, Mapping[str, Any]] = {
         name: entry for name, entry in (document.get("services") or {}).items() if _replicas(entry) != 0
     }
@@ -85,19 +104,40 @@ def parse(document: Mapping[str, Any], config: Config) -> ComposeFile:
     services = tuple(_service(name, entries, name in awaited, temporal_port, ui_port) for name in entries)
     downloads = document.get("x-download-mb")
     sizes = {image: mb for image, mb in downloads.items() if isinstance(mb, int)} if isinstance(downloads, dict) else {}
-    file = ComposeFile(str(document.get("name") or ""), services, sizes)
-    if file.with_role("temporal") is None:
-        other_ports = [port.published for service in services for port in service.ports if port.target == 7233]
-        if other_ports:
-            raise UsageError(
-                f"the compose file publishes Temporal on port {other_ports[0]}, but TEMPORAL_PORT is {temporal_port}",
-                f"set TEMPORAL_PORT={other_ports[0]} in .env, or publish it as ${{TEMPORAL_PORT:-7233}}:7233",
-            )
+    judged = tuple(_entry(name, entry) for name, entry in entries.items())
+    return ComposeFile(str(document.get("name") or ""), services, sizes, judged)
+
+
+def check_temporal(file: ComposeFile, config: Config) -> None:
+    """Raise UsageError unless the file publishes Temporal where it is expected."""
+    if file.with_role("temporal") is not None:
+        return
+    temporal_port = config.port("TEMPORAL_PORT")
+    all_ports = [port for service in file.services for port in service.ports]
+    if other_ports := [port.published for port in all_ports if port.target == TEMPORAL_PORT]:
         raise UsageError(
-            f"no service of the compose file publishes TEMPORAL_PORT ({temporal_port})",
-            f"give the Temporal service `ports: [127.0.0.1:{temporal_port}:7233]`, or use another backend",
+            f"the compose file publishes Temporal on port {other_ports[0]}, but TEMPORAL_PORT is {temporal_port}",
+            f"set TEMPORAL_PORT={other_ports[0]} in .env, or publish it as ${{TEMPORAL_PORT:-7233}}:7233",
         )
-    return file
+    raise UsageError(
+        f"no service of the compose file publishes TEMPORAL_PORT ({temporal_port})",
+        f"give the Temporal service `ports: [127.0.0.1:{temporal_port}:7233]`, or use another backend",
+    )
+
+
+def _entry(name: str, entry: Mapping[str, Any]) -> Entry:
+    """For the judgement what it is."""
+    commands = [entry.get(key) or () for key in ("entrypoint", "command")]
+    words = [word for command in commands for word in ([command] if isinstance(command, str) else command)]
+    return Entry(
+        name,
+        str(entry.get("image") or ""),
+        "build" in entry,
+        tuple((port.published, port.target) for port in _ports(entry)),
+        tuple(_dependencies(entry)),
+        " ".join(map(str, words)),
+        tuple(str(value) for value in (entry.get("environment") or {}).values() if value is not None),
+    )
 
 
 def _dependencies(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -136,6 +176,9 @@ def _service(
         grace=_seconds(entry.get("stop_grace_period"), 10.0),
         environment={key: str(value) for key, value in (entry.get("environment") or {}).items() if value is not None},
         mounts=tuple(mounts),
+        has_init_scripts=any(
+            str(mount.get("target")).startswith("/docker-entrypoint-initdb.d") for mount in entry.get("volumes") or ()
+        ),
         role=role,
     )
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import click
 
+from mika.backends.choice import planned
+from mika.backends.infrastructure import Plan
 from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.detect import written
-from mika.detect.compose import ComposeFile, Service
 from mika.detect.proposal import Process, Proposal
+from mika.project.folder import ProjectDir
 
 _HEADS = ("PROCESS", "COMMAND", "FOLDER", "ENVIRONMENT", "QUEUE", "READY")
 
@@ -33,32 +35,25 @@ def render(proposal: Proposal, config: Config) -> str:
     lines = [f"found in {config.project}:", ""]
     for cells in zip(*columns, strict=True):
         lines += ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()]
-    if proposal.compose is not None and proposal.compose.services:
-        lines += ["", f"{proposal.compose.path}:", *_services(proposal.compose, written.configured(proposal, config))]
+    configured, entries = written.configured(proposal, config), written.entries(proposal)
+    plan, other = planned(configured, ProjectDir(config.project), entries)
+    if plan.file is not None and plan.services:
+        lines += ["", f"{plan.file.path}:", *_services(plan, other)]
     notes = [f"{guess.why}: {name}={guess.value}" for name, guess in proposal.settings.items()]
     notes += [*proposal.notes, *_missing(proposal, config)]
     return "\n".join([*lines, *([""] if notes else []), *(f"{click.style('note', fg='yellow')}  {n}" for n in notes)])
 
 
-def _services(file: ComposeFile, config: Config) -> Iterator[str]:
-    """What becomes of each service with the backend of `config`."""
-    width = max(len(service.name) for service in file.services)
-    for service in file.services:
-        yield f"  {service.name.ljust(width)}  {_fate(service, config.text('MIKA_BACKEND'))}"
-
-
-def _fate(service: Service, backend: str) -> str:
-    if backend in ("auto", "docker"):
-        return "started" if backend == "docker" else "started, if Docker and its image are here"
-    match service.kind:
-        case "temporal":
-            return "left out: mika runs Temporal itself"
-        case "app":
-            return "left out: it is what mika runs"
-        case "infrastructure":
-            ports = f" (port {', '.join(map(str, service.ports))})" if service.ports else ""
-            return f"not started by mika, the app may need it{ports}: `docker compose up -d {service.name}`"
-    return f"left out: it is not known what {service.image or service.name} is for"
+def _services(plan: Plan, other: Plan | None) -> Iterator[str]:
+    """What becomes of each service; `other`: the plan if everything for Docker is here."""
+    width = max(len(service.name) for service in plan.services)
+    with_docker = other.choice.started if other is not None else ()
+    left_out = dict(plan.choice.left_out)
+    for service in plan.services:
+        fate = f"left out: {left_out[service.name]}" if service.name in left_out else "started, if Docker is here"
+        if service.name in left_out and service.name in with_docker:
+            fate = "started, if Docker and all images are here; else mika runs Temporal itself"
+        yield f"  {service.name.ljust(width)}  {fate}"
 
 
 def _environment(process: Process, config: Config) -> str:

@@ -25,7 +25,8 @@ def render(status: StackStatus) -> str:
             cells[1] = _coloured(row[1]) + " " * (widths[1] - len(row[1]))
         lines.append("  ".join([*cells, row[-1]]).rstrip())
     urls = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items()]
-    return "\n".join([head, "", *lines, *([""] if urls else []), *urls])
+    notes = [*map(str, status.concerns), *filter(None, [status.left_out])]
+    return "\n".join([head, "", *lines, *([""] if urls else []), *urls, *([""] if notes else []), *notes])
 
 
 def _row(unit: UnitStatus, *, shows_port: bool) -> list[str]:

@@ -1,0 +1,273 @@
+"""Temporal from one backend, and beside it services of the compose file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from mika import address
+from mika.backends import infrastructure
+from mika.backends.base import Backend, ContainerCleanup
+from mika.backends.docker import credentials, owner
+from mika.backends.docker.backend import Docker, is_free, read_compose
+from mika.backends.docker.credentials import Variable
+from mika.backends.docker.monitor import by_service, list_containers
+from mika.backends.docker.services import ComposeFile
+from mika.backends.infrastructure import Plan
+from mika.config.load import Config
+from mika.containers import compose, engine
+from mika.containers.compose import Compose
+from mika.detect.compose import Choice, Service
+from mika.errors import MikaError, UsageError
+from mika.machine import ports
+from mika.procfile.entries import Entry
+from mika.project.folder import ProjectDir
+from mika.reason import Reason
+from mika.supervisor.unit import Unit
+
+_PATIENCE = 10.0  # s, for compose to read its file
+
+
+class Beside(Backend):
+    """Both are started together. `services` is None if there is nothing to start.
+
+    `named_in`: the line of the settings that asks for the services.
+    """
+
+    def __init__(self, temporal: Backend, services: Docker | None, named_in: str = "") -> None:
+        self._temporal, self._services, self._named_in = temporal, services, named_in
+        self._parts: list[Backend] = [temporal, *([services] if services is not None else [])]
+        self.name = temporal.name
+        self.needed = temporal.needed
+        if services is not None:
+            self.needed += tuple(service.name for service in services.file.services)
+
+    async def preflight(self, say: Callable[[str], None]) -> None:
+        await self._temporal.preflight(say)
+        if self._services is not None:
+            try:
+                await self._services.preflight(say)
+            except engine.EngineError as error:
+                raise _without_services(error, self._named_in) from None
+
+    def units(self) -> list[Unit]:
+        units = [unit for part in self._parts for unit in part.units()]
+        names = [unit.name for unit in units]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise UsageError(
+                f"the compose file has a service '{twice}', the name of the one that mika starts itself",
+                f'exclude it (`exclude = ["{twice}"]` in mika.toml), or use `--backend docker`',
+            )
+        return units
+
+    def urls(self) -> dict[str, str]:
+        return self._temporal.urls()
+
+    def environment(self) -> dict[str, str]:
+        return self._temporal.environment()
+
+    def busy_seconds(self) -> float:
+        return sum(part.busy_seconds() for part in self._parts)
+
+    def on_revived(self, start: Callable[[str], object], has_given_up: Callable[[str], bool]) -> None:
+        for part in self._parts:
+            part.on_revived(start, has_given_up)
+
+    async def interrupt(self) -> None:
+        for part in self._parts:
+            await part.interrupt()
+
+    async def close(self, *, keep: bool) -> None:
+        for part in self._parts:
+            await part.close(keep=keep)
+
+    def take_down(self, *, everything: bool) -> ContainerCleanup:
+        return self._services.take_down(everything=everything) if self._services else ContainerCleanup()
+
+    def data_names(self) -> list[str]:
+        return [name for part in self._parts for name in part.data_names()]
+
+    def delete_data(self) -> list[str]:
+        return [name for part in self._parts for name in part.delete_data()]
+
+
+def with_services(
+    temporal: Backend, config: Config, folder: ProjectDir, entries: Sequence[Entry], *, is_asked: bool = False
+) -> Backend:
+    """`temporal` with the services of the compose file beside it, as far as they can be started here.
+
+    With `is_asked`, or where the settings name services, it is an error if they cannot. Raises MikaError.
+    """
+    plan = infrastructure.plan(config, temporal.name, entries)
+    if plan.file is None:
+        return temporal
+    is_asked = is_asked or bool(infrastructure.named_in(config))
+    if plan.file.error:
+        if is_asked:
+            raise UsageError(plan.file.error)
+        temporal.concerns = (Reason(plan.file.error, "until it is correct, no service of it is started"),)
+        return temporal
+    if not list(plan):
+        both = Beside(temporal, None)
+        both.left_out = left_out(plan.file.path, plan.choice)
+    else:
+        both = _Look(config, folder, plan, entries).beside(temporal, plan.file.path, is_asked=is_asked)
+    both.known = tuple(service.name for service in plan.services)
+    return both
+
+
+def left_out(path: str, choice: Choice) -> str:
+    return f"{path}: left out: {choice.describe()}" if choice.left_out else ""
+
+
+def _without_services(error: MikaError, named_in: str) -> MikaError:
+    """The same error; the way out of it is another one than for the docker backend, if the settings name services."""
+    if named_in and isinstance(error, engine.EngineError):
+        error.hint = f"{error.fix}, or remove them from `services` ({named_in})"
+    return error
+
+
+class _Look:
+    """At the engine, for the services of a plan."""
+
+    def __init__(self, config: Config, folder: ProjectDir, plan: Plan, entries: Sequence[Entry]) -> None:
+        self._config, self._folder, self._plan, self._entries = config, folder, plan, entries
+        self._env = config.child_env()
+
+    def beside(self, temporal: Backend, path: str, *, is_asked: bool) -> Beside:
+        from mika.backends.docker import services
+
+        try:
+            if not is_asked and not engine.may_be_there(self._env):
+                text = "there is no Docker engine here"
+                raise engine.EngineError(text, "start Docker (Desktop)", code="engine_absent")
+            selection = select(self._config, temporal.name, self._plan, self._entries, timeout=_PATIENCE)
+            dropped = {} if is_asked else self._obstacles(selection.program, selection.file)
+            file = selection.file.only({service.name for service in selection.file.services} - {*dropped})
+            services.check_mounts(file, self._config.project)
+        except MikaError as error:
+            if is_asked:
+                raise _without_services(error, infrastructure.named_in(self._config)) from None
+            both = Beside(temporal, None)
+            both.left_out = left_out(path, self._plan.choice)
+            both.concerns = tuple(self._missing(error))
+            return both
+        docker = Docker(self._config, self._folder, selection.program, file) if file.services else None
+        both = Beside(temporal, docker, infrastructure.named_in(self._config))
+        both.left_out = left_out(path, selection.choice)
+        both.concerns = (
+            *(Reason(f"{name} is not started: {why}") for name, why in dropped.items()),
+            *differences(self._config, file),
+        )
+        return both
+
+    def _obstacles(self, program: Compose, file: ComposeFile) -> dict[str, str]:
+        """Why some of the services cannot be started, by name. Raises UsageError and MikaError if none can."""
+        try:
+            client = engine.connect(program.env, engine.QUICK)
+        except engine.EngineError as error:
+            if error.is_transient and engine.is_starting(program.env):
+                return {}  # it is waited for
+            raise
+        with contextlib.closing(client):
+            existing = by_service(list_containers(client, file.project))
+            owner.check_project(file.project, existing.values(), program.folder)
+            found: dict[str, str] = {}
+            for service in file.services:
+                container = existing.get(service.name)
+                if container is None or not container.is_running:
+                    taken = next((port.published for port in service.ports if not is_free(port)), 0)
+                    if taken and engine.is_local(client):
+                        by = owner.of_port(client, taken, file.project)
+                        found[service.name] = f"port {taken} is taken by {by}, which is used as it is"
+                elif container.state == "paused":
+                    found[service.name] = f"its container is paused (`docker unpause {container.name}`)"
+        is_changed = True
+        while is_changed:
+            without = {s.name: need for s in file.services for need in s.needs if need in found and s.name not in found}
+            is_changed = bool(without)
+            found |= {name: f"it needs {need}" for name, need in without.items()}
+        return found
+
+    def _missing(self, error: MikaError) -> Iterator[Reason]:
+        """What is not there without the engine. What answers already was started by somebody else."""
+        lacking = [s for s in self._plan if not s.ports or not all(map(ports.has_listener, s.ports))]
+        if not lacking:
+            return
+        shown = ", ".join(
+            f"{service.name} ({', '.join(address.join('127.0.0.1', port) for port in service.ports) or 'no port'})"
+            for service in lacking
+        )
+        expected = [port for service in lacking for port in service.ports]
+        users = infrastructure.users_of(expected, infrastructure.project_variables(self._config))
+        of = f" ({', '.join(users)})" if users else ""
+        verb, them = ("is", "it") if len(lacking) == 1 else ("are", "them")
+        fix = error.fix if isinstance(error, engine.EngineError) else error.hint
+        then = f"{fix}, then `mika down` and `mika up`" if fix else ""
+        text = f"{shown} {verb} not started: {error.message}; until it answers there, what needs {them}{of} will fail"
+        yield Reason(text, then)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`file` has only the services that are to be started, `all` of them are what they are."""
+
+    program: Compose
+    file: ComposeFile
+    all: tuple[Service, ...]
+    choice: Choice
+
+
+def select(
+    config: Config, backend: str, plan: Plan, entries: Sequence[Entry], timeout: float = compose.READ_TIMEOUT
+) -> Selection:
+    """The same choice as that of `plan`, from the file as compose reads it. Raises UsageError and MikaError."""
+    program, file = read_compose(config, timeout, plan.profiles)
+    services = infrastructure.judged(config, file.entries, entries)
+    optional = plan.file.optional if plan.file is not None else ()
+    choice = infrastructure.chosen(config, services, backend, optional)
+    known = {service.name for service in services}
+    others = tuple(one for one in plan.choice.left_out if one[0] not in known)  # such as by their profile
+    return Selection(
+        program, file.only(choice.started), services, replace(choice, left_out=(*choice.left_out, *others))
+    )
+
+
+def differences(config: Config, file: ComposeFile) -> Iterator[Reason]:
+    """Between what the compose file gives its databases and the addresses in the project's variables."""
+    origins = {name: setting.origin for name, setting in {**config.settings, **config.extras}.items()}
+    variables = {
+        name: Variable(name, value, "environment" if name in os.environ else origins.get(name, "environment"))
+        for name, value in {**config.dotenv, **os.environ}.items()
+    }
+    if url := config.text("MONGODB_URL"):
+        variables["MONGODB_URL"] = Variable("MONGODB_URL", url, origins["MONGODB_URL"])
+    for process, options in config.processes.items():
+        origin = config.process_tables[process]
+        variables |= {f"{process}.{name}": Variable(name, value, origin) for name, value in options.env.items()}
+    return credentials.differences(file.services, variables)
+
+
+class Leftovers(Backend):
+    """What a stack in this folder may have left: `mika down` takes it away. Compose is asked only if it is needed."""
+
+    def __init__(self, config: Config, folder: ProjectDir, temporal: Backend | None, *, has_record: bool) -> None:
+        self.name = temporal.name if temporal is not None else "docker"
+        self._config, self._folder, self._temporal = config, folder, temporal
+        self._has_record = has_record
+
+    def take_down(self, *, everything: bool) -> ContainerCleanup:
+        if not (everything or self._has_record or self._temporal is None):
+            return ContainerCleanup()
+        return self._containers().take_down(everything=everything)
+
+    def data_names(self) -> list[str]:
+        return [*(self._temporal.data_names() if self._temporal else ()), *self._containers().data_names()]
+
+    def delete_data(self) -> list[str]:
+        return [*(self._temporal.delete_data() if self._temporal else ()), *self._containers().delete_data()]
+
+    def _containers(self) -> Docker:
+        return Docker(self._config, self._folder, *read_compose(self._config))

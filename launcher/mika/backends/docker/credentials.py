@@ -1,0 +1,123 @@
+"""Do the addresses in the project's variables fit what the compose file gives its databases? No password is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from mika import address
+from mika.backends.docker.services import Port, Service
+from mika.reason import NONE, Reason
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9]*)(?:\+\w+)?://(?:(?P<user>[^:@/\s]*)(?::(?P<password>[^/\s]*))?@)?"
+    r"(?P<host>\[[^\]]*\]|[^:/?,\s]+)(?::(?P<port>\d+))?[^/?\s]*(?:/(?P<database>[^?\s]*))?(?:\?(?P<query>\S*))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """`users` and `passwords` are the variables by which an image is told them, in order. `default`: the user's name.
+
+    `trust`: with this variable, the password does not count.
+    """
+
+    schemes: tuple[str, ...]
+    port: int
+    users: tuple[str, ...]
+    passwords: tuple[str, ...]
+    default: str = ""
+    trust: str = ""
+
+
+_FAMILIES = (
+    _Family(
+        ("mongodb",),
+        27017,
+        ("MONGO_INITDB_ROOT_USERNAME", "MONGODB_ROOT_USER"),
+        ("MONGO_INITDB_ROOT_PASSWORD", "MONGODB_ROOT_PASSWORD"),
+    ),
+    _Family(
+        ("postgres", "postgresql"),
+        5432,
+        ("POSTGRES_USER", "POSTGRESQL_USERNAME"),
+        ("POSTGRES_PASSWORD", "POSTGRESQL_PASSWORD"),
+        "postgres",
+        "POSTGRES_HOST_AUTH_METHOD",
+    ),
+    _Family(("mysql", "mariadb"), 3306, ("MYSQL_USER", "MARIADB_USER"), ("MYSQL_PASSWORD", "MARIADB_PASSWORD"), "root"),
+    _Family(("amqp",), 5672, ("RABBITMQ_DEFAULT_USER",), ("RABBITMQ_DEFAULT_PASS",), "guest"),
+    _Family(("redis", "rediss", "valkey"), 6379, (), ()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`origin`: `.env:3`, or `environment`."""
+
+    name: str
+    value: str
+    origin: str
+
+
+def differences(services: tuple[Service, ...], variables: Mapping[str, Variable]) -> Iterator[Reason]:
+    """One for each variable whose address would not work with the services as the compose file makes them."""
+    for variable in variables.values():
+        url = _URL.fullmatch(variable.value)
+        family = next((family for family in _FAMILIES if url and url["scheme"] in family.schemes), None)
+        if url is None or family is None:
+            continue
+        those = [(service, port) for service in services if (port := service.port(family.port)) is not None]
+        if reason := _difference(url, family, those):
+            yield Reason(f"{variable.origin}: {variable.name} {reason.text}", reason.fix)
+
+
+def _difference(url: re.Match[str], family: _Family, services: list[tuple[Service, Port]]) -> Reason:
+    if not services:
+        return NONE
+    host, number = url["host"], int(url["port"] or family.port)
+    named = next((found for found in services if found[0].name == host), None)
+    if named is not None:
+        service, port = named
+        where = address.join(address.reachable(port.host), port.published)
+        text = f"names {host}:{number}, an address that exists only inside compose"
+        return Reason(text, f"from here it is {where}")
+    if not address.is_loopback(host.strip("[]")):
+        return NONE
+    here = next((found for found in services if found[1].published == number), None)
+    if here is None:
+        service, port = services[0]
+        text = f"has port {number}, and compose publishes {service.name} at port {port.published}"
+        return Reason(text, f"write {port.published}, if {service.name} is meant")
+    return _login(here[0], url, family)
+
+
+def _login(service: Service, url: re.Match[str], family: _Family) -> Reason:
+    env, name = service.environment, service.name
+    if any(f"{variable}_FILE" in env for variable in (*family.users, *family.passwords)) or family.trust in env:
+        return NONE
+    user = next((env[variable] for variable in family.users if env.get(variable)), family.default)
+    secret = next((variable for variable in family.passwords if env.get(variable)), "")
+    if family.schemes[0] == "mysql" and url["user"] == "root":
+        user, secret = "root", next((v for v in ("MYSQL_ROOT_PASSWORD", "MARIADB_ROOT_PASSWORD") if env.get(v)), "")
+    given = unquote(url["user"] or "")
+    if not secret:
+        if family.schemes[0] != "mongodb" or not given or service.has_init_scripts:
+            return NONE
+        text = f"logs in as '{given}', and compose gives {name} no user"
+        return Reason(text, f"set {family.users[0]} and {family.passwords[0]} there")
+    if given != user and user and service.has_init_scripts:
+        return NONE  # they may have made that user
+    if user and not given:
+        return Reason(f"has no login, and compose gives {name} the user '{user}'", f"add {user}:PASSWORD@ ({secret})")
+    if user and given != user:
+        return Reason(f"logs in as '{given}', and compose gives {name} the user '{user}'", "make them the same")
+    if unquote(url["password"] or "") != env[secret]:
+        return Reason(f"has another password than compose gives {name} ({secret})", "make them the same")
+    is_elsewhere = url["database"] not in (None, "", "admin") and "authsource=" not in (url["query"] or "").lower()
+    if family.schemes[0] == "mongodb" and is_elsewhere:
+        text = f"looks for '{user}' in the database '{url['database']}', and compose makes that user in admin"
+        return Reason(text, f"add {'&' if url['query'] else '?'}authSource=admin")
+    return NONE

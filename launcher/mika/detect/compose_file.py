@@ -1,0 +1,179 @@
+"""Reads the project's compose file as compose does, as far as it matters here, without compose and without an engine.
+
+Several files, `extends`, `include`, profiles, merged keys, and variables with their defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mika.config import compose_file
+from mika.detect import nodes
+from mika.detect.compose import Entry
+from mika.detect.files import LARGEST
+from mika.errors import UsageError
+
+if TYPE_CHECKING:
+    from yaml import Node
+
+_MOST_FILES = 30
+_MOST_BASES = 10
+_VARIABLE = re.compile(
+    r"\$(?:(?P<escaped>\$)|(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<operator>:?[-?+])(?P<word>[^${}]*))?\})"
+)
+OPTIONAL = "x-mika-optional"
+"""At the top of a compose file: services that the app can do without, so that only `--backend docker` starts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeFile:
+    """`error` is one line if a file of it cannot be understood; then there are no services."""
+
+    path: str
+    entries: tuple[Entry, ...] = ()
+    optional: tuple[str, ...] = ()
+    error: str = ""
+
+
+def load(root: Path, env: Mapping[str, str]) -> ComposeFile | None:
+    """The compose file of the folder; None without one. `env` fills in its variables."""
+    label = compose_file.file_of(root, env)
+    if label is None:
+        return None
+    reader = _Reader(root, env)
+    try:
+        for path in compose_file.paths(root, env):
+            reader.read(path)
+        return ComposeFile(label, tuple(reader.entries()), tuple(reader.optional))
+    except nodes.InvalidError as error:
+        return ComposeFile(label, error=str(error))
+    except OSError as error:
+        return ComposeFile(label, error=f"{label}: cannot be read: {error.strerror or error}")
+
+
+def refuse_bombs(root: Path, env: Mapping[str, str]) -> None:
+    """Raise UsageError for a file that compose should not be given. Any other mistake compose finds itself."""
+    reader = _Reader(root, env)
+    try:
+        for path in compose_file.paths(root, env):
+            reader.read(path)
+        tuple(reader.entries())  # what they extend, too
+    except nodes.TooLargeError as error:
+        raise UsageError(str(error), "write it with fewer aliases") from None
+    except (nodes.InvalidError, OSError):
+        return
+
+
+class _Reader:
+    def __init__(self, root: Path, env: Mapping[str, str]) -> None:
+        self._root, self._env = root, env
+        self._documents: dict[Path, Node | None] = {}
+        self._services: dict[str, list[tuple[Path, Node]]] = {}
+        """The parts of each service, in the order of the files."""
+        self._added: set[Path] = set()
+        self.optional: list[str] = []
+
+    def read(self, path: Path) -> None:
+        """Add the services of a file, and of those that it includes."""
+        if path in self._added:
+            return
+        self._added.add(path)
+        document = self._document(path)
+        for included in nodes.values(nodes.get(document, "include")):
+            where = nodes.get(included, "path") or included
+            for part in nodes.values(where) or [where]:
+                self.read(path.parent / self._fill_in(nodes.text(part)))
+        for name, node in nodes.items(nodes.get(document, "services")).items():
+            self._services.setdefault(name, []).append((path, node))
+        self.optional += nodes.names(nodes.get(document, OPTIONAL))
+
+    def entries(self) -> Iterator[Entry]:
+        active = {*self._env.get("COMPOSE_PROFILES", "").replace(" ", "").split(",")}
+        for name, parts in self._services.items():
+            merged: dict[str, Node] = {}
+            ports: list[tuple[int, int]] = []
+            needs: list[str] = []
+            for path, node in parts:
+                own = self._with_base(path, node, _MOST_BASES)
+                ports += self._ports(own.get("ports"))
+                needs += nodes.names(own.get("depends_on"))
+                merged |= own
+            profiles = tuple(self._fill_in(text) for text in nodes.names(merged.get("profiles")))
+            is_off = bool(profiles) and active.isdisjoint(profiles) and "*" not in active
+            scale = nodes.text(merged.get("scale") or nodes.get(merged.get("deploy"), "replicas"))
+            yield Entry(
+                name,
+                self._fill_in(nodes.text(merged.get("image"))),
+                "build" in merged,
+                tuple(ports),
+                tuple(dict.fromkeys(needs)),
+                " ".join(filter(None, (self._command(merged.get(key)) for key in ("entrypoint", "command")))),
+                tuple(self._fill_in(text) for text in _environment(merged.get("environment"))),
+                profiles,
+                f"its profile {profiles[0]} is not active" if is_off else "scale is 0" if scale == "0" else "",
+            )
+
+    def _document(self, path: Path) -> Node | None:
+        if path not in self._documents:
+            label = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+            if len(self._documents) >= _MOST_FILES:
+                raise nodes.TooLargeError(f"{label}: more than {_MOST_FILES} files")
+            with path.open("rb") as file:
+                source = file.read(LARGEST + 1)
+            if len(source) > LARGEST:
+                raise nodes.TooLargeError(f"{label}: larger than {LARGEST} bytes")
+            self._documents[path] = nodes.parse(label, source)
+        return self._documents[path]
+
+    def _with_base(self, path: Path, node: Node, depth: int) -> dict[str, Node]:
+        """The keys of a service, with those of the one that it extends."""
+        own = nodes.items(node)
+        extends = own.get("extends")
+        if extends is None or not depth:
+            return own
+        name = nodes.text(extends) or nodes.text(nodes.get(extends, "service"))
+        file = self._fill_in(nodes.text(nodes.get(extends, "file")))
+        base_path = path.parent / file if file else path
+        base = nodes.get(nodes.get(self._document(base_path), "services"), name)
+        return own if base is None else self._with_base(base_path, base, depth - 1) | own
+
+    def _command(self, node: Node | None) -> str:
+        return self._fill_in(nodes.text(node) or " ".join(map(nodes.text, nodes.values(node))))
+
+    def _ports(self, node: Node | None) -> Iterator[tuple[int, int]]:
+        """Published and target port of each entry, in the short form (`127.0.0.1:8000:80/tcp`) and the long one."""
+        for entry in nodes.values(node):
+            parts = [nodes.text(nodes.get(entry, "published")), nodes.text(nodes.get(entry, "target"))]
+            if short := nodes.text(entry):
+                parts = ["", *self._fill_in(short).partition("/")[0].split(":")][-2:]
+            # Of a range (8000-8010), the first one.
+            numbers = [self._fill_in(part).partition("-")[0] for part in parts]
+            published, target = (int(number) if number.isdecimal() else 0 for number in numbers)
+            yield published, target
+
+    def _fill_in(self, text: str) -> str:
+        """With its variables; those that are not set are empty, as in compose."""
+        for _ in range(5):  # a default may have a variable of its own: the innermost first
+            filled = _VARIABLE.sub(self._value, text)
+            if filled == text:
+                break
+            text = filled
+        return text.replace("\0", "$")
+
+    def _value(self, match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "\0"  # until all is filled in
+        value, operator, word = self._env.get(match["name"] or match["plain"]), match["operator"] or "", match["word"]
+        has_value = bool(value) if operator.startswith(":") else value is not None
+        if operator.endswith("+"):
+            return word if has_value else ""
+        return (value or "") if has_value or not operator.endswith("-") else word
+
+
+def _environment(node: Node | None) -> Iterator[str]:
+    yield from (nodes.text(value) for value in nodes.items(node).values())
+    yield from (nodes.text(entry).partition("=")[2] for entry in nodes.values(node))
