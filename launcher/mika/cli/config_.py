@@ -10,13 +10,16 @@ from types import MappingProxyType
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.config import compose_file
 from mika.config.cluster import is_login
 from mika.config.declared import Declared, Json
 from mika.config.environment import find_environment
+from mika.config.load import Config
 from mika.config.process_options import Need, ProcessOptions
 from mika.config.settings import mask
 
 _DEFAULTS = ProcessOptions()
+_IF = "if Docker is here"
 
 
 @click.command("config")
@@ -25,9 +28,10 @@ _DEFAULTS = ProcessOptions()
 def config_command(context: Context, as_json: bool) -> None:
     """Show every setting, its value and where it came from. Secrets are masked.
 
-    Of the options of processes, those that are not the default.
+    Of the options of processes, those that are not the default. Of the compose file, what becomes of each service.
     """
     config = context.load()
+    services = _services(config)
     environment = find_environment([config.project], os.environ)
     python = str(environment.scripts) if environment is not None else None
     settings = [*config.settings.values(), *config.extras.values()]
@@ -48,6 +52,7 @@ def config_command(context: Context, as_json: bool) -> None:
                 "settings": shown,
                 "processes": processes,
                 **_declared(config.declared),
+                "services": services,
             }
         )
         return
@@ -64,6 +69,7 @@ def config_command(context: Context, as_json: bool) -> None:
         if getattr(options, option.name) != getattr(_DEFAULTS, option.name)
     ]
     rows += _declared_rows(config.declared)
+    rows += [(f"services.{name}", "left out" if why else "started", why or _IF) for name, why in services.items()]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     for name, value, origin in rows:
         click.echo(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {origin}")
@@ -131,6 +137,26 @@ def _masked(value: Json, name: str = "") -> Json:
         case str():
             return mask(name, value)
     return value
+
+
+def _services(config: Config) -> dict[str, str]:
+    """Each service of the compose file, and why it is left out; empty if it is started."""
+    if compose_file.file_of(config.project, config.child_env()) is None and not config.names:
+        return {}
+    from mika.backends.choice import planned
+    from mika.procfile import entries as procfile
+    from mika.project.folder import ProjectDir
+
+    path = config.project / "Procfile"
+    runs = procfile.read(path) if path.exists() else []
+    plan, with_docker = planned(config, ProjectDir(config.project), runs)
+    if plan.file is not None and plan.file.error:
+        return {plan.file.path: plan.file.error}
+    left_out = dict(plan.choice.left_out)
+    for name in with_docker.choice.started if with_docker is not None else ():
+        if name in left_out:
+            left_out[name] += ", unless Docker and all images are here"
+    return {service.name: left_out.get(service.name, "") for service in plan.services}
 
 
 def _json(value: object) -> object:

@@ -137,7 +137,7 @@ class Examination:
         """The id of the check that says what is wrong with this unit."""
         if unit.role == "process":
             return next((kind for kind, processes in self.commands.items() if unit.type in processes), "stack")
-        if self.backend == "docker":
+        if unit.kind == "container":
             return "docker"
         return {"temporal": "temporal", "temporal-ui": "ui"}.get(unit.type, "stack")
 

@@ -61,22 +61,35 @@ async def docker(exam: Examination) -> Check:
 async def because_of_docker(exam: Examination, check_id: str, text: str) -> Check | None:
     """The `skip` of a check whose service is down because its container, or one that it needs, is."""
     check, troubles = await exam.once("docker", lambda: _look(exam))
-    # A failure without a trouble concerns all containers.
-    is_cause = check.status in ("fail", "warn") and (not troubles or any(t.concerns(check_id) for t in troubles))
+    is_cause = check.status in ("fail", "warn") and any(trouble.concerns(check_id) for trouble in troubles)
+    if exam.backend == "docker":  # a failure without a trouble concerns all containers
+        is_cause = is_cause or (check.status in ("fail", "warn") and not troubles)
+    else:  # Temporal is not in a container
+        is_cause = is_cause and check_id == "history"
     return skipped(check_id, text, "docker") if is_cause else None
 
 
 async def _look(exam: Examination) -> Result:
     """The check, and the services that are not well."""
-    if exam.backend != "docker":
-        return skipped("docker", f"not used here (backend {exam.backend or 'not chosen yet'})"), ()
     status = await exam.supervisor()
+    if status is None and exam.backend == "docker":
+        return await in_thread(lambda: _ask_engine(exam))
     if isinstance(status, MikaError):
         return skipped("docker", "the supervisor does not answer", "stack"), ()
-    if status is None:
-        return await in_thread(lambda: _ask_engine(exam))
-    running = sum(not unit.is_at_rest for unit in status.services)
-    return _judged([_by_supervisor(unit) for unit in status.services if not unit.is_ok], running)
+    containers = [unit for unit in status.services if unit.kind == "container"] if status is not None else []
+    concerns = status.concerns if status is not None else ()
+    troubles = [_by_supervisor(unit) for unit in containers if not unit.is_ok]
+    if concerns and not troubles:
+        return Check("docker", "warn", _together(concerns)), ()
+    if not containers:
+        return skipped("docker", f"not used here (backend {exam.backend or 'not chosen yet'})"), ()
+    return _judged(troubles, sum(not unit.is_at_rest for unit in containers))
+
+
+def _together(concerns: Sequence[Reason]) -> Reason:
+    """The first one with its fix, and how many more there are."""
+    more = f" (and {len(concerns) - 1} more: `mika status`)" if len(concerns) > 1 else ""
+    return Reason(f"{concerns[0].text}{more}", concerns[0].fix)
 
 
 def _judged(troubles: Sequence[Trouble], running: int) -> Result:
