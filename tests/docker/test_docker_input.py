@@ -83,7 +83,7 @@ def test_a_compose_file_of_the_folder_above_is_not_ours(project):
         ("services:\n  a: {image: '${NOT_SET:?give it a name}'}\n", "give it a name"),
         ("services:\n  a: {image: x, depends_on: [b]}\n", "depends on undefined service"),
         ("", "docker-compose.yml"),
-        ("services: {a: {image: x}}\n", "no service of the compose file publishes TEMPORAL_PORT"),
+        ("services: {a: {image: temporalio/server}}\n", "no service of the compose file publishes TEMPORAL_PORT"),
     ],
 )
 def test_broken_compose_file(project, text, words):

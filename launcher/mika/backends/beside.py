@@ -203,10 +203,11 @@ class _Look:
         expected = [port for service in lacking for port in service.ports]
         users = infrastructure.users_of(expected, infrastructure.project_variables(self._config))
         of = f" ({', '.join(users)})" if users else ""
-        verb, them = ("is", "it") if len(lacking) == 1 else ("are", "them")
+        is_one = len(lacking) == 1
+        verb, them, until = ("is", "it", "it answers") if is_one else ("are", "them", "they answer")
         fix = error.fix if isinstance(error, engine.EngineError) else error.hint
         then = f"{fix}, then `mika down` and `mika up`" if fix else ""
-        text = f"{shown} {verb} not started: {error.message}; until it answers there, what needs {them}{of} will fail"
+        text = f"{shown} {verb} not started: {error.message}; what needs {them}{of} will fail until {until} there"
         yield Reason(text, then)
 
 
@@ -228,11 +229,9 @@ def select(
     services = infrastructure.judged(config, file.entries, entries)
     optional = plan.file.optional if plan.file is not None else ()
     choice = infrastructure.chosen(config, services, backend, optional)
-    known = {service.name for service in services}
-    others = tuple(one for one in plan.choice.left_out if one[0] not in known)  # such as by their profile
-    return Selection(
-        program, file.only(choice.started), services, replace(choice, left_out=(*choice.left_out, *others))
-    )
+    why = {**dict(plan.choice.left_out), **dict(choice.left_out)}  # compose does not show what is in no active profile
+    left_out = tuple((name, text) for name, text in why.items() if name not in choice.started)
+    return Selection(program, file.only(choice.started), services, replace(choice, left_out=left_out))
 
 
 def differences(config: Config, file: ComposeFile) -> Iterator[Reason]:
@@ -270,4 +269,4 @@ class Leftovers(Backend):
         return [*(self._temporal.delete_data() if self._temporal else ()), *self._containers().delete_data()]
 
     def _containers(self) -> Docker:
-        return Docker(self._config, self._folder, *read_compose(self._config))
+        return Docker(self._config, self._folder, *read_compose(self._config, profiles=["*"]))

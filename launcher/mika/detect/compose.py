@@ -21,6 +21,7 @@ _PROGRAMS = re.compile(
     r"(^|/)(python|node|golang|openjdk|ruby|php|dotnet|nginx|caddy|alpine|debian|ubuntu|busybox)(:|$)"
 )
 _RUNNERS = re.compile(r"^(?:exec|uv run|poetry run|pdm run|pipenv run|hatch run|rye run)(?: --)? +")
+_HOST = re.compile(r"(?:^|(?<=[@/,\s]))([\w.-]+)(?=$|[:/,\s])")
 _BUILT = "built from this project: the app"
 
 
@@ -41,10 +42,9 @@ class Entry:
     profiles: tuple[str, ...] = ()
     off: str = ""
 
-    def names(self, other: str) -> bool:
-        """Whether it depends on the other service, or one of its variables has that one's host name."""
-        host = re.compile(rf"(^|[@/,\s]){re.escape(other)}($|[:/,\s])")
-        return other in self.needs or any(host.search(value) for value in self.environment)
+    def others(self) -> set[str]:
+        """The services that it depends on, and what may be the host name of one in its variables."""
+        return {*self.needs, *(host for value in self.environment for host in _HOST.findall(value))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +120,19 @@ def _by_itself(entry: Entry, temporal_ports: Collection[int]) -> Service:
 
 def _give_temporal_its_own(services: dict[str, Service], used_ports: Collection[int]) -> None:
     """Databases and helpers that only Temporal uses are a part of it."""
-    is_changed = True
-    while is_changed:
-        is_changed = False
-        for name, service in services.items():
-            if service.kind == "temporal" or service.entry.is_built:
-                continue
-            users = [other for other in services.values() if other.name != name and other.entry.names(name)]
-            is_only_temporals = bool(users) and all(user.kind == "temporal" for user in users)
-            is_used = not set(service.ports).isdisjoint(used_ports)
-            if ("temporal" in name.lower() or is_only_temporals) and not is_used:
-                services[name] = replace(service, kind="temporal", why="only Temporal uses it")
-                is_changed = True
+    others = {name: service.entry.others() for name, service in services.items()}
+    users = {
+        name: {other for other, names in others.items() if name in names and other != name}
+        for name, service in services.items()
+        if not service.entry.is_built and set(service.ports).isdisjoint(used_ports)
+    }
+    temporal = {name for name, service in services.items() if service.kind == "temporal"}
+    temporal |= {name for name in users if "temporal" in name.lower()}
+    while more := {name for name, by in users.items() if by and by <= temporal} - temporal:
+        temporal |= more
+    for name in temporal:
+        if services[name].kind != "temporal":
+            services[name] = replace(services[name], kind="temporal", why="only Temporal uses it")
 
 
 def _give_the_app_its_own(services: dict[str, Service], processes: Sequence[Runs]) -> None:
@@ -149,7 +150,7 @@ def _give_the_app_its_own(services: dict[str, Service], processes: Sequence[Runs
             services[name] = replace(service, kind="app", why=f"`{same}` is the same: the app")
         elif port := next((port for port in service.ports if port in ports), 0):
             services[name] = replace(service, kind="app", why=f"`{ports[port]}` listens at its port {port}")
-        elif service.why and any(service.entry.names(other) for other in temporal):
+        elif service.why and not temporal.isdisjoint(service.entry.others()):
             services[name] = replace(service, kind="app", why="it uses Temporal: the app")
 
 

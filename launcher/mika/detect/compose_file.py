@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_FILES = 30
 _MOST_BASES = 10
+_MOST_SERVICES = 300
 _VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<plain>\w+)|\{(?P<name>\w+)(?:(?P<operator>:?[-?+])(?P<word>[^${}]*))?\})"
 )
@@ -63,7 +64,7 @@ def refuse_bombs(root: Path, env: Mapping[str, str]) -> None:
             reader.read(path)
         tuple(reader.entries())  # what they extend, too
     except nodes.TooLargeError as error:
-        raise UsageError(str(error), "write it with fewer aliases") from None
+        raise UsageError(str(error), "compose would need too much memory for it: make it smaller") from None
     except (nodes.InvalidError, OSError):
         return
 
@@ -75,6 +76,7 @@ class _Reader:
         self._services: dict[str, list[tuple[Path, Node]]] = {}
         """The parts of each service, in the order of the files."""
         self._added: set[Path] = set()
+        self._room = LARGEST
         self.optional: list[str] = []
 
     def read(self, path: Path) -> None:
@@ -89,6 +91,8 @@ class _Reader:
                 self.read(path.parent / self._fill_in(nodes.text(part)))
         for name, node in nodes.items(nodes.get(document, "services")).items():
             self._services.setdefault(name, []).append((path, node))
+        if len(self._services) > _MOST_SERVICES:
+            raise nodes.TooLargeError(f"{self._label(path)}: more than {_MOST_SERVICES} services")
         self.optional += nodes.names(nodes.get(document, OPTIONAL))
 
     def entries(self) -> Iterator[Entry]:
@@ -119,15 +123,19 @@ class _Reader:
 
     def _document(self, path: Path) -> Node | None:
         if path not in self._documents:
-            label = path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
+            label = self._label(path)
             if len(self._documents) >= _MOST_FILES:
                 raise nodes.TooLargeError(f"{label}: more than {_MOST_FILES} files")
             with path.open("rb") as file:
-                source = file.read(LARGEST + 1)
-            if len(source) > LARGEST:
-                raise nodes.TooLargeError(f"{label}: larger than {LARGEST} bytes")
+                source = file.read(self._room + 1)
+            self._room -= len(source)
+            if self._room < 0:
+                raise nodes.TooLargeError(f"{label}: with what it includes, larger than {LARGEST} bytes")
             self._documents[path] = nodes.parse(label, source)
         return self._documents[path]
+
+    def _label(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix() if path.is_relative_to(self._root) else str(path)
 
     def _with_base(self, path: Path, node: Node, depth: int) -> dict[str, Node]:
         """The keys of a service, with those of the one that it extends."""

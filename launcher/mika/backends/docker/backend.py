@@ -295,8 +295,9 @@ def read_compose(
             raise
         raise engine.EngineError(
             "Docker is not installed here, or is not running",
-            "install and start Docker (Desktop), or use `--backend embedded`",
+            "install and start Docker (Desktop)",
             code="engine_absent",
+            alternative="use `--backend embedded`",
         ) from None
     program = Compose(command, config.project, env)
     return program, services.parse(program.config(timeout), config)
