@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from mika import backends
 from mika.backends.base import Backend
+from mika.backends.beside import concerns
 from mika.backends.choice import planned
+from mika.backends.docker.services import parse
+from mika.backends.infrastructure import judged
 from mika.config import load as config
 from mika.config.load import Config
 from mika.errors import UsageError
@@ -152,3 +155,17 @@ def test_needs_may_name_a_service_also_one_that_is_not_started(loaded, need, err
             prepared.units([])
     else:
         assert prepared.units([])[-1].needs == ("mongo",)
+
+
+def test_a_database_that_publishes_no_port_is_of_no_use(loaded):
+    port = {"target": 6379, "published": "6379", "protocol": "tcp"}
+    services: dict[str, dict[str, object]] = {
+        "db": {"image": "mongo"},
+        "cache": {"image": "redis", "ports": [port]},
+        "thing": {"image": "acme/thing"},
+    }
+    services["init"] = {"image": "mongo", "restart": "no"}
+    settings = loaded()
+    file = parse({"services": services}, settings)
+    (concern,) = concerns(settings, file, judged(settings, file.entries, []))
+    assert concern.text == "db publishes no port, so nothing outside of compose can reach it"

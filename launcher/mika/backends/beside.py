@@ -14,13 +14,13 @@ from mika.backends.docker import credentials, owner
 from mika.backends.docker.backend import Docker, is_free, read_compose
 from mika.backends.docker.credentials import Variable
 from mika.backends.docker.monitor import by_service, list_containers
-from mika.backends.docker.services import ComposeFile
+from mika.backends.docker.services import ComposeFile, check_mounts
 from mika.backends.infrastructure import Plan
 from mika.config.load import Config
 from mika.containers import compose, engine
 from mika.containers.compose import Compose
 from mika.detect.compose import Choice, Service
-from mika.errors import MikaError, UsageError
+from mika.errors import MikaError, UsageError, describe
 from mika.machine import ports
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
@@ -137,8 +137,6 @@ class _Look:
         self._env = config.child_env()
 
     def beside(self, temporal: Backend, path: str, *, is_asked: bool) -> Beside:
-        from mika.backends.docker import services
-
         try:
             if not is_asked and not engine.may_be_there(self._env):
                 text = "there is no Docker engine here"
@@ -146,7 +144,7 @@ class _Look:
             selection = select(self._config, temporal.name, self._plan, self._entries, timeout=_PATIENCE)
             dropped = {} if is_asked else self._obstacles(selection.program, selection.file)
             file = selection.file.only({service.name for service in selection.file.services} - {*dropped})
-            services.check_mounts(file, self._config.project)
+            check_mounts(file, self._config.project)
         except MikaError as error:
             if is_asked:
                 raise _without_services(error, infrastructure.named_in(self._config)) from None
@@ -159,7 +157,7 @@ class _Look:
         both.left_out = left_out(path, selection.choice)
         both.concerns = (
             *(Reason(f"{name} is not started: {why}") for name, why in dropped.items()),
-            *differences(self._config, file),
+            *concerns(self._config, file, selection.all),
         )
         return both
 
@@ -172,7 +170,11 @@ class _Look:
                 return {}  # it is waited for
             raise
         with contextlib.closing(client):
-            existing = by_service(list_containers(client, file.project))
+            try:
+                existing = by_service(list_containers(client, file.project))
+            except Exception as error:  # noqa: BLE001 - docker's errors have no common base
+                text = f"the Docker engine does not answer: {describe(error)}"
+                raise engine.EngineError(text, "restart Docker", code="engine_hung") from None
             owner.check_project(file.project, existing.values(), program.folder)
             found: dict[str, str] = {}
             for service in file.services:
@@ -234,8 +236,18 @@ def select(
     return Selection(program, file.only(choice.started), services, replace(choice, left_out=left_out))
 
 
-def differences(config: Config, file: ComposeFile) -> Iterator[Reason]:
-    """Between what the compose file gives its databases and the addresses in the project's variables."""
+def concerns(config: Config, file: ComposeFile, kinds: Sequence[Service]) -> Iterator[Reason]:
+    """Of services that are started: what the app cannot reach, or not by the addresses in its variables."""
+    known = {service.name for service in kinds if service.kind == "infrastructure" and not service.why}
+    for service in file.services:
+        if service.name in known and not service.ports and not service.one_shot:
+            text = f"{service.name} publishes no port, so nothing outside of compose can reach it"
+            yield Reason(text, "give it `ports` in the compose file, or in its override")
+    yield from credentials.differences(file.services, _variables(config))
+
+
+def _variables(config: Config) -> dict[str, Variable]:
+    """Those that processes of the project have, with the place where each of them is set."""
     origins = {name: setting.origin for name, setting in {**config.settings, **config.extras}.items()}
     variables = {
         name: Variable(name, value, "environment" if name in os.environ else origins.get(name, "environment"))
@@ -246,7 +258,7 @@ def differences(config: Config, file: ComposeFile) -> Iterator[Reason]:
     for process, options in config.processes.items():
         origin = config.process_tables[process]
         variables |= {f"{process}.{name}": Variable(name, value, origin) for name, value in options.env.items()}
-    return credentials.differences(file.services, variables)
+    return variables
 
 
 class Leftovers(Backend):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mika.backends import infrastructure
 from mika.backends.base import Backend
-from mika.backends.beside import differences, left_out, select, with_services
+from mika.backends.beside import concerns, left_out, select, with_services
 from mika.backends.docker import services
 from mika.backends.docker.backend import Docker
 from mika.backends.embedded import Embedded
@@ -39,5 +39,5 @@ def docker(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tupl
     backend.needed = ("temporal", *(name for name in names if kinds[name] != "temporal"))
     backend.known = tuple(kinds)
     backend.left_out = left_out(plan.file.path if plan.file is not None else "", selection.choice)
-    backend.concerns = tuple(differences(config, selection.file))
+    backend.concerns = tuple(concerns(config, selection.file, selection.all))
     return backend, ""

@@ -94,7 +94,7 @@ class Docker(Backend):
             if not await asyncio.to_thread(is_free, port):
                 raise UsageError(
                     self._describe_taken_port(port.published),
-                    f"stop it, or set {self._port_variable(service, port.target)} in .env to another port",
+                    f"stop it, or {self._other_port(service)}",
                     code="port_taken",
                 )
 
@@ -124,13 +124,20 @@ class Docker(Backend):
 
     def _describe_taken_port(self, port: int) -> str:
         assert self._client is not None  # noqa: S101 - preflight has connected
-        uses = [(service, p.target) for service in self.file.services for p in service.ports if p.published == port]
-        variable = f" ({self._port_variable(*uses[0])})" if uses else ""
+        users = [service for service in self.file.services if any(p.published == port for p in service.ports)]
+        variable = f" ({self._port_variable(users[0]) or users[0].name})" if users else ""
         return f"port {port}{variable} is taken by {owner.of_port(self._client, port, self.file.project)}"
 
-    @staticmethod
-    def _port_variable(service: Service, target: int) -> str:
-        return _PORT_VARIABLES.get(service.role) or f"the port of {service.name} (to {target})"
+    def _other_port(self, service: Service) -> str:
+        """How to give it one."""
+        variable = self._port_variable(service)
+        return f"set {variable} in .env to another port" if variable else f"give {service.name} another port"
+
+    def _port_variable(self, service: Service) -> str:
+        """By which the compose file lets the user choose the service's port; empty if it does not."""
+        variable = _PORT_VARIABLES.get(service.role, "")
+        files = compose_file.paths(self._config.project, self._env)
+        return variable if variable and any(variable.encode() in file.read_bytes() for file in files) else ""
 
     # --- units for the supervisor ------------------------------------------------------------------------------------
 
