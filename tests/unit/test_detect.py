@@ -261,6 +261,18 @@ def test_where_the_server_is(tmp_path):
     assert any("exists only inside compose" in note for note in compose.notes)
 
 
+def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nobody_uses(tmp_path):
+    server = "services: {t: {image: temporalio/server}, api: {build: .}}\n"
+    assert "MIKA_BACKEND" not in proposed(tmp_path, {"worker.py": worker('"q"'), "compose.yml": server}).settings
+    (tmp_path / "worker.py").unlink()
+    web = {"main.py": API}
+    assert proposed(tmp_path, {**web, "compose.yml": server}).settings["MIKA_BACKEND"].value == "none"
+    assert "MIKA_BACKEND" not in proposed(tmp_path, {**web, "compose.yml": "services: {d: {image: mongo}}\n"}).settings
+    (tmp_path / "compose.yml").unlink()
+    down = proposed(tmp_path, {**web, "deploy/compose.yml": "services: {}\n"})
+    assert any("COMPOSE_FILE=deploy/compose.yml in .env" in note for note in down.notes)
+
+
 @pytest.mark.parametrize(
     ("marks", "expected"),
     [

@@ -208,7 +208,7 @@ class _Look:
         is_one = len(lacking) == 1
         verb, them, until = ("is", "it", "it answers") if is_one else ("are", "them", "they answer")
         fix = error.fix if isinstance(error, engine.EngineError) else error.hint
-        then = f"{fix}, then `mika down` and `mika up`" if fix else ""
+        then = f"{fix}; then `mika down` and `mika up`" if fix else ""
         text = f"{shown} {verb} not started: {error.message}; what needs {them}{of} will fail until {until} there"
         yield Reason(text, then)
 
@@ -272,13 +272,26 @@ class Leftovers(Backend):
     def take_down(self, *, everything: bool) -> ContainerCleanup:
         if not (everything or self._has_record or self._temporal is None):
             return ContainerCleanup()
-        return self._containers().take_down(everything=everything)
+        with self._other_hint():
+            return self._containers().take_down(everything=everything)
 
     def data_names(self) -> list[str]:
-        return [*(self._temporal.data_names() if self._temporal else ()), *self._containers().data_names()]
+        with self._other_hint():
+            return [*(self._temporal.data_names() if self._temporal else ()), *self._containers().data_names()]
 
     def delete_data(self) -> list[str]:
-        return [*(self._temporal.delete_data() if self._temporal else ()), *self._containers().delete_data()]
+        with self._other_hint():
+            return [*(self._temporal.delete_data() if self._temporal else ()), *self._containers().delete_data()]
+
+    @contextlib.contextmanager
+    def _other_hint(self) -> Iterator[None]:
+        """Without an engine, another backend would help nobody: it is used already."""
+        try:
+            yield
+        except engine.EngineError as error:
+            if self._temporal is not None:
+                error.hint = error.fix
+            raise
 
     def _containers(self) -> Docker:
         return Docker(self._config, self._folder, *read_compose(self._config, profiles=["*"]))

@@ -45,13 +45,14 @@ def containers(env: Mapping[str, str], project: Path) -> list[Container]:
     """Those of the folder's compose file, by service. Raises EngineError."""
     from docker.errors import NotFound
 
+    folder = compose.Compose((), project, env).folder
     with contextlib.closing(engine.connect(env, engine.QUICK)) as client:
         try:
             entries = client.api.containers(all=True, filters={"label": FOLDER_LABEL})
             ours = [
                 entry
                 for entry in entries
-                if Path(entry["Labels"][FOLDER_LABEL]) == project and entry["Labels"].get(ONE_OFF_LABEL) != "True"
+                if Path(entry["Labels"][FOLDER_LABEL]) == folder and entry["Labels"].get(ONE_OFF_LABEL) != "True"
             ]
             inspected = []
             for entry in ours:
