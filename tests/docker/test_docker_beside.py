@@ -91,7 +91,13 @@ class Beside(Project):
         labels = {"com.docker.compose.project": self.name, "com.docker.compose.service": service}
         image, sleep = images.environment()["MONGO_IMAGE"], ["sleep", "600"]
         self.client.containers.run(
-            image, sleep, entrypoint="", detach=True, labels=labels, name=f"{self.name}-{service}-1", stop_signal="KILL"
+            image,
+            sleep,
+            entrypoint="",
+            detach=True,
+            labels=labels,
+            name=f"{self.name}-{service}-1",
+            network_mode="none",
         )
 
 
