@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -248,3 +249,18 @@ def test_a_file_that_only_compose_of_windows_would_find(stack):
     shutil.move(stack.folder / "docker-compose.yml", stack.folder / "Docker-Compose.yml")
     stack.up()
     assert stack.containers()["mongo"] == "running"
+
+
+def test_a_project_without_a_procfile(stack):
+    """What it proposes is what it starts."""
+    (stack.folder / "Procfile").unlink()
+    stack.write(
+        "main.py", "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/health')\ndef health(): return {}\n"
+    )
+    stack.write(".env", f"DOCUMENTS=mongodb://mongo:{stack.mongo_port}\n")
+    up = stack.up("--yes")
+    assert re.search(r"^  mongo +started, if Docker is here$", up.err, re.MULTILINE)
+    assert re.search(r"^  api +left out: built from this project: the app$", up.err, re.MULTILINE)
+    assert ".env:1: DOCUMENTS names mongo:" in up.out
+    assert stack.unit("web")["state"] == "ready"
+    assert stack.containers() == {"mongo": "running", "init": "exited"}

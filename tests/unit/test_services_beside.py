@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from mika.backends.docker.services import parse
 from mika.backends.infrastructure import judged
 from mika.config import load as config
 from mika.config.load import Config
+from mika.config.process_options import ProcessOptions
 from mika.errors import UsageError
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
@@ -169,3 +171,14 @@ def test_a_database_that_publishes_no_port_is_of_no_use(loaded):
     file = parse({"services": services}, settings)
     (concern,) = concerns(settings, file, judged(settings, file.entries, []))
     assert concern.text == "db publishes no port, so nothing outside of compose can reach it"
+
+
+def test_a_process_without_a_table_may_have_variables_too(loaded):
+    """Where there is no Procfile, mika finds them in the project's sources."""
+    port = {"target": 27017, "published": "27017", "protocol": "tcp"}
+    settings = loaded()
+    found = ProcessOptions(env={"DB": "mongodb://mongo:27017"})
+    settings = replace(settings, processes={"web": found})
+    file = parse({"services": {"mongo": {"image": "mongo", "ports": [port]}}}, settings)
+    (concern,) = concerns(settings, file, [])
+    assert concern.text == "web: DB names mongo:27017, an address that exists only inside compose"
