@@ -164,8 +164,8 @@ def test_a_cluster_counts_more_than_the_backend_of_last_time(folder: Path, tmp_p
     kept.root.mkdir()
     kept.data.mkdir()
     kept.remember_backend("embedded")
-    assert choose(load(folder, nobody), kept) == ("embedded", "")
-    name, note = choose(load(folder, nobody | {"TEMPORAL_ADDRESS": "x.tmprl.cloud:7233"}), kept)
+    assert choose(load(folder, nobody), kept, []) == ("embedded", "")
+    name, note = choose(load(folder, nobody | {"TEMPORAL_ADDRESS": "x.tmprl.cloud:7233"}), kept, [])
     assert (name, note) == (
         "external",
         "Temporal is at x.tmprl.cloud:7233 (TEMPORAL_ADDRESS): none is started here",
