@@ -7,56 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
-from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.adopt.conftest import PROJECTS, empty, git
 from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
 from tests.kit.project import Project
-
-PROJECTS = Path(__file__).parent / "projects"
-
-
-@pytest.fixture
-def adopted(project: Callable[..., Project]) -> Callable[[str], Project]:
-    """A copy of one of the projects, in git, without anything of mika, and with an environment of its own."""
-
-    def copy(name: str) -> Project:
-        this = project("", name=name, backend="auto")
-        empty(this.folder)
-        shutil.copytree(PROJECTS / name, this.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        git(this, "init", "--quiet")
-        with (this.folder / ".git" / "info" / "exclude").open("a") as exclude:
-            exclude.write(".venv/\n__pycache__/\n")
-        git(this, "add", ".")
-        git(this, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "theirs")
-        make_environment(this.folder / ".venv")
-        return this
-
-    return copy
-
-
-def empty(folder: Path) -> None:
-    """Without what the kit writes for a project of mika."""
-    for path in folder.iterdir():
-        path.unlink()
-
-
-def make_environment(folder: Path) -> None:
-    """A virtual environment that has what the one of the tests has."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
-    paths = {"base": str(folder), "platbase": str(folder), "installed_base": str(folder)}
-    packages = Path(sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", vars=paths))
-    (packages / "tests.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-
-
-def git(this: Project, *args: str) -> str:
-    command = ["git", "-C", str(this.folder), *args]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def write_question(this: Project) -> None:
@@ -178,7 +136,7 @@ def test_a_folder_that_is_no_project(project, command):
     this.write("data.csv", "a;b\n")
     refused = this.error(*command, code=2)
     assert "Procfile: not found in " in refused.err
-    assert "nor a web app or a worker" in refused.err
+    assert "nor a web app in Python or a worker of Temporal" in refused.err
     assert sorted(path.name for path in this.folder.iterdir()) == ["data.csv", "notes.ipynb"], "nothing is written"
 
 

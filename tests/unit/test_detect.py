@@ -12,7 +12,7 @@ from mika.config.load import load
 from mika.config.process_options import ProcessOptions
 from mika.detect import files as files_module
 from mika.detect import written
-from mika.detect.environments import declared
+from mika.detect.environments import Declared, declared
 from mika.detect.files import Files
 from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile import entries
@@ -83,7 +83,7 @@ def only(proposal: Proposal) -> Process:
 def test_the_queue_of_a_worker(tmp_path, queue, imports, others, expected):
     found = only(proposed(tmp_path, {"worker.py": worker(queue, imports), **others}, GIVEN="given"))
     assert found.queues == (expected,)
-    assert found.ready == f"worker:{expected}"
+    assert found.ready == f"worker:{expected}/workflow"
 
 
 @pytest.mark.parametrize("queue", ["sys.argv[1]", 'os.environ["NOT_SET"]', "unknown()", "QUEUE"])
@@ -101,6 +101,23 @@ def test_several_queues_in_one_program(tmp_path):
     second = 'await Worker(client, task_queue="second").run()\nif __name__'
     found = only(proposed(tmp_path, {"worker.py": worker('"first"').replace("if __name__", second, 1)}))
     assert found.queues == ("first", "second")
+    assert found.ready == "worker:first/workflow, worker:second"
+
+
+@pytest.mark.parametrize(
+    ("registered", "ready"),
+    [
+        ("workflows=[W]", "worker:q/workflow"),
+        ("activities=[a]", "worker:q/activity"),
+        ("workflows=[W], activities=[a]", "worker:q"),
+        ("workflows=[W], **options", "worker:q"),
+        ("workflows=[W], plugins=[P()]", "worker:q"),
+        ("**options", "worker:q"),
+    ],
+)
+def test_a_worker_is_ready_when_it_polls_for_what_it_registers(tmp_path, registered, ready):
+    source = worker('"q"').replace("workflows=[]", registered)
+    assert only(proposed(tmp_path, {"worker.py": source})).ready == ready
 
 
 # --- what is run ------------------------------------------------------------------------------------------------------
@@ -251,6 +268,105 @@ def test_two_web_apps_get_two_ports(tmp_path):
     ]
 
 
+# --- Django -----------------------------------------------------------------------------------------------------------
+
+MANAGE = """
+import os
+from django.core.management import execute_from_command_line
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_.settings")
+"""
+URLS = """
+from django.urls import include, path
+urlpatterns = [path("", home), path("api/", include("api.urls")), path("<int:id>/health", one)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "ready"),
+    [
+        ("", "http://127.0.0.1:8000/api/health/"),
+        ("ALLOWED_HOSTS = []", "http://127.0.0.1:8000/api/health/"),
+        ("ALLOWED_HOSTS = ['*']", "http://127.0.0.1:8000/api/health/"),
+        ("ALLOWED_HOSTS = ['example.com']", "tcp:8000"),
+        ("ROOT_URLCONF = None", "tcp:8000"),
+        ("ROOT_URLCONF = 'site_.empty'", "tcp:8000"),
+    ],
+)
+def test_the_health_of_a_django_site(tmp_path, settings, ready):
+    sources = {
+        "manage.py": MANAGE,
+        "site_/settings.py": f"{settings}\nROOT_URLCONF = 'site_.urls'\n",
+        "site_/urls.py": URLS,
+        "site_/empty.py": "from django.urls import include\nurlpatterns = []\n",
+        "api/urls.py": "from django.urls import path\nurls = [path('health/', f), path('', include('api.urls'))]",
+    }
+    assert only(proposed(tmp_path, sources)).ready == ready
+
+
+@pytest.mark.parametrize(
+    "queue", ["settings.QUEUE", 'getattr(settings, "QUEUE", "x")', 'getattr(settings, "NO", "jobs")']
+)
+def test_the_queue_is_in_the_settings_of_django(tmp_path, queue):
+    command = worker(queue, "from django.conf import settings")
+    sources = {"manage.py": MANAGE, "site_/settings.py": "QUEUE = 'jobs'\n", "a/management/commands/poll.py": command}
+    found = {process.name: process for process in proposed(tmp_path, sources).processes}
+    assert found["worker"].queues == ("jobs",)
+
+
+# --- before the start -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "command", "cwd"),
+    [
+        (
+            {"manage.py": MANAGE, "README.md": "    env/bin/python manage.py migrate\n"},
+            "python manage.py migrate --noinput",
+            "",
+        ),
+        (
+            {"db/alembic.ini": "", "compose.yml": "command: sh -c 'alembic upgrade head && uvicorn x'"},
+            "alembic upgrade head",
+            "db",
+        ),
+        ({"alembic.ini": "", "Makefile": "migrate:\n\tuv run alembic upgrade head\n"}, "alembic upgrade head", ""),
+        (
+            {"scripts/init_db.py": "if __name__ == '__main__': ...", "README.md": "`python scripts/init_db.py`"},
+            "python scripts/init_db.py",
+            "",
+        ),
+    ],
+)
+def test_a_documented_migration_comes_first(tmp_path, sources, command, cwd):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), "requirements.txt": "", **sources})
+    migrate = found.processes[0]
+    assert (migrate.name, migrate.command, migrate.cwd, migrate.restart) == ("migrate", command, cwd, "never")
+    assert all(process.needs == ("temporal", "migrate") for process in found.processes[1:])
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"manage.py": MANAGE, "README.md": "python manage.py runserver"},
+        {"alembic.ini": "", "README.md": "alembic revision"},
+        {"README.md": "alembic upgrade head"},
+        {"a/alembic.ini": "", "b/alembic.ini": "", "README.md": "alembic upgrade head"},
+        {"init_db.py": "if __name__ == '__main__': ..."},
+    ],
+)
+def test_what_is_not_documented_is_not_run_before_the_start(tmp_path, sources):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), **sources})
+    assert "migrate" not in {process.name for process in found.processes}
+
+
+def test_a_seed_is_said_and_not_run(tmp_path):
+    seed = {"seed.py": "if __name__ == '__main__': ...", "README.md": "python seed.py"}
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), **seed})
+    assert only(found).name == "worker"
+    assert found.notes == ("README.md has `python seed.py`: left out, since it may not be for each start",)
+
+
 # --- what is around them ----------------------------------------------------------------------------------------------
 
 
@@ -259,6 +375,9 @@ def test_where_the_server_is(tmp_path):
     assert fixed.settings["TEMPORAL_PORT"].value == "7244"
     compose = proposed(tmp_path, {"worker.py": worker('"q"', address="temporal:7233")})
     assert any("exists only inside compose" in note for note in compose.notes)
+    source = worker('"q"').replace('"localhost:7233"', 'os.getenv("{}", "temporal:7233")')
+    assert not proposed(tmp_path, {"worker.py": source.replace("{}", "TEMPORAL_ADDRESS")}).notes, "mika sets it"
+    assert "set T_URL" in proposed(tmp_path, {"worker.py": source.replace("{}", "T_URL")}).notes[0]
 
 
 @pytest.mark.parametrize(
@@ -267,6 +386,7 @@ def test_where_the_server_is(tmp_path):
         ({"pyproject.toml": "[tool.poetry]\n"}, "poetry"),
         ({"uv.lock": "", "pyproject.toml": ""}, "uv"),
         ({"uv.lock": "", "pyproject.toml": "", "a/pyproject.toml": ""}, "uv"),
+        ({"pyproject.toml": '[tool.uv.workspace]\nmembers = ["*"]', "a/pyproject.toml": "[tool.uv]"}, "uv"),
         ({"Pipfile": ""}, "pipenv"),
         ({"requirements.txt": ""}, "pip"),
         ({"pyproject.toml": "not [toml"}, "pip"),
@@ -275,7 +395,7 @@ def test_where_the_server_is(tmp_path):
 )
 def test_a_declared_environment(tmp_path, marks, expected):
     make(tmp_path, {"a/w.py": "", **marks})
-    assert declared(Files(tmp_path), "a/w.py").tool == expected
+    assert declared(Files(tmp_path), "a/w.py") == Declared(expected)
 
 
 def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):
@@ -285,7 +405,7 @@ def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):
     make(tmp_path, {"Procfile": written.procfile(found), "mika.toml": written.mika_toml(found)})
     from_files = load(tmp_path, environ={})
     assert in_memory.processes == from_files.processes
-    assert from_files.processes["worker"] == ProcessOptions(ready="worker:q", env={"PYTHONPATH": "src"})
+    assert from_files.processes["worker"] == ProcessOptions(ready="worker:q/workflow", env={"PYTHONPATH": "src"})
     assert {name: setting.value for name, setting in in_memory.settings.items()} == {
         name: setting.value for name, setting in from_files.settings.items()
     }

@@ -5,46 +5,84 @@ from __future__ import annotations
 import posixpath
 import tomllib
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 
 from mika.detect.files import Files, ancestors
+
+_NODES = ("npm", "pnpm", "yarn")
+_OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java"}
+_OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
+"""What keeps the packages of the other languages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """`tool` is uv, poetry, pipenv or pip; empty if no folder declares an environment."""
+    """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment."""
 
     tool: str = ""
     folder: str = ""
 
     @property
+    def is_node(self) -> bool:
+        """Its packages are in `node_modules`."""
+        return self.tool in _NODES
+
+    @property
     def install(self) -> str:
         """The command that makes it, in its folder."""
-        make = {"uv": "uv sync", "poetry": "poetry install", "pipenv": "pipenv install", "pip": "python -m venv .venv"}
+        make = {"uv": "uv sync", "pip": "python -m venv .venv"}
+        make |= {tool: f"{tool} install" for tool in ("poetry", "pipenv", *_NODES)}
         return make.get(self.tool, "")
 
 
 def declared(files: Files, path: str) -> Declared:
     """For a file of the project."""
+    if tool := _OTHERS.get(posixpath.splitext(path)[1]):
+        return _of_node(files, path) if tool == "npm" else Declared(tool)
     found = Declared()
     for folder in ancestors(path):
         tool = _tool(files, folder)
         # A member of a uv workspace has a pyproject.toml, and the lock and the environment are further up.
-        if tool and (not found.tool or (found.tool, tool) == ("pip", "uv")):
+        is_workspace = found.tool == "uv" and _is_member(files, folder, found.folder)
+        if tool and (not found.tool or (found.tool, tool) == ("pip", "uv") or is_workspace):
             found = Declared(tool, folder)
     return found
+
+
+def _of_node(files: Files, path: str) -> Declared:
+    home = next((folder for folder in ancestors(path) if posixpath.join(folder, "package.json") in files), "")
+    locks = {"pnpm": "pnpm-lock.yaml", "yarn": "yarn.lock"}
+    for folder in ancestors(posixpath.join(home, "package.json")):  # a workspace has its lock further up
+        for tool, lock in locks.items():
+            if posixpath.join(folder, lock) in files:
+                return Declared(tool, folder)
+    return Declared("npm", home)
+
+
+def _is_member(files: Files, folder: str, part: str) -> bool:
+    """Whether `part` is in the uv workspace of `folder`."""
+    workspace = _tools(files, folder).get("uv", {})
+    members = workspace.get("workspace", {}).get("members", []) if isinstance(workspace, dict) else []
+    relative = posixpath.relpath(part, folder or ".")
+    return isinstance(members, list) and any(isinstance(m, str) and PurePosixPath(relative).match(m) for m in members)
+
+
+def _tools(files: Files, folder: str) -> dict[str, Any]:
+    """The tables below `[tool]` of its pyproject.toml."""
+    path = posixpath.join(folder, "pyproject.toml")
+    try:
+        tools = tomllib.loads(files.text(path)).get("tool") if path in files else None
+    except (tomllib.TOMLDecodeError, RecursionError):
+        tools = None
+    return tools if isinstance(tools, dict) else {}
 
 
 def _tool(files: Files, folder: str) -> str:
     def has(*names: str) -> bool:
         return any(posixpath.join(folder, name) in files for name in names)
 
-    tools: object = None
-    if has("pyproject.toml"):
-        try:
-            tools = tomllib.loads(files.text(posixpath.join(folder, "pyproject.toml"))).get("tool")
-        except (tomllib.TOMLDecodeError, RecursionError):
-            tools = None
-    of_project = tools if isinstance(tools, dict) else {}
+    of_project = _tools(files, folder)
     if has("uv.lock") or "uv" in of_project:
         return "uv"
     if has("poetry.lock") or "poetry" in of_project:

@@ -18,8 +18,9 @@ SECONDS = 1.0
 _MOST_ENTRIES = 200_000
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
 _WANTED = re.compile(
-    r".+\.(py|md|rst|sh|ps1)|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
-    r"|package\.json|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
+    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
+    r"|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
+    r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
     r"|(docker-)?compose[\w.-]*\.ya?ml",
     re.IGNORECASE,
 )

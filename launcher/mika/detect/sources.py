@@ -18,6 +18,7 @@ _MENTIONS = re.compile(
 _NOISE = re.compile(r"(^|/)(tests?|examples?|samples?|docs?|migrations)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
 _DEEPEST = 8
 _GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
+_SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
 _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
 
 
@@ -95,9 +96,20 @@ class Sources:
         source, attribute = module.imports.get(name, ("", ""))
         if not source:
             return None, ""
+        if (source, attribute) == ("django.conf", "settings"):
+            return self.django_settings(module.path), ""
         if attribute and (found := self.find(f"{source}{'' if source.endswith('.') else '.'}{attribute}", module.path)):
             return found, ""
         return self.find(source, module.path), attribute
+
+    def django_settings(self, path: str) -> Module | None:
+        """The settings module that the manage.py above a file names, or DJANGO_SETTINGS_MODULE."""
+        manage = next(
+            (path for folder in ancestors(path) if (path := posixpath.join(folder, "manage.py")) in self.files), ""
+        )
+        named = _SETTINGS.search(self.files.text(manage, LARGEST_SOURCE)) if manage else None
+        name = self._variables.get("DJANGO_SETTINGS_MODULE") or (named[1] if named else "")
+        return self.find(name, manage or path) if name else None
 
     def reachable(self, module: Module) -> list[Module]:
         """The module and all of the project that it imports, the nearest first."""
@@ -170,6 +182,9 @@ class Sources:
             case ast.Call(args=[first, *rest]) if _GETTER.fullmatch(dotted(node.func)):
                 default = rest[0] if rest else module.keyword(node, "default")
                 return self._variable(literal(first) or "", default, module, depth)
+            case ast.Call(args=[owner, ast.Constant(value=str(name)), *rest]) if dotted(node.func) == "getattr":
+                operands = [ast.Attribute(owner, name), *rest]
+                return self._first(self.value(operand, module, depth + 1) for operand in operands)
             case ast.Call(args=[first]) if dotted(node.func) in ("int", "str"):
                 return self.value(first, module, depth + 1)
             case ast.Subscript(value=owner, slice=index) if dotted(owner).endswith("environ"):

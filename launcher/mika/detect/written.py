@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from types import MappingProxyType
 
 from mika.config.load import Config
-from mika.config.process_options import ProcessOptions
+from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
 from mika.detect.proposal import Process, Proposal
 from mika.procfile.entries import Entry
@@ -55,7 +55,16 @@ def configured(proposal: Proposal, config: Config) -> Config:
 
 
 def _options(process: Process) -> Iterator[str]:
-    yield f"ready = {_quoted(process.ready)}{_why(process.ready)}"
+    if process.restart == "always":
+        rules = rules_of(process.ready)
+        ready = _quoted(rules if len(rules) > 1 else process.ready)
+        yield f"ready = {ready}{_why(process.ready)}"
+    else:
+        yield f"restart = {_quoted(process.restart)}"
+    if process.needs:
+        yield f"needs = {_quoted(process.needs)}"
+    if process.watch:
+        yield f"watch = {_quoted(process.watch)}"
     if process.cwd:
         yield f"cwd = {_quoted(process.cwd)}"
     if process.env:
@@ -68,6 +77,6 @@ def _why(ready: str) -> str:
     return "  # it says nothing that mika could ask: ready as soon as it runs" if ready == "none" else ""
 
 
-def _quoted(text: str) -> str:
-    """JSON's escapes are TOML's, too."""
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(value: str | Sequence[str]) -> str:
+    """A text or a list of texts. JSON's escapes are TOML's, too."""
+    return json.dumps(value, ensure_ascii=False)

@@ -24,7 +24,7 @@ def render(proposal: Proposal, config: Config) -> str:
             process.cwd,
             _environment(process, config) or process.environment.tool or "none",
             ", ".join(process.queues),
-            process.ready,
+            process.ready if process.restart == "always" else "runs once",
         )
         for process in proposal.processes
     ]
@@ -62,7 +62,15 @@ def _fate(service: Service, backend: str) -> str:
 
 
 def _environment(process: Process, config: Config) -> str:
-    """Where the Python of a process is; empty if the project has no environment that mika knows of."""
+    """Where the Python of a process is; empty if the project has no environment that mika knows of.
+
+    Another language has its tool, and Node its packages.
+    """
+    tool = process.environment
+    if tool.is_node:
+        return tool.tool if (config.project / tool.folder / "node_modules").is_dir() else ""
+    if tool.tool and not tool.install:
+        return tool.tool
     found = find_environment([config.project / process.cwd, config.project], os.environ)
     if found is None or found.is_mikas_own:
         return ""
