@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.adopt.conftest import PROJECTS, empty, git
-from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.project import Project
 
 
@@ -206,3 +206,25 @@ def typed(this: Project, args: list[str], prompts: list[str], answers: list[str]
             look(b"")
             os.close(screen)
         return seen.decode("utf-8", "replace"), popen.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "install"),
+    [
+        ("orders-uv", ".venv", "uv sync"),
+        ("mailer-poetry", "poetry", "poetry install"),
+        (
+            "notes-lifespan",
+            "venv",
+            f"{'venv/bin' if POSIX else 'venv/Scripts'}/python -m pip install -r requirements.txt",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_said_before_the_start(adopted, name, environment, install):
+    this = adopted(name, environment)
+    for path in this.parent.rglob("tests.pth"):
+        path.unlink()  # as if nothing had been installed
+    up = this.mika("up", "-d", "--yes")
+    assert up.code == 1
+    note = next(line for line in up.out.splitlines() if "is not installed in" in line)
+    assert f"run `{install}`" in note.replace("\\", "/"), note

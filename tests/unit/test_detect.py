@@ -12,7 +12,7 @@ from mika.config.load import load
 from mika.config.process_options import ProcessOptions
 from mika.detect import files as files_module
 from mika.detect import written
-from mika.detect.environments import Declared, declared
+from mika.detect.environments import declared
 from mika.detect.files import Files
 from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile import entries
@@ -395,7 +395,18 @@ def test_where_the_server_is(tmp_path):
 )
 def test_a_declared_environment(tmp_path, marks, expected):
     make(tmp_path, {"a/w.py": "", **marks})
-    assert declared(Files(tmp_path), "a/w.py") == Declared(expected)
+    found = declared(Files(tmp_path), "a/w.py")
+    assert (found.tool, found.folder) == (expected, "")
+
+
+def test_how_a_declared_environment_is_made(tmp_path):
+    make(tmp_path, {"a/requirements.txt": "", "b/pyproject.toml": "", "c/uv.lock": ""})
+    files = Files(tmp_path)
+    a, b, c = (declared(files, f"{part}/x.py") for part in "abc")
+    assert a.install("venv/bin/python") == "`venv/bin/python -m pip install -r requirements.txt`"
+    assert a.install().startswith("`python -m venv .venv`, then `.venv")
+    assert b.install("p") == "`p -m pip install -e .`"
+    assert c.install("p") == "`uv sync`"
 
 
 def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):

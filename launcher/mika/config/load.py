@@ -156,19 +156,14 @@ class Config:
         return is_remote or (is_given and has_login and self.text("TEMPORAL_TLS") != "false")
 
     def notes(self) -> list[str]:
-        """What may not be meant as it is: a misspelled setting in `.env`, and a Python that nobody has chosen."""
+        """What may not be meant as it is: a misspelled setting in `.env`, and a Python from elsewhere."""
         notes = []
         for extra in self.extras.values():
             setting = nearest(extra.name, BY_NAME, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:
                 notes.append(f"{extra.origin}: {extra.name} is not a setting of mika; did you mean '{setting}'?")
         environment = find_environment([self.project], os.environ)
-        if environment is not None and environment.is_mikas_own:
-            notes.append(
-                f"processes use the Python of mika's own environment ({environment.scripts}):"
-                f" {self.project} has no .venv, and no environment is active"
-            )
-        elif environment is not None and environment.root.parent != self.project:
+        if environment is not None and environment.root.parent != self.project:
             notes.append(f"processes use the Python environment {environment.root}")
         return notes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import tomllib
 from dataclasses import dataclass
@@ -18,10 +19,14 @@ _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment."""
+    """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment.
+
+    `packages` are what pip is to install.
+    """
 
     tool: str = ""
     folder: str = ""
+    packages: str = ""
 
     @property
     def is_node(self) -> bool:
@@ -29,11 +34,20 @@ class Declared:
         return self.tool in _NODES
 
     @property
-    def install(self) -> str:
-        """The command that makes it, in its folder."""
-        make = {"uv": "uv sync", "pip": "python -m venv .venv"}
-        make |= {tool: f"{tool} install" for tool in ("poetry", "pipenv", *_NODES)}
-        return make.get(self.tool, "")
+    def is_kept(self) -> bool:
+        """It has an environment, which somebody has to make."""
+        return self.tool in ("uv", "pip", "poetry", "pipenv", *_NODES)
+
+    def install(self, python: str = "") -> str:
+        """The commands that install its packages, for its folder; `python` is that of an environment that exists."""
+        match self.tool:
+            case "uv":
+                return "`uv sync`"
+            case "pip":
+                made = python or (r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python")
+                steps = [] if python else ["`python -m venv .venv`"]
+                return ", then ".join([*steps, f"`{made} -m pip install {self.packages}`"])
+        return f"`{self.tool} install`"
 
 
 def declared(files: Files, path: str) -> Declared:
@@ -46,7 +60,8 @@ def declared(files: Files, path: str) -> Declared:
         # A member of a uv workspace has a pyproject.toml, and the lock and the environment are further up.
         is_workspace = found.tool == "uv" and _is_member(files, folder, found.folder)
         if tool and (not found.tool or (found.tool, tool) == ("pip", "uv") or is_workspace):
-            found = Declared(tool, folder)
+            has_list = posixpath.join(folder, "requirements.txt") in files
+            found = Declared(tool, folder, ("-r requirements.txt" if has_list else "-e .") if tool == "pip" else "")
     return found
 
 
@@ -89,4 +104,4 @@ def _tool(files: Files, folder: str) -> str:
         return "poetry"
     if has("Pipfile"):
         return "pipenv"
-    return "pip" if has("pyproject.toml", "requirements.txt", "setup.py") else ""
+    return "pip" if has("requirements.txt", "pyproject.toml", "setup.py") else ""

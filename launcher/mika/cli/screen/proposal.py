@@ -69,10 +69,10 @@ def _environment(process: Process, config: Config) -> str:
     tool = process.environment
     if tool.is_node:
         return tool.tool if (config.project / tool.folder / "node_modules").is_dir() else ""
-    if tool.tool and not tool.install:
+    if tool.tool and not tool.is_kept:
         return tool.tool
     found = find_environment([config.project / process.cwd, config.project], os.environ)
-    if found is None or found.is_mikas_own:
+    if found is None:
         return ""
     inside = found.root.is_relative_to(config.project)
     return (found.root.relative_to(config.project) if inside else found.root).as_posix()
@@ -83,4 +83,4 @@ def _missing(proposal: Proposal, config: Config) -> Iterator[str]:
     without = [process for process in proposal.processes if not _environment(process, config)]
     for declared in dict.fromkeys(process.environment for process in without):
         if declared.tool:
-            yield f"{declared.folder or 'this folder'} has no environment yet: `{declared.install}`"
+            yield f"{declared.folder or 'this folder'} has no environment yet: {declared.install()}"
