@@ -367,6 +367,70 @@ def test_a_seed_is_said_and_not_run(tmp_path):
     assert found.notes == ("README.md has `python seed.py`: left out, since it may not be for each start",)
 
 
+# --- what is left to the user -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "package", "others", "line"),
+    [
+        (
+            "ui/package.json",
+            '{"scripts": {"dev": "vite"}, "devDependencies": {"vite": "5"}}',
+            {},
+            "ui: npm --prefix ui run dev",
+        ),
+        (
+            "package.json",
+            '{"scripts": {"start": "x"}, "dependencies": {"react-scripts": "5"}}',
+            {},
+            "frontend: npm run start",
+        ),
+        (
+            "apps/site/package.json",
+            '{"scripts": {"dev": "next"}, "dependencies": {"next": "15"}}',
+            {"pnpm-lock.yaml": ""},
+            "site: pnpm --dir apps/site run dev",
+        ),
+        (
+            "worker/package.json",
+            '{"scripts": {"dev": "x"}, "dependencies": {"express": "5"}}',
+            {"worker/yarn.lock": ""},
+            "worker-js: yarn --cwd worker run dev",
+        ),
+    ],
+)
+def test_a_frontend_is_named_with_the_line_that_runs_it(tmp_path, path, package, others, line):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), path: package, **others})
+    assert only(found).name == "worker"
+    assert f"add `{line}` to the Procfile" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "package", ['{"devDependencies": {"vite": "5"}}', '{"scripts": {"dev": "x"}}', "[]", "{", '{"scripts": 1}']
+)
+def test_what_is_no_frontend_is_not_named(tmp_path, package):
+    assert proposed(tmp_path, {"worker.py": worker('"q"'), "package.json": package}).notes == ()
+
+
+def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
+    example = """
+    # a comment = of words
+    OPENAI_API_KEY=sk-1234
+    export DB_PASSWORD="hunter2"
+    LOG_LEVEL=info
+    MODEL=
+    URL=https://your-host/
+    GIVEN_TOKEN=x
+    IN_FILE_TOKEN=x
+    #OTHER_TOKEN=x
+    """
+    sources = {"worker.py": worker('"q"'), "b/.env.example": example, "b/.env": "IN_FILE_TOKEN=secret"}
+    found = proposed(tmp_path, sources, GIVEN_TOKEN="secret")
+    assert found.notes == (
+        "b/.env.example has OPENAI_API_KEY, DB_PASSWORD, MODEL, URL, which are not set: add them to b/.env",
+    )
+
+
 # --- what is around them ----------------------------------------------------------------------------------------------
 
 

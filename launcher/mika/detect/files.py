@@ -21,7 +21,7 @@ _WANTED = re.compile(
     r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
     r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
-    r"|(docker-)?compose[\w.-]*\.ya?ml",
+    r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
 _MARKS = {"pyproject.toml", "uv.lock", "poetry.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"}

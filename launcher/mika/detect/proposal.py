@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import compose, documented, preparation, programs, web, workers
+from mika.detect import compose, documented, leftovers, preparation, programs, web, workers
 from mika.detect.environments import Declared, declared
 from mika.detect.files import Files
 from mika.detect.languages import Texts
@@ -130,7 +130,8 @@ class _Proposer:
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         kept = self._prepared(kept, taken)
-        self._notes += notes
+        self._notes += [*notes, *leftovers.frontends(self._files, taken)]
+        self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         return Proposal(tuple(kept), compose_file, self._settings, tuple(self._questions), tuple(self._notes))
 
