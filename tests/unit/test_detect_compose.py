@@ -29,6 +29,9 @@ def kinds(text: str) -> dict[str, str]:
         ("{build: {context: .}, image: 'mongo-app:1'}", "app"),
         ("{image: 'python:3.12', command: python app.py}", "app"),
         ("{image: 'acme/thing:1'}", "unknown"),
+        ("{image: '${NOT_SET}'}", "unknown"),
+        ("{image: '${NOT_SET:?must be set}', ports: ['${PORT}:5432']}", "infrastructure"),
+        ("{extends: {file: base.yml, service: it}, profiles: [full]}", "unknown"),
     ],
 )
 def test_by_image_and_port(service, kind):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.unit.test_detect import only, proposed
@@ -192,3 +194,38 @@ def test_a_queue_that_is_not_known_is_asked_for(tmp_path, sources):
 )
 def test_what_is_no_worker_of_temporal(tmp_path, sources):
     assert not proposed(tmp_path, sources).processes
+
+
+MANIFESTS = {"go.mod": GO_MOD, "package.json": package(w="tsx a.ts"), "a.csproj": CSPROJ, "pom.xml": POM}
+STARTS = {
+    "a.go": "worker.New(c, ",
+    "b.go": "package main\n" * 5000 + "worker.New(",
+    "a.ts": "Worker.create(",
+    "b.ts": "from './a';\nWorker.create({taskQueue: ",
+    "a.cs": "new TemporalWorkerOptions(",
+    "b.cs": "AddHostedTemporalWorker(a, ",
+    "A.java": "f.newWorker(",
+    ".env.example": "KEY=",
+    "README.md": "go run ",
+}
+
+
+@pytest.mark.parametrize(
+    "filler",
+    [
+        " ",
+        "a",
+        "\n",
+        "(",
+        "worker.New(c, ",
+        "Worker.create(",
+        "taskQueue: ",
+        "AddHostedTemporalWorker(",
+        "f.newWorker(",
+    ],
+)
+def test_texts_that_never_end_cost_little(tmp_path, filler):
+    most = 190_000 // len(filler)
+    began = time.monotonic()
+    proposed(tmp_path, {**MANIFESTS, **{name: start + filler * most for name, start in STARTS.items()}})
+    assert time.monotonic() - began < 5

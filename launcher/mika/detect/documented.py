@@ -13,8 +13,9 @@ _MOST_TEXTS = 200
 _LARGEST = 200_000  # bytes
 _TEXTS = r"README.*|.+\.(md|rst|sh|ps1)|(Makefile|justfile|Procfile|Dockerfile).*|package\.json|(docker-)?compose.*"
 _CONTAINER = re.compile(r"(^|/)(Dockerfile|(docker-)?compose)[^/]*$", re.IGNORECASE)
-_COMMAND = re.compile(r"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run)\s[^\n`&|;#<>]*")
-_OTHERS = re.compile(r"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew))\s[^\n`&|;#<>]*")
+_REST = r"\s[^\n`&|;#<>]{0,500}"
+_COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
+_OTHERS = re.compile(rf"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew)){_REST}")
 """Those of other languages. What is the same in all of them is done by the project's scripts."""
 _EXTENSIONS = re.compile(r"\.(py|go|[cm]?[jt]s)$")
 _RUNNERS = {"poetry", "uv", "pipenv", "pdm", "run", "python", "python3", "exec", "-m"}

@@ -46,14 +46,14 @@ LANGUAGES = (
         re.compile(r"go\.mod"),
         re.compile(r"^\s*(require\s+)?go\.temporal\.io/sdk\s", re.MULTILINE),
         (".go",),
-        re.compile(r"\bworker\.New\(\s*[\w.]+\s*,\s*([^,]+?)\s*,"),
+        re.compile(r"\bworker\.New\(\s*[\w.]+\s*,([^,]{1,200}),"),
     ),
     Language(
         "node",
         re.compile(r"package\.json"),
         re.compile(r'"@temporalio/worker"\s*:'),
         (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
-        re.compile(r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*([^,\n}]+))?", re.DOTALL),
+        re.compile(r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*([^,\n}]{1,200}))?", re.DOTALL),
     ),
     Language(
         "dotnet",
@@ -61,7 +61,7 @@ LANGUAGES = (
         re.compile(r'Include="Temporalio\b'),
         (".cs",),
         re.compile(
-            r"(?:\bTemporalWorkerOptions\(|\bAddHostedTemporalWorker\((?:[^(){};]*,)?)\s*(?:taskQueue:\s*)?([^(),{};]+?)\s*\)"
+            r"(?:\bTemporalWorkerOptions\(|\bAddHostedTemporalWorker\((?:[^(){};]{0,300},)?)(?:\s*taskQueue:)?([^(),{};]{1,200})\)"
         ),
     ),
     Language(
@@ -69,7 +69,7 @@ LANGUAGES = (
         re.compile(r"pom\.xml|build\.gradle(\.kts)?"),
         re.compile(r"\bio\.temporal\b"),
         (".java",),
-        re.compile(r"\.newWorker\(\s*([^,()]+?)\s*[,)]"),
+        re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
     ),
 )
 
@@ -91,6 +91,7 @@ class Texts:
     def __init__(self, files: Files, variables: Mapping[str, str]) -> None:
         self.files, self._variables = files, variables
         self._texts: dict[str, str] = {}
+        self._of: dict[tuple[Language, str], list[str]] = {}
 
     def makers(self) -> Iterator[Maker]:
         for language in LANGUAGES:
@@ -100,6 +101,8 @@ class Texts:
                 if language.sdk.search(self.text(path))
             }
             for path in self._sources(language) if homes else ():
+                if self.files.is_late():
+                    return
                 home = next((folder for folder in ancestors(path) if folder in homes), None)
                 found = language.queue.findall(self.text(path)) if home is not None else []
                 if found and home is not None:
@@ -109,7 +112,10 @@ class Texts:
 
     def of(self, language: Language, home: str) -> list[str]:
         """The source files of one part."""
-        return [path for path in self._sources(language) if not home or path.startswith(f"{home}/")]
+        if (language, home) not in self._of:
+            inside = [path for path in self._sources(language) if not home or path.startswith(f"{home}/")]
+            self._of[language, home] = inside
+        return self._of[language, home]
 
     def text(self, path: str) -> str:
         if path not in self._texts:
@@ -117,7 +123,7 @@ class Texts:
         return self._texts[path]
 
     def _sources(self, language: Language) -> list[str]:
-        return [path for path in self.files.others if path.endswith(language.sources) and not _TESTS.search(path)]
+        return [path for path in self.files.sources if path.endswith(language.sources) and not _TESTS.search(path)]
 
     def _value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:
         """What an expression in the file `path` is worth; constants may be in the files `near` it."""
@@ -130,7 +136,7 @@ class Texts:
         name = re.split(r"\W+", expression)[-1]
         if not re.fullmatch(r"[\w.!]+", expression) or not name or depth > _DEEPEST:
             return Value()
-        assigned = re.compile(rf"\b{name}\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]+)")
+        assigned = re.compile(rf"\b{name}\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{{1,200}})")
         for other in (path, *near):
             for value in assigned.findall(self.text(other)):
                 if value.strip().rstrip(",") != expression:

@@ -32,9 +32,10 @@ _FRONTENDS = {
 _SCRIPTS = ("dev", "start", "serve")
 _FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
 _EXAMPLES = r"\.?env[._-](example|sample|template|dist)"
-_LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=(.*)$", re.MULTILINE)
 _SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|DSN)(_|$)", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"""["']?(|<.*>|\.\.\.|x{3,}.*|.*\b(your|change|replace|todo)[-_ ]?.*)["']?""", re.IGNORECASE)
+_LONGEST = 200  # characters
 _MOST_NAMES = 6
 
 
@@ -62,7 +63,7 @@ def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
         wanted = [
             name
             for name, value in _LINE.findall(files.text(path))
-            if name not in given and (_SECRET.search(name) or _PLACEHOLDER.fullmatch(value))
+            if name not in given and (_SECRET.search(name) or _PLACEHOLDER.fullmatch(value.strip()[:_LONGEST]))
         ]
         if wanted:
             more = f" and {len(wanted) - _MOST_NAMES} more" if len(wanted) > _MOST_NAMES else ""

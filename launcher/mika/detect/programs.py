@@ -15,7 +15,7 @@ from mika.detect.workers import Worker
 
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|ts-node-dev")
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
-_MAIN_GO = re.compile(r"^package main\b.*^func main\(\)", re.MULTILINE | re.DOTALL)
+_PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
 _MAIN_JAVA = re.compile(r"static\s+void\s+main\s*\(")
 
 
@@ -45,7 +45,8 @@ def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
 
 def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str, str]]:
     """Its own package if that is a program, else each program that imports it."""
-    programs = [path for path in texts.of(maker.language, maker.home) if _MAIN_GO.search(texts.text(path))]
+    sources = texts.of(maker.language, maker.home)
+    programs = [p for p in sources if _PACKAGE_GO.search(texts.text(p)) and _MAIN_GO.search(texts.text(p))]
     folder = posixpath.dirname(maker.path)
     own = [path for path in programs if posixpath.dirname(path) == folder]
     module = re.search(r"^module\s+(\S+)", texts.text(maker.manifest), re.MULTILINE)
