@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -541,6 +542,28 @@ def test_links_are_not_followed(tmp_path):
     (tmp_path / "a" / "self.py").symlink_to("self.py")
     os.mkfifo(tmp_path / "a" / "pipe.py")
     assert len(proposed(tmp_path, {}).processes) == 1
+
+
+@posix_only
+def test_odd_names_of_files(tmp_path):
+    """A command is pasted as it stands, and what cannot be in a line is left out."""
+    make(tmp_path, {"my worker.py": worker('"q"'), "it's/w.py": worker('"r"'), "a\nb/w.py": worker('"s"')})
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.py")).write_text(worker('"t"'))
+    commands = {process.command for process in proposed(tmp_path, {}).processes}
+    assert {tuple(shlex.split(command)) for command in commands} == {
+        ("python", "my worker.py"),
+        ("python", "it's/w.py"),
+    }
+
+
+def test_names_that_no_variable_can_have(tmp_path):
+    source = (
+        worker('os.getenv("A B", "q")')
+        + API
+        + 'if __name__ == "__main__":\n    uvicorn.run(app, port=os.getenv("P={}"))\n'
+    )
+    found = proposed(tmp_path, {"worker.py": source})
+    assert all(not process.env for process in found.processes)
 
 
 def test_what_there_is_no_time_for_is_said(tmp_path, monkeypatch):

@@ -110,6 +110,8 @@ class Files:
                 self._parts.add(folder)
             found = len(self.python)
             for entry in entries:
+                if not entry.name.isprintable():
+                    continue  # a line break could be neither in a Procfile nor in a message
                 with contextlib.suppress(OSError):  # such as a link to itself
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name not in _SKIPPED and (entry.name[0] != "." or entry.name == ".venv"):

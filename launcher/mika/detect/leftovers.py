@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from mika.detect.environments import declared
@@ -49,7 +50,7 @@ def frontends(files: Files, taken: set[str]) -> Iterator[str]:
             continue
         folder, tool = posixpath.dirname(path), declared(files, posixpath.join(posixpath.dirname(path), "x.js")).tool
         name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "frontend"
-        place = f" {_FOLDER[tool]} {folder}" if folder else ""
+        place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
         name = f"{name}-js" if name in taken else name
         line = f"{name}: {tool}{place} run {script}"
         yield f"{path} is a web app of {kind}: left out; to run it, add `{line}` to the Procfile"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from mika.detect.documented import Said
@@ -13,6 +14,7 @@ from mika.detect.languages import Maker, Texts
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
 
+_NAME = re.compile(r"[\w:.@/-]+")
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|ts-node-dev")
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
 _PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
@@ -55,7 +57,7 @@ def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str
     )
     for path in own or [path for path in programs if f'"{package}"' in texts.text(path)]:
         relative = posixpath.relpath(posixpath.dirname(path) or ".", maker.home or ".")
-        yield path, "go run ." if relative == "." else f"go run ./{relative}"
+        yield path, "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
 
 
 # --- Node -------------------------------------------------------------------------------------------------------------
@@ -76,10 +78,10 @@ def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[st
             return
         told = next((one for one in said if one.means(path)), None)
         if told is not None:
-            yield path, " ".join(told.words)
+            yield path, shlex.join(told.words)
             return
         if path.endswith(("js", ".cjs", ".mjs")) and path == maker.path:
-            yield path, f"node {posixpath.relpath(path, maker.home or '.')}"
+            yield path, f"node {shlex.quote(posixpath.relpath(path, maker.home or '.'))}"
             return
 
 
@@ -101,7 +103,11 @@ def _scripts(package: str) -> Mapping[str, str]:
         scripts = json.loads(package).get("scripts")
     except (ValueError, AttributeError, RecursionError):
         return {}
-    return {str(k): v for k, v in scripts.items() if isinstance(v, str)} if isinstance(scripts, dict) else {}
+    return (
+        {k: v for k, v in scripts.items() if isinstance(v, str) and _NAME.fullmatch(k)}
+        if isinstance(scripts, dict)
+        else {}
+    )
 
 
 # --- .NET and Java ----------------------------------------------------------------------------------------------------
@@ -114,7 +120,7 @@ def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[
         return
     told = [one for one in _told(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
     words = next((one.words for one in told if "worker" in " ".join(one.words).lower()), ("dotnet", "run"))
-    yield maker.path, " ".join(words)
+    yield maker.path, shlex.join(words)
 
 
 def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
@@ -128,7 +134,7 @@ def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[st
     named = next((one for one in told if main in " ".join(one.words)), None)
     runs = next((one for one in told if {"run", "bootRun", "spring-boot:run"} & set(one.words)), None)
     if named or runs:
-        yield maker.path, " ".join((named or runs or told[0]).words)
+        yield maker.path, shlex.join((named or runs or told[0]).words)
     elif _MAIN_JAVA.search(source) and maker.manifest.endswith("pom.xml"):
         tool = "./mvnw" if posixpath.join(maker.home, "mvnw") in texts.files else "mvn"
         yield maker.path, f"{tool} compile exec:java -Dexec.mainClass={main}"

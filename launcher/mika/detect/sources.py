@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -160,10 +161,12 @@ class Sources:
         root, home = self.root_of(module), self.files.home_of(module.path)
         relative = posixpath.relpath(module.path, root or ".")
         if posixpath.basename(relative) == "__main__.py" and "/" in relative:
-            return Start.at(root, home, f"python -m {_dotted_path(posixpath.dirname(relative))}")
+            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(posixpath.dirname(relative)))}")
         if "/" in relative:
-            return Start.at(root, home, f"python -m {_dotted_path(relative)}")
-        return Start(home, f"python {posixpath.relpath(module.path, home or '.')}")  # its folder is on sys.path anyway
+            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(relative))}")
+        return Start(
+            home, f"python {shlex.quote(posixpath.relpath(module.path, home or '.'))}"
+        )  # its folder is on sys.path anyway
 
     def name_of(self, module: Module) -> tuple[str, str]:
         """The folder for `sys.path`, and the module's name there."""
@@ -226,6 +229,8 @@ class Sources:
         )
 
     def _variable(self, name: str, default: ast.AST | None, module: Module, depth: int) -> Value:
+        if not name.isidentifier():
+            return Value()
         given = self._variables.get(name)
         return Value(given if given is not None else self.value(default, module, depth + 1).text, name)
 

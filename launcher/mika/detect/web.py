@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -108,7 +109,7 @@ def _served(sources: Sources, module: Module, name: str, kind: str, health: str 
     port = _documented_port(sources, module, name, said)
     if own is not None and own.text and port is None and (start := sources.start_of(module)):
         return WebApp(module, app, start, health, int(own.text), own.variable)
-    command = _SERVERS[kind].replace("{app}", app)
+    command = _SERVERS[kind].replace("{app}", shlex.quote(app))
     if name in _FACTORIES and _SERVERS[kind] == _ASGI:
         command += " --factory"
     start = Start.at(root, sources.files.home_of(module.path), command)

@@ -17,18 +17,17 @@ from mika.procfile.entries import Entry
 def procfile(proposal: Proposal) -> str:
     lines = ["# Found by `mika init`: what runs here, a line for each process."]
     for process in proposal.processes:
-        lines += [f"# {why}" for why in process.why]
+        lines += [_comment(why) for why in process.why]
         lines.append(f"{process.name}: {process.command}")
     return "\n".join([*lines, ""])
 
 
 def mika_toml(proposal: Proposal) -> str:
     lines = ["# Found by `mika init`. `mika config` shows what is in effect."]
-    lines += [f"# {question.text}" for question in proposal.questions]
-    lines += [f"# {note}" for note in proposal.notes]
+    lines += [_comment(text) for text in (*(question.text for question in proposal.questions), *proposal.notes)]
     for name, guess in proposal.settings.items():
         value = guess.value if guess.value.isdecimal() else _quoted(guess.value)
-        lines += [f"{BY_NAME[name].key} = {value}  # {guess.why}"]
+        lines += [f"{BY_NAME[name].key} = {value}  {_comment(guess.why)}"]
     for process in proposal.processes:
         lines += ["", f"[process.{process.name}]", *_options(process)]
     return "\n".join([*lines, ""])
@@ -75,6 +74,12 @@ def _why(ready: str) -> str:
     if ready.startswith("tcp:"):
         return "  # it has no health path that is known: ready when its port answers"
     return "  # it says nothing that mika could ask: ready as soon as it runs" if ready == "none" else ""
+
+
+def _comment(text: str) -> str:
+    """In one line, whatever names and texts of the project it has."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return f"# {' '.join(printable.split())}"
 
 
 def _quoted(value: str | Sequence[str]) -> str:
