@@ -1,4 +1,4 @@
-"""A project that has never heard of mika, unchanged: it comes up, works, and stays as it was."""
+"""`mika init`, and `mika up` without a Procfile: what is asked, written, said and left alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import subprocess
 import sys
 import tomllib
 
-import httpx
 import pytest
 
-from tests.adopt.conftest import PROJECTS, empty, git
+from tests.adopt.conftest import PROJECTS, empty
 from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.project import Project
 
@@ -35,26 +34,6 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
-
-
-def test_a_project_comes_up_works_and_stays_as_it_was(adopted):
-    this = adopted("orders-uv")
-    up = this.up("--yes")
-    assert "app/main.py" not in up.out
-    assert "worker:orders" in up.err
-    found = this.status()
-    assert {process["name"]: process["state"] for process in found["processes"]} == {"web": "ready", "worker": "ready"}
-    assert found["backend"] == "embedded"
-    url = f"http://127.0.0.1:{this.ports['API_PORT']}/orders/seven"
-    answer = httpx.post(url, timeout=60, trust_env=False)
-    assert answer.json() == {"result": "charged seven"}
-    again = this.up()
-    assert "already up" in again.text
-    pid = this.pid("worker")
-    this.ok("restart", "worker")
-    this.wait_replaced("worker", pid)
-    this.ok("down")
-    assert git(this, "status", "--porcelain") == ""
 
 
 def test_what_init_writes_is_what_up_finds(adopted):

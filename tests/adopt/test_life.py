@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from temporalio.client import Client
@@ -32,11 +33,17 @@ class Life:
     worker: str = "worker"
     processes: tuple[str, ...] = ("web", "worker")
     environment: str = ".venv"
-    env: tuple[tuple[str, str], ...] = ()
+    post: tuple[str, dict[str, str]] | None = None
+    """A path of its own web app that starts a workflow, and the answer."""
 
 
 LIVES = (
-    Life("bot-compose", (("Reply", "bot-messages", "one"),), "bot/jobs.py"),
+    Life(
+        "bot-compose",
+        (("Reply", "bot-messages", "one"),),
+        "bot/jobs.py",
+        post=("/messages?text=hello", {"reply": "hello"}),
+    ),
     Life("greeter-go", (("Greet", "greetings", "Hello, one"),), "worker/main.go", processes=("worker",)),
     Life("mailer-poetry", (("Mail", "mails", "sent to one"),), "src/mailer/activities.py", environment="poetry"),
     Life(
@@ -47,9 +54,20 @@ LIVES = (
         environment="venv",
     ),
     Life(
-        "notes-lifespan", (("Note", "notes", "noted one"),), "tasks.py", "web", processes=("web",), environment="venv"
+        "notes-lifespan",
+        (("Note", "notes", "noted one"),),
+        "tasks.py",
+        "web",
+        processes=("web",),
+        environment="venv",
+        post=("/notes?text=this", {"note": "noted this"}),
     ),
-    Life("orders-uv", (("OrderWorkflow", "orders", "charged one"),), "app/workflows.py"),
+    Life(
+        "orders-uv",
+        (("OrderWorkflow", "orders", "charged one"),),
+        "app/workflows.py",
+        post=("/orders/seven", {"result": "charged seven"}),
+    ),
     Life("reports-django", (("ReportWorkflow", "reports", "stored one"),), "reports/workflows.py", environment="env"),
     Life(
         "shop-workspace",
@@ -67,13 +85,18 @@ def test_a_project_lives_and_stays_as_it_was(life, adopted: Callable[..., Projec
     if life.project.endswith("-go"):
         build_go(PROJECTS / life.project)
     this = adopted(life.project, life.environment)
-    this.env.update(life.env)
     up = this.up("--yes", "--watch")
     found = this.status()
     states = {process["name"]: process["state"] for process in found["processes"]}
     assert states.pop("migrate", "exited") == "exited"
     assert states == dict.fromkeys(life.processes, "ready"), up.text
+    assert found["backend"] == "embedded"
     answers(this, life)
+    if life.post is not None:
+        path, answer = life.post
+        url = f"http://127.0.0.1:{this.ports['API_PORT']}{path}"
+        assert httpx.post(url, timeout=_ANSWER_S, trust_env=False).json() == answer
+    assert "already up" in this.up().text
     doctor = this.ok("doctor")
     assert "fail" not in {line.partition(" ")[0] for line in doctor.out.splitlines()}, doctor.out
     pid = this.pid(life.worker)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from mika.cli.config_ import config_command
+from mika.cli.context import Context
 from mika.config import load as config
 from mika.config.environment import find_environment
 from mika.config.settings import MASK, mask
@@ -178,6 +182,20 @@ def test_each_process_has_the_python_of_its_folder(tmp_path: Path) -> None:
     assert python_of("jobs") == str(project / ".venv"), "a folder of that name without pyvenv.cfg may be anything"
     (project / "jobs" / "venv" / "pyvenv.cfg").touch()
     assert python_of("jobs") == str(project / "jobs" / "venv")
+
+
+def test_a_python_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    project = tmp_path.resolve()
+    environment(project / ".venv")
+    environment(project / "jobs" / ".venv")
+    (project / "web").mkdir()
+    (project / "mika.toml").write_text('[process.jobs]\ncwd = "jobs"\n[process.web]\ncwd = "web"\n')
+    config = load(project, {})
+    assert config.notes() == [f"jobs uses the Python environment {project / 'jobs' / '.venv'}"]
+    shown = CliRunner().invoke(config_command, obj=Context(project)).output
+    assert re.search(rf"^jobs\.python +{re.escape(str(project / 'jobs' / '.venv' / SCRIPTS))} ", shown, re.MULTILINE)
+    assert "web.python" not in shown
 
 
 def test_poetrys_environment_is_found_in_its_cache(tmp_path: Path) -> None:

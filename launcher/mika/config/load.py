@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mika import address
 from mika.config import cluster
 from mika.config.declared import TABLES, Declared, read_declared
-from mika.config.environment import find_environment
+from mika.config.environment import Environment, find_environment
 from mika.config.process_options import (
     ProcessOptions,
     Ready,
@@ -165,7 +165,16 @@ class Config:
         environment = find_environment([self.project], os.environ)
         if environment is not None and environment.root.parent != self.project:
             notes.append(f"processes use the Python environment {environment.root}")
+        for name, own in self.own_environments().items():
+            notes.append(f"{name} uses the Python environment {own.root}")
         return notes
+
+    def own_environments(self) -> dict[str, Environment]:
+        """By the names of the processes whose folder has another environment than the project."""
+        of_project = find_environment([self.project], os.environ)
+        folders = {name: [self.project / o.cwd, self.project] for name, o in self.processes.items() if o.cwd}
+        found = {name: find_environment(tried, os.environ) for name, tried in folders.items()}
+        return {name: own for name, own in found.items() if own is not None and own != of_project}
 
     def defaults(self) -> dict[str, str]:
         """The settings as a Procfile or a `ready` rule may name them, also those that no process is told."""
