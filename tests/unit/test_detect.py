@@ -156,6 +156,24 @@ def test_a_program_that_imports_the_worker_starts_it(tmp_path):
     assert only(proposed(tmp_path, {"poller.py": source, "main.py": main})).command == "python main.py"
 
 
+@pytest.mark.parametrize(
+    ("pyproject", "command"),
+    [
+        ('[project.scripts]\nshop-worker = "shop.worker:main"\n[build-system]', "shop-worker"),
+        ('[tool.poetry.scripts]\nwork = "shop.worker:main"\n[build-system]', "work"),
+        ('[project.scripts]\nwork = "shop.worker:main"\n[build-system]\n[tool.uv]\npackage = false', None),
+        ('[project.scripts]\nwork = "shop.worker:main"\n', None),
+        ('[project.scripts]\nwork = "shop.worker:nothing"\n[build-system]', None),
+        ('[project.scripts]\n"a b" = "shop.worker:main"\n[build-system]', None),
+        ("[project]\nscripts = 1\n[build-system]\n[tool]\npoetry = 1\nuv = []", None),
+    ],
+)
+def test_a_program_that_the_project_installs(tmp_path, pyproject, command):
+    source = worker('"q"').partition("if __name__")[0]
+    sources = {"pyproject.toml": pyproject, "src/shop/__init__.py": "", "src/shop/worker.py": source}
+    assert [process.command for process in proposed(tmp_path, sources).processes] == ([command] if command else [])
+
+
 def test_a_worker_that_nothing_starts_is_said(tmp_path):
     source = worker('"q"').replace('if __name__ == "__main__":', "async def unused():")
     found = proposed(tmp_path, {"poller.py": source, "web.py": API})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,6 +12,7 @@ from typing import Any
 
 from mika.detect.files import Files, ancestors
 
+_SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NODES = ("npm", "pnpm", "yarn")
 _OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java"}
 _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
@@ -75,6 +77,20 @@ def _of_node(files: Files, path: str) -> Declared:
     return Declared("npm", home)
 
 
+def installed_scripts(files: Files, folder: str) -> dict[str, str]:
+    """The programs that installing the project in `folder` makes: `module:function` -> name."""
+    project = _toml(files, folder)
+    tools = _tools(files, folder)
+    poetry, uv = (table if isinstance(table, dict) else {} for table in (tools.get("poetry"), tools.get("uv")))
+    is_package = "build-system" in project and uv.get("package", True) and poetry.get("package-mode", True)
+    declared_ones = project.get("project")
+    tables = [table.get("scripts") for table in (declared_ones, poetry) if isinstance(table, dict)]
+    found = {name: target for table in tables if isinstance(table, dict) for name, target in table.items()}
+    return (
+        {t: name for name, t in found.items() if isinstance(t, str) and _SCRIPT.fullmatch(name)} if is_package else {}
+    )
+
+
 def _is_member(files: Files, folder: str, part: str) -> bool:
     """Whether `part` is in the uv workspace of `folder`."""
     workspace = _tools(files, folder).get("uv", {})
@@ -85,12 +101,16 @@ def _is_member(files: Files, folder: str, part: str) -> bool:
 
 def _tools(files: Files, folder: str) -> dict[str, Any]:
     """The tables below `[tool]` of its pyproject.toml."""
+    tools = _toml(files, folder).get("tool")
+    return tools if isinstance(tools, dict) else {}
+
+
+def _toml(files: Files, folder: str) -> dict[str, Any]:
     path = posixpath.join(folder, "pyproject.toml")
     try:
-        tools = tomllib.loads(files.text(path)).get("tool") if path in files else None
+        return tomllib.loads(files.text(path)) if path in files else {}
     except (tomllib.TOMLDecodeError, RecursionError):
-        tools = None
-    return tools if isinstance(tools, dict) else {}
+        return {}
 
 
 def _tool(files: Files, folder: str) -> str:

@@ -10,6 +10,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mika.detect.environments import installed_scripts
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
 
@@ -157,7 +158,7 @@ class Sources:
             manage = next((f for f in ancestors(module.path) if posixpath.join(f, "manage.py") in self.files), None)
             return Start(manage, f"python manage.py {command[1]}") if manage is not None else None
         if not module.runs:
-            return None
+            return self._script_of(module)
         root, home = self.root_of(module), self.files.home_of(module.path)
         relative = posixpath.relpath(module.path, root or ".")
         if posixpath.basename(relative) == "__main__.py" and "/" in relative:
@@ -167,6 +168,15 @@ class Sources:
         return Start(
             home, f"python {shlex.quote(posixpath.relpath(module.path, home or '.'))}"
         )  # its folder is on sys.path anyway
+
+    def _script_of(self, module: Module) -> Start | None:
+        """The program that its project installs for a function of the module."""
+        home, (_, name) = self.files.home_of(module.path), self.name_of(module)
+        for target, script in installed_scripts(self.files, home).items():
+            place, _, function = target.partition(":")
+            if place == name and function in module.factories:
+                return Start(home, script)
+        return None
 
     def name_of(self, module: Module) -> tuple[str, str]:
         """The folder for `sys.path`, and the module's name there."""
