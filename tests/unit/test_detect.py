@@ -425,7 +425,7 @@ def test_a_frontend_is_named_with_the_line_that_runs_it(tmp_path, path, package,
 
 
 @pytest.mark.parametrize(
-    "package", ['{"devDependencies": {"vite": "5"}}', '{"scripts": {"dev": "x"}}', "[]", "{", '{"scripts": 1}']
+    "package", ['{"devDependencies": {"vite": "5"}}', '{"scripts": {"dev": "x"}}', "[]", "", '{"scripts": 1}']
 )
 def test_what_is_no_frontend_is_not_named(tmp_path, package):
     assert proposed(tmp_path, {"worker.py": worker('"q"'), "package.json": package}).notes == ()
@@ -514,6 +514,22 @@ def test_what_is_no_python_is_said(tmp_path):
     found = proposed(tmp_path, {"worker.py": worker('"q"'), "broken.py": "from temporalio import\n"})
     assert only(found).name == "worker"
     assert any(note.startswith("broken.py:1: not understood") for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "note"),
+    [
+        ("a/pyproject.toml", "[project\nname = 1", "a/pyproject.toml:1:9: not valid TOML"),
+        ("a/package.json", '{"a": 1,\n}', "a/package.json:2:1: not valid JSON"),
+        ("a/package.json", "[" * 100_000, "a/package.json: is nested too deeply"),
+        ("compose.yml", "a: [\n b: c", "compose.yml:3: not valid YAML"),
+    ],
+)
+def test_a_manifest_that_is_not_valid_is_said(tmp_path, path, source, note):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), path: source})
+    assert only(found).name == "worker"
+    assert found.notes[0].startswith(note)
+    assert all(guess.why == "compose.yml is not understood" for guess in found.settings.values())
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
-"""What a project has beside its stack, and mika leaves to its user: frontends, and keys that nobody has set."""
+"""What mika leaves to the user: frontends, keys that nobody has set, files that are not what their names say."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import posixpath
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator, Mapping
 
+from mika.config.sources import toml_error
 from mika.detect.environments import declared
 from mika.detect.files import Files
 
@@ -38,6 +41,7 @@ _SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIA
 _PLACEHOLDER = re.compile(r"""["']?(|<.*>|\.\.\.|x{3,}.*|.*\b(your|change|replace|todo)[-_ ]?.*)["']?""", re.IGNORECASE)
 _LONGEST = 200  # characters
 _MOST_NAMES = 6
+_MOST_MANIFESTS = 100
 
 
 def frontends(files: Files, taken: set[str]) -> Iterator[str]:
@@ -70,6 +74,23 @@ def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
             more = f" and {len(wanted) - _MOST_NAMES} more" if len(wanted) > _MOST_NAMES else ""
             verb, them = ("is", "it") if len(wanted) == 1 else ("are", "them")
             yield f"{path} has {', '.join(wanted[:_MOST_NAMES])}{more}, which {verb} not set: add {them} to {beside}"
+
+
+def broken(files: Files) -> Iterator[str]:
+    """A line for each manifest that is not what its name says, so that what is in it was not seen."""
+    for path in itertools.islice(files.named(r"pyproject\.toml|package\.json"), _MOST_MANIFESTS):
+        text = files.text(path)
+        try:
+            if path.endswith(".toml"):
+                tomllib.loads(text)
+            elif text.strip():
+                json.loads(text)
+        except json.JSONDecodeError as error:
+            yield f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}; correct that line"
+        except tomllib.TOMLDecodeError as error:
+            yield toml_error(path, text, str(error))
+        except RecursionError:
+            yield f"{path}: is nested too deeply; simplify it"
 
 
 def _package(text: str) -> tuple[Mapping[str, object], set[str]]:

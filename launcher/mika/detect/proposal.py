@@ -244,6 +244,7 @@ class _Proposer:
             self._settings["MIKA_BACKEND"] = Guess("none", "nothing here uses Temporal")
         elif file is not None and (file.of_kind("app") or not file.of_kind("temporal")):
             why = "has no Temporal" if not file.of_kind("temporal") else "would also start the app itself"
+            why = "is not understood" if file.error else why
             self._settings["MIKA_BACKEND"] = Guess("embedded", f"{file.path} {why}")
         if file is not None and file.error:
             self._notes.append(file.error)
@@ -269,6 +270,7 @@ class _Proposer:
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
             self._notes.append(f"{path} makes a worker, but nothing here starts it as a program")
+        self._notes += leftovers.broken(self._files)
         for path, error in list(self._sources.errors.items())[:3]:
             line = f":{error.lineno}" if error.lineno else ""
             self._notes.append(f"{path}{line}: not understood: {error.msg}")
