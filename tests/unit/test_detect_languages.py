@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.unit.test_detect import only, proposed
+from tests.unit.test_detect import only, proposed, worker
 
 GO_MOD = "module example.com/shop\n\nrequire (\n\tgo.temporal.io/sdk v1.37.0\n)\n"
 GO = "package main\nfunc main() {\n\tw := worker.New(c, QUEUE, worker.Options{})\n\tw.Run(worker.InterruptCh())\n}\n"
@@ -119,11 +119,24 @@ def test_the_command_of_a_worker_in_typescript(tmp_path, scripts, others, comman
     assert only(proposed(tmp_path, sources)).command == command
 
 
+def test_the_command_of_another_language_is_not_meant(tmp_path):
+    sources = {
+        "package.json": package(),
+        "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'ts'"),
+        "src/worker.py": worker('"py"'),
+        "src/other.py": worker('"py"'),
+        "README.md": "python src/worker.py\nnpx tsx src/worker.ts\nnpx tsx src/other.ts\n",
+    }
+    found = proposed(tmp_path, sources)
+    assert {process.command for process in found.processes} == {"python src/worker.py", "npx tsx src/worker.ts"}
+
+
 def test_a_worker_in_typescript_that_nothing_starts_is_said(tmp_path):
     sources = {"package.json": package(test="mocha"), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
     found = proposed(tmp_path, sources)
     assert not found.processes
     assert "src/worker.ts makes a worker, but no script of package.json and no text starts it" in found.notes
+    assert "MIKA_BACKEND" not in found.settings, "it does use Temporal"
 
 
 def test_what_has_to_be_built_before_is_said(tmp_path):

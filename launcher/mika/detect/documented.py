@@ -47,7 +47,10 @@ class Said:
             name, separator, variable = word.partition(":")
             if variable.removesuffix("()") not in ("", app) or (number and not separator and not set(name) & set("./")):
                 continue  # such as the "worker" of `celery -A tasks worker`
-            is_path = "/" in name or _EXTENSIONS.search(name)
+            ending = _EXTENSIONS.search(name)
+            if ending and not path.endswith(ending[0]):
+                continue
+            is_path = "/" in name or ending
             spelled = _EXTENSIONS.sub("", name.removeprefix("./")) if is_path else name.replace(".", "/")
             if spelled and any(one.endswith(f"/{spelled}") for one in stems):
                 return True

@@ -76,7 +76,7 @@ def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[st
             best = min(names, key=lambda name: (_WATCHES.search(f"{name} {scripts[name]}") is not None, len(name)))
             yield path, f"{tool} run {best}"
             return
-        told = next((one for one in said if one.means(path)), None)
+        told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
         if told is not None:
             yield path, shlex.join(told.words)
             return
@@ -103,11 +103,9 @@ def _scripts(package: str) -> Mapping[str, str]:
         scripts = json.loads(package).get("scripts")
     except (ValueError, AttributeError, RecursionError):
         return {}
-    return (
-        {k: v for k, v in scripts.items() if isinstance(v, str) and _NAME.fullmatch(k)}
-        if isinstance(scripts, dict)
-        else {}
-    )
+    if not isinstance(scripts, dict):
+        return {}
+    return {name: command for name, command in scripts.items() if isinstance(command, str) and _NAME.fullmatch(name)}
 
 
 # --- .NET and Java ----------------------------------------------------------------------------------------------------
@@ -131,10 +129,10 @@ def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[st
     main = f"{package[1]}.{simple}" if package else simple
     tools = ("mvn", "./mvnw", "gradle", "./gradlew")
     told = [one for tool in tools for one in _told(said, maker, tool)]
-    named = next((one for one in told if main in " ".join(one.words)), None)
-    runs = next((one for one in told if {"run", "bootRun", "spring-boot:run"} & set(one.words)), None)
-    if named or runs:
-        yield maker.path, shlex.join((named or runs or told[0]).words)
+    named = [one for one in told if main in " ".join(one.words)]
+    named += [one for one in told if {"run", "bootRun", "spring-boot:run"} & set(one.words)]
+    if named:
+        yield maker.path, shlex.join(named[0].words)
     elif _MAIN_JAVA.search(source) and maker.manifest.endswith("pom.xml"):
         tool = "./mvnw" if posixpath.join(maker.home, "mvnw") in texts.files else "mvn"
         yield maker.path, f"{tool} compile exec:java -Dexec.mainClass={main}"
@@ -144,6 +142,6 @@ def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[st
 
 def _told(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:
     """The commands of a tool in the texts of this part."""
-    return [
-        one for one in said if one.words[0] == tool and one.where.startswith(maker.home) and not one.is_in_container
-    ]
+    home = f"{maker.home}/" if maker.home else ""
+    inside = (one for one in said if one.where.startswith(home) and not one.is_in_container)
+    return [one for one in inside if one.words[0] == tool]

@@ -116,7 +116,7 @@ class _Proposer:
         others, notes = programs.find(Texts(self._files, self._variables), self._said)
         own = [*(worker for worker in every if worker.start is not None), *others]
         compose_file = compose.find(self._files)
-        self._choose_backend(compose_file, has_other_sdk=bool(others))
+        self._choose_backend(compose_file, has_other_sdk=bool(others or notes))
         self._note_addresses()
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
