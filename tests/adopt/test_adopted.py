@@ -1,4 +1,4 @@
-"""A project that has never heard of mika, unchanged: it comes up, works, and stays as it was."""
+"""`mika init`, and `mika up` without a Procfile: what is asked, written, said and left alone."""
 
 from __future__ import annotations
 
@@ -7,56 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
-from collections.abc import Callable
-from pathlib import Path
 
-import httpx
 import pytest
 
-from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.adopt.conftest import PROJECTS, empty
+from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.project import Project
-
-PROJECTS = Path(__file__).parent / "projects"
-
-
-@pytest.fixture
-def adopted(project: Callable[..., Project]) -> Callable[[str], Project]:
-    """A copy of one of the projects, in git, without anything of mika, and with an environment of its own."""
-
-    def copy(name: str) -> Project:
-        this = project("", name=name, backend="auto")
-        empty(this.folder)
-        shutil.copytree(PROJECTS / name, this.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-        git(this, "init", "--quiet")
-        with (this.folder / ".git" / "info" / "exclude").open("a") as exclude:
-            exclude.write(".venv/\n__pycache__/\n")
-        git(this, "add", ".")
-        git(this, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "theirs")
-        make_environment(this.folder / ".venv")
-        return this
-
-    return copy
-
-
-def empty(folder: Path) -> None:
-    """Without what the kit writes for a project of mika."""
-    for path in folder.iterdir():
-        path.unlink()
-
-
-def make_environment(folder: Path) -> None:
-    """A virtual environment that has what the one of the tests has."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
-    paths = {"base": str(folder), "platbase": str(folder), "installed_base": str(folder)}
-    packages = Path(sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", vars=paths))
-    (packages / "tests.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
-
-
-def git(this: Project, *args: str) -> str:
-    command = ["git", "-C", str(this.folder), *args]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def write_question(this: Project) -> None:
@@ -77,26 +34,6 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
-
-
-def test_a_project_comes_up_works_and_stays_as_it_was(adopted):
-    this = adopted("orders-uv")
-    up = this.up("--yes")
-    assert "app/main.py" not in up.out
-    assert "worker:orders" in up.err
-    found = this.status()
-    assert {process["name"]: process["state"] for process in found["processes"]} == {"web": "ready", "worker": "ready"}
-    assert found["backend"] == "embedded"
-    url = f"http://127.0.0.1:{this.ports['API_PORT']}/orders/seven"
-    answer = httpx.post(url, timeout=60, trust_env=False)
-    assert answer.json() == {"result": "charged seven"}
-    again = this.up()
-    assert "already up" in again.text
-    pid = this.pid("worker")
-    this.ok("restart", "worker")
-    this.wait_replaced("worker", pid)
-    this.ok("down")
-    assert git(this, "status", "--porcelain") == ""
 
 
 def test_what_init_writes_is_what_up_finds(adopted):
@@ -178,7 +115,7 @@ def test_a_folder_that_is_no_project(project, command):
     this.write("data.csv", "a;b\n")
     refused = this.error(*command, code=2)
     assert "Procfile: not found in " in refused.err
-    assert "nor a web app or a worker" in refused.err
+    assert "nor a web app in Python or a worker of Temporal" in refused.err
     assert sorted(path.name for path in this.folder.iterdir()) == ["data.csv", "notes.ipynb"], "nothing is written"
 
 
@@ -248,3 +185,25 @@ def typed(this: Project, args: list[str], prompts: list[str], answers: list[str]
             look(b"")
             os.close(screen)
         return seen.decode("utf-8", "replace"), popen.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "install"),
+    [
+        ("orders-uv", ".venv", "uv sync"),
+        ("mailer-poetry", "poetry", "poetry install"),
+        (
+            "notes-lifespan",
+            "venv",
+            f"{'venv/bin' if POSIX else 'venv/Scripts'}/python -m pip install -r requirements.txt",
+        ),
+    ],
+)
+def test_what_is_not_installed_is_said_before_the_start(adopted, name, environment, install):
+    this = adopted(name, environment)
+    for path in this.parent.rglob("tests.pth"):
+        path.unlink()  # as if nothing had been installed
+    up = this.mika("up", "-d", "--yes")
+    assert up.code == 1
+    note = next(line for line in up.out.splitlines() if "is not installed in" in line)
+    assert f"run `{install}`" in note.replace("\\", "/"), note

@@ -27,7 +27,8 @@ def proposed(name: str, parent: Path) -> str:
     shutil.copytree(PROJECTS / name, folder)
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         code = run(["-C", str(folder), "init", "--dry-run"])
-    return f"exit {code}\n{err.getvalue()}{out.getvalue()}".replace(str(folder.resolve()), "PROJECT")
+    text = f"exit {code}\n{err.getvalue()}{out.getvalue()}".replace(str(folder.resolve()), "PROJECT")
+    return text.replace(r".venv\Scripts\python", ".venv/bin/python")
 
 
 @pytest.mark.parametrize("name", NAMES)

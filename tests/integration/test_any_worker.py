@@ -111,3 +111,33 @@ def test_a_shell_that_lives_on_after_its_worker_is_not_ready(tmp_path):
         event = poll_until(lambda: this.events("unhealthy", "jobs"), 20, "it is noticed")[0]
         assert f"its worker (pid {worker.pid}) is gone: it does not poll jobs yet" in event["reason"]
         this.wait_unit("jobs", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
+
+
+BOTH = """
+import asyncio, os
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+@activity.defn
+async def work() -> None: ...
+
+async def main():
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    workers = [Worker(client, task_queue=queue, activities=[work]).run() for queue in os.environ["QUEUES"].split()]
+    await asyncio.gather(*workers)
+
+asyncio.run(main())
+"""
+
+
+def test_a_worker_of_two_queues_is_ready_when_it_polls_both(tmp_path):
+    with Bot(tmp_path, procfile="media: python m.py\n", env={"QUEUES": "encoding"}) as this:
+        this.write("m.py", BOTH)
+        this.write("mika.toml", '[process.media]\nready = ["worker:encoding/activity", "worker:publishing/activity"]\n')
+        late = this.mika("up", "-d", "--timeout", "6")
+        assert late.code == 1
+        assert "it does not poll publishing yet" in late.err
+        this.env["QUEUES"] = "encoding publishing"
+        this.up()
+        assert this.unit("media")["detail"] == "polling encoding, publishing"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import sys
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from mika.cli.config_ import config_command
+from mika.cli.context import Context
 from mika.config import load as config
 from mika.config.environment import find_environment
 from mika.config.settings import MASK, mask
@@ -103,12 +106,6 @@ def test_child_env(tmp_path: Path) -> None:
     assert all(isinstance(value, str) for value in env.values())
 
 
-def isolated(prefix: Path, mark: str) -> Path:
-    prefix.mkdir()
-    (prefix / mark).touch()
-    return prefix
-
-
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 
@@ -119,32 +116,22 @@ def environment(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("venv", "active", "prefix", "expected"),
+    ("venv", "active", "expected"),
     [
-        ("whole", None, "system", "project"),
-        ("whole", "whole", "own", "project"),
-        (None, "whole", "own", "active"),
-        ("empty", "whole", "system", "active"),
-        ("whole", "vanished", "system", "project"),
-        (None, "vanished", "own", "own"),
-        (None, "vanished", "system", None),
-        (None, None, "own", "own"),
-        (None, None, "uv", None),
-        (None, None, "pipx", None),
-        (None, "", "system", None),
+        ("whole", None, "project"),
+        ("whole", "whole", "project"),
+        (None, "whole", "active"),
+        ("empty", "whole", "active"),
+        ("whole", "vanished", "project"),
+        (None, "vanished", None),
+        (None, None, None),
+        (None, "", None),
     ],
 )
-def test_python_means_the_projects(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    venv: str | None,
-    active: str | None,
-    prefix: str,
-    expected: str | None,
-) -> None:
+def test_python_means_the_projects(tmp_path: Path, venv: str | None, active: str | None, expected: str | None) -> None:
+    """And never mika's own: without an environment, PATH decides."""
     project = tmp_path.resolve() / "project"
-    folders = {"project": project / ".venv", "active": tmp_path / "active", "own": tmp_path / "own"}
+    folders = {"project": project / ".venv", "active": tmp_path / "active"}
     project.mkdir()
     if venv == "whole":
         environment(folders["project"])
@@ -152,20 +139,13 @@ def test_python_means_the_projects(
         folders["project"].mkdir()
     if active == "whole":
         environment(folders["active"])
-    marks = {"uv": "uv-receipt.toml", "pipx": "pipx_metadata.json"}
-    prefixes = {"system": Path(sys.base_prefix), "own": folders["own"]}
-    monkeypatch.setattr(sys, "prefix", str(prefixes.get(prefix) or isolated(tmp_path / prefix, marks[prefix])))
-    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     base = {"PATH": "usual"}
     if active is not None:
         base["VIRTUAL_ENV"] = str(folders["active"]) if active else ""
-        monkeypatch.setenv("VIRTUAL_ENV", base["VIRTUAL_ENV"])
-    config = load(project, base)
     first = folders[expected] if expected else None
-    env = config.child_env(base)
+    env = load(project, base).child_env(base)
     assert env["PATH"] == (f"{first / SCRIPTS}{os.pathsep}usual" if first else "usual")
     assert first is None or env["VIRTUAL_ENV"] == str(first)
-    assert any("mika's own environment" in note for note in config.notes()) == (expected == "own")
 
 
 def test_a_near_miss_in_dotenv_is_told(tmp_path: Path) -> None:
@@ -202,6 +182,20 @@ def test_each_process_has_the_python_of_its_folder(tmp_path: Path) -> None:
     assert python_of("jobs") == str(project / ".venv"), "a folder of that name without pyvenv.cfg may be anything"
     (project / "jobs" / "venv" / "pyvenv.cfg").touch()
     assert python_of("jobs") == str(project / "jobs" / "venv")
+
+
+def test_a_python_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    project = tmp_path.resolve()
+    environment(project / ".venv")
+    environment(project / "jobs" / ".venv")
+    (project / "web").mkdir()
+    (project / "mika.toml").write_text('[process.jobs]\ncwd = "jobs"\n[process.web]\ncwd = "web"\n')
+    config = load(project, {})
+    assert config.notes() == [f"jobs uses the Python environment {project / 'jobs' / '.venv'}"]
+    shown = CliRunner().invoke(config_command, obj=Context(project)).output
+    assert re.search(rf"^jobs\.python +{re.escape(str(project / 'jobs' / '.venv' / SCRIPTS))} ", shown, re.MULTILINE)
+    assert "web.python" not in shown
 
 
 def test_poetrys_environment_is_found_in_its_cache(tmp_path: Path) -> None:

@@ -56,6 +56,15 @@ from tests.kit.config import failure, load
             "mika.toml:2: 'ready' is 'port:80', which has an unknown form; give worker:QUEUE",
         ),
         ("[process.w]\nready = 'tcp:0'", "mika.toml:2: 'ready' is 'tcp:0', which is out of range"),
+        ("[process.w]\nready = []", "mika.toml:2: 'ready' must have a `worker:QUEUE` for each queue"),
+        (
+            "[process.w]\nready = ['worker:a', 'tcp:1']",
+            "mika.toml:2: 'ready' must have a `worker:QUEUE` for each queue",
+        ),
+        (
+            "[process.w]\nready = ['worker:a', 'worker:']",
+            "mika.toml:2: 'ready' is 'worker:a, worker:', which has nothing",
+        ),
         ("[process.w]\nready = 'worker:'", "mika.toml:2: 'ready' is 'worker:', which has nothing after 'worker:'"),
         ("[process.w]\nready = 'log:('", "mika.toml:2: 'ready' is 'log:(', which is not a regular expression"),
         ("[process.w]\nready = 'http://h/ 99'", "mika.toml:2: 'ready' is 'http://h/ 99', which has '99' for a status"),
@@ -128,6 +137,14 @@ def test_process_tables(tmp_path: Path) -> None:
 )
 def test_ready_forms(text: str, ready: Ready) -> None:
     assert parse_ready(text) == ready
+
+
+def test_a_worker_with_several_queues(tmp_path: Path) -> None:
+    (tmp_path / "mika.toml").write_text(
+        '[process.w]\nready = ["worker:$TEMPORAL_TASK_QUEUE", "worker:b, c/activity"]\n'
+    )
+    rule = load(tmp_path, environ={"TEMPORAL_TASK_QUEUE": "a"}).ready_rule("w")
+    assert [(one.queue, one.task_type) for one in (rule, *rule.others)] == [("a", ""), ("b, c", "activity")]
 
 
 def test_a_process_that_ends_the_stack_runs_once(tmp_path: Path) -> None:

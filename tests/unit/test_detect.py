@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,7 +84,7 @@ def only(proposal: Proposal) -> Process:
 def test_the_queue_of_a_worker(tmp_path, queue, imports, others, expected):
     found = only(proposed(tmp_path, {"worker.py": worker(queue, imports), **others}, GIVEN="given"))
     assert found.queues == (expected,)
-    assert found.ready == f"worker:{expected}"
+    assert found.ready == f"worker:{expected}/workflow"
 
 
 @pytest.mark.parametrize("queue", ["sys.argv[1]", 'os.environ["NOT_SET"]', "unknown()", "QUEUE"])
@@ -101,6 +102,23 @@ def test_several_queues_in_one_program(tmp_path):
     second = 'await Worker(client, task_queue="second").run()\nif __name__'
     found = only(proposed(tmp_path, {"worker.py": worker('"first"').replace("if __name__", second, 1)}))
     assert found.queues == ("first", "second")
+    assert found.ready == "worker:first/workflow, worker:second"
+
+
+@pytest.mark.parametrize(
+    ("registered", "ready"),
+    [
+        ("workflows=[W]", "worker:q/workflow"),
+        ("activities=[a]", "worker:q/activity"),
+        ("workflows=[W], activities=[a]", "worker:q"),
+        ("workflows=[W], **options", "worker:q"),
+        ("workflows=[W], plugins=[P()]", "worker:q"),
+        ("**options", "worker:q"),
+    ],
+)
+def test_a_worker_is_ready_when_it_polls_for_what_it_registers(tmp_path, registered, ready):
+    source = worker('"q"').replace("workflows=[]", registered)
+    assert only(proposed(tmp_path, {"worker.py": source})).ready == ready
 
 
 # --- what is run ------------------------------------------------------------------------------------------------------
@@ -136,6 +154,24 @@ def test_a_program_that_imports_the_worker_starts_it(tmp_path):
     source = worker('"q"').replace("if __name__", "def unused():\n  if __name__")
     main = 'import asyncio\nfrom poller import main\nif __name__ == "__main__":\n    asyncio.run(main())\n'
     assert only(proposed(tmp_path, {"poller.py": source, "main.py": main})).command == "python main.py"
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "command"),
+    [
+        ('[project.scripts]\nshop-worker = "shop.worker:main"\n[build-system]', "shop-worker"),
+        ('[tool.poetry.scripts]\nwork = "shop.worker:main"\n[build-system]', "work"),
+        ('[project.scripts]\nwork = "shop.worker:main"\n[build-system]\n[tool.uv]\npackage = false', None),
+        ('[project.scripts]\nwork = "shop.worker:main"\n', None),
+        ('[project.scripts]\nwork = "shop.worker:nothing"\n[build-system]', None),
+        ('[project.scripts]\n"a b" = "shop.worker:main"\n[build-system]', None),
+        ("[project]\nscripts = 1\n[build-system]\n[tool]\npoetry = 1\nuv = []", None),
+    ],
+)
+def test_a_program_that_the_project_installs(tmp_path, pyproject, command):
+    source = worker('"q"').partition("if __name__")[0]
+    sources = {"pyproject.toml": pyproject, "src/shop/__init__.py": "", "src/shop/worker.py": source}
+    assert [process.command for process in proposed(tmp_path, sources).processes] == ([command] if command else [])
 
 
 def test_a_worker_that_nothing_starts_is_said(tmp_path):
@@ -251,6 +287,169 @@ def test_two_web_apps_get_two_ports(tmp_path):
     ]
 
 
+# --- Django -----------------------------------------------------------------------------------------------------------
+
+MANAGE = """
+import os
+from django.core.management import execute_from_command_line
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_.settings")
+"""
+URLS = """
+from django.urls import include, path
+urlpatterns = [path("", home), path("api/", include("api.urls")), path("<int:id>/health", one)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "ready"),
+    [
+        ("", "http://127.0.0.1:8000/api/health/"),
+        ("ALLOWED_HOSTS = []", "http://127.0.0.1:8000/api/health/"),
+        ("ALLOWED_HOSTS = ['*']", "http://127.0.0.1:8000/api/health/"),
+        ("ALLOWED_HOSTS = ['example.com']", "tcp:8000"),
+        ("ROOT_URLCONF = None", "tcp:8000"),
+        ("ROOT_URLCONF = 'site_.empty'", "tcp:8000"),
+    ],
+)
+def test_the_health_of_a_django_site(tmp_path, settings, ready):
+    sources = {
+        "manage.py": MANAGE,
+        "site_/settings.py": f"{settings}\nROOT_URLCONF = 'site_.urls'\n",
+        "site_/urls.py": URLS,
+        "site_/empty.py": "from django.urls import include\nurlpatterns = []\n",
+        "api/urls.py": "from django.urls import path\nurls = [path('health/', f), path('', include('api.urls'))]",
+    }
+    assert only(proposed(tmp_path, sources)).ready == ready
+
+
+@pytest.mark.parametrize(
+    "queue", ["settings.QUEUE", 'getattr(settings, "QUEUE", "x")', 'getattr(settings, "NO", "jobs")']
+)
+def test_the_queue_is_in_the_settings_of_django(tmp_path, queue):
+    command = worker(queue, "from django.conf import settings")
+    sources = {"manage.py": MANAGE, "site_/settings.py": "QUEUE = 'jobs'\n", "a/management/commands/poll.py": command}
+    found = {process.name: process for process in proposed(tmp_path, sources).processes}
+    assert found["worker"].queues == ("jobs",)
+
+
+# --- before the start -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "command", "cwd"),
+    [
+        (
+            {"manage.py": MANAGE, "README.md": "    env/bin/python manage.py migrate\n"},
+            "python manage.py migrate --noinput",
+            "",
+        ),
+        (
+            {"db/alembic.ini": "", "compose.yml": "command: sh -c 'alembic upgrade head && uvicorn x'"},
+            "alembic upgrade head",
+            "db",
+        ),
+        ({"alembic.ini": "", "Makefile": "migrate:\n\tuv run alembic upgrade head\n"}, "alembic upgrade head", ""),
+        (
+            {"scripts/init_db.py": "if __name__ == '__main__': ...", "README.md": "`python scripts/init_db.py`"},
+            "python scripts/init_db.py",
+            "",
+        ),
+    ],
+)
+def test_a_documented_migration_comes_first(tmp_path, sources, command, cwd):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), "requirements.txt": "", **sources})
+    migrate = found.processes[0]
+    assert (migrate.name, migrate.command, migrate.cwd, migrate.restart) == ("migrate", command, cwd, "never")
+    assert all(process.needs == ("temporal", "migrate") for process in found.processes[1:])
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"manage.py": MANAGE, "README.md": "python manage.py runserver"},
+        {"alembic.ini": "", "README.md": "alembic revision"},
+        {"README.md": "alembic upgrade head"},
+        {"a/alembic.ini": "", "b/alembic.ini": "", "README.md": "alembic upgrade head"},
+        {"init_db.py": "if __name__ == '__main__': ..."},
+    ],
+)
+def test_what_is_not_documented_is_not_run_before_the_start(tmp_path, sources):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), **sources})
+    assert "migrate" not in {process.name for process in found.processes}
+
+
+def test_a_seed_is_said_and_not_run(tmp_path):
+    seed = {"seed.py": "if __name__ == '__main__': ...", "README.md": "python seed.py"}
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), **seed})
+    assert only(found).name == "worker"
+    assert found.notes == ("README.md has `python seed.py`: left out, since it may not be for each start",)
+
+
+# --- what is left to the user -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "package", "others", "line"),
+    [
+        (
+            "ui/package.json",
+            '{"scripts": {"dev": "vite"}, "devDependencies": {"vite": "5"}}',
+            {},
+            "ui: npm --prefix ui run dev",
+        ),
+        (
+            "package.json",
+            '{"scripts": {"start": "x"}, "dependencies": {"react-scripts": "5"}}',
+            {},
+            "frontend: npm run start",
+        ),
+        (
+            "apps/site/package.json",
+            '{"scripts": {"dev": "next"}, "dependencies": {"next": "15"}}',
+            {"pnpm-lock.yaml": ""},
+            "site: pnpm --dir apps/site run dev",
+        ),
+        (
+            "worker/package.json",
+            '{"scripts": {"dev": "x"}, "dependencies": {"express": "5"}}',
+            {"worker/yarn.lock": ""},
+            "worker-js: yarn --cwd worker run dev",
+        ),
+    ],
+)
+def test_a_frontend_is_named_with_the_line_that_runs_it(tmp_path, path, package, others, line):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), path: package, **others})
+    assert only(found).name == "worker"
+    assert f"add `{line}` to the Procfile" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "package", ['{"devDependencies": {"vite": "5"}}', '{"scripts": {"dev": "x"}}', "[]", "", '{"scripts": 1}']
+)
+def test_what_is_no_frontend_is_not_named(tmp_path, package):
+    assert proposed(tmp_path, {"worker.py": worker('"q"'), "package.json": package}).notes == ()
+
+
+def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
+    example = """
+    # a comment = of words
+    OPENAI_API_KEY=sk-1234
+    export DB_PASSWORD="hunter2"
+    LOG_LEVEL=info
+    MODEL=
+    URL=https://your-host/
+    GIVEN_TOKEN=x
+    IN_FILE_TOKEN=x
+    #OTHER_TOKEN=x
+    """
+    sources = {"worker.py": worker('"q"'), "b/.env.example": example, "b/.env": "IN_FILE_TOKEN=secret"}
+    found = proposed(tmp_path, sources, GIVEN_TOKEN="secret")
+    assert found.notes == (
+        "b/.env.example has OPENAI_API_KEY, DB_PASSWORD, MODEL, URL, which are not set: add them to b/.env",
+    )
+
+
 # --- what is around them ----------------------------------------------------------------------------------------------
 
 
@@ -259,6 +458,9 @@ def test_where_the_server_is(tmp_path):
     assert fixed.settings["TEMPORAL_PORT"].value == "7244"
     compose = proposed(tmp_path, {"worker.py": worker('"q"', address="temporal:7233")})
     assert any("exists only inside compose" in note for note in compose.notes)
+    source = worker('"q"').replace('"localhost:7233"', 'os.getenv("{}", "temporal:7233")')
+    assert not proposed(tmp_path, {"worker.py": source.replace("{}", "TEMPORAL_ADDRESS")}).notes, "mika sets it"
+    assert "set T_URL" in proposed(tmp_path, {"worker.py": source.replace("{}", "T_URL")}).notes[0]
 
 
 def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nobody_uses(tmp_path):
@@ -279,6 +481,7 @@ def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nob
         ({"pyproject.toml": "[tool.poetry]\n"}, "poetry"),
         ({"uv.lock": "", "pyproject.toml": ""}, "uv"),
         ({"uv.lock": "", "pyproject.toml": "", "a/pyproject.toml": ""}, "uv"),
+        ({"pyproject.toml": '[tool.uv.workspace]\nmembers = ["*"]', "a/pyproject.toml": "[tool.uv]"}, "uv"),
         ({"Pipfile": ""}, "pipenv"),
         ({"requirements.txt": ""}, "pip"),
         ({"pyproject.toml": "not [toml"}, "pip"),
@@ -287,7 +490,18 @@ def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nob
 )
 def test_a_declared_environment(tmp_path, marks, expected):
     make(tmp_path, {"a/w.py": "", **marks})
-    assert declared(Files(tmp_path), "a/w.py").tool == expected
+    found = declared(Files(tmp_path), "a/w.py")
+    assert (found.tool, found.folder) == (expected, "")
+
+
+def test_how_a_declared_environment_is_made(tmp_path):
+    make(tmp_path, {"a/requirements.txt": "", "b/pyproject.toml": "", "c/uv.lock": ""})
+    files = Files(tmp_path)
+    a, b, c = (declared(files, f"{part}/x.py") for part in "abc")
+    assert a.install("venv/bin/python") == "`venv/bin/python -m pip install -r requirements.txt`"
+    assert a.install().startswith("`python -m venv .venv`, then `.venv")
+    assert b.install("p") == "`p -m pip install -e .`"
+    assert c.install("p") == "`uv sync`"
 
 
 def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):
@@ -297,7 +511,7 @@ def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):
     make(tmp_path, {"Procfile": written.procfile(found), "mika.toml": written.mika_toml(found)})
     from_files = load(tmp_path, environ={})
     assert in_memory.processes == from_files.processes
-    assert from_files.processes["worker"] == ProcessOptions(ready="worker:q", env={"PYTHONPATH": "src"})
+    assert from_files.processes["worker"] == ProcessOptions(ready="worker:q/workflow", env={"PYTHONPATH": "src"})
     assert {name: setting.value for name, setting in in_memory.settings.items()} == {
         name: setting.value for name, setting in from_files.settings.items()
     }
@@ -312,6 +526,22 @@ def test_what_is_no_python_is_said(tmp_path):
     found = proposed(tmp_path, {"worker.py": worker('"q"'), "broken.py": "from temporalio import\n"})
     assert only(found).name == "worker"
     assert any(note.startswith("broken.py:1: not understood") for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "note"),
+    [
+        ("a/pyproject.toml", "[project\nname = 1", "a/pyproject.toml:1:9: not valid TOML"),
+        ("a/package.json", '{"a": 1,\n}', "a/package.json:2:1: not valid JSON"),
+        ("a/package.json", "[" * 100_000, "a/package.json: is nested too deeply"),
+        ("compose.yml", "a: [\n b: c", "compose.yml:3: not valid YAML"),
+    ],
+)
+def test_a_manifest_that_is_not_valid_is_said(tmp_path, path, source, note):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), path: source})
+    assert only(found).name == "worker"
+    assert found.notes[0].startswith(note)
+    assert all(guess.why == "compose.yml is not understood" for guess in found.settings.values())
 
 
 @pytest.mark.parametrize(
@@ -358,6 +588,28 @@ def test_links_are_not_followed(tmp_path):
     (tmp_path / "a" / "self.py").symlink_to("self.py")
     os.mkfifo(tmp_path / "a" / "pipe.py")
     assert len(proposed(tmp_path, {}).processes) == 1
+
+
+@posix_only
+def test_odd_names_of_files(tmp_path):
+    """A command is pasted as it stands, and what cannot be in a line is left out."""
+    make(tmp_path, {"my worker.py": worker('"q"'), "it's/w.py": worker('"r"'), "a\nb/w.py": worker('"s"')})
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.py")).write_text(worker('"t"'))
+    commands = {process.command for process in proposed(tmp_path, {}).processes}
+    assert {tuple(shlex.split(command)) for command in commands} == {
+        ("python", "my worker.py"),
+        ("python", "it's/w.py"),
+    }
+
+
+def test_names_that_no_variable_can_have(tmp_path):
+    source = (
+        worker('os.getenv("A B", "q")')
+        + API
+        + 'if __name__ == "__main__":\n    uvicorn.run(app, port=os.getenv("P={}"))\n'
+    )
+    found = proposed(tmp_path, {"worker.py": source})
+    assert all(not process.env for process in found.processes)
 
 
 def test_what_there_is_no_time_for_is_said(tmp_path, monkeypatch):

@@ -70,6 +70,9 @@ def config_command(context: Context, as_json: bool) -> None:
     ]
     rows += _declared_rows(config.declared)
     rows += [(f"services.{name}", "left out" if why else "started", why or _IF) for name, why in services.items()]
+    rows += [
+        (f"{name}.python", str(own.scripts), "its own environment") for name, own in config.own_environments().items()
+    ]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     for name, value, origin in rows:
         click.echo(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {origin}")

@@ -24,7 +24,7 @@ def look(config: Config, answers: Mapping[str, str]) -> Proposal:
     if not proposal.processes:
         notes = "".join(f" ({note})" for note in proposal.notes[:1])
         raise UsageError(
-            f"Procfile: not found in {config.project}, nor a web app or a worker in Python{notes};"
+            f"Procfile: not found in {config.project}, nor a web app in Python or a worker of Temporal{notes};"
             " write one with a line for each process, or give its folder with -C",
             hint=f"For example:\n{EXAMPLE}",
         )

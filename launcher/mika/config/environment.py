@@ -20,10 +20,7 @@ _SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`is_mikas_own`: nobody chose it, and it is where mika happens to be installed."""
-
     root: Path
-    is_mikas_own: bool = False
 
     @property
     def scripts(self) -> Path:
@@ -31,16 +28,16 @@ class Environment:
 
 
 def find_environment(folders: Sequence[Path], base: Mapping[str, str]) -> Environment | None:
-    """The first environment of `folders`, else the active one, else mika's own; None to leave PATH as it is."""
+    """The first environment of `folders`, else the active one; None to leave PATH as it is.
+
+    Never mika's own: its packages would hide that the project lacks some.
+    """
     active = base.get("VIRTUAL_ENV")
     candidates = [*(root for folder in folders for root in _of(folder, base)), *([Path(active)] if active else [])]
     for root in candidates:
         if any((root / _SCRIPTS / python).exists() for python in ("python", "python.exe")):
             return Environment(root)
-    prefix = Path(sys.prefix)
-    # `pipx install` and `uv tool install` put mika into a separate environment, without the project's packages.
-    is_isolated = any((prefix / mark).exists() for mark in ("pipx_metadata.json", "uv-receipt.toml"))
-    return Environment(prefix, is_mikas_own=True) if sys.prefix != sys.base_prefix and not is_isolated else None
+    return None
 
 
 def _of(folder: Path, base: Mapping[str, str]) -> Iterator[Path]:

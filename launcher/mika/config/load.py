@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mika import address
 from mika.config import cluster
 from mika.config.declared import TABLES, Declared, read_declared
-from mika.config.environment import find_environment
+from mika.config.environment import Environment, find_environment
 from mika.config.names import NAME_LISTS, Names, read_names
 from mika.config.process_options import (
     ProcessOptions,
@@ -159,21 +159,25 @@ class Config:
         return is_remote or (is_given and has_login and self.text("TEMPORAL_TLS") != "false")
 
     def notes(self) -> list[str]:
-        """What may not be meant as it is: a misspelled setting in `.env`, and a Python that nobody has chosen."""
+        """What may not be meant as it is: a misspelled setting in `.env`, and a Python from elsewhere."""
         notes = []
         for extra in self.extras.values():
             setting = nearest(extra.name, BY_NAME, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:
                 notes.append(f"{extra.origin}: {extra.name} is not a setting of mika; did you mean '{setting}'?")
         environment = find_environment([self.project], os.environ)
-        if environment is not None and environment.is_mikas_own:
-            notes.append(
-                f"processes use the Python of mika's own environment ({environment.scripts}):"
-                f" {self.project} has no .venv, and no environment is active"
-            )
-        elif environment is not None and environment.root.parent != self.project:
+        if environment is not None and environment.root.parent != self.project:
             notes.append(f"processes use the Python environment {environment.root}")
+        for name, own in self.own_environments().items():
+            notes.append(f"{name} uses the Python environment {own.root}")
         return notes
+
+    def own_environments(self) -> dict[str, Environment]:
+        """By the names of the processes whose folder has another environment than the project."""
+        of_project = find_environment([self.project], os.environ)
+        folders = {name: [self.project / o.cwd, self.project] for name, o in self.processes.items() if o.cwd}
+        found = {name: find_environment(tried, os.environ) for name, tried in folders.items()}
+        return {name: own for name, own in found.items() if own is not None and own != of_project}
 
     def defaults(self) -> dict[str, str]:
         """The settings as a Procfile or a `ready` rule may name them, also those that no process is told."""

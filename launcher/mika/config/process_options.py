@@ -27,6 +27,7 @@ Stdin = Literal["closed", "open"]
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 LARGEST_COUNT = 64
 _READY_FORMS = "worker:QUEUE[/activity|/workflow], http://… [STATUS], tcp:PORT, log:REGEX, exec:COMMAND or none"
+_AND = re.compile(r",\s*(?=worker:)")
 _STATUS = re.compile(r"[1-5](\d\d|xx)|any")
 TASK_TYPES = ("activity", "workflow")
 CONDITIONS: tuple[Condition, ...] = get_args(Condition)
@@ -39,6 +40,8 @@ class Ready(NamedTuple):
     target: str
     status: str = "2xx"
     """What an HTTP answer must have: `204`, `4xx`, or `any`."""
+    others: tuple[Ready, ...] = ()
+    """The rules for the further queues of a worker that polls several."""
 
     @property
     def queue(self) -> str:
@@ -97,6 +100,11 @@ def fill_in(ready: str, env: Mapping[str, str]) -> str:
         raise ValueError(f"needs {error.args[0]}, which is not set") from None
 
 
+def rules_of(ready: str) -> list[str]:
+    """Each `worker:QUEUE` of a worker that polls several; else the only rule."""
+    return _AND.split(ready) if ready.startswith("worker:") else [ready]
+
+
 def parse_ready(text: str) -> Ready:
     """Raises ValueError that says what is wrong."""
     if text.startswith(("http://", "https://")):
@@ -104,6 +112,9 @@ def parse_ready(text: str) -> Ready:
         if separator and not _STATUS.fullmatch(status.strip()):
             raise ValueError(f"has '{printable(status.strip())}' for a status; give one such as 204, 4xx or any")
         return Ready("http", parse_http_url(url), status.strip() or Ready("http", "").status)
+    first, *others = rules_of(text)
+    if others:
+        return parse_ready(first)._replace(others=tuple(map(parse_ready, others)))
     kind, separator, target = text.partition(":")
     if kind == "none" and not separator:
         return Ready("none", "")
@@ -185,6 +196,10 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
 
 
 def _ready(value: object) -> str:
+    if isinstance(value, list):
+        if not value or not all(isinstance(item, str) and item.startswith("worker:") for item in value):
+            raise ValueError('must have a `worker:QUEUE` for each queue, such as ["worker:orders", "worker:mail"]')
+        value = ", ".join(value)
     text = _text(value)
     try:
         # The variables are known later; a number is good for any of them.

@@ -49,7 +49,7 @@ def read_toml(path: Path, prefix: tuple[str, ...] = (), label: str = "") -> Toml
     try:
         table: Any = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(_toml_error(label, text, str(error))) from error
+        raise UsageError(toml_error(label, text, str(error))) from error
     except RecursionError as error:
         raise UsageError(f"{label}: is nested too deeply; simplify it") from error
     for depth, part in enumerate(prefix):
@@ -60,7 +60,8 @@ def read_toml(path: Path, prefix: tuple[str, ...] = (), label: str = "") -> Toml
     return TomlTable(label, text, prefix, table)
 
 
-def _toml_error(label: str, text: str, message: str) -> str:
+def toml_error(label: str, text: str, message: str) -> str:
+    """The message of tomllib about `text` in one line, with the place at its beginning."""
     problem, _, location = message.partition(" (at ")
     position = re.search(r"line (\d+), column (\d+)", location)
     # Without a position, the error is at the end of the document.

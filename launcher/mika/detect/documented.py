@@ -13,7 +13,11 @@ _MOST_TEXTS = 200
 _LARGEST = 200_000  # bytes
 _TEXTS = r"README.*|.+\.(md|rst|sh|ps1)|(Makefile|justfile|Procfile|Dockerfile).*|package\.json|(docker-)?compose.*"
 _CONTAINER = re.compile(r"(^|/)(Dockerfile|(docker-)?compose)[^/]*$", re.IGNORECASE)
-_COMMAND = re.compile(r"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|uv run)\s[^\n`&|;#<>]*")
+_REST = r"\s[^\n`&|;#<>]{0,500}"
+_COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
+_OTHERS = re.compile(rf"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew)){_REST}")
+"""Those of other languages. What is the same in all of them is done by the project's scripts."""
+_EXTENSIONS = re.compile(r"\.(py|go|[cm]?[jt]s)$")
 _RUNNERS = {"poetry", "uv", "pipenv", "pdm", "run", "python", "python3", "exec", "-m"}
 
 
@@ -37,14 +41,18 @@ class Said:
 
     def means(self, path: str, app: str = "") -> bool:
         """Whether it starts the file `path`: by `a/b.py`, `a.b` or `a.b:app`, from any folder above it."""
-        stem = "/" + path.removesuffix(".py").removesuffix("/__main__")
+        stem = "/" + _EXTENSIONS.sub("", path)
+        stems = (stem, re.sub(r"/(__main__|main)$", "", stem)) if path.endswith((".go", "/__main__.py")) else (stem,)
         for number, word in enumerate(self.words):
             name, separator, variable = word.partition(":")
             if variable.removesuffix("()") not in ("", app) or (number and not separator and not set(name) & set("./")):
                 continue  # such as the "worker" of `celery -A tasks worker`
-            is_path = "/" in name or name.endswith(".py")
-            spelled = name.removeprefix("./").removesuffix(".py") if is_path else name.replace(".", "/")
-            if spelled and stem.endswith(f"/{spelled}"):
+            ending = _EXTENSIONS.search(name)
+            if ending and not path.endswith(ending[0]):
+                continue
+            is_path = "/" in name or ending
+            spelled = _EXTENSIONS.sub("", name.removeprefix("./")) if is_path else name.replace(".", "/")
+            if spelled and any(one.endswith(f"/{spelled}") for one in stems):
                 return True
         return False
 
@@ -59,7 +67,8 @@ def documented(files: Files) -> list[Said]:
 def _commands(text: str, path: str) -> Iterator[tuple[str, ...]]:
     if _CONTAINER.search(path):  # CMD ["uvicorn", "app.main:app"] as a line of words
         text = re.sub(r'"\s*,\s*"', " ", text).replace('["', " ").replace('"]', " ")
-    for command in _COMMAND.findall(text.replace("\\\n", " ")):
+    joined = text.replace("\\\n", " ")
+    for command in (*_COMMAND.findall(joined), *_OTHERS.findall(joined)):
         words = _split(command)
         while words and words[0] in _RUNNERS:
             words = words[1:]

@@ -2,53 +2,126 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+import re
 import tomllib
 from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
 
 from mika.detect.files import Files, ancestors
+
+_SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
+_NODES = ("npm", "pnpm", "yarn")
+_OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java"}
+_OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
+"""What keeps the packages of the other languages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """`tool` is uv, poetry, pipenv or pip; empty if no folder declares an environment."""
+    """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment.
+
+    `packages` are what pip is to install.
+    """
 
     tool: str = ""
     folder: str = ""
+    packages: str = ""
 
     @property
-    def install(self) -> str:
-        """The command that makes it, in its folder."""
-        make = {"uv": "uv sync", "poetry": "poetry install", "pipenv": "pipenv install", "pip": "python -m venv .venv"}
-        return make.get(self.tool, "")
+    def is_node(self) -> bool:
+        """Its packages are in `node_modules`."""
+        return self.tool in _NODES
+
+    @property
+    def is_kept(self) -> bool:
+        """It has an environment, which somebody has to make."""
+        return self.tool in ("uv", "pip", "poetry", "pipenv", *_NODES)
+
+    def install(self, python: str = "") -> str:
+        """The commands that install its packages, for its folder; `python` is that of an environment that exists."""
+        match self.tool:
+            case "uv":
+                return "`uv sync`"
+            case "pip":
+                made = python or (r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python")
+                steps = [] if python else ["`python -m venv .venv`"]
+                return ", then ".join([*steps, f"`{made} -m pip install {self.packages}`"])
+        return f"`{self.tool} install`"
 
 
 def declared(files: Files, path: str) -> Declared:
     """For a file of the project."""
+    if tool := _OTHERS.get(posixpath.splitext(path)[1]):
+        return _of_node(files, path) if tool == "npm" else Declared(tool)
     found = Declared()
     for folder in ancestors(path):
         tool = _tool(files, folder)
         # A member of a uv workspace has a pyproject.toml, and the lock and the environment are further up.
-        if tool and (not found.tool or (found.tool, tool) == ("pip", "uv")):
-            found = Declared(tool, folder)
+        is_workspace = found.tool == "uv" and _is_member(files, folder, found.folder)
+        if tool and (not found.tool or (found.tool, tool) == ("pip", "uv") or is_workspace):
+            has_list = posixpath.join(folder, "requirements.txt") in files
+            found = Declared(tool, folder, ("-r requirements.txt" if has_list else "-e .") if tool == "pip" else "")
     return found
+
+
+def _of_node(files: Files, path: str) -> Declared:
+    home = next((folder for folder in ancestors(path) if posixpath.join(folder, "package.json") in files), "")
+    locks = {"pnpm": "pnpm-lock.yaml", "yarn": "yarn.lock"}
+    for folder in ancestors(posixpath.join(home, "package.json")):  # a workspace has its lock further up
+        for tool, lock in locks.items():
+            if posixpath.join(folder, lock) in files:
+                return Declared(tool, folder)
+    return Declared("npm", home)
+
+
+def installed_scripts(files: Files, folder: str) -> dict[str, str]:
+    """The programs that installing the project in `folder` makes: `module:function` -> name."""
+    project = _toml(files, folder)
+    tools = _tools(files, folder)
+    poetry, uv = (table if isinstance(table, dict) else {} for table in (tools.get("poetry"), tools.get("uv")))
+    is_package = "build-system" in project and uv.get("package", True) and poetry.get("package-mode", True)
+    declared_ones = project.get("project")
+    tables = [table.get("scripts") for table in (declared_ones, poetry) if isinstance(table, dict)]
+    found = {name: target for table in tables if isinstance(table, dict) for name, target in table.items()}
+    return (
+        {t: name for name, t in found.items() if isinstance(t, str) and _SCRIPT.fullmatch(name)} if is_package else {}
+    )
+
+
+def _is_member(files: Files, folder: str, part: str) -> bool:
+    """Whether `part` is in the uv workspace of `folder`."""
+    workspace = _tools(files, folder).get("uv", {})
+    members = workspace.get("workspace", {}).get("members", []) if isinstance(workspace, dict) else []
+    relative = posixpath.relpath(part, folder or ".")
+    return isinstance(members, list) and any(isinstance(m, str) and PurePosixPath(relative).match(m) for m in members)
+
+
+def _tools(files: Files, folder: str) -> dict[str, Any]:
+    """The tables below `[tool]` of its pyproject.toml."""
+    tools = _toml(files, folder).get("tool")
+    return tools if isinstance(tools, dict) else {}
+
+
+def _toml(files: Files, folder: str) -> dict[str, Any]:
+    path = posixpath.join(folder, "pyproject.toml")
+    try:
+        return tomllib.loads(files.text(path)) if path in files else {}
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
 
 
 def _tool(files: Files, folder: str) -> str:
     def has(*names: str) -> bool:
         return any(posixpath.join(folder, name) in files for name in names)
 
-    tools: object = None
-    if has("pyproject.toml"):
-        try:
-            tools = tomllib.loads(files.text(posixpath.join(folder, "pyproject.toml"))).get("tool")
-        except (tomllib.TOMLDecodeError, RecursionError):
-            tools = None
-    of_project = tools if isinstance(tools, dict) else {}
+    of_project = _tools(files, folder)
     if has("uv.lock") or "uv" in of_project:
         return "uv"
     if has("poetry.lock") or "poetry" in of_project:
         return "poetry"
     if has("Pipfile"):
         return "pipenv"
-    return "pip" if has("pyproject.toml", "requirements.txt", "setup.py") else ""
+    return "pip" if has("requirements.txt", "pyproject.toml", "setup.py") else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import posixpath
 import re
@@ -13,14 +14,19 @@ from pathlib import Path
 
 LARGEST = 1_000_000
 """Bytes. Larger files are generated ones, or data."""
-SECONDS = 1.0
+SECONDS = 1.3
 """For finding and reading the files: what is nearest to the top is looked at first."""
+_FINDING = 0.6
+"""The share of it for finding them. Without the rest, nothing that was found could be read."""
 _MOST_ENTRIES = 200_000
+SOURCES = (".go", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".cs", ".java")
+"""The endings of source code in the other languages."""
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
 _WANTED = re.compile(
-    r".+\.(py|md|rst|sh|ps1)|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
-    r"|package\.json|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
-    r"|(docker-)?compose[\w.-]*\.ya?ml",
+    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
+    r"|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
+    r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
+    r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
 _MARKS = {"pyproject.toml", "uv.lock", "poetry.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"}
@@ -34,14 +40,18 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._deadline = time.monotonic() + SECONDS
+        began = time.monotonic()
+        self._deadline = began + SECONDS * _FINDING
         self.is_cut = False
         self.python: list[str] = []
+        self.sources: list[str] = []
+        """Those of other languages."""
         self.others: list[str] = []
         self._parts: set[str] = set()
         self._folders: set[str] = set()  # with Python source
         self._walk()
-        self._known = frozenset((*self.python, *self.others))
+        self._known = frozenset((*self.python, *self.sources, *self.others))
+        self._deadline = began + SECONDS
 
     def __contains__(self, path: str) -> bool:
         return path in self._known
@@ -55,14 +65,15 @@ class Files:
         return next((folder for folder in ancestors(path) if folder in self._parts), "")
 
     def named(self, pattern: str) -> Iterator[str]:
-        """The paths, but for those of Python, whose last part matches a regular expression, ignoring case."""
+        """The paths, but for those of source code, whose last part matches a regular expression, ignoring case."""
         name = re.compile(pattern, re.IGNORECASE)
         return (path for path in self.others if name.fullmatch(posixpath.basename(path)))
 
     def is_late(self) -> bool:
         """Whether there is no time left to look at more."""
-        self.is_cut = self.is_cut or time.monotonic() > self._deadline
-        return self.is_cut
+        is_late = time.monotonic() > self._deadline
+        self.is_cut = self.is_cut or is_late
+        return is_late
 
     def read(self, path: str, largest: int = LARGEST) -> bytes:
         """Its content; empty if it is too large, cannot be read, or there is no time left."""
@@ -79,15 +90,18 @@ class Files:
         return self.read(path, largest).decode("utf-8-sig", "replace")
 
     def _walk(self) -> None:
-        folders, seen = deque([""]), 0
+        folders, left = deque([""]), _MOST_ENTRIES
         while folders and not self.is_late():
             folder = folders.popleft()
             try:
-                entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
+                with os.scandir(self.root / folder) as found_there:
+                    entries = sorted(itertools.islice(found_there, left), key=lambda entry: entry.name)
             except OSError:
                 continue
-            seen += len(entries)
-            self.is_cut = seen > _MOST_ENTRIES
+            left -= len(entries)
+            if left <= 0:
+                self.is_cut = True
+                folders.clear()
             names = {entry.name for entry in entries}
             if folder and "pyvenv.cfg" in names:
                 self._parts.add(posixpath.dirname(folder))
@@ -96,15 +110,21 @@ class Files:
                 self._parts.add(folder)
             found = len(self.python)
             for entry in entries:
+                if not entry.name.isprintable():
+                    continue  # a line break could be neither in a Procfile nor in a message
                 with contextlib.suppress(OSError):  # such as a link to itself
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name not in _SKIPPED and (entry.name[0] != "." or entry.name == ".venv"):
                             folders.append(posixpath.join(folder, entry.name))
                     elif _WANTED.fullmatch(entry.name) and entry.is_file():
-                        paths = self.python if entry.name.endswith(".py") else self.others
-                        paths.append(posixpath.join(folder, entry.name))
+                        self._add(folder, entry.name)
             if len(self.python) > found:
                 self._folders.update(_above(folder))
+
+    def _add(self, folder: str, name: str) -> None:
+        is_other = not name.endswith((".py", *SOURCES))
+        paths = self.others if is_other else self.python if name.endswith(".py") else self.sources
+        paths.append(posixpath.join(folder, name))
 
 
 def _above(folder: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ LARGEST_SOURCE = 100_000
 """Bytes. The syntax tree of a file takes a hundred times its size."""
 _VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
 _INCLUDES = {"include_router", "register_blueprint"}
-_CALLS = {"Worker", "connect", "run", "run_app", *_INCLUDES}
+_CALLS = {"Worker", "connect", "path", "run", "run_app", *_INCLUDES}
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
 

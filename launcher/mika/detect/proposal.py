@@ -6,23 +6,26 @@ import itertools
 import posixpath
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from mika.config import compose_file
-from mika.config.process_options import ProcessOptions
+from mika.config.process_options import Need, ProcessOptions, Restart
 from mika.detect import compose_file as detected
-from mika.detect import documented, web, workers
+from mika.detect import documented, leftovers, preparation, programs, web, workers
 from mika.detect.compose import is_temporal
 from mika.detect.environments import Declared, declared
 from mika.detect.files import Files
+from mika.detect.languages import Texts
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources
 
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
 UNKNOWN_QUEUE = "QUEUE"
+_GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
+"""What mika tells each process itself."""
 _COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
 
 
@@ -38,9 +41,20 @@ class Process:
     queues: tuple[str, ...] = ()
     cwd: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
+    restart: Restart = "always"
+    needs: tuple[str, ...] = ()
+    watch: tuple[str, ...] = ()
+    """Both empty for the default."""
 
     def options(self) -> ProcessOptions:
-        return ProcessOptions(ready=self.ready, cwd=self.cwd or None, env=self.env)
+        return ProcessOptions(
+            ready=self.ready,
+            cwd=self.cwd or None,
+            env=self.env,
+            restart=self.restart,
+            needs=tuple(map(Need, self.needs)) or None,
+            watch=self.watch or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,7 @@ class _Proposer:
     ) -> None:
         self._files, self._compose = Files(root), detected.load(root, variables)
         self._said = documented.documented(self._files)
-        self._sources = Sources(self._files, variables)
+        self._sources, self._variables = Sources(self._files, variables), variables
         self._answers = answers
         self._first_port, self._temporal_port = ports
         self._ports: set[int] = set()
@@ -101,8 +115,9 @@ class _Proposer:
         apps = web.find(self._sources, self._said)
         every = workers.find(self._sources, [app.module for app in apps])
         inside = {worker.path: worker for worker in every if worker.start is None}
-        own = [worker for worker in every if worker.start is not None]
-        self._choose_backend()
+        others, notes = programs.find(Texts(self._files, self._variables), self._said)
+        own = [*(worker for worker in every if worker.start is not None), *others]
+        self._choose_backend(has_other_sdk=bool(others or notes))
         self._note_addresses()
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
@@ -115,6 +130,9 @@ class _Proposer:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
+        kept = self._prepared(kept, taken)
+        self._notes += [*notes, *leftovers.frontends(self._files, taken)]
+        self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes))
 
@@ -150,9 +168,32 @@ class _Proposer:
             why += f" polls {', '.join(queues)}" + (f" ({variable}, or its default)" if variable else "")
         elif worker.queues:
             queues = (self._asked_queue(worker, name),)
-        ready = f"worker:{queues[0]}" if queues else "none"
         environment = declared(self._files, worker.path)
-        return Process(name, worker.start.command, ready, environment, (why,), queues, worker.start.cwd, env)
+        start, ready = worker.start, worker.ready(queues)
+        reasons = (why, worker.note) if worker.note else (why,)
+        return Process(name, start.command, ready, environment, reasons, queues, start.cwd, env, watch=worker.watch)
+
+    def _prepared(self, processes: list[Process], taken: set[str]) -> list[Process]:
+        """With the migrations that are documented, before what they are for: the processes of the same part."""
+        migrations: list[Process] = []
+        for one in preparation.find(self._files, self._sources, self._said):
+            if one.is_seed:
+                self._notes.append(
+                    f"{one.where} has `{one.start.command}`: left out, since it may not be for each start"
+                )
+                continue
+            why = (f"{one.where} has it before the start; runs once",)
+            environment, name = declared(self._files, one.path), _unique("migrate", taken)
+            env = dict(one.start.env)
+            migrations.append(
+                Process(name, one.start.command, "none", environment, why, (), one.start.cwd, env, restart="never")
+            )
+        server = () if self._settings.get("MIKA_BACKEND", Guess("", "")).value == "none" else ("temporal",)
+        for index, process in enumerate(processes):
+            names = tuple(m.name for m in migrations if m.environment == process.environment)
+            if names:
+                processes[index] = replace(process, needs=(*server, *names))
+        return [*migrations, *processes]
 
     def _asked_queue(self, worker: workers.Worker, name: str) -> str:
         key = f"queue.{name}"
@@ -199,8 +240,8 @@ class _Proposer:
 
     # --- what is around them -----------------------------------------------------------------------------------------
 
-    def _choose_backend(self) -> None:
-        uses_temporal = any(map(_imports_temporal, self._sources.entries))
+    def _choose_backend(self, *, has_other_sdk: bool) -> None:
+        uses_temporal = has_other_sdk or any(map(_imports_temporal, self._sources.entries))
         if not uses_temporal and (self._compose is None or any(map(is_temporal, self._compose.entries))):
             self._settings["MIKA_BACKEND"] = Guess("none", "nothing here uses Temporal")
         if self._compose is not None and self._compose.error:
@@ -222,7 +263,7 @@ class _Proposer:
                 if host in ("localhost", "127.0.0.1") and port.isdecimal() and not value.variable:
                     if int(port) != self._temporal_port:
                         self._settings["TEMPORAL_PORT"] = Guess(port, f"{module.path} connects to it")
-                elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost":
+                elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and value.variable not in _GIVEN:
                     hint = f"set {value.variable}" if value.variable else "change it"
                     self._notes.append(
                         f"{module.path} connects to {value.text}, a name that exists only inside compose: {hint}"
@@ -231,6 +272,7 @@ class _Proposer:
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
             self._notes.append(f"{path} makes a worker, but nothing here starts it as a program")
+        self._notes += leftovers.broken(self._files)
         for path, error in list(self._sources.errors.items())[:3]:
             line = f":{error.lineno}" if error.lineno else ""
             self._notes.append(f"{path}{line}: not understood: {error.msg}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mika.detect.environments import installed_scripts
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
 
@@ -18,6 +20,7 @@ _MENTIONS = re.compile(
 _NOISE = re.compile(r"(^|/)(tests?|examples?|samples?|docs?|migrations)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
 _DEEPEST = 8
 _GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
+_SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
 _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
 
 
@@ -95,9 +98,20 @@ class Sources:
         source, attribute = module.imports.get(name, ("", ""))
         if not source:
             return None, ""
+        if (source, attribute) == ("django.conf", "settings"):
+            return self.django_settings(module.path), ""
         if attribute and (found := self.find(f"{source}{'' if source.endswith('.') else '.'}{attribute}", module.path)):
             return found, ""
         return self.find(source, module.path), attribute
+
+    def django_settings(self, path: str) -> Module | None:
+        """The settings module that the manage.py above a file names, or DJANGO_SETTINGS_MODULE."""
+        manage = next(
+            (path for folder in ancestors(path) if (path := posixpath.join(folder, "manage.py")) in self.files), ""
+        )
+        named = _SETTINGS.search(self.files.text(manage, LARGEST_SOURCE)) if manage else None
+        name = self._variables.get("DJANGO_SETTINGS_MODULE") or (named[1] if named else "")
+        return self.find(name, manage or path) if name else None
 
     def reachable(self, module: Module) -> list[Module]:
         """The module and all of the project that it imports, the nearest first."""
@@ -144,14 +158,25 @@ class Sources:
             manage = next((f for f in ancestors(module.path) if posixpath.join(f, "manage.py") in self.files), None)
             return Start(manage, f"python manage.py {command[1]}") if manage is not None else None
         if not module.runs:
-            return None
+            return self._script_of(module)
         root, home = self.root_of(module), self.files.home_of(module.path)
         relative = posixpath.relpath(module.path, root or ".")
         if posixpath.basename(relative) == "__main__.py" and "/" in relative:
-            return Start.at(root, home, f"python -m {_dotted_path(posixpath.dirname(relative))}")
+            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(posixpath.dirname(relative)))}")
         if "/" in relative:
-            return Start.at(root, home, f"python -m {_dotted_path(relative)}")
-        return Start(home, f"python {posixpath.relpath(module.path, home or '.')}")  # its folder is on sys.path anyway
+            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(relative))}")
+        return Start(
+            home, f"python {shlex.quote(posixpath.relpath(module.path, home or '.'))}"
+        )  # its folder is on sys.path anyway
+
+    def _script_of(self, module: Module) -> Start | None:
+        """The program that its project installs for a function of the module."""
+        home, (_, name) = self.files.home_of(module.path), self.name_of(module)
+        for target, script in installed_scripts(self.files, home).items():
+            place, _, function = target.partition(":")
+            if place == name and function in module.factories:
+                return Start(home, script)
+        return None
 
     def name_of(self, module: Module) -> tuple[str, str]:
         """The folder for `sys.path`, and the module's name there."""
@@ -170,6 +195,9 @@ class Sources:
             case ast.Call(args=[first, *rest]) if _GETTER.fullmatch(dotted(node.func)):
                 default = rest[0] if rest else module.keyword(node, "default")
                 return self._variable(literal(first) or "", default, module, depth)
+            case ast.Call(args=[owner, ast.Constant(value=str(name)), *rest]) if dotted(node.func) == "getattr":
+                operands = [ast.Attribute(owner, name), *rest]
+                return self._first(self.value(operand, module, depth + 1) for operand in operands)
             case ast.Call(args=[first]) if dotted(node.func) in ("int", "str"):
                 return self.value(first, module, depth + 1)
             case ast.Subscript(value=owner, slice=index) if dotted(owner).endswith("environ"):
@@ -211,6 +239,8 @@ class Sources:
         )
 
     def _variable(self, name: str, default: ast.AST | None, module: Module, depth: int) -> Value:
+        if not name.isidentifier():
+            return Value()
         given = self._variables.get(name)
         return Value(given if given is not None else self.value(default, module, depth + 1).text, name)
 

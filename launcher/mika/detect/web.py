@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mika.detect import django
 from mika.detect.documented import Said
 from mika.detect.modules import Module, dotted, literal
 from mika.detect.sources import Sources, Start, Value
@@ -67,7 +69,8 @@ def _apps(sources: Sources, module: Module, said: list[Said]) -> Iterator[WebApp
     is_django = any(source.startswith("django") for source, _ in module.imports.values())
     if posixpath.basename(module.path) == "manage.py" and is_django:
         start = Start(posixpath.dirname(module.path), "python manage.py runserver 127.0.0.1:{port} --noreload")
-        yield WebApp(module, "manage.py", start, None, _documented_port(sources, module, "runserver", said))
+        health = _health(django.health_paths(sources, module))
+        yield WebApp(module, "manage.py", start, health, _documented_port(sources, module, "runserver", said))
         return
     made = [(name, kind) for name, call in module.made if (kind := _kind(sources, module, dotted(call.func)))]
     factories = [
@@ -106,7 +109,7 @@ def _served(sources: Sources, module: Module, name: str, kind: str, health: str 
     port = _documented_port(sources, module, name, said)
     if own is not None and own.text and port is None and (start := sources.start_of(module)):
         return WebApp(module, app, start, health, int(own.text), own.variable)
-    command = _SERVERS[kind].replace("{app}", app)
+    command = _SERVERS[kind].replace("{app}", shlex.quote(app))
     if name in _FACTORIES and _SERVERS[kind] == _ASGI:
         command += " --factory"
     start = Start.at(root, sources.files.home_of(module.path), command)

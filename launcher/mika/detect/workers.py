@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources, Start, Value
 
+_ANYTHING = "**"
+"""In place of an argument's name: whatever there is in a mapping."""
+_TYPES = {"workflows": "workflow", "activities": "activity"}
+_REGISTERING = {*_TYPES, "plugins", "nexus_service_handlers", _ANYTHING}
 _PLAIN = re.compile(r"(.*[_-])?(worker|consumer)s?([_-].*)?")
 
 
@@ -17,14 +21,20 @@ _PLAIN = re.compile(r"(.*[_-])?(worker|consumer)s?([_-].*)?")
 class Worker:
     """A program that polls `queues` of Temporal; without any, it is a worker of something else.
 
-    `start` is None for one that runs inside a web app. `kinds` are the arguments that say what it registers:
-    `workflows`, `activities`.
+    `start` is None for one that runs inside a web app. `kinds` are the arguments that say what it registers,
+    such as `workflows` and `activities`.
     """
 
     path: str
     start: Start | None
     queues: tuple[Value, ...] = ()
     kinds: frozenset[str] = frozenset()
+    types: tuple[tuple[str, str], ...] = ()
+    """The queues that it polls for one type of tasks only, each with this type: `workflow` or `activity`."""
+    watch: tuple[str, ...] = ()
+    """What it is made of, if that is not Python."""
+    note: str = ""
+    """What to know before its start."""
     variable_name: str = ""
     """Unlike a web app, a program has no name in its module."""
 
@@ -32,6 +42,12 @@ class Worker:
     def known(self) -> tuple[str, ...]:
         """The names of the queues, as far as they are known."""
         return tuple(dict.fromkeys(queue.text for queue in self.queues if queue.text))
+
+    def ready(self, queues: Iterable[str]) -> str:
+        """The rule for a worker that polls `queues`."""
+        types = dict(self.types)
+        rules = (f"worker:{queue}/{types[queue]}" if queue in types else f"worker:{queue}" for queue in queues)
+        return ", ".join(rules) or "none"
 
 
 def find(sources: Sources, apps: Iterable[Module]) -> list[Worker]:
@@ -74,14 +90,19 @@ def _workers_in(module: Module) -> list[int]:
 
 
 def _worker(sources: Sources, path: str, start: Start | None, makers: Iterable[Module]) -> Worker:
-    queues: dict[Value, None] = {}
-    kinds: set[str] = set()
+    queues: dict[Value, set[str]] = {}
     for maker in makers:
         for number in _workers_in(maker):
             call = maker.calls[number]
-            queues[sources.value(maker.keyword(call, "task_queue"), maker)] = None
-            kinds |= {keyword.arg for keyword in call.keywords if keyword.arg in ("workflows", "activities")}
-    return Worker(path, start, tuple(queues), frozenset(kinds))
+            queue = sources.value(maker.keyword(call, "task_queue"), maker)
+            queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
+    kinds = {queue: registered & _REGISTERING for queue, registered in queues.items()}
+    types = {
+        queue.text: _TYPES[min(own)]
+        for queue, own in kinds.items()
+        if queue.text and len(own) == 1 and own < _TYPES.keys()
+    }
+    return Worker(path, start, tuple(queues), frozenset().union(*kinds.values()), tuple(types.items()))
 
 
 def _is_plain(module: Module) -> bool:

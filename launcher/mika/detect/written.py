@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from types import MappingProxyType
 
 from mika.config.load import Config
-from mika.config.process_options import ProcessOptions
+from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
 from mika.detect.proposal import Process, Proposal
 from mika.procfile.entries import Entry
@@ -17,18 +17,17 @@ from mika.procfile.entries import Entry
 def procfile(proposal: Proposal) -> str:
     lines = ["# Found by `mika init`: what runs here, a line for each process."]
     for process in proposal.processes:
-        lines += [f"# {why}" for why in process.why]
+        lines += [_comment(why) for why in process.why]
         lines.append(f"{process.name}: {process.command}")
     return "\n".join([*lines, ""])
 
 
 def mika_toml(proposal: Proposal) -> str:
     lines = ["# Found by `mika init`. `mika config` shows what is in effect."]
-    lines += [f"# {question.text}" for question in proposal.questions]
-    lines += [f"# {note}" for note in proposal.notes]
+    lines += [_comment(text) for text in (*(question.text for question in proposal.questions), *proposal.notes)]
     for name, guess in proposal.settings.items():
         value = guess.value if guess.value.isdecimal() else _quoted(guess.value)
-        lines += [f"{BY_NAME[name].key} = {value}  # {guess.why}"]
+        lines += [f"{BY_NAME[name].key} = {value}  {_comment(guess.why)}"]
     for process in proposal.processes:
         lines += ["", f"[process.{process.name}]", *_options(process)]
     return "\n".join([*lines, ""])
@@ -55,7 +54,16 @@ def configured(proposal: Proposal, config: Config) -> Config:
 
 
 def _options(process: Process) -> Iterator[str]:
-    yield f"ready = {_quoted(process.ready)}{_why(process.ready)}"
+    if process.restart == "always":
+        rules = rules_of(process.ready)
+        ready = _quoted(rules if len(rules) > 1 else process.ready)
+        yield f"ready = {ready}{_why(process.ready)}"
+    else:
+        yield f"restart = {_quoted(process.restart)}"
+    if process.needs:
+        yield f"needs = {_quoted(process.needs)}"
+    if process.watch:
+        yield f"watch = {_quoted(process.watch)}"
     if process.cwd:
         yield f"cwd = {_quoted(process.cwd)}"
     if process.env:
@@ -68,6 +76,12 @@ def _why(ready: str) -> str:
     return "  # it says nothing that mika could ask: ready as soon as it runs" if ready == "none" else ""
 
 
-def _quoted(text: str) -> str:
-    """JSON's escapes are TOML's, too."""
-    return json.dumps(text, ensure_ascii=False)
+def _comment(text: str) -> str:
+    """In one line, whatever names and texts of the project it has."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return f"# {' '.join(printable.split())}"
+
+
+def _quoted(value: str | Sequence[str]) -> str:
+    """A text or a list of texts. JSON's escapes are TOML's, too."""
+    return json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -52,8 +52,13 @@ class ProbeFactory:
 
     def _worker_probes(self, rule: Ready, timeout: float) -> Probes:
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-            polling = _Polling(self._temporal, launch, rule)
-            return [Rung("polling", polling.probe)], self._beat(launch, timeout, polling)
+            queues = [_Polling(self._temporal, launch, one) for one in (rule, *rule.others)]
+
+            async def all_polled() -> str:
+                await asyncio.gather(*(polling.probe() for polling in queues))
+                return _polled(queues)
+
+            return [Rung("polling", all_polled)], self._beat(launch, timeout, queues)
 
         return probes
 
@@ -68,27 +73,28 @@ class ProbeFactory:
                 return lambda launch: Rung(f"`{rule.target}`", lambda: check.run(launch.run_id), CHECK_TIMEOUT)
         return None
 
-    def _beat(self, launch: Launch, timeout: float, polling: _Polling | None = None) -> Liveness | None:
+    def _beat(self, launch: Launch, timeout: float, queues: Sequence[_Polling] = ()) -> Liveness | None:
         """Watch the beat file, which the process touches from its event loop.
 
-        A worker that has never touched it must still poll, and must not let its tasks time out.
+        A worker that has never touched it must still poll its `queues`, and must not let its tasks time out.
         """
         if timeout <= 0 or launch.beat_file is None:
             return None
         beat_file, last_beat = launch.beat_file, 0
+        detail = _polled(queues) if queues else "running"
 
         async def probe() -> str:
             nonlocal last_beat
             try:
                 beat = beat_file.stat().st_mtime_ns
             except OSError:
-                if polling is not None and not last_beat:
-                    await polling.still()
-                return "running" if polling is None else f"polling {polling.queue}"
+                if not last_beat:
+                    await asyncio.gather(*(polling.still() for polling in queues))
+                return detail
             if beat == last_beat:
                 raise NotYet("its event loop is not running (no beat)")
             last_beat = beat
-            return "running" if polling is None else f"polling {polling.queue}"
+            return detail
 
         return Liveness(probe, interval=min(1.0, timeout / 2), patience=timeout)
 
@@ -110,7 +116,7 @@ class _Polling:
         self._pids: set[int] = set()
         """The processes that poll, as far as their identities tell."""
 
-    async def probe(self) -> str:
+    async def probe(self) -> None:
         queue, wanted = self.queue, self._rule.task_type
         pollers = await self._temporal.own_pollers(queue, self._is_own)
         polled = {polled.name.lower() for polled in pollers}
@@ -120,7 +126,6 @@ class _Polling:
         if len(polled) == 1 and not wanted and time.monotonic() - self._first_poll < _OTHER_TYPE:
             raise NotYet(f"it polls {queue} only for {polled.pop()} tasks so far")
         self._pids = {pid for identity in set().union(*pollers.values()) if (pid := pid_of(identity)) is not None}
-        return f"polling {queue}"
 
     async def still(self) -> None:
         """Raise NotYet if it does not work any more. A server that cannot be asked is not the fault of the worker."""
@@ -153,6 +158,10 @@ class _Polling:
             await self.probe()
         except NotYet as error:
             raise NotYet(f"its worker (pid {gone}) is gone: {error}") from None
+
+
+def _polled(queues: Sequence[_Polling]) -> str:
+    return f"polling {', '.join(polling.queue for polling in queues)}"
 
 
 def _http_probes(rule: Ready, patience: float | None) -> Probes:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from mika.backends.base import temporal_probe
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
+from mika.detect import packages
+from mika.detect.environments import declared
+from mika.detect.files import Files
 from mika.errors import UsageError
 from mika.machine import ports
 from mika.procfile import command
@@ -129,6 +132,7 @@ class ProcessFactory:
             probed_port=own_port(rule),
             beat_file=beat_file,
             behind_shell=built.behind_shell,
+            note=self._lack(instance.type, built, cwd, env),
             watch=_default_watch(options) if options.watch is None else options.watch,
         )
 
@@ -139,6 +143,22 @@ class ProcessFactory:
             return ready, parse_ready(ready)
         except ValueError as error:
             raise UsageError(f"{where}: 'ready' {error}", "set it in .env, or write the value") from None
+
+    def _lack(self, process_type: str, built: command.Command, cwd: Path, env: Mapping[str, str]) -> str:
+        """The first package that its Python does not have, and what installs it; empty if nothing is known to lack."""
+        missing = None if isinstance(built.line, str) else packages.find_missing(built.line, cwd, env)
+        if missing is None:
+            return ""
+        text = f"{process_type}: {missing.module} is not installed in {missing.root}"
+        project = self._config.project
+        if not cwd.is_relative_to(project):
+            return text
+        made = declared(Files(project), (cwd.relative_to(project) / "x.py").as_posix())
+        python = Path(built.line[0]) if missing.is_environment else None
+        if python is not None and python.is_relative_to(project / made.folder):
+            python = python.relative_to(project / made.folder)
+        where = f" in {made.folder}" if made.folder else ""
+        return f"{text}: run {made.install(str(python or ''))}{where}" if made.tool else text
 
     def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""

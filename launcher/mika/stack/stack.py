@@ -156,7 +156,8 @@ class Stack:
 
     async def _supervise(self, supervisor: Supervisor) -> int:
         """Start all units and run until a stop is requested, all processes have exited, or a background task fails."""
-        for note in self._prepared.notes:
+        notes = [managed.unit.note for managed in supervisor.managed.values() if managed.unit.note]
+        for note in dict.fromkeys((*self._prepared.notes, *notes)):
             self._publish_note(note)
         self._prepared.backend.on_revived(
             lambda name: self._start_revived(supervisor, name),

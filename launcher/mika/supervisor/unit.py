@@ -93,6 +93,8 @@ class Unit:
     """The PORT in its environment."""
     probed_port: int | None = None
     """The port of this machine by which it counts as ready."""
+    note: str = ""
+    """What is to be said before it is started."""
     outlives_stack: Callable[[], bool] = lambda: False
     """Whether to leave it running when the stack stops, because it was started by someone else."""
 

@@ -26,7 +26,7 @@ def render(proposal: Proposal, config: Config) -> str:
             process.cwd,
             _environment(process, config) or process.environment.tool or "none",
             ", ".join(process.queues),
-            process.ready,
+            process.ready if process.restart == "always" else "runs once",
         )
         for process in proposal.processes
     ]
@@ -57,9 +57,17 @@ def _services(plan: Plan, other: Plan | None) -> Iterator[str]:
 
 
 def _environment(process: Process, config: Config) -> str:
-    """Where the Python of a process is; empty if the project has no environment that mika knows of."""
+    """Where the Python of a process is; empty if the project has no environment that mika knows of.
+
+    Another language has its tool, and Node its packages.
+    """
+    tool = process.environment
+    if tool.is_node:
+        return tool.tool if (config.project / tool.folder / "node_modules").is_dir() else ""
+    if tool.tool and not tool.is_kept:
+        return tool.tool
     found = find_environment([config.project / process.cwd, config.project], os.environ)
-    if found is None or found.is_mikas_own:
+    if found is None:
         return ""
     inside = found.root.is_relative_to(config.project)
     return (found.root.relative_to(config.project) if inside else found.root).as_posix()
@@ -70,4 +78,4 @@ def _missing(proposal: Proposal, config: Config) -> Iterator[str]:
     without = [process for process in proposal.processes if not _environment(process, config)]
     for declared in dict.fromkeys(process.environment for process in without):
         if declared.tool:
-            yield f"{declared.folder or 'this folder'} has no environment yet: `{declared.install}`"
+            yield f"{declared.folder or 'this folder'} has no environment yet: {declared.install()}"

@@ -8,7 +8,7 @@ from bot.jobs import Reply
 
 
 async def main():
-    client = await Client.connect("temporal:7233")
+    client = await Client.connect(os.getenv("TEMPORAL_ADDRESS", "temporal:7233"))
     await Worker(client, task_queue=os.getenv("BOT_QUEUE", "bot-messages"), workflows=[Reply]).run()
 
 

@@ -2,5 +2,5 @@ from temporalio import activity
 
 
 @activity.defn
-async def send(address: str) -> None:
-    print("sent to", address)
+async def send(address: str) -> str:
+    return f"sent to {address}"

@@ -1,7 +1,7 @@
 import asyncio
 import os
 
-from jobs import Job
+from jobs import Shipping
 from shared import QUEUE
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -9,7 +9,7 @@ from temporalio.worker import Worker
 
 async def main():
     client = await Client.connect(os.environ.get("TEMPORAL_ADDRESS", "localhost:7233"))
-    async with Worker(client, task_queue=QUEUE, workflows=[Job]):
+    async with Worker(client, task_queue=QUEUE, workflows=[Shipping]):
         await asyncio.Event().wait()
 
 

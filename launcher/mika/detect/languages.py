@@ -1,0 +1,148 @@
+"""Workers in Go, TypeScript, .NET and Java: which files make them, for which queue, and in which part of the project.
+
+Read as text, not as syntax: what an expression is worth is found only for literals, constants and the environment.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from mika.detect.files import Files, ancestors
+from mika.detect.sources import Value
+
+LARGEST = 200_000
+"""Bytes. What is larger is generated."""
+_DEEPEST = 4
+_TESTS = re.compile(
+    r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|cs)$|\.d\.ts$", re.IGNORECASE
+)
+_LITERAL = re.compile(r"""["'`]([^"'`$\\]+)["'`]""")
+_GETTER = re.compile(
+    r"""(?:process\.env(?:\.|\[["'])|(?:os\.Getenv|System\.getenv|GetEnvironmentVariable)\(\s*["'])(\w+)["'\])]*"""
+    r"""\s*(?:(?:\?\?|\|\|)\s*(.+))?"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """`manifest` is the name of the file that has its dependencies, among them (`sdk`) Temporal's.
+
+    `queue` finds the expression of each worker's task queue, and an empty one where only its name is written.
+    """
+
+    name: str
+    manifest: re.Pattern[str]
+    sdk: re.Pattern[str]
+    sources: tuple[str, ...]
+    queue: re.Pattern[str]
+
+
+LANGUAGES = (
+    Language(
+        "go",
+        re.compile(r"go\.mod"),
+        re.compile(r"^\s*(require\s+)?go\.temporal\.io/sdk\s", re.MULTILINE),
+        (".go",),
+        re.compile(r"\bworker\.New\(\s*[\w.]+\s*,([^,]{1,200}),"),
+    ),
+    Language(
+        "node",
+        re.compile(r"package\.json"),
+        re.compile(r'"@temporalio/worker"\s*:'),
+        (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
+        re.compile(r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*([^,\n}]{1,200}))?", re.DOTALL),
+    ),
+    Language(
+        "dotnet",
+        re.compile(r".+\.(cs|fs)proj"),
+        re.compile(r'Include="Temporalio\b'),
+        (".cs",),
+        re.compile(
+            r"(?:\bTemporalWorkerOptions\(|\bAddHostedTemporalWorker\((?:[^(){};]{0,300},)?)(?:\s*taskQueue:)?([^(),{};]{1,200})\)"
+        ),
+    ),
+    Language(
+        "java",
+        re.compile(r"pom\.xml|build\.gradle(\.kts)?"),
+        re.compile(r"\bio\.temporal\b"),
+        (".java",),
+        re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A source file that makes workers for `queues`. `home` is the folder of the `manifest` that it belongs to."""
+
+    language: Language
+    path: str
+    home: str
+    manifest: str
+    queues: tuple[Value, ...]
+
+
+class Texts:
+    """The sources of the parts of a project that use one of these SDKs."""
+
+    def __init__(self, files: Files, variables: Mapping[str, str]) -> None:
+        self.files, self._variables = files, variables
+        self._texts: dict[str, str] = {}
+        self._of: dict[tuple[Language, str], list[str]] = {}
+
+    def makers(self) -> Iterator[Maker]:
+        for language in LANGUAGES:
+            homes = {
+                posixpath.dirname(path): path
+                for path in self.files.named(language.manifest.pattern)
+                if language.sdk.search(self.text(path))
+            }
+            for path in self._sources(language) if homes else ():
+                if self.files.is_late():
+                    return
+                home = next((folder for folder in ancestors(path) if folder in homes), None)
+                found = language.queue.findall(self.text(path)) if home is not None else []
+                if found and home is not None:
+                    near = self.of(language, home)
+                    queues = tuple(dict.fromkeys(self._value(one or "taskQueue", path, near) for one in found))
+                    yield Maker(language, path, home, homes[home], queues)
+
+    def of(self, language: Language, home: str) -> list[str]:
+        """The source files of one part."""
+        if (language, home) not in self._of:
+            inside = [path for path in self._sources(language) if not home or path.startswith(f"{home}/")]
+            self._of[language, home] = inside
+        return self._of[language, home]
+
+    def text(self, path: str) -> str:
+        if path not in self._texts:
+            self._texts[path] = self.files.text(path, LARGEST)
+        return self._texts[path]
+
+    def _sources(self, language: Language) -> list[str]:
+        return [path for path in self.files.sources if path.endswith(language.sources) and not _TESTS.search(path)]
+
+    def _value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:
+        """What an expression in the file `path` is worth; constants may be in the files `near` it."""
+        expression = expression.strip()
+        if literal := _LITERAL.match(expression):
+            return Value(literal[1])
+        if getter := _GETTER.search(expression):
+            default = self._value(getter[2], path, near, depth + 1).text if getter[2] else None
+            return Value(self._variables.get(getter[1], default), getter[1])
+        name = re.split(r"\W+", expression)[-1]
+        if not re.fullmatch(r"[\w.!]+", expression) or not name or depth > _DEEPEST:
+            return Value()
+        assigned = re.compile(rf"\b{name}\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{{1,200}})")
+        for other in (path, *near):
+            for value in assigned.findall(self.text(other)):
+                if value.strip().rstrip(",") != expression:
+                    found = self._value(value, other, near, depth + 1)
+                    if found != Value():
+                        return found
+            if self.files.is_late():
+                break
+        return Value()

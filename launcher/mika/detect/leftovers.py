@@ -1,0 +1,106 @@
+"""What mika leaves to the user: frontends, keys that nobody has set, files that are not what their names say."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import posixpath
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+
+from mika.config.sources import toml_error
+from mika.detect.environments import declared
+from mika.detect.files import Files
+
+_FRONTENDS = {
+    "vite": "Vite",
+    "next": "Next.js",
+    "nuxt": "Nuxt",
+    "astro": "Astro",
+    "react-scripts": "React",
+    "@sveltejs/kit": "SvelteKit",
+    "@angular/core": "Angular",
+    "@vue/cli-service": "Vue",
+    "@remix-run/dev": "Remix",
+    "gatsby": "Gatsby",
+    "parcel": "Parcel",
+    "webpack-dev-server": "webpack",
+    "express": "Express",
+    "fastify": "Fastify",
+    "@nestjs/core": "NestJS",
+    "koa": "Koa",
+    "hono": "Hono",
+}
+_SCRIPTS = ("dev", "start", "serve")
+_FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
+_EXAMPLES = r"\.?env[._-](example|sample|template|dist)"
+_LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=(.*)$", re.MULTILINE)
+_SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|DSN)(_|$)", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"""["']?(|<.*>|\.\.\.|x{3,}.*|.*\b(your|change|replace|todo)[-_ ]?.*)["']?""", re.IGNORECASE)
+_LONGEST = 200  # characters
+_MOST_NAMES = 6
+_MOST_MANIFESTS = 100
+
+
+def frontends(files: Files, taken: set[str]) -> Iterator[str]:
+    """A line on each web app that is not in Python, with what to add to the Procfile; in `taken` are its names."""
+    for path in files.named(r"package\.json"):
+        scripts, packages = _package(files.text(path))
+        kind = next((title for name, title in _FRONTENDS.items() if name in packages), None)
+        script = next((script for script in _SCRIPTS if script in scripts), None)
+        if kind is None or script is None:
+            continue
+        folder, tool = posixpath.dirname(path), declared(files, posixpath.join(posixpath.dirname(path), "x.js")).tool
+        name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "frontend"
+        place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
+        name = f"{name}-js" if name in taken else name
+        line = f"{name}: {tool}{place} run {script}"
+        yield f"{path} is a web app of {kind}: left out; to run it, add `{line}` to the Procfile"
+
+
+def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
+    """A line for each example of an `.env` with keys that are set nowhere. Only their names are shown."""
+    for path in files.named(_EXAMPLES):
+        beside = posixpath.join(posixpath.dirname(path), ".env")
+        given = {name for name, _ in _LINE.findall(files.text(beside))} | variables.keys()
+        wanted = [
+            name
+            for name, value in _LINE.findall(files.text(path))
+            if name not in given and (_SECRET.search(name) or _PLACEHOLDER.fullmatch(value.strip()[:_LONGEST]))
+        ]
+        if wanted:
+            more = f" and {len(wanted) - _MOST_NAMES} more" if len(wanted) > _MOST_NAMES else ""
+            verb, them = ("is", "it") if len(wanted) == 1 else ("are", "them")
+            yield f"{path} has {', '.join(wanted[:_MOST_NAMES])}{more}, which {verb} not set: add {them} to {beside}"
+
+
+def broken(files: Files) -> Iterator[str]:
+    """A line for each manifest that is not what its name says, so that what is in it was not seen."""
+    for path in itertools.islice(files.named(r"pyproject\.toml|package\.json"), _MOST_MANIFESTS):
+        text = files.text(path)
+        try:
+            if path.endswith(".toml"):
+                tomllib.loads(text)
+            elif text.strip():
+                json.loads(text)
+        except json.JSONDecodeError as error:
+            yield f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}; correct that line"
+        except tomllib.TOMLDecodeError as error:
+            yield toml_error(path, text, str(error))
+        except RecursionError:
+            yield f"{path}: is nested too deeply; simplify it"
+
+
+def _package(text: str) -> tuple[Mapping[str, object], set[str]]:
+    """The scripts of a package.json, and the names of its dependencies."""
+    try:
+        package = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}, set()
+    if not isinstance(package, dict):
+        return {}, set()
+    tables = [package.get(key) for key in ("scripts", "dependencies", "devDependencies")]
+    scripts, *dependencies = ({**table} if isinstance(table, dict) else {} for table in tables)
+    return scripts, set().union(*dependencies)

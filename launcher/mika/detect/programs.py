@@ -1,0 +1,147 @@
+"""How a worker in Go, TypeScript, .NET or Java is started: as the project documents it, else as its tool does."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from mika.detect.documented import Said
+from mika.detect.environments import declared
+from mika.detect.languages import Maker, Texts
+from mika.detect.sources import Start
+from mika.detect.workers import Worker
+
+_NAME = re.compile(r"[\w:.@/-]+")
+_WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|ts-node-dev")
+_BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
+_PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
+_MAIN_JAVA = re.compile(r"static\s+void\s+main\s*\(")
+
+
+def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
+    """The workers, and a note on each file that makes one which nothing is found to start."""
+    starts = {"go": _go, "node": _node, "dotnet": _dotnet, "java": _java}
+    found: dict[Start, Worker] = {}
+    notes: list[str] = []
+    for maker in texts.makers():
+        commands = list(starts[maker.language.name](texts, maker, said))
+        for path, command in commands:
+            start = Start(maker.home, command)
+            same = found[start].queues if start in found else ()
+            queues = tuple(dict.fromkeys((*same, *maker.queues)))
+            suffixes = {posixpath.splitext(source)[1] for source in texts.of(maker.language, maker.home)}
+            watch = tuple(posixpath.join(maker.home, f"**/*{suffix}") for suffix in sorted(suffixes))
+            note = _build(texts.text(maker.manifest), command) if maker.language.name == "node" else ""
+            found[start] = Worker(path, start, queues, watch=watch, note=note)
+        if not commands:
+            where = f"no script of {maker.manifest}" if maker.language.name == "node" else "no program here"
+            notes.append(f"{maker.path} makes a worker, but {where} and no text starts it")
+    return list(found.values()), notes
+
+
+# --- Go ---------------------------------------------------------------------------------------------------------------
+
+
+def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str, str]]:
+    """Its own package if that is a program, else each program that imports it."""
+    sources = texts.of(maker.language, maker.home)
+    programs = [p for p in sources if _PACKAGE_GO.search(texts.text(p)) and _MAIN_GO.search(texts.text(p))]
+    folder = posixpath.dirname(maker.path)
+    own = [path for path in programs if posixpath.dirname(path) == folder]
+    module = re.search(r"^module\s+(\S+)", texts.text(maker.manifest), re.MULTILINE)
+    package = posixpath.normpath(
+        posixpath.join(module[1] if module else "", posixpath.relpath(folder or ".", maker.home or "."))
+    )
+    for path in own or [path for path in programs if f'"{package}"' in texts.text(path)]:
+        relative = posixpath.relpath(posixpath.dirname(path) or ".", maker.home or ".")
+        yield path, "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
+
+
+# --- Node -------------------------------------------------------------------------------------------------------------
+
+
+def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
+    """The script that starts the file, or one that imports it; else the command that a text has."""
+    scripts = _scripts(texts.text(maker.manifest))
+    tool = declared(texts.files, maker.path).tool
+    for path in (maker.path, *_importers(texts, maker)):
+        name = posixpath.basename(path).partition(".")[0]
+        stem = re.escape(posixpath.basename(posixpath.dirname(path)) if name == "index" else name)
+        runs = re.compile(rf"(^|[\s/\"']){stem}(/index)?(\.[cm]?[jt]s)?($|[\s\"'])")
+        names = [script for script, command in scripts.items() if runs.search(command)]
+        if names:
+            best = min(names, key=lambda name: (_WATCHES.search(f"{name} {scripts[name]}") is not None, len(name)))
+            yield path, f"{tool} run {best}"
+            return
+        told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
+        if told is not None:
+            yield path, shlex.join(told.words)
+            return
+        if path.endswith(("js", ".cjs", ".mjs")) and path == maker.path:
+            yield path, f"node {shlex.quote(posixpath.relpath(path, maker.home or '.'))}"
+            return
+
+
+def _build(package: str, command: str) -> str:
+    """What to know of a script that runs what another one makes."""
+    scripts, (tool, _, name) = _scripts(package), (*command.split(), "", "")[:3]
+    is_built = "build" in scripts and _BUILT.search(scripts.get(name, "")) is not None
+    return f"it runs what `{tool} run build` makes" if is_built else ""
+
+
+def _importers(texts: Texts, maker: Maker) -> list[str]:
+    name = re.escape(posixpath.basename(maker.path).partition(".")[0])
+    imports = re.compile(rf"""(from|require\(|import\()\s*["'][./][\w./-]*\b{name}(\.[cm]?[jt]s)?["']""")
+    return [path for path in texts.of(maker.language, maker.home) if imports.search(texts.text(path))]
+
+
+def _scripts(package: str) -> Mapping[str, str]:
+    try:
+        scripts = json.loads(package).get("scripts")
+    except (ValueError, AttributeError, RecursionError):
+        return {}
+    if not isinstance(scripts, dict):
+        return {}
+    return {name: command for name, command in scripts.items() if isinstance(command, str) and _NAME.fullmatch(name)}
+
+
+# --- .NET and Java ----------------------------------------------------------------------------------------------------
+
+
+def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
+    """`dotnet run` in the project's folder, with the arguments that a text there has for a worker."""
+    source = texts.text(maker.manifest)
+    if "<OutputType>Exe" not in source and not re.search(r'Sdk="Microsoft\.NET\.Sdk\.(Worker|Web)"', source):
+        return
+    told = [one for one in _told(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
+    words = next((one.words for one in told if "worker" in " ".join(one.words).lower()), ("dotnet", "run"))
+    yield maker.path, shlex.join(words)
+
+
+def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
+    """What a text has for the class, else Maven's or Gradle's way to run it."""
+    source = texts.text(maker.path)
+    package = re.search(r"^package\s+([\w.]+);", source, re.MULTILINE)
+    simple = posixpath.basename(maker.path).removesuffix(".java")
+    main = f"{package[1]}.{simple}" if package else simple
+    tools = ("mvn", "./mvnw", "gradle", "./gradlew")
+    told = [one for tool in tools for one in _told(said, maker, tool)]
+    named = [one for one in told if main in " ".join(one.words)]
+    named += [one for one in told if {"run", "bootRun", "spring-boot:run"} & set(one.words)]
+    if named:
+        yield maker.path, shlex.join(named[0].words)
+    elif _MAIN_JAVA.search(source) and maker.manifest.endswith("pom.xml"):
+        tool = "./mvnw" if posixpath.join(maker.home, "mvnw") in texts.files else "mvn"
+        yield maker.path, f"{tool} compile exec:java -Dexec.mainClass={main}"
+    elif _MAIN_JAVA.search(source) and re.search(r"\bapplication\b", texts.text(maker.manifest)):
+        yield maker.path, f"{'./gradlew' if posixpath.join(maker.home, 'gradlew') in texts.files else 'gradle'} run"
+
+
+def _told(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:
+    """The commands of a tool in the texts of this part."""
+    home = f"{maker.home}/" if maker.home else ""
+    inside = (one for one in said if one.where.startswith(home) and not one.is_in_container)
+    return [one for one in inside if one.words[0] == tool]

@@ -1,0 +1,134 @@
+"""Projects that have never heard of mika, unchanged, from `mika up --yes` to `mika down`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from temporalio.client import Client
+
+from tests.adopt.conftest import PROJECTS, git
+from tests.kit.machine import require_or_skip
+from tests.kit.project import Project
+
+_ANSWER_S = 30.0
+
+
+@dataclass(frozen=True)
+class Life:
+    """`jobs` are workflows of the project: its type, its task queue, and what it answers to "one"."""
+
+    project: str
+    jobs: tuple[tuple[str, str, str], ...]
+    edited: str
+    """A source file of `worker`."""
+    worker: str = "worker"
+    processes: tuple[str, ...] = ("web", "worker")
+    environment: str = ".venv"
+    post: tuple[str, dict[str, str]] | None = None
+    """A path of its own web app that starts a workflow, and the answer."""
+
+
+LIVES = (
+    Life(
+        "bot-compose",
+        (("Reply", "bot-messages", "one"),),
+        "bot/jobs.py",
+        post=("/messages?text=hello", {"reply": "hello"}),
+    ),
+    Life("greeter-go", (("Greet", "greetings", "Hello, one"),), "worker/main.go", processes=("worker",)),
+    Life("mailer-poetry", (("Mail", "mails", "sent to one"),), "src/mailer/activities.py", environment="poetry"),
+    Life(
+        "media-two-queues",
+        (("Encode", "encoding", "encoded one"), ("Publish", "publishing", "published one")),
+        "flows.py",
+        processes=("worker",),
+        environment="venv",
+    ),
+    Life(
+        "notes-lifespan",
+        (("Note", "notes", "noted one"),),
+        "tasks.py",
+        "web",
+        processes=("web",),
+        environment="venv",
+        post=("/notes?text=this", {"note": "noted this"}),
+    ),
+    Life(
+        "orders-uv",
+        (("OrderWorkflow", "orders", "charged one"),),
+        "app/workflows.py",
+        post=("/orders/seven", {"result": "charged seven"}),
+    ),
+    Life("reports-django", (("ReportWorkflow", "reports", "stored one"),), "reports/workflows.py", environment="env"),
+    Life(
+        "shop-workspace",
+        (("Billing", "billing-queue", "billing of one"), ("Shipping", "shipping-queue", "shipping of one")),
+        "services/billing/jobs.py",
+        "billing",
+        processes=("billing", "shipping"),
+    ),
+    Life("wrapped-asgi", (("Greet", "greetings", "Hello, one"),), "backend/flows.py", "web", processes=("web",)),
+)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda life: life.project)
+def test_a_project_lives_and_stays_as_it_was(life, adopted: Callable[..., Project]):
+    if life.project.endswith("-go"):
+        build_go(PROJECTS / life.project)
+    this = adopted(life.project, life.environment)
+    up = this.up("--yes", "--watch")
+    found = this.status()
+    states = {process["name"]: process["state"] for process in found["processes"]}
+    assert states.pop("migrate", "exited") == "exited"
+    assert states == dict.fromkeys(life.processes, "ready"), up.text
+    assert found["backend"] == "embedded"
+    answers(this, life)
+    if life.post is not None:
+        path, answer = life.post
+        url = f"http://127.0.0.1:{this.ports['API_PORT']}{path}"
+        assert httpx.post(url, timeout=_ANSWER_S, trust_env=False).json() == answer
+    assert "already up" in this.up().text
+    doctor = this.ok("doctor")
+    assert "fail" not in {line.partition(" ")[0] for line in doctor.out.splitlines()}, doctor.out
+    pid = this.pid(life.worker)
+    psutil.Process(pid).kill()
+    this.wait_replaced(life.worker, pid)
+    answers(this, life)
+    pid = this.pid(life.worker)
+    edited = this.folder / life.edited
+    edited.write_bytes(edited.read_bytes() + b"\n")
+    this.wait_replaced(life.worker, pid)
+    answers(this, life)
+    this.ok("down")
+    assert git(this, "status", "--porcelain") == f" M {life.edited}\n"
+
+
+def answers(this: Project, life: Life) -> None:
+    async def start() -> None:
+        client = await Client.connect(f"127.0.0.1:{this.ports['TEMPORAL_PORT']}")
+        for kind, queue, answer in life.jobs:
+            async with asyncio.timeout(_ANSWER_S):
+                name = f"{kind}-{os.urandom(4).hex()}"
+                assert await client.execute_workflow(kind, "one", id=name, task_queue=queue) == answer
+
+    asyncio.run(start())
+
+
+def build_go(folder: Path) -> None:
+    """Fill Go's caches, so that the start of the worker needs no network and a moment only."""
+    if shutil.which("go") is None:
+        require_or_skip("go", "there is no `go` on PATH")
+    built = subprocess.run(
+        ["go", "build", "-o", os.devnull, "./..."], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+    )
+    if built.returncode:
+        require_or_skip("go", f"the SDK of Temporal for Go is not here: {built.stderr.strip()[-200:]}")

@@ -1,0 +1,244 @@
+"""Workers in Go, TypeScript, .NET and Java: entry, command, queue."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.unit.test_detect import only, proposed, worker
+
+GO_MOD = "module example.com/shop\n\nrequire (\n\tgo.temporal.io/sdk v1.37.0\n)\n"
+GO = "package main\nfunc main() {\n\tw := worker.New(c, QUEUE, worker.Options{})\n\tw.Run(worker.InterruptCh())\n}\n"
+NODE = '{"scripts": {SCRIPTS}, "dependencies": {"@temporalio/worker": "^1.11.0"}}'
+TS = "const worker = await Worker.create({\n  workflowsPath: require.resolve('./workflows'),\n  QUEUE,\n});\n"
+CSPROJ = """<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><OutputType>Exe</OutputType></PropertyGroup>
+<ItemGroup><PackageReference Include="Temporalio" Version="1.4.0" /></ItemGroup></Project>"""
+CSHARP = "using var worker = new TemporalWorker(client, new TemporalWorkerOptions(QUEUE).AddWorkflow<W>());"
+GRADLE = "plugins { id 'application' }\ndependencies { implementation 'io.temporal:temporal-sdk:1.27.0' }"
+POM = "<project><groupId>io.temporal</groupId><artifactId>temporal-sdk</artifactId></project>"
+JAVA = """package com.acme.work;
+class JobWorker {
+  static final String TASK_QUEUE = "a constant";
+  public static void main(String[] args) { Worker worker = factory.newWorker(QUEUE); }
+}
+"""
+
+
+def package(**scripts: str) -> str:
+    return NODE.replace("{SCRIPTS}", str(scripts).replace("'", '"'))
+
+
+@pytest.mark.parametrize(
+    ("expression", "others", "expected"),
+    [
+        ('"literal"', {}, "literal"),
+        ("Queue", {"worker/const.go": 'const Queue = "a constant"'}, "a constant"),
+        ("shared.Queue", {"shared/a.go": 'const (\n\tQueue string = "typed"\n)'}, "typed"),
+        ("queue", {"worker/a.go": 'queue := "assigned"'}, "assigned"),
+        ("q", {"worker/a.go": 'var q = os.Getenv("GIVEN")'}, "given"),
+    ],
+)
+def test_the_queue_of_a_worker_in_go(tmp_path, expression, others, expected):
+    sources = {"go.mod": GO_MOD, "worker/main.go": GO.replace("QUEUE", expression), **others}
+    found = only(proposed(tmp_path, sources, GIVEN="given"))
+    assert found.queues == (expected,)
+    assert (found.command, found.ready, found.watch) == ("go run ./worker", f"worker:{expected}", ("**/*.go",))
+
+
+@pytest.mark.parametrize(
+    ("path", "others", "command", "cwd"),
+    [
+        ("main.go", {"go.mod": GO_MOD}, "go run .", ""),
+        ("cmd/worker/main.go", {"go.mod": GO_MOD}, "go run ./cmd/worker", ""),
+        ("back/worker/main.go", {"back/go.mod": GO_MOD}, "go run ./worker", "back"),
+    ],
+)
+def test_the_command_of_a_worker_in_go(tmp_path, path, others, command, cwd):
+    found = only(proposed(tmp_path, {path: GO.replace("QUEUE", '"q"'), **others}))
+    assert (found.command, found.cwd, found.environment.tool) == (command, cwd, "go")
+
+
+def test_a_program_in_go_that_imports_the_worker_starts_it(tmp_path):
+    sources = {
+        "go.mod": GO_MOD,
+        "internal/jobs/run.go": 'package jobs\nfunc Run() { w := worker.New(c, "jobs", worker.Options{}) }',
+        "cmd/jobs/main.go": 'package main\nimport "example.com/shop/internal/jobs"\nfunc main() { jobs.Run() }',
+        "cmd/api/main.go": "package main\nfunc main() {}",
+        "internal/jobs/run_test.go": 'package jobs\nfunc x() { worker.New(c, "test", worker.Options{}) }',
+    }
+    found = only(proposed(tmp_path, sources))
+    assert (found.command, found.queues) == ("go run ./cmd/jobs", ("jobs",))
+
+
+def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
+    main = GO.replace("QUEUE", '"q"')
+    sources = {"go.mod": GO_MOD, "old/main.go": main, "worker/main.go": main}
+    assert proposed(tmp_path, sources).questions
+    assert only(proposed(tmp_path, {"README.md": "```\ngo run worker/main.go\n```\n"})).command == "go run ./worker"
+
+
+@pytest.mark.parametrize(
+    ("queue", "others", "expected"),
+    [
+        ("taskQueue: 'literal'", {}, "literal"),
+        ("taskQueue: `template`", {}, "template"),
+        ("taskQueue: TASK_QUEUE", {"src/shared.ts": "export const TASK_QUEUE = 'shared';"}, "shared"),
+        ("taskQueue: config.queue", {"src/config.ts": "export const config = { queue: 'inner' };"}, "inner"),
+        ("taskQueue", {"src/a.ts": "const taskQueue: string = 'typed';"}, "typed"),
+        ("taskQueue: process.env.QUEUE ?? 'default'", {}, "default"),
+        ("taskQueue: process.env['GIVEN'] || 'default'", {}, "given"),
+    ],
+)
+def test_the_queue_of_a_worker_in_typescript(tmp_path, queue, others, expected):
+    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": TS.replace("QUEUE", queue)}
+    found = only(proposed(tmp_path, {**sources, **others}, GIVEN="given"))
+    assert (found.queues, found.watch) == ((expected,), ("**/*.ts",))
+
+
+@pytest.mark.parametrize(
+    ("scripts", "others", "command"),
+    [
+        ({"build": "tsc", "start": "ts-node src/worker.ts"}, {}, "npm run start"),
+        ({"start.watch": "nodemon src/worker.ts", "start": "ts-node src/worker.ts"}, {}, "npm run start"),
+        ({"dev": "nodemon src/worker.ts"}, {}, "npm run dev"),
+        ({"build": "tsc", "work": "node lib/worker.js"}, {}, "npm run work"),
+        ({"worker": "tsx src/worker"}, {"pnpm-lock.yaml": ""}, "pnpm run worker"),
+        ({"main": "tsx src/index.ts"}, {"src/index.ts": "import { run } from './worker';"}, "npm run main"),
+        ({}, {"README.md": "npx ts-node src/worker.ts"}, "npx ts-node src/worker.ts"),
+    ],
+)
+def test_the_command_of_a_worker_in_typescript(tmp_path, scripts, others, command):
+    worker = TS.replace("QUEUE", "taskQueue: 'q'")
+    sources = {
+        "package.json": package(**scripts),
+        "src/worker.ts": worker,
+        "node_modules/x/worker.ts": worker,
+        **others,
+    }
+    assert only(proposed(tmp_path, sources)).command == command
+
+
+def test_the_command_of_another_language_is_not_meant(tmp_path):
+    sources = {
+        "package.json": package(),
+        "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'ts'"),
+        "src/worker.py": worker('"py"'),
+        "src/other.py": worker('"py"'),
+        "README.md": "python src/worker.py\nnpx tsx src/worker.ts\nnpx tsx src/other.ts\n",
+    }
+    found = proposed(tmp_path, sources)
+    assert {process.command for process in found.processes} == {"python src/worker.py", "npx tsx src/worker.ts"}
+
+
+def test_a_worker_in_typescript_that_nothing_starts_is_said(tmp_path):
+    sources = {"package.json": package(test="mocha"), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
+    found = proposed(tmp_path, sources)
+    assert not found.processes
+    assert "src/worker.ts makes a worker, but no script of package.json and no text starts it" in found.notes
+    assert "MIKA_BACKEND" not in found.settings, "it does use Temporal"
+
+
+def test_what_has_to_be_built_before_is_said(tmp_path):
+    scripts = {"build": "tsc", "work": "node dist/worker.js"}
+    sources = {"package.json": package(**scripts), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
+    found = only(proposed(tmp_path, sources))
+    assert "runs what `npm run build` makes" in found.why[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "readme", "command", "queue"),
+    [
+        (CSHARP.replace("QUEUE", '"literal"'), "", "dotnet run", "literal"),
+        (CSHARP.replace("QUEUE", 'taskQueue: "named"'), "", "dotnet run", "named"),
+        (CSHARP.replace("QUEUE", "Q") + 'const string Q = "a constant";', "", "dotnet run", "a constant"),
+        ('services.AddHostedTemporalWorker("localhost:7233", "default", "hosted")', "", "dotnet run", "hosted"),
+        (CSHARP.replace("QUEUE", '"q"'), "    dotnet run worker\n    dotnet run workflow\n", "dotnet run worker", "q"),
+    ],
+)
+def test_a_worker_in_csharp(tmp_path, source, readme, command, queue):
+    found = only(proposed(tmp_path, {"work/work.csproj": CSPROJ, "work/Program.cs": source, "work/README.md": readme}))
+    assert (found.command, found.cwd, found.queues, found.watch) == (command, "work", (queue,), ("work/**/*.cs",))
+
+
+@pytest.mark.parametrize(
+    ("sources", "command"),
+    [
+        ({"pom.xml": POM}, "mvn compile exec:java -Dexec.mainClass=com.acme.work.JobWorker"),
+        ({"pom.xml": POM, "mvnw": ""}, "./mvnw compile exec:java -Dexec.mainClass=com.acme.work.JobWorker"),
+        ({"build.gradle": GRADLE, "gradlew": ""}, "./gradlew run"),
+        (
+            {"build.gradle": GRADLE, "README.md": "`./gradlew -q execute -PmainClass=com.acme.work.JobWorker`"},
+            "./gradlew -q execute -PmainClass=com.acme.work.JobWorker",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("expression", "queue"), [('"literal"', "literal"), ("TASK_QUEUE", "a constant")])
+def test_a_worker_in_java(tmp_path, sources, command, expression, queue):
+    path = "src/main/java/com/acme/work/JobWorker.java"
+    found = only(proposed(tmp_path, {path: JAVA.replace("QUEUE)", f"{expression})"), **sources}))
+    assert (found.command, found.queues) == (command, (queue,))
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"go.mod": GO_MOD, "main.go": GO.replace("QUEUE", "os.Args[1]")},
+        {"package.json": package(w="tsx worker.ts"), "worker.ts": TS.replace("QUEUE", "taskQueue: name()")},
+        {"a.csproj": CSPROJ, "a.cs": CSHARP.replace("QUEUE", "args[0]")},
+    ],
+)
+def test_a_queue_that_is_not_known_is_asked_for(tmp_path, sources):
+    assert [question.key for question in proposed(tmp_path, sources).questions] == ["queue.worker"]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"main.go": GO.replace("QUEUE", '"q"')},
+        {"go.mod": "module x\n", "main.go": GO.replace("QUEUE", '"q"')},
+        {"package.json": "{", "worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")},
+        {"package.json": '{"scripts": [], "dependencies": {"@temporalio/worker": "1"}}', "worker.ts": TS},
+        {"package.json": '["@temporalio/worker":', "worker.ts": TS},
+        {"go.mod": GO_MOD, "main.go": b"\xff\xfe\x00"},
+        {"pom.xml": POM, "src/test/java/A.java": JAVA},
+    ],
+    ids=range(7),
+)
+def test_what_is_no_worker_of_temporal(tmp_path, sources):
+    assert not proposed(tmp_path, sources).processes
+
+
+MANIFESTS = {"go.mod": GO_MOD, "package.json": package(w="tsx a.ts"), "a.csproj": CSPROJ, "pom.xml": POM}
+STARTS = {
+    "a.go": "worker.New(c, ",
+    "b.go": "package main\n" * 5000 + "worker.New(",
+    "a.ts": "Worker.create(",
+    "b.ts": "from './a';\nWorker.create({taskQueue: ",
+    "a.cs": "new TemporalWorkerOptions(",
+    "b.cs": "AddHostedTemporalWorker(a, ",
+    "A.java": "f.newWorker(",
+    ".env.example": "KEY=",
+    "README.md": "go run ",
+}
+
+
+@pytest.mark.parametrize(
+    "filler",
+    [
+        " ",
+        "a",
+        "\n",
+        "(",
+        "worker.New(c, ",
+        "Worker.create(",
+        "taskQueue: ",
+        "AddHostedTemporalWorker(",
+        "f.newWorker(",
+    ],
+)
+def test_texts_that_never_end_cost_little(tmp_path, filler):
+    most = 190_000 // len(filler)
+    began = time.monotonic()
+    proposed(tmp_path, {**MANIFESTS, **{name: start + filler * most for name, start in STARTS.items()}})
+    assert time.monotonic() - began < 5
