@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _MISSPELLED = 0.85
 """How similar a name in `.env` must be to that of a setting: other names are the project's own."""
+_OURS = [name for name in BY_NAME if name.startswith(("MIKA_", "TEMPORAL_", "API_"))]
+"""Not, for example, MONGODB_URL: a project may well have a MONGO_URL of its own."""
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 _ADDRESS = "TEMPORAL_ADDRESS"
 _TABLES = ("process", *TABLES)
@@ -162,7 +164,7 @@ class Config:
         """What may not be meant as it is: a misspelled setting in `.env`, and a Python from elsewhere."""
         notes = []
         for extra in self.extras.values():
-            setting = nearest(extra.name, BY_NAME, similarity=_MISSPELLED)
+            setting = nearest(extra.name, _OURS, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:
                 notes.append(f"{extra.origin}: {extra.name} is not a setting of mika; did you mean '{setting}'?")
         environment = find_environment([self.project], os.environ)

@@ -195,7 +195,6 @@ class Follower:
         self.skipped_bytes, self._has_gap = 0, False  # bytes before the start do not count
 
     def skip_to(self, position: Position) -> None:
-        """Never backwards."""
         if (self._number, self._position) < position:
             self._enter(*position)
 
