@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from mika.diagnosis.model import FINE, HANGING, Cause, Surroundings, WorkerCommands, near_miss, seconds
+from mika.diagnosis.model import FINE, HANGING, Cause, Poller, Surroundings, WorkerCommands, near_miss, seconds
 from mika.diagnosis.proto import NON_DETERMINISTIC
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.untaken import find_misplaced, pid_of
@@ -108,6 +109,27 @@ def test_where_a_misplaced_worker_is() -> None:
     assert (there.wrong, there.setting, there.value) == ("worker", "TEMPORAL_NAMESPACE", "default")
     assert find_misplaced(QUEUE, around(worker())) is None
     assert find_misplaced(QUEUE, around(worker("billing"))) is None
+
+
+def several(*pollers: Poller) -> Surroundings:
+    """A project with two queues whose names are similar, and a process for each of them."""
+    commands = {name: WorkerCommands((f"mika start {name}",)) for name in ("mail-1", "mail-2")}
+    stopped = replace(commands["mail-1"], down="mail-1 was stopped", cure="`mika start mail-1`")
+    return Surroundings(pollers=pollers, serving={**commands, "mail-1": stopped})
+
+
+def test_the_worker_of_another_queue_of_the_project_is_where_it_should_be() -> None:
+    found = classify(task(1, queue="mail-1"), (), several(worker("mail-2")), now=START + 4)
+    assert (found.cause, found.fix) == (Cause.NO_WORKER, "`mika start mail-1`")
+    assert found.finding == "no worker has taken it for 4.0 s: mail-1 was stopped (task queue mail-1)"
+    astray = find_misplaced("mail-1", several(worker("mail_1"), worker("mail-2")))
+    assert astray is not None
+    assert (astray.worker.queue, astray.wrong, astray.setting) == ("mail_1", "worker", "")
+    assert astray.fix == "correct the task queue in that worker (it should be mail-1), and start it again"
+    started = find_misplaced("mail_2", several(worker("mail-2")))
+    assert started is not None
+    assert started.fix == "correct the task queue where the workflows are started: mail-2 has a worker"
+    assert find_misplaced("billing", several(worker("mail-2"))) is None
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from mika.project.folder import ProjectDir
 from mika.readiness.mongodb import encode
 
 from tests.kit.machine import free_port
+from tests.kit.project import bots_rules
 
 Respond = Callable[[bytes], bytes]
 
@@ -56,6 +57,9 @@ def api(**history: Any) -> Respond:
 
 def check(folder: Path, url: str, *, mongo: Respond | None = mongodb, bot: Respond | None = None) -> Check:
     """`{}` in `url` is the port of a server that answers as `mongo`; None for either: nobody listens."""
+
+    (folder / "Procfile").write_text("api: serve\n", encoding="utf-8")
+    (folder / "mika.toml").write_text(bots_rules("api:").replace("tool.mika.", ""), encoding="utf-8")
 
     async def main() -> Check:
         async with contextlib.AsyncExitStack() as stack:
@@ -101,7 +105,7 @@ def test_the_api_uses_another_store(tmp_path):
 def test_without_the_api_the_login_is_not_checked(tmp_path):
     found = check(tmp_path, LOGIN)
     assert found.status == "ok"
-    assert found.finding.endswith(" answers; the login was not checked, since the API does not answer")
+    assert found.finding.endswith(" answers; the login was not checked: only the bot's API tells")
     assert "secret" not in found.finding
 
 

@@ -27,6 +27,8 @@ from mika.project.folder import ProjectDir, RunState
 from mika.reason import Reason, Repair
 from mika.status import LastExit, Phase, StackState, StackStatus, UnitStatus
 
+from tests.kit.project import bots_rules
+
 QUEUE = "mika-bot-task-queue"
 PROCFILE = "api: serve\nworker: work\nweb: other\n"
 SERVICES = {
@@ -35,6 +37,7 @@ SERVICES = {
     "external": ("temporal",),
     "none": (),
 }
+RULES = {"api": "http://127.0.0.1:8000/healthz", "worker": f"worker:{QUEUE}"}
 PROCESSES = ("api", "worker.1", "worker.2", "web")
 WATCHED = {("embedded", "temporal-ui"), ("external", "temporal")}
 """Units that the supervisor does not run itself: no command starts or stops them."""
@@ -65,6 +68,7 @@ def unit(backend: str, name: str, phase: Phase = Phase.READY, **more: Any) -> Un
     exited = phase in (Phase.EXITED, Phase.BACKOFF, Phase.GAVE_UP)
     values: dict[str, Any] = {
         "type": name.split(".", 1)[0],
+        "address": RULES.get(name.split(".", 1)[0], ""),
         "kind": KINDS.get(backend, "process") if role == "service" else "process",
         "reason": REASONS.get(phase, Reason("well")),
         "required": name != "temporal-ui",
@@ -91,6 +95,7 @@ class Temporal:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Everything answers as it should; a test may replace an answer."""
     (tmp_path / "Procfile").write_text(PROCFILE, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(bots_rules(PROCFILE), encoding="utf-8")
     polling = Poller("worker.1@x", "default", QUEUE, 0.1, workflows=True, activities=True)
     facts = SimpleNamespace(
         folder=tmp_path,
@@ -102,7 +107,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     )
 
     def replace(name: str, fact: str) -> None:
-        async def answer(_: Examination) -> Any:
+        async def answer(*_: object) -> Any:
             return getattr(facts, fact)
 
         monkeypatch.setattr(Examination, name, answer)
@@ -123,7 +128,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     async def nothing(*_: object) -> dict[str, Any]:
         return {}
 
+    async def yes(*_: object) -> bool:
+        return True
+
     monkeypatch.setattr(Examination, "_namespace_error", none)
+    monkeypatch.setattr(Examination, "_is_bot", yes)
     monkeypatch.setattr(Examination, "dependency", nothing)
     return facts
 
@@ -277,7 +286,7 @@ def test_a_foreign_program_on_the_port_of_the_api(world, health):
 def test_another_projects_api_is_not_taken_for_ours(world):
     world.listeners = {8000: Listener(8000, 77, "python", cwd=Path("/elsewhere"), stack=Path("/elsewhere"))}
     api = check_of(report(world, "embedded"), "api")
-    assert "is not this project's API: it runs in /elsewhere" in api.finding
+    assert "is not this project's api: it runs in /elsewhere" in api.finding
     assert api.fix.startswith("`mika -C /elsewhere down`")
 
 

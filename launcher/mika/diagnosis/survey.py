@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
-from mika.diagnosis.model import FRESH, Diagnosis, Poller, ProcessState, Surroundings
-from mika.diagnosis.temporal import Temporal, process_unknown
+from mika.diagnosis.model import FRESH, Diagnosis, Poller, ProcessState, Surroundings, process_unknown
+from mika.diagnosis.temporal import Temporal
 from mika.diagnosis.workflow import classify
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ async def find_workers(
     process: Callable[[str], ProcessState] = process_unknown,
     also: Iterable[str] = (),
 ) -> Surroundings:
-    """`surroundings` with the workers of its queue; where one has none, also with those that poll elsewhere.
+    """`surroundings` with the workers of its queues; where one has none, also with those that poll elsewhere.
 
     `also`: more queues that are of interest. `fresh`, `now` and `process` as in `Temporal.pollers`.
     """
-    own = {surroundings.queue, *also} - {""}
+    own = {*surroundings.queues, *also} - {""}
     ask = partial(_pollers, fresh=fresh, now=now, process=process)
     workers = await ask(temporal, own)
     if all(any(worker.queue == queue and worker.state == "alive" for worker in workers) for queue in own):
@@ -72,11 +72,11 @@ async def _pollers(
 async def _other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:
     """Where a worker of one of `queues` may be by mistake; a question that fails adds nothing."""
     names = set().union(*(spellings(queue) for queue in queues))
-    answers = await asyncio.gather(temporal.heartbeating_queues(), _recent_queues(temporal), return_exceptions=True)
+    answers = await asyncio.gather(temporal.heartbeating_queues(), recent_queues(temporal), return_exceptions=True)
     return names.union(*(answer for answer in answers if isinstance(answer, set)))
 
 
-async def _recent_queues(temporal: Temporal) -> set[str]:
+async def recent_queues(temporal: Temporal) -> set[str]:
     """Queues of the latest workflows."""
     return {info.task_queue for info in await temporal.workflows() if not info.task_queue.startswith("temporal-sys-")}
 

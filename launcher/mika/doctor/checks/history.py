@@ -15,14 +15,17 @@ from mika.machine.local import in_thread, is_writable
 from mika.readiness import mongodb
 
 
-async def history(exam: Examination) -> Check:
+async def history(exam: Examination) -> Check | None:
+    """The bot's store. What other projects keep, and where, is not known; of MONGODB_URL it is."""
     url = exam.config.text("MONGODB_URL")
     if url:
         return await _mongodb(exam, url)
-    if exam.backend == "docker":
-        return await _container(exam)
     name = os.environ.get("MIKA_HISTORY_FILE") or exam.config.dotenv.get("MIKA_HISTORY_FILE", "")
     file = exam.config.project / (name or ".mika/data/history.sqlite3")
+    if not (name or file.exists() or await exam.is_bot()):
+        return None
+    if exam.backend == "docker":
+        return await _container(exam)
     check = await in_thread(lambda: _sqlite(file))
     store = await exam.dependency("history") if check.status == "ok" else {}
     if store.get("state") == "unavailable":
@@ -57,11 +60,12 @@ async def _mongodb(exam: Examination, url: str) -> Check:
             text = f"MongoDB at {join(*server)} does not answer ({reason})"
             fix = "`mika up`" if exam.backend == "docker" else "start it, or correct MONGODB_URL"
             skip = await because_of_docker(exam, "history", text)
-            return skip or fail("history", text, f"{fix} (without MONGODB_URL a file is used)")
+            without = " (without MONGODB_URL a file is used)" if await exam.is_bot() else ""
+            return skip or fail("history", text, f"{fix}{without}")
     store = await exam.dependency("history")
     detail = str(store.get("detail", ""))
     if not store:
-        text = f"{answers}; the login was not checked, since the API does not answer"
+        text = f"{answers}; the login was not checked: only the bot's API tells"
         return ok("history", text) if server is not None else skipped("history", text)
     if store.get("kind", "mongodb") != "mongodb":
         fix = "start the bot again, with MONGODB_URL as it is now: `mika down`, then `mika up`"

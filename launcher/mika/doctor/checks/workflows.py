@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,26 +37,36 @@ class Judged:
     def fix(self) -> str:
         return f"{self.diagnosis.fix} (`mika doctor --workflow {self.id}`)"
 
-    def is_of(self, queue: str) -> bool:
-        """Whether it waits in `queue`, or in one that is probably meant to be it."""
-        own = self.info.task_queue
-        return own == queue or near_miss(queue, [own]) is not None
+    @property
+    def queue(self) -> str:
+        return str(self.info.task_queue)
+
+    def is_of(self, queues: Sequence[str]) -> bool:
+        """Whether it waits in one of `queues`, or in one that is probably meant to be one of them."""
+        return self.queue in queues or any(near_miss(queue, [self.queue]) is not None for queue in queues)
 
 
 async def workflows(exam: Examination) -> Check:
     """Messages that hang now, and those that failed a moment ago."""
     if skip := await needs_server(exam, "workflows"):
         return skip
-    running, closed = ([w for w in group if w.is_of(exam.queue)] for group in await _judged(exam))
+    queues, surroundings = await exam.queues(), await exam.surroundings()
+    running, closed = await _judged(exam)
+    if not exam.has_own_server:  # it may have the workflows of others, too
+        running, closed = ([w for w in group if w.is_of(queues)] for group in (running, closed))
     hanging = [workflow for workflow in running if workflow.diagnosis.cause in HANGING]
     if hanging:
-        first = hanging[-1]  # the oldest: the list begins with the newest
+
+        def is_explained(workflow: Judged) -> bool:
+            """Whether the check of the worker says why."""
+            is_code = workflow.diagnosis.cause == Cause.WORKFLOW_TASK_FAILING
+            return not is_code and workflow.queue in queues and not surroundings.alive(exam.namespace, workflow.queue)
+
+        # The oldest: the list begins with the newest.
+        first = next((w for w in reversed(hanging) if not is_explained(w)), hanging[-1])
         count = f"{len(hanging)} of {len(running)} running workflows hang, such as"
         text = f"{count if len(hanging) > 1 else 'a workflow hangs:'} {first.text}"
-        alive = (await exam.surroundings()).alive(exam.namespace, exam.queue)
-        if first.diagnosis.cause != Cause.WORKFLOW_TASK_FAILING and not alive:
-            return skipped("workflows", text, "worker")
-        return fail("workflows", text, first.fix)
+        return skipped("workflows", text, "worker") if is_explained(first) else fail("workflows", text, first.fix)
     recent = seconds(RECENT.total_seconds())
     troubled = [workflow for workflow in running if workflow.diagnosis.cause not in FINE]
     if troubled:
@@ -67,11 +78,15 @@ async def workflows(exam: Examination) -> Check:
     return ok("workflows", f"{len(running)} running, none failed within {recent}")
 
 
-async def timeouts(exam: Examination) -> Check:
-    """Limits that cannot work. That a run is not longer than its execution is checked when the settings are read.
+async def timeouts(exam: Examination) -> Check | None:
+    """Limits of the bot's workflows that cannot work.
 
-    Steps cannot be longer than a run: the workflow gives each of them a part of what is left of it.
+    That a run is not longer than its execution is checked when the settings are read. Steps cannot be longer than a
+    run: the workflow gives each of them a part of what is left of it.
     """
+    limits = (exam.config.settings[name] for name in ("WORKFLOW_RUN_TIMEOUT", "WORKFLOW_TASK_TIMEOUT"))
+    if all(limit.origin == "default" for limit in limits) and not await exam.is_bot():
+        return None
     run, task = exam.config.number("WORKFLOW_RUN_TIMEOUT"), exam.config.number("WORKFLOW_TASK_TIMEOUT")
     if task >= run:
         return warn(

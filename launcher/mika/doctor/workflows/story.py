@@ -12,7 +12,7 @@ from mika.diagnosis.model import FINE, Cause, Diagnosis
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.timeline import Entry, timeline
 from mika.diagnosis.workflow import classify
-from mika.doctor.checks.worker import worker
+from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, NotRunningError, UsageError
 
@@ -90,7 +90,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
         return await _elsewhere(exam, wanted)
     info = description.workflow_execution_info
     events = await (await exam.temporal()).first_events(info.execution)
-    is_other_queue = info.task_queue not in ("", exam.queue)
+    is_other_queue = info.task_queue not in ("", *await exam.queues())
     surroundings = await (exam.surroundings_with([info.task_queue]) if is_other_queue else exam.surroundings())
     diagnosis = classify(description, events, surroundings, now=now)
     return Story(
@@ -99,7 +99,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
         status_of(info),
         max(0.0, now - proto.at(info.start_time)),
         _ui_link(exam, info.execution),
-        await _with_what_is_known_here(exam, diagnosis),
+        await _with_what_is_known_here(exam, diagnosis, info.task_queue),
         tuple(timeline(description, events, now=now, payloads=payloads)),
     )
 
@@ -136,11 +136,11 @@ async def _describe(exam: Examination, workflow_id: str) -> DescribeWorkflowExec
         raise MikaError(f"Temporal does not answer: {error}", code="temporal_unavailable") from None
 
 
-async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis) -> Diagnosis:
+async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queue: str) -> Diagnosis:
     """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up, reconnecting."""
     if diagnosis.cause != Cause.NO_WORKER:
         return diagnosis
-    check = await worker(exam)
+    check = await of_queue(exam, queue)
     if check.status != "fail":
         return diagnosis
     return replace(diagnosis, evidence=(*diagnosis.evidence, check.finding), fix=check.fix or diagnosis.fix)

@@ -1,0 +1,120 @@
+"""The doctor in a project that has nothing of the bot: two queues with a worker each, a web app, a plain server."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from tests.integration.test_any_worker import WORKER
+from tests.kit.machine import FreePort, poll_until
+from tests.kit.project import Project
+
+WEB = """
+import http.server, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200 if self.path == "/health" else 404, b'{"detail": "Not Found"}')
+
+    def do_POST(self):
+        self.answer(200, b'{"response": ""}')
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+BOT_WORDS = ("mika send", "mika-bot", "LLM", "LangBot", "history", "no worker in the Procfile", "no API", "WORKFLOW_")
+
+
+class Shop(Project):
+    """Nothing of it is named `api` or `worker` for a reason that mika knows."""
+
+    def __init__(self, parent: Any) -> None:
+        self.plain = FreePort()
+        procfile = "orders: python w.py orders\nmail: python w.py mail\nweb: python web.py $API_PORT\n"
+        super().__init__(parent, f"{procfile}api: python -m http.server {self.plain.number}\n", backend="embedded")
+        (self.folder / "pyproject.toml").unlink()
+        self.write("w.py", WORKER)
+        self.write("web.py", WEB)
+        self.write(
+            "mika.toml",
+            '[process.orders]\nready = "worker:orders"\n[process.mail]\nready = "worker:mail"\n'
+            '[process.web]\nready = "http://127.0.0.1:$API_PORT/health"\n'
+            f'[process.api]\nready = "tcp:{self.plain.number}"\n',
+        )
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.plain.release()
+
+    def lines(self, check_id: str) -> list[dict[str, str]]:
+        return [check for check in self.mika("doctor", "--json").json["checks"] if check["id"] == check_id]
+
+    def start(self, queue: str, *args: Any) -> str:
+        """Start a Job, and wait for nothing."""
+
+        async def main() -> str:
+            client = await Client.connect(f"127.0.0.1:{self.ports['TEMPORAL_PORT']}")
+            limits = {"run_timeout": timedelta(seconds=120), "task_timeout": timedelta(seconds=30)}
+            job = await client.start_workflow("Job", args=args or (0,), id=uuid.uuid4().hex, task_queue=queue, **limits)
+            return job.id
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(scope="module")
+def _shared_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    with Shop(tmp_path_factory.mktemp("shop")) as shop:
+        shop.up()
+        yield shop
+
+
+@pytest.fixture
+def shop(_shared_shop: Shop) -> Shop:
+    """Up and ready; a test may stop what it wants."""
+    if down := [unit["name"] for unit in _shared_shop.status()["processes"] if unit["state"] == "stopped"]:
+        _shared_shop.ok("start", *down)
+    _shared_shop.wait_ready()
+    return _shared_shop
+
+
+def test_a_healthy_stack_of_others_gives_no_alarm_and_hears_nothing_of_the_bot(shop):
+    result = shop.mika("doctor")
+    assert result.code == 0, str(result)
+    assert not [word for word in BOT_WORDS if word in result.out], str(result)
+    assert "WARN" not in result.out.upper(), str(result)
+    workers = [check["finding"] for check in shop.lines("worker")]
+    assert [text.partition(" ")[0] for text in workers] == ["orders", "mail"], workers
+    assert [check["finding"] for check in shop.lines("api")] == [
+        f"web: http://127.0.0.1:{shop.ports['API_PORT']}/health"
+    ]
+    assert shop.lines("queue")[0]["finding"] == "orders, mail: nothing waits"
+
+
+def test_the_real_process_of_a_queue_is_named(shop):
+    """That of another queue is well, and not to blame."""
+    shop.ok("stop", "mail")
+    workflow_id = shop.start("mail")
+    poll_until(lambda: "no_worker" in shop.ok("workflows", "-n", "1").out, 15, "it is noticed")
+    mail, orders = sorted(shop.lines("worker"), key=lambda check: check["status"])
+    assert (mail["status"], mail["finding"], mail["fix"]) == ("fail", "mail was stopped", "`mika start mail`")
+    assert orders["status"] == "ok"
+    assert shop.lines("workflows")[0]["because"] == "worker"
+    story = shop.mika("doctor", "--workflow", workflow_id, "--json").json
+    assert (story["cause"], story["fix"]) == ("no_worker", "`mika start mail`")
+    assert "mail was stopped" in story["finding"]
+    listed = shop.mika("workflows", "-n", "1", "--json").json["workflows"][0]
+    assert "mail was stopped" in listed["finding"]
+    assert shop.mika("doctor", "--fix").code == 0
+    shop.wait_ready()
+    poll_until(lambda: "completed" in shop.ok("workflows", "-n", "1").out, 30, "it goes on")
