@@ -16,7 +16,7 @@ from mika.project.folder import ProjectDir
 from mika.status import UnitStatus
 
 NO_RULE = Ready("none", "")
-_CHECKS = {"worker": "worker", "http": "api"}
+_CHECKS = {"worker": "worker", "http": "api", "tcp": "api"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,13 @@ class Process:
 
     @property
     def url(self) -> str:
-        """Where it says that it is well; empty if its rule names no address."""
+        """Where it is asked by HTTP; empty if its rule names no such address."""
         return self.rule.target if self.rule.kind == "http" else ""
+
+    @property
+    def place(self) -> str:
+        """Where it is to listen; empty if its rule does not say that."""
+        return f"127.0.0.1:{self.rule.target}" if self.rule.kind == "tcp" else self.url
 
 
 def check_of(rule: Ready) -> str:

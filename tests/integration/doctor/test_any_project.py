@@ -75,7 +75,9 @@ class Shop(Project):
 @pytest.fixture(scope="module")
 def _shared_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with Shop(tmp_path_factory.mktemp("shop")) as shop:
-        shop.up()
+        up = shop.up()
+        assert f"web          http://127.0.0.1:{shop.ports['API_PORT']}\n" in up.out
+        assert "mika send" not in up.out
         yield shop
 
 
@@ -96,7 +98,8 @@ def test_a_healthy_stack_of_others_gives_no_alarm_and_hears_nothing_of_the_bot(s
     workers = [check["finding"] for check in shop.lines("worker")]
     assert [text.partition(" ")[0] for text in workers] == ["orders", "mail"], workers
     assert [check["finding"] for check in shop.lines("api")] == [
-        f"web: http://127.0.0.1:{shop.ports['API_PORT']}/health"
+        f"web: http://127.0.0.1:{shop.ports['API_PORT']}/health",
+        f"api: 127.0.0.1:{shop.plain.number}",
     ]
     assert shop.lines("queue")[0]["finding"] == "orders, mail: nothing waits"
 

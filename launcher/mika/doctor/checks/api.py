@@ -1,4 +1,4 @@
-"""Checks of the processes that answer by HTTP: each is asked what its `ready` rule asks.
+"""Checks of the processes that listen somewhere: each is asked what its `ready` rule asks.
 
 Of the bot's API also: it is this project's, and it uses the same Temporal as this configuration.
 """
@@ -17,7 +17,8 @@ from mika.doctor.processes import Process
 from mika.doctor.units import not_ok, not_working, unit_check
 from mika.errors import MikaError
 from mika.machine import http
-from mika.readiness.probes import has_status
+from mika.readiness.ladder import NotYet
+from mika.readiness.probes import has_status, tcp_here
 from mika.reason import Repair
 from mika.status import UnitStatus
 
@@ -25,10 +26,10 @@ _MOST_ASKED = 10
 
 
 async def api(exam: Examination) -> Sequence[Check]:
-    """A line for each process that is asked by HTTP."""
-    asked = [process for process in await exam.processes() if process.url]
+    """A line for each process whose rule says where it listens."""
+    asked = [process for process in await exam.processes() if process.place]
     if not asked:
-        return [skipped("api", "no process is asked by HTTP")]
+        return [skipped("api", "no `ready` rule says where a process listens")]
     return await asyncio.gather(*(of_process(exam, process) for process in asked))
 
 
@@ -41,10 +42,18 @@ async def _of_process(exam: Examination, process: Process) -> Check:
     units = await exam.units_named(process.name)
     if unit := not_working(units):
         return await unit_check(exam, "api", unit)
-    check = await _measured(exam, process, units)
+    check = await (_measured(exam, process, units) if process.url else _port(exam, process, units))
     if check.status == "ok" and (unit := not_ok(units)):
         return await unit_check(exam, "api", unit)
     return check
+
+
+async def _port(exam: Examination, process: Process, units: Sequence[UnitStatus]) -> Check:
+    try:
+        await tcp_here(int(process.rule.target))
+    except (OSError, NotYet):
+        return await _nothing_listens(exam, process, units)
+    return ok("api", f"{process.name}: {process.place}")
 
 
 async def _measured(exam: Examination, process: Process, units: Sequence[UnitStatus]) -> Check:
@@ -104,7 +113,7 @@ async def _dependencies(exam: Examination, name: str, restart: str) -> Check | N
 async def _nothing_listens(exam: Examination, process: Process, units: Sequence[UnitStatus]) -> Check:
     if unit := not_ok(units):
         return await unit_check(exam, "api", unit)
-    text = f"nothing listens at {process.url}"
+    text = f"nothing listens at {process.place}"
     if units:
         name = units[0].name
         fix = f"`mika restart {name}`; `mika logs {name}` says at which address it listens"
