@@ -121,3 +121,11 @@ def test_the_real_process_of_a_queue_is_named(shop):
     assert shop.mika("doctor", "--fix").code == 0
     shop.wait_ready()
     poll_until(lambda: "completed" in shop.ok("workflows", "-n", "1").out, 30, "it goes on")
+
+
+def test_send_says_that_the_api_does_not_speak_the_webhook(shop):
+    refused = shop.error("send", "hello", code=1)
+    assert refused.out == ""
+    assert f"http://127.0.0.1:{shop.ports['API_PORT']} answers 200 OK" in refused.err
+    assert '{"response": ""}) to POST /webhook/langbot: this API does not speak the LangBot webhook' in refused.err
+    assert "`mika workflows` lists what your own API starts" in refused.err.replace("python -m mika", "mika")
