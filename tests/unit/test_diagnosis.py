@@ -67,6 +67,14 @@ def test_the_callers_clock_replaces_the_servers() -> None:
     assert classify(paused, waited=6.0, now=0.0).cause == Cause.NO_WORKER
 
 
+def test_a_killed_worker_that_the_server_has_forgotten() -> None:
+    """Its list forgets a worker after a while; this machine knows that the process is gone."""
+    known = replace(around(worker(identity="13@vm")), process=lambda identity: "gone" if identity == "12@vm" else "")
+    assert classify(activity(2), (), known, now=START + 25).cause == Cause.WORKER_KILLED
+    assert classify(task(2), events(STARTED, TASK, TAKEN), known, now=START + 25).cause == Cause.WORKER_KILLED
+    assert classify(activity(2, worker="13@vm"), (), known, now=START + 25).cause == Cause.RUNNING
+
+
 def test_more_time_than_the_execution_has_raises_both() -> None:
     known = Surroundings(queue=QUEUE, run_timeout=100, execution_timeout=120)
     found = classify(activity(2, status="timed_out", closed=100), asked(), known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -221,12 +221,13 @@ class Examination:
             return error
         return None
 
-    def surroundings(self) -> Awaitable[Surroundings]:
-        """The workers and the settings that a diagnosis needs. Needs a server with the namespace."""
-        return self.once("surroundings", self.surroundings_with)
+    async def surroundings(self, queues: Iterable[str] = ()) -> Surroundings:
+        """The workers and the settings that a diagnosis needs. Needs a server with the namespace.
 
-    async def surroundings_with(self, also: Sequence[str] = ()) -> Surroundings:
-        return await look_around(self, also)
+        Of our queues and of `queues`; where one has no worker, also those that poll elsewhere.
+        """
+        also = sorted({*queues} - {"", *await self.queues()})
+        return await self.once(f"surroundings {also}", lambda: look_around(self, also))
 
     async def server_time(self) -> float:
         """The server's time, in seconds since the epoch."""

@@ -13,7 +13,7 @@ from mika.address import join
 from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, Poller, ProcessState, Surroundings, WorkerCommands
 from mika.diagnosis.survey import find_workers
 from mika.diagnosis.untaken import pid_of
-from mika.doctor.units import not_working, reason_of
+from mika.doctor.units import not_ok, reason_of
 from mika.machine.local import environ_of, is_this_machine, process_state
 from mika.status import StackStatus, UnitStatus
 
@@ -60,10 +60,10 @@ async def _commands(exam: Examination, queue: str) -> WorkerCommands:
     """Those for the process that serves the queue, as they fit how this stack was started."""
     processes = [process for process in await exam.processes() if process.queue == queue]
     if units := await units_of(exam, queue):
-        name, broken = units[0].name, not_working(units)
+        name, broken = units[0].name, not_ok(units)
         start, restart = (f"mika start {name}",), (f"mika restart {name}",)
         if broken is None or any(unit.is_ok for unit in units):
-            return WorkerCommands(start if broken else restart, restart, logs=f"mika logs {name}")
+            return WorkerCommands(restart, restart, logs=f"mika logs {name}")
         reason = reason_of(broken)
         return WorkerCommands(start, restart, logs=f"mika logs {name}", down=reason.text, cure=reason.fix)
     up = ("mika up",) if await exam.status() is None else ("mika down", "mika up")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -129,3 +131,23 @@ def test_send_says_that_the_api_does_not_speak_the_webhook(shop):
     assert f"http://127.0.0.1:{shop.ports['API_PORT']} answers 200 OK" in refused.err
     assert '{"response": ""}) to POST /webhook/langbot: this API does not speak the LangBot webhook' in refused.err
     assert "`mika workflows` lists what your own API starts" in refused.err.replace("python -m mika", "mika")
+
+
+def test_a_killed_worker_with_an_activity_is_not_one_that_is_missing(shop):
+    """It was told to start what is there, and later that the activity still runs, which nobody did."""
+    workflow_id = shop.start("orders", 0, 50)
+    poll_until(lambda: "taken by" in shop.mika("doctor", "--workflow", workflow_id).out, 15, "the activity runs")
+    poll_until(lambda: "activity work has been running" in shop.ok("doctor", "--workflow", workflow_id).out, 15, "it")
+    pid = shop.pid("orders")
+    os.kill(pid, signal.SIGKILL)
+    shop.wait_replaced("orders", pid)
+    story = shop.mika("doctor", "--workflow", workflow_id, "--json").json
+    assert story["cause"] == "worker_killed", story
+    assert f"its worker {pid}@" in story["finding"]
+    assert "was killed or crashed; the server gives it out again in 5" in story["finding"], story
+    assert "heartbeat_timeout" in story["fix"]
+    found = shop.mika("doctor")
+    assert found.code == 0, str(found)
+    assert "1 running in trouble" in found.out
+    assert "no_worker" not in found.out
+    shop.ok("workflows", "terminate", workflow_id, "--yes")

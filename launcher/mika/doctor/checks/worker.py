@@ -43,8 +43,7 @@ async def _of_queue(exam: Examination, queue: str) -> Check:
     unit = not_ok(units)
     if skip := await needs_server(exam, "worker"):
         return skip if skip.because or unit is None else await unit_check(exam, "worker", unit)
-    is_known = queue in await exam.queues()
-    surroundings = (await (exam.surroundings() if is_known else exam.surroundings_with([queue]))).around(queue)
+    surroundings = (await exam.surroundings([queue])).around(queue)
     listed = surroundings.at(exam.namespace, queue)
     alive = [poller for poller in listed if poller.state == "alive"]
     check = await (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, near_miss, seconds
 from mika.diagnosis.survey import diagnose
 from mika.doctor.check import Check, fail, ok, skipped, warn
@@ -117,8 +118,9 @@ async def _judged(exam: Examination) -> tuple[list[Judged], list[Judged]]:
 
 
 async def _judge(exam: Examination, query: str, most: int) -> list[Judged]:
-    temporal, surroundings = await exam.temporal(), await exam.surroundings()
+    temporal = await exam.temporal()
     infos = await temporal.workflows(query, most)
+    surroundings = await exam.surroundings(info.task_queue for info in infos if info.status == proto.RUNNING)
     now = await exam.server_time()
     diagnoses = await asyncio.gather(
         *(diagnose(temporal, info.execution, surroundings, now=now) for info in infos),

@@ -55,9 +55,10 @@ async def latest(exam: Examination, count: int, *, failed: bool = False, running
         "ExecutionStatus = 'Running'": running,
     }
     query = " OR ".join(condition for condition, is_wanted in conditions.items() if is_wanted)
-    temporal, surroundings = await exam.temporal(), await exam.surroundings()
+    temporal = await exam.temporal()
     infos = await temporal.workflows(query, max(count, PAGE))
     newest = sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
+    surroundings = await exam.surroundings(info.task_queue for info in newest if info.status == proto.RUNNING)
     now = await exam.server_time()
     gate = asyncio.Semaphore(_AT_ONCE)
 

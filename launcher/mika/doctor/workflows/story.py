@@ -90,8 +90,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
         return await _elsewhere(exam, wanted)
     info = description.workflow_execution_info
     events = await (await exam.temporal()).first_events(info.execution)
-    is_other_queue = info.task_queue not in ("", *await exam.queues())
-    surroundings = await (exam.surroundings_with([info.task_queue]) if is_other_queue else exam.surroundings())
+    surroundings = await exam.surroundings([info.task_queue])
     diagnosis = classify(description, events, surroundings, now=now)
     return Story(
         info.execution.workflow_id,
