@@ -18,6 +18,7 @@ from mika.doctor.checks import (
     project,
     server,
     stack,
+    versions,
     worker,
     workflows,
 )
@@ -34,7 +35,7 @@ Result = Check | Sequence[Check] | None
 
 CHECKS: tuple[tuple[str, Callable[[Examination], Awaitable[Result]]], ...] = (
     ("config", project.config),
-    ("versions", project.versions),
+    ("versions", versions.versions),
     ("disk", project.disk),
     ("stack", stack.stack),
     ("docker", docker.docker),
