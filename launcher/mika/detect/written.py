@@ -22,6 +22,12 @@ def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Propos
     return propose(config.project, variables, (config.port("API_PORT"), config.port("TEMPORAL_PORT")), answers)
 
 
+def in_words(proposal: Proposal) -> str:
+    """What was found, as a clause; empty if that is nothing."""
+    queues = {p.name: f", polls {', '.join(p.queues)}" if p.queues else "" for p in proposal.processes}
+    return ", ".join(f"{p.name} (`{p.command}`{queues[p.name]})" for p in proposal.processes)
+
+
 def procfile(proposal: Proposal) -> str:
     lines = ["# Found by `mika init`: what runs here, a line for each process."]
     for process in proposal.processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from mika.detect import written
 from mika.doctor.check import Check, fail, ok, warn
 from mika.doctor.examination import Examination
 from mika.errors import UsageError
@@ -15,11 +16,16 @@ _DISK_FAIL, _DISK_WARN = 200e6, 1e9
 async def config(exam: Examination) -> Check:
     """The Procfile; the settings have been read already, or nothing could be checked."""
     settings, project = exam.config.settings, exam.config.project
-    if not (project / "Procfile").exists():
-        fix = "`mika init` writes one from what it finds; or give the project's folder: `mika -C DIR doctor`"
-        return warn("config", f"no Procfile in {project}", fix)
+    if exam.found is not None:
+        if found := written.in_words(exam.found):
+            fix = "`mika up` starts that, and `mika init` writes it to a Procfile"
+            return warn("config", f"no Procfile in {project}, but {found}", fix)
+        fix = "write a Procfile with a line for each process, or give the project's folder: `mika -C DIR doctor`"
+        return warn("config", f"no Procfile in {project}, and no web app or worker was found", fix)
+    has_procfile = (project / "Procfile").exists()
     try:
-        procfile.read(project / "Procfile")
+        if has_procfile:
+            procfile.read(project / "Procfile")
     except UsageError as error:
         return fail("config", error.message, error.hint or "fix that line of the Procfile")
     if settings["LLM_BASE_URL"].value and not settings["LLM_MODEL"].value:
@@ -27,7 +33,8 @@ async def config(exam: Examination) -> Check:
             "config", "LLM_BASE_URL is set, and LLM_MODEL is not", "set LLM_MODEL to a model that the server has"
         )
     own = sum(setting.origin != "default" for setting in settings.values())
-    return ok("config", f"{own} settings of your own, the rest are defaults (`mika config`)")
+    text = f"{own} settings of your own, the rest are defaults (`mika config`)"
+    return ok("config", text if has_procfile else f"no Procfile: what `mika up` found runs; {text}")
 
 
 async def disk(exam: Examination) -> Check:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from mika.control.client import not_running
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Cause, Diagnosis
 from mika.diagnosis.temporal import CallError, call_error, literal
@@ -15,6 +16,7 @@ from mika.diagnosis.workflow import classify
 from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
 from mika.errors import MikaError, NotRunningError, UsageError
+from mika.machine.local import in_thread
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
@@ -62,7 +64,9 @@ async def connect(exam: Examination) -> None:
             raise MikaError(server.reason.text, server.reason.fix, code="temporal_unavailable")
         text = f"no Temporal server at {server.address}: {server.detail}"
         if await exam.supervisor() is None:
-            raise NotRunningError(f"no stack is running in {exam.config.project}, and {text}", "`mika doctor` says why")
+            nothing = await in_thread(lambda: not_running(exam.folder))
+            hint = nothing.hint if exam.found is not None else "`mika doctor` says why"
+            raise NotRunningError(f"{nothing.message}, and {text}", hint)
         raise MikaError(text, "`mika doctor` says why", code="temporal_unavailable")
     error = await exam.namespace_error()
     if error is not None:
