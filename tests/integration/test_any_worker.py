@@ -111,3 +111,20 @@ def test_a_shell_that_lives_on_after_its_worker_is_not_ready(tmp_path):
         event = poll_until(lambda: this.events("unhealthy", "jobs"), 20, "it is noticed")[0]
         assert f"its worker (pid {worker.pid}) is gone: it does not poll jobs yet" in event["reason"]
         this.wait_unit("jobs", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
+
+
+def test_a_host_name_of_compose_is_named_and_not_tried_for_ever(project):
+    """Instead of six restarts, each with a dump of the SDK's Rust part."""
+    connect = """
+import asyncio
+from temporalio.client import Client
+
+asyncio.run(Client.connect("temporal-of-compose:7233"))
+"""
+    this = project(scripts={"jobs": connect}, toml='[process.jobs]\nready = "log:never"\n')
+    up = this.mika("up", "-d")
+    assert up.code == 1
+    text = "the host name `temporal-of-compose` exists only inside compose: from here it cannot be resolved"
+    assert f"jobs gave up: {text}; another attempt would fail the same way" in up.err
+    assert "connect to the address in TEMPORAL_ADDRESS" in up.err
+    assert len(this.events("started", "jobs")) == 2
