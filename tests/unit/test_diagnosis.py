@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mika.diagnosis.model import FINE, HANGING, Cause, Poller, Surroundings, WorkerCommands, near_miss, seconds
 from mika.diagnosis.proto import NON_DETERMINISTIC
+from mika.diagnosis.slow import SlowTask, slowest_task, taken_task
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.untaken import find_misplaced, pid_of
 from mika.diagnosis.workflow import classify
@@ -15,6 +16,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.kit.temporal_protos import (
+    DONE,
     QUEUE,
     START,
     STARTED,
@@ -54,7 +56,8 @@ def test_every_cause(
 
 
 def test_no_cause_is_without_a_case() -> None:
-    assert {case[1] for case in RUNNING + ENDED} == {str(cause) for cause in Cause} - {"not_found"}
+    # Those two are found out by a question more: in other namespaces, and of the worker's process.
+    assert {case[1] for case in RUNNING + ENDED} == {str(cause) for cause in Cause} - {"not_found", "slow"}
     assert not HANGING & FINE
 
 
@@ -73,6 +76,23 @@ def test_a_killed_worker_that_the_server_has_forgotten() -> None:
     assert classify(activity(2), (), known, now=START + 25).cause == Cause.WORKER_KILLED
     assert classify(task(2), events(STARTED, TASK, TAKEN), known, now=START + 25).cause == Cause.WORKER_KILLED
     assert classify(activity(2, worker="13@vm"), (), known, now=START + 25).cause == Cause.RUNNING
+
+
+def test_tasks_that_took_long() -> None:
+    later = ("WORKFLOW_TASK_COMPLETED", 12.1, {"identity": "12@vm"})
+    first = slowest_task(events(STARTED, TASK, TAKEN, later))
+    assert first is not None
+    assert (first.text, first.worker) == ("12 s in its first workflow task", "12@vm")
+    again = ("WORKFLOW_TASK_STARTED", 30.0, {"identity": "12@vm"}), ("WORKFLOW_TASK_COMPLETED", 49.0, {})
+    second = slowest_task(events(STARTED, TASK, TAKEN, later, TASK, *again))
+    assert second is not None
+    assert second.text == "19 s in one workflow task"
+    assert slowest_task(events(STARTED, TASK, TAKEN, DONE)) is None
+    assert slowest_task(()) is None
+    has_it = taken_task(task(2), events(STARTED, TASK, TAKEN), START + 8)
+    assert has_it == SlowTask(8.0, is_first=True, worker="12@vm")
+    assert taken_task(task(1), events(STARTED, TASK), START + 8) is None
+    assert taken_task(activity(2), asked(), START + 8) is None
 
 
 def test_more_time_than_the_execution_has_raises_both() -> None:

@@ -34,6 +34,7 @@ class Cause(StrEnum):
     NO_WORKER = "no_worker"
     WORKER_UNRESPONSIVE = "worker_unresponsive"
     WORKER_KILLED = "worker_killed"
+    SLOW = "slow"
     ACTIVITY_RETRYING = "activity_retrying"
     ACTIVITY_FAILED = "activity_failed"
     TIMED_OUT_NO_WORKER = "timed_out_no_worker"

@@ -105,10 +105,10 @@ def running(
         lost = lost_cache(elapsed, events, description, surroundings)
         what = "it" if waiting.attempt == 1 else "its next step"
         return lost or untaken(what, elapsed, info, surroundings)
-    taker = _taker(events)
-    if surroundings.state_of(taker) == "gone":
-        return lost_task(taker, elapsed, description, surroundings)
-    return _unanswered(elapsed, taker, surroundings)
+    identity = taker(events)
+    if surroundings.state_of(identity) == "gone":
+        return lost_task(identity, elapsed, description, surroundings)
+    return _unanswered(elapsed, identity, surroundings)
 
 
 def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Diagnosis:
@@ -255,7 +255,7 @@ def failing_task(
     return _task_failing(failed, 2, info, surroundings) if failed is not None else None
 
 
-def _taker(events: Sequence[HistoryEvent]) -> str:
+def taker(events: Sequence[HistoryEvent]) -> str:
     """Who took the last workflow task; after a time-out the server no longer writes that down."""
     for event in reversed(events):
         if event.event_type == EventType.TASK_STARTED:

@@ -1,4 +1,4 @@
-"""Several questions put together: where the workers are, and what is the matter with one workflow."""
+"""Several questions put together: where the workers are."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
-from mika.diagnosis import proto
-from mika.diagnosis.model import FRESH, Diagnosis, Poller, ProcessState, Surroundings, process_unknown
+from mika.diagnosis.model import FRESH, Poller, ProcessState, Surroundings, process_unknown
 from mika.diagnosis.temporal import Temporal
-from mika.diagnosis.workflow import classify
-
-if TYPE_CHECKING:
-    from temporalio.api.common.v1 import WorkflowExecution
 
 _MOST_QUEUES = 20
 
@@ -79,13 +73,3 @@ async def _other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:
 async def recent_queues(temporal: Temporal) -> set[str]:
     """Queues of the latest workflows."""
     return {info.task_queue for info in await temporal.workflows() if not info.task_queue.startswith("temporal-sys-")}
-
-
-async def diagnose(
-    temporal: Temporal, execution: WorkflowExecution, surroundings: Surroundings, *, now: float | None = None
-) -> Diagnosis:
-    """Read the description and the end of the history of one run, and judge. `now` as in `classify`."""
-    description = await temporal.describe(execution.workflow_id, execution.run_id)
-    ended_well = description.workflow_execution_info.status in (proto.COMPLETED, proto.CONTINUED_AS_NEW)
-    events = [] if ended_well else await temporal.newest_events(execution)
-    return classify(description, events, surroundings, now=now)

@@ -81,6 +81,12 @@ def unit_of(exam: Examination, identity: str, status: StackStatus | None) -> Uni
     return status.unit(environ.get("MIKA_PROCESS", "")) if environ.get("MIKA_RUN_ID") == exam.run.run_id else None
 
 
+def pid_of_worker(exam: Examination, identity: str, status: StackStatus | None) -> int | None:
+    """The process of a worker, if it is one of this machine."""
+    unit = unit_of(exam, identity, status) if _SUPERVISED.fullmatch(identity) else None
+    return unit.pid if unit is not None else _pid_here(identity)
+
+
 def _named(exam: Examination, poller: Poller, status: StackStatus | None) -> Poller:
     unit = unit_of(exam, poller.identity, status)
     return replace(poller, process=unit.name) if unit is not None else poller

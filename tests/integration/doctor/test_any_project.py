@@ -14,7 +14,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.integration.test_any_worker import WORKER
-from tests.kit.machine import FreePort, poll_until
+from tests.kit.machine import ROOT, FreePort, poll_until
 from tests.kit.project import Project
 
 WEB = """
@@ -63,15 +63,19 @@ class Shop(Project):
         return [check for check in self.mika("doctor", "--json").json["checks"] if check["id"] == check_id]
 
     def start(self, queue: str, *args: Any) -> str:
-        """Start a Job, and wait for nothing."""
+        return start(self, "Job", queue, *(args or (0,)))
 
-        async def main() -> str:
-            client = await Client.connect(f"127.0.0.1:{self.ports['TEMPORAL_PORT']}")
-            limits = {"run_timeout": timedelta(seconds=120), "task_timeout": timedelta(seconds=30)}
-            job = await client.start_workflow("Job", args=args or (0,), id=uuid.uuid4().hex, task_queue=queue, **limits)
-            return job.id
 
-        return asyncio.run(main())
+def start(project: Project, name: str, queue: str, *args: Any) -> str:
+    """Start a workflow, and wait for nothing."""
+
+    async def main() -> str:
+        client = await Client.connect(f"127.0.0.1:{project.ports['TEMPORAL_PORT']}")
+        limits = {"run_timeout": timedelta(seconds=120), "task_timeout": timedelta(seconds=30)}
+        job = await client.start_workflow(name, args=args, id=uuid.uuid4().hex, task_queue=queue, **limits)
+        return job.id
+
+    return asyncio.run(main())
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +155,72 @@ def test_a_killed_worker_with_an_activity_is_not_one_that_is_missing(shop):
     assert "1 running in trouble" in found.out
     assert "no_worker" not in found.out
     shop.ok("workflows", "terminate", workflow_id, "--yes")
+
+
+def test_a_slow_task_is_named_without_a_guess_at_its_reason(shop):
+    """This worker has no sandbox."""
+    workflow_id = shop.start("orders", 6)
+    poll_until(lambda: "completed" in shop.mika("doctor", "--workflow", workflow_id).out, 30, "the end")
+    check = shop.lines("workflows")[0]
+    assert check["status"] == "warn"
+    assert check["finding"].startswith("slow: 6.")
+    assert check["finding"].endswith(f" s in its first workflow task of {workflow_id}")
+    assert "belongs into an activity" in check["fix"]
+    assert "slow: 6." in shop.ok("doctor", "--workflow", workflow_id).out
+
+
+FLOWS = """
+import heavy
+from temporalio import workflow
+
+@workflow.defn
+class Greet:
+    @workflow.run
+    async def run(self) -> str:
+        return "hello"
+"""
+HEAVY = """
+import time
+from temporalio import workflow
+
+end = time.thread_time() + (8 if workflow.unsafe.in_sandbox() else 0)
+while time.thread_time() < end:
+    pass
+"""
+SANDBOXED = """
+import asyncio, os
+from temporalio.client import Client
+from temporalio.worker import Worker
+from flows import Greet
+
+async def main():
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    await Worker(client, task_queue="greetings", workflows=[Greet]).run()
+
+asyncio.run(main())
+"""
+
+
+def test_imports_in_the_sandbox(tmp_path):
+    with Project(tmp_path, "greeter: python w.py\n", backend="embedded") as this:
+        for name, text in {"w.py": SANDBOXED, "flows.py": FLOWS, "../lib/heavy.py": HEAVY}.items():
+            this.write(name, text)
+        this.env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path / 'lib'}"
+        this.write("mika.toml", '[process.greeter]\nready = "worker:greetings"\n')
+        this.up()
+        workflow_id = start(this, "Greet", "greetings")
+        why = "imports in the sandbox, again for each workflow (flows.py imports heavy)"
+
+        def story() -> dict[str, Any]:
+            return this.mika("doctor", "--workflow", workflow_id, "--json").json
+
+        slow = poll_until(lambda: found if (found := story())["cause"] == "slow" else None, 15, "it is at work") or {}
+        assert slow["finding"].endswith(f" s in its first workflow task so far; {why}"), slow
+        assert "import heavy in flows.py within `with workflow.unsafe.imports_passed_through():`" in slow["fix"]
+        poll_until(lambda: story()["workflow"]["status"] == "completed", 40, "the end")
+        assert this.unit("greeter")["restarts"] == 0
+        check = next(check for check in this.mika("doctor", "--json").json["checks"] if check["id"] == "workflows")
+        assert (check["status"], check["finding"].partition(" s in ")[2]) == (
+            "warn",
+            f"its first workflow task of {workflow_id}; {why}",
+        )

@@ -10,13 +10,14 @@ from typing import Any
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, near_miss, seconds
-from mika.diagnosis.survey import diagnose
+from mika.diagnosis.slow import slowest_task
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
+from mika.doctor.workflows.judge import diagnose, why_slow
 
 RECENT = timedelta(minutes=10)
-_MOST_RUNNING, _MOST_CLOSED = 20, 10
+_MOST_RUNNING, _MOST_CLOSED, _MOST_SLOW = 20, 10, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,31 @@ async def workflows(exam: Examination) -> Check:
     if closed:
         first = closed[0]
         return warn("workflows", f"{len(closed)} of the last {recent} failed, the latest {first.text}", first.fix)
+    if slow := await _slow(exam, queues):
+        return slow
     return ok("workflows", f"{len(running)} running, none failed within {recent}")
+
+
+async def _slow(exam: Examination, queues: Sequence[str]) -> Check | None:
+    """A workflow that ended well a moment ago, though a task of it took seconds: its caller had to wait."""
+    temporal = await exam.temporal()
+    infos = [
+        info
+        for info in await temporal.workflows(f"CloseTime > '{_since()}' AND ExecutionStatus = 'Completed'", _MOST_SLOW)
+        if exam.has_own_server or info.task_queue in queues
+    ]
+    histories = await asyncio.gather(*(temporal.first_events(info.execution) for info in infos))
+    found = [(task, info) for events, info in zip(histories, infos, strict=True) if (task := slowest_task(events))]
+    if not found:
+        return None
+    task, info = max(found, key=lambda pair: pair[0].took)
+    why, fix = await why_slow(exam, task, info.type.name)
+    return warn("workflows", f"slow: {task.text} of {info.execution.workflow_id}{why}", fix)
+
+
+def _since() -> str:
+    """The beginning of RECENT, as a query has it."""
+    return (datetime.now(UTC) - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def timeouts(exam: Examination) -> Check | None:
@@ -106,8 +131,7 @@ async def timeouts(exam: Examination) -> Check | None:
 
 async def _judged(exam: Examination) -> tuple[list[Judged], list[Judged]]:
     """The newest running workflows, and the newest of those that ended badly within RECENT."""
-    since = (datetime.now(UTC) - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ")
-    badly = f"CloseTime > '{since}' AND ExecutionStatus IN ('Failed', 'TimedOut')"
+    badly = f"CloseTime > '{_since()}' AND ExecutionStatus IN ('Failed', 'TimedOut')"
 
     async def both() -> tuple[list[Judged], list[Judged]]:
         return await asyncio.gather(
@@ -123,7 +147,7 @@ async def _judge(exam: Examination, query: str, most: int) -> list[Judged]:
     surroundings = await exam.surroundings(info.task_queue for info in infos if info.status == proto.RUNNING)
     now = await exam.server_time()
     diagnoses = await asyncio.gather(
-        *(diagnose(temporal, info.execution, surroundings, now=now) for info in infos),
+        *(diagnose(exam, info.execution, surroundings, now=now) for info in infos),
         return_exceptions=True,  # one that is deleted meanwhile is not a finding
     )
     pairs = zip(infos, diagnoses, strict=True)

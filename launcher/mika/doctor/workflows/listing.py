@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Diagnosis
-from mika.diagnosis.survey import diagnose
 from mika.doctor.examination import Examination
+from mika.doctor.workflows.judge import diagnose
 from mika.doctor.workflows.story import PAGE, connect, status_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def latest(exam: Examination, count: int, *, failed: bool = False, running
 
     async def row(info: WorkflowExecutionInfo) -> Row:
         async with gate:
-            diagnosis = await diagnose(temporal, info.execution, surroundings, now=now)
+            diagnosis = await diagnose(exam, info.execution, surroundings, now=now)
         started, closed = proto.at(info.start_time), proto.at(info.close_time)
         return Row(
             info.execution.workflow_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -10,16 +11,18 @@ from urllib.parse import quote
 from mika.control.client import not_running
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Cause, Diagnosis
+from mika.diagnosis.slow import slowest_task
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.timeline import Entry, timeline
-from mika.diagnosis.workflow import classify
 from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
+from mika.doctor.workflows.judge import judge, why_slow
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.history.v1 import HistoryEvent
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
@@ -95,7 +98,8 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
     info = description.workflow_execution_info
     events = await (await exam.temporal()).first_events(info.execution)
     surroundings = await exam.surroundings([info.task_queue])
-    diagnosis = classify(description, events, surroundings, now=now)
+    diagnosis = await judge(exam, description, events, surroundings, now=now)
+    diagnosis = await _with_slow_task(exam, diagnosis, events, info.type.name)
     return Story(
         info.execution.workflow_id,
         info.execution.run_id,
@@ -147,6 +151,17 @@ async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queu
     if check.status != "fail":
         return diagnosis
     return replace(diagnosis, evidence=(*diagnosis.evidence, check.finding), fix=check.fix or diagnosis.fix)
+
+
+async def _with_slow_task(
+    exam: Examination, diagnosis: Diagnosis, events: Sequence[HistoryEvent], workflow_type: str
+) -> Diagnosis:
+    """With a word about a task that was answered, but late."""
+    task = slowest_task(events)
+    if task is None:
+        return diagnosis
+    why, fix = await why_slow(exam, task, workflow_type)
+    return replace(diagnosis, evidence=(*diagnosis.evidence, f"slow: {task.text}{why}: {fix}"))
 
 
 async def _last(exam: Examination) -> str:
