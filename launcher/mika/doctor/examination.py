@@ -112,7 +112,7 @@ class Examination:
 
         Without any, those that our own server has seen.
         """
-        named = dict.fromkeys(process.queue for process in await self.processes() if process.queue)
+        named = dict.fromkeys(queue for process in await self.processes() for queue in process.queues)
         is_set = self.config.settings["TEMPORAL_TASK_QUEUE"].origin != "default"
         if self.queue not in named and (is_set or (await self.dependency("worker")).get("queue") == self.queue):
             named[self.queue] = None

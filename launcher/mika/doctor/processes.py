@@ -28,9 +28,9 @@ class Process:
     rule: Ready
 
     @property
-    def queue(self) -> str:
-        """The task queue that it polls; empty if its rule names none."""
-        return self.rule.queue if self.rule.kind == "worker" else ""
+    def queues(self) -> tuple[str, ...]:
+        """The task queues that it polls, as far as its rule names them."""
+        return (self.rule.queue,) if self.rule.kind == "worker" else ()
 
     @property
     def url(self) -> str:

@@ -39,8 +39,8 @@ async def _first_failure(exam: Examination, late: UnitStatus) -> Check | None:
             return result
     checks: Sequence[Check] = ()
     process = next((process for process in await exam.processes() if process.name == late.type), None)
-    if process is not None and process.queue:
-        checks = [await worker.of_queue(exam, process.queue)]
+    if process is not None and process.queues:
+        checks = [await worker.of_queue(exam, queue) for queue in process.queues]
     elif process is not None and process.place:
         checks = [await api.of_process(exam, process)]
     return next((check for check in checks if check.status == "fail"), None)

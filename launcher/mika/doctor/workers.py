@@ -27,7 +27,7 @@ _SUPERVISED = re.compile(r"(?P<name>[^@]+)@(?P<run>[0-9a-f]{16})-(?P<generation>
 async def look_around(exam: Examination, also: Sequence[str] = ()) -> Surroundings:
     """The workers of our queues and of those in `also`; where one has none, also those that poll elsewhere."""
     queues, status = await exam.queues(), await exam.status()
-    polled = {process.queue for process in await exam.processes()} - {""}
+    polled = {queue for process in await exam.processes() for queue in process.queues}
     serving = {queue: await _commands(exam, queue) for queue in queues if queue in polled}
     is_bot = await exam.is_bot()
     known = Surroundings(
@@ -53,12 +53,12 @@ async def look_around(exam: Examination, also: Sequence[str] = ()) -> Surroundin
 
 async def units_of(exam: Examination, queue: str) -> tuple[UnitStatus, ...]:
     """The units of the running stack that are to poll this queue."""
-    return await exam.units_named(*(process.name for process in await exam.processes() if process.queue == queue))
+    return await exam.units_named(*(process.name for process in await exam.processes() if queue in process.queues))
 
 
 async def _commands(exam: Examination, queue: str) -> WorkerCommands:
     """Those for the process that serves the queue, as they fit how this stack was started."""
-    processes = [process for process in await exam.processes() if process.queue == queue]
+    processes = [process for process in await exam.processes() if queue in process.queues]
     if units := await units_of(exam, queue):
         name, broken = units[0].name, not_ok(units)
         start, restart = (f"mika start {name}",), (f"mika restart {name}",)

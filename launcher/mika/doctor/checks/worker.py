@@ -144,7 +144,7 @@ async def queue(exam: Examination) -> Check:
         return ok("queue", text)
     if not (await exam.surroundings()).alive(exam.namespace, name):
         return skipped("queue", text, "worker")
-    process = next((process.name for process in await exam.processes() if process.queue == name), "")
+    process = next((process.name for process in await exam.processes() if name in process.queues), "")
     more = f": `mika up {process}=2`, or look at `mika logs {process}`" if process else ""
     return warn("queue", text, f"the workers are too slow or too few{more}")
 
