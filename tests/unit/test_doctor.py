@@ -34,6 +34,7 @@ from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
 
 from tests.kit.machine import free_port, posix_only
+from tests.kit.project import bots_rules
 
 
 def load(folder: Path, **environ: str) -> Config:
@@ -155,7 +156,11 @@ def test_a_store_that_somebody_holds(tmp_path: Path, database: sqlite3.Connectio
     database.execute("BEGIN EXCLUSIVE")
     found = examine(tmp_path, MIKA_BACKEND="none")["history"]
     assert (found.status, "locked" in found.finding) == ("fail", True)
-    assert "mika restart" in found.fix
+    assert "`mika down` and `mika up`" in found.fix
+    (tmp_path / "Procfile").write_text("web: serve\nhands: work\nother: run\n", encoding="utf-8")
+    rules = bots_rules("api:\nworker:").replace(".api]", ".web]").replace(".worker]", ".hands]")
+    (tmp_path / "pyproject.toml").write_text(rules, encoding="utf-8")
+    assert "`mika restart web hands`" in examine(tmp_path, MIKA_BACKEND="none")["history"].fix
 
 
 @posix_only
@@ -173,7 +178,7 @@ def test_the_fix_of_a_read_only_store(tmp_path: Path) -> None:
         database.execute("PRAGMA query_only = ON")
         with pytest.raises(sqlite3.OperationalError) as caught:
             database.execute("CREATE TABLE turns (id)")
-    assert "chmod u+w" in history._sqlite_fix(Path("x"), caught.value)
+    assert "chmod u+w" in history._sqlite_fix(Path("x"), caught.value, "")
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:
@@ -389,6 +394,7 @@ def test_a_list_of_workflows() -> None:
 
 
 def test_an_explanation_of_a_start_that_failed(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("web: serve\n", encoding="utf-8")
     with free_port() as port:
         settings = load(tmp_path, TEMPORAL_PORT=str(port), MIKA_BACKEND="embedded")
         folder = ProjectDir(settings.project)

@@ -48,9 +48,14 @@ def mongodb(request: bytes) -> bytes:
 
 def api(**history: Any) -> Respond:
     def respond(request: bytes) -> bytes:
-        is_up = request.startswith(b"GET /healthz ")
-        body = json.dumps({"status": "ok"} if is_up else {"history": history}).encode()
-        return b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n%s" % (200 if is_up else 503, len(body), body)
+        answers: dict[bytes, Any] = {
+            b"/healthz": {"status": "ok"},
+            b"/openapi.json": {"paths": {"/webhook/langbot": {}}},
+            b"/readyz": {"history": history},
+        }
+        path = request.split()[1]
+        body = json.dumps(answers[path]).encode()
+        return b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n%s" % (503 if path == b"/readyz" else 200, len(body), body)
 
     return respond
 

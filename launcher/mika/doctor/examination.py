@@ -253,7 +253,7 @@ class Examination:
     async def dependency(self, name: str) -> dict[str, Any]:
         """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
         process = await self.api_process()
-        if process is None or (await self.health(process.url)).kind != "http":
+        if process is None or (await self.health(process.url)).kind != "http" or not await self.is_bot():
             return {}
         ready = await self.once("ready", lambda: http.get(f"{self.config.api_url}/readyz", 3.0))
         part = ready.json.get(name)

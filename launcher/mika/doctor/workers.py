@@ -60,12 +60,13 @@ async def _commands(exam: Examination, queue: str) -> WorkerCommands:
     """Those for the process that serves the queue, as they fit how this stack was started."""
     processes = [process for process in await exam.processes() if queue in process.queues]
     if units := await units_of(exam, queue):
-        name, broken = units[0].name, not_ok(units)
-        start, restart = (f"mika start {name}",), (f"mika restart {name}",)
-        if broken is None or any(unit.is_ok for unit in units):
-            return WorkerCommands(restart, restart, logs=f"mika logs {name}")
+        broken = not_ok(units)
+        first = broken or units[0]
+        restart, logs = (f"mika restart {first.type}",), f"mika logs {first.name}"
+        if broken is None:  # `mika start` would do nothing
+            return WorkerCommands(restart, restart, logs=logs)
         reason = reason_of(broken)
-        return WorkerCommands(start, restart, logs=f"mika logs {name}", down=reason.text, cure=reason.fix)
+        return WorkerCommands((f"mika start {broken.name}",), restart, logs=logs, down=reason.text, cure=reason.fix)
     up = ("mika up",) if await exam.status() is None else ("mika down", "mika up")
     return WorkerCommands(up, by_hand=processes[0].command)
 

@@ -26,10 +26,11 @@ async def history(exam: Examination) -> Check | None:
         return None
     if exam.backend == "docker":
         return await _container(exam)
-    check = await in_thread(lambda: _sqlite(file))
+    restart = await _how_to_restart(exam)
+    check = await in_thread(lambda: _sqlite(file, restart))
     store = await exam.dependency("history") if check.status == "ok" else {}
     if store.get("state") == "unavailable":
-        fix = "fix what it says; `mika logs api` has more"
+        fix = f"fix what it says; {await _log_of_api(exam)} has more"
         return fail("history", f"the API cannot use its store: {store.get('detail')}", fix)
     return check
 
@@ -72,13 +73,25 @@ async def _mongodb(exam: Examination, url: str) -> Check:
         return warn("history", f"{answers}; the API does not use it: {detail}", fix)
     if store.get("state") == "ready":
         return ok("history", f"{answers}; the API uses {detail}")
-    text, fix = f"{answers}; the API cannot use it: {detail}", "`mika logs api` says more"
+    text, fix = f"{answers}; the API cannot use it: {detail}", f"{await _log_of_api(exam)} says more"
     if store.get("error") == "denied":
         fix = f"correct user, password and authSource in MONGODB_URL; {fix}"
     return await because_of_docker(exam, "history", text) or fail("history", text, fix)
 
 
-def _sqlite(file: Path) -> Check:
+async def _log_of_api(exam: Examination) -> str:
+    process = await exam.api_process()
+    return f"`mika logs {process.name}`" if process is not None else "`mika logs`"
+
+
+async def _how_to_restart(exam: Examination) -> str:
+    """A command for the bot's processes, which have the file open."""
+    api = await exam.api_process()
+    names = [process.name for process in await exam.processes() if exam.queue in process.queues or process == api]
+    return f"`mika restart {' '.join(names)}`" if names else "`mika down` and `mika up`"
+
+
+def _sqlite(file: Path, restart: str) -> Check:
     shown = f"SQLite file {file}"
     if not file.exists():
         if is_writable(file.parent):
@@ -93,14 +106,14 @@ def _sqlite(file: Path) -> Check:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             database.rollback()
     except sqlite3.Error as error:
-        return fail("history", f"{shown}: {error}", _sqlite_fix(file, error))
+        return fail("history", f"{shown}: {error}", _sqlite_fix(file, error, restart))
     return ok("history", shown)
 
 
-def _sqlite_fix(file: Path, error: sqlite3.Error) -> str:
+def _sqlite_fix(file: Path, error: sqlite3.Error, restart: str) -> str:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # without the details of an extended code
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return f"make it writable: `chmod u+w {file}`"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another program holds it: close that (a database viewer?), or `mika restart worker api`"
-    return f"move it away (`mv {file} {file}.broken`) and `mika restart worker api`: a new one is created"
+            return f"another program holds it: close that (a database viewer?), or {restart}"
+    return f"move it away (`mv {file} {file}.broken`) and {restart}: a new one is created"
