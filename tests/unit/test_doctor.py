@@ -291,6 +291,22 @@ def test_packages_against_the_project(tmp_path: Path, document: str, expected: l
         assert (check.status, word in check.finding) == ("warn", True), check
 
 
+def test_packages_that_are_seen_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["flask"]\n', encoding="utf-8")
+    make_venv(tmp_path / ".venv", "3.13.1")
+    make_venv(tmp_path / "other", "3.13.1", flask="3.0")
+    assert "flask is not installed" in examine(tmp_path, MIKA_BACKEND="none")["versions"].finding
+    own = tmp_path / ".venv" / "lib" / "python3.13" / "site-packages"
+    own.mkdir(parents=True)
+    there = tmp_path / "other" / "lib" / "python3.99" / "site-packages"
+    (own / "more.pth").write_text(f"import sys\n{there}\n", encoding="utf-8")
+    assert examine(tmp_path, MIKA_BACKEND="none")["versions"].status == "ok"
+    (own / "more.pth").unlink()
+    with (tmp_path / ".venv" / "pyvenv.cfg").open("a", encoding="utf-8") as file:
+        file.write("include-system-site-packages = true\n")
+    assert examine(tmp_path, MIKA_BACKEND="none")["versions"].status == "ok"
+
+
 def test_each_process_has_the_python_of_its_folder(tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("a: python a.py\nb: python b.py\n", encoding="utf-8")
     for name, python in (("a", "3.12.1"), ("b", "3.10.9.final.0")):

@@ -90,6 +90,9 @@ class Temporal:
     async def workflows(self, *_: object) -> list[Any]:
         return []
 
+    async def heartbeating_queues(self) -> set[str]:
+        return set()
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
@@ -267,6 +270,43 @@ def test_a_supervisor_that_does_not_answer_is_the_cause(world):
     result = report(world, "embedded")
     assert result.ids("fail") == ["stack"], render(result)
     assert check_of(result, "temporal").because == check_of(result, "api").because == "stack"
+
+
+def test_a_worker_that_no_rule_names_is_found_where_it_polls(world, monkeypatch):
+    (world.folder / "pyproject.toml").unlink()
+    monkeypatch.setitem(RULES, "api", "")
+    monkeypatch.setitem(RULES, "worker", "")
+    worker = check_of(examine(world, "embedded", state="ready"), "worker")
+    assert (worker.status, worker.because) == ("skip", "")
+    assert "no task queue is known" in worker.finding
+
+    async def jobs(_: Temporal) -> set[str]:
+        return {"jobs"}
+
+    monkeypatch.setattr(Temporal, "heartbeating_queues", jobs)
+    poller = Poller("7@vm", "default", "jobs", 0.1, workflows=True, activities=True, process="web")
+    world.surroundings = Surroundings(pollers=(poller,))
+    result = examine(world, "embedded", state="ready")
+    assert check_of(result, "worker").finding == "web (7@vm) polls jobs, last seen 0.1 s ago"
+    assert check_of(result, "queue").finding == "jobs: nothing waits"
+    assert result.ok
+
+
+def test_each_of_several_queues_has_a_line(world, monkeypatch):
+    """They are named by the processes, whatever these are called; one that waits for tasks of one type is well."""
+    monkeypatch.setitem(RULES, "web", "worker:mail/activity")
+    mail = Poller("8@vm", "default", "mail", 0.1, workflows=False, activities=True, process="web")
+    world.surroundings = Surroundings(pollers=(*world.surroundings.pollers, mail))
+    lines = [check for check in examine(world, "embedded", state="ready").checks if check.id == "worker"]
+    assert [check.finding.partition(",")[0] for check in lines] == [
+        f"worker.1@x polls {QUEUE}",
+        "web (8@vm) polls mail",
+    ]
+    stopped = examine(world, "embedded", unit("embedded", "web", Phase.STOPPED))
+    failed = [check for check in stopped.checks if check.status == "fail"]
+    assert [(check.id, check.finding, check.fix) for check in failed] == [
+        ("worker", "web was stopped", "`mika start web`")
+    ]
 
 
 # --- what is not ours -------------------------------------------------------------------------------------------------

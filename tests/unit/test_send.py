@@ -299,8 +299,7 @@ def test_a_stack_without_an_api(tmp_path):
         sent = Sent(tmp_path, None, stack(*units))
         assert sent.seconds < 15
         assert sent.error.code == "no_api"
-        assert "no process of the running stack is asked at http://127.0.0.1:" in sent.error.message
-        assert "and nothing answers there" in sent.error.message
+        assert "the running stack has none at http://127.0.0.1:" in sent.error.message
 
 
 def test_an_api_that_is_stopped(tmp_path):

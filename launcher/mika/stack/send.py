@@ -251,10 +251,9 @@ class _Sender:
         return problem
 
     def _no_api(self, answer: http.Answer) -> MikaError:
-        what_answers = "nothing answers" if answer.kind == "refused" else "no API answers"
         return MikaError(
-            f"no process of the running stack is asked at {self._url}, and {what_answers} there: {answer.reason}",
-            "`mika send` is for the bot's webhook: set API_HOST and API_PORT to where that is;"
+            f"`mika send` is for the bot's API, and the running stack has none at {self._url}: {answer.reason}",
+            "set API_HOST and API_PORT to where it is;"
             " if this stack was started without it, `mika down`, then `mika up`",
             code="no_api",
         )

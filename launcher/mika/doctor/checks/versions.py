@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 _VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", re.MULTILINE)
+_OPEN = re.compile(r"^include-system-site-packages\s*=\s*true", re.MULTILINE | re.IGNORECASE)
 _PART = re.compile(r"(\^|~=|~|[<>=!]=|[<>]|)\s*(\d[\w.*]*|\*)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Home:
     """A part of the project: what it asks for, and the environment of its processes. `python` is a version."""
 
@@ -36,15 +38,28 @@ class Home:
     root: Path
     python: str
 
-    @property
+    is_closed: bool
+    """It does not see the packages of the Python that it was made with."""
+
+    @cached_property
     def packages(self) -> list[str]:
+        """Where they are: its own folder of them, and those that a `.pth` file there names."""
         patterns = ("lib/python*/site-packages", "Lib/site-packages")
-        return [str(path) for pattern in patterns for path in self.root.glob(pattern)]
+        own = [path for pattern in patterns for path in self.root.glob(pattern)]
+        named = [line for folder in own for file in sorted(folder.glob("*.pth")) for line in _lines(file)]
+        return [*map(str, own), *(line for line in named if Path(line).is_dir())]
 
     def version(self, package: str) -> str:
         """Of an installed package; empty without it."""
         found = next(iter(metadata.distributions(name=package, path=self.packages)), None)
         return found.version if found is not None else ""
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 async def versions(exam: Examination) -> Check:
@@ -91,18 +106,12 @@ def find_homes(project: Path, folders: list[Path]) -> Iterator[Home]:
     """The part of the project that each folder belongs to, if its environment says which Python it has."""
     for folder in folders:
         environment = find_environment([folder, project], os.environ)
-        python = _python_of(environment.root) if environment is not None else ""
-        if environment is not None and python:
+        says = "\n".join(_lines(environment.root / "pyvenv.cfg")) if environment is not None else ""
+        python = _VERSION.search(says)
+        if environment is not None and python is not None:
             above = [path for path in (folder, *folder.parents) if path.is_relative_to(project)]
             home = next((path for path in above if (path / "pyproject.toml").is_file()), folder)
-            yield Home(home, environment.root, python)
-
-
-def _python_of(root: Path) -> str:
-    with contextlib.suppress(OSError):
-        if match := _VERSION.search((root / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")):
-            return match[1]
-    return ""
+            yield Home(home, environment.root, python[1], is_closed=_OPEN.search(says) is None)
 
 
 def find_unmet(home: Home) -> Iterator[str]:
@@ -140,9 +149,9 @@ def _unmet_package(home: Home, line: str) -> Iterator[str]:
         if need.marker is not None and not need.marker.evaluate(of_home):
             return
         installed = home.version(need.name)
-        if not installed:
+        if not installed and home.is_closed:
             yield f"the package {need.name} is not installed in {home.root.name}"
-        elif not need.specifier.contains(installed, prereleases=True):
+        elif installed and not need.specifier.contains(installed, prereleases=True):
             yield f"{need.name} is {installed}, and pyproject.toml asks for {need.specifier}"
 
 
