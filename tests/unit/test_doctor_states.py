@@ -292,6 +292,16 @@ def test_a_worker_that_no_rule_names_is_found_where_it_polls(world, monkeypatch)
     assert result.ok
 
 
+def test_a_project_that_never_ran_may_need_no_temporal(world):
+    world.server = Server("refused", "127.0.0.1:7233", "nothing listens there")
+    result = report(world, "auto")
+    assert result.ids("fail") == ["temporal"], "a worker needs it"
+    (world.folder / "pyproject.toml").unlink()
+    result = report(world, "auto")
+    assert result.ids("fail") == result.ids("warn") == [], render(result)
+    assert (check_of(result, "temporal").status, check_of(result, "queue").status) == ("skip", "skip")
+
+
 def test_each_of_several_queues_has_a_line(world, monkeypatch):
     """They are named by the processes, whatever these are called; one that waits for tasks of one type is well."""
     monkeypatch.setitem(RULES, "web", "worker:mail/activity")

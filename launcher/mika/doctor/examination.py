@@ -91,9 +91,18 @@ class Examination:
     @property
     def wants_temporal(self) -> bool:
         """With `none` there is no Temporal, unless a setting says where it is."""
+        is_there = self.found is None or bool(self.found.processes)
+        return self._names_temporal or (self.backend != "none" and is_there)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing ever ran here, and nothing says that Temporal is needed: `mika up` will find out."""
+        return not (self.backend or self._names_temporal or any(process.queues for process in self._declared))
+
+    @property
+    def _names_temporal(self) -> bool:
         names = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
-        is_set = any(self.config.settings[name].origin != "default" for name in names)
-        return is_set or (self.backend != "none" and (self.found is None or bool(self.found.processes)))
+        return any(self.config.settings[name].origin != "default" for name in names)
 
     def processes(self) -> Awaitable[tuple[Process, ...]]:
         """Those of the Procfile and of the running stack."""

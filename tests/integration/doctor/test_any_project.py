@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psutil
 import pytest
 from temporalio.client import Client
 
@@ -143,7 +143,7 @@ def test_a_killed_worker_with_an_activity_is_not_one_that_is_missing(shop):
     poll_until(lambda: "taken by" in shop.mika("doctor", "--workflow", workflow_id).out, 15, "the activity runs")
     poll_until(lambda: "activity work has been running" in shop.ok("doctor", "--workflow", workflow_id).out, 15, "it")
     pid = shop.pid("orders")
-    os.kill(pid, signal.SIGKILL)
+    psutil.Process(pid).kill()
     shop.wait_replaced("orders", pid)
     story = shop.mika("doctor", "--workflow", workflow_id, "--json").json
     assert story["cause"] == "worker_killed", story
