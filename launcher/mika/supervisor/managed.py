@@ -14,12 +14,12 @@ from typing import Literal
 from mika import events, tasks
 from mika.errors import describe
 from mika.events import Bus
-from mika.machine import ports
 from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
-from mika.supervisor.diagnose import find_error_line, find_permanent_cause, fix_for_early_exit, is_port_taken, numbers
+from mika.supervisor.cause import find_cause
+from mika.supervisor.diagnose import find_error_line, fix_for_early_exit
 from mika.supervisor.guard import (
     URGENT_REPORT_SECONDS,
     Exit,
@@ -29,7 +29,6 @@ from mika.supervisor.guard import (
     LogRecovered,
     StartFailedError,
 )
-from mika.supervisor.hosts import explain_host
 from mika.supervisor.survivors import Survivor, describe_survivors, still_alive
 from mika.supervisor.unit import Launch, Running, Unit
 from mika.supervisor.watch import watch
@@ -207,12 +206,9 @@ class Managed:
         finally:
             watcher.cancel()
         lines = self._read_last_lines(self.guard.log_dir)
-        cause = find_permanent_cause(lines, exit_.code) if exit_.code != 0 else ""
-        if cause and not await asyncio.to_thread(self._is_permanent, cause):
-            cause = ""
-        longer = self._read_last_lines(self.guard.log_dir, 3 * SHOWN_LINES)  # a traceback names the host at its top
-        host = await asyncio.to_thread(explain_host, longer) if exit_.code > 0 else NONE
-        self._handle_exit(generation, exit_, lines, Reason(cause) if cause else host)
+        own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
+        why = await asyncio.to_thread(find_cause, lines, exit_.code, own_ports, SHOWN_LINES)
+        self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
         await tasks.cancel(watcher)
 
     async def _start(self, launch: Launch) -> Running:
@@ -225,14 +221,9 @@ class Managed:
         self._log_start = logs.end(spec.log_dir, self.unit.name)
         return await Guard.start(spec, self._on_guard_event)
 
-    def _is_permanent(self, cause: str) -> bool:
-        """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
-        candidates = {self.unit.port, self.unit.probed_port, *numbers(cause)} - {None}
-        return not is_port_taken(cause) or any(ports.has_listener(port) for port in candidates if port)
-
-    def _read_last_lines(self, log_dir: Path, most: int = SHOWN_LINES) -> list[str]:
+    def _read_last_lines(self, log_dir: Path) -> list[str]:
         """The last lines written since the last start."""
-        recent = logs.read_tail(log_dir, self.unit.name, most, after=self._log_start)
+        recent = logs.read_tail(log_dir, self.unit.name, 3 * SHOWN_LINES, after=self._log_start)
         return [logs.decode(line.data) for line in recent]
 
     def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], cause: Reason) -> None:
