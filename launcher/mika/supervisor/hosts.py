@@ -51,6 +51,6 @@ def _named(pattern: re.Pattern[str], lines: Sequence[str]) -> str:
 def _resolves(host: str) -> bool:
     try:
         socket.getaddrinfo(host, None)
-    except OSError:
+    except (OSError, UnicodeError):  # the second one for a name that is too long
         return False
     return True
