@@ -207,7 +207,7 @@ class Managed:
             watcher.cancel()
         lines = self._read_last_lines(self.guard.log_dir)
         own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
-        why = await asyncio.to_thread(find_cause, lines, exit_.code, own_ports, SHOWN_LINES)
+        why = await find_cause(lines, exit_.code, own_ports, SHOWN_LINES)
         self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
         await tasks.cancel(watcher)
 
