@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 
 def is_loopback(host: str) -> bool:
     """Whether connections to `host` stay on this machine. This includes the addresses that mean "all interfaces"."""
@@ -29,3 +31,9 @@ def join(host: str, port: int) -> str:
 def http_url(host: str, port: int) -> str:
     """The URL, without a path, of a web server that listens on `host`."""
     return f"http://{join(reachable(host), port)}"
+
+
+def origin(url: str) -> str:
+    """The part of a web address that says where it is: without a path, a user and what follows a space."""
+    parts = urlsplit(url.partition(" ")[0])
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

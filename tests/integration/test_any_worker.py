@@ -15,7 +15,7 @@ from tests.kit.bot import Bot
 from tests.kit.machine import poll_until, posix_only
 
 WORKER = """
-import asyncio, os, socket, time
+import asyncio, os, socket, sys, time
 from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.client import Client
@@ -29,16 +29,16 @@ async def work(seconds: float) -> str:
 @workflow.defn
 class Job:
     @workflow.run
-    async def run(self, block: float) -> str:
+    async def run(self, block: float, seconds: float = 0) -> str:
         time.sleep(block)  # what a heavy import in the sandbox does, or a machine that is busy otherwise
-        return await workflow.execute_activity(work, 0, start_to_close_timeout=timedelta(seconds=60))
+        return await workflow.execute_activity(work, seconds, start_to_close_timeout=timedelta(seconds=60))
 
 async def main():
     identity = f"{os.getpid()}@{socket.gethostname()}" + os.environ.get("IDENTITY_SUFFIX", "")
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}", identity=identity)
     only = os.environ.get("ONLY", "")
     await Worker(
-        client, task_queue="jobs", workflows=[] if only == "activities" else [Job],
+        client, task_queue=(sys.argv[1:] or ["jobs"])[0], workflows=[] if only == "activities" else [Job],
         activities=[] if only == "workflows" else [work], workflow_runner=UnsandboxedWorkflowRunner(), debug_mode=True
     ).run()
 
@@ -141,3 +141,21 @@ def test_a_worker_of_two_queues_is_ready_when_it_polls_both(tmp_path):
         this.env["QUEUES"] = "encoding publishing"
         this.up()
         assert this.unit("media")["detail"] == "polling encoding, publishing"
+
+
+def test_a_host_name_of_compose_is_named_and_not_tried_for_ever(project):
+    """Instead of six restarts, each with a dump of the SDK's Rust part."""
+    host = f"temporal-{'x' * 60}"  # so long that no network is asked for it
+    connect = f"""
+import asyncio
+from temporalio.client import Client
+
+asyncio.run(Client.connect("{host}:7233"))
+"""
+    this = project(scripts={"jobs": connect}, toml='[process.jobs]\nready = "log:never"\n')
+    up = this.mika("up", "-d")
+    assert up.code == 1
+    text = f"the host name `{host}` cannot be resolved here: that of a compose service exists only inside compose"
+    assert f"jobs gave up: {text}; another attempt would fail the same way" in up.err
+    assert "connect to the address in TEMPORAL_ADDRESS" in up.err
+    assert len(this.events("started", "jobs")) == 2

@@ -17,6 +17,18 @@ from tests.kit.machine import DEADLINE, ROOT, poll_until, posix_only
 from tests.kit.project import Project
 
 BROKEN_WORKER = "raise SystemExit('no such luck')\n"
+LONE_WORKER = """
+import asyncio, os
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+async def main():
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    await Worker(client, task_queue="parcels", workflows=[]).run()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
 WORKER = "import runpy\nrunpy.run_module('src.workers.temporal_worker', run_name='__main__')\n"
 
 
@@ -212,14 +224,25 @@ def test_send_does_not_wait_for_a_worker_that_looks_elsewhere(tmp_path: Path) ->
 # --- the command itself -----------------------------------------------------------------------------------------------
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [{}, {"worker.py": LONE_WORKER}], ids=["empty", "a worker"])
+def test_a_folder_without_a_procfile(tmp_path: Path, files: dict[str, str]) -> None:
+    """What was found there and the next step, in every command; nothing is wrong with it."""
     with Project(tmp_path, "", backend="auto") as project:
         (project.folder / "Procfile").unlink()
+        for name, text in files.items():
+            project.write(name, text)
+        what = "but worker (`python worker.py`, polls parcels)" if files else "and no web app or worker was found"
         result = project.mika("doctor", "--json")
-        assert result.code == 1
+        assert result.code == 0, str(result)
         found = {check["id"]: check for check in result.json["checks"]}
-        assert [name for name, check in found.items() if check["status"] == "fail"] == ["temporal"]
-        assert found["config"]["status"] == "warn"
+        assert [name for name, check in found.items() if check["status"] == "warn"] == ["config"]
+        assert found["config"]["finding"] == f"no Procfile in {project.folder}, {what}"
+        assert ("`mika up`" if files else "a line for each process") in found["config"]["fix"]
+        assert found["temporal"]["status"] == "skip"
+        for command in (("status",), ("send", "hello"), ("workflows",), ("doctor", "--workflow", "last")):
+            refused = project.error(*command, code=3)
+            assert "no stack is running in" in refused.err
+            assert f"there is no Procfile here, {what}: " in refused.err, str(refused)
         assert not (project.folder / ".mika").exists()
 
 

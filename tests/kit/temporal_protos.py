@@ -25,6 +25,7 @@ def described(status: str, *, closed: float = 0.0, queue: str = QUEUE) -> Descri
     info.execution.workflow_id = "process_message_1"
     info.status = STATUS[status]  # type: ignore[assignment]
     info.task_queue = queue
+    found.execution_config.default_workflow_task_timeout.seconds = 30
     at(info.start_time, 0)
     if closed:
         at(info.close_time, closed)
@@ -51,12 +52,14 @@ def activity(
     status: str = "running",
     closed: float = 0.0,
     worker: str = "12@vm",
+    beat: int = 0,
 ) -> DescribeWorkflowExecutionResponse:
     found = described(status, closed=closed)
     pending = found.pending_activities.add(activity_id="1", state=state, attempt=attempt, last_worker_identity=worker)
     pending.activity_type.name = "ask_llm"
     pending.maximum_attempts = 6
     pending.activity_options.start_to_close_timeout.seconds = 28
+    pending.activity_options.heartbeat_timeout.seconds = beat
     at(pending.scheduled_time, since)
     if state == 2:
         at(pending.last_started_time, since)
@@ -105,7 +108,8 @@ STARTED = (
 )
 TASK = ("WORKFLOW_TASK_SCHEDULED", 0.0, {})
 TAKEN = ("WORKFLOW_TASK_STARTED", 0.1, {"identity": "12@vm"})
-DONE = ("WORKFLOW_TASK_COMPLETED", 0.2, {})
+DONE = ("WORKFLOW_TASK_COMPLETED", 0.2, {"identity": "12@vm"})
+STICKY = ("WORKFLOW_TASK_SCHEDULED", 1.0, {"task_queue.kind": 2})
 ASK = ("ACTIVITY_TASK_SCHEDULED", 0.3, {"activity_type.name": "ask_llm", "start_to_close_timeout.seconds": 28})
 ASK_ID = 5  # the number of ASK, after the four above
 TIMED_OUT = ("WORKFLOW_EXECUTION_TIMED_OUT", 60.0, {})

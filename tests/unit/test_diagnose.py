@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from mika.supervisor.diagnose import find_error_line, find_permanent_cause
+from mika.supervisor.hosts import explain_host
 
 TRACEBACK = """Traceback (most recent call last):
   File "<frozen runpy>", line 198, in _run_module_as_main
@@ -88,3 +89,50 @@ def test_find_error_line():
     assert find_error_line(["one", "two", ""]) == "two"
     assert find_error_line(["", " "]) == ""
     assert find_error_line([]) == ""
+
+
+RUST = (
+    "RuntimeError: Failed client connect: Server connection error: tonic::transport::Error(Transport,"
+    ' ConnectError(ConnectError("dns error", Custom { kind: Uncategorized, error: "failed to lookup address'
+    ' information: Name or service not known" })))'
+)
+NOWHERE = f"db-{'x' * 64}"  # so long that no network is asked for it
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f'    client = await Client.connect("{NOWHERE}:7233")', "             ^^^^", RUST],
+        [
+            f"    s = socket.create_connection(('{NOWHERE}', 6379))",
+            "socket.gaierror: [Errno -2] Name or service not known",
+        ],
+        [
+            f'    e = create_engine("postgresql://me:pw@{NOWHERE}:5432/x")',
+            "socket.gaierror: [Errno 11001] getaddrinfo failed",
+        ],
+        [f"redis.exceptions.ConnectionError: Error -2 connecting to {NOWHERE}:6379. Name or service not known."],
+        [f"ServerSelectionTimeoutError: {NOWHERE}:27017: [Errno -3] Temporary failure in name resolution (configured)"],
+        [f'OperationalError: could not translate host name "{NOWHERE}" to address: Name or service not known'],
+        [f"Error: getaddrinfo ENOTFOUND {NOWHERE}", "    at GetAddrInfoReqWrap.onlookupall [as oncomplete]"],
+        [f"2026/11/28 panic: dial tcp: lookup {NOWHERE} on 127.0.0.53:53: no such host"],
+    ],
+)
+def test_a_host_of_compose(lines):
+    why = explain_host(lines)
+    assert why.text.startswith(f"the host name `{NOWHERE}` cannot be resolved here: ")
+    assert ("TEMPORAL_ADDRESS" in why.fix) == (RUST in lines)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [f'    client = await Client.connect("{NOWHERE}:7233")', "ValueError: no"],
+        ['    client = await Client.connect("localhost:7233")', RUST],
+        ['    client = await Client.connect("temporal.no-such-domain.invalid:7233")', RUST],  # the network may be away
+        ["    client = await Client.connect(settings.address)", RUST],
+        [],
+    ],
+)
+def test_what_is_not_a_host_of_compose(lines):
+    assert not explain_host(lines)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from mika.diagnosis.model import FINE, HANGING, Cause, Surroundings, WorkerCommands, near_miss, seconds
+from mika.diagnosis.model import FINE, HANGING, Cause, Poller, Surroundings, WorkerCommands, near_miss, seconds
 from mika.diagnosis.proto import NON_DETERMINISTIC
+from mika.diagnosis.slow import SlowTask, slowest_task, taken_task
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.untaken import find_misplaced, pid_of
 from mika.diagnosis.workflow import classify
@@ -14,6 +16,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.kit.temporal_protos import (
+    DONE,
     QUEUE,
     START,
     STARTED,
@@ -53,7 +56,8 @@ def test_every_cause(
 
 
 def test_no_cause_is_without_a_case() -> None:
-    assert {case[1] for case in RUNNING + ENDED} == {str(cause) for cause in Cause} - {"not_found"}
+    # Those two are found out by a question more: in other namespaces, and of the worker's process.
+    assert {case[1] for case in RUNNING + ENDED} == {str(cause) for cause in Cause} - {"not_found", "slow"}
     assert not HANGING & FINE
 
 
@@ -64,6 +68,31 @@ def test_the_callers_clock_replaces_the_servers() -> None:
     paused = activity(1, attempt=2, due=3, failure=failure("429"))
     assert classify(paused, waited=5.9, now=0.0).cause == Cause.ACTIVITY_RETRYING  # 3 s of it were the pause
     assert classify(paused, waited=6.0, now=0.0).cause == Cause.NO_WORKER
+
+
+def test_a_killed_worker_that_the_server_has_forgotten() -> None:
+    """Its list forgets a worker after a while; this machine knows that the process is gone."""
+    known = replace(around(worker(identity="13@vm")), process=lambda identity: "gone" if identity == "12@vm" else "")
+    assert classify(activity(2), (), known, now=START + 25).cause == Cause.WORKER_KILLED
+    assert classify(task(2), events(STARTED, TASK, TAKEN), known, now=START + 25).cause == Cause.WORKER_KILLED
+    assert classify(activity(2, worker="13@vm"), (), known, now=START + 25).cause == Cause.RUNNING
+
+
+def test_tasks_that_took_long() -> None:
+    later = ("WORKFLOW_TASK_COMPLETED", 12.1, {"identity": "12@vm"})
+    first = slowest_task(events(STARTED, TASK, TAKEN, later))
+    assert first is not None
+    assert (first.text, first.worker) == ("12 s in its first workflow task", "12@vm")
+    again = ("WORKFLOW_TASK_STARTED", 30.0, {"identity": "12@vm"}), ("WORKFLOW_TASK_COMPLETED", 49.0, {})
+    second = slowest_task(events(STARTED, TASK, TAKEN, later, TASK, *again))
+    assert second is not None
+    assert second.text == "19 s in one workflow task"
+    assert slowest_task(events(STARTED, TASK, TAKEN, DONE)) is None
+    assert slowest_task(()) is None
+    has_it = taken_task(task(2), events(STARTED, TASK, TAKEN), START + 8)
+    assert has_it == SlowTask(8.0, is_first=True, worker="12@vm")
+    assert taken_task(task(1), events(STARTED, TASK), START + 8) is None
+    assert taken_task(activity(2), asked(), START + 8) is None
 
 
 def test_more_time_than_the_execution_has_raises_both() -> None:
@@ -108,6 +137,27 @@ def test_where_a_misplaced_worker_is() -> None:
     assert (there.wrong, there.setting, there.value) == ("worker", "TEMPORAL_NAMESPACE", "default")
     assert find_misplaced(QUEUE, around(worker())) is None
     assert find_misplaced(QUEUE, around(worker("billing"))) is None
+
+
+def several(*pollers: Poller) -> Surroundings:
+    """A project with two queues whose names are similar, and a process for each of them."""
+    commands = {name: WorkerCommands((f"mika start {name}",)) for name in ("mail-1", "mail-2")}
+    stopped = replace(commands["mail-1"], down="mail-1 was stopped", cure="`mika start mail-1`")
+    return Surroundings(pollers=pollers, serving={**commands, "mail-1": stopped})
+
+
+def test_the_worker_of_another_queue_of_the_project_is_where_it_should_be() -> None:
+    found = classify(task(1, queue="mail-1"), (), several(worker("mail-2")), now=START + 4)
+    assert (found.cause, found.fix) == (Cause.NO_WORKER, "`mika start mail-1`")
+    assert found.finding == "no worker has taken it for 4.0 s: mail-1 was stopped (task queue mail-1)"
+    astray = find_misplaced("mail-1", several(worker("mail_1"), worker("mail-2")))
+    assert astray is not None
+    assert (astray.worker.queue, astray.wrong, astray.setting) == ("mail_1", "worker", "")
+    assert astray.fix == "correct the task queue in that worker (it should be mail-1), and start it again"
+    started = find_misplaced("mail_2", several(worker("mail-2")))
+    assert started is not None
+    assert started.fix == "correct the task queue where the workflows are started: mail-2 has a worker"
+    assert find_misplaced("billing", several(worker("mail-2"))) is None
 
 
 @pytest.mark.parametrize(

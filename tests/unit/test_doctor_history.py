@@ -19,6 +19,7 @@ from mika.project.folder import ProjectDir
 from mika.readiness.mongodb import encode
 
 from tests.kit.machine import free_port
+from tests.kit.project import bots_rules
 
 Respond = Callable[[bytes], bytes]
 
@@ -47,15 +48,23 @@ def mongodb(request: bytes) -> bytes:
 
 def api(**history: Any) -> Respond:
     def respond(request: bytes) -> bytes:
-        is_up = request.startswith(b"GET /healthz ")
-        body = json.dumps({"status": "ok"} if is_up else {"history": history}).encode()
-        return b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n%s" % (200 if is_up else 503, len(body), body)
+        answers: dict[bytes, Any] = {
+            b"/healthz": {"status": "ok"},
+            b"/openapi.json": {"paths": {"/webhook/langbot": {}}},
+            b"/readyz": {"history": history},
+        }
+        path = request.split()[1]
+        body = json.dumps(answers[path]).encode()
+        return b"HTTP/1.1 %d -\r\nContent-Length: %d\r\n\r\n%s" % (503 if path == b"/readyz" else 200, len(body), body)
 
     return respond
 
 
 def check(folder: Path, url: str, *, mongo: Respond | None = mongodb, bot: Respond | None = None) -> Check:
     """`{}` in `url` is the port of a server that answers as `mongo`; None for either: nobody listens."""
+
+    (folder / "Procfile").write_text("api: serve\n", encoding="utf-8")
+    (folder / "mika.toml").write_text(bots_rules("api:").replace("tool.mika.", ""), encoding="utf-8")
 
     async def main() -> Check:
         async with contextlib.AsyncExitStack() as stack:
@@ -101,7 +110,7 @@ def test_the_api_uses_another_store(tmp_path):
 def test_without_the_api_the_login_is_not_checked(tmp_path):
     found = check(tmp_path, LOGIN)
     assert found.status == "ok"
-    assert found.finding.endswith(" answers; the login was not checked, since the API does not answer")
+    assert found.finding.endswith(" answers; the login was not checked: only the bot's API tells")
     assert "secret" not in found.finding
 
 

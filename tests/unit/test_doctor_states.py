@@ -27,6 +27,8 @@ from mika.project.folder import ProjectDir, RunState
 from mika.reason import Reason, Repair
 from mika.status import LastExit, Phase, StackState, StackStatus, UnitStatus
 
+from tests.kit.project import bots_rules
+
 QUEUE = "mika-bot-task-queue"
 PROCFILE = "api: serve\nworker: work\nweb: other\n"
 SERVICES = {
@@ -35,6 +37,7 @@ SERVICES = {
     "external": ("temporal",),
     "none": (),
 }
+RULES = {"api": "http://127.0.0.1:8000/healthz", "worker": f"worker:{QUEUE}"}
 PROCESSES = ("api", "worker.1", "worker.2", "web")
 WATCHED = {("embedded", "temporal-ui"), ("external", "temporal")}
 """Units that the supervisor does not run itself: no command starts or stops them."""
@@ -65,6 +68,7 @@ def unit(backend: str, name: str, phase: Phase = Phase.READY, **more: Any) -> Un
     exited = phase in (Phase.EXITED, Phase.BACKOFF, Phase.GAVE_UP)
     values: dict[str, Any] = {
         "type": name.split(".", 1)[0],
+        "address": RULES.get(name.split(".", 1)[0], ""),
         "kind": KINDS.get(backend, "process") if role == "service" else "process",
         "reason": REASONS.get(phase, Reason("well")),
         "required": name != "temporal-ui",
@@ -86,11 +90,15 @@ class Temporal:
     async def workflows(self, *_: object) -> list[Any]:
         return []
 
+    async def heartbeating_queues(self) -> set[str]:
+        return set()
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Everything answers as it should; a test may replace an answer."""
     (tmp_path / "Procfile").write_text(PROCFILE, encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(bots_rules(PROCFILE), encoding="utf-8")
     polling = Poller("worker.1@x", "default", QUEUE, 0.1, workflows=True, activities=True)
     facts = SimpleNamespace(
         folder=tmp_path,
@@ -102,7 +110,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     )
 
     def replace(name: str, fact: str) -> None:
-        async def answer(_: Examination) -> Any:
+        async def answer(*_: object) -> Any:
             return getattr(facts, fact)
 
         monkeypatch.setattr(Examination, name, answer)
@@ -123,7 +131,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     async def nothing(*_: object) -> dict[str, Any]:
         return {}
 
+    async def yes(*_: object) -> bool:
+        return True
+
     monkeypatch.setattr(Examination, "_namespace_error", none)
+    monkeypatch.setattr(Examination, "_is_bot", yes)
     monkeypatch.setattr(Examination, "dependency", nothing)
     return facts
 
@@ -260,6 +272,53 @@ def test_a_supervisor_that_does_not_answer_is_the_cause(world):
     assert check_of(result, "temporal").because == check_of(result, "api").because == "stack"
 
 
+def test_a_worker_that_no_rule_names_is_found_where_it_polls(world, monkeypatch):
+    (world.folder / "pyproject.toml").unlink()
+    monkeypatch.setitem(RULES, "api", "")
+    monkeypatch.setitem(RULES, "worker", "")
+    worker = check_of(examine(world, "embedded", state="ready"), "worker")
+    assert (worker.status, worker.because) == ("skip", "")
+    assert "no task queue is known" in worker.finding
+
+    async def jobs(_: Temporal) -> set[str]:
+        return {"jobs"}
+
+    monkeypatch.setattr(Temporal, "heartbeating_queues", jobs)
+    poller = Poller("7@vm", "default", "jobs", 0.1, workflows=True, activities=True, process="web")
+    world.surroundings = Surroundings(pollers=(poller,))
+    result = examine(world, "embedded", state="ready")
+    assert check_of(result, "worker").finding == "web (7@vm) polls jobs, last seen 0.1 s ago"
+    assert check_of(result, "queue").finding == "jobs: nothing waits"
+    assert result.ok
+
+
+def test_a_project_that_never_ran_may_need_no_temporal(world):
+    world.server = Server("refused", "127.0.0.1:7233", "nothing listens there")
+    result = report(world, "auto")
+    assert result.ids("fail") == ["temporal"], "a worker needs it"
+    (world.folder / "pyproject.toml").unlink()
+    result = report(world, "auto")
+    assert result.ids("fail") == result.ids("warn") == [], render(result)
+    assert (check_of(result, "temporal").status, check_of(result, "queue").status) == ("skip", "skip")
+
+
+def test_each_of_several_queues_has_a_line(world, monkeypatch):
+    """They are named by the processes, whatever these are called; one that waits for tasks of one type is well."""
+    monkeypatch.setitem(RULES, "web", "worker:mail/activity")
+    mail = Poller("8@vm", "default", "mail", 0.1, workflows=False, activities=True, process="web")
+    world.surroundings = Surroundings(pollers=(*world.surroundings.pollers, mail))
+    lines = [check for check in examine(world, "embedded", state="ready").checks if check.id == "worker"]
+    assert [check.finding.partition(",")[0] for check in lines] == [
+        f"worker.1@x polls {QUEUE}",
+        "web (8@vm) polls mail",
+    ]
+    stopped = examine(world, "embedded", unit("embedded", "web", Phase.STOPPED))
+    failed = [check for check in stopped.checks if check.status == "fail"]
+    assert [(check.id, check.finding, check.fix) for check in failed] == [
+        ("worker", "web was stopped", "`mika start web`")
+    ]
+
+
 # --- what is not ours -------------------------------------------------------------------------------------------------
 
 
@@ -277,7 +336,7 @@ def test_a_foreign_program_on_the_port_of_the_api(world, health):
 def test_another_projects_api_is_not_taken_for_ours(world):
     world.listeners = {8000: Listener(8000, 77, "python", cwd=Path("/elsewhere"), stack=Path("/elsewhere"))}
     api = check_of(report(world, "embedded"), "api")
-    assert "is not this project's API: it runs in /elsewhere" in api.finding
+    assert "is not this project's api: it runs in /elsewhere" in api.finding
     assert api.fix.startswith("`mika -C /elsewhere down`")
 
 

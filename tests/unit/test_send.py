@@ -203,14 +203,53 @@ def test_a_final_problem(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "answer", [(200, b"<html>"), (501, b"<html>"), (404, {"detail": "Not Found"}), (200, {"status": "ok"})]
+    "answer",
+    [
+        (200, b"<html>"),
+        (501, b"<html>"),
+        (404, {"detail": "Not Found"}),
+        (404, {"code": 404, "message": "no such route"}),
+        (405, {"code": "METHOD_NOT_ALLOWED"}),
+        (200, {"status": "ok"}),
+        (200, {"status": "running"}),
+        (200, {"status": "started", "workflow_id": "w"}),
+        (200, {"response": ""}),
+        (200, {"response": None, "error": "no"}),
+        (200, b""),
+    ],
 )
-def test_an_answer_of_somebody_else_says_whose_port_it_is(tmp_path, answer):
-    sent = Sent(tmp_path, Api(answer), NO_STACK)
-    assert sent.error.exit_code == 1
-    assert f"answers {answer[0]} Words, not as the bot's API does" in sent.error.message
+def test_another_api_is_told_apart_from_an_answer(tmp_path, answer):
+    """Never a reply without a text, and never asked twice."""
+    api = Api(answer)
+    sent = Sent(tmp_path, api, NO_STACK)
+    assert sent.reply is None
+    assert len(api.requests) == 1
+    assert (sent.error.exit_code, sent.error.code) == (1, "no_webhook")
+    assert f" answers {answer[0]} Words" in sent.error.message
+    assert "to POST /webhook/langbot: this API does not speak the LangBot webhook" in sent.error.message
+    assert "\n" not in sent.error.message
     assert f"(pid {os.getpid()})" in sent.error.message
     assert "`mika doctor`" in sent.error.hint
+
+
+def test_what_it_answered_is_shown(tmp_path):
+    sent = Sent(tmp_path, Api((404, {"detail": "Not Found"})), NO_STACK)
+    assert 'answers 404 Words ({"detail": "Not Found"}) to POST' in sent.error.message
+    long = Sent(tmp_path, Api((400, b"x" * 500)), NO_STACK)
+    assert f"({'x' * 80}…)" in long.error.message
+    assert "(" not in Sent(tmp_path, Api((400, b"\x00\x01")), NO_STACK).error.message.partition(" to POST")[0]
+
+
+def test_a_proxy_before_the_bot_that_fails(tmp_path):
+    sent = Sent(tmp_path, Api((502, b"Bad Gateway")), NO_STACK)
+    assert "answers 502 Words (Bad Gateway) to POST /webhook/langbot, not as the bot's API does" in sent.error.message
+
+
+def test_an_empty_reply_of_the_bot_is_an_error(tmp_path):
+    for api in (Api((200, {**ANSWERED, "response": ""})), Api((503, KEPT), (200, {**DONE, "response": ""}))):
+        sent = Sent(tmp_path, api, HEALTHY)
+        assert (sent.error.code, sent.error.message) == ("empty_reply", "the reply is empty")
+        assert "`mika doctor --workflow w`" in sent.error.hint
 
 
 # --- who could bring it back ------------------------------------------------------------------------------------------
@@ -260,7 +299,7 @@ def test_a_stack_without_an_api(tmp_path):
         sent = Sent(tmp_path, None, stack(*units))
         assert sent.seconds < 15
         assert sent.error.code == "no_api"
-        assert "has no API process, and nothing answers at" in sent.error.message
+        assert "the running stack has none at http://127.0.0.1:" in sent.error.message
 
 
 def test_an_api_that_is_stopped(tmp_path):

@@ -79,7 +79,7 @@ def test_plain_progress_one_line_a_step(shown):
     view.event(events.Started(name="temporal", pid=7, generation=1))
     view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1))
     view.event(events.Notice(level="info", message="a note"))
-    view.ready(URLS)
+    view.ready(URLS, has_webhook=True)
     view.event(events.RungReached(name="temporal", rung="port open", elapsed=0.1))
     view.event(events.Unhealthy(name="worker", reason=Reason("no beat")))
     lines = shown.text().splitlines()
@@ -109,8 +109,8 @@ def test_a_long_wait_is_told_again_and_again_but_not_each_second(shown, monkeypa
     ]
 
 
-def test_no_hint_to_send_without_an_api(shown):
-    shown().ready({})
+def test_no_hint_to_send_where_nobody_speaks_the_webhook(shown):
+    shown().ready(URLS)
     assert "mika send" not in shown.text()
 
 

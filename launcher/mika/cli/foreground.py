@@ -14,6 +14,7 @@ from mika.cli.screen.relay import use_color
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
+from mika.readiness import webhook
 from mika.stack import stack
 
 _SAME_STOP = 1.0
@@ -38,7 +39,8 @@ class _Foreground:
         units = prepared.units(options.processes)
         names = [unit.name for unit in units]
         logged = [unit.name for unit in units if unit.kind != "container"]
-        self._quiet, self._as_json = quiet, as_json
+        self._quiet, self._as_json, self._config = quiet, as_json, prepared.config
+        self._showing: asyncio.Task[None] | None = None
         self._view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet or as_json, logged=logged)
         bus = Bus()
         bus.subscribe(self._view.event)
@@ -69,10 +71,16 @@ class _Foreground:
         if self._was_ready or not (isinstance(event, StackChanged) and event.state == "ready"):
             return
         self._was_ready = True
-        self._view.ready(self._stack.urls())  # not its whole status: that costs 60 ms before the first line of a log
         if self._as_json:
+            self._view.ready({})
             print_json(self._stack.status().as_json())
-        elif not self._quiet:
+        else:
+            self._showing = asyncio.create_task(self._show_ready())
+
+    async def _show_ready(self) -> None:
+        urls = self._stack.urls()  # not the whole status: that costs 60 ms before the first line of a log
+        self._view.ready(urls, has_webhook=not self._quiet and await webhook.is_among(urls, self._config))
+        if not self._quiet:
             self._view.show_logs()
 
     def _on_signal(self, signum: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -11,16 +10,14 @@ import click
 from mika.cli.screen.proposal import render
 from mika.config.load import Config
 from mika.detect import written
-from mika.detect.proposal import Proposal, propose
+from mika.detect.proposal import Proposal
 from mika.errors import UsageError
 from mika.procfile.entries import EXAMPLE
 
 
 def look(config: Config, answers: Mapping[str, str]) -> Proposal:
     """Raises UsageError if there is nothing that could be run."""
-    given = {name: setting.raw for name, setting in config.settings.items() if setting.origin != "default"}
-    variables = {**config.dotenv, **os.environ, **given}
-    proposal = propose(config.project, variables, (config.port("API_PORT"), config.port("TEMPORAL_PORT")), answers)
+    proposal = written.proposed(config, answers)
     if not proposal.processes:
         notes = "".join(f" ({note})" for note in proposal.notes[:1])
         raise UsageError(

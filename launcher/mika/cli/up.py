@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import time
@@ -20,6 +21,7 @@ from mika.config.load import Config
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
+from mika.readiness import webhook
 from mika.stack import background, stack
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.status import StackStatus
@@ -159,7 +161,7 @@ def _until_ready(
         if status is None:
             view.say("all processes have exited")
             return OK
-        view.ready(status.urls)
+        view.ready(status.urls, has_webhook=not as_json and asyncio.run(webhook.is_among(status.urls, config)))
     except KeyboardInterrupt:
         if attached.is_own:
             view.say("stopping")

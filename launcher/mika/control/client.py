@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import NoReturn
 from mika.control import requests, wire
 from mika.control.requests import ControlUnits, Down, GetStatus, Request, Verb
 from mika.decoded import Json
-from mika.errors import MikaError, NotRunningError
+from mika.errors import MikaError, NotRunningError, UsageError
 from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus
 
@@ -118,10 +119,24 @@ def send(address: str, key: str, request: Request) -> Json:
 
 
 def not_running(folder: ProjectDir) -> NotRunningError:
-    has_procfile = (folder.project / "Procfile").exists()
-    hint = (
-        "start it: `mika up`"
-        if has_procfile
-        else "there is no Procfile here: `mika up` shows what it would start, or give the project's folder with -C"
-    )
+    """The error for a folder in which no stack runs. Without a Procfile, it says what `mika up` would start there."""
+    hint = "start it: `mika up`"
+    if not (folder.project / "Procfile").exists():
+        found = _found(folder)
+        hint = (
+            f"there is no Procfile here, but {found}: `mika up` starts that, and `mika init` writes it to a Procfile"
+            if found
+            else "there is no Procfile here, and no web app or worker was found:"
+            " write a Procfile with a line for each process, or give the project's folder with -C"
+        )
     return NotRunningError(f"no stack is running in {folder.project}", hint)
+
+
+def _found(folder: ProjectDir) -> str:
+    """What the project is made of, in words. Takes 2 s at most."""
+    from mika.config import load as config
+    from mika.detect import written
+
+    with contextlib.suppress(UsageError):  # of the settings: the next command says so
+        return written.in_words(written.proposed(config.load(folder.project)))
+    return ""

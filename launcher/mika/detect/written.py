@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from types import MappingProxyType
 
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
-from mika.detect.proposal import Process, Proposal
+from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile.entries import Entry
+
+
+def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Proposal:
+    """What is found in the project, with the variables and ports that its processes will have."""
+    given = {name: setting.raw for name, setting in config.settings.items() if setting.origin != "default"}
+    variables = {**config.dotenv, **os.environ, **given}
+    return propose(config.project, variables, (config.port("API_PORT"), config.port("TEMPORAL_PORT")), answers)
+
+
+def in_words(proposal: Proposal) -> str:
+    """What was found, as a clause; empty if that is nothing."""
+    queues = {p.name: f", polls {', '.join(p.queues)}" if p.queues else "" for p in proposal.processes}
+    return ", ".join(f"{p.name} (`{p.command}`{queues[p.name]})" for p in proposal.processes)
 
 
 def procfile(proposal: Proposal) -> str:

@@ -184,7 +184,7 @@ def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo) 
     retry = workflow_command("retry", info)
     if misplaced is None:
         return "", f"{surroundings.worker.how_to_start()}; then {retry}"
-    finding = f": it waited in {info.task_queue}, and {misplaced.worker.identity} polls {misplaced.place}"
+    finding = f": it waited in {info.task_queue}, and {misplaced.worker.who} polls {misplaced.place}"
     return finding, f"{misplaced.fix}; then {retry}"
 
 
@@ -196,7 +196,7 @@ def _never_taken(
     alive = surroundings.alive(surroundings.namespace, info.task_queue)
     if alive:
         finding += " (there is a worker now)"
-        evidence = (*evidence, f"now {alive[0].identity} polls it")
+        evidence = (*evidence, f"now {alive[0].who} polls it")
         fix = f"start it again: {workflow_command('retry', info)}"
     else:
         elsewhere, fix = _where_workers_are(surroundings, info)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
@@ -33,6 +33,8 @@ class Cause(StrEnum):
     RUNNING = "running"
     NO_WORKER = "no_worker"
     WORKER_UNRESPONSIVE = "worker_unresponsive"
+    WORKER_KILLED = "worker_killed"
+    SLOW = "slow"
     ACTIVITY_RETRYING = "activity_retrying"
     ACTIVITY_FAILED = "activity_failed"
     TIMED_OUT_NO_WORKER = "timed_out_no_worker"
@@ -73,12 +75,16 @@ ProcessState = Literal["gone", "stopped", "hung", ""]
 """What a caller knows about the process of a worker: it has exited, is suspended, or its event loop does not run."""
 
 
+def process_unknown(_identity: str) -> ProcessState:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Poller:
     """One worker process as the server lists it. `age`: seconds since it was last seen, on the older of its queues.
 
     The server's list keeps a killed worker for minutes. `state` is `stale` when it has not been seen for longer than a
-    poll lasts; `gone`, `stopped` and `hung` as in ProcessState.
+    poll lasts; `gone`, `stopped` and `hung` as in ProcessState. `process`: its name in the Procfile, if that is known.
     """
 
     identity: str
@@ -88,6 +94,13 @@ class Poller:
     workflows: bool
     activities: bool
     state: Literal["alive", "stale", "gone", "stopped", "hung"] = "alive"
+    process: str = ""
+
+    @property
+    def who(self) -> str:
+        """What people know it by, and its identity."""
+        is_told = not self.process or self.identity.startswith(self.process)
+        return self.identity if is_told else f"{self.process} ({self.identity})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +114,15 @@ class WorkerCommands:
     """Runs it in the terminal, without mika."""
     logs: str = ""
     """Shows what it wrote."""
+    down: str = ""
+    """Why it does not run, where that is known: `mail was stopped`."""
+    cure: str = ""
+    """What to do about that."""
 
     def how_to_start(self) -> str:
         """A clause for a fix."""
+        if self.cure:
+            return self.cure
         ways = [_quoted(self.start), f"by hand `{self.by_hand}`" if self.by_hand else ""]
         text = ", or ".join(filter(None, ways))
         return f"start a worker: {text}" if text else "start a worker"
@@ -138,6 +157,20 @@ class Surroundings:
     run_timeout: float | None = None
     execution_timeout: float | None = None
     worker: WorkerCommands = field(default_factory=WorkerCommands)
+    """For a queue that is not in `serving`."""
+    serving: Mapping[str, WorkerCommands] = field(default_factory=dict)
+    """By task queue, for the process that is to poll it."""
+    process: Callable[[str], ProcessState] = process_unknown
+    """What is known of the process behind an identity, also of one that is not listed any more."""
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """The task queues of this project."""
+        return frozenset({self.queue, *self.serving} - {""})
+
+    def around(self, queue: str) -> Surroundings:
+        """The same, with the commands for the worker of this queue."""
+        return replace(self, worker=self.serving.get(queue, self.worker))
 
     def alive(self, namespace: str, queue: str) -> list[Poller]:
         """Workers that take tasks there now."""
@@ -147,8 +180,11 @@ class Surroundings:
         return [poller for poller in self.pollers or () if (poller.namespace, poller.queue) == (namespace, queue)]
 
     def state_of(self, identity: str) -> str:
-        """The state of the worker with that identity; empty when it is not listed."""
-        return next((poller.state for poller in self.pollers or () if identity and poller.identity == identity), "")
+        """The state of the worker with that identity; empty when nothing is known."""
+        if not identity:
+            return ""
+        listed = (poller.state for poller in self.pollers or () if poller.identity == identity)
+        return next(listed, self.process(identity))
 
 
 def workflow_command(verb: Literal["retry", "terminate"], info: WorkflowExecutionInfo) -> str:

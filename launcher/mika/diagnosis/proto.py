@@ -27,6 +27,8 @@ STATUS = {
 }
 # PendingWorkflowTaskState and PendingActivityState: the same meaning
 SCHEDULED, STARTED = 1, 2
+# TaskQueueKind: of the worker that has the workflow in its cache
+STICKY = 2
 # TimeoutType
 TIMEOUTS = {1: "start-to-close", 2: "schedule-to-start", 3: "schedule-to-close", 4: "heartbeat"}
 START_TO_CLOSE, SCHEDULE_TO_START, SCHEDULE_TO_CLOSE, HEARTBEAT = 1, 2, 3, 4

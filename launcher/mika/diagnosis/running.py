@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
+from mika.diagnosis.lost import lost_activity, lost_cache, lost_task
 from mika.diagnosis.model import (
     HISTORY_ERROR,
     LLM_ERROR,
@@ -89,7 +90,7 @@ def running(
     # Nobody is expected to take an activity during the pause before its next attempt.
     elapsed = max(0.0, now - waiting.since if waited is None else waited - waiting.backoff)
     if waiting.activity is not None:
-        return _activity(waiting, waiting.activity, info, surroundings, now, elapsed)
+        return _activity(waiting, waiting.activity, description, surroundings, now, elapsed)
     if waiting.attempt >= GIVE_UP_ATTEMPT:
         worker = surroundings.worker
         return Diagnosis(
@@ -101,20 +102,18 @@ def running(
     if elapsed < surroundings.patience:
         return Diagnosis(Cause.RUNNING, has_been_running)
     if not waiting.taken:
-        return untaken("it" if waiting.attempt == 1 else "its next step", elapsed, info, surroundings)
-    return _unanswered(elapsed, _taker(events), surroundings)
+        lost = lost_cache(elapsed, events, description, surroundings)
+        what = "it" if waiting.attempt == 1 else "its next step"
+        return lost or untaken(what, elapsed, info, surroundings)
+    identity = taker(events)
+    if surroundings.state_of(identity) == "gone":
+        return lost_task(identity, elapsed, description, surroundings)
+    return _unanswered(elapsed, identity, surroundings)
 
 
 def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Diagnosis:
     who = f"worker {identity}" if identity else "a worker"
     state = surroundings.state_of(identity)
-    if state == "gone":
-        return Diagnosis(
-            Cause.NO_WORKER,
-            f"{who} took its workflow task {seconds(elapsed)} ago and exited before it answered",
-            (f"{who}: its process is gone",),
-            f"{surroundings.worker.how_to_start()} (the server hands the task on after the workflow task time-out)",
-        )
     evidence: tuple[str, ...] = (f"{who} took the workflow task {seconds(elapsed)} ago; an answer takes milliseconds",)
     if state:
         evidence += (f"{who} is {'suspended (SIGSTOP)' if state == 'stopped' else state}",)
@@ -129,11 +128,12 @@ def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Di
 def _activity(
     waiting: Waiting,
     pending: PendingActivityInfo,
-    info: WorkflowExecutionInfo,
+    description: DescribeWorkflowExecutionResponse,
     surroundings: Surroundings,
     now: float,
     elapsed: float,
 ) -> Diagnosis:
+    info = description.workflow_execution_info
     step = f"the activity {waiting.what}"
     failure = pending.last_failure if pending.HasField("last_failure") else None
     if not waiting.taken and elapsed >= surroundings.patience:
@@ -147,13 +147,14 @@ def _activity(
             surroundings.worker.how_to_restart(),
         )
     state = surroundings.state_of(pending.last_worker_identity)
-    if waiting.taken and state in ("gone", "stopped"):
-        gone = state == "gone"
+    if waiting.taken and state == "gone":
+        return lost_activity(pending, description, surroundings, now)
+    if waiting.taken and state == "stopped":
         return Diagnosis(
-            Cause.NO_WORKER if gone else Cause.WORKER_UNRESPONSIVE,
-            f"{step} is with worker {pending.last_worker_identity}, whose process is {'gone' if gone else 'suspended'}",
+            Cause.WORKER_UNRESPONSIVE,
+            f"{step} is with worker {pending.last_worker_identity}, whose process is suspended",
             (f"taken {seconds(elapsed)} ago, attempt {pending.attempt}",),
-            surroundings.worker.how_to_start() if gone else surroundings.worker.how_to_restart(),
+            surroundings.worker.how_to_restart(),
         )
     if failure is not None:
         return _retrying(step, pending, failure, now, surroundings.worker)
@@ -254,7 +255,7 @@ def failing_task(
     return _task_failing(failed, 2, info, surroundings) if failed is not None else None
 
 
-def _taker(events: Sequence[HistoryEvent]) -> str:
+def taker(events: Sequence[HistoryEvent]) -> str:
     """Who took the last workflow task; after a time-out the server no longer writes that down."""
     for event in reversed(events):
         if event.event_type == EventType.TASK_STARTED:

@@ -1,4 +1,4 @@
-"""Several questions put together: where the workers are, and what is the matter with one workflow."""
+"""Several questions put together: where the workers are."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
-from mika.diagnosis import proto
-from mika.diagnosis.model import FRESH, Diagnosis, Poller, ProcessState, Surroundings
-from mika.diagnosis.temporal import Temporal, process_unknown
-from mika.diagnosis.workflow import classify
-
-if TYPE_CHECKING:
-    from temporalio.api.common.v1 import WorkflowExecution
+from mika.diagnosis.model import FRESH, Poller, ProcessState, Surroundings, process_unknown
+from mika.diagnosis.temporal import Temporal
 
 _MOST_QUEUES = 20
 
@@ -34,11 +28,11 @@ async def find_workers(
     process: Callable[[str], ProcessState] = process_unknown,
     also: Iterable[str] = (),
 ) -> Surroundings:
-    """`surroundings` with the workers of its queue; where one has none, also with those that poll elsewhere.
+    """`surroundings` with the workers of its queues; where one has none, also with those that poll elsewhere.
 
     `also`: more queues that are of interest. `fresh`, `now` and `process` as in `Temporal.pollers`.
     """
-    own = {surroundings.queue, *also} - {""}
+    own = {*surroundings.queues, *also} - {""}
     ask = partial(_pollers, fresh=fresh, now=now, process=process)
     workers = await ask(temporal, own)
     if all(any(worker.queue == queue and worker.state == "alive" for worker in workers) for queue in own):
@@ -72,20 +66,10 @@ async def _pollers(
 async def _other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:
     """Where a worker of one of `queues` may be by mistake; a question that fails adds nothing."""
     names = set().union(*(spellings(queue) for queue in queues))
-    answers = await asyncio.gather(temporal.heartbeating_queues(), _recent_queues(temporal), return_exceptions=True)
+    answers = await asyncio.gather(temporal.heartbeating_queues(), recent_queues(temporal), return_exceptions=True)
     return names.union(*(answer for answer in answers if isinstance(answer, set)))
 
 
-async def _recent_queues(temporal: Temporal) -> set[str]:
+async def recent_queues(temporal: Temporal) -> set[str]:
     """Queues of the latest workflows."""
     return {info.task_queue for info in await temporal.workflows() if not info.task_queue.startswith("temporal-sys-")}
-
-
-async def diagnose(
-    temporal: Temporal, execution: WorkflowExecution, surroundings: Surroundings, *, now: float | None = None
-) -> Diagnosis:
-    """Read the description and the end of the history of one run, and judge. `now` as in `classify`."""
-    description = await temporal.describe(execution.workflow_id, execution.run_id)
-    ended_well = description.workflow_execution_info.status in (proto.COMPLETED, proto.CONTINUED_AS_NEW)
-    events = [] if ended_well else await temporal.newest_events(execution)
-    return classify(description, events, surroundings, now=now)

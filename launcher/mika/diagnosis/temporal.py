@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from mika.diagnosis import proto
-from mika.diagnosis.model import FRESH, Poller, ProcessState
+from mika.diagnosis.model import FRESH, Poller, ProcessState, process_unknown
 from mika.diagnosis.proto import TaskType
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ _IDENTITY = "mika"
 _DIVISION = "TemporalNamespaceDivision"
 """The search attribute that the server's own workflows have: lists leave them out, unless a query asks for it."""
 _REASON = "asked for with `mika workflows`"
-
-
-def process_unknown(_identity: str) -> ProcessState:
-    return ""
 
 
 class Temporal:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 class Misplaced:
     """A living worker that polls somewhere else than where the task is.
 
-    `setting` should have `value`; `wrong`: in the worker, or in whatever starts the workflows.
+    `value` is where it should be; `wrong`: in the worker, or in whatever starts the workflows. `setting` is empty if it
+    is not known which one decides that.
     """
 
     cause: Cause
     worker: Poller
     wrong: Literal["worker", "starter"]
-    setting: Literal["TEMPORAL_TASK_QUEUE", "TEMPORAL_NAMESPACE"]
+    setting: Literal["TEMPORAL_TASK_QUEUE", "TEMPORAL_NAMESPACE", ""]
     value: str
 
     @property
@@ -33,6 +34,10 @@ class Misplaced:
 
     @property
     def fix(self) -> str:
+        if not self.setting:
+            if self.wrong == "worker":
+                return f"correct the task queue in that worker (it should be {self.value}), and start it again"
+            return f"correct the task queue where the workflows are started: {self.value} has a worker"
         if self.wrong == "worker":
             return f"start that worker again with {self.setting}={self.value}"
         return f"set {self.setting}={self.value} for the process that starts the workflows, and restart that process"
@@ -46,11 +51,12 @@ def untaken(
     `info`: the WorkflowExecutionInfo. `queue`: that of an activity whose workflow code names one of its own.
     """
     own_queue, queue = bool(queue) and queue != info.task_queue, queue or info.task_queue
+    surroundings = surroundings.around(queue)
     finding = f"no worker has taken {what} for {seconds(waited)}"
     evidence = _listed(queue, surroundings)
     misplaced = find_misplaced(queue, surroundings, waited=waited, own_queue=own_queue)
     if misplaced is not None:
-        finding += f": it waits in {queue}, and {misplaced.worker.identity} polls {misplaced.place}"
+        finding += f": it waits in {queue}, and {misplaced.worker.who} polls {misplaced.place}"
         # What already waits in the wrong queue stays there.
         lost = misplaced.wrong == "starter"
         fix = f"{misplaced.fix}; then {workflow_command('retry', info)}" if lost else misplaced.fix
@@ -58,18 +64,20 @@ def untaken(
     alive = surroundings.alive(surroundings.namespace, queue)
     stopped = [p for p in surroundings.at(surroundings.namespace, queue) if p.state == "stopped"]
     if stopped and not alive:
-        identity = stopped[0].identity
+        pid = pid_of(stopped[0].identity) or "PID"
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
-            f"{finding}: worker {identity} is suspended (SIGSTOP)",
+            f"{finding}: worker {stopped[0].who} is suspended (SIGSTOP)",
             evidence,
-            f"resume it: `kill -CONT {pid_of(identity) or 'PID'}`, or {surroundings.worker.how_to_restart()}",
+            f"resume it: `kill -CONT {pid}`, or {surroundings.worker.how_to_restart()}",
         )
     # A worker asks for more after each task, so one that asked a moment ago is busy with tasks that came earlier.
     busy = [poller for poller in alive if poller.age < min(waited, surroundings.patience)]
     if busy:
-        return Diagnosis(Cause.RUNNING, f"{finding}: {busy[0].identity} is busy with earlier tasks", evidence)
-    return Diagnosis(Cause.NO_WORKER, f"{finding} (task queue {queue})", evidence, surroundings.worker.how_to_start())
+        return Diagnosis(Cause.RUNNING, f"{finding}: {busy[0].who} is busy with earlier tasks", evidence)
+    worker = surroundings.worker
+    finding += f": {worker.down}" if worker.down else ""
+    return Diagnosis(Cause.NO_WORKER, f"{finding} (task queue {queue})", evidence, worker.how_to_start())
 
 
 def find_misplaced(
@@ -86,18 +94,20 @@ def find_misplaced(
     if any(waited is None or p.age < waited for p in surroundings.alive(surroundings.namespace, queue)):
         return None
     alive = [poller for poller in surroundings.pollers if poller.state == "alive"]
-    by_queue = {poller.queue: poller for poller in alive if poller.namespace == surroundings.namespace}
-    near = near_miss(queue, by_queue)
-    if near is None and not own_queue and surroundings.queue != queue and surroundings.queue in by_queue:
-        near = surroundings.queue
+    own, is_own = surroundings.queues, queue in surroundings.queues
+    here = {poller.queue: poller for poller in alive if poller.namespace == surroundings.namespace}
+    # Where the queue has a process of its own, that of another one of the project's queues is where it should be.
+    near = near_miss(queue, here.keys() - own if queue in surroundings.serving else here)
+    if near is None and not own_queue and not is_own and len(own) == 1:
+        near = next(iter(own & here.keys()), None)
     if near is not None:
-        is_configured = queue == surroundings.queue
+        value = queue if is_own else near
         return Misplaced(
             Cause.WRONG_TASK_QUEUE,
-            by_queue[near],
-            "worker" if is_configured else "starter",
-            "TEMPORAL_TASK_QUEUE",
-            queue if is_configured else near,
+            here[near],
+            "worker" if is_own else "starter",
+            "TEMPORAL_TASK_QUEUE" if value == surroundings.queue else "",
+            value,
         )
     for poller in alive:
         if poller.namespace != surroundings.namespace and poller.queue == queue:
@@ -119,18 +129,19 @@ def _listed(queue: str, surroundings: Surroundings) -> tuple[str, ...]:
 def describe(poller: Poller) -> str:
     """A poller in a line of evidence."""
     last_seen = f"last seen {seconds(poller.age)} ago"
+    who = poller.who
     match poller.state:
         case "gone":
-            return f"{poller.identity} is still listed ({last_seen}), but its process is gone"
+            return f"{who} is still listed ({last_seen}), but its process is gone"
         case "stopped":
-            return f"{poller.identity} is listed ({last_seen}), but its process is suspended"
+            return f"{who} is listed ({last_seen}), but its process is suspended"
         case "hung":
-            return f"{poller.identity} is listed ({last_seen}), but its event loop does not run"
+            return f"{who} is listed ({last_seen}), but its event loop does not run"
         case "stale":
-            return f"{poller.identity} is listed, but {last_seen}: it is gone"
+            return f"{who} is listed, but {last_seen}: it is gone"
         case "alive":
             only = "" if poller.workflows and poller.activities else _only(poller)
-            return f"{poller.identity} polls{only}, {last_seen}"
+            return f"{who} polls{only}, {last_seen}"
 
 
 def _only(poller: Poller) -> str:

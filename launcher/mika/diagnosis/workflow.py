@@ -31,8 +31,8 @@ def classify(
     `now` is the server's time in seconds since the epoch. `waited` replaces what its clock says about how long the
     pending task has been as it is.
     """
-    surroundings = surroundings or Surroundings()
     info = description.workflow_execution_info
+    surroundings = (surroundings or Surroundings()).around(info.task_queue)
     took = seconds(proto.at(info.close_time) - proto.at(info.start_time))
     match info.status:
         case proto.RUNNING:

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
 from mika.config.load import Config
 from mika.control.client import Client
-from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, ProcessState, Surroundings, WorkerCommands
-from mika.diagnosis.survey import find_workers
+from mika.detect import written
+from mika.diagnosis.model import Surroundings
+from mika.diagnosis.survey import recent_queues
 from mika.diagnosis.temporal import Temporal
-from mika.diagnosis.untaken import pid_of
+from mika.doctor import processes as known
+from mika.doctor.processes import Process
 from mika.doctor.server import Server, look
-from mika.errors import MikaError, NotRunningError, UsageError
+from mika.doctor.workers import look_around
+from mika.errors import MikaError, NotRunningError
 from mika.machine import http
-from mika.machine.local import in_thread, is_this_machine, process_state
+from mika.machine.local import in_thread
 from mika.machine.ports import Listener, find_other_stack, listeners
-from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir, RunState
+from mika.readiness import webhook
 from mika.readiness.login import Login, read
 from mika.status import StackStatus, UnitStatus
 
@@ -35,19 +36,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SUPERVISOR_SECONDS = 3.0
-_HUNG_BEAT = 3.0
-_SUPERVISED = re.compile(r"(?P<name>[^@]+)@(?P<run>[0-9a-f]{16})-(?P<generation>\d+)")  # as the supervisor makes it
 
 
 class Examination:
     """One run of the checks in one project; to be used in `async with`."""
 
     def __init__(self, config: Config, folder: ProjectDir, *, llm: bool = False) -> None:
+        self.found = known.look(config, folder)
+        config = written.configured(self.found, config) if self.found is not None else config
         self.folder, self.llm = folder, llm
         self.client = Client(folder)
         self.run: RunState | None = folder.read_state()
         self.config = config
         self.config = config = config.for_backend(self.backend)
+        self._declared = known.declared(config, self.found)
         self.host, self.port = config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT")
         self.namespace, self.queue = config.text("TEMPORAL_NAMESPACE"), config.text("TEMPORAL_TASK_QUEUE")
         self.ui_url = address.http_url(self.host, config.port("TEMPORAL_UI_PORT"))
@@ -82,33 +84,68 @@ class Examination:
         return wanted if wanted != "auto" else self.folder.last_backend() or ""
 
     @property
+    def has_own_server(self) -> bool:
+        """Whether all that is on the server belongs to this project."""
+        return self.backend in ("embedded", "docker")
+
+    @property
     def wants_temporal(self) -> bool:
         """With `none` there is no Temporal, unless a setting says where it is."""
+        is_there = self.found is None or bool(self.found.processes)
+        return self._names_temporal or (self.backend != "none" and is_there)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing ever ran here, and nothing says that Temporal is needed: `mika up` will find out."""
+        return not (self.backend or self._names_temporal or any(process.queues for process in self._declared))
+
+    @property
+    def _names_temporal(self) -> bool:
         names = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE")
-        return self.backend != "none" or any(self.config.settings[name].origin != "default" for name in names)
+        return any(self.config.settings[name].origin != "default" for name in names)
 
-    @cached_property
-    def commands(self) -> Mapping[str, Mapping[str, str]]:
-        """The processes of the Procfile that are a `worker` or the `api`: name and command. Empty if it is broken."""
-        processes: dict[str, dict[str, str]] = {"worker": {}, "api": {}}
-        with contextlib.suppress(UsageError):  # the check `config` reports it
-            for entry in procfile.read(self.config.project / "Procfile"):
-                # Without Temporal, a name means nothing.
-                kind = entry.name if self.wants_temporal else ""
-                if self.config.ready_rule(entry.name).kind == "worker":
-                    kind = "worker"
-                processes.get(kind, {})[entry.name] = entry.command
-        return processes
+    def processes(self) -> Awaitable[tuple[Process, ...]]:
+        """Those of the Procfile and of the running stack."""
+        return self.once("processes", self._processes)
 
-    def is_asked_by_http(self, name: str) -> bool:
-        """Whether a process has an address for its health; without any rule, the bot's is tried."""
-        return self.config.process(name).ready == "none" or self.config.ready_rule(name).kind == "http"
+    async def _processes(self) -> tuple[Process, ...]:
+        status = await self.status()
+        return known.with_running(self._declared, status.processes if status is not None else ())
 
-    @cached_property
-    def health_url(self) -> str:
-        """Where the API says that it is up; the project may name another place."""
-        ready = [self.config.ready_rule(name) for name in self.commands["api"]]
-        return next((rule.target for rule in ready if rule.kind == "http"), f"{self.config.api_url}/healthz")
+    def queues(self) -> Awaitable[tuple[str, ...]]:
+        """The task queues of this project, as far as they are known."""
+        return self.once("queues", self._queues)
+
+    async def _queues(self) -> tuple[str, ...]:
+        """Those that a `ready` rule names, and the configured one, if it is more than a default.
+
+        Without any, those that our own server has seen.
+        """
+        named = dict.fromkeys(queue for process in await self.processes() for queue in process.queues)
+        is_set = self.config.settings["TEMPORAL_TASK_QUEUE"].origin != "default"
+        if self.queue not in named and (is_set or (await self.dependency("worker")).get("queue") == self.queue):
+            named[self.queue] = None
+        if not named and self.has_own_server and (await self.server()).up and await self.namespace_error() is None:
+            temporal = await self.temporal()
+            seen = await temporal.heartbeating_queues() | await recent_queues(temporal)
+            named |= dict.fromkeys(sorted(seen))
+        return tuple(named)
+
+    async def api_process(self) -> Process | None:
+        """The process that says that it is well where the bot's API is to listen."""
+        return next((p for p in await self.processes() if f"{p.url}/".startswith(f"{self.config.api_url}/")), None)
+
+    def is_bot(self) -> Awaitable[bool]:
+        """Whether this project has the webhook of LangBot, and with it the conventions of the bot."""
+        return self.once("is_bot", self._is_bot)
+
+    async def _is_bot(self) -> bool:
+        process = await self.api_process()
+        if process is None:
+            return False
+        if (await self.health(process.url)).kind == "http":
+            return await webhook.is_spoken_at(self.config.api_url)
+        return await in_thread(lambda: webhook.is_in_source(self.config.project))
 
     def supervisor(self) -> Awaitable[StackStatus | MikaError | None]:
         """Its status; the error when it does not answer although it runs; None when there is none."""
@@ -136,7 +173,7 @@ class Examination:
     def check_of(self, unit: UnitStatus) -> str:
         """The id of the check that says what is wrong with this unit."""
         if unit.role == "process":
-            return next((kind for kind, processes in self.commands.items() if unit.type in processes), "stack")
+            return known.check_of(known.rule_of(unit))
         if unit.kind == "container":
             return "docker"
         return {"temporal": "temporal", "temporal-ui": "ui"}.get(unit.type, "stack")
@@ -145,6 +182,11 @@ class Examination:
         """The units of the running stack that this check is about."""
         status = await self.status()
         return tuple(unit for unit in status.units if self.check_of(unit) == check_id) if status is not None else ()
+
+    async def units_named(self, *types: str) -> tuple[UnitStatus, ...]:
+        """The units of the running stack that run these processes of the Procfile."""
+        status = await self.status()
+        return status.of_types(types) if status is not None else ()
 
     async def temporal_unit(self) -> UnitStatus | None:
         """The server as a unit of the running stack."""
@@ -188,59 +230,13 @@ class Examination:
             return error
         return None
 
-    def surroundings(self) -> Awaitable[Surroundings]:
-        """The workers and the settings that a diagnosis needs. Needs a server with the namespace."""
-        return self.once("surroundings", self.surroundings_with)
+    async def surroundings(self, queues: Iterable[str] = ()) -> Surroundings:
+        """The workers and the settings that a diagnosis needs. Needs a server with the namespace.
 
-    async def surroundings_with(self, also: Sequence[str] = ()) -> Surroundings:
-        """The workers of our queue and of those in `also`; where one has none, also those that poll elsewhere."""
-        known = Surroundings(
-            namespace=self.namespace,
-            address=address.join(self.host, self.port),
-            queue=self.queue,
-            run_timeout=self.config.number("WORKFLOW_RUN_TIMEOUT"),
-            execution_timeout=self.config.number("WORKFLOW_EXECUTION_TIMEOUT"),
-            worker=await self._worker_commands(),
-        )
-        status = await self.status()
-        return await find_workers(
-            await self.temporal(),
-            known,
-            fresh=FRESH_EMBEDDED if self.backend == "embedded" else FRESH,
-            now=await self.server_time(),
-            process=lambda identity: self._process_state(identity, status),
-            also=also,
-        )
-
-    async def _worker_commands(self) -> WorkerCommands:
-        """Those that fit how this stack was started."""
-        if supervised := await self.units("worker"):
-            name = supervised[0].name
-            return WorkerCommands((f"mika start {name}",), (f"mika restart {name}",), logs=f"mika logs {name}")
-        up = ("mika up",) if await self.status() is None else ("mika down", "mika up")
-        return WorkerCommands(up, by_hand=next(iter(self.commands["worker"].values()), ""))
-
-    async def worker_unit(self, identity: str) -> UnitStatus | None:
-        """The unit whose worker polls under this identity."""
-        match, status = _SUPERVISED.fullmatch(identity), await self.status()
-        return status.unit(match["name"]) if match is not None and status is not None else None
-
-    def _process_state(self, identity: str, status: StackStatus | None) -> ProcessState:
-        """What this machine knows about a worker: the server's list keeps a killed one for minutes."""
-        supervised = _SUPERVISED.fullmatch(identity)
-        if supervised is None:
-            pid = pid_of(identity)
-            return process_state(pid) if pid and is_this_machine(identity.partition("@")[2]) else ""
-        unit = status.unit(supervised["name"]) if status is not None else None
-        if self.run is None or supervised["run"] != self.run.run_id or unit is None:
-            return "gone" if supervised["run"] in self.folder.marks() else ""
-        return (process_state(unit.pid) or self._beat(unit.name)) if unit.pid is not None else "gone"
-
-    def _beat(self, name: str) -> ProcessState:
-        with contextlib.suppress(OSError):
-            if time.time() - (self.folder.run / f"{name}.beat").stat().st_mtime > _HUNG_BEAT:
-                return "hung"
-        return ""
+        Of our queues and of `queues`; where one has no worker, also those that poll elsewhere.
+        """
+        also = sorted({*queues} - {"", *await self.queues()})
+        return await self.once(f"surroundings {also}", lambda: look_around(self, also))
 
     async def server_time(self) -> float:
         """The server's time, in seconds since the epoch."""
@@ -259,12 +255,14 @@ class Examination:
         # `/` answers before the UI reaches the server; this does not.
         return self.once("ui", lambda: http.get(f"{self.ui_url}/api/v1/cluster-info"))
 
-    def health(self) -> Awaitable[http.Answer]:
-        return self.once("health", lambda: http.get(self.health_url))
+    def health(self, url: str) -> Awaitable[http.Answer]:
+        """What a process answers where its `ready` rule asks it."""
+        return self.once(f"health {url}", lambda: http.get(url))
 
     async def dependency(self, name: str) -> dict[str, Any]:
         """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
-        if (await self.health()).kind != "http":
+        process = await self.api_process()
+        if process is None or (await self.health(process.url)).kind != "http" or not await self.is_bot():
             return {}
         ready = await self.once("ready", lambda: http.get(f"{self.config.api_url}/readyz", 3.0))
         part = ready.json.get(name)

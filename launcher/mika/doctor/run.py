@@ -18,6 +18,7 @@ from mika.doctor.checks import (
     project,
     server,
     stack,
+    versions,
     worker,
     workflows,
 )
@@ -29,9 +30,12 @@ from mika.reason import Reason
 TIMEOUT = 5.0
 _LLM_SECONDS = 15.0
 
-CHECKS: tuple[tuple[str, Callable[[Examination], Awaitable[Check]]], ...] = (
+Result = Check | Sequence[Check] | None
+"""Several lines, if there are several of what is checked; None: this project has nothing of that kind."""
+
+CHECKS: tuple[tuple[str, Callable[[Examination], Awaitable[Result]]], ...] = (
     ("config", project.config),
-    ("versions", project.versions),
+    ("versions", versions.versions),
     ("disk", project.disk),
     ("stack", stack.stack),
     ("docker", docker.docker),
@@ -57,19 +61,21 @@ _ROOTS = ("docker", "ports", "temporal", "namespace", "stack")
 async def examine(config: Config, folder: ProjectDir, *, timeout: float = TIMEOUT, llm: bool = False) -> Report:
     """Takes at most a little longer than `timeout` seconds; with `llm`, that check has 15 s more."""
 
-    async def run(check_id: str, check: Callable[[Examination], Awaitable[Check]]) -> Check:
+    async def run(check_id: str, check: Callable[[Examination], Awaitable[Result]]) -> Sequence[Check]:
         limit = timeout + (_LLM_SECONDS if check_id == "llm" and llm else 0.0)
         try:
             async with asyncio.timeout(limit):
-                return await check(exam)
+                result = await check(exam)
+                return [result] if isinstance(result, Check) else result or ()
         except TimeoutError:
             reason = Reason(f"no answer within {limit:g} s", "try again with a longer --timeout")
         except Exception as error:  # noqa: BLE001 - a check that breaks must not prevent the others
             reason = Reason(f"could not be checked: {describe(error)}", f"`mika doctor --timeout {2 * timeout:g}`")
-        return Check(check_id, "fail", reason, unanswered=True)
+        return [Check(check_id, "fail", reason, unanswered=True)]
 
     async with Examination(config, folder, llm=llm) as exam:
-        return Report(_consequences(await asyncio.gather(*(run(check_id, check) for check_id, check in CHECKS))))
+        results = await asyncio.gather(*(run(check_id, check) for check_id, check in CHECKS))
+        return Report(_consequences([check for result in results for check in result]))
 
 
 def _consequences(checks: Sequence[Check]) -> tuple[Check, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from mika.config.load import Config
 from mika.doctor.check import Check
@@ -32,10 +33,14 @@ async def explain(config: Config, folder: ProjectDir, late: UnitStatus) -> Reaso
 
 async def _first_failure(exam: Examination, late: UnitStatus) -> Check | None:
     """The first failed check on the way to `late`."""
-    way = [docker.docker, ports.ports, server.temporal, server.namespace]
-    own = {"worker": worker.worker, "api": api.api}.get(exam.check_of(late))
-    for check in [*way, *([own] if own else [])]:
+    for check in (docker.docker, ports.ports, server.temporal, server.namespace):
         result = await check(exam)
         if result.status == "fail":
             return result
-    return None
+    checks: Sequence[Check] = ()
+    process = next((process for process in await exam.processes() if process.name == late.type), None)
+    if process is not None and process.queues:
+        checks = [await worker.of_queue(exam, queue) for queue in process.queues]
+    elif process is not None and process.place:
+        checks = [await api.of_process(exam, process)]
+    return next((check for check in checks if check.status == "fail"), None)

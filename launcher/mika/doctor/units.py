@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mika.doctor.check import Check, skipped
-from mika.doctor.examination import Examination
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
+
+if TYPE_CHECKING:
+    from mika.doctor.examination import Examination
 
 _NOT_WORKING = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP, Phase.BACKOFF, Phase.STOPPING})
 

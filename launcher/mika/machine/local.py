@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -28,6 +28,16 @@ def process_state(pid: int) -> Literal["gone", "stopped", ""]:
     if status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
         return "gone"
     return "stopped" if status in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP) else ""
+
+
+def environ_of(pid: int) -> Mapping[str, str]:
+    """The environment that a process was started with; empty if the system does not tell."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).environ()
+    except (psutil.Error, OSError):
+        return {}
 
 
 class CpuUse:

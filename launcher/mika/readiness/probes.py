@@ -62,12 +62,13 @@ async def http_ok(url: str, status: str = "2xx", timeout: float = PROBE_TIMEOUT)
         raise TimeoutError(answer.reason)
     if answer.kind != "http":
         raise NotYet(answer.reason)
-    if not _has_status(answer.status, status):
+    if not has_status(answer.status, status):
         raise UnwelcomeAnswer(f"{url} answers {answer.status} {answer.reason}".rstrip())
     return url
 
 
-def _has_status(code: int, wanted: str) -> bool:
+def has_status(code: int, wanted: str) -> bool:
+    """Whether a status code is the wanted one: `204`, `2xx` or `any`."""
     return wanted in ("any", str(code), f"{code // 100}xx")
 
 

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from mika.address import is_loopback
@@ -16,6 +17,7 @@ from mika.config.load import Config
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine import http, ports
 from mika.project.folder import ProjectDir
+from mika.readiness import webhook
 from mika.status import Phase, StackStatus, UnitStatus
 
 FIRST_PAUSE, LAST_PAUSE = 0.2, 2.0
@@ -24,6 +26,7 @@ request is a line in the API's log."""
 
 _REQUEST_TIMEOUT = 10.0
 _MAX_REPLY = 8_000_000  # bytes
+_SHOWN = 80  # bytes of an answer that nobody understands
 _TEMPORARY = {
     "no_worker": "worker",
     "worker_unresponsive": "worker",
@@ -33,7 +36,7 @@ _TEMPORARY = {
 """Problems and causes that disappear when the named unit is back."""
 _PERMANENT = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # waiting does not help
 
-_OUTCOMES = {"timed_out": "timed out", "canceled": "was canceled", "terminated": "was terminated"}
+_OUTCOMES = {"failed": "failed", "timed_out": "timed out", "canceled": "was canceled", "terminated": "was terminated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ class _Sender:
         timeout = max(1.0, min(_REQUEST_TIMEOUT, self._deadline - time.monotonic()))
         if self._workflow_id:
             return self._request("GET", f"/workflows/{self._workflow_id}", timeout)
-        return self._request("POST", "/webhook/langbot", timeout, self._message)
+        return self._request("POST", webhook.PATH, timeout, self._message)
 
     def _request(self, method: str, path: str, timeout: float, payload: object = None) -> http.Answer:
         return http.request(
@@ -153,14 +156,14 @@ class _Sender:
 
     def _reply(self, answer: http.Answer) -> Reply | None:
         body = answer.json
-        if answer.status != 200 or "response" not in body or body.get("status", "ok") not in ("ok", "completed"):
+        if answer.status != 200 or body.get("status", "ok") not in ("ok", "completed") or not body.get("response"):
             return None
-        return Reply(str(body["response"] or ""), str(body.get("workflow_id") or self._workflow_id))
+        return Reply(str(body["response"]), str(body.get("workflow_id") or self._workflow_id))
 
     def _not_yet(self, answer: http.Answer) -> MikaError:
         """The error to raise at the deadline. If waiting cannot help, it is raised at once."""
         body = answer.json
-        is_running = answer.status == 200 and body.get("status") == "running"
+        is_running = answer.status == 200 and body.get("status") == "running" and "workflow_id" in body
         code, cause = str(body.get("code") or ""), str(body.get("cause") or "")
         if not is_running and code not in _TEMPORARY:
             raise self._final(answer)
@@ -184,18 +187,32 @@ class _Sender:
     def _final(self, answer: http.Answer) -> MikaError:
         """The error for an answer that will not change."""
         body = answer.json
-        if answer.status == 200 and "status" in body and "workflow_id" in body:
-            error = body.get("error") or {}
-            detail, status = error.get("detail", "no reason is known"), str(body["status"])
-            outcome = _OUTCOMES.get(status, status)
-            return MikaError(f"the workflow {outcome}: {detail}", _hint(body, self._workflow_id), code=status)
-        if "code" in body:
+        status, workflow_id = str(body.get("status")), str(body.get("workflow_id") or "")
+        if answer.status == 200 and workflow_id and status in ("ok", "completed") and "response" in body:
+            return MikaError("the reply is empty", _hint(body, workflow_id), code="empty_reply")
+        if answer.status == 200 and workflow_id and (outcome := _OUTCOMES.get(status)):
+            error = body.get("error")
+            detail = error.get("detail") if isinstance(error, dict) else error
+            detail = detail or "no reason is known"
+            return MikaError(f"the workflow {outcome}: {detail}", _hint(body, workflow_id), code=status)
+        if _is_problem(body):
             return _problem(body)
-        text = f"{self._url} answers {answer.status} {answer.reason}".rstrip() + ", not as the bot's API does"
+        return self._not_the_webhook(answer)
+
+    def _not_the_webhook(self, answer: http.Answer) -> MikaError:
+        """What answers is another API, of this project or not."""
+        answered = f"{answer.status} {answer.reason}".rstrip() + _shown(answer.body)
+        text = f"{self._url} answers {answered} to POST {webhook.PATH}"
+        is_fault = answer.status >= 500 and answer.status != HTTPStatus.NOT_IMPLEMENTED  # of a proxy?
+        text += ", not as the bot's API does" if is_fault else ": this API does not speak the LangBot webhook"
         host, port = self._config.text("API_HOST"), self._config.port("API_PORT")
-        if is_loopback(host):
-            text += f"; port {port} (API_PORT) is held by {ports.describe_listener(ports.find_listener(host, port))}"
-        return MikaError(text, "give one of them another port: `mika doctor` says more", code=f"http_{answer.status}")
+        owner = ports.find_listener(host, port) if is_loopback(host) else None
+        if owner is not None and owner.stack is not None and owner.stack == self._config.project:
+            fix = "`mika send` is for the bot's API; `mika workflows` lists what your own API starts"
+            return MikaError(text, fix, code="no_webhook")
+        if owner is not None:
+            text += f"; port {port} (API_PORT) is held by {ports.describe_listener(owner)}"
+        return MikaError(text, "`mika doctor` says more; the API is looked for at API_HOST:API_PORT", code="no_webhook")
 
     def _no_reply(self, body: dict[str, Any] | None = None) -> MikaError:
         hint = _hint(body, self._workflow_id) if body else "`mika status` shows the stack"
@@ -234,11 +251,10 @@ class _Sender:
         return problem
 
     def _no_api(self, answer: http.Answer) -> MikaError:
-        what_answers = "nothing answers" if answer.kind == "refused" else "no API answers"
         return MikaError(
-            f"the running stack has no API process, and {what_answers} at {self._url}: {answer.reason}",
-            "start the stack with its API: `mika down`, then `mika up`;"
-            " if the API runs elsewhere, set API_HOST and API_PORT",
+            f"`mika send` is for the bot's API, and the running stack has none at {self._url}: {answer.reason}",
+            "set API_HOST and API_PORT to where it is;"
+            " if this stack was started without it, `mika down`, then `mika up`",
             code="no_api",
         )
 
@@ -250,9 +266,9 @@ class _Sender:
             return ""
 
     def _units(self, status: StackStatus, name: str) -> Sequence[UnitStatus]:
-        """The units of that name or type. If there are none, the units with such an address."""
+        """The units with such an address. If there are none, those of that name or type."""
         address = {"api": self._url, "worker": "worker:"}.get(name)
-        return status.matching(name) or [p for p in status.processes if address and p.address.startswith(address)]
+        return [p for p in status.processes if address and p.address.startswith(address)] or status.matching(name)
 
 
 def _start_hint(units: Sequence[UnitStatus]) -> str:
@@ -265,17 +281,29 @@ def _start_hint(units: Sequence[UnitStatus]) -> str:
     return f"{name} {state}: `mika start {name}`"
 
 
+def _is_problem(body: dict[str, Any]) -> bool:
+    """Whether it is one of the errors that docs/http-api.md lists, and not something else that has a `code`."""
+    return isinstance(body.get("code"), str) and isinstance(body.get("detail") or body.get("title"), str)
+
+
+def _shown(body: bytes) -> str:
+    """The beginning of an answer, if it is text."""
+    text = " ".join(body[:_SHOWN].decode("utf-8", "replace").split())
+    return f" ({text}{'…' if len(body) > _SHOWN else ''})" if text.isprintable() and text else ""
+
+
 def _problem(body: dict[str, Any]) -> MikaError:
     """The error for a problem+json answer of the API."""
     detail = body.get("detail") or body.get("title") or body["code"]
-    hint = _hint(body, body["workflow_id"]) if body.get("workflow_id") else "`mika logs api` says more"
+    hint = _hint(body, body["workflow_id"]) if body.get("workflow_id") else "`mika logs` says more"
     return MikaError(f"the API answered: {detail}", hint, code=str(body["code"]))
 
 
 def _hint(body: dict[str, Any], workflow_id: str) -> str:
     """The cause and the fix, if the API reports them, and the command that shows more."""
     cause, fix = body.get("cause"), str(body.get("fix") or "")
-    detail = str(body.get("detail") or (body.get("error") or {}).get("detail", ""))
+    error = body.get("error")
+    detail = str(body.get("detail") or (error.get("detail", "") if isinstance(error, dict) else ""))
     is_in_detail = fix[1:] in detail  # without the first letter, which is a capital in the detail
     cause_and_fix = f"{cause}: {fix}; " if fix and not is_in_detail else ""
     return f"{cause_and_fix}`mika doctor --workflow {workflow_id}` shows its history"

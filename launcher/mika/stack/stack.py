@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mika import backends, events, tasks
+from mika.address import origin
 from mika.backends.base import Backend, temporal_probe
 from mika.config.load import Config
 from mika.control.address import control_address
@@ -374,12 +375,11 @@ class Stack:
                 return {"names": supervisor.control(request.verb, request.names)}
 
     def urls(self) -> dict[str, str]:
-        """Where the API and the Temporal UI are, as far as this stack has them."""
+        """Where the processes that answer by HTTP are, by name, and the Temporal UI."""
         assert self._supervisor is not None  # noqa: S101 - set before anything is ready
-        has_api = any(managed.unit.type == "api" for managed in self._supervisor.managed.values())
-        # Without Temporal, `api` is a name like any other.
-        api = {"api": self._config.api_url} if has_api and self._prepared.backend.name != "none" else {}
-        return api | self._prepared.backend.urls()
+        units = [managed.unit for managed in self._supervisor.managed.values() if managed.unit.role == "process"]
+        asked = {unit.type: origin(unit.address) for unit in units if unit.address.startswith(("http://", "https://"))}
+        return asked | self._prepared.backend.urls()
 
     def status(self) -> StackStatus:
         assert self._supervisor is not None  # noqa: S101 - set before the control channel serves

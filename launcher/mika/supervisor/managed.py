@@ -14,12 +14,12 @@ from typing import Literal
 from mika import events, tasks
 from mika.errors import describe
 from mika.events import Bus
-from mika.machine import ports
 from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
-from mika.supervisor.diagnose import find_error_line, find_permanent_cause, fix_for_early_exit, is_port_taken, numbers
+from mika.supervisor.cause import find_cause
+from mika.supervisor.diagnose import find_error_line, fix_for_early_exit
 from mika.supervisor.guard import (
     URGENT_REPORT_SECONDS,
     Exit,
@@ -171,12 +171,12 @@ class Managed:
                 self.guard.kill()
                 await self.guard.wait()
             reason = Reason(f"could not be supervised: {describe(error)}")
-            self._handle_exit(generation, Exit(_NOT_STARTED, reason), [], cause="")
+            self._handle_exit(generation, Exit(_NOT_STARTED, reason), [], NONE)
 
     async def _run_once(self, generation: int) -> None:
         self.survivors = still_alive(self.survivors)
         if self.survivors:
-            self._handle_exit(generation, Exit(_NOT_STARTED, NONE, survivors=self.survivors), [], cause="")
+            self._handle_exit(generation, Exit(_NOT_STARTED, NONE, survivors=self.survivors), [], NONE)
             return
         identity = f"{self.unit.name}@{self._run_id}-{generation}"
         launch = Launch(generation, self._run_id, identity, self.unit.beat_file, self.pids)
@@ -188,7 +188,7 @@ class Managed:
         except StartFailedError as error:
             # A lack of resources (too many open files, for example) is temporary, so it is not a permanent cause.
             cause = "" if error.kind == "resources" else error.message
-            self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], cause=cause)
+            self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], Reason(cause))
             return
         self.started_at, self.reason = time.monotonic(), NONE
         if self.guard.pid:
@@ -206,10 +206,9 @@ class Managed:
         finally:
             watcher.cancel()
         lines = self._read_last_lines(self.guard.log_dir)
-        cause = find_permanent_cause(lines, exit_.code) if exit_.code != 0 else ""
-        if cause and not await asyncio.to_thread(self._is_permanent, cause):
-            cause = ""
-        self._handle_exit(generation, exit_, lines, cause=cause)
+        own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
+        why = await find_cause(lines, exit_.code, own_ports, SHOWN_LINES)
+        self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
         await tasks.cancel(watcher)
 
     async def _start(self, launch: Launch) -> Running:
@@ -222,17 +221,12 @@ class Managed:
         self._log_start = logs.end(spec.log_dir, self.unit.name)
         return await Guard.start(spec, self._on_guard_event)
 
-    def _is_permanent(self, cause: str) -> bool:
-        """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
-        candidates = {self.unit.port, self.unit.probed_port, *numbers(cause)} - {None}
-        return not is_port_taken(cause) or any(ports.has_listener(port) for port in candidates if port)
-
     def _read_last_lines(self, log_dir: Path) -> list[str]:
         """The last lines written since the last start."""
-        recent = logs.read_tail(log_dir, self.unit.name, SHOWN_LINES, after=self._log_start)
+        recent = logs.read_tail(log_dir, self.unit.name, 3 * SHOWN_LINES, after=self._log_start)
         return [logs.decode(line.data) for line in recent]
 
-    def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], *, cause: str) -> None:
+    def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], cause: Reason) -> None:
         """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
@@ -243,7 +237,7 @@ class Managed:
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
         if self.unit.spec is not None and not self.ready and self.unit.rules.restart == "always" and exit_.code >= 0:
-            fix = exit_.reason.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
+            fix = exit_.reason.fix or cause.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
             exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
         self._last_lines = lines
@@ -260,11 +254,12 @@ class Managed:
             )
         )
         # The exit reason of a container already contains its error line.
-        error_line = find_error_line(lines) if exit_.code > 0 and self.unit.run is None else ""
+        line = cause.text if cause.fix else find_error_line(lines)
+        error_line = line if exit_.code > 0 and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(f"{exit_.reason.text}: {error_line}", exit_.reason.fix) if is_new else exit_.reason
         exited = policy.ProcessExited(
-            generation, exit_.code, self.reason, cause, exit_.final, has_survivors=bool(exit_.survivors)
+            generation, exit_.code, self.reason, cause.text, exit_.final, has_survivors=bool(exit_.survivors)
         )
         self.feed(exited)
 

@@ -64,8 +64,11 @@ class View:
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
             self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event.name else f"{stamp}{text}")
 
-    def ready(self, urls: Mapping[str, str]) -> None:
-        """The whole stack is ready: say where things are (`urls` by name) and what to type next."""
+    def ready(self, urls: Mapping[str, str], *, has_webhook: bool = False) -> None:
+        """The whole stack is ready: say where things are (`urls` by name) and what to type next.
+
+        `has_webhook`: `mika send` would be answered.
+        """
         self._end_start()
         if self._quiet:
             return
@@ -73,7 +76,7 @@ class View:
         for name, url in urls.items():
             self._relay.say(f"  {name.replace('_', ' '):<12} {url}")
         self._relay.say(f"  {'logs':<12} .mika/logs")
-        if "api" in urls:
+        if has_webhook:
             self._relay.say(f'  try it       {called_as()} send "hello"')
         self._relay.say("")
 

@@ -15,18 +15,22 @@ from mika.machine.local import in_thread, is_writable
 from mika.readiness import mongodb
 
 
-async def history(exam: Examination) -> Check:
+async def history(exam: Examination) -> Check | None:
+    """The bot's store. What other projects keep, and where, is not known; of MONGODB_URL it is."""
     url = exam.config.text("MONGODB_URL")
     if url:
         return await _mongodb(exam, url)
-    if exam.backend == "docker":
-        return await _container(exam)
     name = os.environ.get("MIKA_HISTORY_FILE") or exam.config.dotenv.get("MIKA_HISTORY_FILE", "")
     file = exam.config.project / (name or ".mika/data/history.sqlite3")
-    check = await in_thread(lambda: _sqlite(file))
+    if not (name or file.exists() or await exam.is_bot()):
+        return None
+    if exam.backend == "docker":
+        return await _container(exam)
+    restart = await _how_to_restart(exam)
+    check = await in_thread(lambda: _sqlite(file, restart))
     store = await exam.dependency("history") if check.status == "ok" else {}
     if store.get("state") == "unavailable":
-        fix = "fix what it says; `mika logs api` has more"
+        fix = f"fix what it says; {await _log_of_api(exam)} has more"
         return fail("history", f"the API cannot use its store: {store.get('detail')}", fix)
     return check
 
@@ -57,24 +61,37 @@ async def _mongodb(exam: Examination, url: str) -> Check:
             text = f"MongoDB at {join(*server)} does not answer ({reason})"
             fix = "`mika up`" if exam.backend == "docker" else "start it, or correct MONGODB_URL"
             skip = await because_of_docker(exam, "history", text)
-            return skip or fail("history", text, f"{fix} (without MONGODB_URL a file is used)")
+            without = " (without MONGODB_URL a file is used)" if await exam.is_bot() else ""
+            return skip or fail("history", text, f"{fix}{without}")
     store = await exam.dependency("history")
     detail = str(store.get("detail", ""))
     if not store:
-        text = f"{answers}; the login was not checked, since the API does not answer"
+        text = f"{answers}; the login was not checked: only the bot's API tells"
         return ok("history", text) if server is not None else skipped("history", text)
     if store.get("kind", "mongodb") != "mongodb":
         fix = "start the bot again, with MONGODB_URL as it is now: `mika down`, then `mika up`"
         return warn("history", f"{answers}; the API does not use it: {detail}", fix)
     if store.get("state") == "ready":
         return ok("history", f"{answers}; the API uses {detail}")
-    text, fix = f"{answers}; the API cannot use it: {detail}", "`mika logs api` says more"
+    text, fix = f"{answers}; the API cannot use it: {detail}", f"{await _log_of_api(exam)} says more"
     if store.get("error") == "denied":
         fix = f"correct user, password and authSource in MONGODB_URL; {fix}"
     return await because_of_docker(exam, "history", text) or fail("history", text, fix)
 
 
-def _sqlite(file: Path) -> Check:
+async def _log_of_api(exam: Examination) -> str:
+    process = await exam.api_process()
+    return f"`mika logs {process.name}`" if process is not None else "`mika logs`"
+
+
+async def _how_to_restart(exam: Examination) -> str:
+    """A command for the bot's processes, which have the file open."""
+    api = await exam.api_process()
+    names = [process.name for process in await exam.processes() if exam.queue in process.queues or process == api]
+    return f"`mika restart {' '.join(names)}`" if names else "`mika down` and `mika up`"
+
+
+def _sqlite(file: Path, restart: str) -> Check:
     shown = f"SQLite file {file}"
     if not file.exists():
         if is_writable(file.parent):
@@ -89,14 +106,14 @@ def _sqlite(file: Path) -> Check:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             database.rollback()
     except sqlite3.Error as error:
-        return fail("history", f"{shown}: {error}", _sqlite_fix(file, error))
+        return fail("history", f"{shown}: {error}", _sqlite_fix(file, error, restart))
     return ok("history", shown)
 
 
-def _sqlite_fix(file: Path, error: sqlite3.Error) -> str:
+def _sqlite_fix(file: Path, error: sqlite3.Error, restart: str) -> str:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # without the details of an extended code
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return f"make it writable: `chmod u+w {file}`"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "another program holds it: close that (a database viewer?), or `mika restart worker api`"
-    return f"move it away (`mv {file} {file}.broken`) and `mika restart worker api`: a new one is created"
+            return f"another program holds it: close that (a database viewer?), or {restart}"
+    return f"move it away (`mv {file} {file}.broken`) and {restart}: a new one is created"

@@ -18,11 +18,12 @@ _CONNECT_TIMEOUT = 3.0
 _PORTS = {"http": 80, "https": 443}
 
 
-async def llm(exam: Examination) -> Check:
+async def llm(exam: Examination) -> Check | None:
     """The call costs money and takes seconds, so it is made only when asked for."""
     url = exam.config.text("LLM_BASE_URL").rstrip("/")
     if not url:
-        return skipped("llm", "LLM_BASE_URL is not set: the bot answers offline")
+        text = "LLM_BASE_URL is not set: the bot answers offline"
+        return skipped("llm", text) if exam.llm or await exam.is_bot() else None
     parts, proxies = urlsplit(url), http.proxies_of(exam.config.child_env())  # the bot's environment
     proxy = await in_thread(lambda: http.proxy_for(parts, proxies))  # it may look this machine's name up
     target = proxy or parts

@@ -3,56 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mika.address import is_loopback
 from mika.doctor.check import Check, fail, ok
 from mika.doctor.examination import Examination
+from mika.doctor.processes import Process
 from mika.machine.ports import Listener, describe_listener, quote_path
+from mika.readiness.probes import has_status
 
 
 async def ports(exam: Examination) -> Check:
     listeners = await exam.listeners()
-    api_port = exam.config.port("API_PORT")
     if exam.wants_temporal and is_loopback(exam.host):
         server = await exam.server()
         if server.state == "foreign":
             return _taken(listeners.get(exam.port), exam.port, "TEMPORAL_PORT", server.detail)
-    if text := await why_not_our_api(exam):
-        return _taken(listeners.get(api_port), api_port, "API_PORT", text)
-    wanted = [api_port, *([exam.port] if exam.wants_temporal else [])]
+    processes = await exam.processes()
+    for process in processes:
+        port = local_port(process)
+        if port is not None and (text := await why_not_ours(exam, process)):
+            variable = "API_PORT" if process == await exam.api_process() else ""
+            return _taken(listeners.get(port), port, variable, text, process.name)
+    wanted = {port for process in processes if (port := local_port(process)) is not None}
+    wanted |= {exam.port} if exam.wants_temporal else set()
     held = [f"{port}: {listeners[port]}" for port in sorted(wanted) if port in listeners]
     return ok("ports", "; ".join(held) or "free")
 
 
-async def why_not_our_api(exam: Examination) -> str:
-    """What a program at the API's port does that is not the project's API; empty if nothing says so.
+def local_port(process: Process) -> int | None:
+    """The port of this machine at which a process is asked by HTTP; None if there is none."""
+    parts = urlsplit(process.url)
+    if not is_loopback(parts.hostname or ""):
+        return None
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
-    That can only be known while the supervisor runs no API.
+
+async def why_not_ours(exam: Examination, process: Process) -> str:
+    """What a program at the port of a process does that is not this process; empty if nothing says so.
+
+    That can only be known while the supervisor does not run it.
     """
-    owner = (await exam.listeners()).get(exam.config.port("API_PORT"))
-    is_here = owner is not None and is_loopback(exam.config.text("API_HOST"))
-    if not is_here or not exam.commands["api"] or await exam.units("api"):
+    owner = (await exam.listeners()).get(local_port(process) or 0)
+    if owner is None or await exam.units_named(process.name):
         return ""
-    health = await exam.health()
+    health = await exam.health(process.url)
     match health.kind:
-        case "http" if health.status != 200:
-            return f"it answers {health.status} to {exam.health_url}"
+        case "http" if not has_status(health.status, process.rule.status):
+            return f"it answers {health.status} to {process.url}"
         case "foreign":
             return "it does not speak HTTP"
-        case "silent" if folder := other_folder(exam, owner):
+        case "silent" if folder := other_folder(exam, process, owner):
             return f"it does not answer, and runs in {folder}"
     return ""
 
 
-def other_folder(exam: Examination, owner: Listener | None) -> Path | None:
-    """The folder in which the owner of the API's port runs, if that is not this project's.
+def other_folder(exam: Examination, process: Process, owner: Listener | None) -> Path | None:
+    """The folder in which the owner of the process's port runs, if that is not this project's.
 
     The port of a container is held by a program of Docker, which says nothing.
     """
-    if owner is None or owner.cwd is None or "docker" in owner.name or not is_loopback(exam.config.text("API_HOST")):
+    if owner is None or owner.cwd is None or "docker" in owner.name or local_port(process) is None:
         return None
-    project, own = exam.config.project, [exam.config.process(name).cwd or "." for name in exam.commands["api"]]
-    return None if owner.cwd in {project, *((project / cwd).resolve() for cwd in own)} else owner.cwd
+    project, own = exam.config.project, exam.config.process(process.name).cwd or "."
+    return None if owner.stack == project or owner.cwd in {project, (project / own).resolve()} else owner.cwd
 
 
 def how_to_stop(owner: Listener | None) -> str:
@@ -62,9 +76,12 @@ def how_to_stop(owner: Listener | None) -> str:
     return f"`mika -C {quote_path(owner.stack)} down`" if owner.stack else f"stop it (`kill {owner.pid}`)"
 
 
-def _taken(owner: Listener | None, port: int, variable: str, text: str) -> Check:
+def _taken(owner: Listener | None, port: int, variable: str, text: str, name: str = "") -> Check:
+    """`variable` is the one that changes the port; empty if only the process `name` itself decides it."""
     return fail(
         "ports",
-        f"port {port} ({variable}) is taken by {describe_listener(owner)}: {text}",
-        f"{how_to_stop(owner)}, or use another port: {variable}={port + 1} in .env, then `mika up`",
+        f"port {port} ({variable or name}) is taken by {describe_listener(owner)}: {text}",
+        f"{how_to_stop(owner)}, or use another port: {variable}={port + 1} in .env, then `mika up`"
+        if variable
+        else f"{how_to_stop(owner)}, or give {name} another port, in its command and in its `ready` rule",
     )

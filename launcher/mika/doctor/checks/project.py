@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import platform
 import shutil
-import sys
-import tomllib
-from collections.abc import Iterator
-from importlib import metadata
-from pathlib import Path
 
+from mika.detect import written
 from mika.doctor.check import Check, fail, ok, warn
 from mika.doctor.examination import Examination
 from mika.errors import UsageError
-from mika.machine.local import in_thread
 from mika.procfile import entries as procfile
 
 _DISK_FAIL, _DISK_WARN = 200e6, 1e9
@@ -23,11 +16,16 @@ _DISK_FAIL, _DISK_WARN = 200e6, 1e9
 async def config(exam: Examination) -> Check:
     """The Procfile; the settings have been read already, or nothing could be checked."""
     settings, project = exam.config.settings, exam.config.project
-    if not (project / "Procfile").exists():
-        fix = "`mika init` writes one from what it finds; or give the project's folder: `mika -C DIR doctor`"
-        return warn("config", f"no Procfile in {project}", fix)
+    if exam.found is not None:
+        if found := written.in_words(exam.found):
+            fix = "`mika up` starts that, and `mika init` writes it to a Procfile"
+            return warn("config", f"no Procfile in {project}, but {found}", fix)
+        fix = "write a Procfile with a line for each process, or give the project's folder: `mika -C DIR doctor`"
+        return warn("config", f"no Procfile in {project}, and no web app or worker was found", fix)
+    has_procfile = (project / "Procfile").exists()
     try:
-        procfile.read(project / "Procfile")
+        if has_procfile:
+            procfile.read(project / "Procfile")
     except UsageError as error:
         return fail("config", error.message, error.hint or "fix that line of the Procfile")
     if settings["LLM_BASE_URL"].value and not settings["LLM_MODEL"].value:
@@ -35,59 +33,8 @@ async def config(exam: Examination) -> Check:
             "config", "LLM_BASE_URL is set, and LLM_MODEL is not", "set LLM_MODEL to a model that the server has"
         )
     own = sum(setting.origin != "default" for setting in settings.values())
-    return ok("config", f"{own} settings of your own, the rest are defaults (`mika config`)")
-
-
-async def versions(exam: Examination) -> Check:
-    """Python and packages against what the project asks for."""
-    unmet = await in_thread(lambda: list(_unmet(exam.config.project)))
-    if unmet:
-        more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
-        return warn("versions", f"{unmet[0]}{more}", "`uv sync`, or `pip install -e .` in its environment")
-    text = f"Python {platform.python_version()}, temporalio {metadata.version('temporalio')}"
-    server = await exam.server() if exam.wants_temporal else None
-    if server is None or not server.up:
-        return ok("versions", text)
-    text += f", Temporal server {server.version}"
-    if _major(server.version) > 1:
-        return warn("versions", f"{text}: this SDK knows servers before 2.0", "install a newer temporalio")
-    return ok("versions", text)
-
-
-def _major(version: str) -> int:
-    number = version.partition(".")[0]
-    return int(number) if number.isdecimal() else 0
-
-
-def _unmet(project: Path) -> Iterator[str]:
-    """What the project asks for and does not have."""
-    try:
-        table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
-        from packaging.requirements import InvalidRequirement, Requirement
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    except (OSError, ValueError, ImportError):  # without `packaging`, nobody can say what `>=1,<2` means
-        return
-    with contextlib.suppress(InvalidSpecifier):
-        wanted = SpecifierSet(str(table.get("requires-python", "")))
-        if not wanted.contains(platform.python_version(), prereleases=True):
-            yield f"Python is {platform.python_version()}, and pyproject.toml asks for {wanted}"
-    path = _site_packages(project)
-    for line in table.get("dependencies", []):
-        with contextlib.suppress(InvalidRequirement, InvalidSpecifier):
-            need = Requirement(line)
-            if need.marker is not None and not need.marker.evaluate():
-                continue
-            installed = next(iter(metadata.distributions(name=need.name, path=path)), None)
-            if installed is None:
-                yield f"the package {need.name} is not installed"
-            elif not need.specifier.contains(installed.version, prereleases=True):
-                yield f"{need.name} is {installed.version}, and pyproject.toml asks for {need.specifier}"
-
-
-def _site_packages(project: Path) -> list[str]:
-    """Where the bot's packages are: the project's own environment, else the one of this program."""
-    patterns = ("lib/python*/site-packages", "Lib/site-packages")
-    return [str(path) for pattern in patterns for path in (project / ".venv").glob(pattern)] or sys.path
+    text = f"{own} settings of your own, the rest are defaults (`mika config`)"
+    return ok("config", text if has_procfile else f"no Procfile: what `mika up` found runs; {text}")
 
 
 async def disk(exam: Examination) -> Check:

@@ -28,6 +28,8 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
     if server.state == "barred":
         return skipped(check_id, "mika cannot log in to Temporal", "temporal")
     if not server.up:
+        if is_not_started(exam, server):
+            return skipped(check_id, "nothing is started here yet", "" if exam.found is None else "config")
         if server.state == "foreign" and is_loopback(exam.host):
             return skipped(check_id, _DOWN, "ports")
         return await because_of_docker(exam, check_id, _DOWN) or skipped(check_id, _DOWN, "temporal")
@@ -38,6 +40,12 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
         return skipped(check_id, f"the namespace {exam.namespace} is missing", "namespace")
     text = f"Temporal cannot read the namespace {exam.namespace}"
     return await because_of_docker(exam, check_id, text) or skipped(check_id, text, "namespace")
+
+
+def is_not_started(exam: Examination, server: Server) -> bool:
+    """Whether this project was never brought up: then it is no fault that there is no server."""
+    is_first_time = exam.found is not None or exam.is_new
+    return is_first_time and server.state == "refused" and exam.backend != "external"
 
 
 async def temporal(exam: Examination) -> Check:
@@ -53,6 +61,10 @@ async def temporal(exam: Examination) -> Check:
     if server.state == "foreign" and is_loopback(exam.host):
         return skipped("temporal", f"another program has its port {exam.port}", "ports")
     text = f"no Temporal server at {server.address}: {server.detail}"
+    if is_not_started(exam, server):
+        if exam.found is not None:
+            return skipped("temporal", f"{text}; `mika up` starts one", "config")
+        return skipped("temporal", f"{text}; `mika up` starts one if something here uses Temporal")
     if skip := await because_of_docker(exam, "temporal", text):
         return skip
     if isinstance(await exam.supervisor(), MikaError):

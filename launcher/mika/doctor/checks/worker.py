@@ -1,9 +1,9 @@
-"""Checks of the workers and of their queue."""
+"""Checks of the workers and of their queues."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import PATIENCE, Poller, Surroundings, seconds
@@ -13,6 +13,7 @@ from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
 from mika.doctor.units import not_ok, not_working, unit_check
+from mika.doctor.workers import unit_of, units_of
 from mika.reason import Repair
 from mika.status import UnitStatus
 
@@ -20,74 +21,100 @@ _RECONNECTS = 60.0
 """Seconds after the start of the server for which a worker that does not poll is taken to be reconnecting."""
 
 
-async def worker(exam: Examination) -> Check:
-    """A worker takes tasks of both types from our queue."""
-    units = await exam.units("worker")
+async def worker(exam: Examination) -> Sequence[Check]:
+    """A line for each task queue: whether a worker takes its tasks."""
+    queues = await exam.queues()
+    if not queues:
+        hint = 'no task queue is known: `ready = "worker:QUEUE"` in the table of a process names it'
+        return [await needs_server(exam, "worker") or skipped("worker", hint)]
+    checks = await asyncio.gather(*(of_queue(exam, queue) for queue in queues))
+    return list(dict.fromkeys(checks))  # the server is down for all of them
+
+
+def of_queue(exam: Examination, queue: str) -> Awaitable[Check]:
+    """Whether a worker takes the tasks of this queue."""
+    return exam.once(f"worker of {queue}", lambda: _of_queue(exam, queue))
+
+
+async def _of_queue(exam: Examination, queue: str) -> Check:
+    units = await units_of(exam, queue)
     if unit := not_working(units):
         return await unit_check(exam, "worker", unit)
     unit = not_ok(units)
     if skip := await needs_server(exam, "worker"):
         return skip if skip.because or unit is None else await unit_check(exam, "worker", unit)
-    surroundings = await exam.surroundings()
-    listed = surroundings.at(exam.namespace, exam.queue)
-    if not units and not listed and not exam.commands["worker"]:
-        return skipped("worker", "there is no worker in the Procfile")
+    surroundings = (await exam.surroundings([queue])).around(queue)
+    listed = surroundings.at(exam.namespace, queue)
     alive = [poller for poller in listed if poller.state == "alive"]
-    check = await _of_pollers(exam, alive, units) if alive else await _of_none(exam, listed, surroundings)
+    check = await (
+        _of_pollers(exam, queue, alive, units) if alive else _of_none(exam, queue, listed, units, surroundings)
+    )
     if unit is not None and (check is None or check.status == "ok"):
         return await unit_check(exam, "worker", unit)
-    return check or await _not_polling(exam, units, listed, surroundings)
+    return check or await _not_polling(exam, queue, units, listed, surroundings)
 
 
-async def _of_pollers(exam: Examination, alive: Sequence[Poller], units: Sequence[UnitStatus]) -> Check:
-    complete = [poller for poller in alive if poller.workflows and poller.activities]
-    if complete:
+async def _of_pollers(exam: Examination, queue: str, alive: Sequence[Poller], units: Sequence[UnitStatus]) -> Check:
+    first, workflows, activities = alive[0], [p for p in alive if p.workflows], [p for p in alive if p.activities]
+    if workflows and activities:
+        complete = [poller for poller in alive if poller.workflows and poller.activities]
+        if not complete:
+            return ok("worker", f"{len(alive)} workers poll {queue}, workflows and activities apart")
         more = f" and {len(complete) - 1} more" if len(complete) > 1 else ""
-        first = complete[0]
-        return ok("worker", f"{first.identity}{more} polls {exam.queue}, last seen {seconds(first.age)} ago")
-    if any(poller.workflows for poller in alive) and any(poller.activities for poller in alive):
-        return ok("worker", f"{len(alive)} workers poll {exam.queue}, workflows and activities apart")
+        return ok("worker", f"{complete[0].who}{more} polls {queue}, last seen {seconds(complete[0].age)} ago")
+    missing = TaskType.ACTIVITY if workflows else TaskType.WORKFLOW
+    # A worker may well have only one type. The bot's needs both; with others, it shows when a task waits.
+    is_needed = queue == exam.queue and await exam.is_bot()
+    state = await (await exam.temporal()).queue_state(queue, missing)
+    if not is_needed and proto.span(state.stats.approximate_backlog_age) < PATIENCE:
+        only = "workflow tasks" if workflows else "activities"
+        return ok("worker", f"{first.who} polls {queue}, only for {only}, last seen {seconds(first.age)} ago")
     if reconnects := await _reconnects(exam, units):  # its pollers come back one after the other
         return reconnects
-    missing = "activities" if alive[0].workflows else "workflow tasks"
-    text = f"{alive[0].identity} polls {exam.queue}, but no {missing}"
+    text = f"{first.who} polls {queue}, but no {'activities' if workflows else 'workflow tasks'}"
     return fail("worker", text, "register both in that worker and start it again")
 
 
-async def _of_none(exam: Examination, listed: Sequence[Poller], surroundings: Surroundings) -> Check | None:
+async def _of_none(
+    exam: Examination,
+    queue: str,
+    listed: Sequence[Poller],
+    units: Sequence[UnitStatus],
+    surroundings: Surroundings,
+) -> Check | None:
     """Where no worker polls: one that is stuck, or polls something else; None if there is none of these."""
     stuck = next((poller for poller in listed if poller.state in ("stopped", "hung")), None)
     if stuck is not None:
-        return await _stuck(exam, stuck, surroundings)
-    misplaced = find_misplaced(exam.queue, surroundings)
+        status = await exam.status()
+        return _stuck(stuck, unit_of(exam, stuck.identity, status) or next(iter(units), None), surroundings)
+    misplaced = find_misplaced(queue, surroundings)
     if misplaced is None:
         return None
-    text = f"no worker polls {exam.queue}: {misplaced.worker.identity} polls {misplaced.place}"
+    text = f"no worker polls {queue}: {misplaced.worker.who} polls {misplaced.place}"
     return fail("worker", text, misplaced.fix)
 
 
-async def _stuck(exam: Examination, poller: Poller, surroundings: Surroundings) -> Check:
-    unit = await exam.worker_unit(poller.identity)
-    pid = unit.pid if unit is not None else pid_of(poller.identity)
+def _stuck(poller: Poller, unit: UnitStatus | None, surroundings: Surroundings) -> Check:
+    pid = pid_of(poller.identity) or (unit.pid if unit is not None else None)
     fix = f"`mika restart {unit.name}`" if unit is not None else surroundings.worker.how_to_restart()
     repair = Repair("restart", unit.name) if unit is not None else None
     if poller.state == "hung":
-        return fail("worker", f"{poller.identity} hangs: its event loop does not run", fix, repair)
-    text = f"{poller.identity} is suspended (SIGSTOP) and takes nothing"
+        return fail("worker", f"{poller.who} hangs: its event loop does not run", fix, repair)
+    text = f"{poller.who} is suspended (SIGSTOP) and takes nothing"
     return fail("worker", text, f"resume it: `kill -CONT {pid or 'PID'}`, or {fix}", repair)
 
 
 async def _not_polling(
-    exam: Examination, units: Sequence[UnitStatus], listed: Sequence[Poller], surroundings: Surroundings
+    exam: Examination, queue: str, units: Sequence[UnitStatus], listed: Sequence[Poller], surroundings: Surroundings
 ) -> Check:
     """No worker polls, and nothing says why; those of the supervisor, if any, are well."""
     last = f" ({describe(listed[0])})" if listed else ""
     if not units:
-        return fail("worker", f"no worker polls {exam.queue}{last}", surroundings.worker.how_to_start())
+        return fail("worker", f"no worker polls {queue}{last}", surroundings.worker.how_to_start())
     if reconnects := await _reconnects(exam, units):
         return reconnects
     name = units[0].name
-    text = f"{name} runs, but does not poll {exam.queue}{last}"
+    text = f"{name} runs, but does not poll {queue}{last}"
     fix = f"`mika logs {name}` says why; if that does not help, `mika restart {name}`"
     return fail("worker", text, fix, Repair("restart", name))
 
@@ -106,18 +133,27 @@ async def queue(exam: Examination) -> Check:
     """What waits to be taken, and for how long."""
     if skip := await needs_server(exam, "queue"):
         return skip
-    temporal = await exam.temporal()
-    states = await asyncio.gather(*(temporal.queue_state(exam.queue, task_type) for task_type in TaskType))
-    counts = [state.stats.approximate_backlog_count for state in states]
-    oldest = max(proto.span(state.stats.approximate_backlog_age) for state in states)
-    if not any(counts):
-        return ok("queue", f"{exam.queue}: nothing waits")
-    waiting = f"{counts[0]} workflow tasks and {counts[1]} activities wait"
-    text = f"{waiting} in {exam.queue}, the oldest for {seconds(oldest)}"
+    queues = await exam.queues()
+    if not queues:
+        return skipped("queue", "no task queue is known")
+    waiting = [state for state in await asyncio.gather(*(_waiting(exam, queue) for queue in queues)) if state[1]]
+    if not waiting:
+        return ok("queue", f"{', '.join(queues)}: nothing waits")
+    oldest, text, name = max(waiting)
     if oldest < PATIENCE:
         return ok("queue", text)
-    if not (await exam.surroundings()).alive(exam.namespace, exam.queue):
+    if not (await exam.surroundings()).alive(exam.namespace, name):
         return skipped("queue", text, "worker")
-    name = next(iter(exam.commands["worker"]), "worker")
-    fix = f"the workers are too slow or too few: `mika up {name}=2`, or look at `mika logs {name}`"
-    return warn("queue", text, fix)
+    process = next((process.name for process in await exam.processes() if name in process.queues), "")
+    more = f": `mika up {process}=2`, or look at `mika logs {process}`" if process else ""
+    return warn("queue", text, f"the workers are too slow or too few{more}")
+
+
+async def _waiting(exam: Examination, queue: str) -> tuple[float, str, str]:
+    """The seconds that the oldest task waits, what waits (empty: nothing), and the queue."""
+    temporal = await exam.temporal()
+    states = await asyncio.gather(*(temporal.queue_state(queue, task_type) for task_type in TaskType))
+    counts = [state.stats.approximate_backlog_count for state in states]
+    oldest = max(proto.span(state.stats.approximate_backlog_age) for state in states)
+    text = f"{counts[0]} workflow tasks and {counts[1]} activities wait in {queue}, the oldest for {seconds(oldest)}"
+    return oldest, text if any(counts) else "", queue

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, near_miss, seconds
-from mika.diagnosis.survey import diagnose
+from mika.diagnosis.slow import slowest_task
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
+from mika.doctor.workflows.judge import diagnose, why_slow
 
 RECENT = timedelta(minutes=10)
-_MOST_RUNNING, _MOST_CLOSED = 20, 10
+_MOST_RUNNING, _MOST_CLOSED, _MOST_SLOW = 20, 10, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +39,36 @@ class Judged:
     def fix(self) -> str:
         return f"{self.diagnosis.fix} (`mika doctor --workflow {self.id}`)"
 
-    def is_of(self, queue: str) -> bool:
-        """Whether it waits in `queue`, or in one that is probably meant to be it."""
-        own = self.info.task_queue
-        return own == queue or near_miss(queue, [own]) is not None
+    @property
+    def queue(self) -> str:
+        return str(self.info.task_queue)
+
+    def is_of(self, queues: Sequence[str]) -> bool:
+        """Whether it waits in one of `queues`, or in one that is probably meant to be one of them."""
+        return self.queue in queues or any(near_miss(queue, [self.queue]) is not None for queue in queues)
 
 
 async def workflows(exam: Examination) -> Check:
     """Messages that hang now, and those that failed a moment ago."""
     if skip := await needs_server(exam, "workflows"):
         return skip
-    running, closed = ([w for w in group if w.is_of(exam.queue)] for group in await _judged(exam))
+    queues, surroundings = await exam.queues(), await exam.surroundings()
+    running, closed = await _judged(exam)
+    if not exam.has_own_server:  # it may have the workflows of others, too
+        running, closed = ([w for w in group if w.is_of(queues)] for group in (running, closed))
     hanging = [workflow for workflow in running if workflow.diagnosis.cause in HANGING]
     if hanging:
-        first = hanging[-1]  # the oldest: the list begins with the newest
+
+        def is_explained(workflow: Judged) -> bool:
+            """Whether the check of the worker says why."""
+            is_code = workflow.diagnosis.cause == Cause.WORKFLOW_TASK_FAILING
+            return not is_code and workflow.queue in queues and not surroundings.alive(exam.namespace, workflow.queue)
+
+        # The oldest: the list begins with the newest.
+        first = next((w for w in reversed(hanging) if not is_explained(w)), hanging[-1])
         count = f"{len(hanging)} of {len(running)} running workflows hang, such as"
         text = f"{count if len(hanging) > 1 else 'a workflow hangs:'} {first.text}"
-        alive = (await exam.surroundings()).alive(exam.namespace, exam.queue)
-        if first.diagnosis.cause != Cause.WORKFLOW_TASK_FAILING and not alive:
-            return skipped("workflows", text, "worker")
-        return fail("workflows", text, first.fix)
+        return skipped("workflows", text, "worker") if is_explained(first) else fail("workflows", text, first.fix)
     recent = seconds(RECENT.total_seconds())
     troubled = [workflow for workflow in running if workflow.diagnosis.cause not in FINE]
     if troubled:
@@ -64,14 +77,42 @@ async def workflows(exam: Examination) -> Check:
     if closed:
         first = closed[0]
         return warn("workflows", f"{len(closed)} of the last {recent} failed, the latest {first.text}", first.fix)
+    if slow := await _slow(exam, queues):
+        return slow
     return ok("workflows", f"{len(running)} running, none failed within {recent}")
 
 
-async def timeouts(exam: Examination) -> Check:
-    """Limits that cannot work. That a run is not longer than its execution is checked when the settings are read.
+async def _slow(exam: Examination, queues: Sequence[str]) -> Check | None:
+    """A workflow that ended well a moment ago, though a task of it took seconds: its caller had to wait."""
+    temporal = await exam.temporal()
+    infos = [
+        info
+        for info in await temporal.workflows(f"CloseTime > '{_since()}' AND ExecutionStatus = 'Completed'", _MOST_SLOW)
+        if exam.has_own_server or info.task_queue in queues
+    ]
+    histories = await asyncio.gather(*(temporal.first_events(info.execution) for info in infos))
+    found = [(task, info) for events, info in zip(histories, infos, strict=True) if (task := slowest_task(events))]
+    if not found:
+        return None
+    task, info = max(found, key=lambda pair: pair[0].took)
+    why, fix = await why_slow(exam, task, info.type.name)
+    return warn("workflows", f"slow: {task.text} of {info.execution.workflow_id}{why}", fix)
 
-    Steps cannot be longer than a run: the workflow gives each of them a part of what is left of it.
+
+def _since() -> str:
+    """The beginning of RECENT, as a query has it."""
+    return (datetime.now(UTC) - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def timeouts(exam: Examination) -> Check | None:
+    """Limits of the bot's workflows that cannot work.
+
+    That a run is not longer than its execution is checked when the settings are read. Steps cannot be longer than a
+    run: the workflow gives each of them a part of what is left of it.
     """
+    limits = (exam.config.settings[name] for name in ("WORKFLOW_RUN_TIMEOUT", "WORKFLOW_TASK_TIMEOUT"))
+    if all(limit.origin == "default" for limit in limits) and not await exam.is_bot():
+        return None
     run, task = exam.config.number("WORKFLOW_RUN_TIMEOUT"), exam.config.number("WORKFLOW_TASK_TIMEOUT")
     if task >= run:
         return warn(
@@ -90,8 +131,7 @@ async def timeouts(exam: Examination) -> Check:
 
 async def _judged(exam: Examination) -> tuple[list[Judged], list[Judged]]:
     """The newest running workflows, and the newest of those that ended badly within RECENT."""
-    since = (datetime.now(UTC) - RECENT).strftime("%Y-%m-%dT%H:%M:%SZ")
-    badly = f"CloseTime > '{since}' AND ExecutionStatus IN ('Failed', 'TimedOut')"
+    badly = f"CloseTime > '{_since()}' AND ExecutionStatus IN ('Failed', 'TimedOut')"
 
     async def both() -> tuple[list[Judged], list[Judged]]:
         return await asyncio.gather(
@@ -102,11 +142,12 @@ async def _judged(exam: Examination) -> tuple[list[Judged], list[Judged]]:
 
 
 async def _judge(exam: Examination, query: str, most: int) -> list[Judged]:
-    temporal, surroundings = await exam.temporal(), await exam.surroundings()
+    temporal = await exam.temporal()
     infos = await temporal.workflows(query, most)
+    surroundings = await exam.surroundings(info.task_queue for info in infos if info.status == proto.RUNNING)
     now = await exam.server_time()
     diagnoses = await asyncio.gather(
-        *(diagnose(temporal, info.execution, surroundings, now=now) for info in infos),
+        *(diagnose(exam, info.execution, surroundings, now=now) for info in infos),
         return_exceptions=True,  # one that is deleted meanwhile is not a finding
     )
     pairs = zip(infos, diagnoses, strict=True)

@@ -52,8 +52,8 @@ async def _ask(confirm: Confirm, question: str) -> None:
 async def retry(exam: Examination, wanted: str, confirm: Confirm) -> Restarted:
     """Start a workflow again with the same input under a new id. Raises MikaError if it cannot be found.
 
-    It goes into its old queue, unless only the configured one has a worker; its time-outs are the old ones, unless the
-    configuration gives it more.
+    It goes into its old queue, unless only the one queue of the project has a worker; its time-outs are the old ones,
+    unless the configuration gives it more.
     """
     info = (await find(exam, wanted)).workflow_execution_info
     old_id = str(info.execution.workflow_id)
@@ -62,11 +62,11 @@ async def retry(exam: Examination, wanted: str, confirm: Confirm) -> Restarted:
     temporal = await exam.temporal()
     started = (await temporal.first_events(info.execution))[0].workflow_execution_started_event_attributes
     surroundings, queue = await exam.surroundings(), started.task_queue.name
-    if not surroundings.alive(exam.namespace, queue) and surroundings.alive(exam.namespace, exam.queue):
-        queue = exam.queue
+    if not surroundings.alive(exam.namespace, queue) and len(surroundings.queues) == 1:
+        queue = next((own for own in surroundings.queues if surroundings.alive(exam.namespace, own)), queue)
 
     def longer(old: float, setting: str) -> float:
-        configured = exam.config.number(setting) if queue == exam.queue else 0.0
+        configured = exam.config.number(setting) if queue == surroundings.queue else 0.0
         return max(old, configured) if old else 0.0
 
     new_id = f"{old_id}-retry-{secrets.token_hex(3)}"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Diagnosis
-from mika.diagnosis.survey import diagnose
 from mika.doctor.examination import Examination
+from mika.doctor.workflows.judge import diagnose
 from mika.doctor.workflows.story import PAGE, connect, status_of
 
 if TYPE_CHECKING:
@@ -55,15 +55,16 @@ async def latest(exam: Examination, count: int, *, failed: bool = False, running
         "ExecutionStatus = 'Running'": running,
     }
     query = " OR ".join(condition for condition, is_wanted in conditions.items() if is_wanted)
-    temporal, surroundings = await exam.temporal(), await exam.surroundings()
+    temporal = await exam.temporal()
     infos = await temporal.workflows(query, max(count, PAGE))
     newest = sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
+    surroundings = await exam.surroundings(info.task_queue for info in newest if info.status == proto.RUNNING)
     now = await exam.server_time()
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def row(info: WorkflowExecutionInfo) -> Row:
         async with gate:
-            diagnosis = await diagnose(temporal, info.execution, surroundings, now=now)
+            diagnosis = await diagnose(exam, info.execution, surroundings, now=now)
         started, closed = proto.at(info.start_time), proto.at(info.close_time)
         return Row(
             info.execution.workflow_id,

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from mika.control.client import not_running
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Cause, Diagnosis
+from mika.diagnosis.slow import slowest_task
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.timeline import Entry, timeline
-from mika.diagnosis.workflow import classify
-from mika.doctor.checks.worker import worker
+from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
+from mika.doctor.workflows.judge import judge, why_slow
 from mika.errors import MikaError, NotRunningError, UsageError
+from mika.machine.local import in_thread
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.history.v1 import HistoryEvent
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
@@ -62,7 +67,9 @@ async def connect(exam: Examination) -> None:
             raise MikaError(server.reason.text, server.reason.fix, code="temporal_unavailable")
         text = f"no Temporal server at {server.address}: {server.detail}"
         if await exam.supervisor() is None:
-            raise NotRunningError(f"no stack is running in {exam.config.project}, and {text}", "`mika doctor` says why")
+            nothing = await in_thread(lambda: not_running(exam.folder))
+            hint = nothing.hint if exam.found is not None else "`mika doctor` says why"
+            raise NotRunningError(f"{nothing.message}, and {text}", hint)
         raise MikaError(text, "`mika doctor` says why", code="temporal_unavailable")
     error = await exam.namespace_error()
     if error is not None:
@@ -90,16 +97,16 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
         return await _elsewhere(exam, wanted)
     info = description.workflow_execution_info
     events = await (await exam.temporal()).first_events(info.execution)
-    is_other_queue = info.task_queue not in ("", exam.queue)
-    surroundings = await (exam.surroundings_with([info.task_queue]) if is_other_queue else exam.surroundings())
-    diagnosis = classify(description, events, surroundings, now=now)
+    surroundings = await exam.surroundings([info.task_queue])
+    diagnosis = await judge(exam, description, events, surroundings, now=now)
+    diagnosis = await _with_slow_task(exam, diagnosis, events, info.type.name)
     return Story(
         info.execution.workflow_id,
         info.execution.run_id,
         status_of(info),
         max(0.0, now - proto.at(info.start_time)),
         _ui_link(exam, info.execution),
-        await _with_what_is_known_here(exam, diagnosis),
+        await _with_what_is_known_here(exam, diagnosis, info.task_queue),
         tuple(timeline(description, events, now=now, payloads=payloads)),
     )
 
@@ -136,14 +143,25 @@ async def _describe(exam: Examination, workflow_id: str) -> DescribeWorkflowExec
         raise MikaError(f"Temporal does not answer: {error}", code="temporal_unavailable") from None
 
 
-async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis) -> Diagnosis:
+async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queue: str) -> Diagnosis:
     """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up, reconnecting."""
     if diagnosis.cause != Cause.NO_WORKER:
         return diagnosis
-    check = await worker(exam)
+    check = await of_queue(exam, queue)
     if check.status != "fail":
         return diagnosis
     return replace(diagnosis, evidence=(*diagnosis.evidence, check.finding), fix=check.fix or diagnosis.fix)
+
+
+async def _with_slow_task(
+    exam: Examination, diagnosis: Diagnosis, events: Sequence[HistoryEvent], workflow_type: str
+) -> Diagnosis:
+    """With a word about a task that was answered, but late."""
+    task = slowest_task(events)
+    if task is None:
+        return diagnosis
+    why, fix = await why_slow(exam, task, workflow_type)
+    return replace(diagnosis, evidence=(*diagnosis.evidence, f"slow: {task.text}{why}: {fix}"))
 
 
 async def _last(exam: Examination) -> str:

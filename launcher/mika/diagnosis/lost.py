@@ -1,0 +1,105 @@
+"""A worker died with a task in its hands: nobody is at work, and the server has not noticed yet.
+
+It waits for the time-out of the task, then gives it to whoever polls. So another worker is needed, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mika.diagnosis import proto
+from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds
+from mika.diagnosis.proto import EventType
+
+if TYPE_CHECKING:
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflow.v1 import PendingActivityInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
+_STICKY = 10.0
+"""Seconds until a step goes to any worker: the default of the SDKs (a history does not say it)."""
+
+
+def lost_activity(
+    pending: PendingActivityInfo, description: DescribeWorkflowExecutionResponse, surroundings: Surroundings, now: float
+) -> Diagnosis:
+    """For an activity that was taken by a worker whose process is gone. `now`: the server's time."""
+    step, options = f"the activity {pending.activity_type.name}", pending.activity_options
+    started, beat = proto.at(pending.last_started_time), proto.span(options.heartbeat_timeout)
+    limits = {
+        "heartbeat time-out": (max(started, proto.at(pending.last_heartbeat_time)), beat),
+        "start-to-close time-out": (started, proto.span(options.start_to_close_timeout)),
+    }
+    ends = {name: since + limit for name, (since, limit) in limits.items() if limit}
+    which = min(ends, key=lambda name: ends[name], default="")
+    noticed, left = ends.get(which, 0.0), proto.at(pending.expiration_time)
+    when = f" in {seconds(max(0.0, noticed - now))}" if which else ""
+    is_last = pending.maximum_attempts and pending.attempt >= pending.maximum_attempts
+    then = f"the server gives it out again{when}"
+    if is_last or (left and which and left <= noticed):
+        then = f"this was its last attempt: it fails{when}"
+    then += f" ({which} of {seconds(limits[which][1])})" if which else ""
+    shorter = "" if beat else "; a heartbeat_timeout, with activity.heartbeat() in the activity, would shorten that"
+    return _lost(
+        f"{step}: its worker {pending.last_worker_identity} was killed or crashed",
+        then,
+        f"wait for it{shorter}",
+        (f"{step} was taken {seconds(now - started)} ago, attempt {pending.attempt}",),
+        options.task_queue.name or description.workflow_execution_info.task_queue,
+        surroundings,
+    )
+
+
+def lost_task(
+    identity: str, elapsed: float, description: DescribeWorkflowExecutionResponse, surroundings: Surroundings
+) -> Diagnosis:
+    """For a workflow task that was taken `elapsed` seconds ago by a worker whose process is gone."""
+    limit = proto.span(description.execution_config.default_workflow_task_timeout)
+    when = f" in {seconds(max(0.0, limit - elapsed))} (workflow task time-out of {seconds(limit)})" if limit else ""
+    return _lost(
+        f"worker {identity} took its workflow task {seconds(elapsed)} ago, and was killed or crashed before an answer",
+        f"the server gives it out again{when}",
+        "wait for it; a shorter task_timeout where the workflow is started would shorten that",
+        (f"worker {identity}: its process is gone",),
+        description.workflow_execution_info.task_queue,
+        surroundings,
+    )
+
+
+def lost_cache(
+    elapsed: float,
+    events: Sequence[HistoryEvent],
+    description: DescribeWorkflowExecutionResponse,
+    surroundings: Surroundings,
+) -> Diagnosis | None:
+    """If the next step waits for the worker that has the workflow in its cache, and that one is gone."""
+    scheduled = next((event for event in reversed(events) if event.event_type == EventType.TASK_SCHEDULED), None)
+    completed = next((event for event in reversed(events) if event.event_type == EventType.TASK_COMPLETED), None)
+    if scheduled is None or completed is None:
+        return None
+    task = scheduled.workflow_task_scheduled_event_attributes
+    identity = completed.workflow_task_completed_event_attributes.identity
+    is_waiting = task.task_queue.kind == proto.STICKY and elapsed < _STICKY
+    if not is_waiting or surroundings.state_of(identity) != "gone":
+        return None
+    return _lost(
+        f"its next step waits for worker {identity}, which has it in its cache, and was killed or crashed",
+        f"any other worker gets it within {seconds(max(0.0, _STICKY - elapsed))}",
+        "wait for it",
+        (f"worker {identity}: its process is gone",),
+        description.workflow_execution_info.task_queue,
+        surroundings,
+    )
+
+
+def _lost(
+    what: str, then: str, wait: str, evidence: tuple[str, ...], queue: str, surroundings: Surroundings
+) -> Diagnosis:
+    surroundings = surroundings.around(queue)
+    if alive := surroundings.alive(surroundings.namespace, queue):
+        evidence = (*evidence, f"now {alive[0].who} polls {queue}")
+        return Diagnosis(Cause.WORKER_KILLED, f"{what}; {then}", evidence, wait)
+    worker = surroundings.worker
+    nobody = worker.down or f"no worker polls {queue}"
+    return Diagnosis(Cause.NO_WORKER, f"{what}, and now {nobody}", evidence, worker.how_to_start())

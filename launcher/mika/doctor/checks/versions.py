@@ -1,0 +1,189 @@
+"""Check of versions: the Python and the packages that the project's processes have, against what the project asks for.
+
+mika's own Python is of no interest. Files are only read: nothing of the project is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mika.config.environment import find_environment
+from mika.decoded import Json
+from mika.doctor.check import Check, ok, warn
+from mika.doctor.examination import Examination
+from mika.machine.local import in_thread
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+_VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", re.MULTILINE)
+_OPEN = re.compile(r"^include-system-site-packages\s*=\s*true", re.MULTILINE | re.IGNORECASE)
+_PART = re.compile(r"(\^|~=|~|[<>=!]=|[<>]|)\s*(\d[\w.*]*|\*)")
+
+
+@dataclass(frozen=True)
+class Home:
+    """A part of the project: what it asks for, and the environment of its processes. `python` is a version."""
+
+    folder: Path
+    root: Path
+    python: str
+
+    is_closed: bool
+    """It does not see the packages of the Python that it was made with."""
+
+    @cached_property
+    def packages(self) -> list[str]:
+        """Where they are: its own folder of them, and those that a `.pth` file there names."""
+        patterns = ("lib/python*/site-packages", "Lib/site-packages")
+        own = [path for pattern in patterns for path in self.root.glob(pattern)]
+        named = [line for folder in own for file in sorted(folder.glob("*.pth")) for line in _lines(file)]
+        return [*map(str, own), *(line for line in named if Path(line).is_dir())]
+
+    def version(self, package: str) -> str:
+        """Of an installed package; empty without it."""
+        found = next(iter(metadata.distributions(name=package, path=self.packages)), None)
+        return found.version if found is not None else ""
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+
+
+async def versions(exam: Examination) -> Check:
+    """Python and packages of each process."""
+    processes, project = await exam.processes(), exam.config.project
+    folders = {project / (exam.config.process(process.name).cwd or ".") for process in processes} or {project}
+    homes = await in_thread(lambda: list(find_homes(project, sorted(folders))))
+    unmet = await in_thread(lambda: [(home, text) for home in homes for text in find_unmet(home)])
+    if unmet:
+        home, text = unmet[0]
+        more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
+        return warn("versions", f"{text}{more}", _fix(home, project))
+    told = dict.fromkeys(_shown(home, project) for home in homes)
+    text = "; ".join(told) or "no Python environment of the project was found"
+    server = await exam.server() if exam.wants_temporal else None
+    if server is None or not server.up:
+        return ok("versions", text)
+    text += f"; Temporal server {server.version}"
+    if _major(server.version) > 1:
+        return warn("versions", f"{text}: mika knows servers before 2.0", "install a newer mika")
+    return ok("versions", text)
+
+
+def _shown(home: Home, project: Path) -> str:
+    root = home.root.relative_to(project).as_posix() if home.root.is_relative_to(project) else str(home.root)
+    sdk = home.version("temporalio")
+    return f"Python {home.python} ({root})" + (f", temporalio {sdk}" if sdk else "")
+
+
+def _fix(home: Home, project: Path) -> str:
+    install = "pip install -e ."
+    for tool, marks in {"uv": ("uv.lock",), "poetry": ("poetry.lock",), "pipenv": ("Pipfile",)}.items():
+        if any((folder / mark).exists() for mark in marks for folder in (home.folder, project)):
+            install = "uv sync" if tool == "uv" else f"{tool} install"
+    return f"`{install}`" + ("" if home.folder == project else f" in {home.folder.relative_to(project).as_posix()}")
+
+
+def _major(version: str) -> int:
+    number = version.partition(".")[0]
+    return int(number) if number.isdecimal() else 0
+
+
+def find_homes(project: Path, folders: list[Path]) -> Iterator[Home]:
+    """The part of the project that each folder belongs to, if its environment says which Python it has."""
+    for folder in folders:
+        environment = find_environment([folder, project], os.environ)
+        says = "\n".join(_lines(environment.root / "pyvenv.cfg")) if environment is not None else ""
+        python = _VERSION.search(says)
+        if environment is not None and python is not None:
+            above = [path for path in (folder, *folder.parents) if path.is_relative_to(project)]
+            home = next((path for path in above if (path / "pyproject.toml").is_file()), folder)
+            yield Home(home, environment.root, python[1], is_closed=_OPEN.search(says) is None)
+
+
+def find_unmet(home: Home) -> Iterator[str]:
+    """What the project asks for and does not have."""
+    try:
+        document = tomllib.loads((home.folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
+    wanted = str(project.get("requires-python") or "")
+    constraint = str(_table(poetry, "dependencies").get("python") or "")
+    is_fit = _fits(home.python, [wanted] if wanted else _alternatives(constraint))
+    if not is_fit:
+        yield f"Python is {home.python} in {home.root.name}, and pyproject.toml asks for {wanted or constraint}"
+    dependencies = project.get("dependencies")
+    for line in dependencies if isinstance(dependencies, list) else []:
+        yield from _unmet_package(home, str(line))
+
+
+def _table(document: Mapping[str, Json], *names: str) -> Mapping[str, Json]:
+    """A table of a document that may be anything."""
+    value: Json = document
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _unmet_package(home: Home, line: str) -> Iterator[str]:
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.specifiers import InvalidSpecifier
+
+    with contextlib.suppress(InvalidRequirement, InvalidSpecifier):
+        need = Requirement(line)
+        of_home = {"python_version": ".".join(home.python.split(".")[:2]), "python_full_version": home.python}
+        if need.marker is not None and not need.marker.evaluate(of_home):
+            return
+        installed = home.version(need.name)
+        if not installed and home.is_closed:
+            yield f"the package {need.name} is not installed in {home.root.name}"
+        elif installed and not need.specifier.contains(installed, prereleases=True):
+            yield f"{need.name} is {installed}, and pyproject.toml asks for {need.specifier}"
+
+
+def _fits(python: str, alternatives: list[str]) -> bool:
+    """Whether a version is in one of the sets; one that is not understood may be anything."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    sets: list[SpecifierSet] = []
+    for text in alternatives:
+        try:
+            sets.append(SpecifierSet(text))
+        except InvalidSpecifier:
+            return True
+    return not sets or any(wanted.contains(python, prereleases=True) for wanted in sets)
+
+
+def _alternatives(constraint: str) -> list[str]:
+    """Poetry's constraint (`^3.9`, `~3.11`, `3.12.*`, `>=3.9 <3.13`, `^3.9 || ^3.12`) as specifiers.
+
+    https://python-poetry.org/docs/dependency-specification/#version-constraints
+    """
+    parts = [text for text in re.split(r"\|\|?", constraint) if text.strip()]
+    return [",".join(filter(None, (_specifier(*match) for match in _PART.findall(part)))) for part in parts]
+
+
+def _specifier(operator: str, version: str) -> str:
+    numbers = [int(number) for number in version.split(".") if number.isdecimal()]
+    if version == "*" or not numbers:
+        return ""
+    if operator == "^":
+        return f">={version},<{numbers[0] + 1}"
+    if operator == "~":
+        upper = numbers[:1] if len(numbers) == 1 else numbers[:2]
+        return f">={version},<{'.'.join(map(str, [*upper[:-1], upper[-1] + 1]))}"
+    return f"{operator or '=='}{version}"

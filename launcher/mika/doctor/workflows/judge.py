@@ -1,0 +1,95 @@
+"""The diagnosis of a workflow, with what only this machine can tell: whether its worker works, and on what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mika.detect.files import Files
+from mika.detect.sandbox import SandboxImport, imports_in_sandbox
+from mika.detect.sources import Sources
+from mika.diagnosis import proto
+from mika.diagnosis.model import Cause, Diagnosis, Surroundings
+from mika.diagnosis.slow import SlowTask, still_slow, taken_task
+from mika.diagnosis.workflow import classify
+from mika.doctor.examination import Examination
+from mika.doctor.workers import pid_of_worker
+from mika.machine.local import CpuUse, in_thread
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
+_SAMPLE = 0.3
+"""Seconds over which the use of the CPU is measured."""
+_BUSY = 0.2
+"""The share of one CPU above which a worker is at work on its task: its own threads need a fraction of that."""
+_INTO_AN_ACTIVITY = "what takes so long belongs into an activity: a workflow task should take milliseconds"
+
+
+async def diagnose(
+    exam: Examination, execution: WorkflowExecution, surroundings: Surroundings, *, now: float
+) -> Diagnosis:
+    """Read the description and the end of the history of one run, and judge. `now`: the server's time."""
+    temporal = await exam.temporal()
+    description = await temporal.describe(execution.workflow_id, execution.run_id)
+    ended_well = description.workflow_execution_info.status in (proto.COMPLETED, proto.CONTINUED_AS_NEW)
+    events = [] if ended_well else await temporal.newest_events(execution)
+    return await judge(exam, description, events, surroundings, now=now)
+
+
+async def judge(
+    exam: Examination,
+    description: DescribeWorkflowExecutionResponse,
+    events: Sequence[HistoryEvent],
+    surroundings: Surroundings,
+    *,
+    now: float,
+) -> Diagnosis:
+    """As `classify`; but a worker that has a workflow task for long, and is at work on it, is slow."""
+    diagnosis = classify(description, events, surroundings, now=now)
+    if diagnosis.cause != Cause.WORKER_UNRESPONSIVE:
+        return diagnosis
+    task = taken_task(description, events, now)
+    if task is None or not await _is_at_work(exam, task.worker):
+        return diagnosis
+    return still_slow(task, *await why_slow(exam, task, description.workflow_execution_info.type.name))
+
+
+async def why_slow(exam: Examination, task: SlowTask, workflow_type: str) -> tuple[str, str]:
+    """What is known of the reason (empty: nothing), and what to do.
+
+    The sandbox imports the modules of a workflow again when it begins, so only the first task can be slow for that.
+    """
+    imports = await _imports(exam, workflow_type) if task.is_first else ()
+    if not imports:
+        return "", _INTO_AN_ACTIVITY
+    first, *more = imports
+    others = f" and {len(more)} more" if more else ""
+    why = f"; imports in the sandbox, again for each workflow ({first.path} imports {first.package}{others})"
+    passed = "`with workflow.unsafe.imports_passed_through():`"
+    return why, f"pass them through: import {first.package} in {first.path} within {passed}"
+
+
+async def _imports(exam: Examination, workflow_type: str) -> Sequence[SandboxImport]:
+    def find() -> Sequence[SandboxImport]:
+        return imports_in_sandbox(Sources(Files(exam.config.project), {}), workflow_type)
+
+    return await exam.once(f"imports of {workflow_type}", lambda: in_thread(find))
+
+
+async def _is_at_work(exam: Examination, identity: str) -> bool:
+    """Whether the process of a worker uses the CPU; False if it is not of this machine."""
+
+    async def measure() -> bool:
+        pid = pid_of_worker(exam, identity, await exam.status())
+        if pid is None:
+            return False
+        use = CpuUse(lambda: (pid,))
+        use.share()
+        await asyncio.sleep(_SAMPLE)
+        return use.share() > _BUSY
+
+    return await exam.once(f"cpu of {identity}", measure)
