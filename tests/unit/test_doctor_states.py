@@ -312,6 +312,9 @@ def test_each_of_several_queues_has_a_line(world, monkeypatch):
         f"worker.1@x polls {QUEUE}",
         "web (8@vm) polls mail",
     ]
+    monkeypatch.setitem(RULES, "web", "worker:mail/activity, worker:post")
+    lines = [check for check in examine(world, "embedded", state="ready").checks if check.id == "worker"]
+    assert lines[-1].finding == "web runs, but does not poll post", "of its two queues"
     stopped = examine(world, "embedded", unit("embedded", "web", Phase.STOPPED))
     failed = [check for check in stopped.checks if check.status == "fail"]
     assert [(check.id, check.finding, check.fix) for check in failed] == [

@@ -30,7 +30,7 @@ class Process:
     @property
     def queues(self) -> tuple[str, ...]:
         """The task queues that it polls, as far as its rule names them."""
-        return (self.rule.queue,) if self.rule.kind == "worker" else ()
+        return tuple(rule.queue for rule in (self.rule, *self.rule.others)) if self.rule.kind == "worker" else ()
 
     @property
     def url(self) -> str:
