@@ -75,6 +75,8 @@ class UnitStatus:
     pid: int | None = None
     port: int | None = None
     """The PORT in the environment of a process; whether it listens there is its own affair."""
+    listens: tuple[str, ...] = ()
+    """Where a process and its children really listen: `host:port`."""
     restarts: int = 0
     uptime_s: float | None = None
     rss_mb: float | None = None
@@ -131,6 +133,7 @@ class UnitStatus:
             "required": self.required,
             "pid": self.pid,
             "port": self.port,
+            "listens": list(self.listens),
             "restarts": self.restarts,
             "uptime_s": self.uptime_s,
             "rss_mb": self.rss_mb,
@@ -157,6 +160,7 @@ class UnitStatus:
             required=value["required"],
             pid=value["pid"],
             port=value["port"],
+            listens=tuple(value["listens"]),
             restarts=value["restarts"],
             uptime_s=value["uptime_s"],
             rss_mb=value["rss_mb"],
@@ -197,6 +201,12 @@ class StackStatus:
         """The processes of these types."""
         selected = frozenset(types)
         return tuple(process for process in self.processes if process.type in selected)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """For people, by name: the URLs, and where the processes listen that are not asked by HTTP."""
+        others = {unit.name: ", ".join(unit.listens) for unit in self.processes if unit.type not in self.urls}
+        return {name: text for name, text in others.items() if text} | self.urls
 
     def as_json(self) -> dict[str, object]:
         return {

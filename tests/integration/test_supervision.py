@@ -310,3 +310,15 @@ def test_a_stale_socket_and_state_are_no_obstacle(project):
     assert "no stack is running" in this.error("status", code=3).err
     this.up()
     assert this.ok("status", "--json").json["state"] == "ready"
+
+
+def test_status_and_summary_show_where_a_process_really_listens(project):
+    with free_port() as port:
+        this = project(scripts={"web": SERVER}, env={"WEB_PORT": str(port)})
+        summary = this.up()
+        address = f"127.0.0.1:{port}"
+        assert this.wait_unit("web", "listens", lambda unit: unit["listens"])["listens"] == [address]
+        status = this.ok("status").out
+        assert address in status
+        assert "PORT=" not in status
+        assert f"web          {address}" in summary.out

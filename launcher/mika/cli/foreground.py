@@ -78,8 +78,9 @@ class _Foreground:
             self._showing = asyncio.create_task(self._show_ready())
 
     async def _show_ready(self) -> None:
-        urls = self._stack.urls()  # not the whole status: that costs 60 ms before the first line of a log
-        self._view.ready(urls, has_webhook=not self._quiet and await webhook.is_among(urls, self._config))
+        status = self._stack.status()
+        has_webhook = not self._quiet and await webhook.is_among(status.urls, self._config)
+        self._view.ready(status.addresses, has_webhook=has_webhook)
         if not self._quiet:
             self._view.show_logs()
 

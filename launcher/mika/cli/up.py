@@ -161,7 +161,8 @@ def _until_ready(
         if status is None:
             view.say("all processes have exited")
             return OK
-        view.ready(status.urls, has_webhook=not as_json and asyncio.run(webhook.is_among(status.urls, config)))
+        has_webhook = not as_json and asyncio.run(webhook.is_among(status.urls, config))
+        view.ready(status.addresses, has_webhook=has_webhook)
     except KeyboardInterrupt:
         if attached.is_own:
             view.say("stopping")

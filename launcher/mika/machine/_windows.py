@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import sys
+from collections.abc import Collection
 from ctypes import wintypes
 
 if sys.platform == "win32":
@@ -40,6 +41,10 @@ if sys.platform == "win32":
     def listening() -> list[tuple[str, int, int | None]]:
         """Address, port and process id of each; the id is None if the system does not tell. Raises OSError."""
         return [*_table(socket.AF_INET, _Row4), *_table(socket.AF_INET6, _Row6)]
+
+    def listening_of(pids: Collection[int]) -> list[tuple[str, int, int | None]]:
+        """Those of some processes."""
+        return [entry for entry in listening() if entry[2] in pids]
 
     def _table(family: socket.AddressFamily, row: type[_Row4 | _Row6]) -> list[tuple[str, int, int | None]]:
         ask = ctypes.WinDLL("iphlpapi").GetExtendedTcpTable

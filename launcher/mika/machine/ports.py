@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mika.address import join
 from mika.errors import UsageError
 
 if sys.platform == "win32":
@@ -136,6 +137,15 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
         except (psutil.Error, OSError):
             return None
     return _listener(port, pids.pop())
+
+
+def addresses_of(pids: Collection[int]) -> tuple[str, ...]:
+    """Where these processes listen, `host:port`, by port; empty if the system does not tell. Blocks briefly."""
+    try:
+        sockets = {(port, ip) for ip, port, _ in _system.listening_of(pids)}
+    except OSError:
+        return ()
+    return tuple(join(ip, port) for port, ip in sorted(sockets))
 
 
 def has_listener(port: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable, Collection
@@ -30,6 +29,7 @@ from mika.supervisor.guard import (
     StartFailedError,
 )
 from mika.supervisor.survivors import Survivor, describe_survivors, still_alive
+from mika.supervisor.tree import Tree
 from mika.supervisor.unit import Launch, Running, Unit
 from mika.supervisor.watch import watch
 
@@ -54,6 +54,7 @@ class Managed:
         self._run_id, self._bus, self._on_change = run_id, bus, on_change
         self._tasks: set[asyncio.Task[None]] = set()
         self._requested: Literal["", "stop", "kill"] = ""  # of the current generation
+        self._tree: Tree | None = None
         self._log_start: logs.Position | None = None  # of the current generation
         self._last_lines: list[str] = []
 
@@ -101,19 +102,19 @@ class Managed:
 
     def pids(self) -> Collection[int]:
         """The pids of the service and its descendants."""
-        import psutil
+        tree = self.tree
+        return tree.pids() if tree is not None else ()
 
-        if self.guard is None or self.guard.exit is not None or not self.guard.pid:
-            return ()
-        with contextlib.suppress(psutil.Error, OSError):
-            leader = psutil.Process(self.guard.pid)
-            return (self.guard.pid, *(child.pid for child in leader.children(recursive=True)))
-        return (self.guard.pid,)
+    @property
+    def tree(self) -> Tree | None:
+        """None if it does not run on this machine."""
+        return self._tree if self.guard is not None and self.guard.exit is None else None
 
     def status(self) -> UnitStatus:
         """What `mika status` shows about it."""
         now = time.monotonic()
-        pid, rss = self._own_process()
+        tree = self.tree
+        pid, rss = tree.own_process(behind_shell=self.unit.behind_shell) if tree is not None else (None, None)
         last = self.last_exit
         # A process that has just exited may still be ready for the policy, which receives the exit in a moment.
         has_just_exited = pid is None and self.ready and self.unit.role == "process"
@@ -121,28 +122,13 @@ class Managed:
             _status(self.unit, Phase.STARTING if has_just_exited else self.state.phase, self.reason),
             pid=pid,
             port=self.unit.port,
+            listens=tree.addresses() if tree is not None and self.unit.role == "process" else (),
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
             rss_mb=rss,
             last_exit=LastExit(last.code, last.reason, round(now - self.exited_at, 1)) if last is not None else None,
             container=self.unit.container() if self.unit.container is not None else "",
         )
-
-    def _own_process(self) -> tuple[int | None, float | None]:
-        """Pid and RSS (MB) of the service itself. If the command needed a shell, the service is its only child."""
-        import psutil
-
-        if self.guard is None or self.guard.exit is not None or not self.guard.pid:
-            return None, None
-        pid = self.guard.pid
-        try:
-            process = psutil.Process(pid)
-            if self.unit.behind_shell:
-                children = process.children()
-                process = children[0] if len(children) == 1 else process
-            return process.pid, round(process.memory_info().rss / 1e6, 1)
-        except (psutil.Error, OSError):
-            return pid, None
 
     # --- actions of the policy ---------------------------------------------------------------------------------------
 
@@ -191,6 +177,7 @@ class Managed:
             self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], Reason(cause))
             return
         self.started_at, self.reason = time.monotonic(), NONE
+        self._tree = Tree(self.guard.pid) if self.guard.pid else None
         if self.guard.pid:
             self._bus.publish(events.Started(name=self.unit.name, pid=self.guard.pid, generation=generation))
         self._on_change()  # others may need no more than that it has been started

@@ -36,9 +36,16 @@ def _row(unit: UnitStatus, *, shows_port: bool) -> list[str]:
         str(unit.pid or ""),
         str(unit.restarts or ""),
         _duration(unit.uptime_s),
-        unit.address if unit.role == "service" else f"PORT={unit.port}" if unit.port and shows_port else "",
+        _address(unit, shows_port=shows_port),
         _detail(unit),
     ]
+
+
+def _address(unit: UnitStatus, *, shows_port: bool) -> str:
+    """Where it is. Of a process that listens nowhere (yet), the PORT that it was told."""
+    if unit.role == "service":
+        return unit.address
+    return ", ".join(unit.listens) or (f"PORT={unit.port}" if unit.port and shows_port else "")
 
 
 def _coloured(state: str) -> str:

@@ -64,8 +64,8 @@ class View:
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
             self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event.name else f"{stamp}{text}")
 
-    def ready(self, urls: Mapping[str, str], *, has_webhook: bool = False) -> None:
-        """The whole stack is ready: say where things are (`urls` by name) and what to type next.
+    def ready(self, addresses: Mapping[str, str], *, has_webhook: bool = False) -> None:
+        """The whole stack is ready: say where things are (by name) and what to type next.
 
         `has_webhook`: `mika send` would be answered.
         """
@@ -73,8 +73,8 @@ class View:
         if self._quiet:
             return
         self._relay.say(f"\n{click.style('ready', fg='green')} after {time.monotonic() - self._began:.1f} s")
-        for name, url in urls.items():
-            self._relay.say(f"  {name.replace('_', ' '):<12} {url}")
+        for name, address in addresses.items():
+            self._relay.say(f"  {name.replace('_', ' '):<12} {address}")
         self._relay.say(f"  {'logs':<12} .mika/logs")
         if has_webhook:
             self._relay.say(f'  try it       {called_as()} send "hello"')

@@ -1,0 +1,49 @@
+"""The living tree of one process: its pids, which of them is the service itself, and where it listens."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection
+
+from mika.machine import ports
+
+_ASK_AGAIN = 0.5  # s; a question about sockets costs milliseconds, and `up -d` wants a status many times a second
+
+
+class Tree:
+    """`leader` is the pid of the process that was started; the service may be a child of it."""
+
+    def __init__(self, leader: int) -> None:
+        self._leader = leader
+        self._asked_at = float("-inf")
+        self._addresses: tuple[str, ...] = ()
+
+    def pids(self) -> Collection[int]:
+        """The pids of the leader and its descendants."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error, OSError):
+            children = psutil.Process(self._leader).children(recursive=True)
+            return (self._leader, *(child.pid for child in children))
+        return (self._leader,)
+
+    def own_process(self, *, behind_shell: bool) -> tuple[int, float | None]:
+        """Pid and RSS (MB) of the service itself. If its command needed a shell, it is the only child of that."""
+        import psutil
+
+        try:
+            process = psutil.Process(self._leader)
+            if behind_shell:
+                children = process.children()
+                process = children[0] if len(children) == 1 else process
+            return process.pid, round(process.memory_info().rss / 1e6, 1)
+        except (psutil.Error, OSError):
+            return self._leader, None
+
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens (`host:port`), as of half a second ago at most."""
+        now = time.monotonic()
+        if now - self._asked_at >= _ASK_AGAIN:
+            self._asked_at, self._addresses = now, ports.addresses_of(self.pids())
+        return self._addresses
