@@ -22,6 +22,10 @@ from tests.kit.project import Project
 _ANSWER_S = 30.0
 
 
+OF_THE_BOT = ("mika-bot-task-queue", "mika send", "\nok    history", "\n-     history", "llm", "timeouts", "in the Procfile")
+"""What doctor must not say of a project that is not the demo bot, and has no Procfile."""
+
+
 @dataclass(frozen=True)
 class Life:
     """`jobs` are workflows of the project: its type, its task queue, and what it answers to "one"."""
@@ -99,6 +103,7 @@ def test_a_project_lives_and_stays_as_it_was(life, adopted: Callable[..., Projec
     assert "already up" in this.up().text
     doctor = this.ok("doctor")
     assert "fail" not in {line.partition(" ")[0] for line in doctor.out.splitlines()}, doctor.out
+    assert not [words for words in OF_THE_BOT if words in doctor.out], doctor.out
     pid = this.pid(life.worker)
     psutil.Process(pid).kill()
     this.wait_replaced(life.worker, pid)
