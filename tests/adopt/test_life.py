@@ -22,7 +22,15 @@ from tests.kit.project import Project
 _ANSWER_S = 30.0
 
 
-OF_THE_BOT = ("mika-bot-task-queue", "mika send", "\nok    history", "\n-     history", "llm", "timeouts", "in the Procfile")
+OF_THE_BOT = (
+    "mika-bot-task-queue",
+    "mika send",
+    "\nok    history",
+    "\n-     history",
+    "llm",
+    "timeouts",
+    "in the Procfile",
+)
 """What doctor must not say of a project that is not the demo bot, and has no Procfile."""
 
 

@@ -228,7 +228,8 @@ def test_another_api_is_told_apart_from_an_answer(tmp_path, answer):
     assert f" answers {answer[0]} Words" in sent.error.message
     assert "to POST /webhook/langbot: this API does not speak the LangBot webhook" in sent.error.message
     assert "\n" not in sent.error.message
-    assert f"(pid {os.getpid()})" in sent.error.message
+    if os.name != "nt":  # under Wine nobody knows whose a port is
+        assert f"(pid {os.getpid()})" in sent.error.message
     assert "`mika doctor`" in sent.error.hint
 
 
