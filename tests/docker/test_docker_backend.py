@@ -277,3 +277,23 @@ def test_the_engine_is_not_asked_by_other_backends(tmp_path):
     with Bot(tmp_path, env={"DOCKER_HOST": "unix:///nonexistent/docker.sock"}) as bot:
         bot.up()
         bot.ok("down")
+
+
+DECLARED = """
+[temporal]
+namespaces = ["orders"]
+search_attributes = { CustomerId = "Keyword" }
+
+[schedule.nightly]
+workflow = "ProcessMessageWorkflow"
+task_queue = "mika-bot-task-queue"
+cron = "0 3 * * *"
+"""
+
+
+def test_what_is_declared_is_made_here_too_and_stays(tmp_path):
+    with DockerBot(tmp_path, toml=DECLARED) as bot:
+        for _ in range(2):
+            bot.up()
+            assert "declared    1 namespace" in bot.ok("doctor").out
+            bot.ok("down")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import docker
-import psutil
 import pytest
 
 from tests.kit.docker import images
@@ -229,7 +228,7 @@ def test_a_bomb_of_anchors_never_reaches_compose(stack):
     assert stack.containers() == {}
     stack.ok("down")
     assert "docker-compose.yml:6: its aliases" in stack.error("up", "-d", "--backend", "docker", code=2).err
-    assert not [p for p in psutil.process_iter(["name"]) if "compose" in p.info["name"]]
+    assert not [process for process in stack.alive() if "compose" in process.name()]
 
 
 def test_docker_leaves_the_app_out_too(tmp_path):
