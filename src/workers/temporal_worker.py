@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
+from mika.diagnosis import commands
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -125,11 +126,9 @@ async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Ev
             missing_since = min(now, missing_since)
             reason = f"no namespace {settings.temporal_namespace!r}"
             if now - missing_since >= (_NAMESPACE_PATIENCE if settings.mika_worker_identity else 0):
-                raise ConfigurationError(
-                    f"{server} has {reason}: create it with"
-                    f" `temporal operator namespace create -n {settings.temporal_namespace}`,"
-                    " or set TEMPORAL_NAMESPACE"
-                )
+                create = commands.create_namespace(settings.temporal_namespace)
+                command = commands.temporal(create, settings.temporal_address)
+                raise ConfigurationError(f"{server} has {reason}: create it with {command}, or set TEMPORAL_NAMESPACE")
         elif now >= deadline:
             raise StartError(
                 f"{server} did not answer within {settings.temporal_connect_timeout:g} s"

@@ -13,7 +13,7 @@ from mika.config.load import load
 from mika.config.process_options import ProcessOptions
 from mika.detect import files as files_module
 from mika.detect import written
-from mika.detect.environments import declared
+from mika.detect.environments import tooling
 from mika.detect.files import Files
 from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile import entries
@@ -490,14 +490,14 @@ def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nob
 )
 def test_a_declared_environment(tmp_path, marks, expected):
     make(tmp_path, {"a/w.py": "", **marks})
-    found = declared(Files(tmp_path), "a/w.py")
+    found = tooling(Files(tmp_path), "a/w.py")
     assert (found.tool, found.folder) == (expected, "")
 
 
 def test_how_a_declared_environment_is_made(tmp_path):
     make(tmp_path, {"a/requirements.txt": "", "b/pyproject.toml": "", "c/uv.lock": ""})
     files = Files(tmp_path)
-    a, b, c = (declared(files, f"{part}/x.py") for part in "abc")
+    a, b, c = (tooling(files, f"{part}/x.py") for part in "abc")
     assert a.install("venv/bin/python") == "`venv/bin/python -m pip install -r requirements.txt`"
     assert a.install().startswith("`python -m venv .venv`, then `.venv")
     assert b.install("p") == "`p -m pip install -e .`"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from mika.detect.compose import Runs, choose, essence, judge
-from mika.detect.compose_file import ComposeFile, load, refuse_bombs
+from mika.detect.compose_text import ComposeText, load, refuse_bombs
 from mika.errors import UsageError
 
 
-def loaded(folder: Path, text: str | bytes, name: str = "compose.yml", **env: str) -> ComposeFile:
+def loaded(folder: Path, text: str | bytes, name: str = "compose.yml", **env: str) -> ComposeText:
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     file = load(folder, env)
     assert file is not None

@@ -36,6 +36,6 @@ def test_a_process_that_works_uses_cpu_and_one_that_sleeps_does_not() -> None:
     until = time.thread_time() + 0.3
     while time.thread_time() < until:
         pass
-    assert use.share() > 0.2
+    assert use.share() > 0.05, "also where others use the CPU, too"
     time.sleep(0.3)
-    assert use.share() < 0.2
+    assert use.share() < 0.05

@@ -81,7 +81,7 @@ def test_what_is_missing_where_it_is_expected_and_who_needs_it(loaded):
             "mika.toml:2: docker-compose.yml has no service 'x' (there are: temporal, mongo, mail, api",
         ),
         ('services = "mongo"', "mika.toml:1: services is a string; give a list of service names"),
-        ("exclude = [1]", "mika.toml:1: exclude has something that is no name; give a list"),
+        ("exclude = [1]", "mika.toml:1: exclude has something that is not a name; give a list"),
     ],
 )
 def test_a_mistake_in_the_lists_is_one_line(loaded, toml, words):

@@ -19,7 +19,7 @@ from mika.backends.infrastructure import Plan
 from mika.config.load import Config
 from mika.containers import compose, engine
 from mika.containers.compose import Compose
-from mika.detect.compose import Choice, Service
+from mika.detect.compose import Choice, JudgedService
 from mika.errors import MikaError, UsageError, describe
 from mika.machine import ports
 from mika.procfile.entries import Entry
@@ -219,7 +219,7 @@ class Selection:
 
     program: Compose
     file: ComposeFile
-    all: tuple[Service, ...]
+    all: tuple[JudgedService, ...]
     choice: Choice
 
 
@@ -236,7 +236,7 @@ def select(
     return Selection(program, file.only(choice.started), services, replace(choice, left_out=left_out))
 
 
-def concerns(config: Config, file: ComposeFile, kinds: Sequence[Service]) -> Iterator[Reason]:
+def concerns(config: Config, file: ComposeFile, kinds: Sequence[JudgedService]) -> Iterator[Reason]:
     """Of services that are started: what the app cannot reach, or not by the addresses in its variables."""
     known = {service.name for service in kinds if service.kind == "infrastructure" and not service.why}
     for service in file.services:

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from mika import address
 from mika.config import compose_file
 from mika.config.load import Config
-from mika.detect import compose as detected
-from mika.detect.compose import Choice, Runs, Service, choose, judge
-from mika.detect.compose_file import ComposeFile, load
+from mika.detect.compose import Choice, JudgedService, Runs, ServiceText, choose, judge, ports_in
+from mika.detect.compose_text import ComposeText, load
 from mika.errors import UsageError
 from mika.procfile.entries import Entry
 from mika.text import did_you_mean
@@ -22,11 +21,11 @@ from mika.text import did_you_mean
 class Plan:
     """What the files say, without compose and without an engine. `file` is None if there is no compose file."""
 
-    file: ComposeFile | None
-    services: tuple[Service, ...] = ()
+    file: ComposeText | None
+    services: tuple[JudgedService, ...] = ()
     choice: Choice = field(default_factory=Choice)
 
-    def __iter__(self) -> Iterator[Service]:
+    def __iter__(self) -> Iterator[JudgedService]:
         """The services that are to be started."""
         return (service for service in self.services if service.name in self.choice.started)
 
@@ -52,14 +51,14 @@ def plan(config: Config, backend: str, entries: Sequence[Entry]) -> Plan:
     return Plan(file, services, chosen(config, services, backend, file.optional))
 
 
-def judged(config: Config, found: Sequence[detected.Entry], entries: Sequence[Entry]) -> tuple[Service, ...]:
+def judged(config: Config, found: Sequence[ServiceText], entries: Sequence[Entry]) -> tuple[JudgedService, ...]:
     """What each service is, for this project."""
     values = {*config.child_env().values(), *(v for options in config.processes.values() for v in options.env.values())}
     temporal_ports = (config.port("TEMPORAL_PORT"), config.port("TEMPORAL_UI_PORT"))
-    return judge(found, list(_runs(config, entries)), set(detected.ports_in(values)), temporal_ports)
+    return judge(found, list(_runs(config, entries)), set(ports_in(values)), temporal_ports)
 
 
-def chosen(config: Config, services: Sequence[Service], backend: str, optional: Sequence[str] = ()) -> Choice:
+def chosen(config: Config, services: Sequence[JudgedService], backend: str, optional: Sequence[str] = ()) -> Choice:
     """Which of them are started."""
     named = config.names["services"].names if "services" in config.names else None
     if named is None and config.text("MIKA_BACKEND") == "none":  # whoever asks for that wants the Procfile alone
@@ -74,7 +73,7 @@ def named_in(config: Config) -> str:
     return named.origin if named is not None and named.names else ""
 
 
-def _check_names(config: Config, file: ComposeFile | None) -> None:
+def _check_names(config: Config, file: ComposeText | None) -> None:
     for key, given in config.names.items():
         if file is None and given.names:
             raise UsageError(f"{given.origin}: {key} names services, and there is no compose file in {config.project}")
@@ -100,7 +99,7 @@ def _runs(config: Config, entries: Sequence[Entry]) -> Iterator[Runs]:
 
 def users_of(ports: Sequence[int], variables: Mapping[str, str]) -> list[str]:
     """The variables whose address is at one of these ports of this machine."""
-    return [name for name, value in variables.items() if not set(ports).isdisjoint(detected.ports_in([value]))]
+    return [name for name, value in variables.items() if not set(ports).isdisjoint(ports_in([value]))]
 
 
 def project_variables(config: Config) -> dict[str, str]:

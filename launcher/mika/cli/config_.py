@@ -12,7 +12,7 @@ import click
 from mika.cli.context import Context, json_option, print_json
 from mika.config import compose_file
 from mika.config.cluster import is_login
-from mika.config.declared import Declared, Json
+from mika.config.declared import Argument, Declared
 from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.config.process_options import Need, ProcessOptions
@@ -130,7 +130,7 @@ def _declared_rows(declared: Declared) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _masked(value: Json, name: str = "") -> Json:
+def _masked(value: Argument, name: str = "") -> Argument:
     """The arguments of a workflow, without what looks like a secret."""
     match value:
         case list():

@@ -62,7 +62,10 @@ class _Foreground:
 
     async def _run(self) -> int:
         with _signals(self._on_signal):
-            return await self._stack.run()
+            code = await self._stack.run()
+        if self._showing is not None:
+            await self._showing  # within a second; an error in it must not get lost
+        return code
 
     def _on_event(self, event: Event) -> None:
         if self._shows_logs_at_once and isinstance(event, Started):
@@ -78,11 +81,13 @@ class _Foreground:
             self._showing = asyncio.create_task(self._show_ready())
 
     async def _show_ready(self) -> None:
-        status = self._stack.status()
-        has_webhook = not self._quiet and await webhook.is_among(status.urls, self._config)
-        self._view.ready(status.addresses, has_webhook=has_webhook)
-        if not self._quiet:
-            self._view.show_logs()
+        try:
+            status = self._stack.status()
+            has_webhook = not self._quiet and await webhook.is_among(status.urls, self._config)
+            self._view.ready(status.addresses, has_webhook=has_webhook)
+        finally:
+            if not self._quiet:
+                self._view.show_logs()
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGTERM and time.monotonic() - self._stop_asked_at < _SAME_STOP:

@@ -26,7 +26,8 @@ _SCHEDULE_KEYS = ("workflow", "task_queue", "cron", "interval", "args", "namespa
 _ENDPOINT_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]*[a-zA-Z0-9]")
 _DEEPEST = 20  # levels of a value in `args`
 
-Json = str | int | float | bool | list["Json"] | dict[str, "Json"]
+Argument = str | int | float | bool | list["Argument"] | dict[str, "Argument"]
+"""An argument of a scheduled workflow, as JSON can hold it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class Schedule(Thing):
     task_queue: str
     cron: str = ""
     interval: int = 0
-    args: tuple[Json, ...] = ()
+    args: tuple[Argument, ...] = ()
 
 
 _T = TypeVar("_T", bound=Thing)
@@ -244,13 +245,13 @@ def _interval(where: str, key: str, value: object) -> int:
     return value
 
 
-def _args(where: str, key: str, value: object) -> tuple[Json, ...]:
+def _args(where: str, key: str, value: object) -> tuple[Argument, ...]:
     if not isinstance(value, list):
         raise UsageError(f"{where}: '{key}' must be a list of the workflow's arguments, not {toml_type(value)}")
     return tuple(_json(where, key, item) for item in value)
 
 
-def _json(where: str, key: str, value: object, depth: int = 0) -> Json:
+def _json(where: str, key: str, value: object, depth: int = 0) -> Argument:
     """The value as the workflow gets it. Raises UsageError for what JSON does not know."""
     match value:
         case bool() | str() | int():

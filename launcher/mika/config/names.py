@@ -30,6 +30,6 @@ def read_names(source: TomlTable) -> dict[str, Names]:
 def _names(source: TomlTable, key: str) -> Names:
     value, where = source.values[key], source.where(key)
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        given = f"is {toml_type(value)}" if not isinstance(value, list) else "has something that is no name"
+        given = f"is {toml_type(value)}" if not isinstance(value, list) else "has something that is not a name"
         raise UsageError(f'{where}: {key} {given}; give a list of service names, such as ["mongo", "redis"]')
     return Names(tuple(value), where)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, Literal
@@ -12,6 +11,7 @@ from mika.config.declared import Declared, Namespace, NexusEndpoint, Schedule, S
 from mika.declared.kinds import Item, Kind, Namespaces, NexusEndpoints, SearchAttributes
 from mika.declared.record import Key, Made, Record
 from mika.declared.schedules import Schedules
+from mika.diagnosis import commands
 from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
 from mika.readiness.ladder import NotYet
@@ -25,7 +25,6 @@ _NAMESPACES, _ATTRIBUTES, _ENDPOINTS = Namespaces(), SearchAttributes(), NexusEn
 _BY_NOUN = {kind.noun: kind for kind in (_NAMESPACES, _ATTRIBUTES, _ENDPOINTS, SCHEDULES)}
 _AGAIN = "`mika down` and `mika up`"
 _HOPELESS = (3, 7, 12, 16)  # INVALID_ARGUMENT, PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED
-_DEFAULT_ADDRESSES = ("127.0.0.1:7233", "localhost:7233")
 Finder = Callable[[Temporal, str], Awaitable[str | None]]
 
 
@@ -38,8 +37,7 @@ class Server:
     is_ours: bool
 
     def command(self, arguments: str) -> str:
-        address = "" if self.address in _DEFAULT_ADDRESSES else f" --address {shlex.quote(self.address)}"
-        return f"`temporal {arguments}{address}`"
+        return commands.temporal(arguments, self.address)
 
 
 @dataclass(frozen=True, slots=True)

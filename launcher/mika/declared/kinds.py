@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mika.config.declared import Namespace, NexusEndpoint, SearchAttribute, Thing
+from mika.diagnosis import commands
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 
@@ -122,7 +123,7 @@ class Namespaces(Kind[Namespace]):
             await temporal.queue_state(_QUEUE, TaskType.WORKFLOW)
 
     def creation(self, item: Namespace) -> str:
-        return f"operator namespace create --namespace {shlex.quote(item.name)}"
+        return commands.create_namespace(item.name)
 
     def removal(self, namespace: str, name: str) -> str:
         del namespace
@@ -172,8 +173,7 @@ class SearchAttributes(Kind[SearchAttribute]):
         return f"is {content}"
 
     def creation(self, item: SearchAttribute) -> str:
-        where = f"--namespace {shlex.quote(item.namespace)}"
-        return f"operator search-attribute create --name {shlex.quote(item.name)} --type {item.type} {where}"
+        return commands.create_attribute(item.name, item.type, item.namespace)
 
     def removal(self, namespace: str, name: str) -> str:
         return f"operator search-attribute remove --name {shlex.quote(name)} --namespace {shlex.quote(namespace)}"

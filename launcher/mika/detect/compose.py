@@ -26,7 +26,7 @@ _BUILT = "built from this project: the app"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ServiceText:
     """What a compose file says of a service. `ports`: those on this machine (0: none) and in the container.
 
     `environment` are the values only. `off`: why compose itself does not start it.
@@ -57,10 +57,10 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class JudgedService:
     """`ports` are those that it publishes on this machine; `why` it is of this kind, if that is not its image."""
 
-    entry: Entry
+    entry: ServiceText
     kind: Kind
     why: str = ""
 
@@ -74,11 +74,11 @@ class Service:
 
 
 def judge(
-    entries: Sequence[Entry],
+    entries: Sequence[ServiceText],
     processes: Sequence[Runs] = (),
     used_ports: Collection[int] = (),
     temporal_ports: Collection[int] = (),
-) -> tuple[Service, ...]:
+) -> tuple[JudgedService, ...]:
     """What each of them is. By its image first, then by its ports and by who needs it.
 
     `used_ports`: ports of this machine that the project's own variables name. `temporal_ports`: where Temporal and its
@@ -95,30 +95,30 @@ def judge(
     return tuple(services.values())
 
 
-def is_temporal(entry: Entry) -> bool:
+def is_temporal(entry: ServiceText) -> bool:
     """By its image."""
     return bool(_TEMPORAL.search(entry.image))
 
 
-def _by_itself(entry: Entry, temporal_ports: Collection[int]) -> Service:
+def _by_itself(entry: ServiceText, temporal_ports: Collection[int]) -> JudgedService:
     targets = {target for _, target in entry.ports}
     published = {published for published, _ in entry.ports}
     if is_temporal(entry):
-        return Service(entry, "temporal")
+        return JudgedService(entry, "temporal")
     if entry.is_built:
-        return Service(entry, "app", _BUILT)
+        return JudgedService(entry, "app", _BUILT)
     if _INFRASTRUCTURE.search(entry.image):
-        return Service(entry, "infrastructure")
+        return JudgedService(entry, "infrastructure")
     if TEMPORAL_PORT in targets or published & set(temporal_ports):
-        return Service(entry, "temporal", "by its port")
+        return JudgedService(entry, "temporal", "by its port")
     if _PORTS & targets:
-        return Service(entry, "infrastructure", "by its port")
+        return JudgedService(entry, "infrastructure", "by its port")
     if _PROGRAMS.search(entry.image):
-        return Service(entry, "app", f"{entry.image} runs the project's code: the app")
-    return Service(entry, "infrastructure", "its image is none of the project's")
+        return JudgedService(entry, "app", f"{entry.image} runs the project's code: the app")
+    return JudgedService(entry, "infrastructure", "its image is none of the project's")
 
 
-def _give_temporal_its_own(services: dict[str, Service], used_ports: Collection[int]) -> None:
+def _give_temporal_its_own(services: dict[str, JudgedService], used_ports: Collection[int]) -> None:
     """Databases and helpers that only Temporal uses are a part of it."""
     others = {name: service.entry.others() for name, service in services.items()}
     users = {
@@ -135,7 +135,7 @@ def _give_temporal_its_own(services: dict[str, Service], used_ports: Collection[
             services[name] = replace(services[name], kind="temporal", why="only Temporal uses it")
 
 
-def _give_the_app_its_own(services: dict[str, Service], processes: Sequence[Runs]) -> None:
+def _give_the_app_its_own(services: dict[str, JudgedService], processes: Sequence[Runs]) -> None:
     """What mika runs already, by its name, its command or its port; and what needs Temporal, as only the app does."""
     temporal = {name for name, service in services.items() if service.kind == "temporal"}
     commands = {essence(process.command): process.name for process in processes}
@@ -154,7 +154,7 @@ def _give_the_app_its_own(services: dict[str, Service], processes: Sequence[Runs
             services[name] = replace(service, kind="app", why="it uses Temporal: the app")
 
 
-def _keep_helpers(services: dict[str, Service]) -> None:
+def _keep_helpers(services: dict[str, JudgedService]) -> None:
     """What infrastructure depends on is infrastructure (such as an init container), unless the project builds it."""
     waiting = [service.name for service in services.values() if service.kind == "infrastructure"]
     while waiting:
@@ -209,7 +209,7 @@ class Choice:
 
 
 def choose(
-    services: Sequence[Service],
+    services: Sequence[JudgedService],
     backend: str,
     *,
     named: Collection[str] | None,
@@ -228,7 +228,7 @@ def choose(
     return Choice(tuple(started), tuple(left_out))
 
 
-def _why_not(service: Service, backend: str, wanted: Collection[str] | None, optional: Collection[str]) -> str:
+def _why_not(service: JudgedService, backend: str, wanted: Collection[str] | None, optional: Collection[str]) -> str:
     """Why it is not started; empty if it is."""
     is_temporals = backend == "docker" and service.kind == "temporal"
     if wanted is not None and not is_temporals:
@@ -245,7 +245,7 @@ def _why_not(service: Service, backend: str, wanted: Collection[str] | None, opt
     return ""
 
 
-def _with_needs(services: Sequence[Service], named: Collection[str]) -> set[str]:
+def _with_needs(services: Sequence[JudgedService], named: Collection[str]) -> set[str]:
     needs = {service.name: service.entry.needs for service in services}
     wanted: set[str] = set()
     waiting = [name for name in named if name in needs]

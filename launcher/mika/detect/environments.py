@@ -7,10 +7,10 @@ import posixpath
 import re
 import tomllib
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mika.detect.files import Files, ancestors
+from mika.detect.files import Files, upwards
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NODES = ("npm", "pnpm", "yarn")
@@ -20,7 +20,7 @@ _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class Tooling:
     """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment.
 
     `packages` are what pip is to install.
@@ -52,29 +52,53 @@ class Declared:
         return f"`{self.tool} install`"
 
 
-def declared(files: Files, path: str) -> Declared:
+def tooling(files: Files, path: str) -> Tooling:
     """For a file of the project."""
+    folder = posixpath.dirname(path)
     if tool := _OTHERS.get(posixpath.splitext(path)[1]):
-        return _of_node(files, path) if tool == "npm" else Declared(tool)
-    found = Declared()
-    for folder in ancestors(path):
+        return node_tooling(files, folder) if tool == "npm" else Tooling(tool)
+    return python_tooling(files, folder)
+
+
+def python_tooling(files: Files, start: str) -> Tooling:
+    """For the Python programs in a folder of the project."""
+    found = Tooling()
+    for folder in upwards(start):
         tool = _tool(files, folder)
         # A member of a uv workspace has a pyproject.toml, and the lock and the environment are further up.
         is_workspace = found.tool == "uv" and _is_member(files, folder, found.folder)
         if tool and (not found.tool or (found.tool, tool) == ("pip", "uv") or is_workspace):
             has_list = posixpath.join(folder, "requirements.txt") in files
-            found = Declared(tool, folder, ("-r requirements.txt" if has_list else "-e .") if tool == "pip" else "")
+            found = Tooling(tool, folder, ("-r requirements.txt" if has_list else "-e .") if tool == "pip" else "")
     return found
 
 
-def _of_node(files: Files, path: str) -> Declared:
-    home = next((folder for folder in ancestors(path) if posixpath.join(folder, "package.json") in files), "")
+def how_to_install(project: Path, folder: Path, python: Path | None = None) -> str:
+    """The commands that install what the Python programs in `folder` need; empty if nothing declares it.
+
+    `python` is that of an environment that exists. Blocks as long as a look at all files takes.
+    """
+    if not folder.is_relative_to(project):
+        return ""
+    relative = folder.relative_to(project).as_posix()
+    found = python_tooling(Files(project), "" if relative == "." else relative)
+    if not found.tool:
+        return ""
+    home = project / found.folder
+    if python is not None and python.is_relative_to(home):
+        python = python.relative_to(home)
+    return found.install(str(python or "")) + (f" in {found.folder}" if found.folder else "")
+
+
+def node_tooling(files: Files, start: str) -> Tooling:
+    """For the JavaScript in a folder of the project."""
+    home = next((folder for folder in upwards(start) if posixpath.join(folder, "package.json") in files), "")
     locks = {"pnpm": "pnpm-lock.yaml", "yarn": "yarn.lock"}
-    for folder in ancestors(posixpath.join(home, "package.json")):  # a workspace has its lock further up
+    for folder in upwards(home):  # a workspace has its lock further up
         for tool, lock in locks.items():
             if posixpath.join(folder, lock) in files:
-                return Declared(tool, folder)
-    return Declared("npm", home)
+                return Tooling(tool, folder)
+    return Tooling("npm", home)
 
 
 def installed_scripts(files: Files, folder: str) -> dict[str, str]:

@@ -119,7 +119,7 @@ class Files:
                     elif _WANTED.fullmatch(entry.name) and entry.is_file():
                         self._add(folder, entry.name)
             if len(self.python) > found:
-                self._folders.update(_above(folder))
+                self._folders.update(upwards(folder))
 
     def _add(self, folder: str, name: str) -> None:
         is_other = not name.endswith((".py", *SOURCES))
@@ -127,7 +127,7 @@ class Files:
         paths.append(posixpath.join(folder, name))
 
 
-def _above(folder: str) -> Iterator[str]:
+def upwards(folder: str) -> Iterator[str]:
     """The folder, and all above it, up to the project (an empty text)."""
     while folder:
         yield folder
@@ -137,4 +137,4 @@ def _above(folder: str) -> Iterator[str]:
 
 def ancestors(path: str) -> Iterator[str]:
     """The folder of a file, and all above it, up to the project (an empty text)."""
-    return _above(posixpath.dirname(path))
+    return upwards(posixpath.dirname(path))

@@ -11,7 +11,8 @@ import tomllib
 from collections.abc import Iterator, Mapping
 
 from mika.config.sources import toml_error
-from mika.detect.environments import declared
+from mika.detect import package_json
+from mika.detect.environments import node_tooling
 from mika.detect.files import Files
 
 _FRONTENDS = {
@@ -47,12 +48,14 @@ _MOST_MANIFESTS = 100
 def frontends(files: Files, taken: set[str]) -> Iterator[str]:
     """A line on each web app that is not in Python, with what to add to the Procfile; in `taken` are its names."""
     for path in files.named(r"package\.json"):
-        scripts, packages = _package(files.text(path))
+        text = files.text(path)
+        scripts, packages = package_json.scripts(text), package_json.dependencies(text)
         kind = next((title for name, title in _FRONTENDS.items() if name in packages), None)
         script = next((script for script in _SCRIPTS if script in scripts), None)
         if kind is None or script is None:
             continue
-        folder, tool = posixpath.dirname(path), declared(files, posixpath.join(posixpath.dirname(path), "x.js")).tool
+        folder = posixpath.dirname(path)
+        tool = node_tooling(files, folder).tool
         name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "frontend"
         place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
         name = f"{name}-js" if name in taken else name
@@ -91,16 +94,3 @@ def broken(files: Files) -> Iterator[str]:
             yield toml_error(path, text, str(error))
         except RecursionError:
             yield f"{path}: is nested too deeply; simplify it"
-
-
-def _package(text: str) -> tuple[Mapping[str, object], set[str]]:
-    """The scripts of a package.json, and the names of its dependencies."""
-    try:
-        package = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}, set()
-    if not isinstance(package, dict):
-        return {}, set()
-    tables = [package.get(key) for key in ("scripts", "dependencies", "devDependencies")]
-    scripts, *dependencies = ({**table} if isinstance(table, dict) else {} for table in tables)
-    return scripts, set().union(*dependencies)

@@ -67,7 +67,7 @@ def literal(node: ast.AST | None) -> str | None:
 
 
 def parse(path: str, source: bytes) -> Module | SyntaxError:
-    """The error if it is no Python, or that of a newer version than this one."""
+    """The error if it is not Python, or that of a newer version than this one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as "invalid escape sequence"

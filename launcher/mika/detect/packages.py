@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 from mika.detect.modules import LARGEST_SOURCE
@@ -37,31 +36,46 @@ class Installed:
     root: Path
 
     @cached_property
+    def is_closed(self) -> bool:
+        """Whether it is an environment that does not see the packages of the Python that it was made with."""
+        try:
+            return _SHARED.search((self.root / "pyvenv.cfg").read_bytes()) is None
+        except OSError:
+            return False
+
+    @cached_property
     def folders(self) -> list[Path]:
-        """Its `site-packages`, with what their `.pth` files add; none if that cannot be known without running it."""
-        config = self.root / "pyvenv.cfg"
-        if config.is_file():
-            roots = [] if _SHARED.search(config.read_bytes()) else [self.root]
-        else:
+        """Its own `site-packages`, with what their `.pth` files add."""
+        roots = [self.root]
+        if not (self.root / "pyvenv.cfg").is_file():
             roots = [self.root, self.root / "local", Path.home() / ".local"] if any(self.root.glob(_LIBRARY)) else []
         sites = [site for root in roots for pattern in _SITES for site in root.glob(pattern)]
-        added: list[Path] = []
-        for file in chain.from_iterable(site.glob("*.pth") for site in sites):
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-            if file.name.startswith("__editable__") and any(line.startswith("import ") for line in lines):
-                return []  # a finder of setuptools
-            added += [
-                file.parent / line.strip() for line in lines if line.strip() and not line.startswith(("import ", "#"))
-            ]
-        return [*sites, *added]
+        files = [file for site in sites for file in sorted(site.glob("*.pth"))]
+        lines = ((file.parent, line.strip()) for file in files for line in _lines(file))
+        return [*sites, *(at / line for at, line in lines if line and not line.startswith(("import ", "#")))]
 
     @cached_property
     def names(self) -> set[str]:
         """The modules and packages there."""
         return {path.name.partition(".")[0] for folder in self.folders if folder.is_dir() for path in folder.iterdir()}
 
+    @cached_property
+    def is_all(self) -> bool:
+        """Whether it finds nothing but what is in `folders`, as far as that can be known without running it."""
+        finders = (file for folder in self.folders for file in folder.glob("__editable__*.pth"))  # of setuptools
+        is_environment = (self.root / "pyvenv.cfg").is_file()
+        has_finder = any(line.startswith("import ") for file in finders for line in _lines(file))
+        return bool(self.folders) and not has_finder and (self.is_closed or not is_environment)
+
     def lacks(self, module: str) -> bool:
-        return bool(self.folders) and module.partition(".")[0] not in self.names
+        return self.is_all and module.partition(".")[0] not in self.names
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 @dataclass(frozen=True, slots=True)

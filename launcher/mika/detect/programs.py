@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from mika.detect import package_json
 from mika.detect.documented import Said
-from mika.detect.environments import declared
+from mika.detect.environments import tooling
 from mika.detect.languages import Maker, Texts
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
@@ -66,7 +66,7 @@ def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str
 def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
     """The script that starts the file, or one that imports it; else the command that a text has."""
     scripts = _scripts(texts.text(maker.manifest))
-    tool = declared(texts.files, maker.path).tool
+    tool = tooling(texts.files, maker.path).tool
     for path in (maker.path, *_importers(texts, maker)):
         name = posixpath.basename(path).partition(".")[0]
         stem = re.escape(posixpath.basename(posixpath.dirname(path)) if name == "index" else name)
@@ -99,13 +99,8 @@ def _importers(texts: Texts, maker: Maker) -> list[str]:
 
 
 def _scripts(package: str) -> Mapping[str, str]:
-    try:
-        scripts = json.loads(package).get("scripts")
-    except (ValueError, AttributeError, RecursionError):
-        return {}
-    if not isinstance(scripts, dict):
-        return {}
-    return {name: command for name, command in scripts.items() if isinstance(command, str) and _NAME.fullmatch(name)}
+    """Those whose name needs no quotes."""
+    return {name: command for name, command in package_json.scripts(package).items() if _NAME.fullmatch(name)}
 
 
 # --- .NET and Java ----------------------------------------------------------------------------------------------------

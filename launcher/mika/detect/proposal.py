@@ -12,10 +12,9 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import compose_file as detected
-from mika.detect import documented, leftovers, preparation, programs, web, workers
+from mika.detect import compose_text, documented, leftovers, preparation, programs, web, workers
 from mika.detect.compose import is_temporal
-from mika.detect.environments import Declared, declared
+from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
 from mika.detect.modules import Module, dotted
@@ -36,7 +35,7 @@ class Process:
     name: str
     command: str
     ready: str
-    environment: Declared
+    environment: Tooling
     why: tuple[str, ...]
     queues: tuple[str, ...] = ()
     cwd: str = ""
@@ -101,7 +100,7 @@ class _Proposer:
     def __init__(
         self, root: Path, variables: Mapping[str, str], ports: tuple[int, int], answers: Mapping[str, str]
     ) -> None:
-        self._files, self._compose = Files(root), detected.load(root, variables)
+        self._files, self._compose = Files(root), compose_text.load(root, variables)
         self._said = documented.documented(self._files)
         self._sources, self._variables = Sources(self._files, variables), variables
         self._answers = answers
@@ -153,7 +152,7 @@ class _Proposer:
             name,
             app.start.command.replace("{port}", str(port)),
             f"http://127.0.0.1:{port}{app.health}" if app.health else f"tcp:{port}",
-            declared(self._files, app.path),
+            tooling(self._files, app.path),
             tuple(why),
             queues=worker.known if worker else (),
             cwd=app.start.cwd,
@@ -168,7 +167,7 @@ class _Proposer:
             why += f" polls {', '.join(queues)}" + (f" ({variable}, or its default)" if variable else "")
         elif worker.queues:
             queues = (self._asked_queue(worker, name),)
-        environment = declared(self._files, worker.path)
+        environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
         reasons = (why, worker.note) if worker.note else (why,)
         return Process(name, start.command, ready, environment, reasons, queues, start.cwd, env, watch=worker.watch)
@@ -183,7 +182,7 @@ class _Proposer:
                 )
                 continue
             why = (f"{one.where} has it before the start; runs once",)
-            environment, name = declared(self._files, one.path), _unique("migrate", taken)
+            environment, name = tooling(self._files, one.path), _unique("migrate", taken)
             env = dict(one.start.env)
             migrations.append(
                 Process(name, one.start.command, "none", environment, why, (), one.start.cwd, env, restart="never")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
+
+from mika.diagnosis import commands
 
 # With an SQL database, and with Elasticsearch.
 _UNDECLARED = re.compile(r"no mapping defined for search attribute (\S+)|search attribute (\S+) is not defined")
-_DEFAULT_ADDRESSES = ("", "127.0.0.1:7233", "localhost:7233")
 
 
 def undeclared_attribute(text: str) -> str:
@@ -18,10 +18,8 @@ def undeclared_attribute(text: str) -> str:
 
 def how_to_declare(name: str, namespace: str, address: str) -> str:
     """Both ways. Nothing that the server stores says of which type the attribute is to be: only the code knows."""
-    options = f" --namespace {shlex.quote(namespace)}"
-    options += "" if address in _DEFAULT_ADDRESSES else f" --address {shlex.quote(address)}"
     line = f'`{name} = "TYPE"` below `[temporal.search_attributes]`'
-    command = f"`temporal operator search-attribute create --name {shlex.quote(name)} --type TYPE{options}`"
+    command = commands.temporal(commands.create_attribute(name, "TYPE", namespace), address)
     types = "Keyword, Text, Int, Double, Bool, Datetime or KeywordList"
     return (
         f"declare it in mika.toml ({line}), then `mika down` and `mika up`; or {command}."

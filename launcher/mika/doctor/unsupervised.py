@@ -12,7 +12,7 @@ from mika.config import compose_file
 from mika.containers import DEPENDS_ON_LABEL, FOLDER_LABEL, ONE_OFF_LABEL, SERVICE_LABEL, compose, engine
 from mika.containers.engine import EngineError
 from mika.containers.one_shot import COMPLETED, is_one_shot
-from mika.detect.compose_file import refuse_bombs
+from mika.detect.compose_text import refuse_bombs
 from mika.errors import MikaError, UsageError, describe
 from mika.reason import Reason
 

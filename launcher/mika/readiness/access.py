@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from mika.diagnosis import commands
 from mika.diagnosis.temporal import SYSTEM_INFO, Temporal
 from mika.machine import grpc
 from mika.machine.grpc import Finding
@@ -33,7 +34,7 @@ async def open_client(address: str, identity: str, login: Login) -> ServiceClien
 
 
 async def look(host: str, port: int, login: Login) -> Finding:
-    """What the first layer says that does not work. Raises Hopeless for files that are no certificates or keys."""
+    """What the first layer says that does not work. Raises Hopeless for files that are not certificates or keys."""
     context = await asyncio.to_thread(context_of, login)
     found = await grpc.ask(
         host, port, SYSTEM_INFO, context=context, server_name=login.server_name, metadata=login.metadata
@@ -105,7 +106,7 @@ async def missing_namespace(temporal: Temporal, address: str, login: Login) -> R
     except Exception:  # noqa: BLE001 - not everybody may list them
         names = ""
     there, name = f" to one that is there ({names})" if names else "", temporal.namespace
-    create = f"create it there: `temporal operator namespace create -n {name} --address {address}`"
+    create = f"create it there: {commands.temporal(commands.create_namespace(name), address)}"
     if login != Login():  # the command would need it, too
         create = "have it created there"
     return Reason(f"{address} has no namespace '{name}'", f"set TEMPORAL_NAMESPACE{there}, or {create}")

@@ -100,7 +100,7 @@ def _login(profile: ClientConfigProfile) -> Login:
 
 
 def context_of(login: Login) -> ssl.SSLContext | None:
-    """For Python's TLS; None where TLS is off. Raises Hopeless for files that are no certificates or keys.
+    """For Python's TLS; None where TLS is off. Raises Hopeless for files that are not certificates or keys.
 
     Python can only take a client certificate from files. One that is given as data is left out, rather than written
     into a file together with its key.

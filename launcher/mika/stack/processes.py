@@ -11,8 +11,7 @@ from mika.backends.base import temporal_probe
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
 from mika.detect import packages
-from mika.detect.environments import declared
-from mika.detect.files import Files
+from mika.detect.environments import how_to_install
 from mika.errors import UsageError
 from mika.machine import ports
 from mika.procfile import command
@@ -150,15 +149,8 @@ class ProcessFactory:
         if missing is None:
             return ""
         text = f"{process_type}: {missing.module} is not installed in {missing.root}"
-        project = self._config.project
-        if not cwd.is_relative_to(project):
-            return text
-        made = declared(Files(project), (cwd.relative_to(project) / "x.py").as_posix())
-        python = Path(built.line[0]) if missing.is_environment else None
-        if python is not None and python.is_relative_to(project / made.folder):
-            python = python.relative_to(project / made.folder)
-        where = f" in {made.folder}" if made.folder else ""
-        return f"{text}: run {made.install(str(python or ''))}{where}" if made.tool else text
+        install = how_to_install(self._config.project, cwd, Path(built.line[0]) if missing.is_environment else None)
+        return f"{text}: run {install}" if install else text
 
     def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""

@@ -58,7 +58,7 @@ class Belongings:
     def alive(self) -> list[Found]:
         """Those that are alive, also if what they were recognized by has gone since an earlier call. Reaps zombies.
 
-        This process and its ancestors are no part of it.
+        This process and its ancestors are not part of it.
         """
         import psutil
 

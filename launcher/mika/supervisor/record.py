@@ -38,7 +38,7 @@ class Record:
         return [pid for pid in pids if pid not in known and _system.mark_of(pid) != self._mark]
 
     def update(self, below: Collection[int], found: Iterable[Survivor]) -> None:
-        """Add what was found `below` the guard, and forget what is no more there. Without /proc nothing ever is."""
+        """Add what was found `below` the guard, and forget what is gone. Without /proc nothing ever is."""
         kept = [process for process in self.processes if process.pid in below or not below]
         self.processes = (*kept, *(process for process in found if process.pid in below))
 

@@ -165,7 +165,7 @@ def test_a_slow_task_is_named_without_a_guess_at_its_reason(shop):
     assert check["status"] == "warn"
     assert check["finding"].startswith("slow: 6.")
     assert check["finding"].endswith(f" s in its first workflow task of {workflow_id}")
-    assert "belongs into an activity" in check["fix"]
+    assert "belongs in an activity" in check["fix"]
     assert "slow: 6." in shop.ok("doctor", "--workflow", workflow_id).out
 
 

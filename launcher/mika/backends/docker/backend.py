@@ -22,7 +22,7 @@ from mika.config import compose_file
 from mika.config.load import Config
 from mika.containers import compose, engine
 from mika.containers.compose import Compose
-from mika.detect import compose_file as detected
+from mika.detect import compose_text
 from mika.errors import MikaError, UsageError
 from mika.machine import ports
 from mika.project.folder import ProjectDir
@@ -294,7 +294,7 @@ def read_compose(
         )
     if profiles:
         env["COMPOSE_PROFILES"] = ",".join(filter(None, [env.get("COMPOSE_PROFILES"), *profiles]))
-    detected.refuse_bombs(config.project, env)
+    compose_text.refuse_bombs(config.project, env)
     try:
         command = compose.find(env, timeout)
     except MikaError:

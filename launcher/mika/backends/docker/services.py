@@ -14,7 +14,7 @@ from urllib.parse import quote
 from mika import address
 from mika.config.load import Config
 from mika.containers.one_shot import COMPLETED, is_one_shot
-from mika.detect.compose import TEMPORAL_PORT, Entry
+from mika.detect.compose import TEMPORAL_PORT, ServiceText
 from mika.errors import UsageError
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -68,7 +68,7 @@ class ComposeFile:
     services: tuple[Service, ...]
     downloads_mb: Mapping[str, int]
     """Download size of each image, as far as the file states it (`x-download-mb`)."""
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ServiceText, ...] = ()
     up_arguments: tuple[str, ...] = ()
     """For `docker compose up`: the services, if they are not all of the file."""
 
@@ -125,11 +125,11 @@ def check_temporal(file: ComposeFile, config: Config) -> None:
     )
 
 
-def _entry(name: str, entry: Mapping[str, Any]) -> Entry:
+def _entry(name: str, entry: Mapping[str, Any]) -> ServiceText:
     """For the judgement what it is."""
     commands = [entry.get(key) or () for key in ("entrypoint", "command")]
     words = [word for command in commands for word in ([command] if isinstance(command, str) else command)]
-    return Entry(
+    return ServiceText(
         name,
         str(entry.get("image") or ""),
         "build" in entry,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mika.address import is_loopback
+from mika.diagnosis import commands
 from mika.diagnosis.temporal import CallError, call_error
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
@@ -116,7 +117,7 @@ async def namespace(exam: Examination) -> Check:
         return fail(
             "namespace",
             f"Temporal at {address} has no namespace {exam.namespace!r}",
-            f"`temporal operator namespace create -n {exam.namespace} --address {address}`"
+            f"{commands.temporal(commands.create_namespace(exam.namespace), address)}"
             " (`mika doctor --fix` does it), or set TEMPORAL_NAMESPACE",
             Repair("namespace", exam.namespace),
         )

@@ -11,13 +11,14 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mika.config.environment import find_environment
 from mika.decoded import Json
+from mika.detect.environments import how_to_install
+from mika.detect.packages import Installed
 from mika.doctor.check import Check, ok, warn
 from mika.doctor.examination import Examination
 from mika.machine.local import in_thread
@@ -26,40 +27,26 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 _VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", re.MULTILINE)
-_OPEN = re.compile(r"^include-system-site-packages\s*=\s*true", re.MULTILINE | re.IGNORECASE)
 _PART = re.compile(r"(\^|~=|~|[<>=!]=|[<>]|)\s*(\d[\w.*]*|\*)")
 
 
 @dataclass(frozen=True)
 class Home:
-    """A part of the project: what it asks for, and the environment of its processes. `python` is a version."""
+    """A part of the project, and the environment of its processes: the Python (`program`), and the version of that."""
 
     folder: Path
-    root: Path
+    installed: Installed
+    program: Path
     python: str
 
-    is_closed: bool
-    """It does not see the packages of the Python that it was made with."""
-
-    @cached_property
-    def packages(self) -> list[str]:
-        """Where they are: its own folder of them, and those that a `.pth` file there names."""
-        patterns = ("lib/python*/site-packages", "Lib/site-packages")
-        own = [path for pattern in patterns for path in self.root.glob(pattern)]
-        named = [line for folder in own for file in sorted(folder.glob("*.pth")) for line in _lines(file)]
-        return [*map(str, own), *(line for line in named if Path(line).is_dir())]
+    @property
+    def root(self) -> Path:
+        return self.installed.root
 
     def version(self, package: str) -> str:
         """Of an installed package; empty without it."""
-        found = next(iter(metadata.distributions(name=package, path=self.packages)), None)
+        found = next(iter(metadata.distributions(name=package, path=list(map(str, self.installed.folders)))), None)
         return found.version if found is not None else ""
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
 
 
 async def versions(exam: Examination) -> Check:
@@ -71,7 +58,8 @@ async def versions(exam: Examination) -> Check:
     if unmet:
         home, text = unmet[0]
         more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
-        return warn("versions", f"{text}{more}", _fix(home, project))
+        install = await in_thread(lambda: how_to_install(project, home.folder, home.program))
+        return warn("versions", f"{text}{more}", install)
     told = dict.fromkeys(_shown(home, project) for home in homes)
     text = "; ".join(told) or "no Python environment of the project was found"
     server = await exam.server() if exam.wants_temporal else None
@@ -89,14 +77,6 @@ def _shown(home: Home, project: Path) -> str:
     return f"Python {home.python} ({root})" + (f", temporalio {sdk}" if sdk else "")
 
 
-def _fix(home: Home, project: Path) -> str:
-    install = "pip install -e ."
-    for tool, marks in {"uv": ("uv.lock",), "poetry": ("poetry.lock",), "pipenv": ("Pipfile",)}.items():
-        if any((folder / mark).exists() for mark in marks for folder in (home.folder, project)):
-            install = "uv sync" if tool == "uv" else f"{tool} install"
-    return f"`{install}`" + ("" if home.folder == project else f" in {home.folder.relative_to(project).as_posix()}")
-
-
 def _major(version: str) -> int:
     number = version.partition(".")[0]
     return int(number) if number.isdecimal() else 0
@@ -106,12 +86,18 @@ def find_homes(project: Path, folders: list[Path]) -> Iterator[Home]:
     """The part of the project that each folder belongs to, if its environment says which Python it has."""
     for folder in folders:
         environment = find_environment([folder, project], os.environ)
-        says = "\n".join(_lines(environment.root / "pyvenv.cfg")) if environment is not None else ""
-        python = _VERSION.search(says)
+        python = _VERSION.search(_text(environment.root / "pyvenv.cfg")) if environment is not None else None
         if environment is not None and python is not None:
             above = [path for path in (folder, *folder.parents) if path.is_relative_to(project)]
             home = next((path for path in above if (path / "pyproject.toml").is_file()), folder)
-            yield Home(home, environment.root, python[1], is_closed=_OPEN.search(says) is None)
+            yield Home(home, Installed(environment.root), environment.scripts / "python", python[1])
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def find_unmet(home: Home) -> Iterator[str]:
@@ -149,7 +135,7 @@ def _unmet_package(home: Home, line: str) -> Iterator[str]:
         if need.marker is not None and not need.marker.evaluate(of_home):
             return
         installed = home.version(need.name)
-        if not installed and home.is_closed:
+        if not installed and home.installed.is_closed:
             yield f"the package {need.name} is not installed in {home.root.name}"
         elif installed and not need.specifier.contains(installed, prereleases=True):
             yield f"{need.name} is {installed}, and pyproject.toml asks for {need.specifier}"

@@ -26,7 +26,7 @@ _SAMPLE = 0.3
 """Seconds over which the use of the CPU is measured."""
 _BUSY = 0.2
 """The share of one CPU above which a worker is at work on its task: its own threads need a fraction of that."""
-_INTO_AN_ACTIVITY = "what takes so long belongs into an activity: a workflow task should take milliseconds"
+_INTO_AN_ACTIVITY = "what takes so long belongs in an activity: a workflow task should take milliseconds"
 
 
 async def diagnose(

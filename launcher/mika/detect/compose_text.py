@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mika.config import compose_file
 from mika.detect import nodes
-from mika.detect.compose import Entry
+from mika.detect.compose import ServiceText
 from mika.detect.files import LARGEST
 from mika.errors import UsageError
 
@@ -31,16 +31,16 @@ OPTIONAL = "x-mika-optional"
 
 
 @dataclass(frozen=True, slots=True)
-class ComposeFile:
+class ComposeText:
     """`error` is one line if a file of it cannot be understood; then there are no services."""
 
     path: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[ServiceText, ...] = ()
     optional: tuple[str, ...] = ()
     error: str = ""
 
 
-def load(root: Path, env: Mapping[str, str]) -> ComposeFile | None:
+def load(root: Path, env: Mapping[str, str]) -> ComposeText | None:
     """The compose file of the folder; None without one. `env` fills in its variables."""
     label = compose_file.file_of(root, env)
     if label is None:
@@ -49,11 +49,11 @@ def load(root: Path, env: Mapping[str, str]) -> ComposeFile | None:
     try:
         for path in compose_file.paths(root, env):
             reader.read(path)
-        return ComposeFile(label, tuple(reader.entries()), tuple(reader.optional))
+        return ComposeText(label, tuple(reader.entries()), tuple(reader.optional))
     except nodes.InvalidError as error:
-        return ComposeFile(label, error=str(error))
+        return ComposeText(label, error=str(error))
     except OSError as error:
-        return ComposeFile(label, error=f"{label}: cannot be read: {error.strerror or error}")
+        return ComposeText(label, error=f"{label}: cannot be read: {error.strerror or error}")
 
 
 def refuse_bombs(root: Path, env: Mapping[str, str]) -> None:
@@ -95,7 +95,7 @@ class _Reader:
             raise nodes.TooLargeError(f"{self._label(path)}: more than {_MOST_SERVICES} services")
         self.optional += nodes.names(nodes.get(document, OPTIONAL))
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ServiceText]:
         active = {*self._env.get("COMPOSE_PROFILES", "").replace(" ", "").split(",")}
         for name, parts in self._services.items():
             merged: dict[str, Node] = {}
@@ -109,7 +109,7 @@ class _Reader:
             profiles = tuple(self._fill_in(text) for text in nodes.names(merged.get("profiles")))
             is_off = bool(profiles) and active.isdisjoint(profiles) and "*" not in active
             scale = nodes.text(merged.get("scale") or nodes.get(merged.get("deploy"), "replicas"))
-            yield Entry(
+            yield ServiceText(
                 name,
                 self._fill_in(nodes.text(merged.get("image"))),
                 "build" in merged,
