@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.unit.test_detect import only, proposed, worker
+from tests.kit.sources import only, proposed, worker
 
 GO_MOD = "module example.com/shop\n\nrequire (\n\tgo.temporal.io/sdk v1.37.0\n)\n"
 GO = "package main\nfunc main() {\n\tw := worker.New(c, QUEUE, worker.Options{})\n\tw.Run(worker.InterruptCh())\n}\n"

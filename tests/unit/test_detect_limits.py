@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_detect import make, worker
+from tests.kit.sources import make, worker
 
 pytestmark = [
     pytest.mark.alone,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from mika.detect.packages import Missing, find_missing
 
-from tests.unit.test_detect import make
+from tests.kit.sources import make
 
 BIN, SITE = ("Scripts", "Lib/site-packages") if os.name == "nt" else ("bin", "lib/python3.12/site-packages")
 

@@ -1,0 +1,145 @@
+"""What is around the programs of a project: what is left to its user, where the server is, environments."""
+
+from __future__ import annotations
+
+import pytest
+from mika.config.load import load
+from mika.config.process_options import ProcessOptions
+from mika.detect import written
+from mika.detect.environments import tooling
+from mika.detect.files import Files
+from mika.procfile import entries
+
+from tests.kit.sources import API, make, only, proposed, worker
+
+# --- what is left to the user -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "package", "others", "line"),
+    [
+        (
+            "ui/package.json",
+            '{"scripts": {"dev": "vite"}, "devDependencies": {"vite": "5"}}',
+            {},
+            "ui: npm --prefix ui run dev",
+        ),
+        (
+            "package.json",
+            '{"scripts": {"start": "x"}, "dependencies": {"react-scripts": "5"}}',
+            {},
+            "frontend: npm run start",
+        ),
+        (
+            "apps/site/package.json",
+            '{"scripts": {"dev": "next"}, "dependencies": {"next": "15"}}',
+            {"pnpm-lock.yaml": ""},
+            "site: pnpm --dir apps/site run dev",
+        ),
+        (
+            "worker/package.json",
+            '{"scripts": {"dev": "x"}, "dependencies": {"express": "5"}}',
+            {"worker/yarn.lock": ""},
+            "worker-js: yarn --cwd worker run dev",
+        ),
+    ],
+)
+def test_a_frontend_is_named_with_the_line_that_runs_it(tmp_path, path, package, others, line):
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), path: package, **others})
+    assert only(found).name == "worker"
+    assert f"add `{line}` to the Procfile" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "package", ['{"devDependencies": {"vite": "5"}}', '{"scripts": {"dev": "x"}}', "[]", "", '{"scripts": 1}']
+)
+def test_what_is_no_frontend_is_not_named(tmp_path, package):
+    assert proposed(tmp_path, {"worker.py": worker('"q"'), "package.json": package}).notes == ()
+
+
+def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
+    example = """
+    # a comment = of words
+    OPENAI_API_KEY=sk-1234
+    export DB_PASSWORD="hunter2"
+    LOG_LEVEL=info
+    MODEL=
+    URL=https://your-host/
+    GIVEN_TOKEN=x
+    IN_FILE_TOKEN=x
+    #OTHER_TOKEN=x
+    """
+    sources = {"worker.py": worker('"q"'), "b/.env.example": example, "b/.env": "IN_FILE_TOKEN=secret"}
+    found = proposed(tmp_path, sources, GIVEN_TOKEN="secret")
+    assert found.notes == (
+        "b/.env.example has OPENAI_API_KEY, DB_PASSWORD, MODEL, URL, which are not set: add them to b/.env",
+    )
+
+
+# --- what is around them ----------------------------------------------------------------------------------------------
+
+
+def test_where_the_server_is(tmp_path):
+    fixed = proposed(tmp_path, {"worker.py": worker('"q"', address="localhost:7244")})
+    assert fixed.settings["TEMPORAL_PORT"].value == "7244"
+    compose = proposed(tmp_path, {"worker.py": worker('"q"', address="temporal:7233")})
+    assert any("exists only inside compose" in note for note in compose.notes)
+    source = worker('"q"').replace('"localhost:7233"', 'os.getenv("{}", "temporal:7233")')
+    assert not proposed(tmp_path, {"worker.py": source.replace("{}", "TEMPORAL_ADDRESS")}).notes, "mika sets it"
+    assert "set T_URL" in proposed(tmp_path, {"worker.py": source.replace("{}", "T_URL")}).notes[0]
+
+
+def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nobody_uses(tmp_path):
+    server = "services: {t: {image: temporalio/server}, api: {build: .}}\n"
+    assert "MIKA_BACKEND" not in proposed(tmp_path, {"worker.py": worker('"q"'), "compose.yml": server}).settings
+    (tmp_path / "worker.py").unlink()
+    web = {"main.py": API}
+    assert proposed(tmp_path, {**web, "compose.yml": server}).settings["MIKA_BACKEND"].value == "none"
+    assert "MIKA_BACKEND" not in proposed(tmp_path, {**web, "compose.yml": "services: {d: {image: mongo}}\n"}).settings
+    (tmp_path / "compose.yml").unlink()
+    down = proposed(tmp_path, {**web, "deploy/compose.yml": "services: {}\n"})
+    assert any("COMPOSE_FILE=deploy/compose.yml in .env" in note for note in down.notes)
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        ({"pyproject.toml": "[tool.poetry]\n"}, "poetry"),
+        ({"uv.lock": "", "pyproject.toml": ""}, "uv"),
+        ({"uv.lock": "", "pyproject.toml": "", "a/pyproject.toml": ""}, "uv"),
+        ({"pyproject.toml": '[tool.uv.workspace]\nmembers = ["*"]', "a/pyproject.toml": "[tool.uv]"}, "uv"),
+        ({"Pipfile": ""}, "pipenv"),
+        ({"requirements.txt": ""}, "pip"),
+        ({"pyproject.toml": "not [toml"}, "pip"),
+        ({}, ""),
+    ],
+)
+def test_a_declared_environment(tmp_path, marks, expected):
+    make(tmp_path, {"a/w.py": "", **marks})
+    found = tooling(Files(tmp_path), "a/w.py")
+    assert (found.tool, found.folder) == (expected, "")
+
+
+def test_how_a_declared_environment_is_made(tmp_path):
+    make(tmp_path, {"a/requirements.txt": "", "b/pyproject.toml": "", "c/uv.lock": ""})
+    files = Files(tmp_path)
+    a, b, c = (tooling(files, f"{part}/x.py") for part in "abc")
+    assert a.install("venv/bin/python") == "`venv/bin/python -m pip install -r requirements.txt`"
+    assert a.install().startswith("`python -m venv .venv`, then `.venv")
+    assert b.install("p") == "`p -m pip install -e .`"
+    assert c.install("p") == "`uv sync`"
+
+
+def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):
+    sources = {"src/app/worker.py": worker('"q"', "from app import jobs"), "src/app/jobs.py": "", "web.py": API}
+    found = proposed(tmp_path, sources)
+    in_memory = written.configured(found, load(tmp_path, environ={}))
+    make(tmp_path, {"Procfile": written.procfile(found), "mika.toml": written.mika_toml(found)})
+    from_files = load(tmp_path, environ={})
+    assert in_memory.processes == from_files.processes
+    assert from_files.processes["worker"] == ProcessOptions(ready="worker:q/workflow", env={"PYTHONPATH": "src"})
+    assert {name: setting.value for name, setting in in_memory.settings.items()} == {
+        name: setting.value for name, setting in from_files.settings.items()
+    }
+    read = [(entry.name, entry.command) for entry in entries.read(tmp_path / "Procfile")]
+    assert read == [(entry.name, entry.command) for entry in written.entries(found)]
