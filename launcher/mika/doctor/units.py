@@ -47,7 +47,7 @@ def reason_of(unit: UnitStatus) -> Reason:
     if unit.kind == "external":
         is_starting = unit.phase is Phase.STARTING
         fix = "wait for it: `mika wait`" if is_starting else "restart that server"
-        fix += ", or set TEMPORAL_HOST and TEMPORAL_PORT to another one"
+        fix += ", or correct its address (`mika config` shows where it is set)"
         return Reason(f"{name} is {unit.phase}: {why}", own.fix or fix, own.repair)
     logs = f"`mika logs {name}` says why"
     cure = own.fix or f"{logs}; fix that"

@@ -20,6 +20,7 @@ from mika.reason import Reason
 if TYPE_CHECKING:
     from temporalio.service import ServiceClient
 
+_ADDRESS = "correct its address (`mika config` shows where it is set)"
 _DENIED = {7: "PERMISSION_DENIED", 16: "UNAUTHENTICATED"}
 
 
@@ -71,12 +72,12 @@ def judge(found: Finding, address: str, login: Login) -> NotYet | None:
         case "closed_tls":
             return NotYet(_closed_after_tls(address, login))
         case "http" | "other":
-            return NotYet(Reason(f"what answers at {address} is not a Temporal server", "correct TEMPORAL_ADDRESS"))
+            return NotYet(Reason(f"what answers at {address} is not a Temporal server", _ADDRESS))
         case "wants_tls":
             fix = f"set TEMPORAL_TLS=true, and {CA} if its CA is not a public one"
             return Hopeless(Reason(f"{address} speaks only TLS, and TLS is off here", fix))
         case "no_tls":
-            fix = "correct TEMPORAL_ADDRESS, or set TEMPORAL_TLS=false"
+            fix = f"{_ADDRESS}, or set TEMPORAL_TLS=false"
             return Hopeless(Reason(f"{address} does not speak TLS, and TLS is on here", fix))
         case "certificate":
             return Hopeless(_bad_certificate(found, address, login))
@@ -119,7 +120,7 @@ def _bad_certificate(found: Finding, address: str, login: Login) -> Reason:
         names = ", ".join(found.names)
         plain = next((name for name in found.names if "*" not in name), "NAME")
         text = f"{subject} is not for {asked}" + (f", but for {names}" if names else "")
-        return Reason(text, f"set TEMPORAL_TLS_SERVER_NAME={plain} if that is the right server, else TEMPORAL_ADDRESS")
+        return Reason(text, f"set TEMPORAL_TLS_SERVER_NAME={plain} if that is the right server, else {_ADDRESS}")
     if found.code == grpc.EXPIRED:
         return Reason(f"{subject} has expired", "have it renewed there (or is the clock of this machine wrong?)")
     if found.code == grpc.NOT_YET_VALID:

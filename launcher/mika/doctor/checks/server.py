@@ -80,10 +80,11 @@ async def temporal(exam: Examination) -> Check:
 async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus | None) -> Check:
     """No server, and the supervisor, if there is one, does not say why."""
     if server.state == "foreign":
-        fix = "check TEMPORAL_HOST and TEMPORAL_PORT (7233 is its API, 8233 only its UI)"
+        fix = "correct its address, which `mika config` shows (7233 is its API, 8233 only its UI)"
         return fail("temporal", text, fix)
     is_refused = server.state == "refused"
-    fix = f"{'start' if is_refused else 'restart'} that server, or set TEMPORAL_HOST and TEMPORAL_PORT to where it is"
+    verb = "start" if is_refused else "restart"
+    fix = f"{verb} that server, or correct its address (`mika config` shows where it is set)"
     repair, is_ours = None, exam.backend not in ("external", "none")
     if unit is not None and unit.kind != "external":
         fix = f"`mika restart {unit.name}`; `mika logs {unit.name}` says why"
