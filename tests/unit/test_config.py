@@ -25,6 +25,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         "MIKA_BACKEND": "auto",
         "MIKA_TIMEOUT": 120,
         "MIKA_HANG_TIMEOUT": 5,
+        "MIKA_CHECK": "true",
         "MIKA_LOG_MAX_MB": 64,
         "TEMPORAL_HOST": "127.0.0.1",
         "TEMPORAL_PORT": 7233,

@@ -89,6 +89,11 @@ def confirm(question: str) -> None:
         raise InterruptedByUserError("nothing was done: the answer was no")
 
 
+def is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def show_error(error: MikaError, *, as_json: bool) -> None:
     """The error as a person or a program reads it."""
     if as_json:

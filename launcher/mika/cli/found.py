@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 
 import click
@@ -26,11 +25,6 @@ def look(config: Config, answers: Mapping[str, str]) -> Proposal:
             hint=f"For example:\n{EXAMPLE}",
         )
     return proposal
-
-
-def is_terminal() -> bool:
-    """Whether somebody can be asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def settle(config: Config, given: Sequence[str], *, may_ask: bool) -> tuple[Proposal, list[str]]:

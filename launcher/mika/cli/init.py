@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from mika.cli.context import Context, confirm
-from mika.cli.found import is_terminal, look, settle, unanswered
+from mika.cli.context import Context, confirm, is_terminal
+from mika.cli.found import look, settle, unanswered
 from mika.cli.screen.proposal import render
 from mika.cli.spelling import pasteable
 from mika.detect import written

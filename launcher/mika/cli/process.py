@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from mika.cli.context import Context, json_option, print_json
+from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
 from mika.control.requests import Verb
+from mika.errors import MikaError
 from mika.stack import waiting
 
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
@@ -15,11 +16,39 @@ _timeout = click.option("--timeout", metavar="S", help="Give up waiting after th
 @click.command("restart")
 @_names
 @_timeout
+@click.option("--force", is_flag=True, help="Do not check whether the new code fits the open runs.")
 @json_option
 @click.pass_obj
-def restart_command(context: Context, names: tuple[str, ...], timeout: str | None, as_json: bool) -> None:
-    """Stop gracefully, start again with a fresh budget, and return when ready. Revives one that gave up."""
+def restart_command(context: Context, names: tuple[str, ...], timeout: str | None, force: bool, as_json: bool) -> None:
+    """Stop gracefully, start again with a fresh budget, and return when ready. Revives one that gave up.
+
+    A worker's new code is checked first, as `mika check` does: if open runs would not go on with it, mika asks.
+    """
+    if not force:
+        _check_first(context, names, as_json=as_json)
     _tell(context, "restart", names, timeout, as_json=as_json)
+
+
+def _check_first(context: Context, names: tuple[str, ...], *, as_json: bool) -> None:
+    """Return if nothing speaks against the new code, or after a yes. Raises MikaError."""
+    units = [unit for name in names for unit in context.client.status().matching(name)]
+    workers = sorted({unit.type for unit in units if unit.pid and unit.address.startswith("worker:")})
+    if not workers:  # nothing that checks is imported: this command must be quick
+        return
+    from mika.cli import check
+    from mika.stack import checking
+
+    verdicts = checking.check_running(context.load_started(), context.folder, workers)
+    refusing = [verdict for verdict in verdicts if verdict.refuses]
+    if not refusing:
+        return
+    if not as_json:
+        check.show(refusing)
+    if as_json or not is_terminal():
+        raise MikaError(
+            "not restarted: the new code does not fit", f"mika restart {' '.join(names)} --force", code="misfit"
+        )
+    confirm("Restart all the same?")
 
 
 @click.command("start")

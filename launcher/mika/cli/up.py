@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
 from mika.cli.foreground import supervise
 from mika.cli.screen.relay import use_color
 from mika.cli.screen.table import render
@@ -114,7 +114,7 @@ def _prepare(
     if is_running:
         proposal, words = found.look(config, {}), None
     else:
-        asks = asks and found.is_terminal()
+        asks = asks and is_terminal()
         proposal, given = found.settle(config, answers, may_ask=asks)
         words = ["--yes", *(word for answer in given for word in ("--answer", answer))]
         if asks:

@@ -85,6 +85,7 @@ class ProcessOptions:
     ready_timeout: float = 0.0
     hang_timeout: float | None = None
     max_restarts: int = 7
+    check: bool = True
 
 
 def fill_in(ready: str, env: Mapping[str, str]) -> str:
@@ -302,4 +303,5 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "ready_timeout": _seconds,
     "hang_timeout": _seconds,
     "max_restarts": _count,
+    "check": _flag,
 }

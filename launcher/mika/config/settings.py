@@ -216,6 +216,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MIKA_BACKEND", "auto", Kind("one of " + ", ".join(BACKENDS), _backend)),
     Variable("MIKA_TIMEOUT", 120.0, _SECONDS),
     Variable("MIKA_HANG_TIMEOUT", 5.0, _number("a number of seconds, or 0 to switch it off", zero=True)),
+    Variable("MIKA_CHECK", "true", Kind("true or false", _yes_or_no)),
     Variable("MIKA_LOG_MAX_MB", 64.0, _number("a number of megabytes greater than 0, such as 64", high=1e6)),
     Variable("TEMPORAL_HOST", "127.0.0.1", _HOST),
     Variable("TEMPORAL_PORT", 7233, _PORT),

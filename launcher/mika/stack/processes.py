@@ -127,6 +127,7 @@ class ProcessFactory:
             rules=Rules(restart=options.restart, max_failures=options.max_restarts + 1, early=options.early),
             ends=options.ends,
             ready_timeout=options.ready_timeout,
+            check=options.check and self._config.text("MIKA_CHECK") == "true",
             port=instance.port,
             probed_port=own_port(rule),
             beat_file=beat_file,

@@ -89,6 +89,8 @@ class Unit:
     """The stack ends with it, and with its exit code."""
     ready_timeout: float = 0.0
     """Seconds after which a start that is not ready has failed; 0: never."""
+    check: bool = True
+    """Check new code of it against the open runs before it replaces the old."""
     port: int | None = None
     """The PORT in its environment."""
     probed_port: int | None = None

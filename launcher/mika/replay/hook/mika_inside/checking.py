@@ -1,0 +1,187 @@
+"""Replay the histories of one worker with its own workflows, runner, converters, interceptors and codecs."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import commands, locating
+from .histories import Run, in_order, is_fresh, load, shape
+from .report import ORDER, say
+from .workers import BUILD_ID, active_config, workflow_names
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowHistory
+
+_HISTORY_SECONDS = 10.0
+_MOST_FAILURES = 50
+_DEADLOCK = "TMPRL1101"
+"""The SDK's own words for a step that blocks for 2 s. On a busy machine a slow import looks the same."""
+
+_OPTIONS = (
+    "workflows",
+    "workflow_runner",
+    "unsandboxed_workflow_runner",
+    "workflow_failure_exception_types",
+    "debug_mode",
+    "disable_safe_workflow_eviction",
+)
+"""What a Replayer takes from a worker. Plugins are not among it: they have changed the configuration already."""
+
+
+async def check(worker: Any) -> None:
+    """Replay what concerns `worker`, and report each run that does not fit, then a line `done`."""
+    types, began = set(workflow_names(worker)), time.monotonic()
+    if not types:
+        say("done", number=worker._mika_number, counts={}, unknown={}, late=0)
+        return
+    loaded = await load(worker, types)
+    replay = _Replay(_arguments(worker))
+    counts = {"good": 0, "bad": 0, "fresh": 0, "open": 0, "open_good": 0}
+    late = 0
+    located: dict[int, int | None] = {}
+    replayed_from = time.monotonic()
+    for number, run in in_order(loaded.runs):
+        is_open = run.status == "RUNNING"
+        counts["open"] += is_open
+        if is_fresh(run.events):
+            counts["fresh"] += 1
+            continue
+        is_over = time.monotonic() - replayed_from > ORDER["seconds"]
+        if number > ORDER["of_a_shape"] or (is_over and number > 1) or counts["bad"] >= _MOST_FAILURES:
+            late += 1
+            continue
+        try:
+            failure = await replay.replay(run.history)
+        except TimeoutError:
+            say("unread", id=run.id, type=run.type, text=f"its replay took more than {_HISTORY_SECONDS:g} s")
+            continue
+        counts["good" if failure is None else "bad"] += 1
+        counts["open_good"] += failure is None and is_open
+        if failure is not None:
+            await _report(replay, run, failure, located)
+    say(
+        "done",
+        number=worker._mika_number,
+        counts=counts,
+        unknown=loaded.unknown,
+        late=late,
+        more_open=loaded.more_open,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+async def _report(replay: _Replay, run: Run, failure: Exception, located: dict[int, int | None]) -> None:
+    """`located` has the task that decided otherwise, by shape: its search is a dozen replays."""
+    asked = commands.first_difference(run.events)
+    key = shape(run)
+    if ORDER["locate_each"] or key not in located:
+        located[key] = await _first_misfit(replay, run)
+    raised = locating.raised(str(failure))
+    is_raised = type(failure).__name__ != "NondeterminismError"
+    event = locating.find_event(raised.text, run.events, asked, located[key])
+    step = locating.not_after(located[key], event, run.events)
+    where = raised.where if is_raised else asked.where if asked is not None else None
+    say(
+        "misfit",
+        id=run.id,
+        run=run.run_id,
+        type=run.type,
+        status=run.status,
+        raises=is_raised,
+        text=raised.text,
+        where=where,
+        event=event,
+        asked=asked.wanted if asked is not None and not is_raised else None,
+        reset_to=None if is_raised else step,
+        was_stuck=locating.was_stuck(run.events),
+    )
+
+
+def _arguments(worker: Any) -> dict[str, Any]:
+    """The Replayer's arguments: only those that this version of the SDK knows."""
+    from temporalio.worker import Interceptor, Replayer
+
+    config, client_config = active_config(worker), active_config(worker.client)
+    arguments: dict[str, Any] = {name: config.get(name) for name in _OPTIONS}
+    of_client = [each for each in client_config["interceptors"] if isinstance(each, Interceptor)]
+    arguments |= {
+        "namespace": worker.client.namespace,
+        "data_converter": client_config["data_converter"],
+        "interceptors": [*of_client, *(config.get("interceptors") or ())],
+        "build_id": BUILD_ID,
+        "header_codec_behavior": client_config.get("header_codec_behavior"),
+        "runtime": getattr(worker, "_runtime", None),
+    }
+    known = inspect.signature(Replayer.__init__).parameters
+    return {name: value for name, value in arguments.items() if name in known and value is not None}
+
+
+class _Replay:
+    """One Replayer for many histories; a new one after a history with which it hangs or fails.
+
+    The SDK 1.35 hangs when the first history fails and its type makes non-determinism a failure of the workflow.
+    """
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
+        self._open: tuple[Any, asyncio.Queue[WorkflowHistory], Any] | None = None
+
+    async def replay(self, history: WorkflowHistory) -> Exception | None:
+        """None if it fits. Raises TimeoutError if it hangs."""
+        failure = await self._attempt(history)
+        if failure is not None and _DEADLOCK in str(failure):
+            failure = await self._attempt(history)
+        return failure
+
+    async def _attempt(self, history: WorkflowHistory) -> Exception | None:
+        from temporalio.worker import Replayer
+
+        if self._open is None:
+            queue: asyncio.Queue[WorkflowHistory] = asyncio.Queue()
+
+            async def histories() -> Any:
+                while True:
+                    yield await queue.get()
+
+            manager = Replayer(**self._arguments).workflow_replay_iterator(histories())
+            self._open = (manager, queue, await manager.__aenter__())
+        _manager, queue, results = self._open
+        commands.forget()
+        queue.put_nowait(history)
+        result = asyncio.ensure_future(results.__anext__())
+        done, _ = await asyncio.wait({result}, timeout=_HISTORY_SECONDS)
+        if not done:
+            self._open = None  # left as it is: this process is killed soon
+            raise TimeoutError
+        try:
+            failure: Exception | None = result.result().replay_failure
+        except BaseException:
+            self._open = None
+            raise
+        return failure
+
+
+async def _first_misfit(replay: _Replay, run: Run) -> int | None:
+    """The id of the completed workflow task that this code decides otherwise, by bisection; None if it hangs.
+
+    The code fits everything before it, so it is the last point to which a reset helps.
+    """
+    import dataclasses
+
+    tasks = locating.completed_tasks(run.events)
+    low, high = 0, len(tasks) - 1
+    while low < high:
+        middle = (low + high) // 2
+        beginning = dataclasses.replace(run.history, events=list(run.events[: tasks[middle].end]))
+        try:
+            failure = await replay.replay(beginning)
+        except TimeoutError:
+            return None
+        if failure is None:
+            low = middle + 1
+        else:
+            high = middle
+    return tasks[high].event_id if tasks else None

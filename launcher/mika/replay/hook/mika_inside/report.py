@@ -1,0 +1,29 @@
+"""The order that the parent gave, and the lines that it reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any, NoReturn
+
+ORDER: dict[str, Any] = json.loads(os.environ.get("MIKA_INSIDE", "{}"))
+"""`do` (check, describe, start, debug), `report` (the path of the file for the lines), and what the task needs."""
+
+_BEGAN = time.monotonic()
+
+
+def say(kind: str, **fields: object) -> None:
+    """Add one line to the report. A forked child writes to the same file, so each line is one write at its end."""
+    line = {"kind": kind, "pid": os.getpid(), "at": round(time.monotonic() - _BEGAN, 3), **fields}
+    descriptor = os.open(ORDER["report"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, json.dumps(line, default=str).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def leave_unknown(what: str) -> NoReturn:
+    """End this process, because its SDK cannot be kept from being a live worker: it lacks the name `what`."""
+    say("unknown_sdk", what=what)
+    os._exit(70)

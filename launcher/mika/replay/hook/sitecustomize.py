@@ -1,0 +1,29 @@
+"""Python imports this at its start, because mika puts this folder first on PYTHONPATH of a program that it checks.
+
+It loads `mika_inside`, then the `sitecustomize` that it stands before (a distribution's, a tracer's, coverage's).
+Standard library only, as everything here: the program may have any Python environment.
+"""
+
+import os
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec, spec_from_file_location
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def _load(spec: ModuleSpec | None) -> None:
+    if spec is None or spec.loader is None:
+        return
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+
+
+sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != _FOLDER]
+if os.environ.get("MIKA_INSIDE"):
+    _package = os.path.join(_FOLDER, "mika_inside")
+    _init = os.path.join(_package, "__init__.py")
+    _load(spec_from_file_location("mika_inside", _init, submodule_search_locations=[_package]))
+    sys.modules["mika_inside"].install()
+_load(PathFinder.find_spec("sitecustomize", sys.path))

@@ -1,0 +1,199 @@
+"""What the hook reports from inside the worker's program, as types. See `hook/mika_inside/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mika.decoded import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of the project's source."""
+
+    file: str
+    line: int
+
+    def shown(self, project: Path) -> str:
+        """As `path:line`, relative to the project where it is in there."""
+        path = Path(self.file)
+        return f"{path.relative_to(project) if path.is_relative_to(project) else path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of a history. `name` is the type of its activity or child workflow."""
+
+    id: int
+    type: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.type} {self.name})" if self.name else f"{self.id} ({self.type})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """A run whose history the code does not fit."""
+
+    id: str
+    run_id: str
+    type: str
+    is_open: bool
+    was_stuck: bool
+    """Its last workflow task had failed before: the old code does not fit either."""
+    raises: bool
+    """The code raises an exception; else it asks for other steps than those that happened."""
+    text: str
+    """What the SDK says."""
+    event: Event | None
+    asked: str
+    """What the code asks for in place of the event; empty if that is not known or nothing."""
+    place: Place | None
+    reset_to: int | None
+    """The last workflow task to which a reset helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLine:
+    """A worker that the program has made. `types` has `*` for a dynamic workflow."""
+
+    key: tuple[int, int]
+    queue: str
+    types: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerResult:
+    """What a worker's replay has found. The counts are numbers of runs."""
+
+    key: tuple[int, int]
+    good: int
+    bad: int
+    open: int
+    open_good: int
+    late: int
+    """Not replayed: there were enough with the same steps, or the time was over."""
+    fresh: int
+    """Nothing has happened in them yet that could contradict the code."""
+    unknown: Mapping[str, tuple[int, str]]
+    """Open runs of types that this worker does not have: how many, and the id of one."""
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramError:
+    """The exception with which the program ended."""
+
+    type: str
+    text: str
+    place: Place | None
+
+
+@dataclass(slots=True)
+class Report:
+    """What has been reported so far."""
+
+    hooked: bool = False
+    patched: set[int] = field(default_factory=set)
+    """The pids in which the SDK cannot start a live worker."""
+    workers: list[WorkerLine] = field(default_factory=list)
+    results: list[WorkerResult] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    """(id, reason) of the histories that could not be had or replayed."""
+    broken: dict[tuple[int, int], str] = field(default_factory=dict)
+    """The replay itself failed for a worker."""
+    error: ProgramError | None = None
+    unknown_sdk: str = ""
+    unconnected: str = ""
+    """Why the program reached no server."""
+    socket_files: list[tuple[str, int]] = field(default_factory=list)
+    described: list[Json] = field(default_factory=list)
+    started: Json = None
+
+    def add(self, line: Json) -> None:
+        """Raises KeyError, TypeError or ValueError for a line that the hook does not write."""
+        match line["kind"]:
+            case "hook":
+                self.hooked = True
+            case "patched":
+                self.patched.add(int(line["pid"]))
+            case "worker":
+                self.workers.append(
+                    WorkerLine(_key(line), str(line["queue"]), tuple(line["types"]), tuple(line["files"]))
+                )
+            case "misfit":
+                self.misfits.append(_misfit(line))
+            case "unread":
+                self.unread.append((str(line["id"]), str(line["text"])))
+            case "done":
+                self.results.append(_result(line))
+            case "broken":
+                self.broken[_key(line)] = str(line["text"])
+            case "error":
+                self.error = ProgramError(str(line["type"]), str(line["text"]), _place(line["where"]))
+            case "unknown_sdk":
+                self.unknown_sdk = str(line["what"])
+            case "unconnected":
+                self.unconnected = str(line["text"])
+            case "socket_file":
+                self.socket_files.append((str(line["path"]), int(line["inode"])))
+            case "described":
+                self.described.append(line)
+            case "started" | "refused":
+                self.started = line
+
+    def finished_queues(self) -> set[str]:
+        """The queues of the workers that have nothing left to do."""
+        keys = {result.key for result in self.results} | set(self.broken)
+        return {worker.queue for worker in self.workers if worker.key in keys}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every worker that has been made has nothing left to do."""
+        keys = {result.key for result in self.results} | set(self.broken)
+        return bool(self.workers) and all(worker.key in keys for worker in self.workers)
+
+
+def _key(line: Json) -> tuple[int, int]:
+    return int(line["pid"]), int(line["number"])
+
+
+def _place(value: Json) -> Place | None:
+    return Place(str(value[0]), int(value[1])) if value else None
+
+
+def _misfit(line: Json) -> Misfit:
+    event = line["event"]
+    return Misfit(
+        id=str(line["id"]),
+        run_id=str(line["run"]),
+        type=str(line["type"]),
+        is_open=line["status"] == "RUNNING",
+        was_stuck=bool(line["was_stuck"]),
+        raises=bool(line["raises"]),
+        text=str(line["text"]),
+        event=Event(int(event[0]), str(event[1]), str(event[2] or "")) if event else None,
+        asked=str(line["asked"] or ""),
+        place=_place(line["where"]),
+        reset_to=int(line["reset_to"]) if line["reset_to"] else None,
+    )
+
+
+def _result(line: Json) -> WorkerResult:
+    counts = line["counts"]
+    return WorkerResult(
+        key=_key(line),
+        good=int(counts.get("good", 0)),
+        bad=int(counts.get("bad", 0)),
+        open=int(counts.get("open", 0)),
+        open_good=int(counts.get("open_good", 0)),
+        fresh=int(counts.get("fresh", 0)),
+        late=int(line["late"]),
+        unknown={str(name): (int(number), str(example)) for name, (number, example) in line["unknown"].items()},
+        has_more=bool(line.get("more_open")),
+    )

@@ -1,0 +1,80 @@
+"""Check the new code of processes before it replaces the old: `mika check`, and the question of `mika restart`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from mika.config.load import Config
+from mika.control.client import Client
+from mika.detect import written
+from mika.errors import NotRunningError, UsageError
+from mika.project.folder import ProjectDir
+from mika.replay.check import TIMEOUT, check_unit, may_be_worker
+from mika.replay.program import Order
+from mika.replay.verdict import Verdict
+from mika.stack import stack
+from mika.status import StackStatus
+from mika.supervisor.unit import Unit
+from mika.text import unknown_name
+
+
+def check_running(config: Config, folder: ProjectDir, types: Sequence[str]) -> list[Verdict]:
+    """The verdicts on those of these processes that may be checked."""
+    workers = [unit.type for unit in may_be_worker(_processes(config, folder)) if unit.type in types]
+    return asyncio.run(check(config, folder, workers, Order(do="check"))) if workers else []
+
+
+async def check(
+    config: Config, folder: ProjectDir, names: Sequence[str], order: Order, *, timeout: float = TIMEOUT
+) -> list[Verdict]:
+    """The verdicts on the processes with these names or types; without names, on those that poll a task queue.
+
+    `timeout` is in seconds for each of them. Raises UsageError for a name that no process has.
+    """
+    status, state = _status(folder), folder.read_state()
+    chosen = _choose(_processes(config, folder), names)
+    if status is not None and state is not None:
+        run_id = state.run_id
+    else:  # what should be left behind is found by the next command
+        run_id = secrets.token_hex(8)
+        folder.create()
+        folder.add_mark(run_id)
+    verdicts = []
+    for unit in chosen:
+        running = status.of_types([unit.type]) if status is not None else ()
+        live_pid = next((each.pid for each in running if each.pid), 0)
+        verdicts.append(await check_unit(unit, folder, order, run_id=run_id, live_pid=live_pid, timeout=timeout))
+    return verdicts
+
+
+def _processes(config: Config, folder: ProjectDir) -> list[Unit]:
+    """Those of the Procfile, or else of what is found in the project."""
+    if (config.project / "Procfile").exists():
+        return stack.prepare(config, folder).factory.units(())
+    proposal = written.proposed(config)
+    if not proposal.processes:
+        raise UsageError(
+            f"Procfile: not found in {config.project}, nor a worker of Temporal", "give its folder with -C"
+        )
+    return stack.prepare(written.configured(proposal, config), folder, written.entries(proposal)).factory.units(())
+
+
+def _choose(units: Sequence[Unit], names: Sequence[str]) -> list[Unit]:
+    if not names:
+        return may_be_worker(units)
+    chosen: dict[str, Unit] = {}
+    for name in names:
+        unit = next((unit for unit in units if name in (unit.name, unit.type)), None)
+        if unit is None:
+            raise unknown_name("process", name, [unit.type for unit in units])
+        chosen[unit.type] = unit
+    return list(chosen.values())
+
+
+def _status(folder: ProjectDir) -> StackStatus | None:
+    try:
+        return Client(folder).status()
+    except NotRunningError:
+        return None
