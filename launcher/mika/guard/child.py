@@ -30,11 +30,14 @@ class StartError(Exception):
         self.kind = kind
 
 
-def emit(event: str, **fields: object) -> None:
-    """Send an event to the supervisor. A dead supervisor is ignored: the guard still has to finish its work."""
+def emit(event: str, **fields: object) -> bool:
+    """Send an event to the supervisor; returns whether it is alive. If not, the guard still has to finish its work."""
     line = json.dumps({"event": event, **fields}).encode() + b"\n"
-    with suppress(OSError):
+    try:
         os.write(1, line)
+    except OSError:
+        return False
+    return True
 
 
 class Log:
@@ -127,9 +130,21 @@ def main() -> None:
     if spec is None:
         return
     try:
+        if spec["temporary"]:
+            os.mkdir(spec["log_dir"], 0o700)  # noqa: PTH102 - see segments.py
         run(spec, requests)
     except StartError as error:
         emit("failed", error=error.kind, message=str(error))
     except OSError as error:
         emit("failed", error="other", message=f"the guard failed: {error}")
         raise
+    finally:
+        if spec["temporary"] and not emit("done"):
+            _remove(spec["log_dir"])
+
+
+def _remove(folder: str) -> None:
+    with suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208 - see segments.py
+            os.unlink(os.path.join(folder, name))  # noqa: PTH108, PTH118 - as above
+        os.rmdir(folder)  # noqa: PTH106 - as above

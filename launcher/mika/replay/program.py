@@ -14,7 +14,6 @@ import os
 import secrets
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -90,7 +89,7 @@ async def run_inside(
     """
     folder.create()
     _remove_abandoned(folder)
-    place = Path(tempfile.mkdtemp(prefix=f"check-{os.getpid()}-", dir=folder.run))
+    place = folder.run / f"check-{os.getpid()}-{secrets.token_hex(4)}"  # the guard makes it
     reader, began = _Reader(place / "report.jsonl"), time.monotonic()
     report = reader.report
     try:
@@ -180,7 +179,7 @@ def _hooked(spec: ServiceSpec, place: Path, report: Path, order: Order) -> Servi
         "MIKA_PROCESS": f"{spec.name}.check",  # what belongs to the live process must not be mistaken for it
         "PYTHONUNBUFFERED": "1",  # it is killed: what it has said must be in its log
     }
-    return replace(spec, env=env, log_dir=place, log_max_bytes=_OUTPUT_BYTES, stdin="closed", grace=0.0)
+    return replace(spec, env=env, log_dir=place, log_max_bytes=_OUTPUT_BYTES, temporary=True, stdin="closed", grace=0.0)
 
 
 def _remove_socket_files(report: Report) -> None:

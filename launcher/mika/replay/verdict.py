@@ -174,8 +174,7 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
         case "not_started":
             yield Reason(f"{text}: the program could not be started: {outcome.detail}")
         case _ if _reached_nobody(report):
-            text_of = " ".join(report.unconnected.split())
-            yield Reason(f"{text}: the program reached no Temporal server: {text_of}", "mika up")
+            yield Reason(f"{text}: the program reached no Temporal server", "mika up")
         case "unhooked":
             yield Reason(
                 f"{text}: Python ignores mika's hook in this program, so it was stopped before it took any task",
