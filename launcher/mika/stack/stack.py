@@ -38,7 +38,7 @@ from mika.supervisor.sweep import sweep_folder
 from mika.supervisor.unit import Unit
 
 _FOLDER_INTERVAL = 2.0  # s
-_ADDRESS_INTERVAL = 1.0  # s
+_ADDRESS_INTERVAL = 2.0  # s
 
 
 @dataclass(frozen=True, slots=True)

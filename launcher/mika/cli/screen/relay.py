@@ -22,7 +22,7 @@ from mika.text import plain
 _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
 TERMINAL_BEHIND = 256 * 1024
 """Bytes that a terminal may be behind before it skips."""
-_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 """Seconds between two looks at quiet logs: short after a line, longer when nothing happens, for the battery's sake."""
 _STUCK = 3.0
 """Seconds without progress after which a reader that takes nothing is left alone, at the end."""
