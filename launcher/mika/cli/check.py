@@ -24,7 +24,8 @@ _EACH = 1_000_000
 @click.command("check")
 @click.argument("processes", nargs=-1, metavar="[PROCESS]...")
 @click.option("--histories", "files", multiple=True, metavar="FILE", help="A recorded history; needs no server.")
-@click.option("--closed", default=20, show_default=True, type=click.IntRange(0, 1000), help="Closed runs to replay.")
+@click.option("--closed", default=20, show_default=True, type=click.IntRange(0, 1000), help="Latest closed runs.")
+@click.option("--open", "most", default=200, show_default=True, type=click.IntRange(0, 100_000), help="Open runs.")
 @click.option("--all", "each", is_flag=True, help="Replay each run, not only some of those with the same steps.")
 @click.option("--timeout", default=10.0, show_default=True, metavar="S", type=click.FloatRange(1), help="For each.")
 @json_option
@@ -34,6 +35,7 @@ def check_command(
     processes: tuple[str, ...],
     files: tuple[str, ...],
     closed: int,
+    most: int,
     each: bool,
     timeout: float,
     as_json: bool,
@@ -43,7 +45,7 @@ def check_command(
     Exit code 0: all of them fit. 1: one does not, or the code does not start. 2: it could not be checked.
     """
     histories = tuple(str(path) for path in _existing(files))
-    order = Order(do="check", closed=closed, histories=histories, offline=bool(files))
+    order = Order(do="check", open=most, closed=closed, histories=histories, offline=bool(files))
     if each:
         order = replace(order, seconds=timeout, of_a_shape=_EACH)
     verdicts = asyncio.run(checking.check(context.load_started(), context.folder, processes, order, timeout=timeout))

@@ -76,7 +76,9 @@ class WorkerResult:
     open: int
     open_good: int
     late: int
-    """Not replayed: there were enough with the same steps, or the time was over."""
+    """Not replayed, because others with the same steps were."""
+    missed: int
+    """Not replayed, because the time was over."""
     fresh: int
     """Nothing has happened in them yet that could contradict the code."""
     unknown: Mapping[str, tuple[int, str]]
@@ -152,6 +154,10 @@ class Report:
         keys = {result.key for result in self.results} | set(self.broken)
         return {worker.queue for worker in self.workers if worker.key in keys}
 
+    def replayed_queues(self) -> set[str]:
+        """The queues of which a worker with workflows has nothing left to do."""
+        return self.finished_queues() & {worker.queue for worker in self.workers if worker.types}
+
     @property
     def is_finished(self) -> bool:
         """Whether every worker that has been made has nothing left to do."""
@@ -194,6 +200,7 @@ def _result(line: Json) -> WorkerResult:
         open_good=int(counts.get("open_good", 0)),
         fresh=int(counts.get("fresh", 0)),
         late=int(line["late"]),
+        missed=int(counts.get("missed", 0)),
         unknown={str(name): (int(number), str(example)) for name, (number, example) in line["unknown"].items()},
         has_more=bool(line.get("more_open")),
     )

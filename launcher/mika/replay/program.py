@@ -34,10 +34,13 @@ else:
 Do = Literal["check", "describe", "start"]
 End = Literal["done", "exited", "unhooked", "timeout", "not_started"]
 
+_REPORT = "report.jsonl"
 HOOK = Path(__file__).parent / "hook"
 _POLL = 0.03  # s
-_SETTLE = 0.7
-"""Seconds without a new line after which no other worker is expected, if it is not known which queues there are."""
+_SETTLE, _PAUSE = 0.7, 0.1
+"""Seconds without a new line after which no other worker is expected. `_PAUSE`: all known queues have theirs."""
+_RESERVE = 0.5
+"""Seconds before the end of its time at which the hook reports what it has."""
 _OUTPUT_BYTES = 4 << 20
 _NOT_INHERITED = ("MIKA_BEAT_FILE", "TEMPORAL_DEBUG")
 """The beat is the live worker's; without the deadlock detector an endless loop would take all of the time."""
@@ -90,11 +93,11 @@ async def run_inside(
     folder.create()
     _remove_abandoned(folder)
     place = folder.run / f"check-{os.getpid()}-{secrets.token_hex(4)}"  # the guard makes it
-    reader, began = _Reader(place / "report.jsonl"), time.monotonic()
+    reader, began = _Reader(place / _REPORT), time.monotonic()
     report = reader.report
     try:
         try:
-            guard = await Guard.start(_hooked(spec, place, reader.path, order))
+            guard = await Guard.start(_hooked(spec, place, {**asdict(order), "limit": timeout - _RESERVE}))
         except StartFailedError as error:
             return Outcome(report, "not_started", time.monotonic() - began, detail=str(error.reason))
         try:
@@ -135,19 +138,19 @@ class _Reader:
 
 
 async def _until_reported(guard: Guard, reader: _Reader, queues: frozenset[str], deadline: float) -> End:
+    """Why the program is to be ended."""
     report, cleared = reader.report, set[int]()
     while True:
         reader.read()
         if _has_unpatched(guard.pid, reader, cleared):
             return "unhooked"
-        if queues and queues <= report.finished_queues():
-            return "done"
-        if not queues and report.is_finished and time.monotonic() - reader.last_line > _SETTLE:
+        quiet = time.monotonic() - reader.last_line
+        if report.is_finished and quiet > (_PAUSE if queues and queues <= report.replayed_queues() else _SETTLE):
             return "done"
         if guard.exit is not None:
             reader.read()
             return "exited"
-        if report.unconnected and not report.workers and time.monotonic() - reader.last_line > _SETTLE:
+        if report.unconnected and not report.workers and quiet > _SETTLE:
             return "timeout"  # it tries again, for longer than anybody wants to wait
         if time.monotonic() > deadline:
             return "done" if report.is_finished else "timeout"
@@ -169,12 +172,12 @@ def _has_unpatched(root: int, reader: _Reader, cleared: set[int]) -> bool:
     return False
 
 
-def _hooked(spec: ServiceSpec, place: Path, report: Path, order: Order) -> ServiceSpec:
+def _hooked(spec: ServiceSpec, place: Path, order: Mapping[str, object]) -> ServiceSpec:
     """`spec` with the hook in front of everything else on its PYTHONPATH."""
     env = {name: value for name, value in spec.env.items() if name not in _NOT_INHERITED}
     env |= {
         "PYTHONPATH": os.pathsep.join(filter(None, (str(HOOK), env.get("PYTHONPATH")))),
-        "MIKA_INSIDE": json.dumps({**asdict(order), "report": str(report)}),
+        "MIKA_INSIDE": json.dumps({**order, "report": str(place / _REPORT)}),
         "MIKA_WORKER_IDENTITY": f"mika-check-{secrets.token_hex(4)}",
         "MIKA_PROCESS": f"{spec.name}.check",  # what belongs to the live process must not be mistaken for it
         "PYTHONUNBUFFERED": "1",  # it is killed: what it has said must be in its log

@@ -85,7 +85,7 @@ class Verdict:
                 f"register {kind} again until they are closed, or end them: `mika workflows terminate {example}`",
             )
         yield from self.unchecked
-        if self.state == "fits":
+        if self.state == "fits" or (self.state == "unchecked" and self.fits):
             yield Reason(self._all_fits())
 
     def _program_end(self) -> Iterator[Reason]:
@@ -94,8 +94,8 @@ class Verdict:
             text = " ".join(self.error.text.split())[:300]
             yield Reason(f"the new code does not start: {self.error.type}: {text}{where}", "fix that, and save again")
         elif self.ended is not None:
-            last = f": {self.ended[-1][:300]}" if self.ended else ""
-            yield Reason(f"the new code exits before it has a worker{last}", f"see what it prints: run {self.process}")
+            last = f"; the last line that it prints is '{self.ended[-1][:300]}'" if self.ended else ""
+            yield Reason(f"the new code exits before it has a worker{last}")
 
     def _all_fits(self) -> str:
         if not self.fits and not self.late:
@@ -200,8 +200,10 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
         yield Reason(f"{run} was {text}: {why}")
     if len(report.unread) > _SHOWN_IDS:
         yield Reason(f"{len(report.unread) - _SHOWN_IDS} more runs were {text}")
+    if missed := sum(result.missed for result in report.results):
+        yield Reason(f"{_runs(missed)} {_were(missed)} {text}: the time was over", "mika check --timeout 60")
     if any(result.has_more for result in report.results):
-        yield Reason("there are more open runs than mika checks; the newest were checked")
+        yield Reason("there are more open runs; only the newest were checked", "mika check --open 1000 --timeout 60")
 
 
 def _misfit_reason(group: Group, verdict: Verdict) -> Reason:
@@ -249,6 +251,10 @@ def _runs(number: int, kind: str = "") -> str:
 
 def _are(number: int) -> str:
     return "is" if number == 1 else "are"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def _place_json(place: Place | None) -> dict[str, object] | None:

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .report import ORDER, say
+from .report import ORDER, remaining, say
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHistory
 
 _AT_ONCE = 6
+_MISSED = object()
 _FETCH_SECONDS = 10.0
 
 
@@ -42,6 +43,8 @@ class Loaded:
     unknown: dict[str, list[Any]]
     more_open: bool = False
     """There are more open runs than were listed."""
+    missed: int = 0
+    """Runs that there was no time to read."""
 
 
 async def load(worker: Any, types: set[str]) -> Loaded:
@@ -57,7 +60,8 @@ async def load(worker: Any, types: set[str]) -> Loaded:
             loaded.unknown.setdefault(run.workflow_type, [0, run.id])[0] += 1
     gate = asyncio.Semaphore(_AT_ONCE)
     fetched = await asyncio.gather(*(_fetch(worker.client, run, gate) for run in wanted))
-    loaded.runs = [run for run in fetched if run is not None]
+    loaded.runs = [run for run in fetched if isinstance(run, Run)]
+    loaded.missed = sum(run is _MISSED for run in fetched)
     return loaded
 
 
@@ -83,13 +87,16 @@ async def _listed(worker: Any, loaded: Loaded) -> AsyncIterator[Any]:
             yield run
 
 
-async def _fetch(client: Any, run: Any, gate: asyncio.Semaphore) -> Run | None:
-    """None if it cannot be had: it was deleted meanwhile, or it is too long for the time limit."""
+async def _fetch(client: Any, run: Any, gate: asyncio.Semaphore) -> Run | object | None:
+    """None if it cannot be had, for example because it was deleted meanwhile; `_MISSED` if there is no time."""
     async with gate:
         try:
             handle = client.get_workflow_handle(run.id, run_id=run.run_id)
             # Not asyncio.timeout(): the program may run on Python 3.10.
-            history = await asyncio.wait_for(handle.fetch_history(), _FETCH_SECONDS)  # noqa: TID251
+            limit = min(_FETCH_SECONDS, remaining())
+            history = await asyncio.wait_for(handle.fetch_history(), limit)  # noqa: TID251
+        except TimeoutError:
+            return _MISSED
         except Exception as error:  # noqa: BLE001 - also what a codec of the program raises
             say("unread", id=run.id, type=run.workflow_type, text=str(error)[:300] or type(error).__name__)
             return None

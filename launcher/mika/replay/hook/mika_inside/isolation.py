@@ -27,8 +27,6 @@ _numbers = itertools.count()
 
 
 def install() -> None:
-    if hasattr(os, "nice"):
-        os.nice(5)  # what runs beside it matters more
     when_imported("temporalio.bridge.worker", _replace_core_worker)
     when_imported("temporalio.service", _keep_calls)
     when_imported("temporalio.runtime", _without_metrics)

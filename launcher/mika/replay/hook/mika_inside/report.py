@@ -13,6 +13,11 @@ ORDER: dict[str, Any] = json.loads(os.environ.get("MIKA_INSIDE", "{}"))
 _BEGAN = time.monotonic()
 
 
+def remaining() -> float:
+    """Seconds until the parent ends this process."""
+    return max(0.0, float(ORDER["limit"]) - (time.monotonic() - _BEGAN))
+
+
 def say(kind: str, **fields: object) -> None:
     """Add one line to the report. A forked child writes to the same file, so each line is one write at its end."""
     line = {"kind": kind, "pid": os.getpid(), "at": round(time.monotonic() - _BEGAN, 3), **fields}

@@ -1,0 +1,137 @@
+"""What a check says of what the hook has reported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from mika.replay.check import runs_python
+from mika.replay.lines import Report
+from mika.replay.program import Outcome
+from mika.replay.verdict import Verdict, judge
+
+PROJECT = Path("/project")
+
+
+def worker(number: int = 0, queue: str = "orders", types: tuple[str, ...] = ("Order",)) -> dict[str, object]:
+    return {"kind": "worker", "pid": 1, "number": number, "queue": queue, "types": types, "files": ["/project/wf.py"]}
+
+
+def done(number: int = 0, unknown: dict[str, object] | None = None, late: int = 0, **counts: int) -> dict[str, object]:
+    return {"kind": "done", "pid": 1, "number": number, "counts": counts, "unknown": unknown or {}, "late": late}
+
+
+def misfit(run: str = "order-1", **changes: object) -> dict[str, object]:
+    return {
+        "kind": "misfit",
+        "id": run,
+        "run": f"run of {run}",
+        "type": "Order",
+        "status": "RUNNING",
+        "raises": False,
+        "text": "Nondeterminism error",
+        "where": ["/project/wf.py", 17],
+        "event": [5, "ActivityTaskScheduled", "charge"],
+        "asked": "activity notify",
+        "reset_to": 4,
+        "was_stuck": False,
+        **changes,
+    }
+
+
+def verdict(*lines: dict[str, object], end: str = "done", printed: tuple[str, ...] = ()) -> Verdict:
+    report = Report()
+    for line in lines:
+        report.add(line)
+    return judge("worker", PROJECT, Outcome(report, end, 1.0, printed), ["orders"])  # type: ignore[arg-type]
+
+
+def texts(checked: Verdict) -> list[str]:
+    return [reason.text for reason in checked.reasons()]
+
+
+HOOK: dict[str, object] = {"kind": "hook", "python": "3.11"}
+
+
+def test_what_fits_may_replace_the_old_code():
+    checked = verdict(HOOK, worker(), done(good=3, open_good=2, late=4))
+    assert (checked.state, checked.refuses) == ("fits", False)
+    assert texts(checked) == ["the new code fits 3 runs, 2 of them open (4 more with the same steps were not replayed)"]
+
+
+def test_runs_that_do_not_fit_are_one_line_with_event_place_and_command():
+    checked = verdict(HOOK, worker(), misfit(), misfit("order-2"), done(bad=2))
+    assert (checked.state, checked.refuses) == ("misfit", True)
+    (reason,) = checked.reasons()
+    assert reason.text == (
+        f"the new code does not fit 2 open runs of Order (order-1, order-2): at event 5 (ActivityTaskScheduled charge)"
+        f" it asks for the activity notify ({Path('wf.py')}:17)"
+    )
+    assert "mika workflows reset order-1 --to 4" in reason.fix
+    assert "mika restart worker --force" in reason.fix
+
+
+@pytest.mark.parametrize("changes", [{"was_stuck": True}, {"status": "COMPLETED"}], ids=["stuck before", "closed"])
+def test_what_the_old_code_cannot_go_on_with_either_is_told_and_no_reason_to_keep_it(changes):
+    checked = verdict(HOOK, worker(), misfit(**changes), done(bad=1))
+    assert (checked.state, checked.refuses) == ("misfit", False)
+    assert len(texts(checked)) == 1
+
+
+def test_a_type_that_is_gone_is_refused_unless_another_worker_of_the_queue_has_it():
+    gone = {"Order": [2, "order-1"]}
+    alone = verdict(HOOK, worker(types=("Other",)), done(unknown=gone))
+    assert alone.refuses
+    assert alone.gone == {"Order": (2, "order-1")}
+    assert texts(alone) == ["the new code has no workflow Order any more, and 2 runs of it are open (order-1, …)"]
+    both = verdict(HOOK, worker(types=("Other",)), worker(1), done(unknown=gone), done(1, good=2))
+    assert not both.refuses
+    assert not both.gone
+
+
+def test_a_program_that_ends_with_an_error_is_refused_with_its_line():
+    error = {"kind": "error", "type": "SyntaxError", "text": "invalid syntax", "where": ["/project/wf.py", 13]}
+    checked = verdict(HOOK, error, end="exited", printed=("SyntaxError: invalid syntax",))
+    assert checked.refuses
+    assert texts(checked) == [f"the new code does not start: SyntaxError: invalid syntax ({Path('wf.py')}:13)"]
+    silent = verdict(HOOK, end="exited", printed=("usage: worker QUEUE",))
+    assert silent.refuses
+    assert "usage: worker QUEUE" in texts(silent)[0]
+
+
+@pytest.mark.parametrize(
+    ("lines", "end", "words"),
+    [
+        ([], "unhooked", "Python ignores mika's hook"),
+        ([], "timeout", "no Python was started"),
+        ([HOOK], "timeout", "made no Worker"),
+        ([HOOK, worker()], "timeout", "the workers of orders were not done"),
+        ([HOOK, {"kind": "unknown_sdk", "what": "Worker.create"}], "exited", "it has no Worker.create"),
+        ([HOOK, {"kind": "unconnected", "text": "refused"}], "exited", "reached no Temporal server"),
+        ([HOOK], "exited", "exited without a Worker"),
+        ([HOOK, worker(), {"kind": "unread", "id": "order-1", "text": "deleted"}, done(good=1)], "done", "order-1 was"),
+        ([HOOK, worker(), {"kind": "broken", "pid": 1, "number": 0, "text": "a\nboom"}], "done", "boom"),
+        ([HOOK, worker(), {**done(good=1), "more_open": True}], "done", "more open runs"),
+        ([HOOK, worker(), done(missed=2)], "done", "2 runs were not checked"),
+    ],
+)
+def test_what_could_not_be_checked_is_named_and_refuses_nothing(lines, end, words):
+    checked = verdict(*lines, end=end)
+    assert (checked.state, checked.refuses) == ("unchecked", False)
+    assert words in texts(checked)[0]
+
+
+def test_only_commands_that_surely_run_python_are_run_without_a_live_process(tmp_path):
+    script = tmp_path / "worker"
+    script.write_text(f"#!{sys.executable}\n", encoding="utf-8")
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\n", encoding="utf-8")
+    for file in (script, other):
+        file.chmod(0o700)
+    path = os.environ["PATH"]
+    for command in (["python", "-m", "w"], ["/v/bin/python3.12", "w.py"], ["uv", "run", "-m", "w"], [str(script)]):
+        assert runs_python(command, tmp_path, path), command
+    for command in (["go", "run", "."], ["/bin/sh", "-c", "python w.py"], ["uv", "run", "other"], [str(other)], []):
+        assert not runs_python(command, tmp_path, path), command
