@@ -123,7 +123,7 @@ def test_a_damaged_state_file_is_written_again_and_a_whole_one_is_left(bot: WinP
     file.write_bytes(b"null")
     poll_until(lambda: file.exists() and file.read_bytes() == whole, PATIENCE, "it is whole again")
     written = file.stat().st_mtime_ns
-    time.sleep(2.5)  # it is looked at each second
+    time.sleep(2.5)  # it is looked at every 2 s
     assert file.stat().st_mtime_ns == written
     assert bot.status()["state"] == "ready"
 
@@ -170,6 +170,23 @@ def test_a_blocked_event_loop_is_found_and_the_worker_replaced(bot: WinProject):
     assert "Timeout (0:00:04)!" in log
     assert re.search(r'File ".*worker\.py", line \d+ in obey', log), "its stack is in its log"
     answers(bot)
+
+
+def test_new_code_is_checked_against_recent_runs(bot: WinProject):
+    answers(bot)
+    pids = {name: bot.pid(name) for name in ("api", "worker")}
+    checked = json.loads(bot.ok("check", "--json", "--timeout", "60", timeout=PATIENCE).out)["checks"]
+    assert [(check["process"], check["state"]) for check in checked] == [("worker", "fits")], checked
+    assert checked[0]["fits"] >= 1
+    bot.write("工具/worker.py", WORKER.replace("async def obey():", "async def obey(:"))
+    try:
+        refused = bot.mika("check", "worker", "--timeout", "60", timeout=PATIENCE)
+        assert refused.code == 1, str(refused)
+        assert "worker.py:5" in refused.out
+        assert bot.mika("restart", "worker", timeout=PATIENCE).code == 1
+    finally:
+        bot.write("工具/worker.py", WORKER)
+    assert {name: bot.pid(name) for name in ("api", "worker")} == pids, "the old code goes on"
 
 
 def test_restart_is_graceful(bot: WinProject):

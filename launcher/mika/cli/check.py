@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +47,7 @@ def check_command(
     order = Order(do="check", open=most, closed=closed, histories=histories, offline=bool(files))
     if each:
         order = replace(order, seconds=timeout, of_a_shape=_EACH)
-    verdicts = asyncio.run(checking.check(context.load_started(), context.folder, processes, order, timeout=timeout))
+    verdicts = checking.check(context.load_started(), context.folder, processes, order, timeout=timeout)
     code = _code(verdicts)
     if as_json:
         print_json({"version": 1, "ok": code == OK, "checks": [verdict.as_json() for verdict in verdicts]})

@@ -23,10 +23,10 @@ from mika.text import unknown_name
 def check_running(config: Config, folder: ProjectDir, types: Sequence[str]) -> list[Verdict]:
     """The verdicts on those of these processes that may be checked."""
     workers = [unit.type for unit in may_be_worker(_processes(config, folder)) if unit.type in types]
-    return asyncio.run(check(config, folder, workers, Order(do="check"))) if workers else []
+    return check(config, folder, workers, Order(do="check")) if workers else []
 
 
-async def check(
+def check(
     config: Config, folder: ProjectDir, names: Sequence[str], order: Order, *, timeout: float = TIMEOUT
 ) -> list[Verdict]:
     """The verdicts on the processes with these names or types; without names, on those that poll a task queue.
@@ -41,12 +41,15 @@ async def check(
         run_id = secrets.token_hex(8)
         folder.create()
         folder.add_mark(run_id)
-    verdicts = []
-    for unit in chosen:
-        running = status.of_types([unit.type]) if status is not None else ()
-        live_pid = next((each.pid for each in running if each.pid), 0)
-        verdicts.append(await check_unit(unit, folder, order, run_id=run_id, live_pid=live_pid, timeout=timeout))
-    return verdicts
+    live = {unit.type: unit.pid for unit in status.processes if unit.pid} if status is not None else {}
+
+    async def one_after_the_other() -> list[Verdict]:
+        return [
+            await check_unit(unit, folder, order, run_id=run_id, live_pid=live.get(unit.type, 0), timeout=timeout)
+            for unit in chosen
+        ]
+
+    return asyncio.run(one_after_the_other())
 
 
 def _processes(config: Config, folder: ProjectDir) -> list[Unit]:
