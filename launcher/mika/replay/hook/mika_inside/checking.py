@@ -89,6 +89,8 @@ async def _report(replay: _Replay, run: Run, failure: Exception, located: dict[i
     key = shape(run)
     if ORDER["locate_each"] or key not in located:
         located[key] = await _first_misfit(replay, run)
+    if asked is not None and locating.is_later(asked, located[key], run.events):
+        asked = None
     raised = locating.raised(str(failure))
     is_raised = type(failure).__name__ != "NondeterminismError"
     event = locating.find_event(raised.text, run.events, asked, located[key])

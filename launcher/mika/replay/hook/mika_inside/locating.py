@@ -17,6 +17,10 @@ _NAMES = {
     "activity_task_scheduled_event_attributes": "activity_type",
     "start_child_workflow_execution_initiated_event_attributes": "workflow_type",
 }
+_OF_UPDATES = (
+    "workflow_execution_update_accepted_event_attributes",
+    "workflow_execution_update_completed_event_attributes",
+)
 _NAMED_IN_TEXT = {
     "Activity type of scheduled event": "activity_task_scheduled_event_attributes",
     "Child workflow type of scheduled event": "start_child_workflow_execution_initiated_event_attributes",
@@ -27,9 +31,10 @@ pause (enums/v1/failed_cause.proto of the Temporal API)."""
 
 
 class Task(NamedTuple):
-    """A completed workflow task: the id of its event, and how many events there are until what it decided."""
+    """A completed workflow task: its id, that of the last event it decided, and the number of events up to that."""
 
     event_id: int
+    last: int
     end: int
 
 
@@ -53,10 +58,20 @@ def step_name(event: Any) -> str | None:
     return str(getattr(getattr(event, field), kind).name) if kind else None
 
 
-def decided_by(event: Any) -> int | None:
+def decided_by(event: Any, tasks: Sequence[Task]) -> int | None:
     """The id of the workflow task whose code decided this event; None for what came from outside."""
-    attributes = getattr(event, event.WhichOneof("attributes"))
-    return getattr(attributes, "workflow_task_completed_event_id", 0) or None
+    for task in tasks:
+        if task.event_id < event.event_id <= task.last:
+            return task.event_id
+    return None
+
+
+def _is_decided(event: Any, task_id: int) -> bool:
+    """Whether an event that follows the task's own is of its making. Those of updates do not name their task."""
+    name = event.WhichOneof("attributes")
+    if name in _OF_UPDATES:
+        return True
+    return getattr(getattr(event, name), "workflow_task_completed_event_id", 0) == task_id
 
 
 def completed_tasks(events: Sequence[Any]) -> list[Task]:
@@ -64,9 +79,9 @@ def completed_tasks(events: Sequence[Any]) -> list[Task]:
     for number, event in enumerate(events):
         if event.HasField("workflow_task_completed_event_attributes"):
             end = number + 1
-            while end < len(events) and decided_by(events[end]) == event.event_id:
+            while end < len(events) and _is_decided(events[end], event.event_id):
                 end += 1
-            tasks.append(Task(event.event_id, end))
+            tasks.append(Task(event.event_id, events[end - 1].event_id, end))
     return tasks
 
 
@@ -107,8 +122,15 @@ def find_event(text: str, events: Sequence[Any], asked: Asked | None, task: int 
             return _described(named[0])
     if asked is not None:
         return _described(asked.event)
-    decided = [event for event in events if task is not None and decided_by(event) == task]
+    tasks = completed_tasks(events)
+    decided = [event for event in events if task is not None and decided_by(event, tasks) == task]
     return _described(decided[0]) if decided else None
+
+
+def is_later(asked: Asked, task: int | None, events: Sequence[Any]) -> bool:
+    """Whether the first difference in kinds and names comes after the task that decided otherwise."""
+    decided = decided_by(asked.event, completed_tasks(events))
+    return task is not None and decided is not None and decided > task
 
 
 def _described(event: Any) -> list[object] | None:
@@ -122,5 +144,6 @@ def not_after(task: int | None, event: list[object] | None, events: Sequence[Any
     """The point of a reset is never later than the task that decided the event which does not fit."""
     if task is None or event is None:
         return task
-    decided = next((decided_by(each) for each in events if each.event_id == event[0]), None)
+    tasks = completed_tasks(events)
+    decided = next((decided_by(each, tasks) for each in events if each.event_id == event[0]), None)
     return min(task, decided) if decided else task
