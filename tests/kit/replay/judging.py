@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mika.replay.verdict import Verdict
+
 from tests.kit.replay.edits import Edit
 from tests.kit.replay.world import Answers, World
 
 
 def faults(world: World, edit: Edit) -> list[str]:
     """One line for each fault; empty if all is right."""
-    return list(_of_a_program(world, edit) if edit.ends else _of_runs(world.answers(edit), edit))
+    if edit.ends:
+        return faults_of_program(world.ends(edit), edit)
+    return faults_of_runs(world.answers(edit), edit)
 
 
-def _of_a_program(world: World, edit: Edit) -> Iterator[str]:
+def faults_of_program(verdict: Verdict, edit: Edit) -> list[str]:
     """One that does not start must be refused, with its error and the line of it."""
-    verdict = world.ends(edit)
+    return list(_of_program(verdict, edit))
+
+
+def faults_of_runs(answers: Answers, edit: Edit) -> list[str]:
+    return list(_of_runs(answers, edit))
+
+
+def _of_program(verdict: Verdict, edit: Edit) -> Iterator[str]:
     if not verdict.refuses or verdict.error is None:
         yield f"not refused: {list(verdict.reasons())}"
     elif verdict.error.type != edit.ends or verdict.error.place is None or "/bed/" not in verdict.error.place.file:
