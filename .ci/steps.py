@@ -22,8 +22,8 @@ PYTHON = sys.executable
 LINT = (
     ("ruff", "check"),
     ("ruff", "format", "--check"),
-    ("mypy", "--platform", "linux"),
-    ("mypy", "--platform", "win32"),
+    ("mypy", "--platform", "linux", "--cache-dir", ".mypy_cache/linux"),
+    ("mypy", "--platform", "win32", "--cache-dir", ".mypy_cache/win32"),
     ("lint-imports",),
 )
 BUILDS = {  # by the word in MIKA_REQUIRE
@@ -47,7 +47,7 @@ steps: list[tuple[str, float]] = []
 summaries: list[str] = []
 
 
-class Build(threading.Thread):
+class Background(threading.Thread):
     """Commands in the background, one after the other, with their output in a file."""
 
     def __init__(self, name: str, commands: list[tuple[str, ...]], log: Path) -> None:
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
     required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
     FAILED.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="mika-ci-") as folder:
-        builds = [Build(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
+        builds = [Background(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
         for build in builds:
             build.start()
         try:
@@ -93,11 +93,10 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def check(builds: list[Build], arguments: list[str]) -> int:
+def check(builds: list[Background], arguments: list[str]) -> int:
     """All steps; returns the exit code."""
-    for command in LINT:
-        if step(" ".join(command), list(command)):
-            return finish("lint or types failed")
+    if lint():
+        return finish("lint or types failed")
     code = 0
     if not arguments:
         code = pytest("unit tests", ["tests/unit"])
@@ -117,6 +116,24 @@ def check(builds: list[Build], arguments: list[str]) -> int:
     return finish("", failed)
 
 
+def lint() -> int:
+    """All at once: each keeps one core busy. Returns how many of them failed."""
+    with tempfile.TemporaryDirectory(prefix="mika-lint-") as folder:
+        logs = [Path(folder) / str(number) for number in range(len(LINT))]
+        tools = [Background(" ".join(command), [command], log) for command, log in zip(LINT, logs, strict=True)]
+        try:
+            for tool in tools:
+                tool.start()
+            for tool in tools:
+                tool.join()
+                print(f"\n== {tool.title}\n{tool.output()}", flush=True)
+                steps.append((tool.title, tool.seconds))
+        finally:
+            for tool in tools:
+                tool.stop()
+    return sum(tool.code != 0 for tool in tools)
+
+
 def step(name: str, command: list[str], *, echo: bool = False) -> int:
     """Run a command; with `echo` its output is kept for the summaries, too."""
     begin = time.monotonic()
@@ -134,7 +151,7 @@ def pytest(name: str, arguments: list[str]) -> int:
     return step(name, [PYTHON, "-m", "pytest", *arguments], echo=True)
 
 
-def complete(builds: list[Build]) -> bool:
+def complete(builds: list[Background]) -> bool:
     """Wait for what is built in the background; whether all of it could be built."""
     begin = time.monotonic()
     for build in builds:
