@@ -98,7 +98,7 @@ def test_fix_starts_a_stopped_worker(stack: Bot) -> None:
 
 def test_a_worker_that_gave_up_says_why_and_is_revived(stack: Bot) -> None:
     stack.write("work.py", BROKEN_WORKER)
-    stack.mika("restart", "worker")
+    stack.mika("restart", "worker", "--force")
     stack.wait_state("worker", "gave_up", timeout=90)
     found = checks(stack)["worker"]
     assert found["status"] == "fail"
