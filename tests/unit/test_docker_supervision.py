@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from mika.backends.docker.run import ContainerRun
 from mika.events import Bus
+from mika.project import logs
 from mika.readiness.ladder import Certain, NotYet, Rung
 from mika.reason import Reason
 from mika.status import Phase
@@ -207,3 +211,20 @@ def test_a_change_between_two_looks_is_not_lost(make):
         await stack.shutdown()
 
     asyncio.run(main())
+
+
+def test_the_lines_of_a_run_that_was_too_short_for_its_stream_are_in_the_log(tmp_path):
+    """`mika logs NAME` is where the error message sends its reader."""
+    said = b"FATAL: password authentication failed\n"
+    api = SimpleNamespace(logs=lambda container_id, tail: said)
+    project: Any = SimpleNamespace(
+        log_dir=tmp_path,
+        log_max_bytes=100_000,
+        monitor=SimpleNamespace(client=SimpleNamespace(api=api)),
+        file=SimpleNamespace(with_role=lambda role: None),
+    )
+    service: Any = SimpleNamespace(name="setup")
+    run = ContainerRun(project, service, Launch(1, "", "", None, tuple))
+    run._start_key = ("container", "its start")
+    run._explain_exit(Exit(1, Reason("exit code 1"), final=True))
+    assert [line.data for line in logs.read_tail(tmp_path, "setup", 10)] == [said.rstrip()]

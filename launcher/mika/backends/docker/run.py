@@ -187,7 +187,7 @@ class ContainerRun:
         """The exit with what the last lines of the log say about it; final if their cause would not go away."""
         if self._start_key is None or self._stopping or not 0 < exit_.code < _FIRST_SIGNAL_CODE:
             return exit_
-        lines = self._log_lines(self.service.name) or self._engine_log_lines(self._start_key[0])
+        lines = self._log_lines(self.service.name) or self._copy_last_lines(self._start_key[0])
         cause = explain.lasting_cause(lines)
         database = self._project.file.with_role("postgresql")
         if not cause and database is not None and explain.has_lost_its_database(lines):
@@ -202,12 +202,17 @@ class ContainerRun:
         recent = logs.read_tail(self.log_dir, name, _LAST_LINES)
         return [logs.decode(line.data) for line in recent if line.time >= self._began]
 
-    def _engine_log_lines(self, container_id: str) -> list[str]:
-        """The same from the engine: after a short run, its stream may close before it has sent the last lines."""
+    def _copy_last_lines(self, container_id: str) -> list[str]:
+        """From the engine into the log: after a short run, its stream may close before it has sent anything."""
         try:
             output: bytes = self._project.monitor.client.api.logs(container_id, tail=_LAST_LINES)
         except Exception:  # noqa: BLE001 - the container or the engine is gone, so there are no lines
             return []
+        if output:
+            self._close_log_copier()
+            writer = SegmentWriter(str(self.log_dir), self.service.name, self._project.log_max_bytes)
+            writer.write(output)
+            writer.close()
         return [logs.decode(line) for line in output.splitlines()]
 
     @staticmethod
