@@ -42,7 +42,7 @@ asyncio.run(main())
 RULE = '[process.jobs]\nready = "worker:jobs"\n'
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     with TemporalServer(tmp_path_factory.mktemp("cluster")) as server:
         yield server

@@ -158,7 +158,8 @@ def test_the_first_start_makes_everything_and_the_second_changes_nothing(tmp_pat
         assert ask(this, lambda client: client.count_workflows("WorkflowType != 'Report'")).count == 0, "no trace of it"
 
 
-@pytest.mark.parametrize("run", range(10))
+# A few times, since it is a race. A server that always loses it is below: its services learn of things seconds later.
+@pytest.mark.parametrize("run", range(3))
 def test_workflows_that_need_what_is_declared_work_at_the_very_first_start(tmp_path, run):
     with stack(tmp_path, DECLARED, AT_ONCE="1") as this:
         this.up()

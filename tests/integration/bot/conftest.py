@@ -13,19 +13,19 @@ from tests.kit.runs import Running
 from tests.kit.stub_http import StubServer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
     with TemporalServer(tmp_path_factory.mktemp("temporal")) as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _model() -> Iterator[StubServer]:
     with StubServer() as stub:
         yield stub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _shared_model_bot(
     tmp_path_factory: pytest.TempPathFactory, temporal: TemporalServer, _model: StubServer
 ) -> Iterator[BotProcesses]:

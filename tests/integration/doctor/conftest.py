@@ -11,7 +11,7 @@ from temporalio.client import Client
 from tests.kit.terminals import Hand
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _shared_terminals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
     with Hand(tmp_path_factory.mktemp("hand")) as hand:
         hand.temporal()
