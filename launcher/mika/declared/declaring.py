@@ -27,7 +27,8 @@ _PAUSE_SECONDS = 3.0
 
 
 class Declaring:
-    """`say` shows a difference that stays. `refuse` is called when waiting is of no use: the server says no.
+    """`say` shows a difference that stays. `refuse` is called when waiting is of no use: the server says no. It returns
+    whether the stack stops for that: then nothing more is asked of a server that may go at any moment.
 
     On a server that is not ours (`is_ours`), things are only compared.
     """
@@ -40,13 +41,14 @@ class Declaring:
         *,
         is_ours: bool,
         say: Callable[[str], None],
-        refuse: Callable[[MikaError], None],
+        refuse: Callable[[MikaError], bool],
     ) -> None:
         self._declared, self._probe, self._record = declared, probe, record
         self._is_ours, self._say, self._refuse = is_ours, say, refuse
         self._unproved: set[Key] = set()
         self._said: set[Reason] = set()
         self._has_schedules = False
+        self._last_word: RefusedError | None = None
 
     def add_to(self, units: Sequence[Unit]) -> list[Unit]:
         """The same units; Temporal is ready only when it has what is declared."""
@@ -74,6 +76,8 @@ class Declaring:
         return [*rungs[:at], own[0], *rungs[at:], *own[1:]]
 
     async def _make(self, group: AnyGroup) -> str:
+        if self._last_word is not None:
+            raise self._last_word
         server = await self._server()
         if group.kind is SCHEDULES:
             await asyncio.to_thread(preload, "temporalio.client")  # half a second, in which nothing else could happen
@@ -81,7 +85,8 @@ class Declaring:
             for reason in await group.ensure(server, self._record, self._unproved):
                 self._say_once(reason)
         except RefusedError as error:
-            self._refuse(MikaError(error.reason.text, error.reason.fix, code="declared"))
+            if self._refuse(MikaError(error.reason.text, error.reason.fix, code="declared")):
+                self._last_word = error
             raise
         await group.prove(server.temporal, self._unproved)
         self._has_schedules |= group.kind is SCHEDULES

@@ -213,11 +213,13 @@ class Stack:
 
         return asyncio.create_task(run(), name=name)
 
-    def _refuse(self, error: MikaError) -> None:
-        """Temporal does not take what is declared. Later (a server that was replaced), its status says so."""
-        if self._supervisor is not None and self._supervisor.state == "starting":
+    def _refuse(self, error: MikaError) -> bool:
+        """Temporal does not take what is declared. Later (a server that was replaced), only its status says so."""
+        is_start = self._supervisor is not None and self._supervisor.state == "starting"
+        if is_start:
             self._failure = error
             self.request_stop()
+        return is_start
 
     async def _stop_when_folder_is_gone(self) -> None:
         """Stop if `.mika` is deleted (`git clean`, for example): without its lock, no command could stop this stack."""
