@@ -133,7 +133,7 @@ EDITS: tuple[Edit, ...] = (
         (WEIGH, WEIGH.replace("await workflow.execute", "str(workflow.start").replace("\n", ")\n")),
     ),
     fits("arguments", "Parcel", (LABEL, LABEL.replace("code, ", "code.upper(), "))),
-    fits("options", "Parcel", ("seconds=20)}", "seconds=25), 'heartbeat_timeout': timedelta(seconds=9)}")),
+    fits("options", "Parcel", ("seconds=20)}", "seconds=25), 'schedule_to_close_timeout': timedelta(minutes=9)}")),
     fits("result type", "Parcel", (WEIGH, WEIGH.replace("code, ", "code, result_type=dict, "))),
     breaks(
         "argument type",
