@@ -22,7 +22,7 @@ _EACH = 1_000_000
 
 @click.command("check")
 @click.argument("processes", nargs=-1, metavar="[PROCESS]...")
-@click.option("--histories", "files", multiple=True, metavar="FILE", help="A recorded history; needs no server.")
+@click.option("--histories", "files", multiple=True, metavar="FILE...", help="Recorded histories; needs no server.")
 @click.option("--closed", default=20, show_default=True, type=click.IntRange(0, 1000), help="Latest closed runs.")
 @click.option("--open", "most", default=200, show_default=True, type=click.IntRange(0, 100_000), help="Open runs.")
 @click.option("--all", "each", is_flag=True, help="Replay each run, not only some of those with the same steps.")
@@ -43,6 +43,9 @@ def check_command(
 
     Exit code 0: all of them fit. 1: one does not, or the code does not start. 2: it could not be checked.
     """
+    if files:  # after `--histories`, a shell's *.json
+        files += tuple(word for word in processes if word.endswith(".json"))
+        processes = tuple(word for word in processes if word not in files)
     histories = tuple(str(path) for path in _existing(files))
     order = Order(do="check", open=most, closed=closed, histories=histories, offline=bool(files))
     if each:
