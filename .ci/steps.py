@@ -1,4 +1,5 @@
-"""The steps of `.ci/run`: lint, types and unit tests while programs for the other tests are built; then those tests.
+"""The steps of `.ci/run`: lint, types, the bot's recorded histories, and unit tests while programs for the other tests
+are built; then those tests.
 
 What fails gets a second attempt, since the tests kill real processes and wait for real ones, on whatever machine this
 is. The last lines name each test that needed it. More than three such tests fail the run, and so does one that fails
@@ -26,6 +27,7 @@ LINT = (
     ("mypy", "--platform", "win32", "--cache-dir", ".mypy_cache/win32"),
     ("lint-imports",),
 )
+HISTORIES = sorted(str(path) for path in Path("tests/histories").glob("*.json"))
 BUILDS = {  # by the word in MIKA_REQUIRE
     "mongo": ("a MongoDB server", [(PYTHON, "-m", "tests.kit.mongo_server", "--build")]),
     "docker": (
@@ -97,6 +99,8 @@ def check(builds: list[Background], arguments: list[str]) -> int:
     """All steps; returns the exit code."""
     if lint():
         return finish("lint or types failed")
+    if step("mika check", [PYTHON, "-m", "mika", "check", "worker", "--histories", *HISTORIES]):
+        return finish("the bot's workflow does not fit its recorded histories")
     code = 0
     if not arguments:
         code = pytest("unit tests", ["tests/unit"])

@@ -1,0 +1,45 @@
+"""The bot's recorded histories: its workflow fits them, without any server, and an edit that breaks them is found."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.kit.bot_histories import FOLDER
+from tests.kit.machine import ROOT
+from tests.kit.project import Project
+
+FILES = sorted(FOLDER.glob("*.json"))
+SAVE, ASK = "            SAVE_TURN,\n", "            ASK_LLM,\n"
+
+
+@pytest.fixture
+def bot(tmp_path):
+    """A copy of the bot's source, in a project where nothing runs."""
+    with Project(tmp_path, (ROOT / "Procfile").read_bytes(), backend="embedded") as project:
+        shutil.copytree(ROOT / "src", project.folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        yield project
+
+
+def test_the_bots_workflow_fits_its_recorded_histories(bot):
+    assert len(FILES) >= 6
+    check = bot.ok("check", "--json", "--histories", *map(str, FILES))
+    (worker,) = check.json["checks"]
+    assert worker["process"] == "worker"
+    assert worker["state"] == "fits", check
+    assert worker["fits"] == len(FILES)
+
+
+def test_steps_in_another_order_do_not_fit_them(bot):
+    workflow = bot.folder / "src" / "workflows" / "message_workflow.py"
+    source = workflow.read_text(encoding="utf-8")
+    assert source.count(SAVE) == source.count(ASK) == 1
+    source = source.replace(SAVE, "<here>").replace(ASK, SAVE).replace("<here>", ASK)
+    workflow.write_text(source, encoding="utf-8")
+    check = bot.mika("check", "worker", "--json", "--histories", *map(str, FILES))
+    assert check.code == 1, check
+    (worker,) = check.json["checks"]
+    assert {misfit["event"]["name"] for misfit in worker["misfits"]} == {"ask_llm"}, check
+    assert {misfit["asked"] for misfit in worker["misfits"]} == {"activity save_turn"}
+    assert {misfit["place"]["file"] for misfit in worker["misfits"]} == {str(workflow)}
