@@ -112,7 +112,7 @@ class World:
         return self._client
 
     async def _open(self) -> None:
-        self._client = await _connected(self.address)
+        self._client = await connected(self.address)
         with self._worker(BED.parent, list(self._opened), "the code before"):
             wanted = [(queue, kind) for queue, kinds in self._opened.items() for kind in kinds]
             await open_runs(self.client, wanted)
@@ -176,7 +176,7 @@ def some_types(edits: Sequence[Edit], others: int = 2) -> dict[str, tuple[str, .
     return opened
 
 
-async def _connected(address: str) -> Client:
+async def connected(address: str) -> Client:
     """As soon as the server answers whole calls: its port is open before."""
     async with asyncio.timeout(DEADLINE):
         while True:
