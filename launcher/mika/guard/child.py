@@ -10,6 +10,7 @@ import os
 import sys
 from contextlib import suppress
 
+from mika.guard import temporary
 from mika.guard.segments import SegmentWriter
 
 TYPE_CHECKING = False  # importing `typing` costs 1 MB in each guard; type checkers treat this name specially
@@ -140,11 +141,4 @@ def main() -> None:
         raise
     finally:
         if spec["temporary"] and not emit("done"):
-            _remove(spec["log_dir"])
-
-
-def _remove(folder: str) -> None:
-    with suppress(OSError):
-        for name in os.listdir(folder):  # noqa: PTH208 - see segments.py
-            os.unlink(os.path.join(folder, name))  # noqa: PTH108, PTH118 - as above
-        os.rmdir(folder)  # noqa: PTH106 - as above
+            temporary.remove(spec["log_dir"])

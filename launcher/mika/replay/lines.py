@@ -113,7 +113,6 @@ class Report:
     unknown_sdk: str = ""
     unconnected: str = ""
     """Why the program reached no server."""
-    socket_files: list[tuple[str, int]] = field(default_factory=list)
     described: list[Json] = field(default_factory=list)
     started: Json = None
 
@@ -142,8 +141,6 @@ class Report:
                 self.unknown_sdk = str(line["what"])
             case "unconnected":
                 self.unconnected = str(line["text"])
-            case "socket_file":
-                self.socket_files.append((str(line["path"]), int(line["inode"])))
             case "described":
                 self.described.append(line)
             case "started" | "refused":

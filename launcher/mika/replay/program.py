@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from mika.guard import temporary
 from mika.machine.local import in_thread
 from mika.project.folder import ProjectDir
 from mika.project.logs import decode, read_tail
@@ -109,8 +109,7 @@ async def run_inside(
         printed = await in_thread(lambda: read_tail(place, spec.name, 5)) if end == "exited" else []
         return Outcome(report, end, time.monotonic() - began, tuple(decode(line.data) for line in printed))
     finally:
-        _remove_socket_files(report)
-        shutil.rmtree(place, ignore_errors=True)
+        temporary.remove(str(place))
 
 
 class _Reader:
@@ -185,14 +184,6 @@ def _hooked(spec: ServiceSpec, place: Path, order: Mapping[str, object]) -> Serv
     return replace(spec, env=env, log_dir=place, log_max_bytes=_OUTPUT_BYTES, temporary=True, stdin="closed", grace=0.0)
 
 
-def _remove_socket_files(report: Report) -> None:
-    """The program was killed, so its sockets are still there. One that was replaced since then is somebody else's."""
-    for path, inode in report.socket_files:
-        with contextlib.suppress(OSError):
-            if Path(path).stat().st_ino == inode:
-                Path(path).unlink()
-
-
 def _remove_abandoned(folder: ProjectDir) -> None:
     """The folders of checks that were killed together with their guards."""
     import psutil
@@ -200,4 +191,4 @@ def _remove_abandoned(folder: ProjectDir) -> None:
     for place in folder.run.glob("check-*-*"):
         owner = place.name.split("-")[1]
         if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(place, ignore_errors=True)
+            temporary.remove(str(place))

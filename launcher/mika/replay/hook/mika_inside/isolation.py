@@ -6,6 +6,7 @@ Otherwise the second copy of a worker would take tasks of the live one, or its p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -128,10 +129,16 @@ def _free_ports(module: Any) -> None:
             address = _spare_socket_file(address)
         plain(self, address)
         if self.family == getattr(socket, "AF_UNIX", None) and _is_file(address):
-            # This process is going to be killed, so the parent removes it.
-            say("socket_file", path=os.path.abspath(address), inode=os.stat(address).st_ino)
+            _leave_to_parent(os.path.abspath(address))
 
     module.socket.bind = bind
+
+
+def _leave_to_parent(path: str) -> None:
+    """Whoever removes the folder of the report removes the file, too: this process is going to be killed."""
+    note = os.path.join(os.path.dirname(ORDER["report"]), f"{os.stat(path).st_ino}.elsewhere")
+    with contextlib.suppress(OSError):
+        os.symlink(path, note)
 
 
 def _keep_socket_files(module: Any) -> None:

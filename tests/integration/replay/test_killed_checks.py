@@ -1,0 +1,98 @@
+"""A check that is killed, at whatever moment, leaves nothing behind."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.kit.bot_processes import TemporalServer
+from tests.kit.machine import posix_only
+from tests.kit.project import Project
+from tests.kit.replay.edits import BED
+from tests.kit.replay.live import QUEUE, Live
+from tests.kit.runs import Running
+
+pytestmark = [posix_only, pytest.mark.timeout(240)]
+KILLS = 10
+# A fork, which the guard must find, and a socket file, which is not in .mika/run.
+RUN = """
+import asyncio, multiprocessing
+from bed import main
+
+async def all_of_it():
+    await asyncio.start_unix_server(lambda *_: None, "worker.sock")
+    await main.main()
+
+def work():
+    asyncio.run(all_of_it())
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join()
+"""
+
+
+@pytest.fixture
+def parcels(project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project with open runs, and with a worker that is live, but not of its stack."""
+    with (
+        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
+        Live(server, tmp_path_factory.mktemp("live")) as live,
+    ):
+        this = project(
+            scripts={"worker": RUN},
+            toml=f'[process.worker]\nready = "worker:{QUEUE}"\n',
+            env={"ADDRESS": live.address, "QUEUES": QUEUE},
+        )
+        shutil.copytree(BED, this.folder / "bed", ignore=shutil.ignore_patterns("__pycache__"))
+        before = live.seen()
+        yield this
+        assert live.seen() == before
+
+
+def test_a_check_that_is_killed_leaves_nothing(parcels: Project):
+    whole = parcels.ok("check", process=True)
+    before = files(parcels)
+    moments = random.Random(time.time_ns())
+    for moment in sorted(moments.uniform(0.05, whole.seconds) for _ in range(KILLS)):
+        check = parcels.start_mika("check")
+        time.sleep(moment)  # that is the point
+        check.kill()
+        parcels.assert_gone(10)
+        assert files(parcels) == before, f"killed after {moment:.2f} s of {whole.seconds:.2f} s"
+    assert "fits" in parcels.ok("check").out
+
+
+def test_a_check_that_is_killed_with_its_guard_leaves_nothing_to_the_next_one(parcels: Project):
+    whole = parcels.ok("check", process=True)
+    before = files(parcels)
+    for share in (0.5, 0.8):
+        check = parcels.start_mika("check")
+        time.sleep(share * whole.seconds)
+        kill_with_guard(check)
+        parcels.ok("check")
+        parcels.assert_gone(10)
+        assert files(parcels) == before, f"killed at {share:.0%}"
+
+
+def kill_with_guard(check: Running) -> None:
+    guards = [
+        each for each in psutil.Process(check.pid).children() if any("guard" in word for word in each.cmdline()[:4])
+    ]
+    for guard in guards:
+        guard.suspend()  # it sees neither the end of the check nor of its program
+    check.kill()
+    for guard in guards:
+        guard.kill()
+
+
+def files(project: Project) -> set[str]:
+    """All that are in the project, without byte code."""
+    every = project.folder.rglob("*")
+    return {str(path.relative_to(project.folder)) for path in every if "__pycache__" not in path.parts}
