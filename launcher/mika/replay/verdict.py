@@ -126,7 +126,7 @@ def judge(process: str, project: Path, outcome: Outcome, queues: Sequence[str] =
     """The verdict on what the program of `process` has reported. `queues` are those that it should poll."""
     report = outcome.report
     results, workers = report.results, {worker.key: worker for worker in report.workers}
-    ends_early = outcome.end == "exited" and not report.is_finished and not _reached_nobody(report)
+    ends_early = outcome.end == "exited" and not (report.is_finished or _reached_nobody(report) or report.unknown_sdk)
     has_spoken = report.error is not None or outcome.last_lines
     return Verdict(
         process=process,

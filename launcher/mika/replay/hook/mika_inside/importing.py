@@ -27,6 +27,11 @@ def when_imported(name: str, patch: Patch) -> None:
     _patches[name] = patch
 
 
+def is_awaited(name: str) -> bool:
+    """Whether the module `name` is to be patched, and has not been looked for yet."""
+    return name in _patches
+
+
 def _announce() -> None:
     """The parent kills a process that has loaded the SDK's core without this line: its worker would be a live one."""
     if os.getpid() not in _announced:

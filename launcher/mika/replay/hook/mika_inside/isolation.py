@@ -13,9 +13,10 @@ import inspect
 import itertools
 import os
 import socket
+import sys
 from typing import Any
 
-from .importing import when_imported
+from .importing import is_awaited, when_imported
 from .report import ORDER, leave_unknown, say
 
 _READS = ("get_", "list_", "describe_", "count_", "scan_", "query_", "poll_workflow_execution_update", "check")
@@ -28,11 +29,19 @@ _numbers = itertools.count()
 
 
 def install() -> None:
+    when_imported("temporalio.worker", _expect_all)
     when_imported("temporalio.bridge.worker", _replace_core_worker)
     when_imported("temporalio.service", _keep_calls)
     when_imported("temporalio.runtime", _without_metrics)
     when_imported("socket", _free_ports)
     when_imported("asyncio.unix_events", _keep_socket_files)
+
+
+def _expect_all(_module: Any) -> None:
+    """A worker can be made from now on. In another version of the SDK, what must be patched may be elsewhere."""
+    for name in ("temporalio.bridge.worker", "temporalio.service", "temporalio.runtime", "temporalio.worker._worker"):
+        if is_awaited(name):
+            leave_unknown(name)
 
 
 class _NoCoreWorker:
@@ -49,6 +58,11 @@ def _replace_core_worker(module: Any) -> None:
     if not hasattr(module.Worker, "create"):
         leave_unknown("temporalio.bridge.worker.Worker.create")
     module.Worker.create = staticmethod(lambda *_, **__: _NoCoreWorker())
+    core = sys.modules.get("temporalio.bridge.temporal_sdk_bridge")
+    if not hasattr(core, "new_worker"):
+        leave_unknown("temporalio.bridge.temporal_sdk_bridge.new_worker")
+    # The last line: what makes live workers is gone, whoever would call it.
+    core.new_worker = lambda *_: leave_unknown("use of temporalio.bridge.worker.Worker.create")  # type: ignore[union-attr]
 
 
 def _keep_calls(module: Any) -> None:
