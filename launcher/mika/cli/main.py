@@ -33,6 +33,7 @@ _VERBS = {
     "restart": "Restart processes of a running stack.",
     "stop": "Stop processes of a running stack.",
     "start": "Start processes of a running stack.",
+    "attach": "The terminal of a process that is being debugged.",
     "check": "Does the new code fit the runs that are open?",
     "send": "Send one message through the real API.",
     "doctor": "Find out what is wrong, and how to fix it.",

@@ -1,4 +1,4 @@
-"""The address at which the supervisor of a project listens."""
+"""The addresses at which the supervisor of a project listens, and the terminals of processes that are debugged."""
 
 from __future__ import annotations
 
@@ -21,8 +21,16 @@ def control_address(project: Path) -> str:
     """
     if sys.platform == "win32":
         return rf"\\.\pipe\mika-{secrets.token_hex(16)}"
-    name = hashlib.sha256(os.fsencode(project)).hexdigest()[:20]
-    return str(_runtime_folder() / f"{name}.sock")
+    return _socket(os.fsencode(project))
+
+
+def terminal_address(project: Path, name: str) -> str:
+    """The path of the Unix socket of one process's terminal. There is none on Windows."""
+    return _socket(os.fsencode(project) + b"\0" + os.fsencode(name))
+
+
+def _socket(key: bytes) -> str:
+    return str(_runtime_folder() / f"{hashlib.sha256(key).hexdigest()[:20]}.sock")
 
 
 def _runtime_folder() -> Path:

@@ -8,6 +8,7 @@ killed there.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, BinaryIO
 
+    from mika.guard._terminal import Terminal
+
 if sys.platform == "win32":
     raise ImportError("mika.guard._posix does not work on Windows")
 
@@ -53,12 +56,17 @@ def run(spec: dict[str, Any], requests: RequestReader) -> None:
         selector.register(tree.output, selectors.EVENT_READ)
         selector.register(0, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
+        terminal = tree.terminal
+        if terminal is not None:
+            selector.register(terminal.listener, selectors.EVENT_READ)
         for request in spec["requests"]:
             tree.handle(request)
         while not tree.gone:
             ready = {key.fd for key, _ in selector.select(tree.wait_seconds())}
             if tree.output in ready and not tree.copy_output():
                 selector.unregister(tree.output)
+            if terminal is not None and terminal.listener.fileno() in ready:
+                terminal.accept()
             if wake_read in ready:
                 with suppress(BlockingIOError):
                     os.read(wake_read, READ_SIZE)
@@ -73,6 +81,8 @@ def run(spec: dict[str, Any], requests: RequestReader) -> None:
                 tree.stop(spec["grace"])
             tree.advance()
     tree.drain()
+    if terminal is not None:
+        terminal.close()
     emit("gone", survivors=tree.survivors)
     if lock:
         lock.close()
@@ -114,7 +124,8 @@ class _Tree:
         self._leader_exited = False
         self._stop_at = self._term_at = self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
         self._grace = 0.0
-        self.output, self._leader = _spawn(spec)
+        self.terminal = _terminal(spec["terminal"])
+        self.output, self._leader = _spawn(spec, self.terminal)
         os.set_blocking(self.output, False)
         emit("started", pid=self._leader)
 
@@ -171,18 +182,23 @@ class _Tree:
     def copy_output(self) -> bool:
         """Copy one chunk from the pipe to the log. Returns False at the end of the output."""
         try:
-            data = os.read(self.output, READ_SIZE)
+            data = _read(self.output)
         except BlockingIOError:
             return True
-        self._log.write(data)
+        self._write(data)
         return bool(data)
 
     def drain(self) -> None:
         """Copy what is left in the pipe, for at most DRAIN_SECONDS."""
         deadline = time.monotonic() + DRAIN_SECONDS
         with suppress(BlockingIOError):
-            while time.monotonic() < deadline and (data := os.read(self.output, READ_SIZE)):
-                self._log.write(data)
+            while time.monotonic() < deadline and (data := _read(self.output)):
+                self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        self._log.write(data)
+        if self.terminal is not None:
+            self.terminal.show(data)
 
     def _reap(self) -> bool:
         """Collect exited children. Returns True when the tree is empty."""
@@ -221,13 +237,31 @@ def _try_lock(file: BinaryIO) -> None:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
+def _terminal(address: str | None) -> Terminal | None:
+    if address is None:
+        return None
+    from mika.guard._terminal import Terminal  # only a service that is being debugged needs it
+
+    return Terminal(address)
+
+
+def _read(output: int) -> bytes:
+    """A chunk of output; empty at its end. Raises BlockingIOError."""
+    try:
+        return os.read(output, READ_SIZE)
+    except OSError as error:
+        if error.errno == errno.EIO:  # of a terminal: no process has it open any more
+            return b""
+        raise
+
+
+def _spawn(spec: dict[str, Any], terminal: Terminal | None) -> tuple[int, int]:
     """Start the service in its own session. Returns the read end of its output and its pid; raises StartError.
 
     This does not use subprocess.Popen: importing it costs 2 MB in each guard and a quarter of the start-up time.
     """
     argv: list[str] = spec["command"]
-    output, service_output = os.pipe()
+    output, service_output = os.pipe() if terminal is None else (terminal.master, terminal.service_end)
     service_input = os.pipe()[0] if spec["stdin"] == "open" else None  # the guard keeps the write end, and never writes
     error_read, error_write = os.pipe()  # a successful exec closes the write end
     prctl = _prctl()
@@ -245,9 +279,12 @@ def _spawn(spec: dict[str, Any]) -> tuple[int, int]:
             _carry(spec["mark"] + guard_pid if spec["mark"] else 0)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; exec would keep them ignored
                 signal.signal(number, signal.SIG_DFL)
-            os.dup2(os.open(os.devnull, os.O_RDONLY) if service_input is None else service_input, 0)
-            os.dup2(service_output, 1)
-            os.dup2(service_output, 2)  # one pipe for both keeps the order of the bytes
+            if terminal is not None:
+                os.login_tty(service_output)
+            else:
+                os.dup2(os.open(os.devnull, os.O_RDONLY) if service_input is None else service_input, 0)
+                os.dup2(service_output, 1)
+                os.dup2(service_output, 2)  # one pipe for both keeps the order of the bytes
             os.chdir(spec["cwd"])
             os.execvpe(argv[0], argv, spec["env"])  # noqa: S606 - a shell only where the command needs one
         except (OSError, ValueError) as error:

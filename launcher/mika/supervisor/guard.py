@@ -74,6 +74,7 @@ class ServiceSpec:
     stop_signal: str = "SIGINT"
     grace: float = 10.0  # s, between the stop signal and SIGKILL; also when the supervisor dies
     stdin: Stdin = "closed"  # or "open": it never ends, and nothing ever comes
+    terminal: str | None = None  # POSIX: run it in a terminal, for which clients connect to this Unix socket; no stdin
     linger: float = 0.0  # s to keep running after the supervisor has died, so that dependents can stop first
 
 
@@ -260,6 +261,7 @@ class Guard:
                 "stop_signal": spec.stop_signal,
                 "grace": spec.grace,
                 "stdin": spec.stdin,
+                "terminal": spec.terminal,
                 "linger": spec.linger,
                 "mark": run_mark(spec.env.get("MIKA_RUN_ID", "")),
             }
