@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mika.detect.environments import how_to_add
 from mika.detect.packages import Missing, find_missing
 
 from tests.kit.sources import make
@@ -108,3 +109,19 @@ def test_a_program_that_is_no_python(venv):
 
 def test_this_python_has_what_these_tests_import():
     assert find_missing([sys.executable, __file__], Path.cwd(), {"PYTHONPATH": str(Path(__file__).parents[2])}) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "python", "command"),
+    [
+        ({"uv.lock": ""}, f".venv/{BIN}/python", "`uv add --dev debugpy`"),
+        ({"api/uv.lock": ""}, f"api/.venv/{BIN}/python", "`uv add --dev debugpy` in api"),
+        ({"uv.lock": ""}, f"../elsewhere/{BIN}/python", "`{python} -m pip install debugpy`"),
+        ({"poetry.lock": ""}, f"../cache/shop-py3.12/{BIN}/python", "`poetry add --group dev debugpy`"),
+        ({"requirements.txt": ""}, f"venv/{BIN}/python", "`{python} -m pip install debugpy`"),
+    ],
+)
+def test_how_to_add_a_package_where_a_program_runs(tmp_path, files, python, command):
+    project = make(tmp_path / "project", files)
+    program = Path(os.path.normpath(project / python))
+    assert how_to_add(project, "debugpy", program) == command.format(python=program)

@@ -68,6 +68,9 @@ class Beside(Backend):
     def environment(self) -> dict[str, str]:
         return self._temporal.environment()
 
+    def allow_long_tasks(self) -> bool:
+        return self._temporal.allow_long_tasks()
+
     def busy_seconds(self) -> float:
         return sum(part.busy_seconds() for part in self._parts)
 

@@ -28,6 +28,9 @@ _DYNAMIC_CONFIG = (
     'matching.PollerHistoryTTL="15s"',
     "frontend.enableCancelWorkerPollsOnShutdown=true",
 )
+# Only for a debugger: who looks at a workflow for longer than the default of 10 s would see the same step again. A
+# worker that is killed in a workflow task is then noticed later.
+_LONG_TASKS = 'history.defaultWorkflowTaskTimeout="120s"'
 # Three times faster than the default journal, and nothing is lost when a process is killed.
 _PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
 _DATA = (
@@ -53,6 +56,7 @@ class Embedded(Backend):
         self._probe = temporal_probe(config)
         self._ui_port = config.port("TEMPORAL_UI_PORT")
         self._binary: Path | None = None
+        self._dynamic_config = [*_DYNAMIC_CONFIG]
 
     async def preflight(self, say: Callable[[str], None]) -> None:
         del say
@@ -96,6 +100,10 @@ class Embedded(Backend):
     def urls(self) -> dict[str, str]:
         return {"temporal_ui": address.http_url(self._probe.host, self._ui_port)}
 
+    def allow_long_tasks(self) -> bool:
+        self._dynamic_config.append(_LONG_TASKS)
+        return True
+
     def delete_data(self) -> list[str]:
         deleted = []
         for name in _DATA:
@@ -111,7 +119,7 @@ class Embedded(Backend):
         command += ["--ip", self._probe.host, "--port", str(self._probe.port), "--ui-port", str(self._ui_port)]
         command += ["--db-filename", str(database), "--log-level", "error"]
         command += [f"--sqlite-pragma={pragma}" for pragma in _PRAGMAS]
-        command += [f"--dynamic-config-value={setting}" for setting in _DYNAMIC_CONFIG]
+        command += [f"--dynamic-config-value={setting}" for setting in self._dynamic_config]
         if self._probe.namespace != "default":
             command += ["--namespace", self._probe.namespace]
         return ServiceSpec(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
+from mika.cli.spelling import pasteable
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.stack import waiting
@@ -17,16 +18,39 @@ _timeout = click.option("--timeout", metavar="S", help="Give up waiting after th
 @_names
 @_timeout
 @click.option("--force", is_flag=True, help="Do not check whether the new code fits the open runs.")
+@click.option("--debug", is_flag=True, help="Let a debugger in, until the next restart.")
 @json_option
 @click.pass_obj
-def restart_command(context: Context, names: tuple[str, ...], timeout: str | None, force: bool, as_json: bool) -> None:
+def restart_command(
+    context: Context, names: tuple[str, ...], timeout: str | None, force: bool, debug: bool, as_json: bool
+) -> None:
     """Stop gracefully, start again with a fresh budget, and return when ready. Revives one that gave up.
 
     A worker's new code is checked first, as `mika check` does: if open runs would not go on with it, mika asks.
     """
     if not force:
         _check_first(context, names, as_json=as_json)
-    _tell(context, "restart", names, timeout, as_json=as_json)
+    if debug:
+        _debug(context, names, timeout, as_json=as_json)
+    else:
+        _tell(context, "restart", names, timeout, as_json=as_json)
+
+
+def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_json: bool) -> None:
+    from mika.stack import debugging
+
+    limit = context.timeout(timeout)
+    units, note = context.client.debug(names)
+    status = waiting.until_ready(context.client, units, limit)
+    if as_json:
+        print_json(status.as_json())
+        return
+    for name in units:
+        for line in debugging.wait_for_report(context.folder, name):
+            click.echo(pasteable(f"{name}: {line}"))
+    if note:
+        click.echo(pasteable(note))
+    click.echo(f"ready: {', '.join(units)}")
 
 
 def _check_first(context: Context, names: tuple[str, ...], *, as_json: bool) -> None:

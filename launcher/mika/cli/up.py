@@ -24,6 +24,7 @@ from mika.project.folder import ProjectDir
 from mika.readiness import webhook
 from mika.stack import background, stack
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
+from mika.stack.debugging import check_names
 from mika.status import StackStatus
 
 _INTERVAL = 0.2
@@ -36,6 +37,7 @@ _INTERVAL = 0.2
 @click.option("--timeout", metavar="S", help="Seconds for the whole start (default 120).")
 @click.option("--keep-services", is_flag=True, help="Leave containers running at the end.")
 @click.option("--watch", is_flag=True, help="Restart a process when its files change.")
+@click.option("--debug", multiple=True, metavar="PROCESS", help="Let a debugger into this process; may be repeated.")
 @click.option("--yes", is_flag=True, help="Without a Procfile: start what is found, without asking.")
 @click.option("--answer", "answers", multiple=True, hidden=True, help="KEY=TEXT: what `up` has asked already.")
 @click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
@@ -49,6 +51,7 @@ def up_command(
     timeout: str | None,
     keep_services: bool,
     watch: bool,
+    debug: tuple[str, ...],
     yes: bool,
     answers: tuple[str, ...],
     serve: str | None,
@@ -62,12 +65,14 @@ def up_command(
     """
     with background.reported_to(Path(serve) if serve is not None else None):
         config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
-        options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch)
+        options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch, debug)
         folder = ProjectDir(config.project)
         asks = not (yes or as_json or serve is not None)
         prepared, agreed = _prepare(config, folder, answers, asks=asks, is_running=folder.is_locked())
         # All bad input is found here, before anything is written or started.
-        names = [unit.name for unit in prepared.units(processes)]
+        units = prepared.units(processes)
+        names = [unit.name for unit in units]
+        check_names(debug, units)
         folder.create()
         deadline = time.monotonic() + options.timeout
         reader = EventReader(folder)
@@ -81,7 +86,7 @@ def up_command(
                     sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json).code)
             if is_free:
                 words = [*(agreed or ())]
-                words += _same_words(processes, backend, timeout, keep_services=keep_services, watch=watch)
+                words += _same_words(processes, backend, timeout, debug, keep_services=keep_services, watch=watch)
                 started = background.start(folder, words, warn=lambda text: click.echo(f"mika: {text}", err=True))
                 attached = Attached(context.client, reader, background=started)
                 sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json))
@@ -93,7 +98,7 @@ def up_command(
             with contextlib.suppress(StoppedError):  # in this very moment: our turn
                 status = attached.start_missing(processes)
                 break
-        note = _already_up(watch=watch, keep_services=keep_services)
+        note = _already_up(debug, watch=watch, keep_services=keep_services)
         if detach:
             sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
         sys.exit(_stream(context, attached, status, note, as_json=as_json))
@@ -133,17 +138,25 @@ def _serve(prepared: stack.Prepared, options: stack.UpOptions, report: Path) -> 
 
 
 def _same_words(
-    processes: tuple[str, ...], backend: str | None, timeout: str | None, *, keep_services: bool, watch: bool
+    processes: tuple[str, ...],
+    backend: str | None,
+    timeout: str | None,
+    debug: tuple[str, ...],
+    *,
+    keep_services: bool,
+    watch: bool,
 ) -> list[str]:
     """The same command line for the background process."""
-    given = [("--backend", backend), ("--timeout", timeout)]
+    given = [("--backend", backend), ("--timeout", timeout), *(("--debug", name) for name in debug)]
     flags = [("--keep-services", keep_services), ("--watch", watch)]
     words = [word for option, value in given if value is not None for word in (option, value)]
     return [*words, *(flag for flag, is_set in flags if is_set), "--", *processes]
 
 
-def _already_up(*, watch: bool, keep_services: bool) -> str:
+def _already_up(debug: tuple[str, ...], *, watch: bool, keep_services: bool) -> str:
     ignored = [flag for flag, is_set in (("--watch", watch), ("--keep-services", keep_services)) if is_set]
+    if debug:
+        return f"already up: --debug has no effect on a running stack (`mika restart {' '.join(debug)} --debug`)"
     if not ignored:
         return "already up: what it was started with stays (other options: `mika down` first)"
     return f"already up: {' and '.join(ignored)} has no effect on a running stack (`mika down` first)"

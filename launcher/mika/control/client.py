@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mika.control import requests, wire
-from mika.control.requests import ControlUnits, Down, GetStatus, Request, Verb
+from mika.control.requests import ControlUnits, DebugUnits, Down, GetStatus, Request, Verb
 from mika.decoded import Json
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.project.folder import ProjectDir, RunState
@@ -58,6 +58,11 @@ class Client:
         """Start, stop or restart units by name or type. Returns the names of the selected units."""
         answer = self._send(ControlUnits(verb, tuple(names)))
         return [str(name) for name in answer["names"]]
+
+    def debug(self, names: Sequence[str]) -> tuple[list[str], str]:
+        """Restart processes for a debugger. Returns the names of the selected ones, and what the user should know."""
+        answer = self._send(DebugUnits(tuple(names)))
+        return [str(name) for name in answer["names"]], str(answer["note"])
 
     def _send(self, request: Request) -> Json:
         state = self.folder.read_state()

@@ -35,7 +35,15 @@ class ControlUnits:
     names: tuple[str, ...]
 
 
-Request = GetStatus | Down | ControlUnits
+@dataclass(frozen=True, slots=True)
+class DebugUnits:
+    """Restart processes for a debugger. The answer contains their names, and `note`: what the user should know."""
+
+    op: ClassVar[str] = "debug"
+    names: tuple[str, ...]
+
+
+Request = GetStatus | Down | ControlUnits | DebugUnits
 
 
 def to_json(request: Request) -> dict[str, object]:
@@ -51,4 +59,6 @@ def from_json(value: Json) -> Request:
             return Down(force=bool(value["force"]))
         case ControlUnits.op:
             return ControlUnits(_VERBS[value["verb"]], tuple(str(name) for name in value["names"]))
+        case DebugUnits.op:
+            return DebugUnits(tuple(str(name) for name in value["names"]))
     raise ValueError(f"unknown request {value['op']!r}")

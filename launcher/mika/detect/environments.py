@@ -90,6 +90,23 @@ def how_to_install(project: Path, folder: Path, python: Path | None = None) -> s
     return found.install(str(python or "")) + (f" in {found.folder}" if found.folder else "")
 
 
+def how_to_add(project: Path, package: str, python: Path) -> str:
+    """The command that adds a package for developing to the environment of `python`."""
+    home = python.parent.parent.parent
+    is_inside = home.is_relative_to(project)
+    relative = home.relative_to(project).as_posix() if is_inside else "."
+    found = python_tooling(Files(project), "" if relative == "." else relative)
+    where = f" in {found.folder}" if found.folder else ""
+    match found.tool:
+        case "uv" if is_inside:
+            return f"`uv add --dev {package}`{where}"
+        case "poetry":
+            return f"`poetry add --group dev {package}`{where}"
+        case "pipenv":
+            return f"`pipenv install --dev {package}`{where}"
+    return f"`{python} -m pip install {package}`"
+
+
 def node_tooling(files: Files, start: str) -> Tooling:
     """For the JavaScript in a folder of the project."""
     home = next((folder for folder in upwards(start) if posixpath.join(folder, "package.json") in files), "")

@@ -18,6 +18,7 @@ from mika.procfile import command
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir
 from mika.readiness.probes import CheckCommand
+from mika.stack.debugging import for_debugger
 from mika.stack.probes import ProbeFactory, own_port
 from mika.status import Condition
 from mika.supervisor.guard import ServiceSpec
@@ -96,7 +97,7 @@ class ProcessFactory:
         env |= built.env
 
         def spec(launch: Launch) -> ServiceSpec:
-            return ServiceSpec(
+            plain = ServiceSpec(
                 name=instance.name,
                 command=built.line,
                 cwd=cwd,
@@ -107,6 +108,7 @@ class ProcessFactory:
                 grace=options.grace,
                 stdin=options.stdin,
             )
+            return for_debugger(plain, self._folder) if launch.debug else plain
 
         ready, rule = self._ready(instance.type, options, env)
         check = None
@@ -114,6 +116,8 @@ class ProcessFactory:
             where = f"{self._config.process_tables.get(instance.type, '')}: 'ready'"
             line = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
             check = CheckCommand(line.line, cwd, env | line.env)
+        probes = self._probes.make(instance.name, ready, options.hang_timeout, check)
+        unhurried = self._probes.make(instance.name, ready, 0.0, check)  # nothing that a debugger holds is hung
         needs = self._needs(options)
         return Unit(
             name=instance.name,
@@ -121,7 +125,7 @@ class ProcessFactory:
             role="process",
             address=ready,
             spec=spec,
-            probes=self._probes.make(instance.name, ready, options.hang_timeout, check),
+            probes=lambda launch: (unhurried if launch.debug else probes)(launch),
             needs=tuple(needs),
             conditions={name: condition for name, condition in needs.items() if condition != "ready"},
             rules=Rules(restart=options.restart, max_failures=options.max_restarts + 1, early=options.early),

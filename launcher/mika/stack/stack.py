@@ -16,7 +16,7 @@ from mika.address import origin
 from mika.backends.base import Backend, temporal_probe
 from mika.config.load import Config
 from mika.control.address import control_address
-from mika.control.requests import ControlUnits, Down, GetStatus, Request
+from mika.control.requests import ControlUnits, DebugUnits, Down, GetStatus, Request
 from mika.control.server import Server
 from mika.declared.declaring import Declaring
 from mika.declared.record import Record
@@ -26,11 +26,11 @@ from mika.procfile.entries import Entry
 from mika.project.event_log import EventLog
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
-from mika.reason import NONE
+from mika.stack.debugging import Debugging
 from mika.stack.processes import ProcessFactory, check_ports
 from mika.stack.reloading import restart_on_changes
-from mika.stack.waiting import failure_of
-from mika.status import StackStatus, UnitStatus
+from mika.stack.waiting import failure_of, not_ready
+from mika.status import StackStatus
 from mika.supervisor import record
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.survivors import describe_survivors, recall, remember
@@ -49,6 +49,7 @@ class UpOptions:
     timeout: float = 120.0
     keep_services: bool = False
     watch: bool = False
+    debug: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Stack:
         self._supervisor: Supervisor | None = None
         self._server: Server | None = None
         self._failure: MikaError | None = None
+        self._debugging = Debugging(self._folder, prepared.backend, options.debug, bus)
         self._declaring = Declaring(
             self._config.declared,
             temporal_probe(self._config),
@@ -160,6 +162,7 @@ class Stack:
         notes = [managed.unit.note for managed in supervisor.managed.values() if managed.unit.note]
         for note in dict.fromkeys((*self._prepared.notes, *notes)):
             self._publish_note(note)
+        self._debugging.begin(supervisor)
         self._prepared.backend.on_revived(
             lambda name: self._start_revived(supervisor, name),
             lambda name: any(managed.unit.name == name for managed in supervisor.units_given_up()),
@@ -168,6 +171,7 @@ class Stack:
             self._in_background("watch of the folder", self._stop_when_folder_is_gone()),
             self._in_background("watch of the control socket", self._keep_address()),
             self._in_background("record of the processes", record.keep(self._folder, supervisor.records)),
+            self._in_background("reports of debuggers", self._debugging.keep_telling(supervisor)),
         ]
         try:
             supervisor.start_all()
@@ -259,21 +263,8 @@ class Stack:
                     raise failure_of(hopeless[0].status())
             remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if remaining <= 0 and not failed:
-                raise await self._not_ready(supervisor.units_not_ready())
+                raise await not_ready(self._config, self._folder, supervisor.units_not_ready(), self._options.timeout)
             await self._wait(supervisor, remaining if remaining > 0 else None)
-
-    async def _not_ready(self, not_ready: list[UnitStatus]) -> MikaError:
-        """The error with the reason of each unit, and the doctor's diagnosis while everything is still running."""
-        from mika.doctor.startup import explain
-
-        reasons = "; ".join(f"{unit.name}: {unit.reason.text or unit.state}" for unit in not_ready)
-        diagnosis = await explain(self._config, self._folder, not_ready[0]) if not_ready else NONE
-        hint = "\n".join(filter(None, (diagnosis.text, diagnosis.fix)))
-        return MikaError(
-            f"not ready after {self._options.timeout:.0f} s: {reasons}",
-            hint or "see `mika logs`, or allow more time with --timeout",
-            code="not_ready",
-        )
 
     async def _until_stopped(self, supervisor: Supervisor) -> int:
         while not self._stop.is_set():
@@ -375,6 +366,8 @@ class Stack:
                 return {}
             case ControlUnits():
                 return {"names": supervisor.control(request.verb, request.names)}
+            case DebugUnits():
+                return self._debugging.restart(supervisor, request.names)
 
     def urls(self) -> dict[str, str]:
         """Where the processes that answer by HTTP are, by name, and the Temporal UI."""

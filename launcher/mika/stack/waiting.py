@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mika.control.client import Client
 from mika.errors import MikaError
+from mika.project.folder import ProjectDir
+from mika.reason import NONE
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
+
+if TYPE_CHECKING:
+    from mika.config.load import Config
 
 _INTERVAL = 0.1
 
@@ -69,6 +75,20 @@ def why_not_ready(status: StackStatus | None) -> str:
         return "the supervisor does not answer"
     not_ready = [unit for unit in status.units if not unit.is_ok]
     return "; ".join(f"{unit.name} is {unit.state}: {unit.reason.text}" for unit in not_ready)
+
+
+async def not_ready(config: Config, folder: ProjectDir, units: Sequence[UnitStatus], seconds: float) -> MikaError:
+    """The error with the reason of each unit, and the doctor's diagnosis while everything is still running."""
+    from mika.doctor.startup import explain
+
+    reasons = "; ".join(f"{unit.name}: {unit.reason.text or unit.state}" for unit in units)
+    diagnosis = await explain(config, folder, units[0]) if units else NONE
+    hint = "\n".join(filter(None, (diagnosis.text, diagnosis.fix)))
+    return MikaError(
+        f"not ready after {seconds:.0f} s: {reasons}",
+        hint or "see `mika logs`, or allow more time with --timeout",
+        code="not_ready",
+    )
 
 
 def _select(status: StackStatus, names: Sequence[str]) -> list[UnitStatus]:

@@ -44,6 +44,8 @@ class Managed:
     def __init__(self, unit: Unit, run_id: str, bus: Bus, on_change: Callable[[], None]) -> None:
         self.unit = unit
         self.state = policy.State()
+        self.debug = False
+        """Whether it is to be started for a debugger."""
         self.guard: Running | None = None
         self.reason = NONE
         self.last_exit: Exit | None = None
@@ -165,7 +167,7 @@ class Managed:
             self._handle_exit(generation, Exit(_NOT_STARTED, NONE, survivors=self.survivors), [], NONE)
             return
         identity = f"{self.unit.name}@{self._run_id}-{generation}"
-        launch = Launch(generation, self._run_id, identity, self.unit.beat_file, self.pids)
+        launch = Launch(generation, self._run_id, identity, self.unit.beat_file, self.pids, self.debug)
         if self.unit.beat_file is not None:
             self.unit.beat_file.unlink(missing_ok=True)
         rungs, liveness = self.unit.probes(launch)  # before the start: a log probe begins at the current end of the log
@@ -185,9 +187,8 @@ class Managed:
             self.guard.kill()
         elif self._requested == "stop":
             self.guard.request_stop()
-        watcher = asyncio.create_task(
-            watch(rungs, liveness, _Observer(self, generation), ready_timeout=self.unit.ready_timeout)
-        )
+        ready_timeout = 0.0 if launch.debug else self.unit.ready_timeout
+        watcher = asyncio.create_task(watch(rungs, liveness, _Observer(self, generation), ready_timeout=ready_timeout))
         try:
             exit_ = await self.guard.wait()
         finally:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from mika.errors import MikaError
+from mika.errors import MikaError, UsageError
 from mika.events import Bus, StackChanged
 from mika.status import Condition, Phase, StackState, UnitStatus
 from mika.supervisor import policy
@@ -49,20 +49,34 @@ class Supervisor:
         for managed in self.managed.values():
             managed.feed(policy.Start())
 
-    def control(self, verb: Verb, names: Sequence[str]) -> list[str]:
+    def debug(self, names: Sequence[str]) -> list[str]:
+        """From their next start on, run processes for a debugger, until `control` restarts them; returns their names.
+
+        Raises UsageError for an unknown name, and for a service.
+        """
+        selected = self._select(names)
+        for name, managed in selected.items():
+            if managed.unit.role == "service":
+                raise UsageError(f"{name} is a service: mika lets a debugger into processes of the Procfile only")
+        for managed in selected.values():
+            managed.debug = True
+        return list(selected)
+
+    def control(self, verb: Verb, names: Sequence[str], *, debug: bool = False) -> list[str]:
         """Start, stop or restart units by name or type (`worker` selects worker.1 and worker.2); returns their names.
 
         Containers are restarted in order: each one after the selected units that it needs are ready again.
-        Raises UsageError for an unknown name, before any unit is changed.
+        `debug`: restart them for a debugger, as `debug` says. Raises UsageError for an unknown name, before any unit is
+        changed.
         """
         if self._stopping:
             raise MikaError("the stack is stopping", "wait until it has stopped, then run `mika up`", code="stopping")
-        selected: dict[str, Managed] = {}
-        for name in names:
-            matches = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}
-            if not matches:
-                raise unknown_name("process", name, sorted(self.managed))
-            selected |= matches
+        selected = self._select(names)
+        if debug:
+            self.debug(names)
+        elif verb == "restart":
+            for managed in selected.values():
+                managed.debug = False
         selected_names = {name for m in selected.values() for name in (m.unit.name, m.unit.type)}
         delayed = {}
         for name, managed in selected.items():
@@ -79,6 +93,15 @@ class Supervisor:
         self._delayed_restarts |= delayed  # only now: before their own restart began, the needs still counted as ready
         self._update()
         return list(selected)
+
+    def _select(self, names: Sequence[str]) -> dict[str, Managed]:
+        selected: dict[str, Managed] = {}
+        for name in names:
+            matches = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}
+            if not matches:
+                raise unknown_name("process", name, sorted(self.managed))
+            selected |= matches
+        return selected
 
     def restart_after_change(self, name: str) -> None:
         """Restart a unit whose files have changed, also if it exited or gave up, but not if a user stopped it."""

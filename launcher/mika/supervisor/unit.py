@@ -23,6 +23,8 @@ class Launch:
     identity: str
     beat_file: Path | None
     pids: Callable[[], Collection[int]]
+    debug: bool = False
+    """A debugger may hold it for as long as somebody thinks: nothing may take that for a hang."""
 
 
 class Running(Protocol):

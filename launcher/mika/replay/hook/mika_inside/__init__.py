@@ -10,14 +10,17 @@ import sys
 import traceback
 from types import TracebackType
 
-from . import commands, isolation, workers
+from . import commands, debugging, isolation, workers
 from .locating import is_own
-from .report import say
+from .report import ORDER, say
 
 
 def install() -> None:
     """Prepare this interpreter. A module of the SDK is patched when the program imports it."""
     say("hook", python=sys.version.split()[0])
+    if ORDER["do"] == "debug":
+        debugging.install()
+        return
     isolation.install()
     commands.install()
     workers.install()

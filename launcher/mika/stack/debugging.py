@@ -1,0 +1,152 @@
+"""Let debuggers into processes: `mika up --debug NAME`, `mika restart NAME --debug`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mika import events, tasks
+from mika.backends.base import Backend
+from mika.control.address import terminal_address
+from mika.decoded import Json
+from mika.detect.environments import how_to_add
+from mika.events import Bus
+from mika.project.folder import ProjectDir
+from mika.replay.program import HOOK
+from mika.supervisor.guard import ServiceSpec
+from mika.supervisor.supervisor import Supervisor
+from mika.supervisor.unit import Unit
+from mika.text import unknown_name
+
+_PORT = 5678
+"""debugpy's own default, so that the settings which an editor proposes are right. The next free one is taken."""
+_INTERVAL, _IDLE_INTERVAL = 0.2, 2.0  # s
+_REPORT_SECONDS = 5.0
+"""How long a process that is ready may take to import the SDK: by then its hook has reported."""
+_SHORT_TASKS = (
+    "Temporal gives a workflow task its normal time-out (10 s by default): a workflow that is held longer in a debugger"
+    " runs that step again"
+)
+
+
+def for_debugger(spec: ServiceSpec, folder: ProjectDir) -> ServiceSpec:
+    """`spec` with the hook that lets a debugger in, in a terminal of its own, and with nothing that would hurry it."""
+    report = _report(folder, spec.name)
+    report.unlink(missing_ok=True)
+    # Without a beat, nobody takes a breakpoint for a hang.
+    env = {name: value for name, value in spec.env.items() if name != "MIKA_BEAT_FILE"}
+    env |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(HOOK), env.get("PYTHONPATH")))),
+        "MIKA_INSIDE": json.dumps({"do": "debug", "port": _PORT, "report": str(report)}),
+        "MIKA_HANG_TIMEOUT": "0",
+        "TEMPORAL_DEBUG": "1",  # a workflow runs in the main thread, without the deadlock detection of the SDK
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning about frozen modules, which does not concern the program
+    }
+    terminal = None if sys.platform == "win32" else terminal_address(folder.project, spec.name)
+    return replace(spec, env=env, terminal=terminal)
+
+
+def check_names(names: Sequence[str], units: Sequence[Unit]) -> None:
+    """Raise UsageError for a name that none of these processes has."""
+    processes = [unit for unit in units if unit.role == "process"]
+    for name in names:
+        if not any(name in (unit.name, unit.type) for unit in processes):
+            raise unknown_name("process", name, [unit.name for unit in processes])
+
+
+class Debugging:
+    """The debuggers of one stack. `names` are the processes to debug from the start."""
+
+    def __init__(self, folder: ProjectDir, backend: Backend, names: Sequence[str], bus: Bus) -> None:
+        self._folder, self._backend, self._names, self._bus = folder, backend, names, bus
+        self._has_long_tasks = bool(names) and backend.allow_long_tasks()
+
+    def begin(self, supervisor: Supervisor) -> None:
+        """Before anything is started. Raises UsageError for a name that is not one of a process."""
+        supervisor.debug(self._names)
+        if self._names and self._note:
+            self._bus.publish(events.Notice(level="info", message=self._note))
+
+    def restart(self, supervisor: Supervisor, names: Sequence[str]) -> dict[str, object]:
+        """The answer to `DebugUnits`."""
+        return {"names": supervisor.control("restart", names, debug=True), "note": self._note}
+
+    @property
+    def _note(self) -> str:
+        if self._has_long_tasks or self._backend.name == "none":
+            return ""
+        is_ours = self._backend.name == "embedded"
+        return _SHORT_TASKS + ("; `mika down`, then `mika up --debug NAME` gives it 120 s" if is_ours else "")
+
+    async def keep_telling(self, supervisor: Supervisor) -> None:
+        """Publish what the hooks report. Runs until it is cancelled."""
+        told: dict[str, list[str]] = {}
+        while True:
+            names = [name for name, managed in supervisor.managed.items() if managed.debug]
+            await tasks.sleep_until_tick(_INTERVAL if names else _IDLE_INTERVAL)
+            for name in names:
+                lines = reported(self._folder, name)
+                if lines != told.get(name, []):
+                    told[name] = lines
+                    for line in lines:
+                        self._bus.publish(events.Notice(name=name, level="info", message=line))
+
+
+def reported(folder: ProjectDir, name: str) -> list[str]:
+    """What the hook in a process has reported about debuggers, for the user; empty as long as that is nothing."""
+    return [line for report in _read(_report(folder, name)) for line in _in_words(folder, name, report)]
+
+
+def wait_for_report(folder: ProjectDir, name: str) -> list[str]:
+    """The same for a process that is ready: it is waited for, and something is said in any case."""
+    deadline = time.monotonic() + _REPORT_SECONDS
+    while not (lines := reported(folder, name)):
+        if time.monotonic() >= deadline:
+            text = "no editor can attach: it imports no temporalio, or its Python takes no preparation (`-I`, `-E`)"
+            return [text, *_terminal(name)]
+        time.sleep(_INTERVAL)
+    return lines
+
+
+def _in_words(folder: ProjectDir, name: str, report: Json) -> Iterator[str]:
+    match report:
+        case {"kind": "debugger", "port": int(port)}:
+            settings = {
+                "name": f"mika: {name}",
+                "type": "debugpy",
+                "request": "attach",
+                "connect": {"host": "127.0.0.1", "port": port},
+            }
+            yield f"a debugger can attach at 127.0.0.1:{port}"
+            yield f"VS Code, in `configurations` of .vscode/launch.json: {json.dumps(settings)}"
+            yield f"PyCharm 2025.3 or later: Run | Edit Configurations | Attach to DAP, with 127.0.0.1 and {port}"
+            yield from _terminal(name, " while no editor is attached")
+        case {"kind": "no_debugger", "prefix": str(prefix), "python": str(python)}:
+            fix = f"run {how_to_add(folder.project, 'debugpy', Path(python))}, then `mika restart {name} --debug`"
+            yield f"no editor can attach: debugpy is not installed in {prefix}: {fix}"
+            yield from _terminal(name)
+        case {"kind": "debugger_failed", "text": str(text)}:
+            yield f"no editor can attach: debugpy does not listen: {text}"
+            yield from _terminal(name)
+
+
+def _terminal(name: str, when: str = "") -> list[str]:
+    return [] if sys.platform == "win32" else [f"`breakpoint()` in the code stops in `mika attach {name}`{when}"]
+
+
+def _report(folder: ProjectDir, name: str) -> Path:
+    return folder.run / f"{name}.debug"
+
+
+def _read(report: Path) -> list[Json]:
+    """The whole lines of a report; what is not one of the hook's is ignored."""
+    try:
+        lines = report.read_bytes().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    except (OSError, ValueError):
+        return []

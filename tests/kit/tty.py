@@ -1,0 +1,72 @@
+"""A person at a terminal (POSIX): a program with a pty of its own, what it shows, and what is typed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from tests.kit.machine import DEADLINE, POSIX
+
+if POSIX:
+    import fcntl
+    import struct
+    import termios
+
+    class Tty:
+        """Runs `command` in a terminal of 100 columns and 30 lines; killed at the end of the context."""
+
+        def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+            self._master, slave = os.openpty()
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+            self.popen = subprocess.Popen(
+                command, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            )
+            os.close(slave)
+            self.screen = ""
+            self._seen = 0
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None:
+            self.popen.kill()
+            self.popen.wait()
+            os.close(self._master)
+            if error is not None:
+                error.add_note(f"the terminal shows:\n{self.screen}")
+
+        def type(self, text: str) -> None:
+            os.write(self._master, text.encode())
+
+        def shows(self, text: str, timeout: float = DEADLINE) -> None:
+            """Wait until it shows `text` after what was waited for before."""
+            deadline = time.monotonic() + timeout
+            while (at := self.screen.find(text, self._seen)) < 0:
+                left = deadline - time.monotonic()
+                assert left > 0, f"{text!r} is not shown"
+                if select.select([self._master], [], [], left)[0]:
+                    try:
+                        data = os.read(self._master, 65536)
+                    except OSError:
+                        data = b""
+                    assert data, f"it ended without {text!r}"
+                    self.screen += data.decode("utf-8", "replace")
+            self._seen = at + len(text)
+
+        def hang_up(self) -> None:
+            """Close the terminal's window."""
+            self.popen.send_signal(1)
+
+        def ends(self) -> int:
+            """Its exit code."""
+            with contextlib.suppress(AssertionError):
+                self.shows("\0never", 0.2)
+            return self.popen.wait(DEADLINE)
