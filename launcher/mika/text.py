@@ -70,3 +70,28 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     names = list(choices)
     known_names = ", ".join(names) or "none"
     return UsageError(f"no {kind} is named '{name}'{did_you_mean(name, names)} (there are: {known_names})")
+
+
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}  # s
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)([wdhms]))+")
+_MOST = 100 * 366 * 86_400  # s
+
+
+def duration(text: str) -> float:
+    """The seconds of `30d`, `1h30m` or `45s`. Raises UsageError for anything else, zero, and more than a century."""
+    plain_text = text.strip().lower().replace(" ", "")
+    if _DURATION.fullmatch(plain_text):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([wdhms])", plain_text))
+        if 0 < seconds <= _MOST:
+            return seconds
+    raise UsageError(f"{text!r} is not a duration", "give it as `30d`, `1h30m` or `45s` (w, d, h, m, s)")
+
+
+def duration_text(seconds: float) -> str:
+    """Its two largest units that are not zero: `30d`, `1h30m`, `45s`."""
+    parts, rest = [], max(0, round(seconds))
+    for unit, length in _UNITS.items():
+        if unit != "w" and rest >= length:
+            parts.append(f"{rest // length}{unit}")
+            rest %= length
+    return "".join(parts[:2]) or "0s"

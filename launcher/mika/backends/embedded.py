@@ -27,6 +27,7 @@ _DYNAMIC_CONFIG = (
     'matching.longPollExpirationInterval="5s"',
     'matching.PollerHistoryTTL="15s"',
     "frontend.enableCancelWorkerPollsOnShutdown=true",
+    "frontend.WorkflowTimeSkippingEnabled=true",  # for `mika skip`
 )
 # Only for a debugger: who looks at a workflow for longer than the default of 10 s would see the same step again. A
 # worker that is killed in a workflow task is then noticed later.

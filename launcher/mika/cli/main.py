@@ -37,6 +37,7 @@ _VERBS = {
     "check": "Does the new code fit the runs that are open?",
     "send": "Send one message through the real API.",
     "doctor": "Find out what is wrong, and how to fix it.",
+    "skip": "Let the timers of one workflow fire now.",
     "workflows": "The latest messages' workflows, and their causes.",
     "config": "Every setting, and where it came from.",
     "completion": "Let a shell complete commands and names.",

@@ -9,8 +9,7 @@ from typing import Literal
 
 from mika.diagnosis import proto
 from mika.doctor.examination import Examination
-from mika.doctor.workflows.story import find, status_of
-from mika.errors import MikaError
+from mika.doctor.workflows.story import find, find_running
 from mika.machine.local import in_thread
 
 Confirm = Callable[[str], None]
@@ -30,14 +29,8 @@ async def stop(exam: Examination, wanted: str, verb: Literal["cancel", "terminat
 
     Raises MikaError if it does not run, or cannot be found.
     """
-    info = (await find(exam, wanted)).workflow_execution_info
+    info = await find_running(exam, wanted)
     workflow_id = str(info.execution.workflow_id)
-    if info.status != proto.RUNNING:
-        raise MikaError(
-            f"{workflow_id} does not run: {status_of(info)}",
-            f"`mika doctor --workflow {workflow_id}` tells its story",
-            code="not_running_workflow",
-        )
     await _ask(confirm, f"{verb.capitalize()} {workflow_id} ({info.type.name})?")
     temporal = await exam.temporal()
     await (temporal.terminate(info.execution) if verb == "terminate" else temporal.request_cancel(info.execution))

@@ -119,6 +119,18 @@ async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionRespo
     return await (await exam.temporal()).describe(story.id, story.run_id)
 
 
+async def find_running(exam: Examination, wanted: str) -> WorkflowExecutionInfo:
+    """The workflow of that id, unique prefix or `last`. Raises as `find`, and MikaError if it does not run."""
+    info = (await find(exam, wanted)).workflow_execution_info
+    if info.status != proto.RUNNING:
+        raise MikaError(
+            f"{info.execution.workflow_id} does not run: {status_of(info)}",
+            f"`mika doctor --workflow {info.execution.workflow_id}` tells its story",
+            code="not_running_workflow",
+        )
+    return info
+
+
 def status_of(info: WorkflowExecutionInfo) -> str:
     """The status of a WorkflowExecutionInfo in words."""
     return proto.STATUS.get(info.status, str(info.status))

@@ -1,0 +1,119 @@
+"""Let the timers of one workflow fire now, and tell what that did."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from mika.diagnosis import proto
+from mika.diagnosis.model import HANGING, Diagnosis
+from mika.diagnosis.skipping import SETTING, Happened, Timer, arrival, fast_forward, happened
+from mika.doctor.examination import Examination
+from mika.doctor.workflows.story import find_running, investigate, status_of
+from mika.errors import MikaError
+from mika.text import duration_text
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
+
+_NEWEST = 1000  # events
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """`clock`: where the workflow's time stands, in seconds since the epoch; None once it has ended.
+
+    `obstacle` is why its clock did not get there: it does once that is mended.
+    """
+
+    id: str
+    run_id: str
+    status: str
+    clock: float | None
+    happened: Happened
+    obstacle: Diagnosis | None
+
+    @property
+    def next_timer(self) -> tuple[Timer, float] | None:
+        """The next one, and the seconds until it fires."""
+        if self.clock is None or not self.happened.pending:
+            return None
+        return self.happened.pending[0], self.happened.pending[0].due - self.clock
+
+    def as_json(self) -> dict[str, object]:
+        following = self.next_timer
+        return {
+            "version": 1,
+            "workflow": {"id": self.id, "run_id": self.run_id, "status": self.status},
+            "clock": None if self.clock is None else datetime.fromtimestamp(self.clock, UTC).isoformat(),
+            "fired": [{"timer": timer.id, "lasts_s": timer.lasts} for timer in self.happened.fired],
+            "activities": self.happened.activities,
+            "next_timer_in_s": None if following is None else round(following[1], 1),
+            "obstacle": None if self.obstacle is None else {"cause": str(self.obstacle.cause)},
+        }
+
+
+async def skip(exam: Examination, wanted: str, seconds: float, limit: float) -> Skipped:
+    """Set the clock of one running workflow forward by `seconds`; wait for that as long as it gets on.
+
+    Waits for `limit` seconds at most. Raises MikaError if it cannot be found or does not run, or if the server, or the
+    SDK that mika uses, cannot do it.
+    """
+    info = await find_running(exam, wanted)
+    temporal, execution, began = await exam.temporal(), info.execution, time.monotonic()
+    skip_id = await _begin(exam, execution, seconds)
+    obstacle: Diagnosis | None = None
+    while (state := await arrival(temporal, execution.workflow_id, skip_id)) == "waiting":
+        obstacle = (await investigate(exam, execution.workflow_id)).diagnosis
+        if obstacle.cause in HANGING or time.monotonic() - began > limit:
+            break
+    latest = await temporal.describe(execution.workflow_id)
+    clock = proto.at(latest.workflow_extended_info.time_skipping_info.current_time)
+    is_open = latest.workflow_execution_info.status == proto.RUNNING
+    events = await temporal.newest_events(execution, _NEWEST)
+    return Skipped(
+        execution.workflow_id,
+        latest.workflow_execution_info.execution.run_id,
+        status_of(latest.workflow_execution_info),
+        clock if is_open else None,
+        happened(events, after=info.history_length),
+        obstacle if state == "waiting" else None,
+    )
+
+
+async def _begin(exam: Examination, execution: WorkflowExecution, seconds: float) -> str:
+    from temporalio.service import RPCError, RPCStatusCode
+
+    try:
+        return await fast_forward(await exam.temporal(), execution, seconds)
+    except ImportError:
+        raise MikaError(
+            f"mika's own Temporal SDK ({version('temporalio')}) has no time skipping",
+            "install `temporalio>=1.35` where mika is installed",
+            code="no_time_skipping",
+        ) from None
+    except RPCError as error:
+        if error.status != RPCStatusCode.UNIMPLEMENTED:
+            raise
+        server = await exam.server()
+        raise MikaError(
+            f"Temporal {server.version} at {server.address} does not skip time",
+            f"it needs server 1.32 with the dynamic configuration value {SETTING} "
+            f"(`temporal server start-dev --dynamic-config-value {SETTING}`); `mika up` starts its own server with it",
+            code="no_time_skipping",
+        ) from None
+
+
+def told(skipped: Skipped) -> list[str]:
+    """As lines."""
+    lines = [f"fired: timer {timer.id} ({duration_text(timer.lasts)})" for timer in skipped.happened.fired]
+    lines += [f"ran: activity {name}" for name in skipped.happened.activities]
+    if skipped.clock is None:
+        return [*lines, skipped.status]
+    where = datetime.fromtimestamp(skipped.clock, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    following = skipped.next_timer
+    after = f"timer {following[0].id} fires in {duration_text(following[1])}" if following else "no timer is set"
+    return [*lines, f"{skipped.status}; its clock says {where}, and {after}"]
