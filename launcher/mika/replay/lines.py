@@ -114,7 +114,8 @@ class Report:
     unconnected: str = ""
     """Why the program reached no server."""
     described: list[Json] = field(default_factory=list)
-    started: Json = None
+    called: list[Json] = field(default_factory=list)
+    """Of each worker. See `hook/mika_inside/starting.py`."""
 
     def add(self, line: Json) -> None:
         """Raises KeyError, TypeError or ValueError for a line that the hook does not write."""
@@ -143,12 +144,12 @@ class Report:
                 self.unconnected = str(line["text"])
             case "described":
                 self.described.append(line)
-            case "started" | "refused":
-                self.started = line
+            case "called":
+                self.called.append(line)
 
     def finished_queues(self) -> set[str]:
         """The queues of the workers that have nothing left to do."""
-        keys = {result.key for result in self.results} | set(self.broken)
+        keys = self._finished()
         return {worker.queue for worker in self.workers if worker.key in keys}
 
     def replayed_queues(self) -> set[str]:
@@ -158,8 +159,17 @@ class Report:
     @property
     def is_finished(self) -> bool:
         """Whether every worker that has been made has nothing left to do."""
-        keys = {result.key for result in self.results} | set(self.broken)
+        keys = self._finished()
         return bool(self.workers) and all(worker.key in keys for worker in self.workers)
+
+    @property
+    def answer(self) -> Json:
+        """What came of a call; None while no worker has made it."""
+        return next((line for line in self.called if line["state"] != "not_here"), None)
+
+    def _finished(self) -> set[tuple[int, int]]:
+        answered = {_key(line) for line in (*self.described, *self.called)}
+        return {result.key for result in self.results} | set(self.broken) | answered
 
 
 def _key(line: Json) -> tuple[int, int]:

@@ -31,7 +31,7 @@ if sys.platform == "win32":
 else:
     from mika.replay import _posix as _system
 
-Do = Literal["check", "describe", "start"]
+Do = Literal["check", "describe", "call"]
 End = Literal["done", "exited", "unhooked", "timeout", "not_started"]
 
 _REPORT = "report.jsonl"
@@ -66,8 +66,8 @@ class Order:
     """Files with recorded histories, in place of those of the server."""
     offline: bool = False
     """There is no server."""
-    start: Mapping[str, object] | None = None
-    """What `start` is to start."""
+    call: Mapping[str, object] | None = None
+    """What to call. See `hook/mika_inside/starting.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,8 @@ async def _until_reported(guard: Guard, reader: _Reader, queues: frozenset[str],
         reader.read()
         if _has_unpatched(guard.pid, reader, cleared):
             return "unhooked"
+        if report.answer is not None:
+            return "done"
         quiet = time.monotonic() - reader.last_line
         if report.is_finished and quiet > (_PAUSE if queues and queues <= report.replayed_queues() else _SETTLE):
             return "done"

@@ -14,6 +14,7 @@ import itertools
 import os
 import socket
 import sys
+from contextvars import ContextVar
 from typing import Any
 
 from .importing import is_awaited, when_imported
@@ -22,8 +23,8 @@ from .report import ORDER, leave_unknown, say
 _READS = ("get_", "list_", "describe_", "count_", "scan_", "query_", "poll_workflow_execution_update", "check")
 """How the names of calls begin that change nothing."""
 
-allowed_calls: set[str] = set()
-"""Calls that the order itself makes."""
+is_ordered: ContextVar[bool] = ContextVar("is_ordered", default=False)
+"""Set where the order itself makes a call. What the program does at the same time is still kept from the server."""
 
 _numbers = itertools.count()
 
@@ -73,11 +74,13 @@ def _keep_calls(module: Any) -> None:
 
     @functools.wraps(plain)
     async def call(self: Any, rpc: str, req: Any, resp_type: Any, **more: Any) -> Any:
+        if is_ordered.get():
+            return await plain(self, rpc, req, resp_type, **more)
         reads = rpc.startswith(_READS) or more.get("service") == "health"
         if getattr(req, "wait_new_event", False) or rpc.startswith("poll_"):
             say("waits", rpc=rpc)  # for the result of something that was never started
             await asyncio.Event().wait()
-        if ORDER.get("offline") or not (reads or rpc in allowed_calls):
+        if ORDER.get("offline") or not reads:
             if not reads:
                 say("unsent", rpc=rpc)
             return resp_type()

@@ -79,6 +79,14 @@ async def _task(worker: Any) -> None:
             from .checking import check
 
             await check(worker)
+        case "describe":
+            from .describing import describe
+
+            describe(worker)
+        case "call":
+            from .starting import call
+
+            await call(worker)
         case other:
             raise ValueError(f"unknown task {other}")
 

@@ -1,0 +1,124 @@
+"""Is this JSON what a workflow takes? Asked of pydantic, of type hints, and of the program's own converter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .describing import Parameter, own_schema, parameters, type_adapter
+
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+class RefusedError(Exception):
+    """The input does not fit; the text names the field."""
+
+
+def arguments(function: Callable[..., Any], texts: Sequence[str], converter: Any) -> tuple[list[Any], list[str]]:
+    """The arguments that the JSON `texts` are, as the program's own types, and the names of those not checked.
+
+    `converter` is the payload converter of the program. Raises RefusedError.
+    """
+    wanted = parameters(function)
+    if wanted and wanted[-1].repeated:
+        wanted = [*wanted[:-1], *[wanted[-1]] * max(0, len(texts) - len(wanted) + 1)]
+    least = sum(each.required for each in wanted)
+    if not least <= len(texts) <= len(wanted):
+        number = str(least) if least == len(wanted) else f"{least} to {len(wanted)}"
+        names = ", ".join(each.name for each in wanted)
+        raise RefusedError(f"it takes {number} arguments{f' ({names})' if names else ''}, and {len(texts)} are given")
+    values, unchecked = [], []
+    for parameter, text in zip(wanted, texts, strict=False):
+        if parameter.hint is Any:
+            unchecked.append(parameter.name)
+        values.append(_argument(parameter, text, converter))
+    return values, unchecked
+
+
+def _argument(parameter: Parameter, text: str, converter: Any) -> Any:
+    value = json.loads(text)
+    if problem := misfit(own_schema(parameter.hint), value, parameter.name):
+        raise RefusedError(problem)
+    adapter = type_adapter(parameter.hint)
+    if adapter is not None:
+        import pydantic
+
+        try:
+            adapter.validate_json(text)
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+            raise RefusedError(f"{parameter.name}{path}: {first['msg']}") from None
+    return _as_type(parameter, text, value, converter)
+
+
+def _as_type(parameter: Parameter, text: str, value: Any, converter: Any) -> Any:
+    """As the worker is going to get it: what its converter makes of the JSON."""
+    from temporalio.api.common.v1 import Payload
+
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=text.encode())
+    if value is None:
+        payload = Payload(metadata={"encoding": b"binary/null"})
+    hints = None if parameter.hint is Any else [parameter.hint]
+    try:
+        return converter.from_payloads([payload], hints)[0]
+    except KeyError:
+        return value  # it has no JSON: its own encoding says whether it can take this
+    except Exception as error:  # noqa: BLE001 - of the program's converter or its types
+        raise RefusedError(f"{parameter.name}: {_chain(error)}") from None
+
+
+def _chain(error: BaseException) -> str:
+    texts = []
+    while True:
+        texts.append(str(error) or type(error).__name__)
+        if error.__cause__ is None:
+            return ": ".join(dict.fromkeys(texts))[:500]
+        error = error.__cause__
+
+
+def misfit(schema: dict[str, Any], value: Any, path: str) -> str:
+    """Where a value is not what an `own_schema` says, with its path; empty if it is."""
+    if "anyOf" in schema:
+        problems = [misfit(each, value, path) for each in schema["anyOf"]]
+        inner = (problem for problem in problems if not problem.startswith(f"{path}:"))
+        return "" if "" in problems else next(inner, problems[0])
+    if "enum" in schema:
+        known = ", ".join(json.dumps(each) for each in schema["enum"])
+        return "" if value in schema["enum"] else f"{path}: {json.dumps(value)} is none of {known}"
+    kind = schema.get("type")
+    if kind is None:
+        return ""
+    is_kind = isinstance(value, _CLASSES[kind])
+    if not is_kind or (isinstance(value, bool) and kind != "boolean"):
+        return f"{path}: {json.dumps(value)[:80]} is not {_with_article(kind)}"
+    if kind == "array":
+        items = (misfit(schema.get("items", {}), each, f"{path}[{number}]") for number, each in enumerate(value))
+        return next(filter(None, items), "")
+    return _misfit_of_fields(schema, value, path) if kind == "object" else ""
+
+
+def _misfit_of_fields(schema: dict[str, Any], value: dict[str, Any], path: str) -> str:
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+    for name in schema.get("required", ()):
+        if name not in value:
+            return f"{path}.{name}: it is missing"
+    for name, each in value.items():
+        if name not in properties and others is False:
+            return f"{path}.{name}: there is no such field (there are: {', '.join(properties)})"
+        if problem := misfit(properties.get(name, others or {}), each, f"{path}.{name}"):
+            return problem
+    return ""
+
+
+def _with_article(kind: str) -> str:
+    return kind if kind == "null" else f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
