@@ -37,12 +37,17 @@ _VERBS = {
     "check": "Does the new code fit the runs that are open?",
     "send": "Send one message through the real API.",
     "doctor": "Find out what is wrong, and how to fix it.",
+    "run": "Start a workflow of any type.",
+    "signal": "Send a signal to a workflow.",
+    "update": "Send an update to a workflow, and print its result.",
+    "query": "Ask a workflow, and print its answer.",
     "skip": "Let the timers of one workflow fire now.",
     "workflows": "The latest messages' workflows, and their causes.",
     "config": "Every setting, and where it came from.",
     "completion": "Let a shell complete commands and names.",
 }
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
+_MODULES |= {"update": "signal", "query": "signal"}
 
 
 class Verbs(click.Group):

@@ -6,12 +6,14 @@ never change.
 
 from __future__ import annotations
 
+import json
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.timestamp_pb2 import Timestamp
+    from temporalio.api.common.v1 import Payload
     from temporalio.api.failure.v1 import Failure
 
 # WorkflowExecutionStatus
@@ -102,3 +104,16 @@ def timeout_type(failure: Failure) -> int:
     """The TimeoutType when the chain of causes begins with a time-out, else 0."""
     root = innermost(failure)
     return int(root.timeout_failure_info.timeout_type) if root.HasField("timeout_failure_info") else 0
+
+
+def readable(payload: Payload) -> tuple[bool, object]:
+    """Whether a payload is JSON or nothing, and its value. What a codec has made of it is neither."""
+    encoding = payload.metadata.get("encoding", b"")
+    if encoding == b"binary/null":
+        return True, None
+    if not encoding.startswith(b"json/"):
+        return False, None
+    try:
+        return True, json.loads(payload.data)
+    except ValueError:
+        return False, None

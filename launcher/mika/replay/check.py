@@ -12,7 +12,7 @@ from shutil import which
 from mika.config.process_options import parse_ready
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
-from mika.replay.program import Order, run_inside
+from mika.replay.program import Order, Outcome, run_inside
 from mika.replay.verdict import Verdict, judge, not_checked
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
@@ -49,17 +49,28 @@ async def check_unit(
 
     Only a program that is known to be Python is run: another one would be a live worker.
     """
-    spec, project = spec_for_check(unit, run_id), folder.project
+    outcome = await run_unit(unit, folder, order, run_id=run_id, live_pid=live_pid, timeout=timeout)
+    if isinstance(outcome, Reason):
+        return not_checked(unit.type, folder.project, outcome)
+    return judge(unit.type, folder.project, outcome, _expected(unit, order))
+
+
+async def run_unit(
+    unit: Unit, folder: ProjectDir, order: Order, *, run_id: str, live_pid: int = 0, timeout: float = TIMEOUT
+) -> Outcome | Reason:
+    """As `check_unit`: what its program has reported, or why it was not run."""
+    spec = spec_for_check(unit, run_id)
     if spec is None:
-        return not_checked(unit.type, project, Reason("not checked: it is not a process of this machine"))
+        return Reason("not checked: it is not a process of this machine")
     if live_pid and not _has_core_in_tree(live_pid):
-        return not_checked(unit.type, project, Reason("not checked: it does not use Temporal's Python SDK"))
+        return Reason("not checked: it does not use Temporal's Python SDK")
     if not live_pid and not runs_python(spec.command, spec.cwd, spec.env.get("PATH")):
-        why = Reason("not checked: only a running process shows whether this command runs Python", "mika up")
-        return not_checked(unit.type, project, why)
-    queues = () if order.only or order.histories else queues_of(unit)
-    outcome = await run_inside(spec, folder, order, queues=queues, timeout=timeout)
-    return judge(unit.type, project, outcome, queues)
+        return Reason("not checked: only a running process shows whether this command runs Python", "mika up")
+    return await run_inside(spec, folder, order, queues=_expected(unit, order), timeout=timeout)
+
+
+def _expected(unit: Unit, order: Order) -> tuple[str, ...]:
+    return () if order.only or order.histories or order.do != "check" else queues_of(unit)
 
 
 def _has_core_in_tree(pid: int) -> bool:

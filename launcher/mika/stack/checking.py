@@ -12,6 +12,7 @@ from mika.detect import written
 from mika.errors import NotRunningError, UsageError
 from mika.project.folder import ProjectDir
 from mika.replay.check import TIMEOUT, check_unit, may_be_worker
+from mika.replay.describing import Program
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack import stack
@@ -33,6 +34,22 @@ def check(
 
     `timeout` is in seconds for each of them. Raises UsageError for a name that no process has.
     """
+    chosen = programs(config, folder, names)
+
+    async def one_after_the_other() -> list[Verdict]:
+        return [
+            await check_unit(each.unit, folder, order, run_id=each.run_id, live_pid=each.live_pid, timeout=timeout)
+            for each in chosen
+        ]
+
+    return asyncio.run(one_after_the_other())
+
+
+def programs(config: Config, folder: ProjectDir, names: Sequence[str] = ()) -> list[Program]:
+    """The processes with these names or types; without names, those that poll a task queue. Not for an event loop.
+
+    Raises UsageError for a name that no process has, and where there are no processes.
+    """
     status, state = _status(folder), folder.read_state()
     chosen = _choose(_processes(config, folder), names)
     if status is not None and state is not None:
@@ -42,14 +59,7 @@ def check(
         folder.create()
         folder.add_mark(run_id)
     live = {unit.type: unit.pid for unit in status.processes if unit.pid} if status is not None else {}
-
-    async def one_after_the_other() -> list[Verdict]:
-        return [
-            await check_unit(unit, folder, order, run_id=run_id, live_pid=live.get(unit.type, 0), timeout=timeout)
-            for unit in chosen
-        ]
-
-    return asyncio.run(one_after_the_other())
+    return [Program(unit, folder, run_id, live.get(unit.type, 0)) for unit in chosen]
 
 
 def _processes(config: Config, folder: ProjectDir) -> list[Unit]:

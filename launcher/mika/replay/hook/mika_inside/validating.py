@@ -33,9 +33,9 @@ def arguments(function: Callable[..., Any], texts: Sequence[str], converter: Any
         wanted = [*wanted[:-1], *[wanted[-1]] * max(0, len(texts) - len(wanted) + 1)]
     least = sum(each.required for each in wanted)
     if not least <= len(texts) <= len(wanted):
-        number = str(least) if least == len(wanted) else f"{least} to {len(wanted)}"
-        names = ", ".join(each.name for each in wanted)
-        raise RefusedError(f"it takes {number} arguments{f' ({names})' if names else ''}, and {len(texts)} are given")
+        number = f"{least} to {len(wanted)}" if least < len(wanted) else f"{least}" if least else "no"
+        names = f" ({', '.join(each.name for each in wanted)})" if wanted else ""
+        raise RefusedError(f"it takes {number} argument{'' if len(wanted) == 1 else 's'}{names}, not {len(texts)}")
     values, unchecked = [], []
     for parameter, text in zip(wanted, texts, strict=False):
         if parameter.hint is Any:

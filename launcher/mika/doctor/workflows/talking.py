@@ -1,0 +1,138 @@
+"""Start a workflow and talk to one with a plain client: payloads are JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mika.decoded import Json
+from mika.diagnosis.model import HANGING
+from mika.diagnosis.proto import readable
+from mika.doctor.examination import Examination
+from mika.doctor.workflows.story import investigate
+from mika.errors import MikaError
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
+    from temporalio.client import Client
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+_LOOK_AGAIN = 3.0
+"""Seconds between two looks at whether it still gets on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A value from a workflow. `encoding` names what is not JSON: then only the program's own converter can read it."""
+
+    value: Json = None
+    encoding: str = ""
+
+
+async def client_of(exam: Examination) -> Client:
+    """The SDK's client, with its own converter."""
+    from temporalio.client import Client
+
+    temporal = await exam.temporal()
+    return Client(temporal.client, namespace=temporal.namespace)
+
+
+async def start(exam: Examination, kind: str, texts: Sequence[str], *, queue: str, workflow_id: str) -> str:
+    """Start a workflow of the type `kind`; returns its run id. Raises MikaError if that id is taken."""
+    from temporalio.exceptions import WorkflowAlreadyStartedError
+
+    client, values = await client_of(exam), [json.loads(text) for text in texts]
+    try:
+        handle = await client.start_workflow(kind, args=values, id=workflow_id, task_queue=queue)
+    except WorkflowAlreadyStartedError:
+        raise already_started(workflow_id) from None
+    return handle.result_run_id or ""
+
+
+def already_started(workflow_id: str) -> MikaError:
+    return MikaError(f"{workflow_id} runs already", "give another --id, or none", code="already_started")
+
+
+async def signal(exam: Examination, execution: WorkflowExecution, name: str, texts: Sequence[str]) -> None:
+    """Send a signal. Whether the workflow knows it, nobody says."""
+    handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
+    await handle.signal(name, args=[json.loads(text) for text in texts])
+
+
+async def update(exam: Examination, execution: WorkflowExecution, name: str, texts: Sequence[str]) -> Answer:
+    """Send an update, and wait for its result. Raises MikaError if it fails, or if nobody is there to answer."""
+    from temporalio.client import WorkflowUpdateFailedError
+    from temporalio.common import RawValue
+
+    handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
+    values = [json.loads(text) for text in texts]
+    call: Awaitable[Any] = handle.execute_update(name, args=values, result_type=RawValue)
+    try:
+        return _answer(await _while_it_gets_on(exam, execution.workflow_id, call))
+    except WorkflowUpdateFailedError as error:
+        raise failed("update", name, execution.workflow_id, str(error.cause)) from None
+
+
+async def query(exam: Examination, execution: WorkflowExecution, name: str, texts: Sequence[str]) -> Answer:
+    """Ask a workflow, also one that has ended. Raises MikaError if it fails, or if nobody is there to answer."""
+    from temporalio.client import WorkflowQueryFailedError
+    from temporalio.common import RawValue
+
+    handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
+    values = [json.loads(text) for text in texts]
+    call: Awaitable[Any] = handle.query(name, args=values, result_type=RawValue)
+    try:
+        return _answer(await _while_it_gets_on(exam, execution.workflow_id, call))
+    except WorkflowQueryFailedError as error:
+        raise failed("query", name, execution.workflow_id, str(error)) from None
+
+
+def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:
+    return MikaError(f"the {verb} {name} of {workflow_id} failed: {why}", code=f"{verb}_failed")
+
+
+async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer | None:
+    """Wait for the end of a workflow; None if it does not complete. `say` hears what it hangs on meanwhile."""
+    from temporalio.client import WorkflowFailureError
+    from temporalio.common import RawValue
+
+    handle = (await client_of(exam)).get_workflow_handle(workflow_id, run_id=run_id, result_type=RawValue)
+    waiting, told = asyncio.ensure_future(handle.result()), ""
+    try:
+        while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
+            diagnosis = (await investigate(exam, workflow_id)).diagnosis
+            if diagnosis.cause in HANGING and diagnosis.cause != told:
+                told = diagnosis.cause
+                say(f"{workflow_id} waits: {diagnosis.finding}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
+        with contextlib.suppress(WorkflowFailureError):
+            return _answer(waiting.result())
+    finally:
+        waiting.cancel()
+    return None
+
+
+async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable[T]) -> T:
+    """The result of a call that a worker has to answer. Raises MikaError when it is clear that none will."""
+    waiting = asyncio.ensure_future(call)
+    try:
+        while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
+            diagnosis = (await investigate(exam, workflow_id)).diagnosis
+            if diagnosis.cause in HANGING:
+                raise MikaError(f"{workflow_id} does not answer: {diagnosis.finding}", diagnosis.fix, code="no_answer")
+        return waiting.result()
+    finally:
+        waiting.cancel()
+
+
+def _answer(raw: Any) -> Answer:  # noqa: ANN401 - a RawValue, or nothing
+    if raw is None:
+        return Answer()
+    is_known, value = readable(raw.payload)
+    encoding = raw.payload.metadata.get("encoding", b"").decode(errors="replace")
+    return Answer(value) if is_known else Answer(encoding=encoding or "unknown")

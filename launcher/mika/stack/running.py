@@ -1,0 +1,196 @@
+"""Start a workflow, or talk to one, with the client of the program that runs it where that is possible.
+
+Its converter and codec then make the payloads, and what does not fit is refused before anything is sent. Where the
+program cannot be asked, mika's own client sends JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from mika.config.load import Config
+from mika.decoded import Json
+from mika.diagnosis.proto import readable
+from mika.doctor.examination import Examination
+from mika.doctor.workflows import talking
+from mika.doctor.workflows.story import connect, find, find_running
+from mika.doctor.workflows.talking import Answer
+from mika.errors import MikaError, UsageError
+from mika.project.folder import ProjectDir
+from mika.reason import Reason
+from mika.replay.describing import Program, WorkflowType, call, describe
+from mika.stack import checking
+from mika.text import did_you_mean
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import WorkflowExecution
+
+Verb = Literal["signal", "update", "query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """What the programs of the project have told, and why one has not."""
+
+    workflows: tuple[WorkflowType, ...]
+    unasked: tuple[tuple[str, Reason], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A workflow that was started. `program` is None if mika's own client did that; `notes`: what was not checked."""
+
+    id: str
+    run_id: str
+    type: str
+    queue: str
+    program: Program | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Talked:
+    """What a workflow has answered; a signal has no answer. `notes`: what was not checked."""
+
+    id: str
+    answer: Answer
+    notes: tuple[str, ...] = ()
+
+
+def programs(config: Config, folder: ProjectDir) -> list[Program]:
+    """The processes that poll a task queue, as far as the settings say. Not for an event loop."""
+    try:
+        return checking.programs(config, folder)
+    except UsageError:
+        if (config.project / "Procfile").exists():
+            raise
+        return []  # the workers are somewhere else
+
+
+async def types(programs: Sequence[Program]) -> Types:
+    """The workflows of all programs, in the order of their names."""
+    told = await asyncio.gather(*(describe(program) for program in programs))
+    found, unasked = list[WorkflowType](), list[tuple[str, Reason]]()
+    for program, answer in zip(programs, told, strict=True):
+        if isinstance(answer, Reason):
+            unasked.append((program.unit.type, answer))
+        else:
+            found += answer
+    return Types(tuple(sorted(found, key=lambda each: (each.name, each.queue))), tuple(unasked))
+
+
+async def start(
+    exam: Examination, programs: Sequence[Program], kind: str, texts: Sequence[str], *, queue: str, workflow_id: str
+) -> Started:
+    """Start a workflow of the type `kind` with the arguments `texts`, each of them JSON.
+
+    `queue` and `workflow_id` may be empty. Raises UsageError for an unknown type, for input that does not fit, and
+    where no queue or several are known; NotRunningError and MikaError as `connect`.
+    """
+    await connect(exam)
+    known = await types(programs)
+    wanted = _choose(known, kind, queue)
+    workflow_id = workflow_id or f"{kind}-{secrets.token_hex(4)}"
+    if wanted is None:
+        run_id = await talking.start(exam, kind, texts, queue=queue, workflow_id=workflow_id)
+        return Started(workflow_id, run_id, kind, queue, None, (_why_unchecked(known, queue),))
+    what = {"call": "start", "queue": wanted.queue, "type": kind, "id": workflow_id, "input": list(texts)}
+    answer = await call(wanted.program, what)
+    if isinstance(answer, Reason):
+        raise MikaError(f"{wanted.program.unit.type}: {answer.text}", answer.fix)
+    if answer["state"] == "refused":
+        raise UsageError(f"{kind}: {answer['text']}", "`mika run --list` shows what it takes")
+    if answer["state"] == "failed":
+        if answer["error"] == "WorkflowAlreadyStartedError":
+            raise talking.already_started(workflow_id)
+        raise MikaError(f"{kind} was not started: {answer['type']}: {answer['text']}")
+    return Started(workflow_id, str(answer["run_id"]), kind, wanted.queue, wanted.program, _unchecked(answer))
+
+
+def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
+    """The workflow to start; None if only `queue` is known. Raises UsageError if it cannot be told."""
+    here = [each for each in known.workflows if queue in ("", each.queue)]
+    named = [each for each in here if each.name == kind] or [each for each in here if each.name == "*"]
+    queues = sorted({each.queue for each in named})
+    if len(queues) > 1:
+        raise UsageError(f"{kind} runs in several queues: {', '.join(queues)}", f"give one: `--queue {queues[0]}`")
+    if named:
+        return named[0]
+    if here:
+        names = sorted({each.name for each in here})
+        of = f" in the queue {queue}" if queue else ""
+        raise UsageError(
+            f"there is no workflow '{kind}'{of}{did_you_mean(kind, names)} (there are: {', '.join(names)})"
+        )
+    if queue:
+        return None
+    why = "; ".join(f"{name}: {reason.text}" for name, reason in known.unasked) or "no process here polls one"
+    raise UsageError(f"the task queue of {kind} is not known ({why})", "give it: `--queue NAME`")
+
+
+def _why_unchecked(known: Types, queue: str) -> str:
+    why = "; ".join(f"{name}: {reason.text}" for name, reason in known.unasked)
+    return f"the input was sent as JSON, and was not checked ({why or f'no process here polls {queue}'})"
+
+
+def _unchecked(answer: Json) -> tuple[str, ...]:
+    names = ", ".join(answer.get("unchecked") or ())
+    return (f"not checked, because the code says no type: {names}",) if names else ()
+
+
+async def talk(
+    exam: Examination, programs: Sequence[Program], verb: Verb, wanted: str, name: str, texts: Sequence[str]
+) -> Talked:
+    """Send a signal, an update or a query to the workflow `wanted` (an id, a unique prefix, or `last`).
+
+    A signal goes through the program that runs the workflow: one that does not fit would be dropped there, and nobody
+    would hear of it. The others do so only if a codec is at work, because the workflow itself refuses what does not
+    fit. Raises MikaError and UsageError as `start`.
+    """
+    if verb == "query":  # one that has ended answers, too
+        info = (await find(exam, wanted)).workflow_execution_info
+    else:
+        info = await find_running(exam, wanted)
+    execution, queue = info.execution, info.task_queue
+    program = next((each for each in programs if queue in each.queues), None)
+    notes: tuple[str, ...] = ()
+    if verb == "signal" or await _has_codec(exam, execution):
+        target = {"queue": queue, "type": info.type.name, "id": execution.workflow_id, "run_id": execution.run_id}
+        what = {"call": verb, "name": name, "input": list(texts), **target}
+        answer = await call(program, what) if program is not None else Reason(f"no process here polls {queue}")
+        if not isinstance(answer, Reason):
+            return Talked(execution.workflow_id, _judged(answer, verb, name, execution.workflow_id), _unchecked(answer))
+        notes = (f"sent as JSON, and not checked ({answer.text})",)
+    if verb == "signal":
+        await talking.signal(exam, execution, name, texts)
+        return Talked(execution.workflow_id, Answer(), notes)
+    ask = talking.update if verb == "update" else talking.query
+    return Talked(execution.workflow_id, await ask(exam, execution, name, texts), notes)
+
+
+def _judged(answer: Json, verb: Verb, name: str, workflow_id: str) -> Answer:
+    if answer["state"] == "refused":
+        raise UsageError(f"{name}: {answer['text']}", "`mika run --list --json` shows what it takes")
+    if answer["state"] == "failed":
+        raise talking.failed(verb, name, workflow_id, f"{answer['type']}: {answer['text']}")
+    return Answer(answer.get("result"))
+
+
+async def _has_codec(exam: Examination, execution: WorkflowExecution) -> bool:
+    """Whether its own input is something else than JSON."""
+    first = (await (await exam.temporal()).first_events(execution))[0].workflow_execution_started_event_attributes
+    return not all(readable(payload)[0] for payload in first.input.payloads)
+
+
+async def result(exam: Examination, started: Started, say: talking.Say) -> Answer | None:
+    """Wait for its end; None if it does not complete. What is not JSON, its own program reads."""
+    answer = await talking.result(exam, started.id, started.run_id, say)
+    if answer is None or not answer.encoding or started.program is None:
+        return answer
+    what = {"call": "result", "queue": started.queue, "type": started.type, "id": started.id, "run_id": started.run_id}
+    read = await call(started.program, what)
+    return answer if isinstance(read, Reason) or read["state"] != "done" else Answer(read["result"])
