@@ -25,8 +25,8 @@ _SITES = (
 )
 _LIBRARY = "lib*/python3*"
 _SHARED = re.compile(rb"include-system-site-packages *= *true", re.IGNORECASE)
-_PYTHON = re.compile(r"python[\d.]*(\.exe)?", re.IGNORECASE)
-_APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
+PYTHON = re.compile(r"python[\d.]*(\.exe)?", re.IGNORECASE)
+APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,16 @@ class Installed:
         return {path.name.partition(".")[0] for folder in self.folders if folder.is_dir() for path in folder.iterdir()}
 
     @cached_property
+    def has_finder(self) -> bool:
+        """Whether setuptools has installed a project in a way that only running it shows."""
+        finders = (file for folder in self.folders for file in folder.glob("__editable__*.pth"))
+        return any(line.startswith("import ") for file in finders for line in _lines(file))
+
+    @cached_property
     def is_all(self) -> bool:
         """Whether it finds nothing but what is in `folders`, as far as that can be known without running it."""
-        finders = (file for folder in self.folders for file in folder.glob("__editable__*.pth"))  # of setuptools
         is_environment = (self.root / "pyvenv.cfg").is_file()
-        has_finder = any(line.startswith("import ") for file in finders for line in _lines(file))
-        return bool(self.folders) and not has_finder and (self.is_closed or not is_environment)
+        return bool(self.folders) and not self.has_finder and (self.is_closed or not is_environment)
 
     def lacks(self, module: str) -> bool:
         return self.is_all and module.partition(".")[0] not in self.names
@@ -97,7 +101,7 @@ def find_missing(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> M
     if not (program.parent.parent / "pyvenv.cfg").is_file():
         program = program.resolve()
     installed = Installed(program.parent.parent)
-    if not _PYTHON.fullmatch(program.name) and not (installed.root / "pyvenv.cfg").is_file():
+    if not PYTHON.fullmatch(program.name) and not (installed.root / "pyvenv.cfg").is_file():
         return None
     folders = [cwd / folder for folder in env.get("PYTHONPATH", "").split(os.pathsep) if folder]
     try:
@@ -110,7 +114,7 @@ def find_missing(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> M
 def _lacking(installed: Installed, command: Sequence[str], cwd: Path, folders: list[Path]) -> Iterator[str]:
     """The packages that a command will import and not find: its own, and those of the modules that it starts."""
     words = list(command[1:])
-    is_python = _PYTHON.fullmatch(Path(command[0]).name) is not None
+    is_python = PYTHON.fullmatch(Path(command[0]).name) is not None
     while is_python and words and words[0].startswith("-") and words[0] != "-m":
         if words[0] not in ("-u", "-B", "-O", "-E", "-I", "-s"):
             return  # such as -c, or an option with a value
@@ -120,7 +124,7 @@ def _lacking(installed: Installed, command: Sequence[str], cwd: Path, folders: l
         yield from _lacking_in(installed, [script], [script.parent, *folders])
         return
     folders = [cwd, *folders]
-    started = [word.partition(":")[0] for word in words if _APP.fullmatch(word)]
+    started = [word.partition(":")[0] for word in words if APP.fullmatch(word)]
     if is_python and len(words) > 1:
         started.insert(0, words[1])
     files: list[Path] = []
