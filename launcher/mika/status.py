@@ -77,6 +77,8 @@ class UnitStatus:
     """The PORT in the environment of a process; whether it listens there is its own affair."""
     listens: tuple[str, ...] = ()
     """Where a process and its children really listen: `host:port`."""
+    held_back: Reason = NONE
+    """With `--watch`: why newer code has not replaced what runs."""
     restarts: int = 0
     uptime_s: float | None = None
     rss_mb: float | None = None
@@ -134,6 +136,7 @@ class UnitStatus:
             "pid": self.pid,
             "port": self.port,
             "listens": list(self.listens),
+            "held_back": self.held_back.as_json() if self.held_back else None,
             "restarts": self.restarts,
             "uptime_s": self.uptime_s,
             "rss_mb": self.rss_mb,
@@ -161,6 +164,7 @@ class UnitStatus:
             pid=value["pid"],
             port=value["port"],
             listens=tuple(value["listens"]),
+            held_back=Reason.from_json(value["held_back"]) if value["held_back"] else NONE,
             restarts=value["restarts"],
             uptime_s=value["uptime_s"],
             rss_mb=value["rss_mb"],

@@ -60,7 +60,7 @@ def test_a_change_revives_what_gave_up_and_not_what_was_stopped(project):
 
 def test_a_process_that_writes_what_it_watches_settles(project):
     writes = "import pathlib, time\npathlib.Path('made.py').write_text(f'x = {time.time()}')\ntime.sleep(600)\n"
-    this = project(scripts={"web": writes})
+    this = project(scripts={"web": writes}, toml='[process.web]\nwatch = ["**/*.py"]\n')
     this.up("--watch")
     poll_until(lambda: this.events("notice", "web")[-1:], 30, "a first restart")
     poll_until(lambda: "ignored for 60 s" in str(this.events("notice", "web")), 30, "it is noticed")
@@ -78,7 +78,10 @@ def test_an_edit_in_one_folder_concerns_the_process_of_that_folder(project):
         procfile="a: python ../sleep.py\nb: python ../sleep.py\n",
         toml='[process.a]\ncwd = "a"\n[process.b]\ncwd = "b"\n',
     )
-    this.write("sleep.py", SLEEP)
+    # It imports what no source tells: then the folder decides.
+    this.write(
+        "sleep.py", "import importlib, sys\nsys.path.insert(0, '.')\nimportlib.import_module('co' + 'de')\n" + SLEEP
+    )
     for folder in ("a", "b"):
         this.write(f"{folder}/code.py", "")
     this.up("--watch")
@@ -87,3 +90,95 @@ def test_an_edit_in_one_folder_concerns_the_process_of_that_folder(project):
     this.write("b/code.py", "x = 1\n")
     poll_until(lambda: starts(this, "b") == 2, 15, "the restart of b")
     assert starts(this, "a") == 2
+
+
+def test_only_who_imports_a_file_is_restarted(project):
+    this = project(
+        procfile="api: python -m app.api\nworker: python -m app.worker\n",
+    )
+    for name, code in {"__init__": "", "orders": "", "prices": "", "api": SLEEP, "late": ""}.items():
+        this.write(f"app/{name}.py", code)
+    this.write("app/api.py", "from app import prices\n" + SLEEP)
+    this.write("app/worker.py", "from app.orders import *\n" + SLEEP + "def f():\n    from . import late\n")
+    this.write("app/orders.py", "from . import prices\n")
+    this.write("scripts/tool.py", "")
+    this.up("--watch")
+    expected = {"api": 1, "worker": 1}
+
+    def save(file, *concerned):
+        this.write(file, "\n" + (this.folder / file).read_text())
+        expected.update({name: expected[name] + 1 for name in concerned})
+        for name in concerned:
+            poll_until(lambda name=name: starts(this, name) == expected[name], 15, f"the restart of {name}")
+            this.wait_state(name, "ready")
+        assert {name: starts(this, name) for name in expected} == expected, file
+
+    save("app/orders.py", "worker")
+    save("scripts/tool.py")
+    save("app/late.py", "worker")
+    save("app/prices.py", "worker", "api")
+    save("app/api.py", "api")
+    # What is imported since the last save counts, and a module that is new concerns whoever may find it.
+    this.write("app/fresh.py", "")
+    poll_until(lambda: starts(this, "worker") == 4, 15, "the restart of worker")
+    expected = {name: starts(this, name) for name in expected}
+    this.write("app/api.py", "from app import prices, fresh\n" + SLEEP)
+    poll_until(lambda: starts(this, "api") == expected["api"] + 1, 15, "the restart of api")
+    this.wait_state("api", "ready")
+    expected = {name: starts(this, name) for name in expected}
+    save("app/fresh.py", "api")
+
+
+ENVIRONMENT = "import os, time\nprint('sees', os.environ.get('GREETING'), flush=True)\ntime.sleep(600)\n"
+
+
+def test_changed_settings_are_taken_as_far_as_they_can(project):
+    this = project(
+        scripts={"web": ENVIRONMENT, "clock": ENVIRONMENT},
+        toml='[process.clock]\nenv = { GREETING = "its own" }\n',
+    )
+    this.write(".gitignore", ".env\n")
+    this.write(".env", "GREETING=first\n")
+    this.up("--watch")
+    this.write(".env", "GREETING=second\nTEMPORAL_NAMESPACE=other\n")
+    poll_until(lambda: "sees second" in this.log("web"), 15, "the new environment")
+    this.wait_state("web", "ready")
+    assert starts(this, "clock") == 1, "its own value did not change"
+    said = [event["message"] for event in this.events("notice")]
+    assert ".env changed: GREETING" in said
+    assert ".env changed: `mika down && mika up` takes TEMPORAL_NAMESPACE" in said
+
+    this.write("mika.toml", '[process.clock]\nenv = { GREETING = "its other own" }\n')
+    poll_until(lambda: "sees its other own" in this.log("clock"), 15, "the new environment")
+    this.write("Procfile", "web: python web.py --new\nclock: python clock.py\nmore: python clock.py\n")
+    poll_until(lambda: starts(this, "web") == 3, 15, "the new command")
+    assert "Procfile changed: `mika down && mika up` takes the process more" in [
+        event["message"] for event in this.events("notice")
+    ]
+    this.write("mika.toml", "[process.clock]\nenv = 5\n")
+    told = poll_until(
+        lambda: [e["message"] for e in this.events("notice") if "nothing of it" in e["message"]], 15, "it is told"
+    )
+    assert told[0].startswith("mika.toml changed, and nothing of it is taken: mika.toml:2: 'env' must be a table")
+    assert (starts(this, "web"), starts(this, "clock")) == (3, 2)
+
+
+def test_a_prompt_is_read_at_the_start(project):
+    this = project(scripts={"web": "print(open('prompts/hello.txt').read(), flush=True)\n" + SLEEP})
+    this.write("prompts/hello.txt", "good morning")
+    this.up("--watch")
+    this.write("prompts/hello.txt", "good evening")
+    poll_until(lambda: "good evening" in this.log("web"), 15, "the new prompt")
+
+
+def test_a_save_while_a_restart_is_under_way_is_one_more_with_the_last_code(project):
+    this = project(scripts={"web": SLOW_STOP.format(seconds=1.5)})
+    this.up("--watch")
+    this.write("web.py", SLOW_STOP.format(seconds=0.1) + "# first\n")
+    poll_until(lambda: "stopping slowly" in this.log("web"), 15, "it is asked to stop")
+    for number in range(3):
+        this.write("web.py", f"print('code {number}', flush=True)\n" + SLEEP)
+    poll_until(lambda: "code 2" in this.log("web"), 15, "the last code runs")
+    this.wait_state("web", "ready")
+    assert starts(this, "web") in (2, 3)
+    assert "code 0" not in this.log("web")

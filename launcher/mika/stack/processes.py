@@ -50,6 +50,22 @@ class ProcessFactory:
         self._env = config.child_env() | self._added_env
         self._probes = ProbeFactory(temporal_probe(config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
 
+    def with_config(self, config: Config) -> ProcessFactory:
+        """The same project with other settings."""
+        return ProcessFactory(
+            config,
+            self._folder,
+            needed=self._needed,
+            known=self._known,
+            env=self._added_env,
+            entries=self._entries,
+        )
+
+    @property
+    def has_procfile(self) -> bool:
+        """Else the processes are what was found in the project."""
+        return self._entries is None
+
     def units(self, selection: Sequence[str]) -> list[Unit]:
         """The units for the processes of the Procfile that `selection` names (`worker`, `worker=2`; empty: all).
 
@@ -138,6 +154,7 @@ class ProcessFactory:
             behind_shell=built.behind_shell,
             note=self._lack(instance.type, built, cwd, env),
             watch=_default_watch(options) if options.watch is None else options.watch,
+            watches_imports=options.watch is None,
         )
 
     def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:

@@ -26,9 +26,10 @@ from mika.procfile.entries import Entry
 from mika.project.event_log import EventLog
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
+from mika.replay.keeping import keeping_its_code
 from mika.stack.debugging import Debugging
 from mika.stack.processes import ProcessFactory, check_ports
-from mika.stack.reloading import restart_on_changes
+from mika.stack.reloading import Reloading
 from mika.stack.waiting import failure_of, not_ready
 from mika.status import StackStatus
 from mika.supervisor import record
@@ -129,6 +130,8 @@ class Stack:
     async def run(self) -> int:
         """Start the stack, supervise it until it stops, and return the exit code. Raises UsageError and MikaError."""
         units = self._declaring.add_to(self._prepared.units(self._options.processes))
+        if self._options.watch:
+            units = [keeping_its_code(unit) for unit in units]
         if self._prepared.backend.name != "none":
             from mika.readiness.login import preload
 
@@ -176,10 +179,8 @@ class Stack:
         try:
             supervisor.start_all()
             if self._options.watch:
-                project = self._config.project
-                background.append(
-                    self._in_background("watch of the files", restart_on_changes(project, supervisor, self._bus))
-                )
+                reloading = Reloading(self._prepared, self._options.processes, supervisor, self._bus)
+                background.append(self._in_background("watch of the files", reloading.run()))
             await self._until_ready(supervisor)
             # Only now: a failed attempt with another backend must not change what the next plain `mika up` chooses.
             if supervisor.state == "ready":

@@ -53,6 +53,10 @@ class Managed:
         self.survivors: tuple[Survivor, ...] = ()
         """Processes of its last run that could not be killed."""
         self.started_at: float | None = None
+        self.held_back = NONE
+        """Why newer code has not replaced what runs."""
+        self.settled_at = 0.0
+        """When its files are expected not to change any more (monotonic time): a restart for them waits for that."""
         self._run_id, self._bus, self._on_change = run_id, bus, on_change
         self._tasks: set[asyncio.Task[None]] = set()
         self._requested: Literal["", "stop", "kill"] = ""  # of the current generation
@@ -125,6 +129,7 @@ class Managed:
             pid=pid,
             port=self.unit.port,
             listens=tree.addresses() if tree is not None and self.unit.role == "process" else (),
+            held_back=self.held_back,
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
             rss_mb=rss,
@@ -178,7 +183,7 @@ class Managed:
             cause = "" if error.kind == "resources" else error.message
             self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], Reason(cause))
             return
-        self.started_at, self.reason = time.monotonic(), NONE
+        self.started_at, self.reason, self.held_back = time.monotonic(), NONE, NONE
         self._tree = Tree(self.guard.pid) if self.guard.pid else None
         if self.guard.pid:
             self._bus.publish(events.Started(name=self.unit.name, pid=self.guard.pid, generation=generation))
@@ -193,11 +198,19 @@ class Managed:
             exit_ = await self.guard.wait()
         finally:
             watcher.cancel()
-        lines = self._read_last_lines(self.guard.log_dir)
-        own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
-        why = await find_cause(lines, exit_.code, own_ports, SHOWN_LINES)
-        self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
+        if self.state.phase is Phase.STOPPING:  # as it was asked to: there is nothing to explain
+            await self._until_settled()
+            self._handle_exit(generation, exit_, [], NONE)
+        else:
+            lines = self._read_last_lines(self.guard.log_dir)
+            own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
+            why = await find_cause(lines, exit_.code, own_ports, SHOWN_LINES)
+            self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
         await tasks.cancel(watcher)
+
+    async def _until_settled(self) -> None:
+        while self.state.should_run and (seconds := self.settled_at - time.monotonic()) > 0:  # noqa: ASYNC110 - it moves
+            await asyncio.sleep(seconds)
 
     async def _start(self, launch: Launch) -> Running:
         if self.unit.run is not None:

@@ -84,6 +84,8 @@ class Unit:
     """The pid may belong to a shell whose only child is the service."""
     watch: tuple[str, ...] = ()
     """With `mika up --watch`, a change of a file that matches one of these patterns restarts the unit."""
+    watches_imports: bool = False
+    """Of the Python files that match, only those that it imports, as far as that is known."""
     container: Callable[[], str] | None = None
     """Returns the current state of its container: the engine's word for it, or `missing` (not created yet), `removed`,
     `disconnected` (from its network), `unknown`."""

@@ -51,6 +51,8 @@ async def _of_queue(exam: Examination, queue: str) -> Check:
     )
     if unit is not None and (check is None or check.status == "ok"):
         return await unit_check(exam, "worker", unit)
+    if check is not None and check.status == "ok" and (held := [u.held_back for u in units if u.held_back]):
+        return Check("worker", "warn", held[0])
     return check or await _not_polling(exam, queue, units, listed, surroundings)
 
 
