@@ -57,18 +57,18 @@ def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
         bot.start_api()
         worker = bot.start_worker()
-        assert bot.post(message_id="m-1").status_code == 200
+        assert bot.post(message_id="long ago").status_code == 200
         worker.kill()
         over = threading.Event()
 
         def ask_again():
             while not over.wait(0.5):
-                assert bot.post(message_id="m-1").status_code == 200
+                assert bot.post(message_id="long ago").status_code == 200
 
         asking = threading.Thread(target=ask_again)
         asking.start()
         try:
-            response = bot.post(message_id="m-2")
+            response = bot.post(message_id="now")
         finally:
             over.set()
             asking.join()
