@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from temporalio.client import Client
 
 from tests.kit.bot_processes import TemporalServer
 from tests.kit.guard import Run
+from tests.kit.machine import DEADLINE
 from tests.kit.replay.edits import BED
 from tests.kit.replay.opened import events_of, open_runs
 from tests.kit.replay.world import WORKER, check, connected, spec_of
@@ -67,8 +69,19 @@ class Live:
         self._runner.close()
         self.run.kill_all()
 
-    def open_runs(self, types: Sequence[str], queue: str = QUEUE) -> None:
-        self._runner.run(open_runs(self._client, [(queue, kind) for kind in types]))
+    def open_runs(self, types: Sequence[str], copies: int = 1) -> None:
+        self._runner.run(open_runs(self._client, [(QUEUE, kind) for kind in types], copies))
+
+    def end_runs(self) -> None:
+        """Terminate all that are open."""
+        self._runner.run(_end_all(self._client))
+
+    def cpu_of_check(self, folder: Path) -> tuple[Verdict, float]:
+        """What the check says of the worker in `folder`, and the seconds of CPU that its processes took."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)  # the live worker is not counted before it has ended
+        verdict = self.check(self.spec(folder))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return verdict, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def check(self, spec: ServiceSpec, queues: Sequence[str] = (QUEUE,), timeout: float = 60.0) -> Verdict:
         return self._runner.run(check(spec, queues, timeout))
@@ -97,6 +110,14 @@ class Live:
             tuple([schedule.id async for schedule in await client.list_schedules()]),
             tuple(sorted(each.namespace_info.name for each in namespaces.namespaces)),
         )
+
+
+async def _end_all(client: Client) -> None:
+    async for run in client.list_workflows(f'TaskQueue="{QUEUE}" AND ExecutionStatus="Running"'):
+        await client.get_workflow_handle(run.id, run_id=run.run_id).terminate()
+    async with asyncio.timeout(DEADLINE):
+        while (await client.count_workflows(f'TaskQueue="{QUEUE}" AND ExecutionStatus="Running"')).count:
+            await asyncio.sleep(0.05)
 
 
 async def _pollers(client: Client) -> frozenset[str]:

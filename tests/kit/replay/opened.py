@@ -50,15 +50,14 @@ def workflow_id(queue: str, kind: str) -> str:
     return f"{queue}-{kind}"
 
 
-async def open_runs(client: Client, wanted: Iterable[tuple[str, str]]) -> None:
+async def open_runs(client: Client, wanted: Iterable[tuple[str, str]], copies: int = 1) -> None:
     """Start a run for each (queue, type), and return when each waits; a worker must poll the queues."""
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(queue: str, kind: Kind) -> None:
+    async def one(queue: str, kind: Kind, copy: int) -> None:
         async with gate:
-            handle = await client.start_workflow(
-                kind.type, kind.given, id=workflow_id(queue, kind.type), task_queue=queue
-            )
+            name = workflow_id(queue, kind.type) if copies == 1 else f"{queue}-{copy}-{kind.type}"
+            handle = await client.start_workflow(kind.type, kind.given, id=name, task_queue=queue)
             if kind.waits_for == "signals":
                 for note in ("a", "b", "c"):
                     await handle.signal("ring", note)
@@ -68,7 +67,7 @@ async def open_runs(client: Client, wanted: Iterable[tuple[str, str]]) -> None:
                 while not is_waiting(await events_of(latest), kind.waits_for):
                     await asyncio.sleep(0.1)
 
-    await asyncio.gather(*(one(queue, KINDS[kind]) for queue, kind in wanted))
+    await asyncio.gather(*(one(queue, KINDS[kind], copy) for queue, kind in wanted for copy in range(copies)))
 
 
 async def forget_worker(client: Client, runs: Iterable[str]) -> None:

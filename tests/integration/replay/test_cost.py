@@ -1,0 +1,33 @@
+"""Many open runs that took the same steps cost a check little: some are replayed. Figures: benchmarks/replay.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit.bot_processes import TemporalServer
+from tests.kit.machine import posix_only
+from tests.kit.replay.edits import BY_NAME
+from tests.kit.replay.live import Live
+
+RUNS = 200
+
+
+@pytest.mark.alone
+@posix_only
+def test_many_runs_of_one_shape_cost_little(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
+    BY_NAME["nothing"].apply(tmp_path)
+    with (
+        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
+        Live(server, tmp_path_factory.mktemp("live")) as live,
+    ):
+        live.end_runs()
+        live.check(live.spec(tmp_path))  # compiles
+        _, without = live.cpu_of_check(tmp_path)
+        live.open_runs(["Parcel"], RUNS)
+        verdict, cpu = live.cpu_of_check(tmp_path)
+    assert verdict.state == "fits"
+    assert verdict.fits + verdict.late == RUNS
+    assert 1 <= verdict.fits <= 10
+    assert cpu < 3 * without, "a replay of each would be ten times as much"
