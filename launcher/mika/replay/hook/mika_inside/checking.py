@@ -65,8 +65,9 @@ async def check(worker: Any) -> None:
             else:
                 counts["missed"] += 1
             continue
-        if failure is not None and codec.error:
-            say("unread", id=run.id, type=run.type, text=f"the codec failed: {codec.error}")
+        codec_error = codec.take_error()
+        if failure is not None and codec_error:
+            say("unread", id=run.id, type=run.type, text=f"the codec failed: {codec_error}")
             continue
         counts["good" if failure is None else "bad"] += 1
         counts["open_good"] += failure is None and is_open
@@ -118,8 +119,7 @@ class _Codec:
     def __init__(self) -> None:
         self._error = ""
 
-    @property
-    def error(self) -> str:
+    def take_error(self) -> str:
         error, self._error = self._error, ""
         return error
 
