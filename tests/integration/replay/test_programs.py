@@ -35,7 +35,7 @@ def test_a_program_is_checked_or_it_is_said_why_not(_shared_live: Live, program:
     with tempfile.TemporaryDirectory() as short, taken(Path(short)) as (port, socket_file):
         command = program.make(tmp_path, port)
         files = {path.name for path in tmp_path.iterdir()}
-        env = {"SOCKET": str(socket_file), **program.env}
+        env = {"SOCKET": str(socket_file), "MIKA_BEAT_FILE": str(tmp_path / "beat"), **program.env}
         spec = live.spec(tmp_path, command, **env)
         verdict = live.check(spec, spec.env["QUEUES"].split(","), program.limit)
     assert live.seen() == before

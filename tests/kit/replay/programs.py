@@ -74,6 +74,7 @@ import asyncio, http.server, os, socket, threading
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from bed import main
 
+assert "MIKA_BEAT_FILE" not in os.environ, "it is the live worker's"
 Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address="127.0.0.1:{port}"))))
 http = http.server.HTTPServer(("127.0.0.1", {port}), http.server.BaseHTTPRequestHandler)
 threading.Thread(target=http.serve_forever, daemon=True).start()
