@@ -55,11 +55,16 @@ def run_command(
 
     async def work(exam: Examination) -> tuple[Answer | None, Story | None]:
         begun.append(await running.start(exam, programs, workflow_type, texts, queue=queue, workflow_id=workflow_id))
+        for note in begun[0].notes:
+            _say(note)
         if not wait:
             return None, None
         _say(f"started {begun[0].id} in {begun[0].queue}")
         answer = await running.result(exam, begun[0], _say)
-        return answer, None if answer is not None else await investigate(exam, begun[0].id)
+        if answer is not None:
+            return answer, None
+        async with exam.again() as later:
+            return None, await investigate(later, begun[0].id)
 
     try:
         answer, story = ask(context, work)
@@ -76,8 +81,6 @@ def _say(text: str) -> None:
 
 
 def _show(started: Started, answer: Answer | None, story: Story | None, *, waited: bool, as_json: bool) -> None:
-    for note in started.notes:
-        _say(note)
     if as_json:
         value: dict[str, object] = {"version": 1, "id": started.id, "run_id": started.run_id, "queue": started.queue}
         value["notes"] = list(started.notes)
@@ -106,13 +109,13 @@ def show_answer(answer: Answer) -> None:
 def _list(programs: Sequence[Program], *, as_json: bool) -> None:
     known = asyncio.run(running.types(programs))
     if as_json:
-        unasked = [{"process": name, **reason.as_json()} for name, reason in known.unasked]
+        unasked = [{"process": program.unit.type, **reason.as_json()} for program, reason in known.unasked]
         print_json({"version": 1, "workflows": [each.as_json() for each in known.workflows], "unasked": unasked})
         return
     for workflow in known.workflows:
         click.echo("\n".join(_lines(workflow)))
-    for name, reason in known.unasked:
-        _say(f"{name}: {reason}")
+    for program, reason in known.unasked:
+        _say(f"{program.unit.type}: {reason}")
     if not known.workflows and not known.unasked:
         raise MikaError("no process here polls a task queue, as far as the settings say", 'see `ready = "worker:NAME"`')
 

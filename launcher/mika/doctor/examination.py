@@ -42,6 +42,7 @@ class Examination:
     """One run of the checks in one project; to be used in `async with`."""
 
     def __init__(self, config: Config, folder: ProjectDir, *, llm: bool = False) -> None:
+        self._given = config
         self.found = known.look(config, folder)
         config = written.configured(self.found, config) if self.found is not None else config
         self.folder, self.llm = folder, llm
@@ -62,6 +63,10 @@ class Examination:
         for task in self._facts.values():
             task.cancel()
         await asyncio.gather(*self._facts.values(), return_exceptions=True)
+
+    def again(self) -> Examination:
+        """A new one of the same project, for who waits until something has changed."""
+        return Examination(self._given, self.folder)
 
     def once(self, name: str, find: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         """What `find` returned when it was first asked for under this name."""

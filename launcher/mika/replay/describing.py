@@ -93,13 +93,17 @@ async def describe(program: Program) -> list[WorkflowType] | Reason:
 
 
 async def call(program: Program, what: Mapping[str, object]) -> Json | Reason:
-    """The answer of the program to a call, see `hook/mika_inside/starting.py`; or why it could not be asked."""
+    """The answer of the program to a call, see `hook/mika_inside/starting.py`; or why it could not be asked.
+
+    Its `state` is `done`, `refused`, `failed`, or `not_here`: no worker of that queue has that type.
+    """
     outcome = await run_unit(
         program.unit, program.folder, Order(do="call", call=what), run_id=program.run_id, live_pid=program.live_pid
     )
     if isinstance(outcome, Reason):
         return outcome
-    return outcome.report.answer if outcome.report.answer is not None else _why(program, outcome)
+    called = outcome.report.called
+    return outcome.report.answer or (called[0] if called else _why(program, outcome))
 
 
 def _why(program: Program, outcome: Outcome) -> Reason:

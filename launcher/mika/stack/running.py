@@ -37,7 +37,7 @@ class Types:
     """What the programs of the project have told, and why one has not."""
 
     workflows: tuple[WorkflowType, ...]
-    unasked: tuple[tuple[str, Reason], ...]
+    unasked: tuple[tuple[Program, Reason], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,10 @@ def programs(config: Config, folder: ProjectDir) -> list[Program]:
 async def types(programs: Sequence[Program]) -> Types:
     """The workflows of all programs, in the order of their names."""
     told = await asyncio.gather(*(describe(program) for program in programs))
-    found, unasked = list[WorkflowType](), list[tuple[str, Reason]]()
+    found, unasked = list[WorkflowType](), list[tuple[Program, Reason]]()
     for program, answer in zip(programs, told, strict=True):
         if isinstance(answer, Reason):
-            unasked.append((program.unit.type, answer))
+            unasked.append((program, answer))
         else:
             found += answer
     return Types(tuple(sorted(found, key=lambda each: (each.name, each.queue))), tuple(unasked))
@@ -92,23 +92,46 @@ async def start(
     where no queue or several are known; NotRunningError and MikaError as `connect`.
     """
     await connect(exam)
-    known = await types(programs)
-    wanted = _choose(known, kind, queue)
     workflow_id = workflow_id or f"{kind}-{secrets.token_hex(4)}"
-    if wanted is None:
-        run_id = await talking.start(exam, kind, texts, queue=queue, workflow_id=workflow_id)
-        return Started(workflow_id, run_id, kind, queue, None, (_why_unchecked(known, queue),))
-    what = {"call": "start", "queue": wanted.queue, "type": kind, "id": workflow_id, "input": list(texts)}
-    answer = await call(wanted.program, what)
+    what = {"call": "start", "type": kind, "id": workflow_id, "input": list(texts)}
+    target = _likely(programs, queue)
+    answer: Json | Reason = None
+    if target is not None:
+        answer = await call(target[0], {**what, "queue": target[1]})
+    if target is None or isinstance(answer, Reason) or answer["state"] == "not_here":
+        if target is not None and isinstance(answer, Reason):
+            known = Types((), ((target[0], answer),))
+        else:
+            known = await types(programs)
+        wanted = _choose(known, kind, queue)
+        if wanted is None:
+            run_id = await talking.start(exam, kind, texts, queue=queue, workflow_id=workflow_id)
+            return Started(workflow_id, run_id, kind, queue, None, (_why_unchecked(known, queue),))
+        target = wanted.program, wanted.queue
+        answer = await call(target[0], {**what, "queue": target[1]})
+    program, its_queue = target
     if isinstance(answer, Reason):
-        raise MikaError(f"{wanted.program.unit.type}: {answer.text}", answer.fix)
+        raise MikaError(f"{program.unit.type}: {answer.text}", answer.fix)
+    _raise_unless_started(answer, kind, workflow_id)
+    return Started(workflow_id, str(answer["run_id"]), kind, its_queue, program, _unchecked(answer))
+
+
+def _likely(programs: Sequence[Program], queue: str) -> tuple[Program, str] | None:
+    """The program whose `ready` rule has the queue, or the only program, if that has one queue: no other is asked."""
+    of_queue = [program for program in programs if queue in program.queues]
+    if of_queue:
+        return of_queue[0], queue
+    is_only = not queue and len(programs) == 1 and len(programs[0].queues) == 1
+    return (programs[0], programs[0].queues[0]) if is_only else None
+
+
+def _raise_unless_started(answer: Json, kind: str, workflow_id: str) -> None:
     if answer["state"] == "refused":
         raise UsageError(f"{kind}: {answer['text']}", "`mika run --list` shows what it takes")
-    if answer["state"] == "failed":
-        if answer["error"] == "WorkflowAlreadyStartedError":
+    if answer["state"] != "done":
+        if answer.get("error") == "WorkflowAlreadyStartedError":
             raise talking.already_started(workflow_id)
-        raise MikaError(f"{kind} was not started: {answer['type']}: {answer['text']}")
-    return Started(workflow_id, str(answer["run_id"]), kind, wanted.queue, wanted.program, _unchecked(answer))
+        raise MikaError(f"{kind} was not started: {answer.get('type')}: {answer.get('text')}")
 
 
 def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
@@ -128,13 +151,18 @@ def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
         )
     if queue:
         return None
-    why = "; ".join(f"{name}: {reason.text}" for name, reason in known.unasked) or "no process here polls one"
-    raise UsageError(f"the task queue of {kind} is not known ({why})", "give it: `--queue NAME`")
+    likely = next((queue for program, _ in known.unasked for queue in program.queues), "NAME")
+    why = _why_unasked(known) or "no process here polls one"
+    raise UsageError(f"the task queue of {kind} is not known ({why})", f"give it: `--queue {likely}`")
 
 
 def _why_unchecked(known: Types, queue: str) -> str:
-    why = "; ".join(f"{name}: {reason.text}" for name, reason in known.unasked)
-    return f"the input was sent as JSON, and was not checked ({why or f'no process here polls {queue}'})"
+    why = _why_unasked(known) or f"no process here polls {queue}"
+    return f"the input was sent as JSON, and was not checked ({why})"
+
+
+def _why_unasked(known: Types) -> str:
+    return "; ".join(f"{program.unit.type}: {reason.text}" for program, reason in known.unasked)
 
 
 def _unchecked(answer: Json) -> tuple[str, ...]:
@@ -162,9 +190,10 @@ async def talk(
         target = {"queue": queue, "type": info.type.name, "id": execution.workflow_id, "run_id": execution.run_id}
         what = {"call": verb, "name": name, "input": list(texts), **target}
         answer = await call(program, what) if program is not None else Reason(f"no process here polls {queue}")
-        if not isinstance(answer, Reason):
+        if not isinstance(answer, Reason) and answer["state"] != "not_here":
             return Talked(execution.workflow_id, _judged(answer, verb, name, execution.workflow_id), _unchecked(answer))
-        notes = (f"sent as JSON, and not checked ({answer.text})",)
+        why = answer.text if isinstance(answer, Reason) else f"its program has no workflow {info.type.name}"
+        notes = (f"sent as JSON, and not checked ({why})",)
     if verb == "signal":
         await talking.signal(exam, execution, name, texts)
         return Talked(execution.workflow_id, Answer(), notes)

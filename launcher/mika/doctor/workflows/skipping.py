@@ -12,7 +12,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import HANGING, Diagnosis
 from mika.diagnosis.skipping import SETTING, Happened, Timer, arrival, fast_forward, happened
 from mika.doctor.examination import Examination
-from mika.doctor.workflows.story import find_running, investigate, status_of
+from mika.doctor.workflows.story import diagnose_again, find_running, status_of
 from mika.errors import MikaError
 from mika.text import duration_text
 
@@ -67,7 +67,7 @@ async def skip(exam: Examination, wanted: str, seconds: float, limit: float) -> 
     skip_id = await _begin(exam, execution, seconds)
     obstacle: Diagnosis | None = None
     while (state := await arrival(temporal, execution.workflow_id, skip_id)) == "waiting":
-        obstacle = (await investigate(exam, execution.workflow_id)).diagnosis
+        obstacle = await diagnose_again(exam, execution.workflow_id)
         if obstacle.cause in HANGING or time.monotonic() - began > limit:
             break
     latest = await temporal.describe(execution.workflow_id)

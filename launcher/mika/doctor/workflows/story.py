@@ -111,6 +111,12 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
     )
 
 
+async def diagnose_again(exam: Examination, workflow_id: str) -> Diagnosis:
+    """What is wrong with it now, for who has waited: an examination finds out each fact only once."""
+    async with exam.again() as later:
+        return (await investigate(later, workflow_id)).diagnosis
+
+
 async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse:
     """The description of an id, a unique prefix or `last`. Raises as `investigate`, and MikaError `not_found`."""
     story = await investigate(exam, wanted)

@@ -13,7 +13,7 @@ from mika.decoded import Json
 from mika.diagnosis.model import HANGING
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
-from mika.doctor.workflows.story import investigate
+from mika.doctor.workflows.story import diagnose_again
 from mika.errors import MikaError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> 
     waiting, told = asyncio.ensure_future(handle.result()), ""
     try:
         while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
-            diagnosis = (await investigate(exam, workflow_id)).diagnosis
+            diagnosis = await diagnose_again(exam, workflow_id)
             if diagnosis.cause in HANGING and diagnosis.cause != told:
                 told = diagnosis.cause
                 say(f"{workflow_id} waits: {diagnosis.finding}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
@@ -122,7 +122,7 @@ async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable
     waiting = asyncio.ensure_future(call)
     try:
         while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
-            diagnosis = (await investigate(exam, workflow_id)).diagnosis
+            diagnosis = await diagnose_again(exam, workflow_id)
             if diagnosis.cause in HANGING:
                 raise MikaError(f"{workflow_id} does not answer: {diagnosis.finding}", diagnosis.fix, code="no_answer")
         return waiting.result()

@@ -122,7 +122,7 @@ def own_schema(hint: Any, depth: int = _DEPTH) -> dict[str, Any]:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if depth == 0:
         return {}
-    if origin is typing.Annotated:
+    if origin is typing.Annotated or "Required" in str(origin):
         return own_schema(arguments[0], depth)
     if origin is typing.Literal:
         return {"enum": list(arguments)}
@@ -145,25 +145,32 @@ def _of_class(hint: Any, depth: int) -> dict[str, Any]:
         values = [member.value for member in hint]
         return {"enum": values} if all(isinstance(value, str | int) for value in values) else {}
     is_model = hasattr(hint, "__pydantic_validator__") or hasattr(hint, "__get_pydantic_core_schema__")
-    if not is_model and (dataclasses.is_dataclass(hint) or typing.is_typeddict(hint)):
+    if not is_model and (dataclasses.is_dataclass(hint) or _is_typed_dict(hint)):
         return {"type": "object", "title": hint.__name__, "additionalProperties": False, **_fields(hint, depth)}
     return {}
 
 
+def _is_typed_dict(hint: Any) -> bool:
+    return hasattr(hint, "__required_keys__")  # that of typing_extensions is none to `typing.is_typeddict`
+
+
 def _fields(hint: Any, depth: int) -> dict[str, Any]:
     try:
-        hints = typing.get_type_hints(hint)
+        hints = typing.get_type_hints(hint, include_extras=True)
     except _UNRESOLVED:
         hints = {}
-    if typing.is_typeddict(hint):
-        names, required = list(hint.__annotations__), sorted(hint.__required_keys__)
+    if _is_typed_dict(hint):
+        # Where annotations are postponed, `__required_keys__` has those that are NotRequired, too.
+        names, required = list(hint.__annotations__), [name for name in hints if name in hint.__required_keys__]
+        required = [name for name in required if "NotRequired" not in str(typing.get_origin(hints[name]))]
     else:
         fields = [field for field in dataclasses.fields(hint) if field.init]
-        names = [field.name for field in fields]
-        has_none = dataclasses.MISSING
-        required = [field.name for field in fields if field.default is has_none and field.default_factory is has_none]
-    properties = {name: own_schema(hints.get(name, Any), depth - 1) for name in names}
-    return {"properties": properties, "required": required}
+        names, missing = [field.name for field in fields], dataclasses.MISSING
+        required = [field.name for field in fields if field.default is missing and field.default_factory is missing]
+    return {
+        "properties": {name: own_schema(hints.get(name, Any), depth - 1) for name in names},
+        "required": required,
+    }
 
 
 def _described(definition: Any) -> dict[str, Any]:

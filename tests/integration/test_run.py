@@ -1,0 +1,194 @@
+"""`mika run`, `signal`, `update`, `query` and `skip` on the real server, with the programs' own converters."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from mika.backends.embedded import find_temporal
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from tests.kit import talkative
+from tests.kit.machine import poll_until, posix_only
+from tests.kit.project import Project
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def _shared_talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    scripts = {"plain": talkative.PLAIN, "coded": talkative.CODED}
+    folder = tmp_path_factory.mktemp("talkative")
+    with Project(folder, scripts=scripts, toml=talkative.RULES, backend="embedded") as project:
+        project.up()
+        yield project
+
+
+@pytest.fixture
+def stack(_shared_talkative: Project) -> Project:
+    return _shared_talkative
+
+
+def ask(stack: Project, work: Callable[[Client], Awaitable[T]]) -> T:
+    async def main() -> T:
+        return await work(await Client.connect(f"127.0.0.1:{stack.ports['TEMPORAL_PORT']}"))
+
+    return asyncio.run(main())
+
+
+def events(stack: Project, workflow_id: str) -> list[Any]:
+    async def fetch(client: Client) -> list[Any]:
+        return list((await client.get_workflow_handle(workflow_id).fetch_history()).events)
+
+    return ask(stack, fetch)
+
+
+def test_the_types_of_all_programs_are_listed(stack: Project) -> None:
+    found = stack.ok("run", "--list", "--json").json
+    assert found["unasked"] == []
+    types = {(each["type"], each["queue"]): each for each in found["workflows"]}
+    assert set(types) == {
+        ("Both", "plain"),
+        ("Both", "second"),
+        ("Boot", "coded"),
+        ("Buy", "plain"),
+        ("Keep", "coded"),
+        ("Reminder", "plain"),
+    }
+    reminder = types["Reminder", "plain"]
+    assert (reminder["doc"], reminder["process"]) == ("Reminds somebody later.", "plain")
+    assert [(each["name"], each["required"]) for each in reminder["parameters"]] == [("who", True), ("days", False)]
+    assert list(reminder["signals"]) == ["say"]
+    secret = types["Keep", "coded"]["parameters"][0]["schema"]
+    assert secret["properties"]["strength"]["exclusiveMinimum"] == 0  # only the program's own pydantic knows it
+    shown = stack.ok("run", "--list").out
+    assert "Reminder(who: str, days: int = 20)  in plain, by plain" in shown
+    assert "    update add(order: Order)" in shown
+
+
+def test_run_waits_for_the_result_or_the_cause(stack: Project) -> None:
+    file = stack.write("tea.json", '{"id": "tea", "quantity": 2}')
+    assert stack.ok("run", "Buy", "--input", f"@{file}", "--wait").json == {"id": "tea!", "quantity": 3}
+    failed = stack.mika("run", "Buy", "--queue", "plain", "--input", "-", "--wait", stdin='{"id": "x", "quantity": 10}')
+    assert (failed.code, failed.out) == (1, "")
+    assert "workflow_failed: the workflow failed: TooMany: too many" in failed.err
+
+
+WEAK = '{"word": "x", "strength": 0}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["Buy", "--queue", "plain", "--input", '{"id": "a", "quantity": "2"}'],
+            'order.quantity: "2" is not an integer',
+        ),
+        (["Buy", "--input", "{id: 1}"], "--input is not JSON"),
+        (["Bye"], "there is no workflow 'Bye'; did you mean 'Buy'?"),
+        (["Both"], "Both runs in several queues: plain, second"),
+        (["Keep", "--queue", "coded", "--input", WEAK, "--input", "1"], "secret.strength: Input should be"),
+    ],
+)
+def test_what_does_not_fit_is_not_sent(stack: Project, arguments: list[str], says: str) -> None:
+    assert says in stack.error("run", *arguments, "--id", "never", code=2).err
+    with pytest.raises(Exception, match="not found"):
+        ask(stack, lambda client: client.get_workflow_handle("never").describe())
+
+
+def test_a_queue_that_nobody_here_polls(stack: Project) -> None:
+    done = stack.ok("run", "Anything", "--queue", "elsewhere", "--input", "[1]", "--id", "far", "--json").json
+    assert "no process here polls elsewhere" in done["notes"][0]
+    assert events(stack, "far")[0].workflow_execution_started_event_attributes.input.payloads[0].data == b"[1]"
+    assert stack.ok("run", "Both", "--queue", "second", "--wait").json == "second"
+
+
+def test_talk_to_one(stack: Project) -> None:
+    stack.ok("run", "Reminder", "--queue", "plain", "--input", '"anna"', "--id", "talk")
+    stack.ok("signal", "talk", "say", "--input", '"hello"')
+    assert "has no signal 'sya' (there are: say)" in stack.error("signal", "talk", "sya", "--input", '"x"', code=2).err
+    assert "what: 7 is not a string" in stack.error("signal", "talk", "say", "--input", "7", code=2).err
+    assert stack.ok("update", "talk", "add", "--input", '{"id": "tea"}').json == 2
+    assert stack.ok("query", "talk", "so_far", "--json").json["result"] == ["hello", "tea"]
+    assert "known updates: [add]" in stack.error("update", "talk", "aad", code=1).err
+    assert "known queries" in stack.error("query", "talk", "sofar", code=1).err
+
+
+def test_a_codec_is_at_work(stack: Project) -> None:
+    """The program's own client makes and reads each payload; what the program itself starts is not sent again."""
+
+    async def boots(client: Client) -> int:
+        return (await client.count_workflows("WorkflowType = 'Boot'")).count
+
+    before = ask(stack, boots)
+    stack.ok("run", "Keep", "--queue", "coded", "--input", '{"word": "one"}', "--input", "2", "--id", "kept")
+    sent = events(stack, "kept")[0].workflow_execution_started_event_attributes.input.payloads
+    assert [payload.metadata["encoding"] for payload in sent] == [b"binary/turned"] * 2
+    assert stack.ok("query", "kept", "first").json == {"word": "one", "strength": 1}
+    assert stack.ok("update", "kept", "count").json == 1
+    two = ("run", "Keep", "--queue", "coded", "--id", "two", "--input", '{"word": "two"}', "--input", "2", "--wait")
+    running = stack.start_mika(*two)
+    running.wait_for("started two in coded")
+    stack.ok("signal", "two", "more", "--input", '{"word": "three", "strength": 3}')
+    assert running.wait() == 0
+    assert '"word": "three"' in running.output()
+    assert ask(stack, boots) == before
+
+
+@posix_only
+def test_ctrl_c_leaves_it_running(stack: Project) -> None:
+    running = stack.start_mika("run", "Reminder", "--queue", "plain", "--input", '"bob"', "--id", "patient", "--wait")
+    running.wait_for("started patient in plain")
+    running.send(signal.SIGINT)
+    assert running.wait() == 130
+    assert "patient goes on" in running.output()
+    assert "running" in stack.ok("doctor", "--workflow", "patient").out
+
+
+def test_time_is_skipped_for_one_run(stack: Project) -> None:
+    for who in ("carl", "dora"):
+        stack.ok("run", "Reminder", "--queue", "plain", "--input", f'"{who}"', "--id", who)
+    began = time.monotonic()
+    skipped = stack.ok("skip", "carl", "30d", "--json").json
+    assert time.monotonic() - began < 15
+    assert skipped["workflow"]["status"] == "running"
+    assert [timer["lasts_s"] for timer in skipped["fired"]] == [20 * 86400]
+    assert skipped["activities"] == ["remind"]
+    assert 9 * 86400 < skipped["next_timer_in_s"] < 10 * 86400
+    assert (stack.folder / "carl.txt").read_text() == "x"
+    assert "fired: timer 2 (20d)\ncompleted" in stack.ok("skip", "carl", "2w").out
+    assert not any(event.event_type == EventType.EVENT_TYPE_TIMER_FIRED for event in events(stack, "dora"))
+    assert not (stack.folder / "dora.txt").exists()
+    assert "does not run: completed" in stack.error("skip", "carl", "1d", code=1).err
+    assert "'3x' is not a duration" in stack.error("skip", "dora", "3x", code=2).err
+
+
+def test_a_skip_without_a_worker_says_what_it_waits_for(stack: Project) -> None:
+    stack.ok("run", "Lost", "--queue", "lost", "--id", "lost")
+    result = stack.mika("skip", "lost", "1h")
+    assert result.code == 1
+    assert "not there yet: no worker" in result.out
+
+
+def test_a_server_that_cannot_skip(tmp_path) -> None:
+    with Project(tmp_path, procfile="web: sleep 1\n", backend="external") as project:
+        command = [str(find_temporal()), "server", "start-dev", "--headless", "--log-level", "error"]
+        server = subprocess.Popen([*command, "--port", str(project.ports["TEMPORAL_PORT"])], stdin=subprocess.DEVNULL)
+        try:
+            poll_until(lambda: project.mika("workflows").code == 0, 30, "the server is there", step=0.5)
+            project.ok("run", "Any", "--queue", "any", "--id", "any")
+            again = project.error("run", "Any", "--queue", "any", "--id", "any", code=1).err
+            assert "any runs already" in again
+            said = project.error("skip", "any", "1d", code=1).err
+            assert "does not skip time" in said
+            assert "--dynamic-config-value frontend.WorkflowTimeSkippingEnabled=true" in said
+            assert "is not known" in project.error("run", "Any", code=2).err
+        finally:
+            server.terminate()
+            server.wait(30)
