@@ -170,10 +170,17 @@ def test_time_is_skipped_for_one_run(stack: Project) -> None:
 
 
 def test_a_skip_without_a_worker_says_what_it_waits_for(stack: Project) -> None:
-    stack.ok("run", "Lost", "--queue", "lost", "--id", "lost")
-    result = stack.mika("skip", "lost", "1h")
+    """The task that waits was given out 20 days from now: a clock that knows nothing of that sees no wait."""
+    stack.ok("run", "Reminder", "--queue", "plain", "--input", '"evan"', "--id", "evan")
+    poll_until(lambda: len(events(stack, "evan")) >= 5, 30, "its timer is set")
+    stack.ok("stop", "plain")
+    result = stack.mika("skip", "evan", "30d")
     assert result.code == 1
-    assert "not there yet: no worker" in result.out
+    assert "fired: timer 1 (20d)" in result.out
+    assert "not there yet: its next step" in result.out
+    assert "`mika start plain`" in result.out
+    stack.ok("start", "plain")
+    poll_until((stack.folder / "evan.txt").exists, 30, "it goes on by itself")
 
 
 def test_a_server_that_cannot_skip(tmp_path) -> None:

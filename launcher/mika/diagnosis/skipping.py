@@ -14,6 +14,7 @@ from mika.diagnosis.proto import EventType
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
     from mika.diagnosis.temporal import Temporal
 
@@ -74,6 +75,12 @@ async def arrival(temporal: Temporal, workflow_id: str, skip_id: str) -> Arrival
     if answer.fast_forward_polling_result == _COMPLETED:
         return "arrived"
     return "ended" if answer.fast_forward_polling_result == _FAILED else "waiting"
+
+
+def clock(description: DescribeWorkflowExecutionResponse, now: float) -> float:
+    """The time of the run in seconds since the epoch: ahead of `now` once time was skipped, as are its events."""
+    info = getattr(description.workflow_extended_info, "time_skipping_info", None)  # the SDK has it since 1.35
+    return max(now, proto.at(info.current_time)) if info is not None else now
 
 
 @dataclass(slots=True)

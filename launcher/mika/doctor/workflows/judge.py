@@ -11,6 +11,7 @@ from mika.detect.sandbox import SandboxImport, imports_in_sandbox
 from mika.detect.sources import Sources
 from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings
+from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import SlowTask, still_slow, taken_task
 from mika.diagnosis.workflow import classify
 from mika.doctor.examination import Examination
@@ -49,6 +50,7 @@ async def judge(
     now: float,
 ) -> Diagnosis:
     """As `classify`; but a worker that has a workflow task for long, and is at work on it, is slow."""
+    now = clock(description, now)
     diagnosis = classify(description, events, surroundings, now=now)
     if diagnosis.cause != Cause.WORKER_UNRESPONSIVE:
         return diagnosis

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import HANGING, Diagnosis
-from mika.diagnosis.skipping import SETTING, Happened, Timer, arrival, fast_forward, happened
+from mika.diagnosis.skipping import SETTING, Happened, Timer, arrival, clock, fast_forward, happened
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again, find_running, status_of
 from mika.errors import MikaError
@@ -71,14 +71,13 @@ async def skip(exam: Examination, wanted: str, seconds: float, limit: float) -> 
         if obstacle.cause in HANGING or time.monotonic() - began > limit:
             break
     latest = await temporal.describe(execution.workflow_id)
-    clock = proto.at(latest.workflow_extended_info.time_skipping_info.current_time)
     is_open = latest.workflow_execution_info.status == proto.RUNNING
     events = await temporal.newest_events(execution, _NEWEST)
     return Skipped(
         execution.workflow_id,
         latest.workflow_execution_info.execution.run_id,
         status_of(latest.workflow_execution_info),
-        clock if is_open else None,
+        clock(latest, await exam.server_time()) if is_open else None,
         happened(events, after=info.history_length),
         obstacle if state == "waiting" else None,
     )

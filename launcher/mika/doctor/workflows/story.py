@@ -11,6 +11,7 @@ from urllib.parse import quote
 from mika.control.client import not_running
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Cause, Diagnosis
+from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import slowest_task
 from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.timeline import Entry, timeline
@@ -107,7 +108,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
         max(0.0, now - proto.at(info.start_time)),
         _ui_link(exam, info.execution),
         await _with_what_is_known_here(exam, diagnosis, info.task_queue),
-        tuple(timeline(description, events, now=now, payloads=payloads)),
+        tuple(timeline(description, events, now=clock(description, now), payloads=payloads)),
     )
 
 
