@@ -52,7 +52,9 @@ class Skipped:
             "fired": [{"timer": timer.id, "lasts_s": timer.lasts} for timer in self.happened.fired],
             "activities": self.happened.activities,
             "next_timer_in_s": None if following is None else round(following[1], 1),
-            "obstacle": None if self.obstacle is None else {"cause": str(self.obstacle.cause)},
+            "obstacle": None
+            if self.obstacle is None
+            else {"cause": str(self.obstacle.cause), "finding": self.obstacle.finding},
         }
 
 
