@@ -28,6 +28,10 @@ _DYNAMIC_CONFIG = (
     'matching.PollerHistoryTTL="15s"',
     "frontend.enableCancelWorkerPollsOnShutdown=true",
     "frontend.WorkflowTimeSkippingEnabled=true",  # for `mika skip`
+    # Code that was fixed shows within seconds: the pause before the next attempt of a failed workflow task grows up to
+    # 10 minutes by default, and a run counts as stuck after 5 failures in a row, which takes a minute.
+    'history.workflowTaskRetryMaxInterval="5s"',
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
 )
 # Only for a debugger: who looks at a workflow for longer than the default of 10 s would see the same step again. A
 # worker that is killed in a workflow task is then noticed later.
