@@ -66,11 +66,12 @@ class EventType:
     TIMER_CANCELED = 19
     EXECUTION_CANCELED = 21
     EXECUTION_TERMINATED = 27
+    CHILD_INITIATED = 29
 
 
 # WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. Not the code's fault.
 HARMLESS_TASK_FAILURES = frozenset({1, 13, 17, 18, 20})
-NON_DETERMINISTIC = 24
+RESET, NON_DETERMINISTIC = 20, 24
 
 
 def at(timestamp: Timestamp) -> float:

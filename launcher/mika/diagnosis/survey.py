@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
+from mika.diagnosis import proto
 from mika.diagnosis.model import FRESH, Poller, ProcessState, Surroundings, process_unknown
+from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import Temporal
 
 _MOST_QUEUES = 20
@@ -30,7 +33,7 @@ async def find_workers(
 ) -> Surroundings:
     """`surroundings` with the workers of its queues; where one has none, also with those that poll elsewhere.
 
-    `also`: more queues that are of interest. `fresh`, `now` and `process` as in `Temporal.pollers`.
+    `also`: more queues that are of interest. `fresh`, `now` and `process` as in `pollers`.
     """
     own = {*surroundings.queues, *also} - {""}
     ask = partial(_pollers, fresh=fresh, now=now, process=process)
@@ -48,6 +51,39 @@ async def find_workers(
     return replace(surroundings, pollers=tuple(workers))
 
 
+async def pollers(
+    temporal: Temporal,
+    queue: str,
+    *,
+    fresh: float = FRESH,
+    now: float | None = None,
+    process: Callable[[str], ProcessState] = process_unknown,
+) -> list[Poller]:
+    """The workers of one queue.
+
+    `fresh`: seconds without a poll after which a worker counts as stale. `now`: the server's time, in seconds since
+    the epoch. `process`: what the caller knows about the process behind an identity.
+    """
+    answers = await asyncio.gather(*(temporal.queue_state(queue, task_type) for task_type in TaskType))
+    now = time.time() if now is None else now
+    ages = [{p.identity: max(0.0, now - proto.at(p.last_access_time)) for p in answer.pollers} for answer in answers]
+    workers = []
+    for identity in sorted({*ages[0], *ages[1]}):
+        own_ages = [ages_of_type[identity] for ages_of_type in ages if identity in ages_of_type]
+        workers.append(
+            Poller(
+                identity,
+                temporal.namespace,
+                queue,
+                max(own_ages),
+                workflows=identity in ages[0],
+                activities=identity in ages[1],
+                state=process(identity) or ("alive" if min(own_ages) <= fresh else "stale"),
+            )
+        )
+    return workers
+
+
 async def _pollers(
     temporal: Temporal,
     queues: Iterable[str],
@@ -58,7 +94,7 @@ async def _pollers(
 ) -> list[Poller]:
     wanted = sorted(queues)[:_MOST_QUEUES]
     of_queues = await asyncio.gather(
-        *(temporal.pollers(queue, fresh=fresh, now=now, process=process) for queue in wanted)
+        *(pollers(temporal, queue, fresh=fresh, now=now, process=process) for queue in wanted)
     )
     return [worker for of_queue in of_queues for worker in of_queue]
 

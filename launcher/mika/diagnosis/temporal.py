@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from mika.diagnosis import proto
-from mika.diagnosis.model import FRESH, Poller, ProcessState, process_unknown
 from mika.diagnosis.proto import TaskType
 
 if TYPE_CHECKING:
@@ -33,7 +29,8 @@ SYSTEM_INFO = "/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo"
 """The first call of every client, without which it does not connect. Takes an empty request."""
 _LIMIT = timedelta(seconds=RPC_TIMEOUT)
 _POLL_LIMIT = timedelta(seconds=5)  # the server refuses a poll that would last less than 2 s
-_FIRST_PAGE, _NEWEST = 1000, 60  # events
+_PAGE, _NEWEST = 1000, 60
+"""Events, or workflows, in one answer: the server gives no more."""
 _WORKER_RUNNING = 1  # WorkerStatus
 _IDENTITY = "mika"
 _DIVISION = "TemporalNamespaceDivision"
@@ -118,40 +115,6 @@ class Temporal:
         )
         return await self._call(self._service.describe_task_queue, request)
 
-    async def pollers(
-        self,
-        queue: str,
-        *,
-        fresh: float = FRESH,
-        now: float | None = None,
-        process: Callable[[str], ProcessState] = process_unknown,
-    ) -> list[Poller]:
-        """The workers of one queue.
-
-        `fresh`: seconds without a poll after which a worker counts as stale. `now`: the server's time, in seconds since
-        the epoch. `process`: what the caller knows about the process behind an identity.
-        """
-        answers = await asyncio.gather(*(self.queue_state(queue, task_type) for task_type in TaskType))
-        now = time.time() if now is None else now
-        ages = [
-            {p.identity: max(0.0, now - proto.at(p.last_access_time)) for p in answer.pollers} for answer in answers
-        ]
-        workers = []
-        for identity in sorted({*ages[0], *ages[1]}):
-            own_ages = [ages_of_type[identity] for ages_of_type in ages if identity in ages_of_type]
-            workers.append(
-                Poller(
-                    identity,
-                    self.namespace,
-                    queue,
-                    max(own_ages),
-                    workflows=identity in ages[0],
-                    activities=identity in ages[1],
-                    state=process(identity) or ("alive" if min(own_ages) <= fresh else "stale"),
-                )
-            )
-        return workers
-
     async def heartbeating_queues(self) -> set[str]:
         """Queues of workers that send heartbeats: a current SDK does so after a minute. Empty on old servers."""
         from temporalio.api.workflowservice.v1 import ListWorkersRequest
@@ -178,8 +141,15 @@ class Temporal:
         """The WorkflowExecutionInfo of those that match, the running ones first, then newest first."""
         from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 
-        request = ListWorkflowExecutionsRequest(namespace=self.namespace, page_size=most, query=query)
-        return (await self._call(self._service.list_workflow_executions, request)).executions
+        infos: list[WorkflowExecutionInfo] = []
+        request = ListWorkflowExecutionsRequest(namespace=self.namespace, query=query)
+        while True:
+            request.page_size = min(_PAGE, most - len(infos))
+            answer = await self._call(self._service.list_workflow_executions, request)
+            infos += answer.executions
+            request.next_page_token = answer.next_page_token
+            if len(infos) >= most or not answer.next_page_token:
+                return infos
 
     async def describe(self, workflow_id: str, run_id: str = "") -> DescribeWorkflowExecutionResponse:
         """The DescribeWorkflowExecutionResponse. Raises RPCError NOT_FOUND for an unknown id."""
@@ -192,12 +162,24 @@ class Temporal:
 
     async def first_events(self, execution: WorkflowExecution) -> list[HistoryEvent]:
         """The history from its beginning, at most one page."""
+        return await anext(self._pages(execution))
+
+    async def history(self, execution: WorkflowExecution) -> list[HistoryEvent]:
+        """All of it."""
+        return [event async for page in self._pages(execution) for event in page]
+
+    async def _pages(self, execution: WorkflowExecution) -> AsyncGenerator[list[HistoryEvent]]:
         from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
         request = GetWorkflowExecutionHistoryRequest(
-            namespace=self.namespace, execution=execution, maximum_page_size=_FIRST_PAGE
+            namespace=self.namespace, execution=execution, maximum_page_size=_PAGE
         )
-        return list((await self._call(self._service.get_workflow_execution_history, request)).history.events)
+        while True:
+            answer = await self._call(self._service.get_workflow_execution_history, request)
+            yield list(answer.history.events)
+            request.next_page_token = answer.next_page_token
+            if not request.next_page_token:
+                return
 
     async def newest_events(self, execution: WorkflowExecution, most: int = _NEWEST) -> list[HistoryEvent]:
         """The end of the history, in the order in which it happened."""
@@ -288,6 +270,24 @@ class Temporal:
         )
         await self._call(self._service.terminate_workflow_execution, request)
 
+    async def reset(self, execution: WorkflowExecution, event_id: int) -> str:
+        """Begin a new run that has all that happened before `event_id`, the end of a workflow task; returns its run id.
+
+        A run that is open is terminated. Signals and updates that came later are kept. The same request twice has one
+        effect.
+        """
+        from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+        request = ResetWorkflowExecutionRequest(
+            namespace=self.namespace,
+            workflow_execution=execution,
+            reason=_REASON,
+            workflow_task_finish_event_id=event_id,
+            identity=_IDENTITY,
+            request_id=f"mika-{execution.run_id}-{event_id}",
+        )
+        return (await self._call(self._service.reset_workflow_execution, request)).run_id
+
     async def start_again(
         self,
         started: WorkflowExecutionStartedEventAttributes,
@@ -299,9 +299,10 @@ class Temporal:
     ) -> None:
         """Start what `started` (attributes of a WorkflowExecutionStarted event) describes, under another id.
 
-        Time-outs in seconds, 0 for none.
+        Time-outs in seconds, 0 for none. Raises RPCError ALREADY_EXISTS for an id that was used before.
         """
         from google.protobuf.duration_pb2 import Duration
+        from temporalio.api.enums.v1 import WorkflowIdReusePolicy
         from temporalio.api.taskqueue.v1 import TaskQueue
         from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 
@@ -322,6 +323,7 @@ class Temporal:
             workflow_run_timeout=duration(run_timeout),
             workflow_execution_timeout=duration(execution_timeout),
             workflow_task_timeout=started.workflow_task_timeout,
+            workflow_id_reuse_policy=WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
             identity=_IDENTITY,
             request_id=secrets.token_hex(8),
         )
