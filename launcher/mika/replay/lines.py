@@ -105,6 +105,8 @@ class Report:
     workers: list[WorkerLine] = field(default_factory=list)
     results: list[WorkerResult] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
+    fits: set[tuple[str, str]] = field(default_factory=set)
+    """(id, run id) of those that fit, where the order names single runs."""
     unread: list[tuple[str, str]] = field(default_factory=list)
     """(id, reason) of the histories that could not be had or replayed."""
     broken: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -130,6 +132,8 @@ class Report:
                 )
             case "misfit":
                 self.misfits.append(_misfit(line))
+            case "fits":
+                self.fits.add((str(line["id"]), str(line["run"])))
             case "unread":
                 self.unread.append((str(line["id"]), str(line["text"])))
             case "done":

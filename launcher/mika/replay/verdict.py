@@ -36,6 +36,8 @@ class Verdict:
     """The number of runs that were replayed and fit; `open_fits` of them are open."""
     open_fits: int = 0
     late: int = 0
+    fitting: frozenset[tuple[str, str]] = frozenset()
+    """(id, run id) of those that fit, where the order names single runs."""
     misfits: tuple[Misfit, ...] = ()
     gone: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Types of open runs that no worker of the program has: how many runs, and the id of one."""
@@ -134,6 +136,7 @@ def judge(process: str, project: Path, outcome: Outcome, queues: Sequence[str] =
         fits=sum(result.good for result in results),
         open_fits=sum(result.open_good for result in results),
         late=sum(result.late for result in results),
+        fitting=frozenset(report.fits),
         misfits=tuple(report.misfits),
         gone=_gone(outcome),
         error=report.error if ends_early else None,

@@ -52,6 +52,7 @@ async def check(worker: Any) -> None:
         counts["open"] += is_open
         if is_fresh(run.events):
             counts["fresh"] += 1
+            _say_fits(run)
             continue
         is_over = time.monotonic() - replayed_from > ORDER["seconds"]
         if number > 1 and (number > ORDER["of_a_shape"] or is_over or counts["bad"] >= _MOST_FAILURES):
@@ -73,6 +74,8 @@ async def check(worker: Any) -> None:
         counts["open_good"] += failure is None and is_open
         if failure is not None:
             await _report(replay, run, failure, located)
+        else:
+            _say_fits(run)
     say(
         "done",
         number=worker._mika_number,
@@ -82,6 +85,12 @@ async def check(worker: Any) -> None:
         more_open=loaded.more_open,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+def _say_fits(run: Run) -> None:
+    """Only whoever asks for single runs wants to know it of each."""
+    if ORDER["only"]:
+        say("fits", id=run.id, run=run.run_id)
 
 
 async def _report(replay: _Replay, run: Run, failure: Exception, located: dict[int, int | None]) -> None:
