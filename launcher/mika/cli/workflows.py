@@ -1,23 +1,17 @@
-"""`mika workflows`: the latest ones and what is wrong with them; cancel, terminate or retry one."""
+"""`mika workflows`: the latest ones and what is wrong with them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Literal, TypeVar
+import shlex
 
 import click
 
-from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.context import json_option, print_json
 from mika.cli.spelling import pasteable
-from mika.diagnosis.model import seconds
-from mika.doctor.examination import Examination
-from mika.doctor.workflows import actions
+from mika.cli.workflows_act import COMMANDS
+from mika.cli.workflows_run import run
+from mika.diagnosis.model import Cause, seconds
 from mika.doctor.workflows.listing import Row, latest
-from mika.errors import MikaError
-from mika.project.folder import ProjectDir
-
-T = TypeVar("T")
 
 
 @click.group("workflows", invoke_without_command=True)
@@ -30,11 +24,16 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
     """List the latest workflows with their state and cause, newest first."""
     if click_context.invoked_subcommand is not None:
         return
-    rows = _run(click_context.obj, lambda exam: latest(exam, count, failed=failed, running=running))
+    rows = run(click_context.obj, lambda exam: latest(exam, count, failed=failed, running=running))
     if as_json:
         print_json({"version": 1, "workflows": [row.as_json() for row in rows]})
     else:
         click.echo(render(rows) if rows else "there are none")
+        stuck = [row for row in rows if row.status == "running" and row.diagnosis.cause == Cause.WORKFLOW_TASK_FAILING]
+        if stuck:
+            why = f"`mika doctor --workflow {shlex.quote(stuck[0].id)}` says why"
+            then = "when the code is fixed and its worker restarted, `mika workflows reset --stuck --to last-good`"
+            click.echo(pasteable(f"\nstuck: {len(stuck)}; {why}; {then} lets them go on"))
 
 
 def render(rows: list[Row]) -> str:
@@ -55,67 +54,5 @@ def render(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _acts_on_one(function: Callable[..., None]) -> Callable[..., None]:
-    """The arguments of all commands that do something about one workflow."""
-    for decorate in (
-        click.pass_obj,
-        json_option,
-        click.option("--yes", is_flag=True, help="Do not ask."),
-        click.argument("workflow_id", metavar="ID"),
-    ):
-        function = decorate(function)
-    return function
-
-
-@workflows_command.command("cancel")
-@_acts_on_one
-def cancel_command(context: Context, workflow_id: str, yes: bool, as_json: bool) -> None:
-    """Ask a running workflow to cancel itself; it needs a worker for that."""
-    _stop(context, workflow_id, "cancel", yes=yes, as_json=as_json)
-
-
-@workflows_command.command("terminate")
-@_acts_on_one
-def terminate_command(context: Context, workflow_id: str, yes: bool, as_json: bool) -> None:
-    """End a running workflow at once; its code is not asked."""
-    _stop(context, workflow_id, "terminate", yes=yes, as_json=as_json)
-
-
-def _stop(context: Context, wanted: str, verb: Literal["cancel", "terminate"], *, yes: bool, as_json: bool) -> None:
-    workflow_id = _run(context, lambda exam: actions.stop(exam, wanted, verb, _confirm(yes=yes)))
-    if as_json:
-        print_json({"version": 1, "id": workflow_id, "done": verb})
-    else:
-        click.echo(f"terminated {workflow_id}" if verb == "terminate" else f"asked {workflow_id} to cancel")
-
-
-@workflows_command.command("retry")
-@_acts_on_one
-def retry_command(context: Context, workflow_id: str, yes: bool, as_json: bool) -> None:
-    """Start it again with the same input, under a new id."""
-    new = _run(context, lambda exam: actions.retry(exam, workflow_id, _confirm(yes=yes)))
-    if as_json:
-        print_json({"version": 1, "id": new.id, "queue": new.queue, "done": "retry"})
-    else:
-        click.echo(pasteable(f"started {new.id} in {new.queue}; `mika doctor --workflow {new.id}` tells how it goes"))
-
-
-def _confirm(*, yes: bool) -> actions.Confirm:
-    return (lambda _: None) if yes else confirm
-
-
-def _run(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
-    """Do it with a connection; an error of Temporal becomes one line."""
-    from temporalio.service import RPCError
-
-    config = context.load_started()
-
-    async def main() -> T:
-        async with Examination(config, ProjectDir(config.project)) as exam:
-            try:
-                return await work(exam)
-            except RPCError as error:
-                fix = "`mika doctor` checks it"
-                raise MikaError(f"Temporal refuses: {error}", fix, code="temporal_error") from None
-
-    return asyncio.run(main())
+for _command in COMMANDS:
+    workflows_command.add_command(_command)

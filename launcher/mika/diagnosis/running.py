@@ -82,7 +82,7 @@ def running(
     info = description.workflow_execution_info
     has_been_running = f"it has been running for {seconds(max(0.0, now - proto.at(info.start_time)))}"
     waiting = waiting_for(description)
-    failed = _failed_task(events)
+    failed = failed_task(events)
     if failed is not None and (waiting is None or waiting.activity is None):
         return _task_failing(failed, waiting.attempt if waiting else 1, info, surroundings)
     if waiting is None:
@@ -206,7 +206,7 @@ def is_own_time_out(failure: Failure) -> bool:
     return bool(root.application_failure_info.type == LLM_TIMEOUT)
 
 
-def _failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttributes | None:
+def failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttributes | None:
     """The attributes of the last failure of a workflow task; None when there is none, or a later task completed."""
     for event in reversed(events):
         if event.event_type == EventType.TASK_COMPLETED:
@@ -222,15 +222,15 @@ def _task_failing(
 ) -> Diagnosis:
     text, worker = proto.message(failed.failure), surroundings.worker
     evidence: tuple[str, ...] = (f"worker {failed.identity} failed the workflow task: {text}",)
-    retry, restart, again = workflow_command("retry", info), worker.then_restart(), ""
+    restart, again = worker.then_restart(), ""
     if info.status == proto.RUNNING:
         evidence += (f"attempt {max(2, attempt)} is next",)
     else:
-        again = f"; then {retry}"
+        again = f"; then {workflow_command('retry', info)}"
     if failed.cause == proto.NON_DETERMINISTIC:
         finding = "the workflow's code changed in a way that does not fit what it already did"
-        other = f"; or {workflow_command('terminate', info)} and {retry}"
-        fix = f"undo the change (or guard it with workflow.patched), {restart}{again or other}"
+        keep = ": it goes on by itself; or keep the change: `mika workflows reset --stuck --to last-good`"
+        fix = f"undo the change (or guard it with workflow.patched), {restart}{again or keep}"
     elif attribute := undeclared_attribute(text):
         finding = (
             f"it sets the search attribute {attribute}, which the namespace {surroundings.namespace} does not have"
@@ -251,7 +251,7 @@ def failing_task(
     events: Sequence[HistoryEvent], info: WorkflowExecutionInfo, surroundings: Surroundings
 ) -> Diagnosis | None:
     """The diagnosis when the last workflow task failed, for a workflow that has ended since."""
-    failed = _failed_task(events)
+    failed = failed_task(events)
     return _task_failing(failed, 2, info, surroundings) if failed is not None else None
 
 

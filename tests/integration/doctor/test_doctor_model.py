@@ -74,8 +74,8 @@ def test_a_run_that_is_too_short_and_the_setting_that_fixes_it(hand: Hand) -> No
         assert result.code == 1
         assert "WORKFLOW_RUN_TIMEOUT=4" in result.json["fix"], str(result)
         timer.start()
-        again = hand.ok("workflows", "retry", workflow_id, "--yes", "--json").json
-        assert hand.result(again["id"])["response"] == "from the model"
+        again = hand.ok("workflows", "retry", workflow_id, "--yes", "--json").json["workflows"][0]
+        assert hand.result(again["new_id"])["response"] == "from the model"
         timer.join()
         hand.stop("worker")
 

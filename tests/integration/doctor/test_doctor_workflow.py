@@ -59,9 +59,9 @@ def test_a_message_in_a_misspelt_queue_and_its_retry(hand: Hand) -> None:
     workflow_id = hand.send(queue=MISSPELT)
     story = hand.story(workflow_id, "wrong_task_queue")
     assert f"TEMPORAL_TASK_QUEUE={QUEUE}" in story["fix"]
-    again = hand.ok("workflows", "retry", workflow_id, "--yes", "--json").json
+    again = hand.ok("workflows", "retry", workflow_id, "--yes", "--json").json["workflows"][0]
     assert again["queue"] == QUEUE
-    assert hand.result(again["id"])["response"]
+    assert hand.result(again["new_id"])["response"]
     hand.ok("workflows", "terminate", workflow_id, "--yes")
     hand.story(workflow_id, "terminated")
 

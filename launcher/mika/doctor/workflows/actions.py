@@ -1,73 +1,104 @@
-"""Cancel, terminate or retry one workflow."""
+"""End workflows, or start them again: what is planned for each."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis import proto
 from mika.doctor.examination import Examination
-from mika.doctor.workflows.story import find, find_running
-from mika.machine.local import in_thread
+from mika.doctor.workflows.batch import Effect, NeedlessError, Step, few_at_once
+from mika.doctor.workflows.story import status_of
+from mika.reason import Reason
 
-Confirm = Callable[[str], None]
-"""Asks a question; raises MikaError unless the answer is yes."""
+if TYPE_CHECKING:
+    from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
-
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """The new workflow, and the queue that it is in."""
-
-    id: str
-    queue: str
+_MESSAGE_TWICE = "it still runs: the message may be answered twice"
 
 
-async def stop(exam: Examination, wanted: str, verb: Literal["cancel", "terminate"], confirm: Confirm) -> str:
-    """Ask a running workflow to cancel itself, or terminate it without asking; returns its id.
+def plan_stop(
+    exam: Examination, infos: Sequence[WorkflowExecutionInfo], verb: Literal["cancel", "terminate"]
+) -> list[Step]:
+    """Ask running workflows to cancel themselves, or terminate them without asking."""
 
-    Raises MikaError if it does not run, or cannot be found.
+    def step(info: WorkflowExecutionInfo) -> Step:
+        if info.status != proto.RUNNING:
+            fix = f"`mika doctor --workflow {shlex.quote(info.execution.workflow_id)}` tells its story"
+            return Step(info=info, why_not=Reason(f"it does not run: {status_of(info)}", fix))
+
+        async def act() -> Effect:
+            temporal = await exam.temporal()
+            if verb == "terminate":
+                await temporal.terminate(info.execution)
+                return Effect("terminated")
+            await temporal.request_cancel(info.execution)
+            return Effect("asked to cancel")
+
+        return Step(info=info, does=verb, act=act)
+
+    return [step(info) for info in infos]
+
+
+async def plan_retry(exam: Examination, infos: Sequence[WorkflowExecutionInfo], *, named: bool) -> list[Step]:
+    """Start workflows again with the same input under new ids.
+
+    Each goes into its old queue, unless only the one queue of the project has a worker; its time-outs are the old ones,
+    unless the configuration gives it more. Those that were not `named` one by one are started again only once.
     """
-    info = await find_running(exam, wanted)
-    workflow_id = str(info.execution.workflow_id)
-    await _ask(confirm, f"{verb.capitalize()} {workflow_id} ({info.type.name})?")
-    temporal = await exam.temporal()
-    await (temporal.terminate(info.execution) if verb == "terminate" else temporal.request_cancel(info.execution))
-    return workflow_id
+    return await few_at_once(infos, lambda info: _plan_retry(exam, info, named=named))
 
 
-async def _ask(confirm: Confirm, question: str) -> None:
-    """In a thread: the event loop would keep Ctrl-C from whoever is asked."""
-    await in_thread(lambda: confirm(question))
-
-
-async def retry(exam: Examination, wanted: str, confirm: Confirm) -> Restarted:
-    """Start a workflow again with the same input under a new id. Raises MikaError if it cannot be found.
-
-    It goes into its old queue, unless only the one queue of the project has a worker; its time-outs are the old ones,
-    unless the configuration gives it more.
-    """
-    info = (await find(exam, wanted)).workflow_execution_info
-    old_id = str(info.execution.workflow_id)
-    is_running = " It still runs: the message may be answered twice." if info.status == proto.RUNNING else ""
-    await _ask(confirm, f"Start {old_id} ({info.type.name}) again?{is_running}")
+async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: bool) -> Step:
+    old_id, is_running = str(info.execution.workflow_id), info.status == proto.RUNNING
+    if is_running and not named:
+        fix = f"`mika workflows terminate {shlex.quote(old_id)}` ends it"
+        return Step(info=info, why_not=Reason("it still runs", fix))
     temporal = await exam.temporal()
     started = (await temporal.first_events(info.execution))[0].workflow_execution_started_event_attributes
-    surroundings, queue = await exam.surroundings(), started.task_queue.name
-    if not surroundings.alive(exam.namespace, queue) and len(surroundings.queues) == 1:
-        queue = next((own for own in surroundings.queues if surroundings.alive(exam.namespace, own)), queue)
+    queue = await _queue(exam, started.task_queue.name)
+    new_id = f"{old_id}-retry-{secrets.token_hex(3) if named else info.execution.run_id[:8]}"
+
+    async def act() -> Effect:
+        await _start_again(exam, started, new_id, queue)
+        return Effect(
+            f"started {new_id} in {queue}; `mika doctor --workflow {shlex.quote(new_id)}` tells how it goes",
+            {"new_id": new_id, "queue": queue},
+        )
+
+    return Step(info=info, does=f"start it again as {new_id}", more=_MESSAGE_TWICE if is_running else "", act=act)
+
+
+async def _queue(exam: Examination, old: str) -> str:
+    surroundings = await exam.surroundings()
+    if surroundings.alive(exam.namespace, old) or len(surroundings.queues) != 1:
+        return old
+    return next((own for own in surroundings.queues if surroundings.alive(exam.namespace, own)), old)
+
+
+async def _start_again(
+    exam: Examination, started: WorkflowExecutionStartedEventAttributes, new_id: str, queue: str
+) -> None:
+    from temporalio.service import RPCError, RPCStatusCode
+
+    own_queue = (await exam.surroundings()).queue
 
     def longer(old: float, setting: str) -> float:
-        configured = exam.config.number(setting) if queue == surroundings.queue else 0.0
+        configured = exam.config.number(setting) if queue == own_queue else 0.0
         return max(old, configured) if old else 0.0
 
-    new_id = f"{old_id}-retry-{secrets.token_hex(3)}"
-    await temporal.start_again(
-        started,
-        new_id,
-        queue,
-        run_timeout=longer(proto.span(started.workflow_run_timeout), "WORKFLOW_RUN_TIMEOUT"),
-        execution_timeout=longer(proto.span(started.workflow_execution_timeout), "WORKFLOW_EXECUTION_TIMEOUT"),
-    )
-    return Restarted(new_id, queue)
+    try:
+        await (await exam.temporal()).start_again(
+            started,
+            new_id,
+            queue,
+            run_timeout=longer(proto.span(started.workflow_run_timeout), "WORKFLOW_RUN_TIMEOUT"),
+            execution_timeout=longer(proto.span(started.workflow_execution_timeout), "WORKFLOW_EXECUTION_TIMEOUT"),
+        )
+    except RPCError as error:
+        if error.status != RPCStatusCode.ALREADY_EXISTS:
+            raise
+        raise NeedlessError(Reason(f"it was started again before, as {new_id}")) from None

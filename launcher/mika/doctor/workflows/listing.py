@@ -49,6 +49,28 @@ class Row:
 
 async def latest(exam: Examination, count: int, *, failed: bool = False, running: bool = False) -> list[Row]:
     """The latest workflows of the namespace, newest first. Raises NotRunningError and MikaError as `connect`."""
+    judged = await newest(exam, count, failed=failed, running=running)
+    now = await exam.server_time()
+    return [_row(info, diagnosis, now) for info, diagnosis in judged]
+
+
+def _row(info: WorkflowExecutionInfo, diagnosis: Diagnosis, now: float) -> Row:
+    started, closed = proto.at(info.start_time), proto.at(info.close_time)
+    return Row(
+        info.execution.workflow_id,
+        info.type.name,
+        info.task_queue,
+        status_of(info),
+        max(0.0, now - started),
+        closed - started if closed else None,
+        diagnosis,
+    )
+
+
+async def newest(
+    exam: Examination, count: int, *, failed: bool = False, running: bool = False
+) -> list[tuple[WorkflowExecutionInfo, Diagnosis]]:
+    """The latest workflows of the namespace with their diagnoses. Raises as `latest`."""
     await connect(exam)
     conditions = {
         "ExecutionStatus IN ('Failed', 'TimedOut', 'Terminated', 'Canceled')": failed,
@@ -57,23 +79,13 @@ async def latest(exam: Examination, count: int, *, failed: bool = False, running
     query = " OR ".join(condition for condition, is_wanted in conditions.items() if is_wanted)
     temporal = await exam.temporal()
     infos = await temporal.workflows(query, max(count, PAGE))
-    newest = sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
-    surroundings = await exam.surroundings(info.task_queue for info in newest if info.status == proto.RUNNING)
+    latest = sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
+    surroundings = await exam.surroundings(info.task_queue for info in latest if info.status == proto.RUNNING)
     now = await exam.server_time()
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def row(info: WorkflowExecutionInfo) -> Row:
+    async def judged(info: WorkflowExecutionInfo) -> tuple[WorkflowExecutionInfo, Diagnosis]:
         async with gate:
-            diagnosis = await diagnose(exam, info.execution, surroundings, now=now)
-        started, closed = proto.at(info.start_time), proto.at(info.close_time)
-        return Row(
-            info.execution.workflow_id,
-            info.type.name,
-            info.task_queue,
-            status_of(info),
-            max(0.0, now - started),
-            closed - started if closed else None,
-            diagnosis,
-        )
+            return info, await diagnose(exam, info.execution, surroundings, now=now)
 
-    return list(await asyncio.gather(*(row(info) for info in newest)))
+    return list(await asyncio.gather(*map(judged, latest)))

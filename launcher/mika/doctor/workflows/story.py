@@ -86,16 +86,11 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
 
     Raises UsageError for an empty name, NotRunningError and MikaError as `connect`, MikaError for an ambiguous prefix.
     """
-    if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
-        raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
     await connect(exam)
     now = await exam.server_time()
-    workflow_id = await _last(exam) if wanted == "last" else wanted
-    if not workflow_id:
-        return _not_found(wanted, f"no workflow was ever started in the namespace {exam.namespace}")
-    description = await _describe(exam, workflow_id) or await _describe(exam, await _by_prefix(exam, wanted) or "")
-    if description is None:
-        return await _elsewhere(exam, wanted)
+    description = await _search(exam, wanted)
+    if isinstance(description, Story):
+        return description
     info = description.workflow_execution_info
     events = await (await exam.temporal()).first_events(info.execution)
     surroundings = await exam.surroundings([info.task_queue])
@@ -120,10 +115,22 @@ async def diagnose_again(exam: Examination, workflow_id: str) -> Diagnosis:
 
 async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse:
     """The description of an id, a unique prefix or `last`. Raises as `investigate`, and MikaError `not_found`."""
-    story = await investigate(exam, wanted)
-    if story.diagnosis.cause == Cause.NOT_FOUND:
-        raise MikaError(f"{wanted}: {story.diagnosis.finding}", story.diagnosis.fix, code="not_found")
-    return await (await exam.temporal()).describe(story.id, story.run_id)
+    await connect(exam)
+    found = await _search(exam, wanted)
+    if isinstance(found, Story):
+        raise MikaError(f"{wanted}: {found.diagnosis.finding}", found.diagnosis.fix, code="not_found")
+    return found
+
+
+async def _search(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse | Story:
+    """The description of an id, a unique prefix or `last`; or the story of why there is none."""
+    if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
+        raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
+    workflow_id = await _last(exam) if wanted == "last" else wanted
+    if not workflow_id:
+        return _not_found(wanted, f"no workflow was ever started in the namespace {exam.namespace}")
+    description = await _describe(exam, workflow_id) or await _describe(exam, await _by_prefix(exam, wanted) or "")
+    return description or await _elsewhere(exam, wanted)
 
 
 async def find_running(exam: Examination, wanted: str) -> WorkflowExecutionInfo:
