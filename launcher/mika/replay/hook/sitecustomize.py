@@ -26,7 +26,7 @@ if os.environ.get("MIKA_INSIDE"):
     _init = os.path.join(_package, "__init__.py")
     _load(spec_from_file_location("mika_inside", _init, submodule_search_locations=[_package]))
     sys.modules["mika_inside"].install()
-elif os.environ.get("MIKA_KEEP"):
+if os.environ.get("MIKA_KEEP"):
     _load(spec_from_file_location("mika_keep", os.path.join(_FOLDER, "mika_keep.py")))
     sys.modules["mika_keep"].install()
 _load(PathFinder.find_spec("sitecustomize", sys.path))
