@@ -50,9 +50,10 @@ class Reloading:
     async def run(self) -> None:
         """Runs until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            await self._concerned.look()
+            looking = tasks.create_task(self._concerned.look())
             reading: asyncio.Task[None] | None = None
             async for burst in changes(self._folder.project):
+                await looking
                 if reading is not None:
                     reading.cancel()
                 was_stale = self._concerned.is_stale

@@ -55,8 +55,7 @@ class Managed:
         self.started_at: float | None = None
         self.held_back = NONE
         """Why newer code has not replaced what runs."""
-        self.settled_at = 0.0
-        """When its files are expected not to change any more (monotonic time): a restart for them waits for that."""
+        self.settled_at = 0.0  # monotonic time: a restart for changed files waits until then, as more may change
         self._run_id, self._bus, self._on_change = run_id, bus, on_change
         self._tasks: set[asyncio.Task[None]] = set()
         self._requested: Literal["", "stop", "kill"] = ""  # of the current generation
