@@ -79,6 +79,8 @@ class UnitStatus:
     """Where a process and its children really listen: `host:port`."""
     held_back: Reason = NONE
     """With `--watch`: why newer code has not replaced what runs."""
+    debug: bool = False
+    """It runs for a debugger, which may hold it: silence means nothing."""
     restarts: int = 0
     uptime_s: float | None = None
     rss_mb: float | None = None
@@ -137,6 +139,7 @@ class UnitStatus:
             "port": self.port,
             "listens": list(self.listens),
             "held_back": self.held_back.as_json() if self.held_back else None,
+            "debug": self.debug,
             "restarts": self.restarts,
             "uptime_s": self.uptime_s,
             "rss_mb": self.rss_mb,
@@ -165,6 +168,7 @@ class UnitStatus:
             port=value["port"],
             listens=tuple(value["listens"]),
             held_back=Reason.from_json(value["held_back"]) if value["held_back"] else NONE,
+            debug=value["debug"],
             restarts=value["restarts"],
             uptime_s=value["uptime_s"],
             rss_mb=value["rss_mb"],

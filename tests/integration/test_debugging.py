@@ -9,7 +9,7 @@ import stat
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -100,6 +100,11 @@ def line_in(place: str, worker: str = WORKER) -> int:
     return next(number for number, line in enumerate(worker.splitlines(), 1) if line.endswith(f"# in the {place}"))
 
 
+def story_of(this: Bot, cause: str) -> dict[str, Any] | None:
+    story = this.mika("doctor", "--workflow", "debugged", "--json").json
+    return story if story.get("cause") == cause else None
+
+
 def listening_at(this: Bot, port: int) -> set[str]:
     """The addresses at which processes of this stack listen at that port."""
     sockets = [socket for process in this.alive() for socket in process.net_connections("tcp")]
@@ -114,7 +119,7 @@ def port_of(text: str) -> int:
 
 def test_an_editor_stops_a_workflow_and_an_activity_for_as_long_as_it_wants(tmp_path):
     with stack(tmp_path) as this:
-        up = this.up("--debug", "jobs")
+        up = this.up("--debug", "jobs", "--watch")
         port = port_of(up.text)
         assert f'"request": "attach", "connect": {{"host": "127.0.0.1", "port": {port}}}' in up.text
         before = this.unit("jobs")
@@ -180,6 +185,10 @@ def test_breakpoint_stops_in_a_terminal_of_its_own(tmp_path, place, amount):
             tty.hang_up()
             tty.ends()
         assert this.unit("jobs")["state"] == "ready"
+        if place == "workflow":
+            story = poll_until(lambda: story_of(this, "worker_unresponsive"), DEADLINE, "the doctor's story", step=1)
+            assert story["finding"].startswith("jobs is being debugged: ")
+            assert "`mika attach jobs`" in story["fix"]
         with attached(this) as tty:
             tty.shows("(Pdb)")
             tty.type("c\r")

@@ -129,6 +129,7 @@ class Managed:
             port=self.unit.port,
             listens=tree.addresses() if tree is not None and self.unit.role == "process" else (),
             held_back=self.held_back,
+            debug=self.debug,
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
             rss_mb=rss,

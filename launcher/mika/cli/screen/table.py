@@ -63,6 +63,8 @@ def _duration(seconds: float | None) -> str:
 def _detail(unit: UnitStatus) -> str:
     """Why newer code has not replaced it; else its reason, and how it ended the last time, unless that is it."""
     text, last = str(unit.held_back or unit.reason), unit.last_exit
+    if unit.debug:
+        text = f"{text}, for a debugger"
     if unit.role == "service" or last is None or unit.phase in _SAYS_HOW_IT_EXITED:
         return text
     return f"{text}  (last exit {_duration(last.ago_s)} ago: {last.reason.text})"

@@ -17,6 +17,7 @@ from mika.diagnosis.temporal import CallError, call_error, literal
 from mika.diagnosis.timeline import Entry, timeline
 from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
+from mika.doctor.workers import units_of
 from mika.doctor.workflows.judge import judge, why_slow
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread
@@ -170,7 +171,16 @@ async def _describe(exam: Examination, workflow_id: str) -> DescribeWorkflowExec
 
 
 async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queue: str) -> Diagnosis:
-    """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up, reconnecting."""
+    """The server cannot see why nobody takes a task; this machine can: stopped, suspended, gave up, reconnecting.
+
+    Nor does it see that a debugger holds who took it.
+    """
+    if diagnosis.cause == Cause.WORKER_UNRESPONSIVE:
+        held = next((unit.name for unit in await units_of(exam, queue) if unit.debug), "")
+        fix = f"let it go on, in the editor or in `mika attach {held}`"
+        return (
+            replace(diagnosis, finding=f"{held} is being debugged: {diagnosis.finding}", fix=fix) if held else diagnosis
+        )
     if diagnosis.cause != Cause.NO_WORKER:
         return diagnosis
     check = await of_queue(exam, queue)
