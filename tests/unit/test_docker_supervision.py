@@ -213,9 +213,10 @@ def test_a_change_between_two_looks_is_not_lost(make):
     asyncio.run(main())
 
 
-def test_the_lines_of_a_run_that_was_too_short_for_its_stream_are_in_the_log(tmp_path):
+@pytest.mark.parametrize("code", [0, 1])
+def test_the_lines_of_a_run_that_was_too_short_for_its_stream_are_in_the_log(tmp_path, code):
     """`mika logs NAME` is where the error message sends its reader."""
-    said = b"FATAL: password authentication failed\n"
+    said = b"one line\n"
     api = SimpleNamespace(logs=lambda container_id, tail: said)
     project: Any = SimpleNamespace(
         log_dir=tmp_path,
@@ -226,5 +227,5 @@ def test_the_lines_of_a_run_that_was_too_short_for_its_stream_are_in_the_log(tmp
     service: Any = SimpleNamespace(name="setup")
     run = ContainerRun(project, service, Launch(1, "", "", None, tuple))
     run._start_key = ("container", "its start")
-    run._explain_exit(Exit(1, Reason("exit code 1"), final=True))
+    run._explain_exit(Exit(code, Reason(f"exit code {code}"), final=True))
     assert [line.data for line in logs.read_tail(tmp_path, "setup", 10)] == [said.rstrip()]

@@ -185,9 +185,11 @@ class ContainerRun:
 
     def _explain_exit(self, exit_: Exit) -> Exit:
         """The exit with what the last lines of the log say about it; final if their cause would not go away."""
-        if self._start_key is None or self._stopping or not 0 < exit_.code < _FIRST_SIGNAL_CODE:
+        if self._start_key is None or self._stopping:
             return exit_
         lines = self._log_lines(self.service.name) or self._copy_last_lines(self._start_key[0])
+        if not 0 < exit_.code < _FIRST_SIGNAL_CODE:
+            return exit_
         cause = explain.lasting_cause(lines)
         database = self._project.file.with_role("postgresql")
         if not cause and database is not None and explain.has_lost_its_database(lines):
