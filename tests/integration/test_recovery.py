@@ -253,3 +253,8 @@ def test_an_exported_history_is_private_and_can_be_checked(shop: Shop) -> None:
     shop.write("order.py", LABEL)
     assert "does not fit" in shop.mika("check", "worker", "--histories", str(path)).out
     shop.write("order.py", ORDER)
+
+
+@pytest.mark.parametrize("command", [["doctor", "--workflow", ""], ["workflows", "terminate", " ", "--yes"]])
+def test_an_empty_id_is_wrong_usage_whether_or_not_a_server_runs(project: Callable[..., Project], command) -> None:
+    assert "the id of the workflow is empty" in project("web: python -m http.server\n").error(*command, code=2).err

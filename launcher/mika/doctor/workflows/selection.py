@@ -30,7 +30,6 @@ _LOOKED_AT = 200
 
 async def by_ids(exam: Examination, wanted: Sequence[str]) -> list[WorkflowExecutionInfo]:
     """Ids, unique prefixes, or `last`. Raises MikaError if one cannot be found; then nothing is done to the others."""
-    await connect(exam)
     found = await few_at_once(list(dict.fromkeys(wanted)), lambda each: find(exam, each))
     return list({info.execution.run_id: info for info in (each.workflow_execution_info for each in found)}.values())
 

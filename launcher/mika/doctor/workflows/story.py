@@ -87,9 +87,8 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
 
     Raises UsageError for an empty name, NotRunningError and MikaError as `connect`, MikaError for an ambiguous prefix.
     """
-    await connect(exam)
-    now = await exam.server_time()
     description = await _search(exam, wanted)
+    now = await exam.server_time()
     if isinstance(description, Story):
         return description
     info = description.workflow_execution_info
@@ -116,7 +115,6 @@ async def diagnose_again(exam: Examination, workflow_id: str) -> Diagnosis:
 
 async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse:
     """The description of an id, a unique prefix or `last`. Raises as `investigate`, and MikaError `not_found`."""
-    await connect(exam)
     found = await _search(exam, wanted)
     if isinstance(found, Story):
         raise MikaError(f"{wanted}: {found.diagnosis.finding}", found.diagnosis.fix, code="not_found")
@@ -127,6 +125,7 @@ async def _search(exam: Examination, wanted: str) -> DescribeWorkflowExecutionRe
     """The description of an id, a unique prefix or `last`; or the story of why there is none."""
     if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
         raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
+    await connect(exam)
     workflow_id = await _last(exam) if wanted == "last" else wanted
     if not workflow_id:
         return _not_found(wanted, f"no workflow was ever started in the namespace {exam.namespace}")
