@@ -54,6 +54,7 @@ def test_the_types_of_all_programs_are_listed(stack: Project) -> None:
     assert found["unasked"] == []
     types = {(each["type"], each["queue"]): each for each in found["workflows"]}
     assert set(types) == {
+        ("*", "second"),
         ("Both", "plain"),
         ("Both", "second"),
         ("Boot", "coded"),
@@ -91,7 +92,7 @@ WEAK = '{"word": "x", "strength": 0}'
             'order.quantity: "2" is not an integer',
         ),
         (["Buy", "--input", "{id: 1}"], "--input is not JSON"),
-        (["Bye"], "there is no workflow 'Bye'; did you mean 'Buy'?"),
+        (["Bye", "--queue", "plain"], "there is no workflow 'Bye' in the queue plain; did you mean 'Buy'?"),
         (["Both"], "Both runs in several queues: plain, second"),
         (["Keep", "--queue", "coded", "--input", WEAK, "--input", "1"], "secret.strength: Input should be"),
     ],
@@ -106,7 +107,12 @@ def test_a_queue_that_nobody_here_polls(stack: Project) -> None:
     done = stack.ok("run", "Anything", "--queue", "elsewhere", "--input", "[1]", "--id", "far", "--json").json
     assert "no process here polls elsewhere" in done["notes"][0]
     assert events(stack, "far")[0].workflow_execution_started_event_attributes.input.payloads[0].data == b"[1]"
-    assert stack.ok("run", "Both", "--queue", "second", "--wait").json == "second"
+
+
+def test_a_dynamic_workflow_takes_anything(stack: Project) -> None:
+    done = stack.ok("run", "Novel", "--input", "[1]", "--input", '"x"', "--wait")
+    assert done.json == ["Novel", "[1]", '"x"']
+    assert "not checked, because the code says no type: arguments" in done.err
 
 
 def test_talk_to_one(stack: Project) -> None:

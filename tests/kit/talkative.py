@@ -4,10 +4,12 @@ from __future__ import annotations
 
 PLAIN = """
 import asyncio, os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -63,12 +65,18 @@ class Both:
     async def run(self) -> str:
         return workflow.info().task_queue
 
+@workflow.defn(dynamic=True)
+class Whatever:
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> list[str]:
+        return [workflow.info().workflow_type, *(arg.payload.data.decode() for arg in args)]
+
 async def main():
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
     runner = UnsandboxedWorkflowRunner()
     types = [Reminder, Buy, Both]
     first = Worker(client, task_queue="plain", workflows=types, activities=[remind], workflow_runner=runner)
-    second = Worker(client, task_queue="second", workflows=[Both], workflow_runner=runner)
+    second = Worker(client, task_queue="second", workflows=[Both, Whatever], workflow_runner=runner)
     await asyncio.gather(first.run(), second.run())
 
 if __name__ == "__main__":

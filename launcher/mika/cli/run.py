@@ -121,9 +121,9 @@ def _list(programs: Sequence[Program], *, as_json: bool) -> None:
 
 
 def _lines(workflow: WorkflowType) -> list[str]:
-    name = click.style("(any other type)" if workflow.name == "*" else workflow.name, bold=True)
-    arguments = ", ".join(map(str, workflow.parameters))
-    lines = [f"{name}({arguments})  in {workflow.queue}, by {workflow.program.unit.type}"]
+    takes = "(any other type)" if workflow.name == "*" else f"({', '.join(map(str, workflow.parameters))})"
+    name = "" if workflow.name == "*" else click.style(workflow.name, bold=True)
+    lines = [f"{name}{takes}  in {workflow.queue}, by {workflow.program.unit.type}"]
     if workflow.doc:
         lines.append(f"    {workflow.doc}")
     for kind, handlers in workflow.handlers.items():

@@ -57,7 +57,8 @@ async def _made(client: Any, definition: Any, wanted: dict[str, Any], converter:
     from temporalio.common import RawValue
 
     if wanted["call"] == "start":
-        values, unchecked = arguments(definition.run_fn, wanted["input"], converter)
+        function = definition.run_fn if definition.name else _anything
+        values, unchecked = arguments(function, wanted["input"], converter)
         handle = await client.start_workflow(wanted["type"], args=values, id=wanted["id"], task_queue=wanted["queue"])
         return {"run_id": handle.result_run_id, "unchecked": unchecked}
     handle = client.get_workflow_handle(wanted["id"], run_id=wanted["run_id"], result_type=RawValue)
@@ -83,8 +84,8 @@ def _handler(definition: Any, wanted: dict[str, Any]) -> Callable[..., Any]:
     return handler
 
 
-def _anything(_self: object, *_arguments: Any) -> None:
-    """The signature of a dynamic handler, and of what every workflow answers (`__stack_trace`)."""
+def _anything(_self: object, *arguments: Any) -> None:
+    """The signature of what is dynamic, and of what every workflow answers (`__stack_trace`)."""
 
 
 def _json_of(raw: Any, converter: Any) -> Any:

@@ -41,7 +41,7 @@ def arguments(function: Callable[..., Any], texts: Sequence[str], converter: Any
         if parameter.hint is Any:
             unchecked.append(parameter.name)
         values.append(_argument(parameter, text, converter))
-    return values, unchecked
+    return values, list(dict.fromkeys(unchecked))
 
 
 def _argument(parameter: Parameter, text: str, converter: Any) -> Any:
