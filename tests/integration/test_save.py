@@ -188,6 +188,20 @@ def test_the_check_can_be_switched_off(tmp_path, toml, env):
         assert not warnings(this)
 
 
+def test_what_is_saved_during_a_restart_is_checked_too_late_to_be_held_back(tmp_path):
+    with shop(tmp_path) as this:
+        this.write("worker.py", "import atexit, time\natexit.register(time.sleep, 3)\n" + WORKER)
+        this.up("--watch")
+        begin(this)
+        pid = this.pid("orders")
+        this.write("orders.py", PATCHED)
+        poll_until(lambda: this.events("stopping", "orders"), 30, "the restart")
+        this.write("orders.py", SWAPPED)
+        assert "it is started all the same" in refused(this, "does not fit")
+        this.wait_replaced("orders", pid)
+        assert this.unit("orders")["held_back"] is None
+
+
 def test_several_of_a_type_are_checked_once_and_replaced_together(tmp_path):
     with shop(tmp_path) as this:
         this.up("--watch", "orders=2")

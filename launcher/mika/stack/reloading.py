@@ -19,6 +19,7 @@ from mika.replay.program import Order
 from mika.replay.verdict import Verdict, not_checked
 from mika.stack.concerned import Concerned
 from mika.stack.settings_change import SettingsOfTheStack
+from mika.status import Phase
 from mika.supervisor.managed import Managed
 from mika.supervisor.reload import LOOP_PAUSE, Burst, WriteLoops, changes
 from mika.supervisor.supervisor import Supervisor
@@ -139,7 +140,8 @@ class Reloading:
             self._concerned.report(process_type, verdict.files)
             if verdict.refuses:
                 self._pending[process_type].clear()
-                is_late = generations != [managed.state.generation for managed in running]
+                is_restarting = any(managed.state.phase is Phase.STOPPING for managed in running)
+                is_late = is_restarting or generations != [managed.state.generation for managed in running]
                 self._hold_back(running, verdict, is_late=is_late)
                 return
             self._tell(running[0].unit.name, verdict)
@@ -161,13 +163,13 @@ class Reloading:
             return not_checked(unit.type, self._folder.project, reason)
 
     def _hold_back(self, running: Sequence[Managed], verdict: Verdict, *, is_late: bool) -> None:
-        """Say why; the first line is also in the status. `is_late`: what runs was started with this code meanwhile."""
-        end = "it runs already, since it was restarting when that was saved" if is_late else "the old code goes on"
+        """Say why; the first line is also in the status. `is_late`: nothing can be held back any more."""
+        late = "it is started all the same, because it was restarting when that was saved"
         first, *others = verdict.reasons()
-        first = replace(first, text=f"{first.text}; {end}")
+        first = replace(first, text=f"{first.text}; {late if is_late else 'the old code goes on'}")
         self._told.pop(verdict.process, None)
         for managed in running:
-            managed.held_back = first
+            managed.held_back = managed.held_back if is_late else first
             self._say(managed.unit.name, str(first), "warning")
         for reason in others:
             self._say(running[0].unit.name, str(reason), "warning")
