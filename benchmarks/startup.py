@@ -95,7 +95,7 @@ def specs(place: Place) -> list[ServiceSpec]:
     folder = ProjectDir(settings.project)
     folder.create()
     backend, _ = backends.make(settings, folder)
-    processes = ProcessFactory(settings, folder, has_temporal=True, env=backend.environment())
+    processes = ProcessFactory(settings, folder, needed=backend.needed, env=backend.environment())
     units = [*backend.units(), *processes.units(())]
     launch = Launch(1, "", "", None, tuple)
     found = [unit.spec(launch) for unit in units if unit.spec is not None]
