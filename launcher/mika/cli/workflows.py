@@ -6,10 +6,10 @@ import shlex
 
 import click
 
+from mika.cli.asking import ask
 from mika.cli.context import json_option, print_json
 from mika.cli.spelling import pasteable
 from mika.cli.workflows_act import COMMANDS
-from mika.cli.workflows_run import run
 from mika.diagnosis.model import Cause, seconds
 from mika.doctor.workflows.listing import Row, latest
 
@@ -24,7 +24,7 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
     """List the latest workflows with their state and cause, newest first."""
     if click_context.invoked_subcommand is not None:
         return
-    rows = run(click_context.obj, lambda exam: latest(exam, count, failed=failed, running=running))
+    rows = ask(click_context.obj, lambda exam: latest(exam, count, failed=failed, running=running))
     if as_json:
         print_json({"version": 1, "workflows": [row.as_json() for row in rows]})
     else:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from mika.cli.asking import ask
 from mika.cli.context import Context, json_option
-from mika.cli.workflows_run import act, run
+from mika.cli.workflows_run import act
 from mika.diagnosis.model import FINE, Cause
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import actions, export, reset, selection
@@ -141,7 +142,7 @@ def reset_command(
     What came before that point is kept and does not run again. Fix and restart the worker first.
     """
     _one_of(ids, query, "--stuck", given=stuck)
-    infos = run(context, selection.stuck if stuck else _select(ids, query))
+    infos = ask(context, selection.stuck if stuck else _select(ids, query))
     answers: dict[reset.RunId, reset.Answer] = {}
     if to == reset.LAST_GOOD and infos:
         from mika.stack.last_good import last_good

@@ -1,44 +1,23 @@
-"""What the commands of `mika workflows` share: the connection; the list, the question, the outcome of each run."""
+"""What the commands of `mika workflows` share: the list, the question, the outcome of each run."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
 
 import click
 
+from mika.cli.asking import ask
 from mika.cli.context import Context, confirm, print_json
 from mika.cli.spelling import pasteable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.batch import Outcome, Step, carry_out
 from mika.errors import FAILED, OK, MikaError
 from mika.machine.local import in_thread
-from mika.project.folder import ProjectDir
 from mika.reason import Reason
-
-T = TypeVar("T")
 
 _LISTED = 50
 _COLORS = {"done": "green", "skipped": "yellow", "failed": "red"}
-
-
-def run(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
-    """Do it with a connection; an error of Temporal becomes one line."""
-    from temporalio.service import RPCError
-
-    config = context.load_started()
-
-    async def main() -> T:
-        async with Examination(config, ProjectDir(config.project)) as exam:
-            try:
-                return await work(exam)
-            except RPCError as error:
-                fix = "`mika doctor` checks it"
-                raise MikaError(f"Temporal refuses: {error}", fix, code="temporal_error") from None
-
-    return asyncio.run(main())
 
 
 def act(
@@ -68,7 +47,7 @@ def act(
             await in_thread(lambda: _ask(verb, steps, as_json=as_json))  # the loop would keep Ctrl-C from the question
         return await carry_out(steps, told)
 
-    outcomes = run(context, main)
+    outcomes = ask(context, main)
     failed = sum(outcome.state == "failed" for outcome in outcomes)
     if as_json:
         runs = [outcome.as_json() for outcome in outcomes]
