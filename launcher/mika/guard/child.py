@@ -132,7 +132,7 @@ def main() -> None:
         return
     try:
         if spec["temporary"]:
-            os.mkdir(spec["log_dir"], 0o700)  # noqa: PTH102 - see segments.py
+            temporary.make(spec["log_dir"], spec["temporary"])
         run(spec, requests)
     except StartError as error:
         emit("failed", error=error.kind, message=str(error))

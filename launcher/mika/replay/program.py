@@ -34,7 +34,7 @@ else:
 Do = Literal["check", "describe", "call"]
 End = Literal["done", "exited", "unhooked", "timeout", "not_started"]
 
-_REPORT = "report.jsonl"
+_ORDER, _REPORT = "order.json", "report.jsonl"
 HOOK = Path(__file__).parent / "hook"
 _POLL = 0.03  # s
 _SETTLE, _PAUSE = 0.7, 0.1
@@ -178,12 +178,15 @@ def _hooked(spec: ServiceSpec, place: Path, order: Mapping[str, object]) -> Serv
     env = {name: value for name, value in spec.env.items() if name not in _NOT_INHERITED}
     env |= {
         "PYTHONPATH": os.pathsep.join(filter(None, (str(HOOK), env.get("PYTHONPATH")))),
-        "MIKA_INSIDE": json.dumps({**order, "report": str(place / _REPORT)}),
+        "MIKA_INSIDE": str(place / _ORDER),
         "MIKA_WORKER_IDENTITY": f"mika-check-{secrets.token_hex(4)}",
         "MIKA_PROCESS": f"{spec.name}.check",  # what belongs to the live process must not be mistaken for it
         "PYTHONUNBUFFERED": "1",  # it is killed: what it has said must be in its log
     }
-    return replace(spec, env=env, log_dir=place, log_max_bytes=_OUTPUT_BYTES, temporary=True, stdin="closed", grace=0.0)
+    files = {_ORDER: json.dumps({**order, "report": str(place / _REPORT)})}
+    return replace(
+        spec, env=env, log_dir=place, log_max_bytes=_OUTPUT_BYTES, temporary=files, stdin="closed", grace=0.0
+    )
 
 
 def _remove_abandoned(folder: ProjectDir) -> None:

@@ -71,7 +71,7 @@ class Belongings:
             environ = _environ(process)
             is_ours = process.pid in below or _system.is_in_session(process.pid, leaders)
             if is_ours or self._is_recorded(process) or self._is_marked(process.pid, environ):
-                with contextlib.suppress(psutil.Error):
+                with contextlib.suppress(psutil.Error, OSError):  # OSError: on Windows, of one that is just exiting
                     name = environ.get("MIKA_PROCESS") or process.name()
                     self._seen[process] = Found(process, name, "MIKA_GUARD" in environ)
         return [found for found in self._seen.values() if _is_alive(found.process)]

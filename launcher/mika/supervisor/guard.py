@@ -69,7 +69,9 @@ class ServiceSpec:
     env: Mapping[str, str]  # complete; MIKA_RUN_ID and MIKA_PROCESS in it mark the processes, so they can be found
     log_dir: Path
     log_max_bytes: int = 64 << 20
-    temporary: bool = False  # the guard makes the log folder, and removes it if the supervisor dies; else that does
+    temporary: Mapping[str, str] | None = None
+    """The guard makes the log folder, with these files (name: text). It removes it if the supervisor dies; otherwise
+    that does."""
     lock: Path | None = None  # a file that the guard locks for as long as the tree lives
     stop_signal: str = "SIGINT"
     grace: float = 10.0  # s, between the stop signal and SIGKILL; also when the supervisor dies
@@ -256,7 +258,7 @@ class Guard:
                 "env": dict(spec.env),
                 "log_dir": str(spec.log_dir),
                 "log_max_bytes": spec.log_max_bytes,
-                "temporary": spec.temporary,
+                "temporary": dict(spec.temporary) if spec.temporary is not None else None,
                 "lock": str(spec.lock) if spec.lock else None,
                 "stop_signal": spec.stop_signal,
                 "grace": spec.grace,

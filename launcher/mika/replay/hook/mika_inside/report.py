@@ -7,7 +7,16 @@ import os
 import time
 from typing import Any, NoReturn
 
-ORDER: dict[str, Any] = json.loads(os.environ.get("MIKA_INSIDE", "{}"))
+
+def _read_order(place: str) -> Any:
+    """The order itself, or the name of the file with it: the environment has no room for a large one."""
+    if place.startswith("{"):
+        return json.loads(place)
+    with open(place, encoding="utf-8") as file:
+        return json.load(file)
+
+
+ORDER: dict[str, Any] = _read_order(os.environ.get("MIKA_INSIDE", "{}"))
 """`do` (check, describe, start, debug), `report` (the path of the file for the lines), and what the task needs."""
 
 _BEGAN = time.monotonic()
