@@ -1,12 +1,16 @@
-"""How long a sweep waits for what it has killed."""
+"""What a sweep finds, and how long it waits for what it has killed."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import psutil
 import pytest
 from mika.supervisor import sweep as module
+from mika.supervisor.belongings import Belongings
 
 
 @dataclass(eq=False)
@@ -53,3 +57,17 @@ def test_what_was_killed_gets_time_to_die_and_what_refuses_does_not(monkeypatch,
     left = module.kill_tree(Belongings())
     assert left == ((process.pid,) if is_left else ())
     assert clock[0] - 100 == pytest.approx(waited, abs=0.1)
+
+
+def test_a_process_whose_name_the_system_does_not_tell_is_found(monkeypatch):
+    """Windows sometimes refuses to tell it: a guard was left behind."""
+
+    def no_name(_: psutil.Process) -> str:
+        raise OSError(87, "Invalid parameter")
+
+    monkeypatch.setattr(psutil.Process, "name", no_name)
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | {"MIKA_RUN_ID": "of-this-test"}) as process:
+        found = Belongings({"of-this-test"}).alive()
+        process.kill()
+    assert [each.process.pid for each in found] == [process.pid]

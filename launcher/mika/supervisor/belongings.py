@@ -71,8 +71,8 @@ class Belongings:
             environ = _environ(process)
             is_ours = process.pid in below or _system.is_in_session(process.pid, leaders)
             if is_ours or self._is_recorded(process) or self._is_marked(process.pid, environ):
-                with contextlib.suppress(psutil.Error, OSError):  # OSError: on Windows, of one that is just exiting
-                    name = environ.get("MIKA_PROCESS") or process.name()
+                with contextlib.suppress(psutil.Error):
+                    name = environ.get("MIKA_PROCESS") or _name(process)
                     self._seen[process] = Found(process, name, "MIKA_GUARD" in environ)
         return [found for found in self._seen.values() if _is_alive(found.process)]
 
@@ -89,6 +89,14 @@ class Belongings:
         mark = _system.mark_of(pid)
         guard_pid = mark % (1 << _PID_BITS)
         return mark - guard_pid in self._marks and self._guard_pid in (0, guard_pid)
+
+
+def _name(process: psutil.Process) -> str:
+    """Raises psutil.Error if it is gone."""
+    try:
+        return process.name()
+    except OSError:  # Windows does not always tell
+        return "a process"
 
 
 def _environ(process: psutil.Process) -> dict[str, str]:
