@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mika.replay.program import HOOK
+from mika.replay.program import with_hook
 
 PROGRAM = """
 import importlib, os, pathlib, sys
@@ -28,11 +28,10 @@ def test_a_module_that_is_loaded_again_is_what_it_was(tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("VERSION = 3")
     (tmp_path / "next").mkdir()
     (tmp_path / "next" / "sitecustomize.py").write_text("import os\nos.environ['CHAINED'] = 'yes'\n")
-    path = os.pathsep.join([str(HOOK), str(tmp_path / "next")])
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": path, "MIKA_KEEP": "1"},
+        env=with_hook(os.environ | {"PYTHONPATH": str(tmp_path / "next")}, MIKA_KEEP="1"),
         capture_output=True,
         text=True,
         check=False,

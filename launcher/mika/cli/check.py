@@ -61,14 +61,14 @@ def check_command(
     sys.exit(code)
 
 
-def show(verdicts: Sequence[Verdict]) -> None:
-    """The lines of each."""
+def show(verdicts: Sequence[Verdict], *, err: bool = False) -> None:
+    """The lines of each; `err`: on standard error."""
     for verdict in verdicts:
         for reason in verdict.reasons():
             name = click.style(verdict.process, fg=_COLORS[verdict.state])
-            click.echo(f"{name}: {pasteable(reason.text)}")
+            click.echo(f"{name}: {pasteable(reason.text)}", err=err)
             if reason.fix:
-                click.echo(f"      {pasteable(reason.fix)}")
+                click.echo(f"      {pasteable(reason.fix)}", err=err)
 
 
 def _existing(files: Sequence[str]) -> list[Path]:

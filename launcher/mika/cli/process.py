@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
@@ -29,7 +31,8 @@ def restart_command(
     A worker's new code is checked first, as `mika check` does: if open runs would not go on with it, mika asks.
     """
     if not force:
-        _check_first(context, names, as_json=as_json)
+        again = ["restart", *names, "--force", *(["--debug"] if debug else [])]
+        _check_first(context, names, f"`mika {shlex.join(again)}`", as_json=as_json)
     if debug:
         _debug(context, names, timeout, as_json=as_json)
     else:
@@ -53,8 +56,8 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
     click.echo(f"ready: {', '.join(units)}")
 
 
-def _check_first(context: Context, names: tuple[str, ...], *, as_json: bool) -> None:
-    """Return if nothing speaks against the new code, or after a yes. Raises MikaError."""
+def _check_first(context: Context, names: tuple[str, ...], forced: str, *, as_json: bool) -> None:
+    """Return if nothing speaks against the new code, or after a yes. Raises MikaError, with the command `forced`."""
     units = [unit for name in names for unit in context.client.status().matching(name)]
     workers = sorted({unit.type for unit in units if unit.pid and unit.address.startswith("worker:")})
     if not workers:  # nothing that checks is imported: this command must be quick
@@ -63,15 +66,12 @@ def _check_first(context: Context, names: tuple[str, ...], *, as_json: bool) -> 
     from mika.stack import checking
 
     verdicts = checking.check_running(context.load_started(), context.folder, workers)
-    refusing = [verdict for verdict in verdicts if verdict.refuses]
-    if not refusing:
-        return
     if not as_json:
-        check.show(refusing)
+        check.show([verdict for verdict in verdicts if verdict.state != "fits"], err=True)
+    if not any(verdict.refuses for verdict in verdicts):
+        return
     if as_json or not is_terminal():
-        raise MikaError(
-            "not restarted: the new code does not fit", f"mika restart {' '.join(names)} --force", code="misfit"
-        )
+        raise MikaError("not restarted: the new code does not fit", f"{forced} does not check it", code="misfit")
     confirm("Restart all the same?")
 
 

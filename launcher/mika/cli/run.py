@@ -12,11 +12,13 @@ from mika.cli.asking import ask
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.input_option import input_option, texts_of
 from mika.cli.spelling import pasteable
+from mika.diagnosis.commands import for_workflow
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import Story, investigate
 from mika.doctor.workflows.talking import Answer
 from mika.errors import FAILED, OK, MikaError, UsageError
-from mika.replay.describing import Program, WorkflowType
+from mika.replay.check import Program
+from mika.replay.describing import WorkflowType
 from mika.stack import running
 from mika.stack.running import Started
 
@@ -70,7 +72,7 @@ def run_command(
         answer, story = ask(context, work)
     except KeyboardInterrupt:
         if begun:
-            _say(f"{begun[0].id} goes on; `mika doctor --workflow {begun[0].id}` tells how")
+            _say(f"{begun[0].id} goes on; {for_workflow('doctor --workflow', begun[0].id)} tells how")
         raise
     _show(begun[0], answer, story, waited=wait, as_json=as_json)
     sys.exit(FAILED if story is not None else OK)
@@ -121,12 +123,13 @@ def _list(programs: Sequence[Program], *, as_json: bool) -> None:
 
 
 def _lines(workflow: WorkflowType) -> list[str]:
-    takes = "(any other type)" if workflow.name == "*" else f"({', '.join(map(str, workflow.parameters))})"
-    name = "" if workflow.name == "*" else click.style(workflow.name, bold=True)
-    lines = [f"{name}{takes}  in {workflow.queue}, by {workflow.program.unit.type}"]
+    what = f"{click.style(workflow.name, bold=True)}({', '.join(map(str, workflow.parameters))})"
+    if workflow.name == "*":
+        what = "(any other type)"
+    lines = [f"{what}  in {workflow.queue}, by {workflow.program.unit.type}"]
     if workflow.doc:
         lines.append(f"    {workflow.doc}")
     for kind, handlers in workflow.handlers.items():
         singular = {"signals": "signal", "queries": "query", "updates": "update"}[kind]
-        lines += [f"    {singular} {each}({', '.join(map(str, takes))})" for each, takes in handlers.items()]
+        lines += [f"    {singular} {name}({', '.join(map(str, takes))})" for name, takes in handlers.items()]
     return lines

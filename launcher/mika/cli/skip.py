@@ -9,6 +9,7 @@ import click
 from mika.cli.asking import ask
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.spelling import pasteable
+from mika.diagnosis.commands import for_workflow
 from mika.doctor.workflows.skipping import skip, told
 from mika.errors import FAILED, OK
 from mika.text import duration
@@ -33,5 +34,5 @@ def skip_command(context: Context, workflow_id: str, length: str, as_json: bool)
             click.echo(line)
         if skipped.obstacle is not None:
             click.echo(f"not there yet: {skipped.obstacle.finding}")
-            click.echo(pasteable(f"      {skipped.obstacle.fix or f'`mika doctor --workflow {skipped.id}`'}"))
+            click.echo(pasteable(f"      {skipped.obstacle.fix or for_workflow('doctor --workflow', skipped.id)}"))
     sys.exit(OK if skipped.obstacle is None else FAILED)

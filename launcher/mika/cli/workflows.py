@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from mika.cli.asking import ask
 from mika.cli.context import json_option, print_json
 from mika.cli.spelling import pasteable
 from mika.cli.workflows_act import COMMANDS
+from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import Cause, seconds
 from mika.doctor.workflows.listing import Row, latest
 
@@ -31,7 +30,7 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
         click.echo(render(rows) if rows else "there are none")
         stuck = [row for row in rows if row.status == "running" and row.diagnosis.cause == Cause.WORKFLOW_TASK_FAILING]
         if stuck:
-            why = f"`mika doctor --workflow {shlex.quote(stuck[0].id)}` says why"
+            why = f"{for_workflow('doctor --workflow', stuck[0].id)} says why"
             then = "when the code is fixed and its worker restarted, `mika workflows reset --stuck --to last-good`"
             click.echo(pasteable(f"\nstuck: {len(stuck)}; {why}; {then} lets them go on"))
 

@@ -50,6 +50,11 @@ class Ready(NamedTuple):
         return queue if task_type in TASK_TYPES and queue else self.target
 
     @property
+    def queues(self) -> tuple[str, ...]:
+        """The task queues that it names: none unless it is a worker's."""
+        return tuple(rule.queue for rule in (self, *self.others)) if self.kind == "worker" else ()
+
+    @property
     def task_type(self) -> str:
         """The only type of tasks that the worker takes; empty if the rule names none."""
         return self.target[len(self.queue) + 1 :]

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mika.detect.modules import LARGEST_SOURCE, dotted, literal
-from mika.detect.packages import APP, PYTHON, Installed
+from mika.detect.packages import APP, PYTHON, RUNNERS, Installed
 
 _MOST_FILES = 3000
-_RUNNERS = ("uv", "poetry", "pdm", "hatch", "pipenv", "rye")
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne")
 """Programs that import the `module:app` among their arguments."""
 _MOVES = ("--app-dir", "--chdir", "--pythonpath")
@@ -111,7 +110,7 @@ class _Finder:
 
     def entry(self, command: Sequence[str]) -> _Entry | None:
         words = list(command)
-        if Path(words[0]).stem in _RUNNERS:
+        if Path(words[0]).stem in RUNNERS:
             if words[1:2] != ["run"] or len(words) < 3:
                 return None
             words = words[2:]

@@ -25,7 +25,9 @@ _SITES = (
 )
 _LIBRARY = "lib*/python3*"
 _SHARED = re.compile(rb"include-system-site-packages *= *true", re.IGNORECASE)
-PYTHON = re.compile(r"python[\d.]*(\.exe)?", re.IGNORECASE)
+PYTHON = re.compile(r"(pythonw?[\d.]*|pypy[\d.]*|py)(\.exe)?", re.IGNORECASE)
+RUNNERS = ("uv", "poetry", "pdm", "hatch", "pipenv", "rye")
+"""Tools whose `run` runs a program of the project's environment."""
 APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 

@@ -1,10 +1,15 @@
-"""Commands of Temporal's own program `temporal`, as they can be pasted."""
+"""Commands that hints name, as they can be pasted: those of Temporal's own program, and ours for one workflow."""
 
 from __future__ import annotations
 
 import shlex
 
 _DEFAULT_ADDRESSES = ("", "127.0.0.1:7233", "localhost:7233")
+
+
+def for_workflow(command: str, workflow_id: str, options: str = "") -> str:
+    """Our command for one workflow, in backticks: `mika workflows retry 'order 1'`."""
+    return f"`mika {command} {shlex.quote(workflow_id)}{' ' if options else ''}{options}`"
 
 
 def temporal(arguments: str, address: str) -> str:

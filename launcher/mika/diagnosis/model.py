@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import shlex
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
+
+from mika.diagnosis.commands import for_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -189,7 +190,7 @@ class Surroundings:
 
 def workflow_command(verb: Literal["retry", "terminate"], info: WorkflowExecutionInfo) -> str:
     """The command, quoted, for the workflow of a WorkflowExecutionInfo."""
-    return f"`mika workflows {verb} {shlex.quote(info.execution.workflow_id)}`"
+    return for_workflow(f"workflows {verb}", info.execution.workflow_id)
 
 
 def near_miss(name: str, others: Iterable[str]) -> str | None:

@@ -1,4 +1,7 @@
-"""The questions to a Temporal server, and the few things that are done to a workflow: the only place with requests."""
+"""The questions to a Temporal server, and the few things that are done to a workflow.
+
+Only this module has requests, and `skipping`, which newer servers and SDKs know.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Process:
     @property
     def queues(self) -> tuple[str, ...]:
         """The task queues that it polls, as far as its rule names them."""
-        return tuple(rule.queue for rule in (self.rule, *self.rule.others)) if self.rule.kind == "worker" else ()
+        return self.rule.queues
 
     @property
     def url(self) -> str:

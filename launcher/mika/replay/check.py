@@ -6,10 +6,12 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
 from mika.config.process_options import parse_ready
+from mika.detect.packages import PYTHON, RUNNERS
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.program import Order, Outcome, run_inside
@@ -25,52 +27,59 @@ else:
 TIMEOUT = 10.0
 """Seconds for a check, from the start of the program to the last history."""
 
-_RUNNERS = ("uv", "poetry", "pdm", "hatch", "pipenv", "rye")
-"""Tools whose `run` runs a program of the project's environment."""
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A process of a stack, whose command is run once more, beside it.
+
+    `run_id` marks what is started; `live_pid` is the pid of the running process, or 0.
+    """
+
+    unit: Unit
+    folder: ProjectDir
+    run_id: str
+    live_pid: int = 0
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The task queues that its `ready` rule names."""
+        return _queues_of(self.unit)
 
 
-def queues_of(unit: Unit) -> tuple[str, ...]:
-    """The task queues that its `ready` rule names."""
-    rule = parse_ready(unit.address) if unit.address else None
-    return tuple(each.queue for each in (rule, *rule.others)) if rule is not None and rule.kind == "worker" else ()
+async def check_program(program: Program, order: Order, *, timeout: float = TIMEOUT) -> Verdict:
+    """Check its code as it is now. `timeout` is in seconds."""
+    outcome = await run_program(program, order, timeout=timeout)
+    if isinstance(outcome, Reason):
+        return not_checked(program.unit.type, program.folder.project, outcome)
+    name, project, are_recorded = program.unit.type, program.folder.project, bool(order.histories)
+    return judge(name, project, outcome, _expected(program, order), are_recorded=are_recorded)
 
 
-def spec_for_check(unit: Unit, run_id: str) -> ServiceSpec | None:
-    """What to run of `unit`; None for one that is not a process of its own."""
+async def run_program(program: Program, order: Order, *, timeout: float = TIMEOUT) -> Outcome | Reason:
+    """What it has reported; or why it was not run. Only what surely is Python is: another program would be live."""
+    spec = spec_of(program.unit, program.run_id)
+    if spec is None:
+        return Reason("not checked: it is not a process of this machine")
+    if program.live_pid and not _has_core_in_tree(program.live_pid):
+        return Reason("not checked: it does not use Temporal's Python SDK")
+    if not program.live_pid and not runs_python(spec.command, spec.cwd, spec.env.get("PATH")):
+        return Reason("not checked: only a running process shows whether this command runs Python", "`mika up`")
+    return await run_inside(spec, program.folder, order, queues=_expected(program, order), timeout=timeout)
+
+
+def spec_of(unit: Unit, run_id: str = "") -> ServiceSpec | None:
+    """What runs of `unit`, outside of the supervisor; None for one that is not a process of its own."""
     if unit.spec is None:
         return None
     return unit.spec(Launch(generation=0, run_id=run_id, identity="", beat_file=None, pids=lambda: ()))
 
 
-async def check_unit(
-    unit: Unit, folder: ProjectDir, order: Order, *, run_id: str, live_pid: int = 0, timeout: float = TIMEOUT
-) -> Verdict:
-    """Check the code of `unit` as it is now. `run_id` marks what is started, `live_pid` is its running process.
-
-    Only a program that is known to be Python is run: another one would be a live worker.
-    """
-    outcome = await run_unit(unit, folder, order, run_id=run_id, live_pid=live_pid, timeout=timeout)
-    if isinstance(outcome, Reason):
-        return not_checked(unit.type, folder.project, outcome)
-    return judge(unit.type, folder.project, outcome, _expected(unit, order))
+def _expected(program: Program, order: Order) -> tuple[str, ...]:
+    return () if order.only or order.histories or order.do != "check" else program.queues
 
 
-async def run_unit(
-    unit: Unit, folder: ProjectDir, order: Order, *, run_id: str, live_pid: int = 0, timeout: float = TIMEOUT
-) -> Outcome | Reason:
-    """As `check_unit`: what its program has reported, or why it was not run."""
-    spec = spec_for_check(unit, run_id)
-    if spec is None:
-        return Reason("not checked: it is not a process of this machine")
-    if live_pid and not _has_core_in_tree(live_pid):
-        return Reason("not checked: it does not use Temporal's Python SDK")
-    if not live_pid and not runs_python(spec.command, spec.cwd, spec.env.get("PATH")):
-        return Reason("not checked: only a running process shows whether this command runs Python", "mika up")
-    return await run_inside(spec, folder, order, queues=_expected(unit, order), timeout=timeout)
-
-
-def _expected(unit: Unit, order: Order) -> tuple[str, ...]:
-    return () if order.only or order.histories or order.do != "check" else queues_of(unit)
+def _queues_of(unit: Unit) -> tuple[str, ...]:
+    return parse_ready(unit.address).queues if unit.address else ()
 
 
 def _has_core_in_tree(pid: int) -> bool:
@@ -88,17 +97,16 @@ def runs_python(command: Sequence[str] | str, cwd: Path, path: str | None = None
         return False
     if not words:
         return False
-    if Path(words[0]).stem in _RUNNERS and words[1:2] == ["run"]:
+    if Path(words[0]).stem in RUNNERS and words[1:2] == ["run"]:
         words = words[2:]
         if words[:1] == ["-m"] or (words and words[0].endswith(".py")):
             return True
         scripts = cwd / ".venv" / ("Scripts" if os.name == "nt" else "bin")
         path = os.pathsep.join(filter(None, (str(scripts), path)))
-    return bool(words) and (_is_python(words[0]) or _is_python_script(cwd / (which(words[0], path=path) or words[0])))
-
-
-def _is_python(word: str) -> bool:
-    return Path(word).stem.lower().startswith(("python", "pypy")) or Path(word).name.lower() in ("py", "py.exe")
+    if not words:
+        return False
+    is_python = PYTHON.fullmatch(Path(words[0]).name) is not None
+    return is_python or _is_python_script(cwd / (which(words[0], path=path) or words[0]))
 
 
 def _is_python_script(path: Path) -> bool:
@@ -117,6 +125,6 @@ def may_be_worker(units: Collection[Unit]) -> list[Unit]:
     """One unit for each type that polls a queue as far as the settings say, and that may be checked."""
     types: dict[str, Unit] = {}
     for unit in units:
-        if unit.role == "process" and unit.check and queues_of(unit):
+        if unit.role == "process" and unit.check and _queues_of(unit):
             types.setdefault(unit.type, unit)
     return list(types.values())

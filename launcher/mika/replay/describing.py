@@ -6,27 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mika.decoded import Json
-from mika.project.folder import ProjectDir
 from mika.reason import Reason
-from mika.replay.check import TIMEOUT, queues_of, run_unit
+from mika.replay.check import TIMEOUT, Program, run_program
 from mika.replay.program import Order, Outcome
 from mika.replay.verdict import judge
-from mika.supervisor.unit import Unit
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A process of a stack: its command is run once more, beside it. `live_pid`: of the running one, or 0."""
-
-    unit: Unit
-    folder: ProjectDir
-    run_id: str
-    live_pid: int
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """Those that its `ready` rule names."""
-        return queues_of(self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +61,7 @@ class WorkflowType:
 
 async def describe(program: Program) -> list[WorkflowType] | Reason:
     """The workflows of a program; or why it could not be asked."""
-    outcome = await run_unit(
-        program.unit, program.folder, Order(do="describe"), run_id=program.run_id, live_pid=program.live_pid
-    )
+    outcome = await run_program(program, Order(do="describe"))
     if isinstance(outcome, Reason):
         return outcome
     if not outcome.report.described:
@@ -97,9 +78,7 @@ async def call(program: Program, what: Mapping[str, object]) -> Json | Reason:
 
     Its `state` is `done`, `refused`, `failed`, or `not_here`: no worker of that queue has that type.
     """
-    outcome = await run_unit(
-        program.unit, program.folder, Order(do="call", call=what), run_id=program.run_id, live_pid=program.live_pid
-    )
+    outcome = await run_program(program, Order(do="call", call=what))
     if isinstance(outcome, Reason):
         return outcome
     called = outcome.report.called

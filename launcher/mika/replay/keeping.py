@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 from mika.replay.check import may_be_worker
-from mika.replay.program import HOOK
+from mika.replay.program import with_hook
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
 
@@ -19,7 +18,6 @@ def keeping_its_code(unit: Unit) -> Unit:
 
     def spec(launch: Launch) -> ServiceSpec:
         made = plain(launch)
-        path = os.pathsep.join(filter(None, (str(HOOK), made.env.get("PYTHONPATH"))))
-        return replace(made, env={**made.env, "PYTHONPATH": path, "MIKA_KEEP": "1"})
+        return replace(made, env=with_hook(made.env, MIKA_KEEP="1"))
 
     return replace(unit, spec=spec)

@@ -72,17 +72,13 @@ class WorkerResult:
 
     key: tuple[int, int]
     good: int
-    bad: int
-    open: int
     open_good: int
     late: int
     """Not replayed, because others with the same steps were."""
     missed: int
     """Not replayed, because the time was over."""
-    fresh: int
-    """Nothing has happened in them yet that could contradict the code."""
     unknown: Mapping[str, tuple[int, str]]
-    """Open runs of types that this worker does not have: how many, and the id of one."""
+    """Open runs (or recorded ones) of types that this worker does not have: how many, and the id of one."""
     has_more: bool
 
 
@@ -206,10 +202,7 @@ def _result(line: Json) -> WorkerResult:
     return WorkerResult(
         key=_key(line),
         good=int(counts.get("good", 0)),
-        bad=int(counts.get("bad", 0)),
-        open=int(counts.get("open", 0)),
         open_good=int(counts.get("open_good", 0)),
-        fresh=int(counts.get("fresh", 0)),
         late=int(line["late"]),
         missed=int(counts.get("missed", 0)),
         unknown={str(name): (int(number), str(example)) for name, (number, example) in line["unknown"].items()},

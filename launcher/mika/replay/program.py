@@ -35,7 +35,7 @@ Do = Literal["check", "describe", "call"]
 End = Literal["done", "exited", "unhooked", "timeout", "not_started"]
 
 _ORDER, _REPORT = "order.json", "report.jsonl"
-HOOK = Path(__file__).parent / "hook"
+_HOOK = Path(__file__).parent / "hook"
 _POLL = 0.03  # s
 _SETTLE, _PAUSE = 0.7, 0.1
 """Seconds without a new line after which no other worker is expected. `_PAUSE`: all known queues have theirs."""
@@ -81,6 +81,12 @@ class Outcome:
     """Of its output, where it ended by itself."""
     detail: str = ""
     """Why it could not be started."""
+
+
+def with_hook(env: Mapping[str, str], **more: str) -> dict[str, str]:
+    """The environment with the hook in front of everything else on its PYTHONPATH, and what `more` tells the hook."""
+    path = os.pathsep.join(filter(None, (str(_HOOK), env.get("PYTHONPATH"))))
+    return {**env, "PYTHONPATH": path, **more}
 
 
 async def run_inside(
@@ -174,15 +180,14 @@ def _has_unpatched(root: int, reader: _Reader, cleared: set[int]) -> bool:
 
 
 def _hooked(spec: ServiceSpec, place: Path, order: Mapping[str, object]) -> ServiceSpec:
-    """`spec` with the hook in front of everything else on its PYTHONPATH."""
-    env = {name: value for name, value in spec.env.items() if name not in _NOT_INHERITED}
-    env |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(HOOK), env.get("PYTHONPATH")))),
-        "MIKA_INSIDE": str(place / _ORDER),
-        "MIKA_WORKER_IDENTITY": f"mika-check-{secrets.token_hex(4)}",
-        "MIKA_PROCESS": f"{spec.name}.check",  # what belongs to the live process must not be mistaken for it
-        "PYTHONUNBUFFERED": "1",  # it is killed: what it has said must be in its log
-    }
+    """`spec` with the hook, and with nothing that is the live process's own."""
+    env = with_hook(
+        {name: value for name, value in spec.env.items() if name not in _NOT_INHERITED},
+        MIKA_INSIDE=str(place / _ORDER),
+        MIKA_WORKER_IDENTITY=f"mika-check-{secrets.token_hex(4)}",
+        MIKA_PROCESS=f"{spec.name}.check",  # what belongs to the live process must not be mistaken for it
+        PYTHONUNBUFFERED="1",  # it is killed: what it has said must be in its log
+    )
     files = {_ORDER: json.dumps({**order, "report": str(place / _REPORT)})}
     return replace(
         spec, env=env, log_dir=place, log_max_bytes=_OUTPUT_BYTES, temporary=files, stdin="closed", grace=0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from mika.diagnosis.commands import for_workflow
 from mika.reason import Reason
 from mika.replay.lines import Misfit, Place, ProgramError, Report
 from mika.replay.program import Outcome
@@ -40,7 +41,9 @@ class Verdict:
     """(id, run id) of those that fit, where the order names single runs."""
     misfits: tuple[Misfit, ...] = ()
     gone: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """Types of open runs that no worker of the program has: how many runs, and the id of one."""
+    """Types of open runs (or of recorded ones) that no worker of the program has: how many runs, and the id of one."""
+    are_recorded: bool = False
+    """The runs are recorded ones, so nobody waits for them."""
     error: ProgramError | None = None
     """The exception with which the program ended before it had a worker."""
     ended: tuple[str, ...] | None = None
@@ -81,27 +84,31 @@ class Verdict:
         for group in self.groups():
             yield _misfit_reason(group, self)
         for kind, (number, example) in self.gone.items():
-            yield Reason(
-                f"the new code has no workflow {kind} any more, and {_runs(number)} of it {_are(number)} open "
-                f"({example}{', …' if number > 1 else ''})",
-                f"register {kind} again until they are closed, or end them: `mika workflows terminate {example}`",
-            )
+            yield self._gone_reason(kind, number, example)
         yield from self.unchecked
         if self.state == "fits" or (self.state == "unchecked" and self.fits):
             yield Reason(self._all_fits())
+
+    def _gone_reason(self, kind: str, number: int, example: str) -> Reason:
+        text = f"the new code has no workflow {kind} any more, and {_runs(number)} of it {_are(number)}"
+        example_text = f"({example}{', …' if number > 1 else ''})"
+        if self.are_recorded:
+            return Reason(f"{text} recorded {example_text}", f"register {kind} again, or remove the recorded runs")
+        end = for_workflow("workflows terminate", example)
+        return Reason(f"{text} open {example_text}", f"register {kind} again until they are closed, or end them: {end}")
 
     def _program_end(self) -> Iterator[Reason]:
         if self.error is not None:
             where = f" ({self.error.place.shown(self.project)})" if self.error.place else ""
             text = " ".join(self.error.text.split())[:300]
-            yield Reason(f"the new code does not start: {self.error.type}: {text}{where}", "fix that, and save again")
+            yield Reason(f"the new code does not start: {self.error.type}: {text}{where}", "fix that first")
         elif self.ended is not None:
             last = f"; the last line that it prints is '{self.ended[-1][:300]}'" if self.ended else ""
             yield Reason(f"the new code exits before it has a worker{last}")
 
     def _all_fits(self) -> str:
         if not self.fits and not self.late:
-            return "no run is open that the new code could not fit"
+            return f"no run is {'recorded' if self.are_recorded else 'open'} that the new code could not fit"
         text = f"the new code fits {_runs(self.fits)}" + (f", {self.open_fits} of them open" if self.open_fits else "")
         return text + (f" ({self.late} more with the same steps were not replayed)" if self.late else "")
 
@@ -124,8 +131,13 @@ class Verdict:
         }
 
 
-def judge(process: str, project: Path, outcome: Outcome, queues: Sequence[str] = ()) -> Verdict:
-    """The verdict on what the program of `process` has reported. `queues` are those that it should poll."""
+def judge(
+    process: str, project: Path, outcome: Outcome, queues: Sequence[str] = (), *, are_recorded: bool = False
+) -> Verdict:
+    """The verdict on what the program of `process` has reported.
+
+    `queues` are those that it should poll. `are_recorded`: the runs are recorded ones.
+    """
     report = outcome.report
     results, workers = report.results, {worker.key: worker for worker in report.workers}
     ends_early = outcome.end == "exited" and not (report.is_finished or _reached_nobody(report) or report.unknown_sdk)
@@ -139,6 +151,7 @@ def judge(process: str, project: Path, outcome: Outcome, queues: Sequence[str] =
         fitting=frozenset(report.fits),
         misfits=tuple(report.misfits),
         gone=_gone(outcome),
+        are_recorded=are_recorded,
         error=report.error if ends_early else None,
         ended=outcome.last_lines if ends_early and report.error is None and has_spoken and report.hooked else None,
         unchecked=tuple(_unchecked(outcome, queues)),
@@ -177,7 +190,7 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
         case "not_started":
             yield Reason(f"{text}: the program could not be started: {outcome.detail}")
         case _ if _reached_nobody(report):
-            yield Reason(f"{text}: the program reached no Temporal server", "mika up")
+            yield Reason(f"{text}: the program reached no Temporal server", "`mika up`")
         case "unhooked":
             yield Reason(
                 f"{text}: Python ignores mika's hook in this program, so it was stopped before it took any task",
@@ -204,9 +217,9 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
     if len(report.unread) > _SHOWN_IDS:
         yield Reason(f"{len(report.unread) - _SHOWN_IDS} more runs were {text}")
     if missed := sum(result.missed for result in report.results):
-        yield Reason(f"{_runs(missed)} {_were(missed)} {text}: the time was over", "mika check --timeout 60")
+        yield Reason(f"{_runs(missed)} {_were(missed)} {text}: the time was over", "`mika check --timeout 60`")
     if any(result.has_more for result in report.results):
-        yield Reason("there are more open runs; only the newest were checked", "mika check --open 1000 --timeout 60")
+        yield Reason("there are more open runs; only the newest were checked", "`mika check --open 1000 --timeout 60`")
 
 
 def _misfit_reason(group: Group, verdict: Verdict) -> Reason:
@@ -241,10 +254,12 @@ def _advice(misfit: Misfit, process: str) -> str:
         return "runs like it that are open would not go on; guard the change with `workflow.patched`"
     if misfit.raises:
         return f"fix the code, or take it all the same: `mika restart {process} --force`"
-    then = f"`mika workflows reset {misfit.id} --to {misfit.reset_to}`" if misfit.reset_to else "end the run"
+    then = for_workflow("workflows terminate", misfit.id)
+    if misfit.reset_to:
+        then = f"{for_workflow('workflows reset', misfit.id, f'--to {misfit.reset_to}')} or {then}"
     return (
         f'guard the change with `workflow.patched("NAME")`; or take it all the same: `mika restart {process} --force`, '
-        f"then {then} or `mika workflows terminate {misfit.id}`"
+        f"then {then}"
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mika.config.load import Config
 from mika.control.client import Client
 from mika.detect import written
 from mika.errors import NotRunningError, UsageError
 from mika.project.folder import ProjectDir
-from mika.replay.check import TIMEOUT, check_unit, may_be_worker
-from mika.replay.describing import Program
+from mika.replay.check import TIMEOUT, Program, check_program, may_be_worker
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack import stack
@@ -37,12 +37,16 @@ def check(
     chosen = programs(config, folder, names)
 
     async def one_after_the_other() -> list[Verdict]:
-        return [
-            await check_unit(each.unit, folder, order, run_id=each.run_id, live_pid=each.live_pid, timeout=timeout)
-            for each in chosen
-        ]
+        return [await check_program(program, order, timeout=timeout) for program in chosen]
 
-    return asyncio.run(one_after_the_other())
+    verdicts = asyncio.run(one_after_the_other())
+    return [_without_types_of_others(verdict, verdicts) for verdict in verdicts] if order.histories else verdicts
+
+
+def _without_types_of_others(verdict: Verdict, verdicts: Sequence[Verdict]) -> Verdict:
+    """A recorded run says nothing of its process: its type is gone only if no process has it."""
+    gone = {kind: runs for kind, runs in verdict.gone.items() if all(kind in each.gone for each in verdicts)}
+    return replace(verdict, gone=gone)
 
 
 def programs(config: Config, folder: ProjectDir, names: Sequence[str] = ()) -> list[Program]:

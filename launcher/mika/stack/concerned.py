@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mika.detect.imports import ImportGraph
-from mika.replay.check import spec_for_check
+from mika.replay.check import spec_of
 from mika.supervisor.managed import Managed
 from mika.supervisor.unit import Unit
 
@@ -70,7 +70,7 @@ class Concerned:
         return reach is None or self._project / file in reach
 
     def _reach_of(self, unit: Unit) -> frozenset[Path] | None:
-        spec = spec_for_check(unit, "")
+        spec = spec_of(unit)
         if spec is None:
             return None
         return self._graph.reach(spec.command, spec.cwd, spec.env, self._reported.get(unit.type, ()))

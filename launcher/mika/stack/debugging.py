@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from mika.decoded import Json
 from mika.detect.environments import how_to_add
 from mika.events import Bus
 from mika.project.folder import ProjectDir
-from mika.replay.program import HOOK
+from mika.replay.program import with_hook
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.unit import Unit
@@ -39,14 +38,13 @@ def for_debugger(spec: ServiceSpec, folder: ProjectDir) -> ServiceSpec:
     report = _report(folder, spec.name)
     report.unlink(missing_ok=True)
     # Without a beat, nobody takes a breakpoint for a hang.
-    env = {name: value for name, value in spec.env.items() if name != "MIKA_BEAT_FILE"}
-    env |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(HOOK), env.get("PYTHONPATH")))),
-        "MIKA_INSIDE": json.dumps({"do": "debug", "port": _PORT, "report": str(report)}),
-        "MIKA_HANG_TIMEOUT": "0",
-        "TEMPORAL_DEBUG": "1",  # a workflow runs in the main thread, without the deadlock detection of the SDK
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # a warning about frozen modules, which does not concern the program
-    }
+    env = with_hook(
+        {name: value for name, value in spec.env.items() if name != "MIKA_BEAT_FILE"},
+        MIKA_INSIDE=json.dumps({"do": "debug", "port": _PORT, "report": str(report)}),
+        MIKA_HANG_TIMEOUT="0",
+        TEMPORAL_DEBUG="1",  # a workflow runs in the main thread, without the deadlock detection of the SDK
+        PYDEVD_DISABLE_FILE_VALIDATION="1",  # a warning about frozen modules, which does not concern the program
+    )
     terminal = None if sys.platform == "win32" else terminal_address(folder.project, spec.name)
     return replace(spec, env=env, terminal=terminal)
 

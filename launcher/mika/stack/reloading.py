@@ -14,7 +14,7 @@ from mika import events
 from mika.errors import UsageError, describe
 from mika.events import Bus
 from mika.reason import Reason
-from mika.replay.check import check_unit, may_be_worker
+from mika.replay.check import Program, check_program, may_be_worker
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict, not_checked
 from mika.stack.concerned import Concerned
@@ -155,9 +155,11 @@ class Reloading:
     async def _check(self, managed: Managed) -> Verdict:
         # One that is only starting may not have loaded the SDK yet, so it says nothing of what it will be.
         live_pid = managed.guard.pid if managed.ready and managed.guard is not None else 0
-        run_id, unit = self._supervisor.run_id, managed.unit
+        unit = managed.unit
         try:
-            return await check_unit(unit, self._folder, Order(do="check"), run_id=run_id, live_pid=live_pid)
+            return await check_program(
+                Program(unit, self._folder, self._supervisor.run_id, live_pid), Order(do="check")
+            )
         except Exception as error:  # noqa: BLE001 - it must not keep the new code from running
             reason = Reason(f"not checked: {describe(error)}")
             return not_checked(unit.type, self._folder.project, reason)

@@ -22,7 +22,8 @@ from mika.doctor.workflows.talking import Answer
 from mika.errors import MikaError, UsageError
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
-from mika.replay.describing import Program, WorkflowType, call, describe
+from mika.replay.check import Program
+from mika.replay.describing import WorkflowType, call, describe
 from mika.stack import checking
 from mika.text import did_you_mean
 
@@ -197,8 +198,7 @@ async def talk(
     if verb == "signal":
         await talking.signal(exam, execution, name, texts)
         return Talked(execution.workflow_id, Answer(), notes)
-    ask = talking.update if verb == "update" else talking.query
-    return Talked(execution.workflow_id, await ask(exam, execution, name, texts), notes)
+    return Talked(execution.workflow_id, await talking.ask(exam, execution, verb, name, texts), notes)
 
 
 def _judged(answer: Json, verb: Verb, name: str, workflow_id: str) -> Answer:

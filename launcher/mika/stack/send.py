@@ -14,6 +14,7 @@ from typing import Any
 
 from mika.address import is_loopback
 from mika.config.load import Config
+from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine import http, ports
 from mika.project.folder import ProjectDir
@@ -306,4 +307,4 @@ def _hint(body: dict[str, Any], workflow_id: str) -> str:
     detail = str(body.get("detail") or (error.get("detail", "") if isinstance(error, dict) else ""))
     is_in_detail = fix[1:] in detail  # without the first letter, which is a capital in the detail
     cause_and_fix = f"{cause}: {fix}; " if fix and not is_in_detail else ""
-    return f"{cause_and_fix}`mika doctor --workflow {workflow_id}` shows its history"
+    return f"{cause_and_fix}{for_workflow('doctor --workflow', workflow_id)} shows its history"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from mika.config.load import Config, load
+from mika.replay.check import spec_of
 from mika.replay.keeping import keeping_its_code
 from mika.stack.processes import ProcessFactory
-from mika.supervisor.guard import ServiceSpec
-from mika.supervisor.unit import Launch, Unit
+from mika.supervisor.unit import Unit
 
 _OF_THE_STACK = ("MIKA_BACKEND",)
 _SHOWN = 3
@@ -74,7 +74,7 @@ class SettingsOfTheStack:
 
 def _difference(old: Unit, new: Unit) -> str:
     """Why a process must be restarted to take its settings; empty if nothing is different for it."""
-    before, after = _spec(old), _spec(new)
+    before, after = spec_of(old), spec_of(new)
     if before is None or after is None:
         return ""
     if before.env != after.env:
@@ -83,9 +83,3 @@ def _difference(old: Unit, new: Unit) -> str:
     if before.command != after.command:
         return "its command"
     return "" if (before, old.address) == (after, new.address) else "its options"
-
-
-def _spec(unit: Unit) -> ServiceSpec | None:
-    if unit.spec is None:
-        return None
-    return unit.spec(Launch(generation=0, run_id="", identity="", beat_file=None, pids=lambda: ()))

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import posix_only
 from tests.kit.replay.edits import BY_NAME
-from tests.kit.replay.live import Live
+from tests.kit.replay.live import live_worker
 
 RUNS = 200
 
@@ -18,10 +17,7 @@ RUNS = 200
 @posix_only
 def test_many_runs_of_one_shape_cost_little(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):
     BY_NAME["nothing"].apply(tmp_path)
-    with (
-        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
-        Live(server, tmp_path_factory.mktemp("live")) as live,
-    ):
+    with live_worker(tmp_path_factory) as live:
         live.end_runs()
         live.check(live.spec(tmp_path))  # compiles
         _, without = live.cpu_of_check(tmp_path)

@@ -11,6 +11,24 @@ from tests.kit.machine import ROOT
 from tests.kit.project import Project
 
 FILES = sorted(FOLDER.glob("*.json"))
+OTHER = """
+import asyncio
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+@workflow.defn
+class Other:
+    @workflow.run
+    async def run(self) -> None:
+        pass
+
+async def main():
+    await Worker(await Client.connect("127.0.0.1:1"), task_queue="other", workflows=[Other]).run()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
 SAVE, ASK = "            SAVE_TURN,\n", "            ASK_LLM,\n"
 
 
@@ -29,6 +47,21 @@ def test_the_bots_workflow_fits_its_recorded_histories(bot):
     assert worker["process"] == "worker"
     assert worker["state"] == "fits", check
     assert worker["fits"] == len(FILES)
+
+
+def test_a_type_is_gone_only_if_no_process_has_it(bot):
+    """Recorded runs do not say whose they are."""
+    bot.write("Procfile", (ROOT / "Procfile").read_text(encoding="utf-8") + "other: python other.py\n")
+    bot.write("other.py", OTHER)
+    bot.write("mika.toml", '[process.worker]\nready = "worker:bot"\n[process.other]\nready = "worker:other"\n')
+    both = bot.ok("check", "--json", "--histories", *map(str, FILES)).json["checks"]
+    assert [(check["process"], check["state"], check["fits"]) for check in both] == [
+        ("worker", "fits", len(FILES)),
+        ("other", "fits", 0),
+    ]
+    alone = bot.mika("check", "other", "--histories", *map(str, FILES))
+    assert alone.code == 1, str(alone)
+    assert f"{len(FILES)} runs of it are recorded" in alone.out
 
 
 def test_steps_in_another_order_do_not_fit_them(bot):

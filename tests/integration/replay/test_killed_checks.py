@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import posix_only
 from tests.kit.project import Project
 from tests.kit.replay.edits import BED
-from tests.kit.replay.live import QUEUE, Live
+from tests.kit.replay.live import QUEUE, live_worker
 from tests.kit.runs import Result, Running
 
 pytestmark = [posix_only, pytest.mark.timeout(240)]
@@ -41,10 +40,7 @@ if __name__ == "__main__":
 @pytest.fixture
 def parcels(project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with open runs, and with a worker that is live, but not of its stack."""
-    with (
-        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
-        Live(server, tmp_path_factory.mktemp("live")) as live,
-    ):
+    with live_worker(tmp_path_factory) as live:
         this = project(
             scripts={"worker": RUN},
             toml=f'[process.worker]\nready = "worker:{QUEUE}"\n',

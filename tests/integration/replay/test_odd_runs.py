@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from temporalio.client import Client
 
-from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import DEADLINE, posix_only
 from tests.kit.replay.edits import BED, BY_NAME
 from tests.kit.replay.live import Live
@@ -32,15 +29,6 @@ class Codec(PayloadCodec):
 FAILS_ITSELF = "@workflow.defn(failure_exception_types=[workflow.NondeterminismError])\nclass Parcel:"
 
 
-@pytest.fixture(scope="module")
-def _shared_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with (
-        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
-        Live(server, tmp_path_factory.mktemp("live")) as live,
-    ):
-        yield live
-
-
 def edited(folder: Path, edit: str = "nothing", *more: tuple[str, str, str]) -> Path:
     """The package with an edit of the table, and with (file, old, new) besides."""
     BY_NAME[edit].apply(folder)
@@ -59,9 +47,8 @@ def run(live: Live, work: Any) -> Any:
     return asyncio.run(main())
 
 
-def test_a_run_that_no_worker_has_taken_fits(_shared_live: Live, tmp_path: Path):  # noqa: PT019
+def test_a_run_that_no_worker_has_taken_fits(live: Live, tmp_path: Path):
     """The SDK's Replayer would hang on its one event."""
-    live = _shared_live
 
     async def start(client: Client) -> None:
         await client.start_workflow("Parcel", "x", id="untaken", task_queue="untaken")
@@ -73,9 +60,8 @@ def test_a_run_that_no_worker_has_taken_fits(_shared_live: Live, tmp_path: Path)
     assert not verdict.misfits
 
 
-def test_a_run_that_is_stuck_already_is_told_and_keeps_nobody(_shared_live: Live, tmp_path: Path):  # noqa: PT019
+def test_a_run_that_is_stuck_already_is_told_and_keeps_nobody(live: Live, tmp_path: Path):
     """The old code does not fit either, so the new code may as well replace it."""
-    live = _shared_live
     stuck, queue = edited(tmp_path / "old", "steps swapped"), "stuck"
 
     def worker(folder: Path) -> Any:
@@ -104,12 +90,13 @@ def test_a_run_that_is_stuck_already_is_told_and_keeps_nobody(_shared_live: Live
     assert misfit.was_stuck
     assert misfit.reset_to
     assert not verdict.refuses
+    without = live.check(live.spec(edited(tmp_path / "gone", "types not registered"), QUEUES=queue), [queue])
+    assert not without.gone, "nobody goes on with it now, either"
     mended = live.check(live.spec(edited(tmp_path / "new"), QUEUES=queue), [queue])
     assert mended.state == "fits", list(mended.reasons())
 
 
-def test_a_codec_that_is_down_says_nothing_about_the_code(_shared_live: Live, tmp_path: Path):  # noqa: PT019
-    live = _shared_live
+def test_a_codec_that_is_down_says_nothing_about_the_code(live: Live, tmp_path: Path):
     connect = 'Client.connect(os.environ["ADDRESS"], identity=identity)'
     coded = 'Client.connect(os.environ["ADDRESS"], identity=identity, data_converter=CONVERTER)'
     imports = "import os\nfrom dataclasses import replace\nfrom temporalio.converter import DataConverter\n" + LOCKED
@@ -121,17 +108,16 @@ def test_a_codec_that_is_down_says_nothing_about_the_code(_shared_live: Live, tm
     assert any("the codec server is down" in reason.text for reason in verdict.unchecked), verdict.unchecked
 
 
-def test_a_type_for_which_a_misfit_is_its_failure_is_checked_with_the_others(_shared_live: Live, tmp_path: Path):  # noqa: PT019
+def test_a_type_for_which_a_misfit_is_its_failure_is_checked_with_the_others(live: Live, tmp_path: Path):
     """The SDK 1.35 hangs after such a history; the others are replayed all the same."""
-    live = _shared_live
     folder = edited(tmp_path, "steps swapped", ("flows.py", "@workflow.defn\nclass Parcel:", FAILS_ITSELF))
     verdict = live.check(live.spec(folder))
     assert [misfit.type for misfit in verdict.misfits] == ["Parcel"], verdict
     assert verdict.fits == 2
 
 
-def test_a_queue_with_quotes_in_its_name(_shared_live: Live, tmp_path: Path):  # noqa: PT019
-    live, queue = _shared_live, 'it\'s a "queue" \\ 队列'
+def test_a_queue_with_quotes_in_its_name(live: Live, tmp_path: Path):
+    queue = 'it\'s a "queue" \\ 队列'
 
     async def start(client: Client) -> None:
         await client.start_workflow("Parcel", "x", id="quoted", task_queue=queue)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import DEADLINE, poll_until, posix_only
 from tests.kit.replay.edits import BED
 from tests.kit.replay.live import IDENTITY, TYPES, Live, taken
@@ -18,18 +16,8 @@ from tests.kit.replay.world import WORKER
 pytestmark = posix_only
 
 
-@pytest.fixture(scope="module")
-def _shared_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with (
-        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
-        Live(server, tmp_path_factory.mktemp("live")) as live,
-    ):
-        yield live
-
-
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_a_program_is_checked_or_it_is_said_why_not(_shared_live: Live, program: Program, tmp_path: Path):  # noqa: PT019
-    live = _shared_live
+def test_a_program_is_checked_or_it_is_said_why_not(live: Live, program: Program, tmp_path: Path):
     before = live.seen()
     assert before.pollers == before.identities == {IDENTITY}
     with tempfile.TemporaryDirectory() as short, taken(Path(short)) as (port, socket_file):
@@ -54,9 +42,8 @@ def test_a_program_is_checked_or_it_is_said_why_not(_shared_live: Live, program:
         assert (tmp_path / "foreign-ran").exists()
 
 
-def test_another_worker_would_be_seen(_shared_live: Live, tmp_path: Path):  # noqa: PT019
+def test_another_worker_would_be_seen(live: Live, tmp_path: Path):
     """What the tests above rely on. It is the last one: the server remembers who has polled."""
-    live = _shared_live
     before = live.seen()
     env = {"ADDRESS": live.address, "QUEUES": "live", "IDENTITY": "another", "PYTHONPATH": BED.parent}
     other = live.server.run("another", list(WORKER), **env)

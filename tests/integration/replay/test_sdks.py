@@ -7,12 +7,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import DEADLINE, poll_until, posix_only
 from tests.kit.replay.edits import BY_NAME
 from tests.kit.replay.live import QUEUE, TYPES, Live
@@ -69,15 +67,6 @@ def python_of(version: str) -> str:
     return sys.executable if version == NEWEST else python_with_sdk(version)
 
 
-@pytest.fixture(scope="module")
-def _shared_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with (
-        TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
-        Live(server, tmp_path_factory.mktemp("live")) as live,
-    ):
-        yield live
-
-
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_the_private_names_are_there(version: str):
     command = [python_of(version), "-c", NAMES, *PRIVATE]
@@ -86,8 +75,8 @@ def test_the_private_names_are_there(version: str):
 
 
 @pytest.mark.parametrize("edit", ["nothing", "steps swapped", "one lorry less"])
-def test_the_oldest_version_is_checked(_shared_live: Live, tmp_path: Path, edit: str):  # noqa: PT019
-    live, made = _shared_live, BY_NAME[edit]
+def test_the_oldest_version_is_checked(live: Live, tmp_path: Path, edit: str):
+    made = BY_NAME[edit]
     made.apply(tmp_path)
     flows = tmp_path / "bed" / "flows.py"  # that version knows only this `Sequence` of a dynamic workflow's arguments
     source = flows.read_text(encoding="utf-8").replace("from collections.abc import", "from typing import")
@@ -103,8 +92,7 @@ def test_the_oldest_version_is_checked(_shared_live: Live, tmp_path: Path, edit:
 
 
 @pytest.mark.parametrize("change", CHANGED)
-def test_a_version_without_a_private_name_is_told_and_does_not_poll(_shared_live: Live, tmp_path: Path, change: str):  # noqa: PT019
-    live = _shared_live
+def test_a_version_without_a_private_name_is_told_and_does_not_poll(live: Live, tmp_path: Path, change: str):
     BY_NAME["nothing"].apply(tmp_path)
     main = tmp_path / "bed" / "main.py"
     main.write_text("print('it begins')\n" + main.read_text(encoding="utf-8"), encoding="utf-8")
@@ -117,9 +105,8 @@ def test_a_version_without_a_private_name_is_told_and_does_not_poll(_shared_live
     assert not verdict.refuses, "this says nothing about the code"
 
 
-def test_a_changed_version_is_a_live_worker_without_the_check(_shared_live: Live, tmp_path: Path):  # noqa: PT019
+def test_a_changed_version_is_a_live_worker_without_the_check(live: Live, tmp_path: Path):
     """What the test above keeps from happening."""
-    live = _shared_live
     BY_NAME["nothing"].apply(tmp_path)
     (tmp_path / "sdk").mkdir()
     sdk = changed_sdk(tmp_path / "sdk", *CHANGED["the core's module elsewhere"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import pytest
 from mika.replay.verdict import Verdict
 from mika.supervisor.guard import ServiceSpec
 from temporalio.api.enums.v1 import TaskQueueType
@@ -42,6 +43,16 @@ class Seen:
     """Of all who took a task of an open run."""
     schedules: tuple[str, ...]
     namespaces: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def live_worker(factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One with a server of its own."""
+    with (
+        TemporalServer(factory.mktemp("server"), in_memory=True) as server,
+        Live(server, factory.mktemp("live")) as live,
+    ):
+        yield live
 
 
 class Live:

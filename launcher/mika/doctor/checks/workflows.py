@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mika.diagnosis import proto
+from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, near_miss, seconds
 from mika.diagnosis.slow import slowest_task
 from mika.doctor.check import Check, fail, ok, skipped, warn
@@ -37,7 +38,7 @@ class Judged:
 
     @property
     def fix(self) -> str:
-        return f"{self.diagnosis.fix} (`mika doctor --workflow {self.id}`)"
+        return f"{self.diagnosis.fix} ({for_workflow('doctor --workflow', self.id)})"
 
     @property
     def queue(self) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis import proto
+from mika.diagnosis.commands import for_workflow
+from mika.diagnosis.model import workflow_command
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.batch import Effect, NeedlessError, Step, few_at_once
 from mika.doctor.workflows.story import status_of
@@ -27,7 +28,7 @@ def plan_stop(
 
     def step(info: WorkflowExecutionInfo) -> Step:
         if info.status != proto.RUNNING:
-            fix = f"`mika doctor --workflow {shlex.quote(info.execution.workflow_id)}` tells its story"
+            fix = f"{for_workflow('doctor --workflow', info.execution.workflow_id)} tells its story"
             return Step(info=info, why_not=Reason(f"it does not run: {status_of(info)}", fix))
 
         async def act() -> Effect:
@@ -55,8 +56,7 @@ async def plan_retry(exam: Examination, infos: Sequence[WorkflowExecutionInfo], 
 async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: bool) -> Step:
     old_id, is_running = str(info.execution.workflow_id), info.status == proto.RUNNING
     if is_running and not named:
-        fix = f"`mika workflows terminate {shlex.quote(old_id)}` ends it"
-        return Step(info=info, why_not=Reason("it still runs", fix))
+        return Step(info=info, why_not=Reason("it still runs", f"{workflow_command('terminate', info)} ends it"))
     temporal = await exam.temporal()
     started = (await temporal.first_events(info.execution))[0].workflow_execution_started_event_attributes
     queue = await _queue(exam, started.task_queue.name)
@@ -65,7 +65,7 @@ async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: 
     async def act() -> Effect:
         await _start_again(exam, started, new_id, queue)
         return Effect(
-            f"started {new_id} in {queue}; `mika doctor --workflow {shlex.quote(new_id)}` tells how it goes",
+            f"started {new_id} in {queue}; {for_workflow('doctor --workflow', new_id)} tells how it goes",
             {"new_id": new_id, "queue": queue},
         )
 

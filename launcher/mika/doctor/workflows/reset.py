@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
+from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.running import failed_task
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import boundaries
@@ -68,7 +69,8 @@ async def _step(
         return Step(info=info, needless=True, why_not=_is_replaced(now))
     events = await temporal.history(now.execution)
     if not again and boundaries.was_reset(events):
-        reason = Reason("it was reset before", f"`mika workflows reset {info.execution.workflow_id}` does it again")
+        repeat = for_workflow("workflows reset", info.execution.workflow_id)
+        reason = Reason("it was reset before", f"{repeat} does it again")
         return Step(info=info, needless=True, why_not=reason)
     run = Run(now, events, is_retried(description) and now.status == proto.RUNNING)
     if to != LAST_GOOD:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from mika.control.client import not_running
 from mika.diagnosis import proto
+from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import FINE, Cause, Diagnosis
 from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import slowest_task
@@ -139,7 +140,7 @@ async def find_running(exam: Examination, wanted: str) -> WorkflowExecutionInfo:
     if info.status != proto.RUNNING:
         raise MikaError(
             f"{info.execution.workflow_id} does not run: {status_of(info)}",
-            f"`mika doctor --workflow {info.execution.workflow_id}` tells its story",
+            f"{for_workflow('doctor --workflow', info.execution.workflow_id)} tells its story",
             code="not_running_workflow",
         )
     return info

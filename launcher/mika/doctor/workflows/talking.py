@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mika.decoded import Json
 from mika.diagnosis.model import HANGING
@@ -65,32 +65,25 @@ async def signal(exam: Examination, execution: WorkflowExecution, name: str, tex
     await handle.signal(name, args=[json.loads(text) for text in texts])
 
 
-async def update(exam: Examination, execution: WorkflowExecution, name: str, texts: Sequence[str]) -> Answer:
-    """Send an update, and wait for its result. Raises MikaError if it fails, or if nobody is there to answer."""
-    from temporalio.client import WorkflowUpdateFailedError
+async def ask(
+    exam: Examination, execution: WorkflowExecution, verb: Literal["update", "query"], name: str, texts: Sequence[str]
+) -> Answer:
+    """Send an update, or a query (also to one that has ended), and wait for the answer.
+
+    Raises MikaError if it fails, or if nobody is there to answer.
+    """
+    from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
     from temporalio.common import RawValue
 
     handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
-    values = [json.loads(text) for text in texts]
-    call: Awaitable[Any] = handle.execute_update(name, args=values, result_type=RawValue)
+    send: Callable[..., Awaitable[Any]] = handle.execute_update if verb == "update" else handle.query
+    call = send(name, args=[json.loads(text) for text in texts], result_type=RawValue)
     try:
         return _answer(await _while_it_gets_on(exam, execution.workflow_id, call))
     except WorkflowUpdateFailedError as error:
-        raise failed("update", name, execution.workflow_id, str(error.cause)) from None
-
-
-async def query(exam: Examination, execution: WorkflowExecution, name: str, texts: Sequence[str]) -> Answer:
-    """Ask a workflow, also one that has ended. Raises MikaError if it fails, or if nobody is there to answer."""
-    from temporalio.client import WorkflowQueryFailedError
-    from temporalio.common import RawValue
-
-    handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
-    values = [json.loads(text) for text in texts]
-    call: Awaitable[Any] = handle.query(name, args=values, result_type=RawValue)
-    try:
-        return _answer(await _while_it_gets_on(exam, execution.workflow_id, call))
+        raise failed(verb, name, execution.workflow_id, str(error.cause)) from None
     except WorkflowQueryFailedError as error:
-        raise failed("query", name, execution.workflow_id, str(error)) from None
+        raise failed(verb, name, execution.workflow_id, str(error)) from None
 
 
 def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:

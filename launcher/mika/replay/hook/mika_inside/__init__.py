@@ -17,7 +17,7 @@ from .report import ORDER, say
 
 def install() -> None:
     """Prepare this interpreter. A module of the SDK is patched when the program imports it."""
-    say("hook", python=sys.version.split()[0])
+    say("hook")
     if ORDER["do"] == "debug":
         debugging.install()
         return

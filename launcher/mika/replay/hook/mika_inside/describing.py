@@ -53,7 +53,6 @@ def describe(worker: Any) -> None:
         "described",
         number=worker._mika_number,
         queue=config["task_queue"],
-        namespace=worker.client.namespace,
         workflows=[_described(definition) for definition in definitions(worker)],
         activities=[_activity_name(activity) for activity in config.get("activities") or ()],
     )

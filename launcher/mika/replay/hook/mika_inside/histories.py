@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .locating import step_name, was_stuck
 from .report import ORDER, remaining, say
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _AT_ONCE = 6
 _MISSED = object()
 _FETCH_SECONDS = 10.0
+_EXAMPLES = 3
 
 
 @dataclass
@@ -38,7 +40,10 @@ class Run:
 
 @dataclass
 class Loaded:
-    """`unknown` are the open runs of types that the worker does not have: type → [number, the id of one]."""
+    """`unknown` are the open (or recorded) runs of types that the worker lacks: type → [number, the id of one].
+
+    Not those that were stuck before.
+    """
 
     runs: list[Run]
     unknown: dict[str, list[Any]]
@@ -53,17 +58,26 @@ async def load(worker: Any, types: set[str]) -> Loaded:
     if ORDER.get("histories"):
         return _recorded(types)
     loaded = Loaded([], {})
-    wanted = []
+    wanted, unknown = [], dict[str, list[Any]]()
     async for run in _listed(worker, loaded):
         if run.workflow_type in types or "*" in types:
             wanted.append(run)
         elif run.status is not None and run.status.name == "RUNNING":
-            loaded.unknown.setdefault(run.workflow_type, [0, run.id])[0] += 1
+            unknown.setdefault(run.workflow_type, []).append(run)
     gate = asyncio.Semaphore(_AT_ONCE)
     fetched = await asyncio.gather(*(_fetch(worker.client, run, gate) for run in wanted))
     loaded.runs = [run for run in fetched if isinstance(run, Run)]
     loaded.missed = sum(run is _MISSED for run in fetched)
+    for name, runs in unknown.items():
+        if not await _are_stuck(worker.client, runs, gate):
+            loaded.unknown[name] = [len(runs), runs[0].id]
     return loaded
+
+
+async def _are_stuck(client: Any, runs: list[Any], gate: asyncio.Semaphore) -> bool:
+    """Whether the code that runs now does not have their type either, as far as the newest of them show."""
+    fetched = await asyncio.gather(*(_fetch(client, run, gate) for run in runs[:_EXAMPLES]))
+    return all(isinstance(run, Run) and was_stuck(run.events) for run in fetched)
 
 
 async def _listed(worker: Any, loaded: Loaded) -> AsyncIterator[Any]:
@@ -106,7 +120,7 @@ async def _fetch(client: Any, run: Any, gate: asyncio.Semaphore) -> Run | object
             # Not asyncio.timeout(): the program may run on Python 3.10.
             limit = min(_FETCH_SECONDS, remaining())
             history = await asyncio.wait_for(handle.fetch_history(), limit)  # noqa: TID251
-        except TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # noqa: UP041 - two of them in Python 3.10
             return _MISSED
         except Exception as error:  # noqa: BLE001 - also what a codec of the program raises
             say("unread", id=run.id, type=run.workflow_type, text=str(error)[:300] or type(error).__name__)
@@ -145,8 +159,6 @@ def is_fresh(events: Sequence[Any]) -> bool:
 
 def shape(run: Run) -> int:
     """The same for two runs that took the same steps, whatever their data."""
-    from .locating import step_name
-
     return hash((run.type, *((event.event_type, step_name(event)) for event in run.events)))
 
 

@@ -29,7 +29,7 @@ def remaining() -> float:
 
 def say(kind: str, **fields: object) -> None:
     """Add one line to the report. A forked child writes to the same file, so each line is one write at its end."""
-    line = {"kind": kind, "pid": os.getpid(), "at": round(time.monotonic() - _BEGAN, 3), **fields}
+    line = {"kind": kind, "pid": os.getpid(), **fields}
     try:
         descriptor = os.open(ORDER["report"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError:

@@ -56,7 +56,6 @@ def _replace_run(module: Any) -> None:
             "worker",
             number=self._mika_number,
             queue=active_config(self)["task_queue"],
-            namespace=self.client.namespace,
             types=workflow_names(self),
             files=project_files(),
         )
