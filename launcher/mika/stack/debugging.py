@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -67,19 +68,20 @@ class Debugging:
     def begin(self, supervisor: Supervisor) -> None:
         """Before anything is started. Raises UsageError for a name that is not one of a process."""
         supervisor.debug(self._names)
-        if self._names and self._note:
-            self._bus.publish(events.Notice(level="info", message=self._note))
+        if self._names and (note := self._note(self._names)):
+            self._bus.publish(events.Notice(level="info", message=note))
 
     def restart(self, supervisor: Supervisor, names: Sequence[str]) -> dict[str, object]:
         """The answer to `DebugUnits`."""
-        return {"names": supervisor.control("restart", names, debug=True), "note": self._note}
+        return {"names": supervisor.control("restart", names, debug=True), "note": self._note(names)}
 
-    @property
-    def _note(self) -> str:
+    def _note(self, names: Sequence[str]) -> str:
         if self._has_long_tasks or self._backend.name == "none":
             return ""
-        is_ours = self._backend.name == "embedded"
-        return _SHORT_TASKS + ("; `mika down`, then `mika up --debug NAME` gives it 120 s" if is_ours else "")
+        if self._backend.name != "embedded":
+            return _SHORT_TASKS
+        up = shlex.join(["mika", "up", *(word for name in names for word in ("--debug", name))])
+        return f"{_SHORT_TASKS}; `mika down`, then `{up}` gives it 120 s"
 
     async def keep_telling(self, supervisor: Supervisor) -> None:
         """Publish what the hooks report. Runs until it is cancelled."""
