@@ -33,6 +33,8 @@ from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mika.diagnosis.model import Diagnosis
     from temporalio.client import Client, WorkflowExecutionDescription, WorkflowHandle
 
@@ -67,43 +69,27 @@ class MessageService:
         self._judge = Judge(temporal, settings)
         self._signs = WorkerSigns(make_poll_reader(temporal, settings.temporal_task_queue, self._calls), SOFT_WAIT)
 
-    async def answer(self, incoming: IncomingMessage, workflow_id: str, limit: float | None = None) -> Reply | None:
-        """The reply; None if a worker is still on it after `limit` seconds."""
+    async def take(self, incoming: IncomingMessage, workflow_id: str) -> None:
+        """Start the message's workflow durably. Nobody waits for its reply: the workflow itself sends it."""
         began = time.monotonic()
-        # Not bound to the context: that would also mark log lines of other requests.
-        logger = log.bind(workflow_id=workflow_id)
-        logger.info("workflow_starting", user_id=shorten(incoming.user_id), message_type=incoming.message_type)
-        is_kept = False
-        try:
+        with self._logged(incoming, workflow_id, began):
+            await self._start_or_fail(incoming, workflow_id)
+        log.info("workflow_taken", workflow_id=workflow_id, elapsed_ms=_milliseconds_since(began))
+
+    async def answer(self, incoming: IncomingMessage, workflow_id: str) -> Reply:
+        """Start the message's workflow durably, and wait for its reply."""
+        began = time.monotonic()
+        with self._logged(incoming, workflow_id, began):
+            handle = await self._start_or_fail(incoming, workflow_id)
             try:
-                handle = await self._start(incoming, workflow_id)
-                is_kept = True
-                reply = await self._wait(handle, None if limit is None else limit - (time.monotonic() - began))
+                reply = await self._wait(handle)
             except TEMPORAL_ERRORS as error:
-                raise self._unavailable(error, None) from error
+                raise self._unavailable(error, workflow_id) from error
             except WorkflowFailureError as error:
                 raise await self._with_diagnosis(problem_of(error, workflow_id), handle) from error
             except asyncio.CancelledError:
-                # Uvicorn is stopping, and no longer waits for this request. Otherwise the caller would get a bare 500,
-                # and would not know that nothing is lost.
-                note = _kept_note(workflow_id) if is_kept else "Send the message again."
-                kept_id = workflow_id if is_kept else None
-                raise Problem("api_stopping", f"The API is stopping. {note}", workflow_id=kept_id) from None
-        except Problem as problem:
-            reason = problem.__cause__ or problem
-            logger.warning(
-                "workflow_failed",
-                error=problem.detail,
-                error_type=type(reason).__name__,
-                cause=_root_cause(reason),
-                code=problem.code,
-                elapsed_ms=_milliseconds_since(began),
-            )
-            raise
-        if reply is None:
-            logger.info("workflow_continues", elapsed_ms=_milliseconds_since(began))
-        else:
-            logger.info("workflow_completed", elapsed_ms=_milliseconds_since(began))
+                raise _stopping(_kept_note(workflow_id), workflow_id) from None
+        log.info("workflow_completed", workflow_id=workflow_id, elapsed_ms=_milliseconds_since(began))
         return reply
 
     async def describe(self, workflow_id: str) -> dict[str, object]:
@@ -136,6 +122,35 @@ class MessageService:
             raise self._unavailable(error, workflow_id) from None
         return answer
 
+    @contextlib.contextmanager
+    def _logged(self, incoming: IncomingMessage, workflow_id: str, began: float) -> Iterator[None]:
+        """Log that the message arrived, and the `Problem` that ends it. `began`: `time.monotonic` of its arrival."""
+        # Not bound to the context: that would also mark log lines of other requests.
+        logger = log.bind(workflow_id=workflow_id)
+        logger.info("workflow_starting", user_id=shorten(incoming.user_id), message_type=incoming.message_type)
+        try:
+            yield
+        except Problem as problem:
+            reason = problem.__cause__ or problem
+            logger.warning(
+                "workflow_failed",
+                error=problem.detail,
+                error_type=type(reason).__name__,
+                cause=_root_cause(reason),
+                code=problem.code,
+                elapsed_ms=_milliseconds_since(began),
+            )
+            raise
+
+    async def _start_or_fail(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
+        """Raises `Problem`; the message was not accepted then."""
+        try:
+            return await self._start(incoming, workflow_id)
+        except TEMPORAL_ERRORS as error:
+            raise self._unavailable(error, None) from error
+        except asyncio.CancelledError:
+            raise _stopping("Send the message again.", None) from None
+
     async def _start(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
         """Start the workflow, durably. Retries for a while, which the id makes safe."""
         settings = self._settings
@@ -164,7 +179,7 @@ class MessageService:
                     raise
                 await asyncio.sleep(0.1)
 
-    async def _wait(self, handle: WorkflowHandle[Any, Reply], limit: float | None) -> Reply | None:
+    async def _wait(self, handle: WorkflowHandle[Any, Reply]) -> Reply:
         watch = Watch(SOFT_WAIT)
         snapshot: WorkflowSnapshot | None = None
         looked_at = watch.started
@@ -176,8 +191,6 @@ class MessageService:
                 try:
                     if result.done():
                         return self._result(handle, result)
-                    if limit is not None and watch.elapsed >= limit:
-                        return None
                     if watch.elapsed >= run_timeout + _RUN_TIMEOUT_SLACK:
                         detail = f"No reply after {watch.elapsed:.0f} s."
                         raise Problem("workflow_timeout", detail, workflow_id=handle.id)
@@ -253,6 +266,11 @@ class MessageService:
         else:
             detail = f"Temporal at {address} does not answer; the message was not accepted."
         return Problem("temporal_unavailable", detail, workflow_id=workflow_id)
+
+
+def _stopping(note: str, kept_id: str | None) -> Problem:
+    """Uvicorn stops, and waits no longer for a request. A bare 500 would not tell its caller that nothing is lost."""
+    return Problem("api_stopping", f"The API is stopping. {note}", workflow_id=kept_id)
 
 
 def _sentences(diagnosis: Diagnosis) -> str:

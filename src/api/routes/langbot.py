@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 router = APIRouter()
 log = structlog.get_logger("mika.api")
 
-# After 15 s, LangBot gives up on a webhook, and its own pipeline would answer as well.
-_EVENT_WAIT = 10.0  # s
-
 
 @router.post("/webhook/langbot")
 async def webhook(request: Request) -> dict[str, Any]:
@@ -42,11 +39,16 @@ async def webhook(request: Request) -> dict[str, Any]:
     if not workflow_sends:
         incoming = replace(incoming, reply_to=None)
     workflow_id = workflow_id_for(incoming, received.message_id)
-    reply = await service.answer(incoming, workflow_id, limit=_EVENT_WAIT if workflow_sends else None)
+    if workflow_sends:
+        # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.
+        await service.take(incoming, workflow_id)
+        response = None
+    else:
+        response = (await service.answer(incoming, workflow_id)).response
     return {
         "status": "ok",
         "success": True,
-        "response": reply.response if reply else None,
+        "response": response,
         "workflow_id": workflow_id,
         # If this reply cannot reach the chat, LangBot should give its own.
         "skip_pipeline": workflow_sends or not received.is_event,
