@@ -70,7 +70,8 @@ def test_a_closed_pipe_does_not_stop_the_stack(project):
 
 
 @posix_only
-def test_a_terminal_gets_lines_as_they_are(project):
+@pytest.mark.parametrize("look", ["--raw", "--pretty"])
+def test_a_terminal_gets_lines_as_they_are(project, look):
     """Also long ones and ones with tabs: what draws the progress must not touch them."""
     import fcntl
     import pty
@@ -85,22 +86,23 @@ def test_a_terminal_gets_lines_as_they_are(project):
     os.set_blocking(screen, False)
     seen = b""
     try:
-        up = this.start_mika("up", stdout=terminal)
+        up = this.start_mika("up", look, stdout=terminal)
         os.close(terminal)
 
-        def look(text: bytes) -> bool:
+        def sees(text: bytes) -> bool:
             nonlocal seen
             with contextlib.suppress(BlockingIOError):
                 seen += os.read(screen, 65536)
             return text in seen
 
-        poll_until(lambda: look(b":smile:"), DEADLINE, "the last line")
+        poll_until(lambda: sees(b":smile:"), DEADLINE, "the last line")
         text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen.decode())
         assert "ready after" in text
-        assert f"web | {long}\r\n" in text
-        assert "web | a\tb [bold]c :smile:\r\n" in text
+        prefix = r"web \| " if look == "--raw" else r"\d\d:\d\d:\d\d web  "
+        assert re.search(rf"{prefix}{long}\r\n", text)
+        assert re.search(rf"{prefix}a\tb \[bold\]c :smile:\r\n", text)
         up.send(signal.SIGINT)
-        poll_until(lambda: look(b"stopping"), DEADLINE, "the answer to Ctrl-C")
+        poll_until(lambda: sees(b"stopping"), DEADLINE, "the answer to Ctrl-C")
         assert up.wait() == 130
     finally:
         os.close(screen)
@@ -162,6 +164,29 @@ def test_logs_grep(logged):
         "b | blue 2",
     ]
     assert logged.ok("logs", "--grep", "^blue 3").out == "b | blue 3\n"  # escapes do not hide it
+
+
+def test_logs_that_are_chosen_by_what_they_say(project):
+    lines = [
+        '{"event": "started", "level": "info", "workflow_id": "order-17"}',
+        '{"event": "slow", "level": "warning", "workflow_id": "order-18"}',
+        "2026-11-28 03:30:18,123 ERROR broken",
+        "Traceback (most recent call last):",
+        "INFO:     fine again",
+    ]
+    this = project(scripts={"a": f"print({chr(10).join(lines)!r})\n"}, toml='[process.a]\nrestart = "never"\n')
+    this.ok("up")
+    assert this.ok("logs", "--level", "warn").out.splitlines() == lines[1:4]  # the traceback belongs to the error
+    assert this.ok("logs", "--level", "error", "-n", "1").out.splitlines() == lines[3:4]
+    assert this.ok("logs", "--workflow", "rder-17").out.splitlines() == lines[:1]
+    assert this.ok("logs", "--grep", "BROKEN", "-i").out.splitlines() == lines[2:3]
+    assert this.ok("logs", "--until", "1h").out == ""
+    assert this.ok("logs", "--until", "0s", "--since", "1h").out.splitlines() == lines
+    readable = this.ok("logs", "--pretty").out.splitlines()
+    assert readable[0].endswith("  INFO  started  order-17")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  Traceback .*", readable[3])
+    events = this.ok("logs", "mika", "--pretty").out
+    assert re.search(r"^\d\d:\d\d:\d\d a     started \(pid \d+\)$", events, re.MULTILINE), events
 
 
 def test_logs_since(logged):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from mika.errors import InterruptedByUserError, MikaError, UsageError
 from mika.text import existing_folder
 
 if TYPE_CHECKING:
+    from mika.cli.screen.pretty import Pretty
     from mika.config.load import Config
     from mika.control.client import Client
     from mika.project.folder import ProjectDir
@@ -74,6 +75,30 @@ def print_json(value: object) -> None:
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
 )
+
+
+look_option: Callable[[Any], Any] = click.option(
+    "--pretty/--raw",
+    default=None,
+    help="Readable lines, or the bytes as the process wrote them. Default: readable on a terminal.",
+)
+
+
+def use_color() -> bool:
+    """Whether standard output shows colours: FORCE_COLOR, NO_COLOR, else whether it is a terminal."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.color is not None:
+        return context.color
+    return sys.stdout.isatty()
+
+
+def make_pretty(look: bool | None, names: Sequence[str], root: Path, *, alone: bool = False) -> Pretty | None:
+    """What shows the lines of these logs, as `look_option` asks for; None for their bytes."""
+    if not (sys.stdout.isatty() if look is None else look):
+        return None
+    from mika.cli.screen.pretty import Pretty
+
+    return Pretty(names, root, color=use_color(), alone=alone)
 
 
 def confirm(question: str) -> None:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mika.cli.context import print_json
-from mika.cli.screen.relay import use_color
+from mika.cli.context import make_pretty, print_json, use_color
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
@@ -29,19 +28,26 @@ class Supervised:
     stopped_early: bool
 
 
-def supervise(prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool) -> Supervised:
-    """Run the stack until it ends. The caller holds the project's lock."""
-    return _Foreground(prepared, options, quiet=quiet, as_json=as_json).run()
+def supervise(
+    prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool, look: bool | None = None
+) -> Supervised:
+    """Run the stack until it ends. The caller holds the project's lock. `look`: of `look_option`."""
+    return _Foreground(prepared, options, look, quiet=quiet, as_json=as_json).run()
 
 
 class _Foreground:
-    def __init__(self, prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool) -> None:
+    def __init__(
+        self, prepared: stack.Prepared, options: stack.UpOptions, look: bool | None, *, quiet: bool, as_json: bool
+    ) -> None:
         units = prepared.units(options.processes)
         names = [unit.name for unit in units]
         logged = [unit.name for unit in units if unit.kind != "container"]
         self._quiet, self._as_json, self._config = quiet, as_json, prepared.config
         self._showing: asyncio.Task[None] | None = None
-        self._view = View(prepared.folder.logs, names, color=use_color(), quiet=quiet or as_json, logged=logged)
+        pretty = make_pretty(look, names, prepared.config.project)
+        self._view = View(
+            prepared.folder.logs, names, color=use_color(), pretty=pretty, quiet=quiet or as_json, logged=logged
+        )
         bus = Bus()
         bus.subscribe(self._view.event)
         bus.subscribe(self._on_event)

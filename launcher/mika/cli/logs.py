@@ -8,21 +8,26 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from mika.cli.context import Context
-from mika.cli.screen.relay import Prefixes, use_color
+from mika.cli.context import Context, look_option, make_pretty, use_color
+from mika.cli.log_filter import LogFilter, compile_pattern, parse_level
+from mika.cli.screen.relay import Prefixes
 from mika.cli.screen.view import describe
 from mika.cli.spelling import pasteable
 from mika.errors import UsageError
 from mika.events import BackingOff, Exited, GaveUp, Ready, Started, Unhealthy
 from mika.project import logs
-from mika.project.event_log import EventReader
+from mika.project.event_log import EventReader, read_event
 from mika.project.folder import ProjectDir
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
-from mika.text import plain, unknown_name
+from mika.text import unknown_name
+
+if TYPE_CHECKING:
+    from mika.cli.screen.pretty import Pretty
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}
@@ -36,8 +41,13 @@ _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 @click.option("-f", "--follow", is_flag=True, help="Go on, with what is written from now on.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines of each.")
 @click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h, or 2026-11-24T18:00.")
-@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
+@click.option("--until", metavar="T", help="Up to then, given as with --since.")
 @click.option("--grep", metavar="RE", help="Only lines that match this regular expression.")
+@click.option("-i", "--ignore-case", is_flag=True, help="For --grep: upper and lower case are the same.")
+@click.option("--level", metavar="LEVEL", help="Only lines of this level or above: debug, info, warning, error.")
+@click.option("--workflow", metavar="ID", help="Only lines that name this workflow; a part of its id is enough.")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its date and time.")
+@look_option
 @click.pass_obj
 def logs_command(
     context: Context,
@@ -45,23 +55,38 @@ def logs_command(
     follow: bool,
     lines: int | None,
     since: str | None,
-    timestamps: bool,
+    until: str | None,
     grep: str | None,
+    ignore_case: bool,
+    level: str | None,
+    workflow: str | None,
+    timestamps: bool,
+    pretty: bool | None,
 ) -> None:
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
+    pattern = compile_pattern(grep, ignore_case=ignore_case)
+    wanted = LogFilter(pattern, parse_level(level), workflow, _moment("--until", until))
+    began = _moment("--since", since)
     names_of_logs = logs.names(folder) if folder.is_dir() else []
     for path in logs.non_files(folder):
         click.echo(f"mika: {path} is not a file and is skipped: remove it", err=True)
     chosen = _choose(names, names_of_logs)
-    shown = _Shown(chosen, _pattern(grep), timestamps=timestamps)
-    # With --grep the last lines are those of the matches, so all lines are read.
-    entries = logs.read_merged(folder, chosen, tail=None if grep is not None else lines, since=_since(since))
-    matches = (entry for entry in entries if shown.matches(entry[1]))
-    for name, line in matches if grep is None or lines is None else _last_of_each(matches, lines):
+    look = False if timestamps and pretty is None else pretty
+    with_events = EVENT_LOG in chosen  # its lines have the names of all
+    alone = len(chosen) == 1 and not with_events
+    shown = _Shown(
+        Prefixes(chosen, color=use_color(), alone=len(chosen) == 1),
+        make_pretty(look, names_of_logs if with_events else chosen, context.folder.project, alone=alone),
+        timestamps=timestamps,
+    )
+    # With a filter the last lines are those that it lets through, so all lines are read.
+    entries = logs.read_merged(folder, chosen, tail=lines if wanted.is_empty else None, since=began)
+    matches = (entry for entry in entries if wanted.matches(*entry))
+    for name, line in matches if wanted.is_empty or lines is None else _last_of_each(matches, lines):
         shown.print(name, line)
     if follow:
-        _follow(context.folder, chosen, shown)
+        _follow(context.folder, chosen, shown, wanted)
 
 
 def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[tuple[str, logs.Line]]:
@@ -72,17 +97,17 @@ def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[
     return sorted((entry for kept in last.values() for entry in kept), key=lambda entry: entry[1].time)
 
 
-def _follow(folder: ProjectDir, names: Sequence[str], shown: _Shown) -> None:
+def _follow(folder: ProjectDir, names: Sequence[str], shown: _Shown, wanted: LogFilter) -> None:
     """Show new lines, and between them when a process exited, was started again, or gave up."""
     followers = {name: logs.Follower(folder.logs, name, tail=0) for name in names}
     reader = EventReader(folder)
-    while True:
+    while wanted.until is None or time.time() <= wanted.until:
         new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
         for name, line in new:
-            if shown.matches(line):
+            if wanted.matches(name, line):
                 shown.print(name, line)
         for event in reader.poll():
-            if event.name in followers and isinstance(event, _TOLD) and not shown.is_filtered:
+            if event.name in followers and isinstance(event, _TOLD) and wanted.is_empty:
                 shown.tell(event.name, describe(event, starting=False))
         sys.stdout.flush()
         if not new:
@@ -90,27 +115,33 @@ def _follow(folder: ProjectDir, names: Sequence[str], shown: _Shown) -> None:
 
 
 class _Shown:
-    """How lines are shown, and which."""
+    """How lines are shown: readable with `pretty`, else their bytes, with their times if asked for."""
 
-    def __init__(self, names: Sequence[str], pattern: re.Pattern[str] | None, *, timestamps: bool) -> None:
-        self._prefixes = Prefixes(names, color=use_color(), alone=len(names) == 1)
-        self._pattern, self._timestamps = pattern, timestamps
-
-    @property
-    def is_filtered(self) -> bool:
-        return self._pattern is not None
+    def __init__(self, prefixes: Prefixes, pretty: Pretty | None, *, timestamps: bool) -> None:
+        self._prefixes, self._pretty, self._timestamps = prefixes, pretty, timestamps
 
     def tell(self, name: str, text: str) -> None:
         """Something about the process that is not its output."""
-        for line in pasteable(text).splitlines():
+        text = pasteable(text)
+        if self._pretty is not None:
+            click.echo(self._pretty.event(name, time.time(), text), nl=False, color=True)
+            return
+        for line in text.splitlines():
             click.echo(self._prefixes.line(name, f"--- {line}"), color=True)
 
-    def matches(self, line: logs.Line) -> bool:
-        return self._pattern is None or self._pattern.search(plain(_text(line))) is not None
-
     def print(self, name: str, line: logs.Line) -> None:
+        if self._pretty is not None:
+            click.echo(self._readable(self._pretty, name, line), nl=False, color=True)
+            return
         stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if self._timestamps else ""
         click.echo(self._prefixes.line(name, stamp + _text(line)), color=True)
+
+    def _readable(self, pretty: Pretty, name: str, line: logs.Line) -> str:
+        event = read_event(line) if name == EVENT_LOG else None
+        if event is None:
+            return pretty.line(name, line)
+        text = describe(event, starting=True)
+        return pretty.event(event.name or EVENT_LOG, line.time, pasteable(text)) if text else ""
 
 
 def _text(line: logs.Line) -> str:
@@ -130,26 +161,17 @@ def _choose(names: Sequence[str], names_of_logs: list[str]) -> list[str]:
     return chosen
 
 
-def _pattern(grep: str | None) -> re.Pattern[str] | None:
-    try:
-        return re.compile(grep) if grep is not None else None
-    except re.error as error:
-        raise UsageError(
-            f"--grep: {grep!r} is not a regular expression: {error}", "put a \\ before special characters"
-        ) from None
-
-
-def _since(since: str | None) -> float | None:
-    """Seconds since the epoch."""
-    if since is None:
+def _moment(option: str, given: str | None) -> float | None:
+    """Seconds since the epoch. Raises UsageError."""
+    if given is None:
         return None
-    ago = _AGO.fullmatch(since.strip())
+    ago = _AGO.fullmatch(given.strip())
     if ago:
         return time.time() - float(ago[1]) * _UNITS[ago[2]]
     try:
-        return datetime.fromisoformat(since).astimezone().timestamp()
+        return datetime.fromisoformat(given).astimezone().timestamp()
     except (ValueError, OverflowError):
         raise UsageError(
-            f"--since: {since!r} is not a time",
+            f"{option}: {given!r} is not a time",
             f"write 90s, 5m, 2h, or {datetime.now().astimezone() - timedelta(hours=1):%Y-%m-%dT%H:%M}",
         ) from None

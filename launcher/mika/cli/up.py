@@ -12,9 +12,17 @@ from typing import NoReturn
 
 import click
 
-from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
+from mika.cli.context import (
+    Context,
+    confirm,
+    is_terminal,
+    json_option,
+    look_option,
+    make_pretty,
+    print_json,
+    use_color,
+)
 from mika.cli.foreground import supervise
-from mika.cli.screen.relay import use_color
 from mika.cli.screen.table import render
 from mika.cli.screen.view import View
 from mika.config.load import Config
@@ -41,6 +49,7 @@ _INTERVAL = 0.2
 @click.option("--yes", is_flag=True, help="Without a Procfile: start what is found, without asking.")
 @click.option("--answer", "answers", multiple=True, hidden=True, help="KEY=TEXT: what `up` has asked already.")
 @click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
+@look_option
 @json_option
 @click.pass_obj
 def up_command(
@@ -55,6 +64,7 @@ def up_command(
     yes: bool,
     answers: tuple[str, ...],
     serve: str | None,
+    pretty: bool | None,
     as_json: bool,
 ) -> None:
     """Bring the stack up: services, then processes, each waited for only as long as needed.
@@ -83,7 +93,7 @@ def up_command(
                 if is_free and serve is not None:
                     _serve(prepared, options, Path(serve))
                 if is_free and not detach:
-                    sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json).code)
+                    sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json, look=pretty).code)
             if is_free:
                 words = [*(agreed or ())]
                 words += _same_words(processes, backend, timeout, debug, keep_services=keep_services, watch=watch)
@@ -101,7 +111,7 @@ def up_command(
         note = _already_up(debug, watch=watch, keep_services=keep_services)
         if detach:
             sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
-        sys.exit(_stream(context, attached, status, note, as_json=as_json))
+        sys.exit(_stream(context, attached, status, note, look=pretty, as_json=as_json))
 
 
 def _prepare(
@@ -189,7 +199,9 @@ def _until_ready(
     return OK
 
 
-def _stream(context: Context, attached: Attached, status: StackStatus, note: str, *, as_json: bool) -> int:
+def _stream(
+    context: Context, attached: Attached, status: StackStatus, note: str, *, look: bool | None, as_json: bool
+) -> int:
     """Show logs and events until the stack ends, or until Ctrl-C, which only detaches. Returns the exit code."""
     if as_json:
         print_json(status.as_json())
@@ -197,7 +209,8 @@ def _stream(context: Context, attached: Attached, status: StackStatus, note: str
     folder = context.folder
     names = [unit.name for unit in status.units]
     logged = [unit.name for unit in status.units if unit.kind != "container"]
-    view = View(folder.logs, names, color=use_color(), logged=logged, is_start=False)
+    pretty = make_pretty(look, names, folder.project)
+    view = View(folder.logs, names, color=use_color(), pretty=pretty, logged=logged, is_start=False)
     view.show_logs()
     view.say(note)
     view.say(f"attached to supervisor pid {status.supervisor_pid} (Ctrl-C detaches, it goes on)")

@@ -37,10 +37,11 @@ class EventReader:
 
     def poll(self) -> list[Event]:
         """The events since the last call. Lines that are not valid events are skipped."""
-        new_events = []
-        for line in self._follower.poll():
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                event = events.from_json(json.loads(line.data))
-                if event is not None:
-                    new_events.append(event)
-        return new_events
+        return [event for line in self._follower.poll() if (event := read_event(line)) is not None]
+
+
+def read_event(line: logs.Line) -> Event | None:
+    """The event in a line of the event log; None if it is not valid."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        return events.from_json(json.loads(line.data))
+    return None

@@ -12,14 +12,18 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from mika.project import logs
 from mika.text import plain
 
-_COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
+if TYPE_CHECKING:
+    from mika.cli.screen.pretty import Pretty
+
+COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
+"""The colours of names, in turn."""
 TERMINAL_BEHIND = 256 * 1024
 """Bytes that a terminal may be behind before it skips."""
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
@@ -37,7 +41,7 @@ class Prefixes:
         self._prefixes: dict[str, str] = {}
         for number, name in enumerate(names):
             text = "" if alone else f"{name.ljust(width)} | "
-            self._prefixes[name] = click.style(text, fg=_COLOURS[number % len(_COLOURS)]) if color and text else text
+            self._prefixes[name] = click.style(text, fg=COLOURS[number % len(COLOURS)]) if color and text else text
 
     def line(self, name: str, text: str) -> str:
         prefix = self._prefixes.get(name, f"{name} | ")
@@ -52,13 +56,25 @@ class Prefixes:
 
 
 class Relay:
-    """A thread that prints logs and messages. `say` may be called from any thread and never blocks."""
+    """A thread that prints logs and messages. `say` may be called from any thread and never blocks.
 
-    def __init__(self, folder: Path, names: Sequence[str], *, color: bool, out: TextIO | None = None) -> None:
+    With `pretty`, lines are shown as that makes them; without it their bytes, each line after its name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        color: bool,
+        pretty: Pretty | None = None,
+        out: TextIO | None = None,
+    ) -> None:
         self._out = out or sys.stdout
         self._terminal = self._out.isatty()
         self._color = color
         self._prefixes = Prefixes(names, color=color)
+        self._pretty = pretty
         self._followers = {name: logs.Follower(folder, name, tail=0) for name in names}
         self._messages: deque[str] = deque()
         self._logs_on = threading.Event()
@@ -113,17 +129,25 @@ class Relay:
                     self._write(
                         self._prefixes.line(name, f"... {skipped} lines skipped here: `mika logs {name}` has them\n")
                     )
-            block = follower.poll_block()
-            if block:
-                self._write(self._prefixes.block(name, decode_block(block)))
+            if text := self._new_lines(name, follower):
+                self._write(text)
                 wrote = True
         return wrote
+
+    def _new_lines(self, name: str, follower: logs.Follower) -> str:
+        if self._pretty is not None:
+            return "".join(self._pretty.line(name, line) for line in follower.poll())
+        block = follower.poll_block()
+        return self._prefixes.block(name, decode_block(block)) if block else ""
 
     def _print_rest(self) -> None:
         if self._logs_on.is_set():
             for name, follower in self._followers.items():
                 for line in follower.flush():
-                    self._write(self._prefixes.line(name, logs.decode(line.data) + "\n"))
+                    if self._pretty is not None:
+                        self._write(self._pretty.line(name, line))
+                    else:
+                        self._write(self._prefixes.line(name, logs.decode(line.data) + "\n"))
 
     def _write(self, text: str) -> None:
         if self._broken:
@@ -143,11 +167,3 @@ def decode_block(block: bytes) -> str:
     except UnicodeDecodeError:
         text = "".join(logs.decode(line) + "\n" for line in block[:-1].split(b"\n"))
     return text.replace("\r\n", "\n")
-
-
-def use_color() -> bool:
-    """Whether standard output shows colours: FORCE_COLOR, NO_COLOR, else whether it is a terminal."""
-    context = click.get_current_context(silent=True)
-    if context is not None and context.color is not None:
-        return context.color
-    return sys.stdout.isatty()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from mika.cli.screen.relay import Relay
 from mika.cli.spelling import called_as, pasteable
 from mika.events import Event
 
+if TYPE_CHECKING:
+    from mika.cli.screen.pretty import Pretty
+
 _QUIET_SECONDS = 9.0
 """A wait is shown once it has lasted this long since the unit's last line; most are over in no time."""
 
@@ -21,8 +25,9 @@ _QUIET_SECONDS = 9.0
 class View:
     """Listens to events. `ready` comes from the command, which knows the status.
 
-    `logged` are those whose output is shown, if not all: databases in containers talk too much. `is_start` False: the
-    stack is up already, so there is no start to show.
+    With `pretty` the lines of logs are readable, and events stand between them in the same columns. `logged` are those
+    whose output is shown, if not all: databases in containers talk too much. `is_start` False: the stack is up already,
+    so there is no start to show.
     """
 
     def __init__(
@@ -31,6 +36,7 @@ class View:
         names: Sequence[str],
         *,
         color: bool,
+        pretty: Pretty | None = None,
         quiet: bool = False,
         logged: Sequence[str] | None = None,
         is_start: bool = True,
@@ -39,7 +45,8 @@ class View:
         self._quiet = quiet
         self._starting = is_start
         self._width = max((len(name) for name in names), default=0)
-        self._relay = Relay(folder, names if logged is None else logged, color=color)
+        self._pretty = pretty
+        self._relay = Relay(folder, names if logged is None else logged, color=color, pretty=pretty)
         self._held: list[str] = []
         self._last_line: dict[str, float] = {}  # when each unit last had one
         self._live: Live | None = make_live(names) if is_start and not quiet else None
@@ -60,6 +67,9 @@ class View:
             return
         if text := describe(event, starting=self._starting):
             self._last_line[event.name] = time.monotonic()
+            if self._pretty is not None and not self._starting:
+                self.say(self._pretty.event(event.name, time.time(), text).removesuffix("\n"))
+                return
             name = event.name.ljust(self._width)
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
             self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event.name else f"{stamp}{text}")

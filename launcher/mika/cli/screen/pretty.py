@@ -1,0 +1,118 @@
+"""Lines of logs as a person reads them: `03:30:18 worker  INFO  llm_answered  8bc6a514  attempt=1  0 ms`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from mika.cli.screen.escapes import for_screen
+from mika.cli.screen.relay import COLOURS
+from mika.project import logs
+from mika.records.reading import read
+from mika.records.record import Level, Record, local_clock
+from mika.text import plain
+
+_LEVELS = {
+    Level.TRACE: ("TRACE", "bright_black"),
+    Level.DEBUG: ("DEBUG", "bright_black"),
+    Level.INFO: ("INFO", "green"),
+    Level.WARNING: ("WARN", "yellow"),
+    Level.ERROR: ("ERROR", "red"),
+    Level.FATAL: ("FATAL", "bright_red"),
+}
+_LONGEST_VALUE = 200  # characters of a field; the log file has the rest
+_NOT_OURS = re.compile(r"[/\\](?:site-packages|dist-packages|node_modules|\.venv|venv|\.tox)[/\\]")
+_LONG_ID = re.compile(r"(?:.*[^0-9a-f])?([0-9a-f]{8})(?:-?[0-9a-f]){8,}", re.IGNORECASE)
+_ID_NAMES = ("workflow_id", "workflowid", "workflow.id")
+
+
+class Pretty:
+    """`names` are all that may come, in the order of their colours. `root` is the project: its own code is marked.
+
+    `alone`: all lines are of one log, so they need no name.
+    """
+
+    def __init__(self, names: Sequence[str], root: Path, *, color: bool, alone: bool = False) -> None:
+        self._root, self._color, self._alone = str(root), color, alone
+        self._width = max((len(name) for name in names), default=0)
+        self._colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+
+    def line(self, name: str, line: logs.Line) -> str:
+        """One line of a log, as one or more lines that each end with a newline."""
+        text = logs.decode(line.data).rstrip("\r\n")
+        record = read(text)
+        if record is None:
+            return self._row(name, line.time, self._safe(text))
+        head, *more = self._message(record).split("\n")
+        rows = [self._row(name, record.time or line.time, head)]
+        rows += [self._row(name, None, row) for row in (*more, *self._trace(record.trace))]
+        return "".join(rows)
+
+    def event(self, name: str, seconds: float, text: str) -> str:
+        """Something that happened to a process, in the columns of its lines. `seconds`: since the epoch."""
+        head, *more = (text if self._color else plain(text)).split("\n")
+        return "".join([self._row(name, seconds, head), *(self._row(name, None, row) for row in more)])
+
+    def _row(self, name: str, seconds: float | None, text: str) -> str:
+        clock = " " * 8 if seconds is None else local_clock(seconds)
+        shown_clock = self._style(clock, "bright_black")
+        if self._alone:
+            return f"{shown_clock}  {text}\n"
+        return f"{shown_clock} {self._style(name.ljust(self._width), self._colours.get(name))}  {text}\n"
+
+    def _message(self, record: Record) -> str:
+        level, colour = _LEVELS[record.level] if record.level is not None else ("", None)
+        parts = [f"{self._style(level.ljust(5), colour)} {self._safe(record.message)}"]
+        fields = [self._field(name, value) for name, value in sorted(record.fields, key=_ids_first)]
+        return "  ".join([*parts, *(self._style(field, "bright_black") for field in fields)])
+
+    def _field(self, name: str, value: str) -> str:
+        shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
+        shown = plain(shown).replace("\n", "\\n").replace("\r", "\\r")
+        shown = "".join(character if character.isprintable() else "?" for character in shown)
+        if name.lower() in _ID_NAMES:
+            return short_id(shown)
+        if name == "elapsed_ms":
+            return f"{shown} ms"
+        if name.lower().endswith(("_id", "id")):
+            shown = short_id(shown)
+        return f"{name}={shown}"
+
+    def _trace(self, trace: Sequence[str]) -> Iterator[str]:
+        marked = self._own_frame(trace)
+        for number, row in enumerate(trace):
+            shown = self._safe(row)
+            if number != marked:
+                yield f"  {shown}"
+            else:
+                yield click.style(f"> {shown}", bold=True) if self._color else f"> {shown}"
+
+    def _own_frame(self, trace: Sequence[str]) -> int | None:
+        """The number of the innermost frame in the project's own code: JavaScript's first one, Python's last."""
+        own = [number for number, row in enumerate(trace) if self._root in row and not _NOT_OURS.search(row)]
+        if not own:
+            return None
+        return own[0] if trace[own[0]].lstrip().startswith("at ") else own[-1]
+
+    def _safe(self, text: str) -> str:
+        """Line by line, what the screen may be shown."""
+        return "\n".join(for_screen(row if self._color else plain(row)) for row in text.split("\n"))
+
+    def _style(self, text: str, colour: str | None) -> str:
+        return click.style(text, fg=colour) if self._color and colour is not None and text else text
+
+
+def short_id(text: str) -> str:
+    """Eight characters of a long random id, and what is short as it is.
+
+    `process_message_8bc6a514…` and the UUID `8bc6a514-…` both become `8bc6a514`.
+    """
+    found = _LONG_ID.fullmatch(text)
+    return found[1] if found else text
+
+
+def _ids_first(field: tuple[str, str]) -> bool:
+    return field[0].lower() not in _ID_NAMES

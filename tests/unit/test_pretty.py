@@ -1,0 +1,226 @@
+"""Lines of logs as a person reads them, from every logger that the projects of our users have."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mika.cli.screen.escapes import for_screen
+from mika.cli.screen.pretty import Pretty, short_id
+from mika.project.logs import Line
+from mika.records.reading import read
+from mika.records.record import Level, local_clock, time_of
+
+ROOT = Path("/home/me/bot")
+NOON = "2026-11-28T12:00:00.123456Z"
+SECONDS = 1795867200.0 + 0.123456
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "message", "fields"),
+    [
+        (
+            '{"workflow_id": "a", "attempt": 1, "event": "llm_answered", "level": "info", "timestamp": "%s"}',
+            Level.INFO,
+            "llm_answered",
+            {"workflow_id": "a", "attempt": "1"},
+        ),
+        (
+            '{"level":"warn","ts":1795867200.123456,"caller":"a.go:1","msg":"slow"}',
+            Level.WARNING,
+            "slow",
+            {"caller": "a.go:1"},
+        ),
+        ('{"level":50,"time":1795867200123,"pid":7,"hostname":"me","msg":"no"}', Level.ERROR, "no", {}),
+        (
+            '{"time":"2026-11-28T12:00:00.123456789Z","level":"INFO","msg":"up","port":80}',
+            Level.INFO,
+            "up",
+            {"port": "80"},
+        ),
+        ('{"severity": "CRITICAL", "message": "gone", "time": "%s"}', Level.FATAL, "gone", {}),
+        (
+            'time=%s level=ERROR msg="hello \\"you\\"" key=a.b rest=""',
+            Level.ERROR,
+            'hello "you"',
+            {"key": "a.b", "rest": ""},
+        ),
+        (
+            "%s  WARN temporalio_sdk_core::worker: text a=1",
+            Level.WARNING,
+            "text a=1",
+            {"logger": "temporalio_sdk_core::worker"},
+        ),
+        ("INFO:     Started server process [7]", Level.INFO, "Started server process [7]", {}),
+        ('INFO:     127.0.0.1:5 - "GET /a?b=c HTTP/1.1" 200 OK', Level.INFO, "GET /a?b=c 200", {}),
+        ("WARNING:my.module:careful", Level.WARNING, "careful", {"logger": "my.module"}),
+        ("2026-11-28 12:00:00,123 - my.module - ERROR - broken", Level.ERROR, "broken", {"logger": "my.module"}),
+        ("[2026-11-28 12:00:00 +0000] [7] [INFO] Booting worker", Level.INFO, "Booting worker", {}),
+        ("[2026-11-28 12:00:00,123: WARNING/MainProcess] text", Level.WARNING, "text", {}),
+        ("2026/11/28 12:00:00 INFO started port=80", Level.INFO, "started port=80", {}),
+        ("2026/11/28 12:00:00 started", None, "started", {}),
+        ("%s\tDEBUG\tmain.go:1\ttext", Level.DEBUG, "main.go:1\ttext", {}),
+        ("\x1b[2m%s\x1b[0m \x1b[32m INFO\x1b[0m a::b\x1b[2m:\x1b[0m text", Level.INFO, "text", {"logger": "a::b"}),
+    ],
+)
+def test_a_line_of_a_logger(line, level, message, fields):
+    record = read(line.replace("%s", NOON))
+    assert record is not None
+    assert (record.level, record.message, dict(record.fields)) == (level, message, fields)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "hello",
+        "{",
+        "{}",
+        '{"a": 1}',
+        '{"msg": 5}',
+        "[1, 2]",
+        "a=1 b=2",
+        "x = 1",
+        "level=info",
+        "Traceback (most recent call last):",
+        '  File "/a.py", line 1, in f',
+        "ERROR in the text but not a level",
+        "{" * 10_000 + "}",
+        '{"msg": "' + "x" * 70_000 + '"}',
+    ],
+)
+def test_text_stays_text(line):
+    assert read(line) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECONDS,
+        SECONDS * 1e3,
+        SECONDS * 1e6,
+        SECONDS * 1e9,
+        NOON,
+        "2026-11-28T12:00:00.123456789+00:00",
+        "2026-11-28 13:00:00,123456+01:00",
+    ],
+)
+def test_a_time_however_it_is_written(value):
+    assert time_of(value) == pytest.approx(SECONDS, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "value", [True, None, "noon", "", -1, 0, 1e300, float("nan"), float("inf"), "9" * 5000, [], "0001-01-01"]
+)
+def test_what_is_no_time(value):
+    assert time_of(value) is None
+
+
+def shown(text: str | bytes, *, color: bool = False) -> str:
+    data = text.encode() if isinstance(text, str) else text
+    return Pretty(["api", "worker"], ROOT, color=color).line("worker", Line(SECONDS, data, is_complete=True))
+
+
+def test_a_record_is_one_short_line():
+    line = {
+        "attempt": 1,
+        "elapsed_ms": 0,
+        "workflow_id": f"process_message_{'8bc6a514' * 4}",
+        "event": "llm_answered",
+        "level": "info",
+        "timestamp": NOON,
+    }
+    clock = local_clock(SECONDS)
+    assert shown(json.dumps(line)) == f"{clock} worker  INFO  llm_answered  8bc6a514  attempt=1  0 ms\n"
+    assert shown("hello") == f"{clock} worker  hello\n"  # the time of the log's index
+
+
+def test_an_exception_has_lines_of_its_own_and_the_own_frame_is_marked():
+    trace = (
+        "Traceback (most recent call last):\n"
+        f'  File "{ROOT}/src/a.py", line 1, in f\n    g()\n'
+        f'  File "{ROOT}/.venv/lib/site-packages/b.py", line 2, in g\n    raise ValueError\n'
+        "ValueError"
+    )
+    rows = shown(json.dumps({"event": "failed", "level": "error", "exception": trace})).splitlines()
+    assert rows[0].endswith("worker  ERROR failed")
+    assert rows[1] == f"{' ' * 8} worker    Traceback (most recent call last):"
+    assert [row for row in rows if row[17:].startswith("> ")] == [
+        f'{" " * 8} worker  >   File "{ROOT}/src/a.py", line 1, in f'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("plain", "plain"),
+        ("tab\tstays", "tab\tstays"),
+        ("\x1b[31mred", "\x1b[31mred\x1b[0m"),
+        ("\x1b[2Jclear", "clear"),
+        ("\x1b[?1049halternate", "alternate"),
+        ("\x1bcreset", "reset"),
+        ("\x1b]0;title\x07x", "x"),
+        ("\x1b]8;;http://a\x1b\\link", "link"),
+        ("\x1bP1;2q...\x1b\\x", "x"),
+        ("\x1b[5;1Hmoved\x1b[A", "moved"),
+        ("bell\x07 back\x08 \x9b2J", "bell back 2J"),
+        ("10%\r50%\r100%", "100%"),
+        ("windows\r", "windows"),
+        ("cut \x1b[3", "cut "),
+        ("cut \x1b", "cut "),
+    ],
+)
+def test_what_a_terminal_may_be_shown(text, safe):
+    assert for_screen(text) == safe
+
+
+@given(st.text(), st.booleans())
+def test_any_text_is_shown_and_cannot_leave_its_line(text, color):
+    out = shown(text.replace("\n", " "), color=color)
+    assert out.endswith("\n")
+    for control in "\x07\x08\r\x7f\x9b":
+        assert control not in out
+    assert "\x1b" not in out.replace("\x1b[", "") if color else "\x1b" not in out
+
+
+@given(st.binary())
+def test_any_bytes_are_shown(data):
+    assert shown(data).endswith("\n")
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
+)
+def test_any_json_is_shown(value):
+    assert shown(json.dumps({"event": "a", "x": value, "time": value, "level": value, "exception": value})).endswith(
+        "\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        (f"process_message_{'8bc6a514' * 4}", "8bc6a514"),
+        ("8bc6a514-1234-1234-1234-123456789012", "8bc6a514"),
+        ("order-17", "order-17"),
+        ("deadbeef", "deadbeef"),
+        ("", ""),
+    ],
+)
+def test_short_ids(text, short):
+    assert short_id(text) == short
+
+
+def test_a_line_costs_little():
+    """Each costs much less than a terminal needs to draw it."""
+    line = json.dumps(
+        {"event": "e", "level": "info", "timestamp": NOON, **{f"k{number}": "v" * 20 for number in range(8)}}
+    )
+    began = time.process_time()
+    for _ in range(2000):
+        shown(line, color=True)
+    assert time.process_time() - began < 4
