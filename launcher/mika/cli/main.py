@@ -28,6 +28,7 @@ _VERBS = {
     "up": "Bring the stack up and keep it up.",
     "down": "Stop processes, then services.",
     "status": "Services, processes, addresses.",
+    "describe": "Everything about one process.",
     "wait": "Return when the stack is ready.",
     "logs": "Output of processes and services.",
     "restart": "Restart processes of a running stack.",

@@ -1,58 +1,63 @@
-"""The status of a stack as a table for people."""
+"""The status of a stack as a table for people, in 80 columns; what a state is due to stands on a line of its own."""
 
 from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
 
 import click
 
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
 
-_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "backoff": "yellow", "stopping": "yellow"}
+_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "restarting": "yellow", "stopping": "yellow"}
 _PLAIN = ("stopped", "exited")
 _SAYS_HOW_IT_EXITED = (*AT_REST, Phase.BACKOFF)
 """In these phases, the reason of a unit is its last exit."""
+_RECENT = 3600.0
+"""A last exit is told for so many seconds; `mika describe` always tells it."""
+_NARROWEST = 40
 
 
 def render(status: StackStatus) -> str:
-    head = f"{_coloured(status.state)}  backend {status.backend}, supervisor pid {status.supervisor_pid}"
-    # With Temporal, the processes are told where to listen by other variables, too.
-    rows = [_row(unit, shows_port=status.backend == "none") for unit in status.units]
-    table = [["NAME", "STATE", "PID", "RESTARTS", "UP", "ADDRESS", ""], *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]) - 1)]
-    lines = []
-    for number, row in enumerate(table):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        if number:
-            cells[1] = _coloured(row[1]) + " " * (widths[1] - len(row[1]))
-        lines.append("  ".join([*cells, row[-1]]).rstrip())
-    urls = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items()]
-    notes = [*map(str, status.concerns), *filter(None, [status.left_out])]
-    return "\n".join([head, "", *lines, *([""] if urls else []), *urls, *([""] if notes else []), *notes])
-
-
-def _row(unit: UnitStatus, *, shows_port: bool) -> list[str]:
-    return [
-        unit.name,
-        unit.state,
-        str(unit.pid or ""),
-        str(unit.restarts or ""),
-        _duration(unit.uptime_s),
-        _address(unit, shows_port=shows_port),
-        _detail(unit),
+    units = status.units
+    rows = [
+        [unit.name, state_word(unit), address(unit, status), duration(unit.uptime_s), _restarts(unit)] for unit in units
     ]
+    table = [["NAME", "STATE", "ADDRESS", "UP", "RESTARTS"], *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    lines = [_line(table[0], widths, header=True)]
+    for unit, row in zip(units, rows, strict=True):
+        lines += [_line(row, widths), *_indented(note(unit))]
+    shown = {row[2] for row in rows}
+    others = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items() if url not in shown]
+    notes = [*map(str, status.concerns), *filter(None, [status.left_out])]
+    blocks = [[_head(status)], lines, others, notes]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
-def _address(unit: UnitStatus, *, shows_port: bool) -> str:
-    """Where it is. Of a process that listens nowhere (yet), the PORT that it was told."""
-    if unit.role == "service":
-        return unit.address
-    return ", ".join(unit.listens) or (f"PORT={unit.port}" if unit.port and shows_port else "")
+def state_word(unit: UnitStatus) -> str:
+    """Its state in a word for people: what failed and is about to be started again is `restarting`."""
+    return "restarting" if unit.phase is Phase.BACKOFF else unit.state.replace("_", " ")
 
 
-def _coloured(state: str) -> str:
+def coloured(state: str) -> str:
     return state if state in _PLAIN else click.style(state, fg=_COLOURS.get(state, "red"))
 
 
-def _duration(seconds: float | None) -> str:
+def address(unit: UnitStatus, status: StackStatus) -> str:
+    """Something to open where there is a URL; else where it listens, what it polls, or the PORT that it was told."""
+    if url := status.urls.get(unit.name.replace("-", "_")):
+        return url
+    if unit.role == "service":
+        return unit.address
+    # With Temporal, the processes are told where to listen by other variables, too.
+    told = f"PORT={unit.port}" if unit.port and status.backend == "none" else ""
+    return ", ".join(unit.listens) or (unit.reason.text if unit.is_ready else "") or told
+
+
+def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 100:
@@ -60,11 +65,42 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
-def _detail(unit: UnitStatus) -> str:
-    """Why newer code has not replaced it; else its reason, and how it ended the last time, unless that is it."""
-    text, last = str(unit.held_back or unit.reason), unit.last_exit
+def note(unit: UnitStatus) -> str:
+    """Why it is not ready, why newer code has not replaced it, and how it ended the last time; empty if all is well."""
+    parts = []
+    if unit.held_back or not unit.is_ready:
+        parts.append(str(unit.held_back or unit.reason))
     if unit.debug:
-        text = f"{text}, for a debugger"
-    if unit.role == "service" or last is None or unit.phase in _SAYS_HOW_IT_EXITED:
-        return text
-    return f"{text}  (last exit {_duration(last.ago_s)} ago: {last.reason.text})"
+        parts.append("runs for a debugger, which may hold it")
+    last = unit.last_exit
+    if unit.role == "process" and last is not None and unit.phase not in _SAYS_HOW_IT_EXITED and last.ago_s < _RECENT:
+        parts.append(f"last exit {duration(last.ago_s)} ago: {last.reason.text}")
+    return "; ".join(part for part in parts if part)
+
+
+def _head(status: StackStatus) -> str:
+    since = f", up {duration(status.uptime_s)}" if status.uptime_s >= 1 else ""
+    return f"{coloured(status.state)}  backend {status.backend}, supervisor pid {status.supervisor_pid}{since}"
+
+
+def _restarts(unit: UnitStatus) -> str:
+    return str(unit.restarts or "")
+
+
+def _line(row: list[str], widths: list[int], *, header: bool = False) -> str:
+    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+    if not header:
+        cells[1] = coloured(row[1]) + " " * (widths[1] - len(row[1]))
+    return "  ".join(cells).rstrip()
+
+
+def _indented(text: str) -> Iterator[str]:
+    """Below its unit; on a terminal in as many lines as it needs, elsewhere in one, for `grep`."""
+    if not sys.stdout.isatty():
+        yield from (f"    {line}" for line in text.splitlines())
+        return
+    width = max(_NARROWEST, shutil.get_terminal_size().columns)
+    for line in text.splitlines():
+        yield from textwrap.wrap(
+            line, width, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )

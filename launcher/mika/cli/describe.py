@@ -1,0 +1,177 @@
+"""`mika describe`: everything about one process or service."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import click
+import psutil
+
+from mika.cli.context import Context, json_option, print_json
+from mika.cli.screen.table import address, duration, note, state_word
+from mika.cli.spelling import pasteable
+from mika.config.load import Config
+from mika.config.settings import mask
+from mika.errors import NotRunningError
+from mika.events import Exited, Started
+from mika.project import logs
+from mika.project.event_log import read_event
+from mika.project.logs import EVENT_LOG
+from mika.status import StackStatus, UnitStatus
+from mika.text import unknown_name
+
+_EVENTS = 20_000
+"""The last lines of the event log in which starts and exits are looked for."""
+_TOLD = 10
+_OURS = frozenset({"PORT", "PYTHONUNBUFFERED", "PYTHONUTF8", "VIRTUAL_ENV"})
+"""Variables that mika sets, besides those that begin with MIKA_ or TEMPORAL_."""
+_UNSAID = frozenset({"_", "PWD", "OLDPWD", "SHLVL"})
+"""Variables in which any two programs differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The process as it runs: what the system says about its pid."""
+
+    command: list[str]
+    program: str
+    folder: str
+    env: dict[str, str]
+
+
+@click.command("describe")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def describe_command(context: Context, name: str, as_json: bool) -> None:
+    """Everything about one process or service: its command and environment as they run, and its starts and exits."""
+    config = context.load_started()
+    status = _status(context)
+    units = status.matching(name) if status is not None else ()
+    known = _names(context, config, status)
+    if not units and name not in known:
+        raise unknown_name("process or service", name, known)
+    if as_json:
+        print_json({"version": 1, "units": [_as_json(context, config, unit) for unit in units]})
+        return
+    if not units or status is None:
+        rows = [("name", name), ("state", "no stack is running here: `mika up`"), *_past(context, name)]
+        click.echo(pasteable(_table(rows)))
+        return
+    click.echo("\n\n".join(pasteable(_table(_rows(context, config, status, unit))) for unit in units))
+
+
+def _status(context: Context) -> StackStatus | None:
+    try:
+        return context.client.status()
+    except NotRunningError:
+        return None
+
+
+def _names(context: Context, config: Config, status: StackStatus | None) -> list[str]:
+    units = [unit.name for unit in status.units] if status is not None else []
+    logged = logs.names(context.folder.logs) if context.folder.logs.is_dir() else []
+    return sorted({*units, *config.processes, *(name for name in logged if name != EVENT_LOG)})
+
+
+def _rows(context: Context, config: Config, status: StackStatus, unit: UnitStatus) -> Iterator[tuple[str, str]]:
+    yield "name", unit.name
+    yield "state", "; ".join(filter(None, [state_word(unit), note(unit)]))
+    yield "address", address(unit, status)
+    yield "pid", str(unit.pid or "")
+    yield "up", duration(unit.uptime_s)
+    yield "memory", f"{unit.rss_mb:.0f} MB" if unit.rss_mb is not None else ""
+    yield "listens", ", ".join(unit.listens)
+    running = _running(unit.pid)
+    if running is not None:
+        yield "command", shlex.join(mask("", word) for word in running.command)
+        yield "program", running.program
+        yield "folder", running.folder
+    if unit.role == "process":
+        yield "ready when", config.process(unit.name).ready
+    if running is not None:
+        for number, (variable, value, origin) in enumerate(environment(config, unit.name, running.env)):
+            yield "environment" if not number else "", f"{variable}={value}  ({origin})"
+    yield from _past(context, unit.name)
+
+
+def _past(context: Context, name: str) -> Iterator[tuple[str, str]]:
+    segments = logs.segments(context.folder.logs, name)
+    yield "log", f"{segments[-1].path}" if segments else "none yet"
+    for number, (seconds, event) in enumerate(history(context, name)):
+        clock = f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M:%S}"
+        yield "history" if not number else "", f"{clock}  {_told(event)}"
+        if isinstance(event, Exited):
+            yield from (("", f"    {line}") for line in event.last_lines)
+
+
+def history(context: Context, name: str) -> list[tuple[float, Started | Exited]]:
+    """The last starts and exits, oldest first, each with its time (seconds since the epoch)."""
+    if not context.folder.logs.is_dir():
+        return []
+    found = [
+        (line.time, event)
+        for line in logs.read_tail(context.folder.logs, EVENT_LOG, _EVENTS)
+        if (event := read_event(line)) is not None and event.name == name and isinstance(event, Started | Exited)
+    ]
+    return found[-_TOLD:]
+
+
+def _told(event: Started | Exited) -> str:
+    if isinstance(event, Started):
+        return f"started, pid {event.pid}"
+    return f"exited, {event.reason.text}{'' if event.expected else ' (not expected)'}"
+
+
+def environment(config: Config, name: str, env: dict[str, str]) -> list[tuple[str, str, str]]:
+    """The variables of `env` that differ from this terminal's: name, value (secrets masked), and where it came from."""
+    options = config.process(name)
+    origins = {item.name: item.origin for item in (*config.settings.values(), *config.extras.values())}
+    origins |= dict.fromkeys(options.env, config.process_tables.get(name.partition(".")[0], "mika.toml"))
+    rows = []
+    for variable, value in sorted(env.items()):
+        if variable in _UNSAID or os.environ.get(variable) == value:
+            continue
+        is_ours = variable in _OURS or variable.startswith(("MIKA_", "TEMPORAL_"))
+        origin = origins.get(variable) or ("mika" if is_ours else "where `mika up` was started")
+        rows.append((variable, mask(variable, value), origin))
+    return rows
+
+
+def _running(pid: int | None) -> Running | None:
+    """None for a container, and for what has ended or belongs to somebody else."""
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            return Running(process.cmdline(), process.exe(), process.cwd(), process.environ())
+    except psutil.Error:
+        return None
+
+
+def _as_json(context: Context, config: Config, unit: UnitStatus) -> dict[str, object]:
+    running = _running(unit.pid)
+    past = [dict[str, object](time=seconds, **event.as_json()) for seconds, event in history(context, unit.name)]
+    shown: dict[str, object] = {**unit.as_json(), "history": past, "running": None}
+    if running is not None:
+        shown["running"] = {
+            "command": [mask("", word) for word in running.command],
+            "program": running.program,
+            "cwd": running.folder,
+            "env": {
+                variable: {"value": value, "origin": origin}
+                for variable, value, origin in environment(config, unit.name, running.env)
+            },
+        }
+    return shown
+
+
+def _table(rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
+    shown = [(label, text) for label, text in rows if text]
+    width = max(len(label) for label, _ in shown)
+    return "\n".join(f"{label.ljust(width)}  {text}".rstrip() for label, text in shown)
