@@ -6,7 +6,6 @@ import os
 import re
 import signal
 
-from tests.kit.machine import DEADLINE, poll_until
 from tests.kit.programs import SLEEP
 
 
@@ -28,7 +27,7 @@ def test_all_about_a_process(project):
     assert f"started, pid {pid}" in text
 
     os.kill(pid, signal.SIGTERM)
-    poll_until(lambda: this.unit("web")["restarts"] == 1, DEADLINE, "the restart")
+    this.wait_replaced("web", pid)
     (found,) = this.ok("describe", "web", "--json").json["units"]
     assert [event["kind"] for event in found["history"]] == ["started", "exited", "started"]
     assert found["running"]["env"]["MY_TOKEN"] == {"value": "********", "origin": ".env:1"}
