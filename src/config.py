@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     langbot_api_key: SecretStr | None = None
     webhook_secret: SecretStr | None = None
 
+    # What is said in a chat.
+    langbot_max_chars: Annotated[int, Field(ge=100, le=100_000)] = 2000  # of one message: a longer reply is split
+
     # Set by the worker's supervisor.
     mika_worker_identity: Name | None = None
     mika_beat_file: Path | None = None
