@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -25,8 +26,23 @@ class HistoryError(Exception):
         self.code = code
 
 
+class SendMark(StrEnum):
+    """What is known of one part of a reply. A part without a mark was surely not sent."""
+
+    OPEN = "open"
+    """It was about to be sent, and nobody came back to say how that went."""
+    SENT = "sent"
+    MAYBE_SENT = "maybe_sent"
+    APOLOGIZED = "apologized"
+    """The API could not see that the message was taken, and sent an apology."""
+    LEFT = "left"
+    """The API could not see that the message was taken, and left it to LangBot's own pipeline."""
+    GIVEN_UP = "given_up"
+    """It was not sent, and must not be sent any more."""
+
+
 class History(Protocol):
-    """Turns of conversations. Every method may raise `HistoryError`."""
+    """Turns of conversations, and marks of what was sent. Every method may raise `HistoryError`."""
 
     @property
     def facts(self) -> dict[str, str]:
@@ -39,6 +55,21 @@ class History(Protocol):
 
     async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
         """Store a turn under its workflow's id. Storing it again changes nothing; a later run's reply replaces it."""
+        ...
+
+    async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:
+        """Mark a part that has no mark yet; None if that was done. Otherwise the mark that it already has.
+
+        Of many callers at once, in any process, exactly one gets None.
+        """
+        ...
+
+    async def change_mark(self, workflow_id: str, part: int, mark: SendMark) -> None:
+        """Replace the mark of a part that this caller marked."""
+        ...
+
+    async def remove_mark(self, workflow_id: str, part: int) -> None:
+        """For a part that this caller marked, and that was surely not sent."""
         ...
 
     async def ping(self) -> str:

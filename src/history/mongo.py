@@ -12,7 +12,14 @@ import structlog
 from pymongo import DESCENDING, AsyncMongoClient
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
-from src.history.base import REMEMBERED_CHARACTERS, REMEMBERED_TURNS, RETENTION_DAYS, HistoryError, conversation_key
+from src.history.base import (
+    REMEMBERED_CHARACTERS,
+    REMEMBERED_TURNS,
+    RETENTION_DAYS,
+    HistoryError,
+    SendMark,
+    conversation_key,
+)
 from src.messages import Conversation, FinishedTurn, Turn
 
 log = structlog.get_logger("mika.history")
@@ -38,6 +45,7 @@ class MongoHistory:
                 timeoutMS=2 * _PATIENCE_MS,
             )
             self._turns = self._client[database]["turns"]
+            self._sends = self._client[database]["sends"]
         except (PyMongoError, ValueError) as error:
             raise HistoryError(f"MONGODB_URL or MONGODB_DATABASE cannot be used: {error}") from None
         self._database = database
@@ -86,6 +94,39 @@ class MongoHistory:
         except PyMongoError as error:
             raise _history_error(error) from error
 
+    async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:
+        now = datetime.now(UTC)
+        send = {
+            "_id": _send_id(workflow_id, part),
+            "mark": mark.value,
+            "expires_at": now + timedelta(days=RETENTION_DAYS),
+        }
+        try:
+            await self._make_indexes()
+            while True:
+                try:
+                    await self._sends.insert_one(send)
+                except DuplicateKeyError:
+                    found = await self._sends.find_one({"_id": send["_id"]})
+                    if found:  # or else it has just been removed
+                        return SendMark(found["mark"])
+                else:
+                    return None
+        except PyMongoError as error:
+            raise _history_error(error) from error
+
+    async def change_mark(self, workflow_id: str, part: int, mark: SendMark) -> None:
+        try:
+            await self._sends.update_one({"_id": _send_id(workflow_id, part)}, {"$set": {"mark": mark.value}})
+        except PyMongoError as error:
+            raise _history_error(error) from error
+
+    async def remove_mark(self, workflow_id: str, part: int) -> None:
+        try:
+            await self._sends.delete_one({"_id": _send_id(workflow_id, part)})
+        except PyMongoError as error:
+            raise _history_error(error) from error
+
     async def ping(self) -> str:
         try:
             with pymongo.timeout(_PING_SECONDS):
@@ -102,12 +143,19 @@ class MongoHistory:
         async with self._making_indexes:
             if not self._indexes_made:
                 await self._turns.create_index([("conversation", 1), ("created_at", DESCENDING)])
-                try:
-                    await self._turns.create_index("expires_at", expireAfterSeconds=0)
-                except OperationFailure as error:
-                    # Servers that only speak the protocol (FerretDB 1) cannot expire turns. `recent` excludes old ones.
-                    log.warning("old_turns_are_kept", error=str(error.details and error.details.get("errmsg")))
+                for expiring in (self._turns, self._sends):
+                    try:
+                        await expiring.create_index("expires_at", expireAfterSeconds=0)
+                    except OperationFailure as error:
+                        # Servers that only speak the protocol (FerretDB 1) cannot delete them. `recent` excludes old
+                        # turns.
+                        reason = error.details and error.details.get("errmsg")
+                        log.warning("old_documents_are_kept", collection=expiring.name, error=str(reason))
                 self._indexes_made = True
+
+
+def _send_id(workflow_id: str, part: int) -> str:
+    return f"{workflow_id}/{part}"
 
 
 def _history_error(error: PyMongoError) -> HistoryError:

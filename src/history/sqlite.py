@@ -10,7 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-from src.history.base import REMEMBERED_CHARACTERS, REMEMBERED_TURNS, RETENTION_DAYS, HistoryError, conversation_key
+from src.history.base import (
+    REMEMBERED_CHARACTERS,
+    REMEMBERED_TURNS,
+    RETENTION_DAYS,
+    HistoryError,
+    SendMark,
+    conversation_key,
+)
 from src.messages import Conversation, FinishedTurn, Turn
 
 if TYPE_CHECKING:
@@ -29,6 +36,13 @@ CREATE TABLE IF NOT EXISTS turns (
 );
 CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation, created_at DESC);
 CREATE INDEX IF NOT EXISTS turns_by_age ON turns (created_at);
+CREATE TABLE IF NOT EXISTS sends (
+    workflow_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    mark TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    PRIMARY KEY (workflow_id, part)
+) WITHOUT ROWID;
 """
 
 
@@ -70,6 +84,36 @@ class SqliteHistory:
             )
         )
 
+    async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:
+        def work(db: sqlite3.Connection) -> SendMark | None:
+            while True:
+                inserted = db.execute(
+                    "INSERT INTO sends (workflow_id, part, mark, created_at) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (workflow_id, part) DO NOTHING",
+                    (workflow_id, part, mark, time.time()),
+                )
+                if inserted.rowcount:
+                    return None
+                found = db.execute(
+                    "SELECT mark FROM sends WHERE workflow_id = ? AND part = ?", (workflow_id, part)
+                ).fetchone()
+                if found:  # or else it has just been removed
+                    return SendMark(found[0])
+
+        return await self._run(work)
+
+    async def change_mark(self, workflow_id: str, part: int, mark: SendMark) -> None:
+        await self._run(
+            lambda db: db.execute(
+                "UPDATE sends SET mark = ? WHERE workflow_id = ? AND part = ?", (mark, workflow_id, part)
+            )
+        )
+
+    async def remove_mark(self, workflow_id: str, part: int) -> None:
+        await self._run(
+            lambda db: db.execute("DELETE FROM sends WHERE workflow_id = ? AND part = ?", (workflow_id, part))
+        )
+
     async def ping(self) -> str:
         await self._run(lambda db: db.execute("SELECT 1 FROM turns LIMIT 1").fetchone())
         return f"SQLite file {self._path}"
@@ -106,7 +150,9 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
         with closing(connection.cursor()) as cursor:
-            cursor.execute("DELETE FROM turns WHERE created_at < ?", (time.time() - RETENTION_DAYS * 86400,))
+            oldest = time.time() - RETENTION_DAYS * 86400
+            cursor.execute("DELETE FROM turns WHERE created_at < ?", (oldest,))
+            cursor.execute("DELETE FROM sends WHERE created_at < ?", (oldest,))
     except BaseException:
         connection.close()
         raise

@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from src.history.base import HistoryError, conversation_key
+from src.history.base import HistoryError, SendMark, conversation_key
 from src.history.mongo import MongoHistory
 from src.messages import Conversation, FinishedTurn, Turn
 from tests.kit.bot_processes import BotProcesses
@@ -92,6 +92,19 @@ def test_the_indexes_are_made(url):
     assert [("conversation", 1), ("created_at", -1)] in [list(index["key"]) for index in indexes.values()]
     # FerretDB refuses the expiring one, so what counts is that it was asked for, once.
     assert asked[1:] == [("expires_at", {"expireAfterSeconds": 0})]
+
+
+def test_of_many_who_want_to_send_only_one_may(url):
+    async def work(history):
+        found = await asyncio.gather(*(history.mark_send("w1", 0, SendMark.OPEN) for _ in range(10)))
+        await history.change_mark("w1", 0, SendMark.SENT)
+        changed = await history.mark_send("w1", 0, SendMark.OPEN)
+        await history.remove_mark("w1", 0)
+        return found, changed, await history.mark_send("w1", 0, SendMark.OPEN)
+
+    found, changed, again = with_history(url, work)
+    assert (found.count(None), found.count(SendMark.OPEN)) == (1, 9)
+    assert (changed, again) == (SendMark.SENT, None)
 
 
 def test_a_message_through_the_whole_bot(url, tmp_path, temporal):

@@ -8,7 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from src.history.base import REMEMBERED_CHARACTERS, REMEMBERED_TURNS, RETENTION_DAYS, HistoryError, conversation_key
+from src.history.base import (
+    REMEMBERED_CHARACTERS,
+    REMEMBERED_TURNS,
+    RETENTION_DAYS,
+    HistoryError,
+    SendMark,
+    conversation_key,
+)
 from src.history.sqlite import SqliteHistory
 from src.messages import Conversation, FinishedTurn, Turn
 
@@ -104,3 +111,35 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "data").write_text("", encoding="utf-8")
     with pytest.raises(HistoryError, match="cannot be used"):
         with_history(tmp_path / "data" / "history.sqlite3", lambda history: history.ping())
+
+
+def test_of_many_who_want_to_send_only_one_may(path):
+    async def work(history):
+        others = [SqliteHistory(path) for _ in range(4)]
+        try:
+            return await asyncio.gather(
+                *(store.mark_send("w1", 0, SendMark.OPEN) for store in (history, *others) for _ in range(5))
+            )
+        finally:
+            for other in others:
+                await other.close()
+
+    found = with_history(path, work)
+    assert (found.count(None), found.count(SendMark.OPEN)) == (1, 24)
+
+
+def test_a_mark_stays_until_it_is_changed_or_removed(path):
+    async def work(history):
+        found = [await history.mark_send("w1", 0, SendMark.OPEN), await history.mark_send("w1", 1, SendMark.OPEN)]
+        await history.change_mark("w1", 0, SendMark.SENT)
+        await history.remove_mark("w1", 1)
+        return [*found, *[await history.mark_send("w1", part, SendMark.LEFT) for part in (0, 1, 1)]]
+
+    assert with_history(path, work) == [None, None, SendMark.SENT, None, SendMark.LEFT]
+
+
+def test_old_marks_are_deleted(path):
+    with_history(path, lambda history: history.mark_send("w1", 0, SendMark.SENT))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE sends SET created_at = created_at - ?", ((RETENTION_DAYS + 1) * 86400,))
+    assert with_history(path, lambda history: history.mark_send("w1", 0, SendMark.OPEN)) is None
