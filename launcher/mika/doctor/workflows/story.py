@@ -15,7 +15,7 @@ from mika.diagnosis.model import FINE, Cause, Diagnosis
 from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import slowest_task
 from mika.diagnosis.temporal import CallError, call_error, literal
-from mika.diagnosis.timeline import Entry, timeline
+from mika.diagnosis.timeline import Entry, decode, timeline
 from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
 from mika.doctor.workers import units_of
@@ -96,7 +96,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
     events = await (await exam.temporal()).first_events(info.execution)
     surroundings = await exam.surroundings([info.task_queue])
     diagnosis = await judge(exam, description, events, surroundings, now=now)
-    diagnosis = await _with_slow_task(exam, diagnosis, events, info.type.name)
+    diagnosis = _with_memo(await _with_slow_task(exam, diagnosis, events, info.type.name), info)
     return Story(
         info.execution.workflow_id,
         info.execution.run_id,
@@ -198,6 +198,12 @@ async def _with_slow_task(
         return diagnosis
     why, fix = await why_slow(exam, task, workflow_type)
     return replace(diagnosis, evidence=(*diagnosis.evidence, f"slow: {task.text}{why}: {fix}"))
+
+
+def _with_memo(diagnosis: Diagnosis, info: WorkflowExecutionInfo) -> Diagnosis:
+    """With what the workflow itself says about its course: its memo, which is made to be shown in lists."""
+    memo = (f"memo {name}: {decode(payload)}" for name, payload in sorted(info.memo.fields.items()))
+    return replace(diagnosis, evidence=(*diagnosis.evidence, *memo))
 
 
 async def _last(exam: Examination) -> str:
