@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from src.messages import SEND_PATIENCE
 
 # These may contain credentials: an error message names the setting, but never shows its value.
 _PRIVATE = {"mongodb_url", "llm_base_url", "llm_api_key", "langbot_api_base_url", "langbot_api_key", "webhook_secret"}
@@ -67,6 +69,10 @@ class Settings(BaseSettings):
     langbot_api_base_url: HttpUrl | None = None
     langbot_api_key: SecretStr | None = None
     webhook_secret: SecretStr | None = None
+
+    # Replies that the workflow sends, and messages that were not taken.
+    langbot_send_patience: Annotated[Seconds, Field(le=7 * 86400)] = SEND_PATIENCE
+    langbot_on_failure: Literal["pipeline", "apology"] = "pipeline"
 
     # What is said in a chat.
     langbot_max_chars: Annotated[int, Field(ge=100, le=100_000)] = 2000  # of one message: a longer reply is split

@@ -171,8 +171,10 @@ def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:
     return status in {408, 409, 429} or status >= 500
 
 
-def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that the provider asks to wait, from 0 to `LONGEST_RETRY_AFTER`; None if it gives no valid time."""
+def retry_after(
+    headers: Mapping[str, str], now: datetime | None = None, *, longest: float = LONGEST_RETRY_AFTER
+) -> float | None:
+    """Seconds that the provider asks to wait, from 0 to `longest`; None if it gives no valid time."""
     value = headers.get("retry-after", "").strip()
     try:
         seconds = float(value)
@@ -186,4 +188,4 @@ def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> floa
         seconds = (retry_at - (now or datetime.now(UTC))).total_seconds()
     if seconds != seconds:  # noqa: PLR0124 - "nan" is a float too
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+    return min(max(seconds, 0.0), longest)

@@ -5,32 +5,55 @@ So it must never contain a secret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 WORKFLOW = "ProcessMessageWorkflow"
+SEND_WORKFLOW = "SendReplyWorkflow"
 LOAD_HISTORY = "load_history"
 ASK_LLM = "ask_llm"
 SAVE_TURN = "save_turn"
 SEND_REPLY = "send_reply"
 
 
+SEND_PATIENCE = 600.0
+"""Default of `LANGBOT_SEND_PATIENCE`, in seconds."""
+
+Delivery = Literal["none", "sent", "maybe_sent", "refused", "waiting"]
+"""What became of a reply that the workflow sends.
+
+- `none`: it sends none; the caller of the API has it, or LangBot's own pipeline answers.
+- `sent`: it is in the chat.
+- `maybe_sent`: nobody can know, so it was not sent again.
+- `refused`: it is surely not in the chat, and no longer tried.
+- `waiting`: `SendReplyWorkflow` tries on.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplyTarget:
-    """Where LangBot's service API should send the reply; `target_type` is `person` or `group`."""
+    """Where the reply should be sent; `target_type` is `person` or `group`, `door` is `langbot` or `onebot`."""
 
     bot_uuid: str
     target_type: str
     target_id: str
+    door: str = "langbot"
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """One message from a user. `group_id` is empty in a private chat; `reply_to` is only set for a webhook event."""
+    """One message from a user. `group_id` is empty in a private chat.
+
+    `reply_to` is only set where the workflow sends the reply, and `send_patience` says for how long it may try, in
+    seconds. `images` are references, never the bytes.
+    """
 
     user_id: str
     message: str
     group_id: str = ""
     reply_to: ReplyTarget | None = None
+    images: list[str] = field(default_factory=list)
+    send_patience: float = SEND_PATIENCE
 
     @property
     def message_type(self) -> str:
@@ -39,9 +62,11 @@ class IncomingMessage:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The workflow's result."""
+    """The workflow's result. `detail` says why, if the reply was not sent or is not the model's."""
 
     response: str
+    delivery: Delivery = "none"
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +91,7 @@ class Question:
 
     message: str
     history: list[Turn]
+    images: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +106,34 @@ class FinishedTurn:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingReply:
-    """A reply to send through LangBot."""
+    """A reply to send. `message_id`: the id of the workflow that made it, under which what was sent is marked.
+
+    With `last_call` nothing is sent any more: it only asks what became of it, and closes it.
+    """
 
     target: ReplyTarget
     text: str
+    message_id: str
+    last_call: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendLater:
+    """The input of `SendReplyWorkflow`. `delay` and `patience` are in seconds."""
+
+    reply: OutgoingReply
+    delay: float = 0.0
+    patience: float = SEND_PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of an `OutgoingReply`. `detail` says why, if it was not simply sent."""
+
+    delivery: Delivery
+    detail: str = ""
+
+
+def send_workflow_id(message_id: str) -> str:
+    """The id of the `SendReplyWorkflow` of a message's workflow."""
+    return f"{message_id}/send"

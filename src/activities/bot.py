@@ -24,8 +24,10 @@ from src.messages import (
     FinishedTurn,
     OutgoingReply,
     Question,
+    Sent,
     Turn,
 )
+from src.sending import NotSentError, Sender
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,9 +41,9 @@ class BotActivities:
     """All are coroutines that never block the loop: a slow model must not look like a hung worker."""
 
     def __init__(self, settings: Settings, history: History, llm: Llm) -> None:
-        self._settings = settings
         self._history = history
         self._llm = llm
+        self._sender = Sender(settings, history)
 
     def all(self) -> list[Callable[..., Any]]:
         return [self.load_history, self.ask_llm, self.save_turn, self.send_reply]
@@ -79,14 +81,28 @@ class BotActivities:
         log.info("turn_saved", **_context())
 
     @activity.defn(name=SEND_REPLY)
-    async def send_reply(self, reply: OutgoingReply) -> None:
-        from src.langbot import SendError, send_reply  # noqa: PLC0415 - httpx is only needed here
-
-        try:
-            await send_reply(self._settings, reply)
-        except SendError as error:
-            raise ApplicationError(str(error), type="SendError", non_retryable=not error.retryable) from None
-        log.info("reply_sent", **_context())
+    async def send_reply(self, reply: OutgoingReply) -> Sent:
+        async with _heartbeat():
+            try:
+                if reply.last_call:
+                    sent = await self._sender.close(reply)
+                else:
+                    sent = await self._sender.deliver(reply, _time_limit())
+            except NotSentError as error:
+                raise ApplicationError(
+                    str(error), type="NotSentError", next_retry_delay=_delta(error.retry_after)
+                ) from None
+            except HistoryError as error:
+                raise ApplicationError(str(error), type=HISTORY_ERROR) from None
+        context = {**_context(), "workflow_id": reply.message_id}
+        match sent.delivery:
+            case "sent":
+                log.info("reply_sent", **context)
+            case "maybe_sent":
+                log.warning("reply_maybe_sent", **context, reason=sent.detail)
+            case _:
+                log.warning("reply_not_sent", **context, reason=sent.detail)
+        return sent
 
 
 def _workflow_id() -> str:

@@ -12,6 +12,7 @@ from src.api import problems
 from src.api.routes import health, langbot, workflows
 from src.api.service import MessageService
 from src.history.factory import make_history
+from src.sending import Sender
 from src.temporal import connect, own_identity
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.client = await connect(settings, own_identity("api"), lazy=True)
         app.state.service = MessageService(app.state.client, settings)
         app.state.history = make_history(settings)
+        app.state.sender = Sender(settings, app.state.history)
         log.info("api_started", temporal=settings.temporal_address, task_queue=settings.temporal_task_queue)
         yield
         await app.state.history.close()

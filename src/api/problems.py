@@ -60,6 +60,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
         self.workflow_id = workflow_id
         self.diagnosis = diagnosis
         self.retry_after = KINDS[code].retry_after if retry else None
+        self.canned_reply: str | None = None
+        """What a caller that cannot read problems may show in the chat."""
 
     @property
     def explanation(self) -> dict[str, object]:
@@ -70,8 +72,15 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
     def response(self) -> JSONResponse:
         extra: dict[str, object] = {"workflow_id": self.workflow_id} if self.workflow_id else {}
         extra |= self.explanation
+        if self.canned_reply is not None:
+            extra |= in_chat(self.canned_reply)
         headers = {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
         return _render(KINDS[self.code], self.detail, self.code, headers=headers, extra=extra)
+
+
+def in_chat(text: str) -> dict[str, object]:
+    """The members of an answer that have a reply: LangBot's runners read the first, some bots the second."""
+    return {"response": text, "message": [{"type": "Plain", "text": text}]}
 
 
 def install(app: FastAPI) -> None:

@@ -30,7 +30,7 @@ from src.api.problems import Problem
 from src.api.signs import ASK_EVERY, WorkerSigns, WorkflowSnapshot, make_poll_reader
 from src.api.verdict import Judge, Verdict, Watch
 from src.logging_setup import shorten
-from src.messages import WORKFLOW, IncomingMessage, Reply
+from src.messages import WORKFLOW, IncomingMessage, Reply, Sent, send_workflow_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +113,7 @@ class MessageService:
             return answer if diagnosis.cause in FINE else {**answer, "cause": diagnosis.cause, "fix": diagnosis.fix}
         try:
             async with asyncio.timeout(2 * CALL_TIMEOUT):
-                answer["response"] = (await handle.result()).response
+                answer |= await self._reply(handle)
         except WorkflowFailureError as error:
             problem = await self._with_diagnosis(problem_of(error, workflow_id), handle)
             answer["error"] = {"code": problem.code, "detail": problem.detail}
@@ -121,6 +121,21 @@ class MessageService:
         except TEMPORAL_ERRORS as error:
             raise self._unavailable(error, workflow_id) from None
         return answer
+
+    async def _reply(self, handle: WorkflowHandle[Any, Reply]) -> dict[str, object]:
+        """What became of a reply. Raises `WorkflowFailureError`, `TEMPORAL_ERRORS`."""
+        reply = await handle.result()
+        delivery, detail = reply.delivery, reply.detail
+        if delivery == "waiting":
+            later = self._client.get_workflow_handle(send_workflow_id(handle.id), result_type=Sent)
+            status = (await self._describe(later, time.monotonic())).status
+            if status == WorkflowExecutionStatus.COMPLETED:
+                sent = await later.result()
+                delivery, detail = sent.delivery, sent.detail
+            elif _status_name(status) != "running":
+                delivery, detail = "maybe_sent", f"{later.id} ended: {_status_name(status)}"
+        shown = {"response": reply.response, "delivery": delivery, "detail": detail}
+        return {name: value for name, value in shown.items() if name == "response" or value not in {"none", ""}}
 
     @contextlib.contextmanager
     def _logged(self, incoming: IncomingMessage, workflow_id: str, began: float) -> Iterator[None]:

@@ -28,7 +28,9 @@ from src.llm import make_llm
 from src.logging_setup import configure_logging
 from src.temporal import connect, own_identity
 from src.workers.beat import WorkflowThreads, beat
-from src.workflows.message_workflow import HEARTBEAT_TIMEOUT, ProcessMessageWorkflow
+from src.workflows.message_workflow import ProcessMessageWorkflow
+from src.workflows.send_workflow import SendReplyWorkflow
+from src.workflows.steps import HEARTBEAT_TIMEOUT
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -84,7 +86,7 @@ async def _run_worker(
     worker = Worker(
         client,
         task_queue=settings.temporal_task_queue,
-        workflows=[ProcessMessageWorkflow],
+        workflows=[ProcessMessageWorkflow, SendReplyWorkflow],
         activities=activities.all(),
         workflow_task_executor=threads,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,

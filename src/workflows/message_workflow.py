@@ -2,22 +2,28 @@
 
 The caller only knows the run timeout, so the limit of each step is a share of the time that is left. If the steps
 together could take longer, the server would end the run, and nobody would know which step was slow.
+
+Nobody waits for the answer to an event, so nobody would see an error: there the chat gets a canned reply, and the
+result says why.
 """
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    import structlog
+
+    from src.chat_text import CANNED_REPLY
     from src.messages import (
         ASK_LLM,
         LOAD_HISTORY,
         SAVE_TURN,
-        SEND_REPLY,
+        SEND_WORKFLOW,
         WORKFLOW,
         Conversation,
         FinishedTurn,
@@ -25,12 +31,19 @@ with workflow.unsafe.imports_passed_through():
         OutgoingReply,
         Question,
         Reply,
+        ReplyTarget,
+        SendLater,
+        Sent,
         Turn,
+        send_workflow_id,
     )
+    from src.workflows.send_workflow import SLACK
+    from src.workflows.steps import HEARTBEAT_TIMEOUT, last_failure, reason, retry, send, show
 
-# After this, the server notices that a worker was killed; it takes up to a second more until the next worker gets the
-# call. Not shorter: a laptop under load may stall for a second, and a false alarm pays for the same answer twice.
-HEARTBEAT_TIMEOUT = timedelta(seconds=1.5)
+log = structlog.get_logger("mika.worker")
+
+_PATIENCE = 12.0
+"""Seconds for which this workflow tries to send: longer than a chat may take to answer."""
 
 
 @workflow.defn(name=WORKFLOW)
@@ -40,41 +53,82 @@ class ProcessMessageWorkflow:
     @workflow.run
     async def run(self, incoming: IncomingMessage) -> Reply:
         conversation = Conversation(incoming.user_id, incoming.group_id)
-        # The number of attempts limits the wait for a store that is down; the total leaves time to replace a worker.
-        history = await workflow.execute_activity(
-            LOAD_HISTORY,
-            conversation,
-            result_type=list[Turn],
-            schedule_to_close_timeout=_share(0.5),
-            start_to_close_timeout=_share(0.5, at_most=5),
-            retry_policy=_retry(attempts=3),
+        target = incoming.reply_to
+        detail = ""
+        answer = ""
+        try:
+            answer = await _answer(incoming, conversation)
+            await _save(FinishedTurn(conversation, incoming.message, answer, workflow.now().timestamp()), target)
+        except ActivityError as error:
+            if target is None or is_cancelled_exception(error):
+                raise
+            detail = reason(error)
+        if target is None:
+            return Reply(answer)
+        # Last, because only this step is not idempotent: no later step can cause another run.
+        text = answer or CANNED_REPLY
+        sent = await _send(incoming, OutgoingReply(target, text, workflow.info().workflow_id))
+        sent = Sent(sent.delivery, "; ".join(filter(None, (detail, sent.detail))))
+        show(sent)
+        return Reply(text, sent.delivery, sent.detail)
+
+
+async def _answer(incoming: IncomingMessage, conversation: Conversation) -> str:
+    # The number of attempts limits the wait for a store that is down; the total leaves time to replace a worker.
+    history = await workflow.execute_activity(
+        LOAD_HISTORY,
+        conversation,
+        result_type=list[Turn],
+        schedule_to_close_timeout=_share(0.5),
+        start_to_close_timeout=_share(0.5, at_most=5),
+        retry_policy=retry(attempts=3),
+    )
+    answer: str = await workflow.execute_activity(
+        ASK_LLM,
+        Question(incoming.message, history, incoming.images),
+        result_type=str,
+        schedule_to_close_timeout=_share(0.8),
+        start_to_close_timeout=_share(0.5),
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=retry(attempts=6),
+    )
+    return answer
+
+
+async def _save(turn: FinishedTurn, target: ReplyTarget | None) -> None:
+    await workflow.execute_activity(
+        SAVE_TURN,
+        turn,
+        schedule_to_close_timeout=_share(0.6 if target else 0.9),
+        start_to_close_timeout=_share(0.5, at_most=5),
+        retry_policy=retry(attempts=8),
+    )
+
+
+async def _send(incoming: IncomingMessage, reply: OutgoingReply) -> Sent:
+    """Send it now; if that fails for long, let another workflow try on, which may last longer than this one."""
+    patience = _share(0.9, at_most=_PATIENCE)
+    try:
+        return await send(reply, patience=patience, one_attempt=patience)
+    except ActivityError as error:
+        if is_cancelled_exception(error):
+            raise
+        why, cause = reason(error), last_failure(error)
+    delay = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
+    later = SendLater(reply, delay.total_seconds() if delay else 0.0, incoming.send_patience)
+    child_id = send_workflow_id(reply.message_id)
+    with contextlib.suppress(WorkflowAlreadyStartedError):  # by an earlier run of this message
+        await workflow.start_child_workflow(
+            SEND_WORKFLOW,
+            later,
+            id=child_id,
+            execution_timeout=timedelta(seconds=later.patience) + SLACK,
+            task_timeout=workflow.info().task_timeout,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         )
-        answer = await workflow.execute_activity(
-            ASK_LLM,
-            Question(incoming.message, history),
-            result_type=str,
-            schedule_to_close_timeout=_share(0.8),
-            start_to_close_timeout=_share(0.5),
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=_retry(attempts=6),
-        )
-        await workflow.execute_activity(
-            SAVE_TURN,
-            FinishedTurn(conversation, incoming.message, answer, workflow.now().timestamp()),
-            schedule_to_close_timeout=_share(0.6 if incoming.reply_to else 0.9),
-            start_to_close_timeout=_share(0.5, at_most=5),
-            retry_policy=_retry(attempts=8),
-        )
-        if incoming.reply_to:
-            # Last, because only this step is not idempotent: no later step can cause another run.
-            await workflow.execute_activity(
-                SEND_REPLY,
-                OutgoingReply(incoming.reply_to, answer),
-                schedule_to_close_timeout=_share(0.9),
-                start_to_close_timeout=_share(0.9, at_most=10),
-                retry_policy=_retry(attempts=3),
-            )
-        return Reply(answer)
+    if not workflow.unsafe.is_replaying():
+        log.warning("reply_waiting", workflow_id=reply.message_id, reason=why)
+    return Sent("waiting", f"{why}; {child_id} tries on for {later.patience:g} s")
 
 
 def _share(fraction: float, at_most: float | None = None) -> timedelta:
@@ -87,11 +141,3 @@ def _share(fraction: float, at_most: float | None = None) -> timedelta:
     if seconds <= 0:
         raise ApplicationError("no time left in this run", type="NoTimeLeft", non_retryable=True)
     return timedelta(seconds=min(fraction * seconds, at_most or seconds))
-
-
-def _retry(attempts: int) -> RetryPolicy:
-    return RetryPolicy(
-        initial_interval=timedelta(milliseconds=200),
-        maximum_interval=timedelta(seconds=5),
-        maximum_attempts=attempts,
-    )

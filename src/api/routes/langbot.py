@@ -11,8 +11,10 @@ from fastapi import APIRouter, Request
 
 from src.api.body import read_json_body
 from src.api.models import MAX_BODY_BYTES, parse
-from src.api.problems import Problem
+from src.api.problems import Problem, in_chat
 from src.api.service import MessageService, workflow_id_for
+from src.api.taking import take
+from src.chat_text import CANNED_REPLY
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -41,17 +43,23 @@ async def webhook(request: Request) -> dict[str, Any]:
     workflow_id = workflow_id_for(incoming, received.message_id)
     if workflow_sends:
         # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.
-        await service.take(incoming, workflow_id)
-        response = None
-    else:
-        response = (await service.answer(incoming, workflow_id)).response
+        problem = await take(service, request.app.state.sender, settings, incoming, workflow_id)
+        is_served = problem is None
+        answer = {"success": is_served, "response": None, "workflow_id": workflow_id, "skip_pipeline": is_served}
+        return {"status": "ok", **answer, **({"code": problem.code, "detail": problem.detail} if problem else {})}
+    try:
+        reply = await service.answer(incoming, workflow_id)
+    except Problem as problem:
+        if problem.workflow_id is None:  # it was not taken, so no other reply will come
+            problem.canned_reply = CANNED_REPLY
+        raise
     return {
         "status": "ok",
         "success": True,
-        "response": response,
+        **in_chat(reply.response),
         "workflow_id": workflow_id,
-        # If this reply cannot reach the chat, LangBot should give its own.
-        "skip_pipeline": workflow_sends or not received.is_event,
+        # This reply cannot reach the chat of an event, so LangBot should give its own.
+        "skip_pipeline": not received.is_event,
     }
 
 

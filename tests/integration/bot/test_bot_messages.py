@@ -12,7 +12,7 @@ import pytest
 
 from tests.kit.bot_processes import SIGSTOP, BotProcesses, needs_sigstop
 from tests.kit.machine import poll_until
-from tests.kit.stub_http import Answer, StubServer, completion
+from tests.kit.stub_http import Answer, completion
 
 
 @pytest.fixture
@@ -216,34 +216,3 @@ def test_the_run_time_out(tmp_path, temporal):
 def test_an_unknown_workflow(llm_bot):
     problem(llm_bot.http.get("/workflows/nobody"), 404, "not_found")
     problem(llm_bot.http.get("/workflows/" + "x" * 3000), 404, "not_found")
-
-
-def test_a_langbot_event_is_answered_through_langbot(tmp_path, temporal):
-    event = {
-        "uuid": "new-each-time",
-        "event_type": "bot.group_message",
-        "data": {
-            "bot_uuid": "bot-1",
-            "group": {"id": "20002", "name": "g"},
-            "sender": {"id": "10001", "name": ""},
-            "message": [{"type": "Source", "id": 3, "timestamp": 1}, {"type": "Plain", "text": "你好"}],
-        },
-    }
-    with StubServer() as langbot:
-        langbot.default = Answer(body={"code": 0, "data": {"sent": True}, "msg": "ok"})
-        settings = {"LANGBOT_API_BASE_URL": langbot.url, "LANGBOT_API_KEY": "lb-key"}
-        with BotProcesses(tmp_path, temporal.port, **settings) as bot:
-            bot.start_api()
-            bot.start_worker()
-            for _ in range(2):
-                body = bot.http.post("/webhook/langbot", json=event).json()
-                assert body["success"] is True
-                assert body["skip_pipeline"] is True
-                poll_until(lambda: langbot.requests, 30, "the reply at LangBot")
-        assert len(langbot.requests) == 1  # the second push is the same message
-        path, headers, sent = langbot.requests[-1]
-        assert path == "/api/v1/platform/bots/bot-1/send_message"
-        assert headers["x-api-key"] == "lb-key"
-        assert sent["target_type"] == "group"
-        assert sent["target_id"] == "20002"
-        assert "你好" in sent["message_chain"][0]["text"]

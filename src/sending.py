@@ -1,0 +1,151 @@
+"""Sends a reply to a chat, each part at most once, even if the worker is killed meanwhile or the message runs again.
+
+No chat knows an idempotency key. So each part is marked in the history store before it is sent, and whoever finds a
+mark does not send: the next attempt, a later run of the same message, or the API that apologizes. The mark is removed
+only if the part surely did not leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from src.chat_text import CANNED_REPLY, clean, split
+from src.history.base import HistoryError, SendMark
+from src.messages import Sent
+
+if TYPE_CHECKING:
+    from src.config import Settings
+    from src.history.base import History
+    from src.messages import Delivery, OutgoingReply, ReplyTarget
+
+log = structlog.get_logger("mika.sending")
+
+LONGEST_SEND = 10.0
+"""Seconds for one part. A chat that takes longer has probably got it."""
+_FIRST = 0
+_MEANING: dict[SendMark, Sent] = {
+    SendMark.OPEN: Sent("maybe_sent", "an attempt to send it was cut off, and is not repeated"),
+    SendMark.SENT: Sent("sent"),
+    SendMark.MAYBE_SENT: Sent("maybe_sent", "an earlier attempt got no clear answer, and is not repeated"),
+    SendMark.APOLOGIZED: Sent("none", "the API did not know that this message was taken, and sent an apology instead"),
+    SendMark.LEFT: Sent("none", "the API did not know that this message was taken, and left it to LangBot's pipeline"),
+    SendMark.GIVEN_UP: Sent("refused", "it could not be sent in time"),
+}
+# For several parts, the first of these that any part has is said of the whole reply.
+_WORST: tuple[Delivery, ...] = ("refused", "maybe_sent", "none", "sent")
+
+
+class NotSentError(Exception):
+    """It was surely not delivered. `retry_after` is in seconds; None if the chat gave no time."""
+
+    def __init__(self, text: str, *, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class MaybeSentError(Exception):
+    """It was perhaps delivered, so it must not be sent again."""
+
+
+async def send(settings: Settings, target: ReplyTarget, text: str) -> None:
+    """Send one message, once. Raises `NotSentError`, `MaybeSentError`."""
+    from src.langbot import send as send_by_langbot  # noqa: PLC0415 - httpx is only needed here
+
+    try:
+        async with asyncio.timeout(LONGEST_SEND):
+            await send_by_langbot(settings, target, text)
+    except TimeoutError:
+        raise MaybeSentError(f"no answer within {LONGEST_SEND:g} s") from None
+
+
+class Sender:
+    """Sends whole replies. Used by the worker, and by the API for its apology."""
+
+    def __init__(self, settings: Settings, history: History) -> None:
+        self._settings = settings
+        self._history = history
+
+    async def deliver(self, reply: OutgoingReply, limit: float) -> Sent:
+        """Send what is not sent yet, in at most `limit` seconds.
+
+        Raises `NotSentError` if something is still to be sent, and another call may do that; `HistoryError`.
+        """
+        parts = split(clean(reply.text), self._settings.langbot_max_chars)
+        deadline = time.monotonic() + limit
+        outcomes: list[Sent] = []
+        has_sent = False
+        for number, part in enumerate(parts):
+            mark = await self._history.mark_send(reply.message_id, number, SendMark.OPEN)
+            if mark is not None:
+                outcome = _MEANING[mark]
+            elif has_sent and time.monotonic() + LONGEST_SEND > deadline:
+                await self._history.remove_mark(reply.message_id, number)
+                raise NotSentError(f"{number} of {len(parts)} parts took {limit:.0f} s", retryable=True, retry_after=0)
+            else:
+                outcome, has_sent = await self._send(reply, number, part), True
+            if len(parts) > 1 and outcome.detail:
+                outcome = Sent(outcome.delivery, f"part {number + 1} of {len(parts)}: {outcome.detail}")
+            outcomes.append(outcome)
+            if outcome.delivery in {"refused", "none"}:
+                break
+        return _whole(outcomes)
+
+    async def close(self, reply: OutgoingReply) -> Sent:
+        """Send nothing more, also by an attempt that still runs somewhere. Raises `HistoryError`."""
+        outcomes = []
+        for number in range(len(split(clean(reply.text), self._settings.langbot_max_chars))):
+            mark = await self._history.mark_send(reply.message_id, number, SendMark.GIVEN_UP)
+            outcomes.append(_MEANING[mark or SendMark.GIVEN_UP])
+        return _whole(outcomes)
+
+    async def apologize(self, target: ReplyTarget, message_id: str) -> bool:
+        """Send the canned reply for a message of which nobody knows whether it was taken. Whether it may be there.
+
+        Only one attempt. If the message was taken after all, its own reply is not sent.
+        """
+        earlier = await self._history.mark_send(message_id, _FIRST, SendMark.OPEN)
+        if earlier is not None:
+            return earlier != SendMark.LEFT
+        mark = SendMark.APOLOGIZED
+        try:
+            await send(self._settings, target, CANNED_REPLY)
+        except NotSentError as error:
+            mark = SendMark.LEFT
+            log.warning("apology_not_sent", workflow_id=message_id, error=str(error))
+        except MaybeSentError as error:
+            log.warning("apology_maybe_sent", workflow_id=message_id, error=str(error))
+        await self._history.change_mark(message_id, _FIRST, mark)
+        return mark == SendMark.APOLOGIZED
+
+    async def leave(self, message_id: str) -> bool:
+        """Send nothing for this message, because LangBot's pipeline will. False if something was already sent."""
+        return await self._history.mark_send(message_id, _FIRST, SendMark.LEFT) in {None, SendMark.LEFT}
+
+    async def _send(self, reply: OutgoingReply, number: int, text: str) -> Sent:
+        """Send a part that was just marked."""
+        try:
+            await send(self._settings, reply.target, text)
+        except NotSentError as error:
+            await self._history.remove_mark(reply.message_id, number)
+            if error.retryable:
+                raise
+            return Sent("refused", str(error))
+        except MaybeSentError as error:
+            outcome, mark = Sent("maybe_sent", str(error)), SendMark.MAYBE_SENT
+        else:
+            outcome, mark = Sent("sent"), SendMark.SENT
+        try:
+            await self._history.change_mark(reply.message_id, number, mark)
+        except HistoryError as error:  # it stays open, so that nobody sends it again
+            log.warning("mark_not_stored", workflow_id=reply.message_id, error=str(error))
+        return outcome
+
+
+def _whole(outcomes: list[Sent]) -> Sent:
+    """What is true of the reply as a whole: the worst of its parts."""
+    return min(outcomes, key=lambda outcome: _WORST.index(outcome.delivery), default=Sent("none", "it is empty"))

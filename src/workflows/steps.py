@@ -1,0 +1,62 @@
+"""What the workflows share: how a reply is sent, and how the outcome is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError
+
+with workflow.unsafe.imports_passed_through():
+    from src.messages import SEND_REPLY, Sent
+
+if TYPE_CHECKING:
+    from src.messages import OutgoingReply
+
+# After this, the server notices that a worker was killed; it takes up to a second more until the next worker gets the
+# call. Not shorter: a laptop under load may stall for a second, and a false alarm pays for the same answer twice.
+HEARTBEAT_TIMEOUT = timedelta(seconds=1.5)
+
+
+async def send(reply: OutgoingReply, *, patience: timedelta, one_attempt: timedelta) -> Sent:
+    """Send a reply, and try again where it surely was not sent. Raises `ActivityError` after `patience`."""
+    sent: Sent = await workflow.execute_activity(
+        SEND_REPLY,
+        reply,
+        result_type=Sent,
+        schedule_to_close_timeout=patience,
+        start_to_close_timeout=one_attempt,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        retry_policy=retry(),
+    )
+    return sent
+
+
+def show(sent: Sent) -> None:
+    """Put the outcome where `mika doctor`, Temporal's UI and `temporal workflow describe` show it, without the text."""
+    workflow.upsert_memo({"delivery": sent.delivery} | ({"detail": sent.detail} if sent.detail else {}))
+
+
+def retry(attempts: int = 0) -> RetryPolicy:
+    """At most so many attempts; 0: no limit but the time."""
+    return RetryPolicy(
+        initial_interval=timedelta(milliseconds=200),
+        maximum_interval=timedelta(seconds=5),
+        maximum_attempts=attempts,
+    )
+
+
+def last_failure(error: ActivityError) -> BaseException:
+    """What the last attempt raised; a time-out of Temporal's if there was none."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return cause
+
+
+def reason(error: ActivityError) -> str:
+    """`ask_llm: the LLM at … answered 401 (check LLM_API_KEY)`."""
+    cause = last_failure(error)
+    return f"{error.activity_type}: {cause.message if isinstance(cause, ApplicationError) else cause}"

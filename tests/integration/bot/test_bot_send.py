@@ -1,0 +1,266 @@
+"""Replies to LangBot's events: each is in the chat once, or the result says why that is not sure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from src.chat_text import CANNED_REPLY
+from tests.kit.bot_processes import BotProcesses
+from tests.kit.langbot_api import LangBotApi
+from tests.kit.machine import FreePort, free_port, poll_until
+from tests.kit.stub_http import Answer, StubServer, completion
+
+pytestmark = pytest.mark.xdist_group("bot-send")
+AWAY = float(os.environ.get("MIKA_TEST_LANGBOT_AWAY", "0"))
+"""Seconds for which LangBot is away after the message's own workflow has ended: 120 for must-see 2."""
+
+
+def event(text="hello", message_id=None, group="20002"):
+    source = {"type": "Source", "id": message_id or uuid.uuid4().hex, "timestamp": 1}
+    data = {"bot_uuid": "bot-1", "sender": {"id": "10001", "name": ""}, "message": [source]}
+    data["message"].append({"type": "Plain", "text": text})
+    data |= {"group": {"id": group, "name": "g"}} if group else {}
+    kind = "bot.group_message" if group else "bot.person_message"
+    return {"uuid": uuid.uuid4().hex, "event_type": kind, "data": data}
+
+
+def push(bot, *arguments, **options):
+    """What the API answers to an event."""
+    response = bot.http.post("/webhook/langbot", json=event(*arguments, **options))
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def taken(bot, *arguments, **options):
+    """The id of the workflow that answers an event."""
+    answer = push(bot, *arguments, **options)
+    assert answer["skip_pipeline"] is True, answer
+    return answer["workflow_id"]
+
+
+def outcome(bot, workflow_id, timeout=60):
+    """What the workflow's result says once nothing more will be sent."""
+
+    def look():
+        found = bot.workflow(workflow_id)
+        return found if found["status"] != "running" and found.get("delivery") != "waiting" else None
+
+    found = poll_until(look, timeout, f"the end of {workflow_id}")
+    assert found["status"] == "completed", found
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, temporal):
+    folder = tmp_path_factory.mktemp("sending")
+    port = FreePort()
+    with LangBotApi(port.number, folder / "chat.jsonl") as langbot, StubServer() as llm:
+        settings = {
+            "LLM_BASE_URL": f"{llm.url}/v1",
+            "LANGBOT_API_BASE_URL": langbot.url,
+            "LANGBOT_API_KEY": "lb-key",
+            "LANGBOT_SEND_PATIENCE": 3,
+            "LANGBOT_MAX_CHARS": 100,
+            "WORKFLOW_TASK_TIMEOUT": 5,
+        }
+        with BotProcesses(folder, temporal.port, **settings) as bot:
+            bot.start_api()
+            bot.start_worker()
+            yield bot, langbot, llm
+    port.release()
+
+
+@pytest.fixture
+def langbot(shared):
+    shared[1].reset()
+    return shared[1]
+
+
+@pytest.fixture
+def llm(shared):
+    shared[2].reset()
+    return shared[2]
+
+
+@pytest.fixture
+def bot(shared, langbot, llm):
+    """A bot with an API and one worker, with a model and a LangBot that both answer."""
+    return shared[0]
+
+
+def test_an_event_is_answered_once(bot, langbot):
+    found = outcome(bot, taken(bot, message_id="m-1"))
+    assert (found["response"], found["delivery"]) == ("from the model", "sent")
+    assert taken(bot, message_id="m-1") == found["workflow_id"]  # pushed again: the same message
+    outcome(bot, taken(bot, group=None))
+    assert langbot.delivered() == [
+        {"target_type": "group", "target_id": "20002", "text": "from the model"},
+        {"target_type": "person", "target_id": "10001", "text": "from the model"},
+    ]
+    _, path, headers, _ = langbot.requests[0]
+    assert path == "/api/v1/platform/bots/bot-1/send_message"
+    assert headers["x-api-key"] == "lb-key"
+
+
+def test_an_event_is_taken_before_its_reply_is_there(bot, llm, langbot):
+    held = llm.holding()
+    llm.plan.append(held)
+    workflow_id = taken(bot)
+    assert bot.workflow(workflow_id)["status"] == "running"
+    held.hold.set()
+    assert outcome(bot, workflow_id)["delivery"] == "sent"
+
+
+@pytest.mark.parametrize(
+    ("answers", "requests", "delivered", "delivery", "said"),
+    [
+        (["400"], 1, 0, "refused", "400"),
+        (["401"], 1, 0, "refused", "LANGBOT_API_KEY"),
+        (["403"], 1, 0, "refused", "LANGBOT_API_KEY"),
+        (["404"], 1, 0, "refused", "LANGBOT_API_BASE_URL"),
+        (["301"], 1, 0, "refused", "redirects"),
+        (["429", "ok"], 2, 1, "sent", None),
+        (["503", "503", "ok"], 3, 1, "sent", None),
+        (["500!"], 1, 1, "maybe_sent", "500"),
+        (["500"], 1, 0, "maybe_sent", "500"),
+        (["502"], 1, 0, "maybe_sent", "502"),
+        (["hang"], 1, 0, "maybe_sent", "did not arrive"),
+        (["cut"], 1, 1, "maybe_sent", "did not arrive"),
+        (["html"], 1, 0, "maybe_sent", "not LangBot's own answer"),
+        (["201"], 1, 0, "maybe_sent", "not LangBot's own answer"),
+    ],
+    ids=lambda value: "-".join(value).replace("!", "-after") if isinstance(value, list) else "",
+)
+def test_only_what_surely_did_not_leave_is_sent_again(bot, langbot, answers, requests, delivered, delivery, said):
+    worker = next(process for process in bot.started if process.name == "worker")
+    langbot.plan.extend(answers)
+    found = outcome(bot, taken(bot))
+    assert found["delivery"] == delivery
+    assert found["response"] == "from the model"
+    assert said is None or said in found["detail"]
+    assert len(langbot.requests) == requests
+    assert len(langbot.texts()) == delivered
+    event_name = {"sent": "reply_sent", "maybe_sent": "reply_maybe_sent", "refused": "reply_not_sent"}[delivery]
+    lines = [json.loads(line) for line in worker.output().splitlines() if found["workflow_id"] in line]
+    assert event_name in [line["event"] for line in lines]
+    if answers[0] == "429":
+        assert langbot.requests[1][0] - langbot.requests[0][0] >= 2  # as Retry-After says
+
+
+def test_the_doctor_says_what_became_of_a_reply(bot, langbot):
+    langbot.plan.append("401")
+    workflow_id = outcome(bot, taken(bot))["workflow_id"]
+    command = [sys.executable, "-m", "mika", "-C", str(bot.folder), "doctor", "--workflow", workflow_id]
+    told = subprocess.run(command, env=bot.env | {"MIKA_BACKEND": "external"}, capture_output=True, check=False)
+    shown = told.stdout.decode()
+    assert 'memo delivery: "refused"' in shown, told
+    assert "set LANGBOT_API_KEY" in shown
+    assert "from the model" not in shown
+
+
+def test_langbot_is_away_and_comes_back(tmp_path, temporal):
+    with free_port() as port, StubServer() as llm:
+        langbot = LangBotApi(port, tmp_path / "chat.jsonl")
+        settings = {"LLM_BASE_URL": f"{llm.url}/v1", "LANGBOT_API_BASE_URL": langbot.url}
+        settings |= {"LANGBOT_SEND_PATIENCE": AWAY + 60}
+        with BotProcesses(tmp_path, temporal.port, **settings) as bot:
+            api = bot.start_api()
+            worker = bot.start_worker()
+            workflow_id = taken(bot)
+
+            def waits():
+                found = bot.workflow(workflow_id)
+                return found if found.get("delivery") == "waiting" else None
+
+            found = poll_until(waits, 30, "a reply that waits for LangBot")
+            assert found["status"] == "completed"
+            assert "cannot be reached" in found["detail"]
+            assert "reply_waiting" in worker.output()
+            for process in (api, worker):  # a restart of everything but the server, which keeps its database
+                process.kill()
+            with ThreadPoolExecutor(1) as pool:
+                started = pool.submit(bot.start_worker)
+                bot.start_api()
+                started.result()
+            time.sleep(AWAY)
+            assert langbot.texts() == []
+            with langbot:
+                assert outcome(bot, workflow_id)["delivery"] == "sent"
+                assert langbot.texts() == ["from the model"]
+
+
+def test_langbot_does_not_come_back(bot, langbot):
+    langbot.stop()
+    found = outcome(bot, taken(bot))
+    assert found["delivery"] == "refused"
+    assert "LANGBOT_SEND_PATIENCE" in found["detail"]
+    assert "cannot be reached" in found["detail"]
+    langbot.start()
+    assert langbot.requests == []
+
+
+def test_a_worker_that_is_killed_while_it_sends_does_not_send_again(bot, langbot):
+    worker = [process for process in bot.started if process.popen.poll() is None][-1]
+    langbot.plan.append("hang")
+    workflow_id = taken(bot)
+    poll_until(lambda: langbot.requests, 30, "a reply on its way")
+    worker.kill()
+    bot.start_worker()
+    found = outcome(bot, workflow_id)
+    assert found["delivery"] == "maybe_sent"
+    assert "cut off" in found["detail"]
+    assert len(langbot.requests) == 1
+
+
+def test_a_long_reply_comes_in_parts_each_of_them_once(bot, langbot, llm):
+    llm.default = Answer(body=completion("\n\n".join(letter * 80 for letter in "abc")))
+    langbot.plan.extend(["ok", "503", "500!", "ok"])
+    found = outcome(bot, taken(bot))
+    assert langbot.texts() == ["a" * 80, "b" * 80, "c" * 80]
+    assert found["delivery"] == "maybe_sent"
+    assert found["detail"].startswith("part 2 of 3: ")
+    assert len(langbot.requests) == 4
+
+
+def test_a_model_that_fails_for_good_is_answered_with_an_apology(bot, langbot, llm):
+    llm.default = Answer(401, {"error": {"message": "no"}})
+    found = outcome(bot, taken(bot))
+    assert langbot.texts() == [CANNED_REPLY]
+    assert (found["response"], found["delivery"]) == (CANNED_REPLY, "sent")
+    assert "LLM_API_KEY" in found["detail"]
+    assert bot.post().json()["code"] == "activity_failed"  # who waits for the answer gets the error
+    assert CANNED_REPLY not in str(bot.turns())
+
+
+def test_the_simple_form_has_the_reply_as_message_too(bot):
+    body = bot.post().json()
+    assert body["response"] == "from the model"
+    assert body["message"] == [{"type": "Plain", "text": "from the model"}]
+
+
+@pytest.mark.parametrize("on_failure", ["pipeline", "apology"])
+def test_what_was_not_taken(tmp_path, on_failure):
+    with free_port() as temporal, free_port() as port, LangBotApi(port, tmp_path / "chat.jsonl") as langbot:
+        settings = {"LANGBOT_API_BASE_URL": langbot.url, "LANGBOT_ON_FAILURE": on_failure}
+        with BotProcesses(tmp_path, temporal, **settings) as bot:
+            bot.start_api()
+            for _ in range(2):
+                answer = push(bot, message_id="m-1")
+                assert answer["skip_pipeline"] is (on_failure == "apology")
+            assert langbot.texts() == ([CANNED_REPLY] if on_failure == "apology" else [])
+            response = bot.post()
+            assert response.status_code == 503
+            body = response.json()
+            assert body["code"] == "temporal_unavailable"
+            assert body["response"] == CANNED_REPLY
+            assert body["message"] == [{"type": "Plain", "text": CANNED_REPLY}]
+            langbot.stop()
+            assert push(bot)["skip_pipeline"] is False  # the apology cannot be sent: LangBot's own pipeline answers
