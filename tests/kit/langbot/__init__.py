@@ -1,0 +1,1 @@
+"""The real LangBot, in environments of its own."""
