@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.messages import SEND_PATIENCE
 
@@ -29,9 +29,15 @@ def _mongodb_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _list(value: object) -> object:
+    """`a, b` as a tuple."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
 HttpUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_http_url)]
 
 
@@ -73,6 +79,9 @@ class Settings(BaseSettings):
     # Replies that the workflow sends, and messages that were not taken.
     langbot_send_patience: Annotated[Seconds, Field(le=7 * 86400)] = SEND_PATIENCE
     langbot_on_failure: Literal["pipeline", "apology"] = "pipeline"
+    api_host: Name = "127.0.0.1"
+    # Names of a tunnel or proxy in front of the API. `*.example.org` and `*` are possible.
+    api_allowed_hosts: Names = ()
 
     # What is said in a chat.
     langbot_max_chars: Annotated[int, Field(ge=100, le=100_000)] = 2000  # of one message: a longer reply is split

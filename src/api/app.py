@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 
-from src.api import problems
-from src.api.routes import health, langbot, workflows
+from src.api import openapi, problems
+from src.api.hosts import HostGuard
+from src.api.routes import document, health, langbot, workflows
 from src.api.service import MessageService
 from src.history.factory import make_history
 from src.sending import Sender
@@ -37,8 +38,11 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await app.state.history.close()
 
-    app = FastAPI(title="mika", lifespan=lifespan)
+    # No page at /docs: it would load its scripts from a CDN. /openapi.json is a route, which asks for the secret.
+    app = FastAPI(title="mika", lifespan=lifespan, openapi_url=None)
+    app.add_middleware(HostGuard, settings=settings)
     problems.install(app)
-    for routes in (langbot, workflows, health):
+    for routes in (langbot, workflows, health, document):
         app.include_router(routes.router)
+    openapi.install(app, settings)
     return app

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import structlog
+from fastapi import Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastapi import FastAPI, Request
     from mika.diagnosis.model import Diagnosis
+
+log = structlog.get_logger("mika.api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,10 @@ KINDS = {
     "message_too_large": Kind(413, "The message is too large"),
     "unauthorized": Kind(401, "The webhook's secret is missing or wrong"),
     "not_found": Kind(404, "Not found"),
+    "unsupported_media_type": Kind(415, "The body is not JSON"),
+    "request_timeout": Kind(408, "The request did not arrive in time"),
+    "host_not_allowed": Kind(421, "The request is for another host"),
+    "api_overloaded": Kind(503, "The API has too many requests at once", 2),
     "temporal_unavailable": Kind(503, "Temporal does not answer", 5),
     "no_worker": Kind(503, "No worker takes the message", 5),
     "worker_unresponsive": Kind(504, "A worker took the message, but does not answer", 10),
@@ -97,6 +106,11 @@ def install(app: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         kind = Kind(status.value, status.phrase)
         return _render(kind, str(error.detail), status.name.lower(), headers=error.headers or {}, extra={})
+
+    @app.exception_handler(ClientDisconnect)
+    async def on_client_left(request: Request, _error: ClientDisconnect) -> Response:
+        log.info("client_left", method=request.method, path=request.url.path)
+        return Response(status_code=400)  # nobody gets it
 
     @app.exception_handler(Exception)
     async def on_bug(_request: Request, _error: Exception) -> JSONResponse:

@@ -111,7 +111,8 @@ class BotProcesses(Processes):
 
     def start_api(self) -> Running:
         port = str(self._port.number)
-        api = self.start("api", "-m", "uvicorn", "src.api.main:app", "--host", "127.0.0.1", "--port", port)
+        server = ["-m", "uvicorn", "src.api.main:app", "--host", "127.0.0.1", "--port", port]
+        api = self.start("api", *server, "--http", "src.api.protocol:ImpatientProtocol", "--limit-concurrency", "900")
         api.wait_for("Application startup complete")
         poll_until(lambda: self.http.get("/healthz").status_code == 200, 30, "/healthz")
         return api

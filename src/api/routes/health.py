@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from mika.diagnosis.survey import pollers
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 
+from src.api.answers import Health, Readiness
+from src.api.openapi import answers, described
 from src.history.base import HistoryError
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ router = APIRouter()
 
 # Each check has its own shorter timeout, whose error says more. This one is for a connection that hangs.
 _CHECK_TIMEOUT = RPC_TIMEOUT + 0.5
+
+_NOT_READY: dict[int | str, dict[str, Any]] = {503: described("A message would not be answered now", Readiness)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,13 @@ class NoWorkerError(Exception):
 
 
 @router.head("/healthz", include_in_schema=False)
-@router.get("/healthz")
+@router.get("/healthz", response_model=None, responses=answers(Health))
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz")
+@router.get("/readyz", response_model=None, responses=answers(Readiness) | _NOT_READY)
 async def readyz(request: Request) -> JSONResponse:
     settings: Settings = request.app.state.settings
     history: History = request.app.state.history

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, Request
 
+from src.api.answers import MessageAnswer
 from src.api.body import read_json_body
-from src.api.models import MAX_BODY_BYTES, parse
+from src.api.models import MAX_BODY_BYTES, SimpleBody, parse
+from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, json_body
 from src.api.problems import Problem, in_chat
+from src.api.secret import check_secret
 from src.api.service import MessageService, workflow_id_for
 from src.api.taking import take
 from src.chat_text import CANNED_REPLY
@@ -23,11 +25,16 @@ router = APIRouter()
 log = structlog.get_logger("mika.api")
 
 
-@router.post("/webhook/langbot")
+@router.post(
+    "/webhook/langbot",
+    response_model=None,
+    responses=answers(MessageAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE),
+    openapi_extra=NEEDS_SECRET | json_body(SimpleBody),
+)
 async def webhook(request: Request) -> dict[str, Any]:
     settings: Settings = request.app.state.settings
     service: MessageService = request.app.state.service
-    _check_secret(request, settings)
+    check_secret(request, settings)
     received = parse(await read_json_body(request, MAX_BODY_BYTES))
     if received is None:
         return {"status": "ok", "success": False, "response": "", "workflow_id": None, "skip_pipeline": False}
@@ -61,14 +68,3 @@ async def webhook(request: Request) -> dict[str, Any]:
         # This reply cannot reach the chat of an event, so LangBot should give its own.
         "skip_pipeline": not received.is_event,
     }
-
-
-def _check_secret(request: Request, settings: Settings) -> None:
-    """In a header, or in a query parameter because LangBot cannot send headers."""
-    if settings.webhook_secret is None:
-        return
-    given = request.headers.get("x-webhook-secret") or request.query_params.get("secret", "")
-    if not hmac.compare_digest(given.encode(), settings.webhook_secret.get_secret_value().encode()):
-        raise Problem(
-            "unauthorized", "Send WEBHOOK_SECRET in the header X-Webhook-Secret, or as ?secret=… in the address."
-        )

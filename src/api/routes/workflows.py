@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 
+from src.api.answers import WorkflowAnswer
+from src.api.openapi import NEEDS_SECRET, answers
+from src.api.secret import check_secret
+
 if TYPE_CHECKING:
     from src.api.service import MessageService
 
 router = APIRouter()
 
 
-@router.get("/workflows/{workflow_id}")
+@router.get(
+    "/workflows/{workflow_id}",
+    response_model=None,
+    responses=answers(WorkflowAnswer, "unauthorized", "not_found", "temporal_unavailable"),
+    openapi_extra=NEEDS_SECRET,
+)
 async def workflow(workflow_id: str, request: Request) -> dict[str, Any]:
+    check_secret(request, request.app.state.settings)
     service: MessageService = request.app.state.service
     return await service.describe(workflow_id)
