@@ -45,6 +45,7 @@ _VERBS = {
     "skip": "Let the timers of one workflow fire now.",
     "workflows": "The latest messages' workflows, and their causes.",
     "config": "Every setting, and where it came from.",
+    "mcp": "Let an agent ask: the commands as tools (MCP).",
     "completion": "Let a shell complete commands and names.",
 }
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import temporalio
-from filelock import FileLock
 
-from tests.kit.gomodule import cache_dir
-from tests.kit.machine import require_or_skip
+from tests.kit.environments import python_with
 
 OLDEST = "1.18"
 """Of those that mika supports."""
@@ -21,26 +15,8 @@ _WITHOUT_PRIVATE_NAMES = ("api", "proto", "contrib", "sdk-core", "src", "__pycac
 
 
 def python_with_sdk(version: str) -> str:
-    """The interpreter of an environment with the SDK `version`, made by uv and kept; skips the test if it cannot be."""
-    folder = cache_dir() / f"sdk-{version}-py{sys.version_info.major}.{sys.version_info.minor}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock", timeout=300):
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            _uv("venv", "--quiet", "--python", sys.executable, str(folder))
-            _uv("pip", "install", "--quiet", "--python", str(python), f"temporalio=={version}.*")
-            (folder / "complete").touch()
-    return str(python)
-
-
-def _uv(*arguments: str) -> None:
-    try:
-        done = subprocess.run(["uv", *arguments], capture_output=True, text=True, timeout=240, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        require_or_skip("sdk", f"uv: {error}")
-    if done.returncode:
-        require_or_skip("sdk", f"uv {' '.join(arguments)}: {done.stderr.strip()[-300:]}")
+    """The interpreter of an environment with the SDK `version`; skips the test if it cannot be made."""
+    return python_with("temporalio", version, "sdk")
 
 
 def changed_sdk(folder: Path, renames: Mapping[str, str], moved: Mapping[str, str] | None = None) -> Path:
