@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack import stack
 from mika.status import StackStatus
+from mika.supervisor.sweep import own_run_id
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
 
@@ -59,7 +59,7 @@ def programs(config: Config, folder: ProjectDir, names: Sequence[str] = ()) -> l
     if status is not None and state is not None:
         run_id = state.run_id
     else:  # what should be left behind is found by the next command
-        run_id = secrets.token_hex(8)
+        run_id = own_run_id()
         folder.create()
         folder.add_mark(run_id)
     live = {unit.type: unit.pid for unit in status.processes if unit.pid} if status is not None else {}

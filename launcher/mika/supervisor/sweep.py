@@ -6,6 +6,8 @@ A guard leaves nothing behind unless it is killed together with the supervisor; 
 
 from __future__ import annotations
 
+import os
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +32,21 @@ class Swept:
     killed: list[Found]
     left: tuple[Survivor, ...]
     """Processes that could not be killed."""
+
+
+def own_run_id() -> str:
+    """For the processes that a command starts for itself, where no stack runs. Nobody sweeps them while it lives."""
+    return f"{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def _ended(run_ids: Collection[str]) -> list[str]:
+    import psutil
+
+    def lives(run_id: str) -> bool:
+        owner, dash, _ = run_id.partition("-")
+        return bool(dash) and owner.isdecimal() and psutil.pid_exists(int(owner))
+
+    return [run_id for run_id in run_ids if not lives(run_id)]
 
 
 def sweep(run_ids: Collection[str], recorded: Collection[Survivor] = (), *, patience: float = 12.0) -> Swept:
@@ -57,16 +74,18 @@ def sweep_folder(folder: ProjectDir) -> list[Found]:
     """
     if not folder.has_leftovers():
         return []
-    swept = sweep(folder.marks(), recall_trees(folder))
+    marks = folder.marks()
+    ended = _ended(marks)
+    swept = sweep(ended, recall_trees(folder))
     remember(folder, swept.left)
-    if not swept.left:  # otherwise what they start from now on has to be found, too
+    if not swept.left and ended == marks:  # otherwise what they start from now on has to be found, too
         folder.clear_marks()
     return swept.killed
 
 
 def leftovers(folder: ProjectDir) -> list[str]:
     """What `sweep_folder` would stop."""
-    return [str(found) for found in Belongings(folder.marks(), recall_trees(folder)).alive()]
+    return [str(found) for found in Belongings(_ended(folder.marks()), recall_trees(folder)).alive()]
 
 
 def sweep_if_idle(folder: ProjectDir) -> list[Found]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.kit.machine import posix_only
+from tests.kit.machine import poll_until, posix_only
 from tests.kit.project import Project
 from tests.kit.replay.edits import BED
 from tests.kit.replay.live import QUEUE, live_worker
@@ -98,3 +98,15 @@ def files(project: Project) -> set[str]:
     """All that are in the project, without byte code."""
     every = project.folder.rglob("*")
     return {str(path.relative_to(project.folder)) for path in every if "__pycache__" not in path.parts}
+
+
+def test_other_commands_leave_a_check_that_runs_alone(project: Callable[..., Project]):
+    this = project(scripts={"worker": "import time, temporalio.client\ntime.sleep(600)\n"})
+    check = this.start_mika("check", "worker", "--timeout", "20")
+    poll_until(lambda: this.alive("worker.py"), 30, "the program that is checked runs")
+    status = this.error("status", code=3)
+    assert status.seconds < 8, "it waited for the check"
+    assert "killed run" not in status.err
+    assert this.alive("worker.py")
+    check.kill()
+    this.assert_gone(10)
