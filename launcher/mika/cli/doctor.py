@@ -29,7 +29,13 @@ _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "r
 
 
 @click.command("doctor")
-@click.option("--workflow", metavar="ID", help="Explain one workflow: its id, the beginning of it, or `last`.")
+@click.option(
+    "--workflow",
+    metavar="[ID]",
+    is_flag=False,
+    flag_value="last",
+    help="Explain one workflow: its id, or a part of it; without one the last.",
+)
 @click.option("--payloads", is_flag=True, help="With --workflow: also show what the messages say.")
 @click.option("--llm", is_flag=True, help="Also make one cheap call to the language model.")
 @click.option("--watch", is_flag=True, help="Check again every 2 s until Ctrl-C.")

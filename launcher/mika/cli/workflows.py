@@ -10,6 +10,7 @@ from mika.cli.spelling import pasteable
 from mika.cli.workflows_act import COMMANDS
 from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import Cause, seconds
+from mika.doctor.workflows.ids import short_ids
 from mika.doctor.workflows.listing import Row, latest
 
 
@@ -36,7 +37,7 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
 
 
 def render(rows: list[Row]) -> str:
-    """As a table."""
+    """As a table. Of long random ids only as much as names each: every command takes such a part."""
     table = [["AGE", "STATE", "TOOK", "CAUSE"]]
     table += [
         [seconds(row.age), row.status, "" if row.took is None else seconds(row.took), str(row.diagnosis.cause)]
@@ -44,12 +45,13 @@ def render(rows: list[Row]) -> str:
     ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
+    short = short_ids([row.id for row in rows])
     shown: list[Row | None] = [None, *rows]
     for cells, row in zip(table, shown, strict=True):
         padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
         if row is not None and not row.ok:
             padded[3] = click.style(padded[3], fg="red")
-        lines.append("  ".join([*padded, row.id if row is not None else "ID"]))
+        lines.append("  ".join([*padded, short[row.id] if row is not None else "ID"]))
     return "\n".join(lines)
 
 

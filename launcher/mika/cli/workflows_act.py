@@ -86,6 +86,7 @@ def _stop(
 @_selected(
     click.option("--cause", type=click.Choice(_CAUSES), metavar="CAUSE", help="Those of `mika workflows` with it."),
     click.option("--all", "every", is_flag=True, help="With --cause: of the last 1000, not only of the last 20."),
+    click.option("--replace", is_flag=True, help="Terminate those that still run first."),
     _yes,
 )
 def retry_command(
@@ -94,6 +95,7 @@ def retry_command(
     query: str | None,
     cause: str | None,
     every: bool,
+    replace: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -110,7 +112,7 @@ def retry_command(
             infos: Sequence[WorkflowExecutionInfo] = await selection.by_cause(exam, Cause(cause), every=every)
         else:
             infos = await _select(ids, query)(exam)
-        return await actions.plan_retry(exam, infos, named=bool(ids))
+        return await actions.plan_retry(exam, infos, named=bool(ids), replace=replace)
 
     act(context, "retry", plan, yes=yes, as_json=as_json)
 

@@ -126,7 +126,7 @@ READING = {
     "mika_doctor": Tool(
         "What is wrong, each with its cause and the command that fixes it; or why one workflow hangs or failed.",
         lambda given: ["doctor", "--json", *_options(given, "workflow")],
-        {"workflow": _text("Explain this one: its id, the beginning of it, or `last`.")},
+        {"workflow": _text("Explain this one: its id, a part of it, or `last`.")},
         limit=120.0,
     ),
     "mika_workflows": Tool(

@@ -174,7 +174,7 @@ def _unchecked(answer: Json) -> tuple[str, ...]:
 async def talk(
     exam: Examination, programs: Sequence[Program], verb: Verb, wanted: str, name: str, texts: Sequence[str]
 ) -> Talked:
-    """Send a signal, an update or a query to the workflow `wanted` (an id, a unique prefix, or `last`).
+    """Send a signal, an update or a query to the workflow `wanted` (an id, a unique part of one, or `last`).
 
     A signal goes through the program that runs the workflow: one that does not fit would be dropped there, and nobody
     would hear of it. The others do so only if a codec is at work, because the workflow itself refuses what does not

@@ -19,7 +19,12 @@ def test_the_list_of_workflows_needs_no_browser(hand: Hand) -> None:
     assert (found[good]["status"], found[good]["cause"]) == ("completed", "healthy")
     assert (found[stuck]["status"], found[stuck]["cause"]) == ("running", "workflow_task_failing")
     assert (found[bad]["status"], found[bad]["cause"]) == ("timed_out", "timed_out_no_worker")
-    assert good not in hand.ok("workflows", "--failed").out
+    short = good.removeprefix("process_message_")[:8]
+    assert f"  {short}\n" in hand.ok("workflows").out
+    assert good not in hand.ok("workflows").out
+    assert hand.ok("doctor", "--workflow", short, "--json").json["workflow"]["id"] == good
+    assert hand.mika("doctor", "--workflow", "--json").json["workflow"]["id"] == bad  # the last one
+    assert short not in hand.ok("workflows", "--failed").out
     running = hand.ok("workflows", "--running", "-n", "1", "--json").json["workflows"]
     assert [row["id"] for row in running] == [stuck]
     refused = hand.mika("workflows", "cancel", good, "--yes")
@@ -29,6 +34,15 @@ def test_the_list_of_workflows_needs_no_browser(hand: Hand) -> None:
     assert asked.code == 130
     assert hand.mika("workflows", "terminate", stuck, stdin="y\n").code == 0
     hand.story(stuck, "terminated")
+
+
+def test_one_that_runs_is_replaced_in_one_step(hand: Hand) -> None:
+    stuck = hand.send("Missing")
+    hand.story(stuck, "workflow_task_failing")
+    (outcome,) = hand.ok("workflows", "retry", stuck, "--replace", "--yes", "--json").json["workflows"]
+    hand.story(stuck, "terminated")
+    assert hand.story(outcome["new_id"], "workflow_task_failing")["workflow"]["status"] == "running"
+    hand.ok("workflows", "terminate", outcome["new_id"], "--yes")
 
 
 def test_cancel(hand: Hand) -> None:

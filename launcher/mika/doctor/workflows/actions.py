@@ -44,18 +44,21 @@ def plan_stop(
     return [step(info) for info in infos]
 
 
-async def plan_retry(exam: Examination, infos: Sequence[WorkflowExecutionInfo], *, named: bool) -> list[Step]:
+async def plan_retry(
+    exam: Examination, infos: Sequence[WorkflowExecutionInfo], *, named: bool, replace: bool = False
+) -> list[Step]:
     """Start workflows again with the same input under new ids.
 
     Each goes into its old queue, unless only the one queue of the project has a worker; its time-outs are the old ones,
     unless the configuration gives it more. Those that were not `named` one by one are started again only once.
+    `replace`: those that still run are terminated first.
     """
-    return await few_at_once(infos, lambda info: _plan_retry(exam, info, named=named))
+    return await few_at_once(infos, lambda info: _plan_retry(exam, info, named=named, replace=replace))
 
 
-async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: bool) -> Step:
+async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: bool, replace: bool) -> Step:
     old_id, is_running = str(info.execution.workflow_id), info.status == proto.RUNNING
-    if is_running and not named:
+    if is_running and not (named or replace):
         return Step(info=info, why_not=Reason("it still runs", f"{workflow_command('terminate', info)} ends it"))
     temporal = await exam.temporal()
     started = (await temporal.first_events(info.execution))[0].workflow_execution_started_event_attributes
@@ -63,12 +66,16 @@ async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: 
     new_id = f"{old_id}-retry-{secrets.token_hex(3) if named else info.execution.run_id[:8]}"
 
     async def act() -> Effect:
+        if is_running and replace:
+            await temporal.terminate(info.execution)
         await _start_again(exam, started, new_id, queue)
         return Effect(
             f"started {new_id} in {queue}; {for_workflow('doctor --workflow', new_id)} tells how it goes",
             {"new_id": new_id, "queue": queue},
         )
 
+    if is_running and replace:
+        return Step(info=info, does=f"terminate it, and start it again as {new_id}", act=act)
     return Step(info=info, does=f"start it again as {new_id}", more=_MESSAGE_TWICE if is_running else "", act=act)
 
 

@@ -29,7 +29,7 @@ _LOOKED_AT = 200
 
 
 async def by_ids(exam: Examination, wanted: Sequence[str]) -> list[WorkflowExecutionInfo]:
-    """Ids, unique prefixes, or `last`. Raises MikaError if one cannot be found; then nothing is done to the others."""
+    """Ids, unique parts of them, or `last`. Raises MikaError for one that is not found; nothing is done to others."""
     found = await few_at_once(list(dict.fromkeys(wanted)), lambda each: find(exam, each))
     return list({info.execution.run_id: info for info in (each.workflow_execution_info for each in found)}.values())
 

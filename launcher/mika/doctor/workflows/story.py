@@ -14,11 +14,12 @@ from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import FINE, Cause, Diagnosis
 from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import slowest_task
-from mika.diagnosis.temporal import CallError, call_error, literal
+from mika.diagnosis.temporal import CallError, call_error
 from mika.diagnosis.timeline import Entry, decode, timeline
 from mika.doctor.checks.worker import of_queue
 from mika.doctor.examination import Examination
 from mika.doctor.workers import units_of
+from mika.doctor.workflows.ids import id_of
 from mika.doctor.workflows.judge import judge, why_slow
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread
@@ -84,9 +85,9 @@ async def connect(exam: Examination) -> None:
 
 
 async def investigate(exam: Examination, wanted: str, *, payloads: bool = False) -> Story:
-    """The story of `wanted`: an id, a unique prefix of one, or `last`.
+    """The story of `wanted`: an id, a unique part of one, or `last`.
 
-    Raises UsageError for an empty name, NotRunningError and MikaError as `connect`, MikaError for an ambiguous prefix.
+    Raises UsageError for an empty name, NotRunningError and MikaError as `connect`, MikaError for an ambiguous part.
     """
     description = await _search(exam, wanted)
     now = await exam.server_time()
@@ -115,7 +116,7 @@ async def diagnose_again(exam: Examination, workflow_id: str) -> Diagnosis:
 
 
 async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse:
-    """The description of an id, a unique prefix or `last`. Raises as `investigate`, and MikaError `not_found`."""
+    """The description of an id, a unique part of one, or `last`. Raises as `investigate`, and MikaError `not_found`."""
     found = await _search(exam, wanted)
     if isinstance(found, Story):
         raise MikaError(f"{wanted}: {found.diagnosis.finding}", found.diagnosis.fix, code="not_found")
@@ -123,19 +124,19 @@ async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionRespo
 
 
 async def _search(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse | Story:
-    """The description of an id, a unique prefix or `last`; or the story of why there is none."""
+    """The description of an id, a unique part of one, or `last`; or the story of why there is none."""
     if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
-        raise UsageError("the id of the workflow is empty", "give its id, the beginning of it, or `last`")
+        raise UsageError("the id of the workflow is empty", "give its id, a part of it, or `last`")
     await connect(exam)
     workflow_id = await _last(exam) if wanted == "last" else wanted
     if not workflow_id:
         return _not_found(wanted, f"no workflow was ever started in the namespace {exam.namespace}")
-    description = await _describe(exam, workflow_id) or await _describe(exam, await _by_prefix(exam, wanted) or "")
+    description = await _describe(exam, workflow_id) or await _describe(exam, await id_of(exam, wanted) or "")
     return description or await _elsewhere(exam, wanted)
 
 
 async def find_running(exam: Examination, wanted: str) -> WorkflowExecutionInfo:
-    """The workflow of that id, unique prefix or `last`. Raises as `find`, and MikaError if it does not run."""
+    """The workflow of that id, unique part of one, or `last`. Raises as `find`, and MikaError if it does not run."""
     info = (await find(exam, wanted)).workflow_execution_info
     if info.status != proto.RUNNING:
         raise MikaError(
@@ -212,24 +213,6 @@ async def _last(exam: Examination) -> str:
     return str(newest.execution.workflow_id) if newest is not None else ""
 
 
-async def _by_prefix(exam: Examination, prefix: str, namespace: str = "") -> str | None:
-    """The only id that begins with `prefix`, None when there is none. Raises MikaError for several."""
-    from temporalio.service import RPCError
-
-    temporal = (await exam.temporal()).in_namespace(namespace or exam.namespace)
-    try:
-        infos = await temporal.workflows(f"WorkflowId STARTS_WITH {literal(prefix)}", 20)
-    except RPCError:  # servers before 1.23 do not know STARTS_WITH
-        infos = [info for info in await temporal.workflows(most=1000) if info.execution.workflow_id.startswith(prefix)]
-    ids = sorted({str(info.execution.workflow_id) for info in infos})
-    if len(ids) > 1:
-        examples = ", ".join([*ids[:3], *(["..."] if len(ids) > 3 else [])])
-        raise MikaError(
-            f"{len(ids)} workflows begin with {prefix!r}: {examples}", "give more of the id", code="ambiguous"
-        )
-    return ids[0] if ids else None
-
-
 async def _elsewhere(exam: Examination, wanted: str) -> Story:
     """Not in our namespace; perhaps in another one."""
     from temporalio.service import RPCError
@@ -238,7 +221,7 @@ async def _elsewhere(exam: Examination, wanted: str) -> Story:
         others = [name for name in await (await exam.temporal()).namespaces() if name != exam.namespace]
     except RPCError:
         others = []
-    matches = await asyncio.gather(*(_by_prefix(exam, wanted, name) for name in others), return_exceptions=True)
+    matches = await asyncio.gather(*(id_of(exam, wanted, name) for name in others), return_exceptions=True)
     for name, workflow_id in zip(others, matches, strict=True):
         if isinstance(workflow_id, str):
             return _not_found(
@@ -247,7 +230,7 @@ async def _elsewhere(exam: Examination, wanted: str) -> Story:
                 f"set TEMPORAL_NAMESPACE={name} where it should be visible, and start that again",
                 (f"namespace {name}: {workflow_id}",),
             )
-    return _not_found(wanted, f"no workflow with that id, or beginning with it, in the namespace {exam.namespace}")
+    return _not_found(wanted, f"no workflow with that id, or with it in its id, in the namespace {exam.namespace}")
 
 
 def _not_found(
