@@ -16,11 +16,24 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError
 
-from src.messages import WORKFLOW, IncomingMessage, ReplyTarget
+from src.messages import WORKFLOW, IncomingMessage, ReplyTarget, send_workflow_id
 from tests.kit.bot_processes import BotProcesses, TemporalServer
+from tests.kit.langbot_api import OK
 from tests.kit.machine import ROOT, poll_until
-from tests.kit.stub_http import Answer, StubServer, completion
+from tests.kit.stub_http import Answer, StubServer
 
+COURSES = (
+    "answered",
+    "answered again",
+    "replied",
+    "retried",
+    "refused",
+    "apologized",
+    "too slow",
+    "waiting",
+    "sent later",  # the workflow that "waiting" has started
+    "run timed out",  # kills the worker
+)
 FOLDER = ROOT / "tests" / "histories"
 
 
@@ -35,7 +48,7 @@ def record(folder: Path) -> Iterator[Path]:
         }
         with TemporalServer(Path(place)) as server, BotProcesses(Path(place), server.port, **settings) as bot:
             bot.start_worker()
-            for name in ("answered", "answered again", "replied", "retried", "refused", "too slow", "run timed out"):
+            for name in COURSES:
                 _plan(name, model)
                 history = asyncio.run(_run(name, bot, model))
                 path = folder / f"{name.replace(' ', '-')}.json"
@@ -47,23 +60,34 @@ def _plan(name: str, model: StubServer) -> None:
     model.reset()
     match name:
         case "replied":
-            model.plan += [Answer(body=completion("from the model")), Answer(body={"code": 0, "msg": "ok", "data": {}})]
+            model.plan += [Answer(), Answer(body=OK)]
         case "retried":
             model.plan.append(Answer(status=503, body={"error": {"message": "busy"}}))
         case "refused":
             model.default = Answer(status=401, body={"error": {"message": "wrong key"}})
+        case "apologized":
+            model.plan += [Answer(status=401, body={"error": {"message": "wrong key"}}), Answer(body=OK)]
+        case "waiting":
+            model.plan.append(Answer())
+            model.default = Answer(status=503, body={})
+        case "sent later":
+            model.default = Answer(body=OK)
         case "too slow" | "run timed out":
             model.default = model.holding()
 
 
 async def _run(name: str, bot: BotProcesses, model: StubServer) -> str:
     client = await Client.connect(f"127.0.0.1:{bot.temporal_port}", identity="the API")
-    reply_to = ReplyTarget("bot", "person", "u") if name == "replied" else None
+    if name == "sent later":
+        sending = client.get_workflow_handle(send_workflow_id("waiting"))
+        await sending.result()
+        return (await sending.fetch_history()).to_json()
+    reply_to = ReplyTarget("bot", "person", "u") if name in {"replied", "apologized", "waiting"} else None
     limit = timedelta(seconds=5 if name == "too slow" else 3 if name == "run timed out" else 60)
     handle = await client.start_workflow(
         WORKFLOW,
         IncomingMessage("u1", "hello", reply_to=reply_to),
-        id=f"message-{name.replace(' ', '-')}",
+        id=name.replace(' ', '-'),  # as the file, from whose name a replay takes it
         task_queue=bot.queue,
         run_timeout=limit,
     )

@@ -29,7 +29,7 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
-SAVE, ASK = "            SAVE_TURN,\n", "            ASK_LLM,\n"
+SAVE, ASK = "activity(\n        SAVE_TURN,\n", "activity(\n        ASK_LLM,\n"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_type_is_gone_only_if_no_process_has_it(bot):
     ]
     alone = bot.mika("check", "other", "--histories", *map(str, FILES))
     assert alone.code == 1, str(alone)
-    assert f"{len(FILES)} runs of it are recorded" in alone.out
+    assert f"{len(FILES) - 1} runs of it are recorded" in alone.out  # one file is of the workflow that sends later
 
 
 def test_steps_in_another_order_do_not_fit_them(bot):
