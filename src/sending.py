@@ -88,20 +88,17 @@ class Sender:
                 raise NotSentError(f"{number} of {len(parts)} parts took {limit:.0f} s", retryable=True, retry_after=0)
             else:
                 outcome, has_sent = await self._send(reply, number, part), True
-            if len(parts) > 1 and outcome.detail:
-                outcome = Sent(outcome.delivery, f"part {number + 1} of {len(parts)}: {outcome.detail}")
-            outcomes.append(outcome)
+            outcomes.append(_of_part(outcome, number, len(parts)))
             if outcome.delivery in {"refused", "none"}:
                 break
         return _whole(outcomes)
 
     async def close(self, reply: OutgoingReply) -> Sent:
         """Send nothing more, also by an attempt that still runs somewhere. Raises `HistoryError`."""
-        outcomes = []
-        for number in range(len(split(clean(reply.text), self._settings.langbot_max_chars))):
-            mark = await self._history.mark_send(reply.message_id, number, SendMark.GIVEN_UP)
-            outcomes.append(_MEANING[mark or SendMark.GIVEN_UP])
-        return _whole(outcomes)
+        count = len(split(clean(reply.text), self._settings.langbot_max_chars))
+        marks = [await self._history.mark_send(reply.message_id, number, SendMark.GIVEN_UP) for number in range(count)]
+        outcomes = [_MEANING[mark or SendMark.GIVEN_UP] for mark in marks]
+        return _whole([_of_part(outcome, number, count) for number, outcome in enumerate(outcomes)])
 
     async def apologize(self, target: ReplyTarget, message_id: str) -> bool:
         """Send the canned reply for a message of which nobody knows whether it was taken. Whether it may be there.
@@ -144,6 +141,12 @@ class Sender:
         except HistoryError as error:  # it stays open, so that nobody sends it again
             log.warning("mark_not_stored", workflow_id=reply.message_id, error=str(error))
         return outcome
+
+
+def _of_part(outcome: Sent, number: int, count: int) -> Sent:
+    if count == 1 or not outcome.detail:
+        return outcome
+    return Sent(outcome.delivery, f"part {number + 1} of {count}: {outcome.detail}")
 
 
 def _whole(outcomes: list[Sent]) -> Sent:

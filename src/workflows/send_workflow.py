@@ -47,5 +47,5 @@ async def _close(later: SendLater, why: str) -> Sent:
             raise
         return Sent("maybe_sent", f"nobody could say what became of it: {reason(error)}")
     if sent.delivery == "refused":
-        return Sent("refused", f"given up after {later.patience:g} s (LANGBOT_SEND_PATIENCE): {why}")
+        return Sent("refused", f"{sent.detail}: {later.patience:g} s (LANGBOT_SEND_PATIENCE) are over; {why}")
     return sent

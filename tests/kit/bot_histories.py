@@ -87,7 +87,7 @@ async def _run(name: str, bot: BotProcesses, model: StubServer) -> str:
     handle = await client.start_workflow(
         WORKFLOW,
         IncomingMessage("u1", "hello", reply_to=reply_to),
-        id=name.replace(' ', '-'),  # as the file, from whose name a replay takes it
+        id=name.replace(" ", "-"),  # as the file, from whose name a replay takes it
         task_queue=bot.queue,
         run_timeout=limit,
     )

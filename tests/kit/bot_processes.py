@@ -62,20 +62,30 @@ class TemporalServer(Processes):
         command = [str(find_temporal()), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
         command += ["--port", str(self.port), "--log-level", "error"]
         command += [] if in_memory else ["--db-filename", str(folder / "temporal.db")]
+        self._command = command
         self.process = self.run("temporal", command)
 
     def __enter__(self) -> Self:
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def restart(self) -> Running:
+        """Start it again, after it was killed."""
+        self.process = self.run("temporal", self._command)
+        self._wait()
+        return self.process
+
+    def _wait(self) -> None:
         def look() -> bool:
             assert self.process.popen.poll() is None, self.process.output()
             with socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return True
 
-        try:
-            poll_until(look, 30, "the Temporal server's port")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        poll_until(look, 30, "the Temporal server's port")
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()

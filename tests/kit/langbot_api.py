@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,16 @@ from typing import Any, Self
 
 OK = {"code": 0, "msg": "ok", "data": {"sent": True}}
 HTML = b"<html><body>Welcome to nginx!</body></html>"
+
+
+def event(text: str = "hello", message_id: str | None = None, group: str | None = "20002") -> dict[str, Any]:
+    """What LangBot pushes for a message."""
+    source = {"type": "Source", "id": message_id or uuid.uuid4().hex, "timestamp": 1}
+    message = [source, {"type": "Plain", "text": text}]
+    data: dict[str, Any] = {"bot_uuid": "bot-1", "sender": {"id": "10001", "name": ""}, "message": message}
+    data |= {"group": {"id": group, "name": "g"}} if group else {}
+    kind = "bot.group_message" if group else "bot.person_message"
+    return {"uuid": uuid.uuid4().hex, "event_type": kind, "data": data}
 
 
 class LangBotApi:

@@ -7,29 +7,19 @@ import os
 import subprocess
 import sys
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from src.chat_text import CANNED_REPLY
 from tests.kit.bot_processes import BotProcesses
-from tests.kit.langbot_api import LangBotApi
+from tests.kit.langbot_api import LangBotApi, event
 from tests.kit.machine import FreePort, free_port, poll_until
 from tests.kit.stub_http import Answer, StubServer, completion
 
 pytestmark = pytest.mark.xdist_group("bot-send")
 AWAY = float(os.environ.get("MIKA_TEST_LANGBOT_AWAY", "0"))
 """Seconds for which LangBot is away after the message's own workflow has ended: 120 for must-see 2."""
-
-
-def event(text="hello", message_id=None, group="20002"):
-    source = {"type": "Source", "id": message_id or uuid.uuid4().hex, "timestamp": 1}
-    data = {"bot_uuid": "bot-1", "sender": {"id": "10001", "name": ""}, "message": [source]}
-    data["message"].append({"type": "Plain", "text": text})
-    data |= {"group": {"id": group, "name": "g"}} if group else {}
-    kind = "bot.group_message" if group else "bot.person_message"
-    return {"uuid": uuid.uuid4().hex, "event_type": kind, "data": data}
 
 
 def push(bot, *arguments, **options):

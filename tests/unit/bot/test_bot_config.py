@@ -59,6 +59,8 @@ def test_the_environment_wins_over_dotenv_and_an_empty_value_is_not_set(tmp_path
         ("LLM_BASE_URL", "user:pass-word@localhost"),
         ("MONGODB_URL", "postgres://user:pass-word@localhost"),
         ("LANGBOT_API_BASE_URL", "ftp://pass-word"),
+        ("LANGBOT_SEND_PATIENCE", "0"),
+        ("LANGBOT_ON_FAILURE", "silence"),
         ("MIKA_HANG_TIMEOUT", "-1"),
     ],
 )

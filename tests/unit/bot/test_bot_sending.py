@@ -1,0 +1,113 @@
+"""Who may send what, when several want to: the workflow's attempts, its last call, and the API."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from src.chat_text import CANNED_REPLY
+from src.config import Settings
+from src.history.sqlite import SqliteHistory
+from src.messages import OutgoingReply, ReplyTarget, Sent
+from src.sending import NotSentError, Sender
+from tests.kit.langbot_api import LangBotApi
+from tests.kit.machine import free_port
+
+TARGET = ReplyTarget("bot-1", "person", "10001")
+REPLY = OutgoingReply(TARGET, "hello", "w1")
+LONG = OutgoingReply(TARGET, "\n\n".join(letter * 80 for letter in "abc"), "w1")
+
+
+@pytest.fixture
+def langbot(tmp_path):
+    with free_port() as port, LangBotApi(port, tmp_path / "chat.jsonl") as langbot:
+        yield langbot
+
+
+@pytest.fixture
+def with_sender(tmp_path, langbot):
+    def call(work):
+        async def run():
+            history = SqliteHistory(tmp_path / "history.sqlite3")
+            settings = Settings(langbot_api_base_url=langbot.url, langbot_max_chars=100)
+            try:
+                return await work(Sender(settings, history))
+            finally:
+                await history.close()
+
+        return asyncio.run(run())
+
+    return call
+
+
+def test_a_later_run_of_the_same_message_sends_nothing(langbot, with_sender):
+    assert with_sender(lambda sender: sender.deliver(REPLY, 10)) == Sent("sent")
+    assert with_sender(lambda sender: sender.deliver(REPLY, 10)) == Sent("sent")
+    assert langbot.texts() == ["hello"]
+
+
+def test_two_attempts_at_once_send_it_once(langbot, with_sender):
+    async def work(sender):
+        return await asyncio.gather(sender.deliver(REPLY, 10), sender.deliver(REPLY, 10))
+
+    assert sorted(sent.delivery for sent in with_sender(work)) == ["maybe_sent", "sent"]
+    assert langbot.texts() == ["hello"]
+
+
+def test_what_was_left_to_the_pipeline_is_not_sent(langbot, with_sender):
+    async def work(sender):
+        return await sender.leave("w1"), await sender.leave("w1"), await sender.deliver(LONG, 10)
+
+    first, second, sent = with_sender(work)
+    assert first
+    assert second
+    assert sent.delivery == "none"
+    assert "pipeline" in sent.detail
+    assert langbot.texts() == []
+
+
+def test_what_was_sent_is_not_left_to_the_pipeline(langbot, with_sender):
+    with_sender(lambda sender: sender.deliver(REPLY, 10))
+    assert not with_sender(lambda sender: sender.leave("w1"))
+    assert with_sender(lambda sender: sender.apologize(TARGET, "w1"))
+    assert langbot.texts() == ["hello"]
+
+
+@pytest.mark.parametrize(("answer", "stands"), [("ok", True), ("500!", True), ("401", False), ("503", False)])
+def test_an_apology_is_tried_once_and_takes_the_place_of_the_reply(langbot, with_sender, answer, stands):
+    langbot.default = answer
+
+    async def work(sender):
+        said = [await sender.apologize(TARGET, "w1") for _ in range(2)]
+        return said, await sender.deliver(REPLY, 10)
+
+    said, sent = with_sender(work)
+    assert said == [stands, stands]
+    assert sent.delivery == "none"
+    assert len(langbot.requests) == 1
+    assert langbot.texts() == ([CANNED_REPLY] if stands else [])
+
+
+def test_after_the_last_call_nothing_is_sent(langbot, with_sender):
+    langbot.plan.extend(["ok", "503"])
+
+    async def work(sender):
+        with pytest.raises(NotSentError):
+            await sender.deliver(LONG, 60)
+        return await sender.close(LONG), await sender.deliver(LONG, 60)
+
+    assert [sent.delivery for sent in with_sender(work)] == ["refused", "refused"]
+    assert langbot.texts() == ["a" * 80]
+
+
+def test_every_attempt_sends_a_part_however_short_it_is(langbot, with_sender):
+    async def work(sender):
+        for _ in range(2):
+            with pytest.raises(NotSentError) as caught:
+                await sender.deliver(LONG, 1)
+            assert caught.value.retryable
+        return await sender.deliver(LONG, 1)
+
+    assert with_sender(work) == Sent("sent")
+    assert langbot.texts() == ["a" * 80, "b" * 80, "c" * 80]
