@@ -45,7 +45,8 @@ async def _is_served(sender: Sender, settings: Settings, target: ReplyTarget, wo
     try:
         if settings.langbot_on_failure == "apology":
             return await sender.apologize(target, workflow_id)
-        return not await sender.leave(workflow_id)
+        # Only LangBot has a pipeline; where nobody else answers, the reply may come after all.
+        return target.door == "langbot" and not await sender.leave(workflow_id)
     except HistoryError as error:
         log.warning("mark_not_stored", workflow_id=workflow_id, error=str(error))
         return False
