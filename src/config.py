@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.messages import SEND_PATIENCE
 
 # These may contain credentials: an error message names the setting, but never shows its value.
 _PRIVATE = {"mongodb_url", "llm_base_url", "llm_api_key", "langbot_api_base_url", "langbot_api_key", "webhook_secret"}
+_PRIVATE |= {"onebot_api_url", "onebot_access_token", "onebot_secret"}
+_PRIVATE |= {"n8n_basic_username", "n8n_basic_password", "n8n_header_name", "n8n_header_value", "n8n_jwt_secret"}
 
 
 def _http_url(value: str) -> str:
@@ -86,10 +96,44 @@ class Settings(BaseSettings):
     # What is said in a chat.
     langbot_max_chars: Annotated[int, Field(ge=100, le=100_000)] = 2000  # of one message: a longer reply is split
 
+    # When the bot speaks in a group.
+    bot_names: Names = ("mika", "米卡")
+    # The bot's own accounts (QQ numbers), for an @. LangBot is asked for them where it can be.
+    bot_ids: Names = ()
+    bot_answers_groups: Literal["called", "all"] = "called"
+    langbot_allowed_groups: Names = ()
+    # Messages in groups that are answered in a minute; 0: no limit.
+    bot_user_rate_limit: Annotated[int, Field(ge=0)] = 20
+    bot_group_rate_limit: Annotated[int, Field(ge=0)] = 50
+    # For inlined images, which are kept for a day beside the history file.
+    image_store_mb: Annotated[int, Field(ge=16, le=1_000_000)] = 512
+
+    # OneBot v11 over HTTP. Without an address, the reply is the answer to the event.
+    onebot_api_url: HttpUrl | None = None
+    onebot_access_token: SecretStr | None = None
+    onebot_secret: SecretStr | None = None
+
+    # How LangBot's n8n runner logs in; instead of WEBHOOK_SECRET.
+    n8n_auth: Literal["none", "basic", "header", "jwt"] = "none"
+    n8n_basic_username: SecretStr | None = None
+    n8n_basic_password: SecretStr | None = None
+    n8n_header_name: SecretStr | None = None
+    n8n_header_value: SecretStr | None = None
+    n8n_jwt_secret: SecretStr | None = None
+
     # Set by the worker's supervisor.
     mika_worker_identity: Name | None = None
     mika_beat_file: Path | None = None
     mika_hang_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5
+
+    @model_validator(mode="after")
+    def _n8n_login_is_complete(self) -> Self:
+        needed = {"basic": ("n8n_basic_username", "n8n_basic_password"), "jwt": ("n8n_jwt_secret",)}
+        needed["header"] = ("n8n_header_name", "n8n_header_value")
+        missing = [name.upper() for name in needed.get(self.n8n_auth, ()) if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"N8N_AUTH={self.n8n_auth} needs {' and '.join(missing)}")
+        return self
 
     @property
     def temporal_address(self) -> str:
@@ -111,5 +155,6 @@ def load_settings_or_exit() -> Settings:
 
 def _describe(location: tuple[int | str, ...], message: str, value: object) -> str:
     name = str(location[0]) if location else "settings"
-    shown_value = "" if name.lower() in _PRIVATE else f", got {str(value)[:80]!r}"
+    # Without a location, the value is that of all settings together.
+    shown_value = "" if not location or name.lower() in _PRIVATE else f", got {str(value)[:80]!r}"
     return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown_value}"

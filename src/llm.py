@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from openai import APIStatusError
-    from openai.types.chat import ChatCompletionMessageParam
+    from openai.types.chat import ChatCompletionContentPartParam, ChatCompletionMessageParam
 
     from src.config import Settings
     from src.messages import Turn
@@ -31,6 +31,7 @@ _HINTS = {
     404: "check LLM_BASE_URL (does it end with /v1?) and LLM_MODEL",
     413: "the conversation is too long for this model",
 }
+_REFUSES_IMAGES = {400, 404, 413, 415, 422, 500}
 
 
 class LlmError(Exception):
@@ -49,8 +50,8 @@ class LlmTimeoutError(LlmError):
 class Llm(Protocol):
     """Something that answers messages."""
 
-    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
-        """Raises `LlmError`, after `timeout` seconds at the latest."""
+    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float, images: Sequence[str] = ()) -> str:
+        """Raises `LlmError`, after `timeout` seconds at the latest. `images` are addresses or `data:` URLs."""
         ...
 
     async def close(self) -> None: ...
@@ -67,7 +68,14 @@ def make_llm(settings: Settings) -> Llm:
 class OfflineLlm:
     """Makes the first run work without an account. Never pretends to be a model."""
 
-    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:  # noqa: ARG002 - the protocol's
+    async def answer(
+        self,
+        message: str,
+        history: Sequence[Turn],
+        *,
+        timeout: float,  # noqa: ARG002 - the protocol's
+        images: Sequence[str] = (),  # noqa: ARG002 - the message says that there are some
+    ) -> str:
         return (
             "I am offline: LLM_BASE_URL is not set, so no language model was asked. "
             f"I understood: {message[:1000]} (earlier turns that I remember: {len(history)})"
@@ -92,14 +100,14 @@ class OpenAiLlm:
         http = DefaultAsyncHttpxClient(trust_env=not is_on_this_machine(base_url))  # the environment names proxies
         self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0, http_client=http)
 
-    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float) -> str:
+    async def answer(self, message: str, history: Sequence[Turn], *, timeout: float, images: Sequence[str] = ()) -> str:
         import openai  # noqa: PLC0415 - already loaded by the constructor
 
         prompt: list[ChatCompletionMessageParam] = [{"role": "system", "content": SYSTEM_PROMPT}]
         for turn in history:
             prompt.append({"role": "user", "content": turn.message})
             prompt.append({"role": "assistant", "content": turn.reply})
-        prompt.append({"role": "user", "content": message})
+        prompt.append({"role": "user", "content": _with_images(message, images)})
         try:
             # The client's own timeout is for each read: a model that sends a byte now and then would never reach it.
             async with asyncio.timeout(timeout):
@@ -107,7 +115,7 @@ class OpenAiLlm:
                     model=self._model, messages=prompt, timeout=timeout
                 )
         except openai.APIStatusError as error:
-            raise self._status_error(error) from None
+            raise self._status_error(error, has_images=bool(images)) from None
         except (openai.APITimeoutError, TimeoutError):
             raise LlmTimeoutError(
                 f"the LLM at {self._host} did not answer within {timeout:.3g} s", retryable=True
@@ -142,7 +150,7 @@ class OpenAiLlm:
             retryable=False,
         )
 
-    def _status_error(self, error: APIStatusError) -> LlmError:
+    def _status_error(self, error: APIStatusError, *, has_images: bool) -> LlmError:
         status = error.status_code
         reason = error.message if status not in {401, 403} else ""  # here, providers repeat parts of the key
         if self._key:
@@ -150,6 +158,8 @@ class OpenAiLlm:
         text = f"the LLM at {self._host} answered {status}"
         if hint := _HINTS.get(status):
             text += f" ({hint})"
+        if has_images and status in _REFUSES_IMAGES:
+            text += " (the message has an image: can LLM_MODEL see?)"
         if reason:
             text += f": {' '.join(reason.split())[:200]}"
         is_exhausted = error.code == "insufficient_quota" or error.type == "insufficient_quota"
@@ -160,6 +170,13 @@ class OpenAiLlm:
             retryable=not is_exhausted and _is_retryable(status, error.response.headers),
             retry_after=retry_after(error.response.headers),
         )
+
+
+def _with_images(message: str, images: Sequence[str]) -> str | list[ChatCompletionContentPartParam]:
+    if not images:
+        return message
+    shown: list[ChatCompletionContentPartParam] = [{"type": "image_url", "image_url": {"url": url}} for url in images]
+    return [{"type": "text", "text": message}, *shown]
 
 
 def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:

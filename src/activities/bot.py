@@ -13,6 +13,7 @@ from mika.diagnosis.model import HISTORY_ERROR, LLM_ERROR, LLM_TIMEOUT
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from src.chat.images import make_image_store, with_images
 from src.history.base import History, HistoryError
 from src.llm import Llm, LlmError, LlmTimeoutError
 from src.messages import (
@@ -44,6 +45,7 @@ class BotActivities:
         self._history = history
         self._llm = llm
         self._sender = Sender(settings, history)
+        self._images = make_image_store(settings)
 
     def all(self) -> list[Callable[..., Any]]:
         return [self.load_history, self.ask_llm, self.save_turn, self.send_reply]
@@ -60,7 +62,8 @@ class BotActivities:
         started = time.monotonic()
         async with _heartbeat():
             try:
-                answer = await self._llm.answer(question.message, question.history, timeout=_time_limit())
+                message, images = await with_images(question, self._images)
+                answer = await self._llm.answer(message, question.history, images=images, timeout=_time_limit())
             except LlmError as error:
                 # `from None`: the provider's exception contains the request, which Temporal would store.
                 raise ApplicationError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -21,8 +21,44 @@ class MessageAnswer(BaseModel):
     message: list[Plain] | None = None
     workflow_id: str | None
     skip_pipeline: bool
+    reason: str | None = None
+    """Why the bot stays silent."""
+    fix: str | None = None
     code: str | None = None
     detail: str | None = None
+
+
+class N8nAnswer(BaseModel):
+    """With `?format=json`. Otherwise these two objects, each on its line: an `item` with the reply, and an `end`."""
+
+    status: Literal["ok"]
+    response: str
+    workflow_id: str
+
+
+class OneBotAnswer(BaseModel):
+    """OneBot's quick operation, without `reply` if the bot sends its reply by ONEBOT_API_URL."""
+
+    status: Literal["ok"]
+    workflow_id: str
+    reply: list[dict[str, Any]] | None = None
+    at_sender: bool | None = None
+
+
+class SilentMessage(BaseModel):
+    at: str
+    door: Literal["langbot", "onebot"]
+    taken: bool
+    workflow_id: str | None
+    reason: str | None = None
+    detail: str | None = None
+    fix: str | None = None
+
+
+class Silent(BaseModel):
+    found: list[SilentMessage]
+    remembered: int
+    since: str
 
 
 class WorkflowError(BaseModel):

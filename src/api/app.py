@@ -10,8 +10,9 @@ from fastapi import FastAPI
 
 from src.api import openapi, problems
 from src.api.hosts import HostGuard
-from src.api.routes import document, health, langbot, workflows
+from src.api.routes import document, health, langbot, silent, workflows
 from src.api.service import MessageService
+from src.chat.hearing import Hearing
 from src.history.factory import make_history
 from src.sending import Sender
 from src.temporal import connect, own_identity
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.settings = settings
         app.state.client = await connect(settings, own_identity("api"), lazy=True)
         app.state.service = MessageService(app.state.client, settings)
+        app.state.hearing = Hearing(settings)
         app.state.history = make_history(settings)
         app.state.sender = Sender(settings, app.state.history)
         log.info("api_started", temporal=settings.temporal_address, task_queue=settings.temporal_task_queue)
@@ -42,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="mika", lifespan=lifespan, openapi_url=None)
     app.add_middleware(HostGuard, settings=settings)
     problems.install(app)
-    for routes in (langbot, workflows, health, document):
+    for routes in (langbot, silent, workflows, health, document):
         app.include_router(routes.router)
     openapi.install(app, settings)
     return app

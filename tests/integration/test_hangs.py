@@ -49,7 +49,7 @@ def blocked_here(kind):
     else:
         time.sleep(600)
 
-async def answer(self, message, history, *, timeout):
+async def answer(self, message, history, *, timeout, images=()):
     kind, _, seconds = message.partition(' ')
     if kind.startswith('activity') and once(kind):
         blocked_here(kind)

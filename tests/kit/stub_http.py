@@ -69,8 +69,13 @@ class StubServer:
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(None)
+
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def _answer(self, body: Any) -> None:
                 stub.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
                 answer = stub.plan.popleft() if stub.plan else stub.default
                 if answer.hold:

@@ -1,4 +1,4 @@
-"""`POST /webhook/langbot`: takes a message and answers with the reply."""
+"""`POST /webhook/langbot` (and its older name `/webhook`): takes a message and answers with the reply."""
 
 from __future__ import annotations
 
@@ -10,61 +10,85 @@ from fastapi import APIRouter, Request
 
 from src.api.answers import MessageAnswer
 from src.api.body import read_json_body
-from src.api.models import MAX_BODY_BYTES, SimpleBody, parse
+from src.api.json_body import decode
 from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, json_body
 from src.api.problems import Problem, in_chat
 from src.api.secret import check_secret
 from src.api.service import MessageService, workflow_id_for
+from src.api.simple import MAX_BODY_BYTES, SimpleBody, read_simple
 from src.api.taking import take
+from src.chat.events import MAX_EVENT_BYTES, EventBody, is_event
+from src.chat.silence import Silence
 from src.chat_text import CANNED_REPLY
 
 if TYPE_CHECKING:
+    from src.chat.hearing import Hearing
     from src.config import Settings
 
 router = APIRouter()
 log = structlog.get_logger("mika.api")
 
+_DOCUMENTED: dict[str, Any] = {
+    "response_model": None,
+    "responses": answers(MessageAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE),
+    "openapi_extra": NEEDS_SECRET | json_body(SimpleBody, EventBody),
+}
 
-@router.post(
-    "/webhook/langbot",
-    response_model=None,
-    responses=answers(MessageAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE),
-    openapi_extra=NEEDS_SECRET | json_body(SimpleBody),
-)
+
+@router.post("/webhook", **_DOCUMENTED)
+@router.post("/webhook/langbot", **_DOCUMENTED)
 async def webhook(request: Request) -> dict[str, Any]:
-    settings: Settings = request.app.state.settings
+    check_secret(request, request.app.state.settings)
+    body = await read_json_body(request, MAX_EVENT_BYTES)
+    too_large = Problem("message_too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    try:
+        decoded = decode(body)
+    except Problem as problem:
+        raise (problem if len(body) <= MAX_BODY_BYTES else too_large) from None
+    if is_event(decoded):
+        return await _event(request, decoded)
+    if len(body) > MAX_BODY_BYTES:  # only events carry images
+        raise too_large
+    return await _simple(request, decoded)
+
+
+async def _simple(request: Request, decoded: dict[str, Any]) -> dict[str, Any]:
     service: MessageService = request.app.state.service
-    check_secret(request, settings)
-    received = parse(await read_json_body(request, MAX_BODY_BYTES))
-    if received is None:
-        return {"status": "ok", "success": False, "response": "", "workflow_id": None, "skip_pipeline": False}
-    incoming = received.incoming
-    # LangBot ignores the answer of a webhook, so the workflow sends the reply to an event, if it can.
-    workflow_sends = incoming.reply_to is not None and settings.langbot_api_base_url is not None
-    if received.is_event and not workflow_sends:
-        log.warning(
-            "reply_not_sent", hint="set LANGBOT_API_BASE_URL, so that replies to LangBot's events reach the chat"
-        )
-    if not workflow_sends:
-        incoming = replace(incoming, reply_to=None)
-    workflow_id = workflow_id_for(incoming, received.message_id)
-    if workflow_sends:
-        # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.
-        problem = await take(service, request.app.state.sender, settings, incoming, workflow_id)
-        is_served = problem is None
-        answer = {"success": is_served, "response": None, "workflow_id": workflow_id, "skip_pipeline": is_served}
-        return {"status": "ok", **answer, **({"code": problem.code, "detail": problem.detail} if problem else {})}
+    incoming, message_id = read_simple(decoded)
+    workflow_id = workflow_id_for(incoming, message_id)
     try:
         reply = await service.answer(incoming, workflow_id)
     except Problem as problem:
         if problem.workflow_id is None:  # it was not taken, so no other reply will come
             problem.canned_reply = CANNED_REPLY
         raise
-    return {
-        "status": "ok",
-        "success": True,
-        **in_chat(reply.response),
-        "workflow_id": workflow_id,
-        # This reply cannot reach the chat of an event, so LangBot should give its own.
-        "skip_pipeline": not received.is_event,
-    }
+    return _answer(workflow_id, skip_pipeline=True) | in_chat(reply.response)
+
+
+async def _event(request: Request, decoded: dict[str, Any]) -> dict[str, Any]:
+    settings: Settings = request.app.state.settings
+    service: MessageService = request.app.state.service
+    hearing: Hearing = request.app.state.hearing
+    heeded = await hearing.langbot(decoded)
+    if isinstance(heeded, Silence):
+        reason = {"reason": heeded.code, "detail": heeded.detail, "fix": heeded.fix}
+        return _answer(None, skip_pipeline=False) | {"success": False, "response": "", **reason}
+    # LangBot ignores the answer of a webhook, so the workflow sends the reply to an event, if it can.
+    if heeded.incoming.reply_to is not None and settings.langbot_api_base_url is not None:
+        # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.
+        problem = await take(service, request.app.state.sender, settings, heeded.incoming, heeded.workflow_id)
+        hearing.settle(heeded, problem)
+        if problem is None:
+            return _answer(heeded.workflow_id, skip_pipeline=True)
+        not_taken = {"success": False, "code": problem.code, "detail": problem.detail}
+        return _answer(heeded.workflow_id, skip_pipeline=False) | not_taken
+    log.warning("reply_not_sent", hint="set LANGBOT_API_BASE_URL, so that replies to LangBot's events reach the chat")
+    with hearing.settled_after(heeded):
+        reply = await service.answer(replace(heeded.incoming, reply_to=None), heeded.workflow_id)
+    # This reply cannot reach the chat, so LangBot should give its own.
+    return _answer(heeded.workflow_id, skip_pipeline=False) | in_chat(reply.response)
+
+
+def _answer(workflow_id: str | None, *, skip_pipeline: bool) -> dict[str, Any]:
+    answer = {"status": "ok", "success": True, "response": None}
+    return {**answer, "workflow_id": workflow_id, "skip_pipeline": skip_pipeline}

@@ -15,7 +15,7 @@ import sys, time
 import src.workers.temporal_worker as worker
 
 class Llm:
-    async def answer(self, message, history, *, timeout):
+    async def answer(self, message, history, *, timeout, images=()):
         if message == "block" and not hasattr(self, "blocked"):
             self.blocked = True
             self.blocked_here()

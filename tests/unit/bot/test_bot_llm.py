@@ -20,11 +20,11 @@ def stub():
         yield server
 
 
-def ask(url, history=(), timeout=10.0):
+def ask(url, history=(), timeout=10.0, images=()):
     async def run():
         llm = OpenAiLlm(url, KEY, "a-model")
         try:
-            return await llm.answer("hi", list(history), timeout=timeout)
+            return await llm.answer("hi", list(history), timeout=timeout, images=images)
         finally:
             await llm.close()
 
@@ -46,6 +46,21 @@ def test_an_answer(stub):
     assert headers["authorization"] == f"Bearer {KEY}"
     assert body["model"] == "a-model"
     assert [part["content"] for part in body["messages"][1:]] == ["before", "yes", "hi"]
+
+
+def test_images_are_shown_to_the_model(stub):
+    ask(stub.url, images=["data:image/png;base64,iVBO", "https://a/1.png"])
+    assert stub.requests[0][2]["messages"][-1]["content"] == [
+        {"type": "text", "text": "hi"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}},
+        {"type": "image_url", "image_url": {"url": "https://a/1.png"}},
+    ]
+
+
+def test_a_model_that_cannot_see(stub):
+    stub.default = Answer(400, {"error": {"message": "unknown content type"}})
+    assert "can LLM_MODEL see?" in str(failure(stub.url, images=["https://a/1.png"]))
+    assert "LLM_MODEL" not in str(failure(stub.url))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,69 @@
+"""The bot's own accounts: without them, an @ of the bot looks like one of anybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import structlog
+
+from src.chat.content import short
+from src.outside import is_on_this_machine, needs_certificates
+
+if TYPE_CHECKING:
+    from src.config import Settings
+
+log = structlog.get_logger("mika.api")
+
+_TIMEOUT = 2.0  # s
+_FRESH, _RETRY = 3600.0, 30.0  # s: how long an answer, or none, is believed
+_MAX_BOTS = 100
+
+
+class Accounts:
+    """BOT_IDS, and what LangBot says; its events do not contain it, but its API does, in all versions since 4.7."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, tuple[float, str]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def of(self, bot_uuid: str) -> frozenset[str]:
+        """May take 2 s for the first event of a bot. Empty if nobody knows."""
+        own = frozenset(self._settings.bot_ids)
+        if own or not bot_uuid or self._settings.langbot_api_base_url is None:
+            return own
+        if bot_uuid not in self._locks and len(self._locks) >= _MAX_BOTS:  # somebody makes them up
+            return own
+        async with self._locks.setdefault(bot_uuid, asyncio.Lock()):
+            until, account = self._known.get(bot_uuid, (0.0, ""))
+            if time.monotonic() >= until:
+                # What was known stays true while LangBot does not answer.
+                asked = await self._ask(self._settings.langbot_api_base_url, bot_uuid)
+                account = asked or account
+                self._known[bot_uuid] = (time.monotonic() + (_FRESH if asked else _RETRY), account)
+        return frozenset({account} - {"", "0"})  # 0: not connected yet
+
+    async def _ask(self, base_url: str, bot_uuid: str) -> str:
+        """The account, or an empty text."""
+        import httpx  # noqa: PLC0415 - only needed for an @ or a reply
+
+        url = f"{base_url}/api/v1/platform/bots/{quote(bot_uuid, safe='')}"
+        key = self._settings.langbot_api_key
+        headers = {"X-API-Key": key.get_secret_value()} if key else {}
+        try:
+            client = httpx.AsyncClient(trust_env=not is_on_this_machine(url), verify=needs_certificates(url))
+            async with asyncio.timeout(_TIMEOUT), client:
+                answer = await client.get(url, headers=headers)
+                body = answer.json() if answer.is_success else None
+        except (httpx.HTTPError, ValueError, TimeoutError) as error:
+            log.warning("own_account_unknown", error=type(error).__name__, hint="set BOT_IDS")
+            return ""
+        for key_ in ("data", "bot", "adapter_runtime_values"):
+            body = body.get(key_) if isinstance(body, dict) else None
+        account = short(body.get("bot_account_id")) if isinstance(body, dict) else ""
+        if not account:
+            log.warning("own_account_unknown", status=answer.status_code, hint="check LANGBOT_API_KEY, or set BOT_IDS")
+        return account
