@@ -54,11 +54,12 @@ class MaybeSentError(Exception):
 
 async def send(settings: Settings, target: ReplyTarget, text: str) -> None:
     """Send one message, once. Raises `NotSentError`, `MaybeSentError`."""
-    from src.langbot import send as send_by_langbot  # noqa: PLC0415 - httpx is only needed here
+    from src import langbot, onebot  # noqa: PLC0415 - httpx is only needed here
 
+    door = onebot if target.door == "onebot" else langbot
     try:
         async with asyncio.timeout(LONGEST_SEND):
-            await send_by_langbot(settings, target, text)
+            await door.send(settings, target, text)
     except TimeoutError:
         raise MaybeSentError(f"no answer within {LONGEST_SEND:g} s") from None
 
