@@ -118,7 +118,10 @@ class WorkerSigns:
         now = self._clock()
         if now - since >= 2 * self._patience and now - self._compared_at >= self._patience:
             return True  # the server does not answer
-        return self._compared_at - since >= ASK_EVERY and now - max(self._last_signs[kind], since) >= self._patience
+        # A worker takes the later steps of its workflows from a queue of its own, and under load hardly anything else.
+        # Then only its other polls show that it lives.
+        signs = self._last_signs.values() if kind == "workflow" else [self._last_signs[kind]]
+        return self._compared_at - since >= ASK_EVERY and now - max(*signs, since) >= self._patience
 
     async def _read_polls(self) -> None:
         try:

@@ -4,8 +4,9 @@ A blocked loop cannot be noticed from outside, because the SDK's Rust threads co
 So the loop touches a file twice a second, idle or busy, and sets a timer that prints the stacks of all threads if it is
 not reset in time.
 
-Workflow code runs in threads, so the loop goes on when that code blocks. But then the SDK cannot free its slot, and
-without a workflow cache there is only one, so no other message is answered. Therefore the heartbeat stops then, too.
+Workflow code runs in threads, so the loop goes on when that code blocks, and so do the other messages while there are
+slots left. But the SDK can neither free the slot nor take the message's next attempt: it is only answered by another
+process. Therefore the heartbeat stops then, too.
 """
 
 from __future__ import annotations

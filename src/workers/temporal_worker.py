@@ -40,6 +40,10 @@ log = structlog.get_logger("mika.worker")
 # When the worker is asked to stop, its activities get this long to finish; then they are cancelled, and retried
 # elsewhere. A supervisor should only kill the worker some seconds after this.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=10)
+# More than one worker can have under way at once in good time.
+MAX_CACHED_WORKFLOWS = 500
+STICKY_TIMEOUT = timedelta(seconds=1)
+MAX_WORKFLOW_TASKS = 10
 # mika starts the worker while the services are being set up: the server may be up before its namespace exists.
 _NAMESPACE_PATIENCE = 30.0  # s
 _LOG_INTERVAL = 5.0  # s
@@ -90,9 +94,12 @@ async def _run_worker(
         activities=activities.all(),
         workflow_task_executor=threads,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN_TIMEOUT,
-        # No sticky queue: if the worker was killed, the next step of a message would wait in it (2 s, even with the
-        # timeout set that low). Replaying a history of four steps takes about a millisecond.
-        max_cached_workflows=0,
+        # The steps that are local activities need the cache: without it, a workflow task would run them once more.
+        max_cached_workflows=MAX_CACHED_WORKFLOWS,
+        # If this worker is killed, the next step of a message waits for it so long, and then goes to another one.
+        sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
+        # A task that a killed worker had taken is lost until WORKFLOW_TASK_TIMEOUT: so it takes no more than it needs.
+        max_concurrent_workflow_tasks=MAX_WORKFLOW_TASKS,
         # By default, the SDK sends heartbeats after 80 % of their timeout: a delay of half a second is a false alarm.
         max_heartbeat_throttle_interval=HEARTBEAT_TIMEOUT / 4,
     )

@@ -32,8 +32,11 @@ _DYNAMIC_CONFIG = (
     # 10 minutes by default, and a run counts as stuck after 5 failures in a row, which takes a minute.
     'history.workflowTaskRetryMaxInterval="5s"',
     "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=2",
-    # The default of 20 is for each of many shards. Here is one, so it would delay every step of every workflow.
+    # The defaults of 20 are for each of many shards. Here is one, so they would delay every step of every workflow.
     "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+    # A time-out, as that of a killed worker's task, is noticed when it is due, and not up to a second later.
+    'history.timerProcessorMaxTimeShift="50ms"',
 )
 # Only for a debugger: who looks at a workflow for longer than the default of 10 s would see the same step again. A
 # worker that is killed in a workflow task is then noticed later.

@@ -90,7 +90,7 @@ def test_limits_of_steps_fit_into_the_run(tmp_path, temporal):
         events = asyncio.run(history(bot.post().json()["workflow_id"]))
     begin = events[0].event_time.ToNanoseconds() / 1e9
     steps = [event for event in events if event.HasField("activity_task_scheduled_event_attributes")]
-    assert len(steps) == 3
+    assert len(steps) == 1  # the others are local: part of a workflow task
     for event in steps:
         step = event.activity_task_scheduled_event_attributes
         left = begin + run_timeout - event.event_time.ToNanoseconds() / 1e9
