@@ -85,6 +85,7 @@ class Dependency(BaseModel):
     state: Literal["ready", "unavailable"]
     detail: str
     error: Literal["unreachable", "timeout", "denied", "namespace_missing", "no_worker", "failed"] | None = None
+    fix: str | None = None
 
 
 class Readiness(BaseModel):
@@ -92,3 +93,4 @@ class Readiness(BaseModel):
     temporal: Dependency
     worker: Dependency
     history: Dependency
+    langbot: Dependency | None = None

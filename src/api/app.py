@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from src.api import openapi, problems
 from src.api.hosts import HostGuard
+from src.api.langbot_check import LangBotCheck
 from src.api.routes import document, health, langbot, n8n, onebot, silent, workflows
 from src.api.service import MessageService
 from src.chat.hearing import Hearing
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.hearing = Hearing(settings)
         app.state.history = make_history(settings)
         app.state.sender = Sender(settings, app.state.history)
+        app.state.langbot = LangBotCheck(settings)
         log.info("api_started", temporal=settings.temporal_address, task_queue=settings.temporal_task_queue)
         yield
         await app.state.history.close()

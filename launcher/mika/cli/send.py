@@ -9,7 +9,11 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.spelling import pasteable
+from mika.errors import UsageError
 from mika.stack.send import send
+
+_NO_BOT = "mika-send"
+"""No bot of LangBot has this id, so what it is asked to send for it reaches no chat."""
 
 
 def _login() -> str:
@@ -23,19 +27,36 @@ def _login() -> str:
 @click.argument("text")
 @click.option("--user", metavar="ID", default=_login, help="Who sends it (default: your login name).")
 @click.option("--group", metavar="ID", help="The group it is sent to (default: a private message).")
+@click.option("--as", "door", type=click.Choice(["langbot"]), help="Send it as LangBot does: as an event.")
+@click.option("--bot", metavar="ID", help="With --as langbot: its bot that sends the reply. Without, no chat gets it.")
 @click.option("--timeout", metavar="S", help="Give up after this many seconds (default: the run time-out).")
 @json_option
 @click.pass_obj
-def send_command(context: Context, text: str, user: str, group: str | None, timeout: str | None, as_json: bool) -> None:
+def send_command(
+    context: Context,
+    text: str,
+    user: str,
+    group: str | None,
+    door: str | None,
+    bot: str | None,
+    timeout: str | None,
+    as_json: bool,
+) -> None:
     """Send TEXT as a chat message and print the reply.
 
     While a worker or the API is being restarted the message waits; it is started once, whatever happens.
+
+    With --as langbot, the bot sends its reply through LangBot, and this prints what it sent. For a reply in a real
+    chat, name a bot of LangBot (--bot), and a user or group that it knows.
     """
+    if bot is not None and door is None:
+        raise UsageError("--bot belongs to --as langbot", "add --as langbot, or leave --bot out")
     config = context.load_started({"MIKA_TIMEOUT": timeout})
     reply = send(
         text,
         user=user,
         group=group,
+        bot=(bot or _NO_BOT) if door else None,
         config=config,
         status=context.client.status,
         timeout=config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT"),
@@ -45,3 +66,8 @@ def send_command(context: Context, text: str, user: str, group: str | None, time
         print_json({"version": 1, **asdict(reply)})
     else:
         click.echo(reply.response)
+        if reply.delivery:
+            note = f": {reply.detail}" if reply.detail else ""
+            click.echo(pasteable(f"delivery: {reply.delivery.replace('_', ' ')}{note}"), err=True)
+    if bot is not None and reply.delivery not in ("", "sent"):
+        raise SystemExit(1)

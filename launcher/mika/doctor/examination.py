@@ -266,9 +266,12 @@ class Examination:
 
     async def dependency(self, name: str) -> dict[str, Any]:
         """What the bot's API says about one of its dependencies at `/readyz`; empty when it says nothing."""
+        part = (await self.dependencies()).get(name)
+        return part if isinstance(part, dict) else {}
+
+    async def dependencies(self) -> dict[str, Any]:
+        """The bot's whole answer at `/readyz`; empty when it gives none."""
         process = await self.api_process()
         if process is None or (await self.health(process.url)).kind != "http" or not await self.is_bot():
             return {}
-        ready = await self.once("ready", lambda: http.get(f"{self.config.api_url}/readyz", 3.0))
-        part = ready.json.get(name)
-        return part if isinstance(part, dict) else {}
+        return (await self.once("ready", lambda: http.get(f"{self.config.api_url}/readyz", 3.0))).json

@@ -10,6 +10,7 @@ from mika.doctor.check import Check, Report, fail, skipped
 from mika.doctor.checks import (
     api,
     declared,
+    dependencies,
     docker,
     history,
     llm,
@@ -48,6 +49,7 @@ CHECKS: tuple[tuple[str, Callable[[Examination], Awaitable[Result]]], ...] = (
     ("worker", worker.worker),
     ("queue", worker.queue),
     ("api", api.api),
+    ("dependencies", dependencies.dependencies),
     ("timeouts", workflows.timeouts),
     ("workflows", workflows.workflows),
     ("llm", llm.llm),

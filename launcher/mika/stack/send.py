@@ -42,10 +42,12 @@ _OUTCOMES = {"failed": "failed", "timed_out": "timed out", "canceled": "was canc
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The bot's reply."""
+    """The bot's reply. `delivery` is how far it came on its way to the chat, if the API says so."""
 
     response: str
     workflow_id: str
+    delivery: str = ""
+    detail: str = ""
 
 
 def send(
@@ -53,12 +55,15 @@ def send(
     *,
     user: str,
     group: str | None,
+    bot: str | None = None,
     config: Config,
     status: Callable[[], StackStatus],
     timeout: float,
     say: Callable[[str], None],
 ) -> Reply:
     """Send `text` and return the reply. Waits for up to `timeout` seconds, and reports through `say` what it waits for.
+
+    With `bot`, the message is an event, as LangBot pushes it for the bot of that id.
 
     `status` requests the status from the supervisor of this folder; it raises NotRunningError if there is none.
     Raises UsageError for an empty message, NotRunningError if nothing can answer it, and MikaError with the error of
@@ -67,9 +72,11 @@ def send(
     if not text.strip():
         raise UsageError("the message is empty", 'write one: mika send "hello"')
     _check_whose_port(config)
-    message = {"user_id": user, "message": text, "message_id": uuid.uuid4().hex}
+    message: dict[str, Any] = {"user_id": user, "message": text, "message_id": uuid.uuid4().hex}
     if group is not None:
         message["group_id"] = group
+    if bot is not None:
+        message = langbot_event(text, user=user, group=group, bot=bot)
     return _Sender(message, config, status, timeout, say).reply()
 
 
@@ -93,7 +100,7 @@ class _Sender:
 
     def __init__(
         self,
-        message: dict[str, str],
+        message: dict[str, Any],
         config: Config,
         status: Callable[[], StackStatus],
         timeout: float,
@@ -159,12 +166,17 @@ class _Sender:
         body = answer.json
         if answer.status != 200 or body.get("status", "ok") not in ("ok", "completed") or not body.get("response"):
             return None
-        return Reply(str(body["response"]), str(body.get("workflow_id") or self._workflow_id))
+        delivery, detail = str(body.get("delivery") or ""), str(body.get("detail") or "")
+        return Reply(str(body["response"]), str(body.get("workflow_id") or self._workflow_id), delivery, detail)
 
     def _not_yet(self, answer: http.Answer) -> MikaError:
         """The error to raise at the deadline. If waiting cannot help, it is raised at once."""
         body = answer.json
-        is_running = answer.status == 200 and body.get("status") == "running" and "workflow_id" in body
+        # An event is answered as soon as it is taken; its reply is then that of the workflow.
+        is_taken = "event_type" in self._message and body.get("success") is True
+        is_running = (
+            answer.status == 200 and (is_taken or body.get("status") == "running") and bool(body.get("workflow_id"))
+        )
         code, cause = str(body.get("code") or ""), str(body.get("cause") or "")
         if not is_running and code not in _TEMPORARY:
             raise self._final(answer)
@@ -189,6 +201,9 @@ class _Sender:
         """The error for an answer that will not change."""
         body = answer.json
         status, workflow_id = str(body.get("status")), str(body.get("workflow_id") or "")
+        if answer.status == 200 and "event_type" in self._message and body.get("skip_pipeline") is False:
+            text = f"the bot does not answer this, and leaves it to LangBot{_because(body)}"
+            return MikaError(text, "`mika logs api` may say more", code="left_to_langbot")
         if answer.status == 200 and workflow_id and status in ("ok", "completed") and "response" in body:
             return MikaError("the reply is empty", _hint(body, workflow_id), code="empty_reply")
         if answer.status == 200 and workflow_id and (outcome := _OUTCOMES.get(status)):
@@ -270,6 +285,28 @@ class _Sender:
         """The units with such an address. If there are none, those of that name or type."""
         address = {"api": self._url, "worker": "worker:"}.get(name)
         return [p for p in status.processes if address and p.address.startswith(address)] or status.matching(name)
+
+
+def langbot_event(text: str, *, user: str, group: str | None, bot: str) -> dict[str, Any]:
+    """What LangBot posts to its webhooks when `user` says `text`."""
+    now, number = time.time(), uuid.uuid4().int % 2**31
+    source = {"type": "Source", "id": number, "timestamp": int(now)}
+    data: dict[str, Any] = {
+        "bot_uuid": bot,
+        "adapter_name": "AiocqhttpAdapter",
+        "sender": {"id": user, "name": ""},
+        "message": [source, {"type": "Plain", "text": text}],
+        "timestamp": now,
+    }
+    if group is not None:
+        data["group"] = {"id": group, "name": ""}
+    kind = "person" if group is None else "group"
+    return {"uuid": str(uuid.uuid4()), "event_type": f"bot.{kind}_message", "data": data}
+
+
+def _because(body: dict[str, Any]) -> str:
+    reason = body.get("reason") or body.get("detail")
+    return f": {reason}" if isinstance(reason, str) and reason else ""
 
 
 def _start_hint(units: Sequence[UnitStatus]) -> str:

@@ -18,6 +18,7 @@ from src.history.base import HistoryError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
+    from src.api.langbot_check import LangBotCheck
     from src.config import Settings
     from src.history.base import History
 
@@ -61,10 +62,12 @@ async def readyz(request: Request) -> JSONResponse:
         "worker": Dependency({"namespace": namespace, "queue": queue}, _worker_polls(temporal, queue)),
         "history": Dependency(history.facts, history.ping()),
     }
-    results = await asyncio.gather(*map(_state_of, dependencies.values()))
-    ready = all(result["state"] == "ready" for result in results)
+    langbot: LangBotCheck = request.app.state.langbot
+    *results, chat = await asyncio.gather(*map(_state_of, dependencies.values()), langbot.state())
+    ready = all(result is not None and result["state"] == "ready" for result in results)
     body = {"status": "ready" if ready else "unavailable", **dict(zip(dependencies, results, strict=True))}
-    return JSONResponse(body, 200 if ready else 503)
+    # A message is answered without LangBot, too, and its reply waits: so it never makes the API unavailable.
+    return JSONResponse(body | ({"langbot": chat} if chat else {}), 200 if ready else 503)
 
 
 async def _state_of(dependency: Dependency) -> dict[str, str]:

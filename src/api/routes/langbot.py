@@ -46,6 +46,7 @@ async def webhook(request: Request) -> dict[str, Any]:
     except Problem as problem:
         raise (problem if len(body) <= MAX_BODY_BYTES else too_large) from None
     if is_event(decoded):
+        request.app.state.langbot.saw_event()
         return await _event(request, decoded)
     if len(body) > MAX_BODY_BYTES:  # only events carry images
         raise too_large

@@ -1,0 +1,35 @@
+"""What else the API says that it depends on: each a line of its own, in the API's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mika.doctor.check import Check, fail, ok, warn
+from mika.doctor.examination import Examination
+
+_OF_OTHER_CHECKS = {"temporal", "worker", "history"}  # which compare them with what is here
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
+
+
+async def dependencies(exam: Examination) -> Sequence[Check]:
+    """A line for each part of `/readyz` that has a `state` and that no other check is about."""
+    found = await exam.dependencies()
+    return [
+        _check(name, part)
+        for name, part in found.items()
+        if name not in _OF_OTHER_CHECKS and _NAME.fullmatch(name) and isinstance(part, dict) and "state" in part
+    ]
+
+
+def _check(name: str, part: dict[str, Any]) -> Check:
+    detail, fix = _text(part.get("detail")) or f"{name} is {_text(part['state'])}", _text(part.get("fix"))
+    if part["state"] != "ready":
+        return fail(name, detail, fix or "`mika logs api` may say more")
+    return warn(name, detail, fix) if fix else ok(name, detail)
+
+
+def _text(value: object) -> str:
+    """In one line."""
+    return " ".join(value.split()) if isinstance(value, str) else ""

@@ -1,0 +1,156 @@
+"""What `/readyz` says of LangBot: whether it takes replies, and whether its events come. Never sends a message."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from src.outside import is_on_this_machine, through_proxy
+
+if TYPE_CHECKING:
+    from src.config import Settings
+
+_TIMEOUT = 2.0  # s, for two requests
+_FRESH = 10.0  # s that a state is kept
+_PATIENCE = 60.0  # s after the start without an event are no news
+_BOTS = "/api/v1/platform/bots"
+_MESSAGE_PATTERNS = {"message.received", "message.*", "*"}
+
+
+class LangBotCheck:
+    """`state` for `/readyz`: as the other dependencies, with `fix` where something is to be done.
+
+    LangBot shows its webhooks only to a person who has signed in, not to an API key. So whether the webhook is there is
+    known only from the events that come.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._since = time.monotonic()
+        self._last_event: float | None = None
+        self._state: dict[str, str] = {}
+        self._asked = -_FRESH
+        self._lock = asyncio.Lock()
+
+    def saw_event(self) -> None:
+        self._last_event = time.monotonic()
+
+    async def state(self) -> dict[str, str] | None:
+        """None without LANGBOT_API_BASE_URL."""
+        url = self._settings.langbot_api_base_url
+        if url is None:
+            return None
+        async with self._lock:
+            if time.monotonic() - self._asked >= _FRESH:
+                self._state = await self._ask(url)
+                self._asked = time.monotonic()
+        state = {**self._state, "address": urlsplit(url).netloc.rpartition("@")[2]}
+        return self._with_events(state) if state["state"] == "ready" else state
+
+    def _with_events(self, state: dict[str, str]) -> dict[str, str]:
+        now = time.monotonic()
+        if self._last_event is not None:
+            return state | {"detail": f"{state['detail']}; its last event came {now - self._last_event:.0f} s ago"}
+        detail = f"{state['detail']}; no event came since this API started {now - self._since:.0f} s ago"
+        if now - self._since < _PATIENCE or "fix" in state:
+            return state | {"detail": detail}
+        fix = "write to the bot; if that changes nothing, add this API's /webhook/langbot as a webhook in LangBot"
+        return state | {"detail": detail, "fix": fix}
+
+    async def _ask(self, url: str) -> dict[str, str]:
+        key = self._settings.langbot_api_key
+        headers = {"X-API-Key": key.get_secret_value()} if key else {}
+        trust_env = not is_on_this_machine(url)
+        try:
+            async with (
+                asyncio.timeout(_TIMEOUT),
+                httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=trust_env) as client,
+            ):
+                # Without a target nothing is sent: LangBot looks at the key first, and then at the target.
+                sending = await client.post(f"{_BOTS}/none/send_message", json={})
+                if problem := _problem(sending, has_key=key is not None):
+                    return problem
+                return _bots(await client.get(_BOTS))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            reason, code = f"cannot be reached{through_proxy(url)}: {error}", "unreachable"
+        except (TimeoutError, httpx.TimeoutException):
+            reason, code = f"does not answer within {_TIMEOUT:g} s", "timeout"
+        except httpx.HTTPError as error:
+            reason, code = f"does not answer: {error!r}", "failed"
+        return _unavailable(code, f"LangBot {reason}", "start LangBot, or correct LANGBOT_API_BASE_URL")
+
+
+def _problem(sending: httpx.Response, *, has_key: bool) -> dict[str, str] | None:
+    if sending.status_code == httpx.codes.BAD_REQUEST and _is_langbots(sending):
+        return None
+    if sending.status_code in {401, 403}:
+        new = "create an API key in LangBot and set LANGBOT_API_KEY to it"
+        if not has_key:
+            return _unavailable("denied", "LangBot asks for an API key, and LANGBOT_API_KEY is not set", new)
+        may = "LANGBOT_API_KEY may not send messages" if sending.status_code == httpx.codes.FORBIDDEN else ""
+        return _unavailable("denied", may or "LangBot does not know LANGBOT_API_KEY", new)
+    text = f"what answers at LANGBOT_API_BASE_URL is not LangBot's API (status {sending.status_code})"
+    return _unavailable("failed", text, "set LANGBOT_API_BASE_URL to the address of LangBot's own page, e.g. port 5300")
+
+
+def _unavailable(code: str, detail: str, fix: str) -> dict[str, str]:
+    return {"state": "unavailable", "detail": detail, "error": code, "fix": fix}
+
+
+def _is_langbots(response: httpx.Response) -> bool:
+    body = _json(response)
+    return isinstance(body, dict) and {"code", "msg"} <= body.keys()
+
+
+def _json(response: httpx.Response) -> Any:  # noqa: ANN401 - another program's answer
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _bots(listing: httpx.Response) -> dict[str, str]:
+    """The state by LangBot's bots; a key may be allowed to send, and not to list them."""
+    body = _json(listing)
+    data = body.get("data") if isinstance(body, dict) else None
+    found = data.get("bots") if isinstance(data, dict) else None
+    if listing.status_code != httpx.codes.OK or not isinstance(found, list):
+        return {"state": "ready", "detail": "LangBot takes replies; this key may not list its bots"}
+    bots = [bot for bot in found if isinstance(bot, dict) and bot.get("enable")]
+    if not bots:
+        text = "LangBot takes replies, but has no enabled bot"
+        return {"state": "ready", "detail": text, "fix": "create a bot in LangBot, or enable it"}
+    unbound = [bot for bot in bots if "event_bindings" in bot and not _message_bindings(bot)]
+    if len(unbound) == len(bots):
+        text = "LangBot takes replies, but hands on no messages of its bot"
+        return {"state": "ready", "detail": text, "fix": "add an event binding for message.received to the bot"}
+    only_at = [bot for bot in bots if "event_bindings" in bot and all(map(_is_at_only, _message_bindings(bot)))]
+    groups = "; of groups, LangBot hands on only messages that @ the bot" if len(only_at) == len(bots) else ""
+    return {
+        "state": "ready",
+        "detail": f"LangBot takes replies, for {len(bots)} bot{'s' if len(bots) > 1 else ''}{groups}",
+    }
+
+
+def _message_bindings(bot: dict[str, Any]) -> list[dict[str, Any]]:
+    """Since LangBot 4.11: where it hands messages on; the webhook is called for these only."""
+    bindings = bot["event_bindings"] if isinstance(bot["event_bindings"], list) else []
+    return [
+        binding
+        for binding in bindings
+        if isinstance(binding, dict)
+        and binding.get("enabled", True)
+        and binding.get("event_pattern") in _MESSAGE_PATTERNS
+        and binding.get("target_type") == "pipeline"
+    ]
+
+
+def _is_at_only(binding: dict[str, Any]) -> bool:
+    """Whether it lets no group message through that does not @ the bot."""
+    filters = binding.get("filters") if isinstance(binding.get("filters"), list) else []
+    fields = {item.get("field"): item.get("value") for item in filters or () if isinstance(item, dict)}
+    return fields.get("is_at_bot") is True or fields.get("chat_type") in {"private", "person"}
