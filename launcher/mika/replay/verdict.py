@@ -131,6 +131,9 @@ class Verdict:
         }
 
 
+_LONGER = "`mika check --timeout 60`"
+
+
 def judge(
     process: str, project: Path, outcome: Outcome, queues: Sequence[str] = (), *, are_recorded: bool = False
 ) -> Verdict:
@@ -200,10 +203,10 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
             yield Reason(f"{text}: no Python was started within {outcome.seconds:.0f} s")
         case "timeout" if not report.workers:
             yield Reason(f"{text}: the program made no Worker within {outcome.seconds:.0f} s")
-        case "timeout":
+        case "timeout" if not report.is_finished:
             missing = [queue for queue in queues if queue not in report.finished_queues()]
             of = f" of {', '.join(missing)}" if missing else ""
-            yield Reason(f"{text}: the workers{of} were not done within {outcome.seconds:.0f} s")
+            yield Reason(f"{text}: the workers{of} were not done within {outcome.seconds:.0f} s", _LONGER)
         case "exited" if report.unknown_sdk:
             yield Reason(f"{text}: this version of the SDK is not known to mika: it has no {report.unknown_sdk}")
         case "exited" if not report.workers and report.error is None and not outcome.last_lines:
@@ -217,7 +220,7 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
     if len(report.unread) > _SHOWN_IDS:
         yield Reason(f"{len(report.unread) - _SHOWN_IDS} more runs were {text}")
     if missed := sum(result.missed for result in report.results):
-        yield Reason(f"{_runs(missed)} {_were(missed)} {text}: the time was over", "`mika check --timeout 60`")
+        yield Reason(f"{_runs(missed)} {_were(missed)} {text}: the time was over", _LONGER)
     if any(result.has_more for result in report.results):
         yield Reason("there are more open runs; only the newest were checked", "`mika check --open 1000 --timeout 60`")
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHistory
 
-_HISTORY_SECONDS = 10.0
+_HISTORY_SECONDS, _EVENT_SECONDS = 10.0, 0.002
+"""How long one history may take: the SDK hangs with some. An event takes 0.4 ms, more in the longest histories."""
 _MOST_FAILURES = 50
 _DEADLOCK = "TMPRL1101"
 """The SDK's own words for a step that blocks for 2 s. On a busy machine a slow import looks the same."""
@@ -201,7 +202,8 @@ class _Replay:
         commands.forget()
         queue.put_nowait(history)
         result = asyncio.ensure_future(results.__anext__())
-        done, _ = await asyncio.wait({result}, timeout=min(_HISTORY_SECONDS, remaining()))
+        limit = max(_HISTORY_SECONDS, _EVENT_SECONDS * len(history.events))
+        done, _ = await asyncio.wait({result}, timeout=min(limit, remaining()))
         if not done:
             self._open = None  # left as it is: this process is killed soon
             raise TimeoutError

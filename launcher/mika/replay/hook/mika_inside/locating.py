@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import re
 import sysconfig
@@ -60,10 +61,8 @@ def step_name(event: Any) -> str | None:
 
 def decided_by(event: Any, tasks: Sequence[Task]) -> int | None:
     """The id of the workflow task whose code decided this event; None for what came from outside."""
-    for task in tasks:
-        if task.event_id < event.event_id <= task.last:
-            return task.event_id
-    return None
+    position = bisect.bisect_left(tasks, event.event_id, key=lambda task: task.event_id) - 1
+    return tasks[position].event_id if position >= 0 and event.event_id <= tasks[position].last else None
 
 
 def _is_decided(event: Any, task_id: int) -> bool:
@@ -123,8 +122,7 @@ def find_event(text: str, events: Sequence[Any], asked: Asked | None, task: int 
     if asked is not None:
         return _described(asked.event)
     tasks = completed_tasks(events)
-    decided = [event for event in events if task is not None and decided_by(event, tasks) == task]
-    return _described(decided[0]) if decided else None
+    return _described(next((event for event in events if task and decided_by(event, tasks) == task), None))
 
 
 def is_later(asked: Asked, task: int | None, events: Sequence[Any]) -> bool:
