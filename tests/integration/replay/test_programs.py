@@ -35,8 +35,9 @@ def test_a_program_is_checked_or_it_is_said_why_not(live: Live, program: Program
         assert verdict.state == "fits", list(verdict.reasons())
         assert verdict.fits == len(TYPES)
     poll_until(lambda: not live.run.alive(), 5, "the end of all that was checked")
-    left = {path.name for path in tmp_path.iterdir()} - files
-    assert left <= {".mika", "__pycache__", "work.db", "foreign-ran"}
+    now = {path.name for path in tmp_path.iterdir()}
+    assert files <= now
+    assert now - files <= {".mika", "__pycache__", "work.db", "foreign-ran", "live.pid"}
     assert not list((tmp_path / ".mika" / "run").glob("check-*"))
     if "foreign/sitecustomize.py" in program.files:
         assert (tmp_path / "foreign-ran").exists()

@@ -152,6 +152,12 @@ os.execv("{python}", ["{python}", "-m", "bed.main"])
 """
 _FOREIGN = "open('foreign-ran', 'w').close()\n"
 
+# The live one has a file with its pid, and a socket for its control.
+_GUNICORN = (
+    "echo $PPID >live.pid; XDG_RUNTIME_DIR={{folder}} {{python}} -m gunicorn -p live.pid -k {way} -b :{{port}} web:app"
+)
+_BELOW_GUNICORN = {"web.py": _LIFESPAN, "gunicorn.ctl": ""}
+
 PROGRAMS = (
     Program("module", "{python} -m bed.main"),
     Program("script", "{python} run.py", {"run.py": _RUN}),
@@ -160,6 +166,8 @@ PROGRAMS = (
     Program("shell", "sh -c 'true && {python} -m bed.main'"),
     Program("options of Python", "{python} -u -X dev -OO -W error -m bed.main"),
     Program("lifespan of uvicorn", "{python} -m uvicorn web:app --port {port}", {"web.py": _LIFESPAN}),
+    Program("lifespan below gunicorn", _GUNICORN.format(way="uvicorn.workers.UvicornWorker"), _BELOW_GUNICORN),
+    Program("gunicorn's own loop", _GUNICORN.format(way="asgi"), _BELOW_GUNICORN),
     Program("two workers", "{python} -m bed.main", env={"QUEUES": "live,also-live"}),
     Program("spawn", "{python} run.py", {"run.py": _OF_ONE_PROCESS.replace("{way}", "spawn")}),
     Program("fork", "{python} run.py", {"run.py": _OF_ONE_PROCESS.replace("{way}", "fork")}),

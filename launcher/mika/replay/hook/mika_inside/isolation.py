@@ -36,6 +36,8 @@ def install() -> None:
     when_imported("temporalio.runtime", _without_metrics)
     when_imported("socket", _free_ports)
     when_imported("asyncio.unix_events", _keep_socket_files)
+    when_imported("gunicorn.pidfile", _without_pid_file)
+    when_imported("gunicorn.config", _without_control_socket)
 
 
 def _expect_all(_module: Any) -> None:
@@ -130,6 +132,17 @@ def _without_metrics(module: Any) -> None:
         plain(self, telemetry=telemetry, **more)
 
     module.Runtime.__init__ = init
+
+
+def _without_pid_file(module: Any) -> None:
+    """It would find the pid of the live program in it, and end."""
+    module.Pidfile.create = lambda *_: None
+
+
+def _without_control_socket(module: Any) -> None:
+    """It would delete that of the live program."""
+    if hasattr(module, "ControlSocketDisable"):  # since gunicorn 25.1
+        module.ControlSocketDisable.default = True
 
 
 def _free_ports(module: Any) -> None:
