@@ -27,7 +27,7 @@ from temporalio.service import RPCError
 
 from src.messages import Reply, Sent, send_workflow_id
 from tests.kit.bot_processes import BotProcesses, TemporalServer
-from tests.kit.langbot_api import LangBotApi, event
+from tests.kit.langbot_api import UNLIMITED, LangBotApi, event
 from tests.kit.machine import free_port, poll_until
 from tests.kit.runs import Running
 
@@ -161,7 +161,7 @@ def run(
         chat = LangBotApi(port, folder / "chat.jsonl")
         server = stack.enter_context(TemporalServer(folder))
         # A workflow task that a killed worker had just taken is given to the next one after its time-out.
-        settings = {"LANGBOT_API_BASE_URL": chat.url, "WORKFLOW_TASK_TIMEOUT": 2}
+        settings = {**UNLIMITED, "LANGBOT_API_BASE_URL": chat.url, "WORKFLOW_TASK_TIMEOUT": 2}
         bot = stack.enter_context(BotProcesses(folder, server.port, **settings))
 
         def start_langbot() -> Running:

@@ -19,13 +19,16 @@ from pathlib import Path
 from typing import Any, Self
 
 OK = {"code": 0, "msg": "ok", "data": {"sent": True}}
+UNLIMITED = {"BOT_USER_RATE_LIMIT": 0, "BOT_GROUP_RATE_LIMIT": 0}
+"""Settings for a bot that is to answer more than a person would ask."""
 HTML = b"<html><body>Welcome to nginx!</body></html>"
 
 
-def event(text: str = "hello", message_id: str | None = None, group: str | None = "20002") -> dict[str, Any]:
-    """What LangBot pushes for a message."""
-    source = {"type": "Source", "id": message_id or uuid.uuid4().hex, "timestamp": 1}
-    message = [source, {"type": "Plain", "text": text}]
+def event(text: str = "", message_id: str | None = None, group: str | None = "20002") -> dict[str, Any]:
+    """What LangBot pushes for a message, which calls the bot by its name and says nothing twice. See `UNLIMITED`."""
+    message_id = message_id or uuid.uuid4().hex
+    source = {"type": "Source", "id": message_id, "timestamp": 1}
+    message = [source, {"type": "Plain", "text": f"mika, {text or message_id}"}]
     data: dict[str, Any] = {"bot_uuid": "bot-1", "sender": {"id": "10001", "name": ""}, "message": message}
     data |= {"group": {"id": group, "name": "g"}} if group else {}
     kind = "bot.group_message" if group else "bot.person_message"

@@ -13,7 +13,7 @@ import pytest
 
 from src.chat_text import CANNED_REPLY
 from tests.kit.bot_processes import BotProcesses
-from tests.kit.langbot_api import LangBotApi, event
+from tests.kit.langbot_api import UNLIMITED, LangBotApi, event
 from tests.kit.machine import FreePort, free_port, poll_until
 from tests.kit.stub_http import Answer, StubServer, completion
 
@@ -57,6 +57,7 @@ def shared(tmp_path_factory, temporal):
             "LLM_BASE_URL": f"{llm.url}/v1",
             "LANGBOT_API_BASE_URL": langbot.url,
             "LANGBOT_API_KEY": "lb-key",
+            **UNLIMITED,
             "LANGBOT_SEND_PATIENCE": 3,
             "LANGBOT_MAX_CHARS": 100,
             "WORKFLOW_TASK_TIMEOUT": 5,
