@@ -76,13 +76,14 @@ class Content:
 
 
 def short(value: object) -> str:
-    """A name or an id as a short text; empty for anything else."""
+    """A name or an id as a short text that any screen can show; empty for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     try:
-        return " ".join(str(value).split())[:MAX_NOTE]
+        text = " ".join(str(value).split())[:MAX_NOTE]
     except ValueError:  # a number with thousands of digits
         return ""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def text_of(value: object) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from src.chat.content import short
 from src.chat.silence import Silence
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class Rules:
             return None
         return Silence(
             "group_not_allowed",
-            f"group {heard.group} is not in LANGBOT_ALLOWED_GROUPS",
-            f"add {heard.group} to LANGBOT_ALLOWED_GROUPS in .env, then `mika restart api`",
+            f"group {short(heard.group)} is not in LANGBOT_ALLOWED_GROUPS",
+            f"add {short(heard.group)} to LANGBOT_ALLOWED_GROUPS in .env, then `mika restart api`",
         )
 
     def _not_called(self, heard: Heard) -> Silence | None:

@@ -37,6 +37,7 @@ _VERBS = {
     "attach": "The terminal of a process that is being debugged.",
     "check": "Does the new code fit the runs that are open?",
     "send": "Send one message through the real API.",
+    "why-silent": "Why the bot did not answer a message.",
     "doctor": "Find out what is wrong, and how to fix it.",
     "run": "Start a workflow of any type.",
     "signal": "Send a signal to a workflow.",
@@ -49,7 +50,7 @@ _VERBS = {
     "completion": "Let a shell complete commands and names.",
 }
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
-_MODULES |= {"update": "signal", "query": "signal"}
+_MODULES |= {"update": "signal", "query": "signal", "why-silent": "why_silent"}
 
 
 class Verbs(click.Group):
@@ -64,7 +65,7 @@ class Verbs(click.Group):
         if cmd_name not in _VERBS:
             return None
         module = importlib.import_module(f"mika.cli.{_MODULES.get(cmd_name, cmd_name)}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
     def resolve_command(

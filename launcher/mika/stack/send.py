@@ -71,7 +71,7 @@ def send(
     """
     if not text.strip():
         raise UsageError("the message is empty", 'write one: mika send "hello"')
-    _check_whose_port(config)
+    check_whose_port(config)
     message: dict[str, Any] = {"user_id": user, "message": text, "message_id": uuid.uuid4().hex}
     if group is not None:
         message["group_id"] = group
@@ -80,7 +80,7 @@ def send(
     return _Sender(message, config, status, timeout, say).reply()
 
 
-def _check_whose_port(config: Config) -> None:
+def check_whose_port(config: Config) -> None:
     """Raise NotRunningError if the stack of this folder is down and that of another folder uses the API's port.
 
     Otherwise that bot would answer, with different code and a different history, and the user would not notice.

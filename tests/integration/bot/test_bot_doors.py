@@ -256,3 +256,44 @@ def test_what_is_nothing_to_onebot(chat):
 def test_a_wrong_signature_of_onebot_is_refused(chat):
     assert chat.onebot("mika", key="another").status_code == 401
     assert chat.bot.http.post("/onebot", json={"post_type": "meta_event"}).status_code == 401
+
+
+def test_onebot_with_an_address_gets_the_reply_there(tmp_path, temporal, chat):
+    settings = {
+        "LLM_BASE_URL": f"{chat.model.url}/v1",
+        "ONEBOT_SECRET": ONEBOT_KEY,
+        "ONEBOT_API_URL": chat.outside.url,
+        "ONEBOT_ACCESS_TOKEN": "a token",
+    }
+    with BotProcesses(tmp_path, temporal.port, **settings) as bot:
+        bot.start_api()
+        bot.start_worker()
+        there = Chat(bot, chat.model, chat.outside)
+        answer = there.onebot("mika, hi")
+        assert answer.status_code == 200, answer.text
+        assert "reply" not in answer.json()
+        ((path, body),) = there.sent()
+        assert (path, body["group_id"]) == ("/send_group_msg", int(GROUP))
+        assert body["message"] == [{"type": "text", "data": {"text": "from the model"}}]
+        assert chat.outside.requests[0][1]["authorization"] == "Bearer a token"
+        ended = bot.completed(answer.json()["workflow_id"])
+        assert ended["delivery"] == "sent"
+        # A reply to what the bot said: OneBot is asked whose message that was.
+        mine = Answer(body={"status": "ok", "retcode": 0, "data": {"sender": {"user_id": int(SELF)}}})
+        chat.outside.plan.append(mine)
+        assert there.onebot("[CQ:reply,id=5]and then?").status_code == 200
+        assert [path for path, _ in there.sent(3)[1:]] == ["/get_msg", "/send_group_msg"]
+        chat.outside.plan.append(Answer(body={"retcode": 0, "data": {"sender": {"user_id": 7}}}))
+        assert there.onebot("[CQ:reply,id=6]you too").status_code == 204
+
+
+def test_any_json_gets_a_documented_answer(chat):
+    raw = [b"null", b"[]", b"5", b'"x"', b"{}", b"[" * 5000, b'{"event_type": "bot.group_message", "data": 5}', b"\xff"]
+    raw.append(b'{"post_type": "message", "message_type": {}, "user_id": [], "message": null}')
+    raw.append(b'{"user_id": "\\ud800", "message": " \\udfff"}')
+    for body in raw:
+        assert chat.post_onebot(body).status_code in {204, 422}
+        for path in ("/webhook", "/webhook/langbot", "/webhook/n8n"):
+            headers = {"Content-Type": "application/json", **n8n_login()}
+            answer = chat.bot.http.post(path, content=body, headers=headers)
+            assert answer.status_code in {200, 422}, (path, body)

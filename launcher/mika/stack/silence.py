@@ -1,0 +1,116 @@
+"""Ask the API why it did not answer a message. Any API may have this route: `GET /silent?id=…&text=…`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from mika.config.load import Config
+from mika.diagnosis.commands import for_workflow
+from mika.errors import MikaError, NotRunningError
+from mika.machine import http
+from mika.project.folder import ProjectDir
+from mika.stack.send import check_whose_port
+
+_PATH = "/silent"
+_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message that reached the API. `finding` says what became of it, and `fix` what to do; it may be empty."""
+
+    at: str
+    door: str
+    taken: bool
+    finding: str
+    fix: str
+    reason: str
+    workflow_id: str
+
+
+def why_silent(what: str, config: Config) -> list[Heard]:
+    """What the API remembers of a message, newest first. `what` is an id of it, or all of its text.
+
+    Raises NotRunningError if nothing answers and no stack is running, and MikaError if there is no such message or no
+    such route.
+    """
+    check_whose_port(config)
+    answer = _get(config, f"{_PATH}?{urlencode({'id': what, 'text': what})}")
+    found = answer.json.get("found")
+    if answer.kind != "http":
+        raise _no_answer(config, answer)
+    if answer.status != HTTPStatus.OK or not isinstance(found, list):
+        raise _no_such_route(config, answer)
+    heard = [_heard(config, entry) for entry in found if isinstance(entry, dict)]
+    if not heard:
+        since, count = answer.json.get("since"), answer.json.get("remembered")
+        raise MikaError(
+            f"no such message reached the API: it remembers {count} since {_local(since)}",
+            "give the whole text as it was sent, or the message's id; if that is right, what passes messages on did not"
+            " pass on this one",
+            code="unknown_message",
+        )
+    return heard
+
+
+def _get(config: Config, path: str) -> http.Answer:
+    secret = config.text("WEBHOOK_SECRET")
+    headers = {"X-Webhook-Secret": secret} if secret else {}
+    return http.request("GET", f"{config.api_url}{path}", proxies=http.DIRECT, timeout=_TIMEOUT, headers=headers)
+
+
+def _heard(config: Config, entry: dict[str, Any]) -> Heard:
+    workflow_id = str(entry.get("workflow_id") or "")
+    taken = bool(entry.get("taken"))
+    finding, fix = str(entry.get("detail") or ""), str(entry.get("fix") or "")
+    if taken:
+        finding, fix = _of_workflow(config, workflow_id)
+    reason = str(entry.get("reason") or "")
+    return Heard(_local(entry.get("at")), str(entry.get("door") or ""), taken, finding, fix, reason, workflow_id)
+
+
+def _of_workflow(config: Config, workflow_id: str) -> tuple[str, str]:
+    """It was taken, so its workflow knows the rest: what it says, and what to do."""
+    body = _get(config, f"/workflows/{quote(workflow_id, safe='')}").json
+    status = str(body.get("status") or "unknown")
+    error = body.get("error")
+    says = [
+        f"delivery {body['delivery']}" if body.get("delivery") else "",
+        str(body.get("cause") or ""),
+        str(body.get("detail") or (error.get("detail") if isinstance(error, dict) else "") or ""),
+    ]
+    finding = f"its workflow {workflow_id} is {status}"
+    more = "; ".join(part for part in says if part)
+    fix = str(body.get("fix") or "") or f"{for_workflow('doctor --workflow', workflow_id)} says more"
+    return f"{finding} ({more})" if more else finding, fix
+
+
+def _no_answer(config: Config, answer: http.Answer) -> MikaError:
+    text = f"the API at {config.api_url} does not answer: {answer.reason}"
+    if answer.kind == "refused" and not ProjectDir(config.project).is_locked():
+        return NotRunningError(text, "`mika up` starts it; what it remembered is gone")
+    return MikaError(text, "`mika doctor` says what listens there", code="api_unreachable")
+
+
+def _no_such_route(config: Config, answer: http.Answer) -> MikaError:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return MikaError("the API asks for a secret", "set WEBHOOK_SECRET to the one it has", code="unauthorized")
+    return MikaError(
+        f"{config.api_url} answers {answer.status} to GET {_PATH}: this API does not say why it is silent",
+        "`mika logs` may; the API is looked for at API_HOST:API_PORT",
+        code="no_route",
+    )
+
+
+def _local(value: object) -> str:
+    """A time of day here, with its date if that is not today's."""
+    try:
+        at = datetime.fromisoformat(str(value)).astimezone()
+    except ValueError:
+        return "an unknown time"
+    today = datetime.now().astimezone().date()
+    return at.strftime("%H:%M:%S" if at.date() == today else "%Y-%m-%d %H:%M:%S")
