@@ -203,7 +203,7 @@ class _Sender:
         status, workflow_id = str(body.get("status")), str(body.get("workflow_id") or "")
         if answer.status == 200 and "event_type" in self._message and body.get("skip_pipeline") is False:
             text = f"the bot does not answer this, and leaves it to LangBot{_because(body)}"
-            return MikaError(text, "`mika logs api` may say more", code="left_to_langbot")
+            return MikaError(text, str(body.get("fix") or "`mika logs api` may say more"), code="left_to_langbot")
         if answer.status == 200 and workflow_id and status in ("ok", "completed") and "response" in body:
             return MikaError("the reply is empty", _hint(body, workflow_id), code="empty_reply")
         if answer.status == 200 and workflow_id and (outcome := _OUTCOMES.get(status)):
@@ -305,7 +305,7 @@ def langbot_event(text: str, *, user: str, group: str | None, bot: str) -> dict[
 
 
 def _because(body: dict[str, Any]) -> str:
-    reason = body.get("reason") or body.get("detail")
+    reason = body.get("detail") or body.get("reason")
     return f": {reason}" if isinstance(reason, str) and reason else ""
 
 
