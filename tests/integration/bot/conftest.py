@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 
 import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from tests.kit.bot_processes import BotProcesses, TemporalServer
 from tests.kit.runs import Running
@@ -55,7 +57,8 @@ def llm_bot(_shared_model_bot: BotProcesses, llm: StubServer) -> Iterator[BotPro
 async def _terminate_all(bot: BotProcesses) -> None:
     client = await Client.connect(f"127.0.0.1:{bot.temporal_port}")
     async for found in client.list_workflows(f"ExecutionStatus = 'Running' AND TaskQueue = '{bot.queue}'"):
-        await client.get_workflow_handle(found.id).terminate("its test is over")
+        with contextlib.suppress(RPCError):  # it has just completed
+            await client.get_workflow_handle(found.id).terminate("its test is over")
 
 
 @pytest.fixture

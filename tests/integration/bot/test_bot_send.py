@@ -157,6 +157,7 @@ def test_the_doctor_says_what_became_of_a_reply(bot, langbot):
     assert "from the model" not in shown
 
 
+@pytest.mark.timeout(120 + 2 * AWAY)
 def test_langbot_is_away_and_comes_back(tmp_path, temporal):
     with free_port() as port, StubServer() as llm:
         langbot = LangBotApi(port, tmp_path / "chat.jsonl")
