@@ -181,7 +181,9 @@ def test_a_whole_life(own_bot):
     before = bot.alive()
     assert len(before) >= 7  # supervisor, three services, three guards
     down = bot.ok("down")
-    assert down.out == "stopped\n"
+    assert re.fullmatch(
+        r"stopped worker, api, temporal, temporal-ui in \d+\.\d s; the data stays in \.mika/data\n", down.out
+    )
     bot.assert_gone()
     bot.assert_ports_free()
     assert bot.error("status", code=3).err

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.screen.progress import progress
 from mika.cli.spelling import pasteable
-from mika.errors import FAILED, UsageError
+from mika.errors import FAILED, MikaError, UsageError
 from mika.stack import down
 from mika.supervisor.survivors import describe_survivors
 
 if TYPE_CHECKING:
     from mika.config.load import Config
+    from mika.project.folder import ProjectDir
 
 
 @click.command("down")
@@ -32,13 +36,17 @@ def down_command(
     if volumes and not yes:
         names = "".join(f", {name}" for name in down.named_data(folder, context.load()))
         confirm(f"Delete the data of {folder.project} (conversations and workflows{names})?")
-    result = down.take_down(folder, _config(context), context.timeout(timeout), everything=everything, volumes=volumes)
+    began = time.monotonic()
+    stopping = _running(context)
+    limit = context.timeout(timeout)
+    with progress(f"stopping {', '.join(stopping)}".rstrip()):
+        result = down.take_down(folder, _config(context), limit, everything=everything, volumes=volumes)
     if result.note:
         click.echo(result.note, err=True)
     if as_json:
         print_json(result.as_json())
     else:
-        _show(result, folder.project.as_posix(), volumes=volumes)
+        _show(result, folder, stopping, time.monotonic() - began, volumes=volumes)
     if result.survivors:
         sys.exit(FAILED)
 
@@ -50,13 +58,31 @@ def _config(context: Context) -> Config | UsageError:
         return error
 
 
-def _show(result: down.TakenDown, project: str, *, volumes: bool) -> None:
+def _running(context: Context) -> list[str]:
+    """The names of what runs, in the order in which it stops; none if that is not known."""
+    try:
+        units = context.client.status().units
+    except MikaError:
+        return []
+    return [unit.name for unit in reversed(units) if not unit.is_at_rest]
+
+
+def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took: float, *, volumes: bool) -> None:
     containers = result.containers
     if result.survivors:
         reason = describe_survivors(result.survivors)
         click.echo(f"{reason.text}\n  fix: {reason.fix}")
         return
-    click.echo("stopped" if result.was_running or containers.stopped else f"nothing is running in {project}")
+    if result.was_running or containers.stopped:
+        stays = (
+            "; the data stays in .mika/data"
+            if not volumes and folder.data.is_dir() and any(folder.data.iterdir())
+            else ""
+        )
+        what = f" {', '.join(names)}" if names else ""
+        click.echo(f"stopped{what} in {took:.1f} s{stays}")
+    else:
+        click.echo(f"nothing is running in {folder.project.as_posix()}")
     if containers.running:
         names = ", ".join(containers.running)
         click.echo(pasteable(f"left running, since mika did not start them: {names} (`mika down --all` stops them)"))

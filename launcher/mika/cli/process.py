@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+import time
 
 import click
 
 from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
+from mika.cli.screen.progress import progress
 from mika.cli.spelling import pasteable
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.stack import waiting
 
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+_DOING: dict[Verb, str] = {"restart": "restarting", "start": "starting", "stop": "stopping"}
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
 
 
@@ -44,7 +47,8 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
 
     limit = context.timeout(timeout)
     units, note = context.client.debug(names)
-    status = waiting.until_ready(context.client, units, limit)
+    with progress(f"restarting {', '.join(units)}"):
+        status = waiting.until_ready(context.client, units, limit)
     if as_json:
         print_json(status.as_json())
         return
@@ -98,12 +102,15 @@ def stop_command(context: Context, names: tuple[str, ...], timeout: str | None, 
 def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | None, *, as_json: bool) -> None:
     limit = context.timeout(timeout)
     client = context.client
+    began = time.monotonic()
     units = client.control(verb, names)
-    if verb == "stop":
-        status = waiting.until_stopped(client, units, limit)
-    else:
-        status = waiting.until_ready(client, units, limit)
+    with progress(f"{_DOING[verb]} {', '.join(units)}"):
+        if verb == "stop":
+            status = waiting.until_stopped(client, units, limit)
+        else:
+            status = waiting.until_ready(client, units, limit)
     if as_json:
         print_json(status.as_json())
     else:
-        click.echo(f"{'stopped' if verb == 'stop' else 'ready'}: {', '.join(units)}")
+        took = f"{time.monotonic() - began:.1f} s"
+        click.echo(f"{'stopped' if verb == 'stop' else 'ready'}: {', '.join(units)} ({took})")

@@ -1,0 +1,41 @@
+"""What a command is waiting for, on a terminal, once it takes longer than a moment."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+_QUIET_SECONDS = 0.3
+_INTERVAL = 0.1  # s
+_ERASE = "\r\x1b[K"
+
+
+@contextlib.contextmanager
+def progress(text: str) -> Iterator[None]:
+    """Show `text` and the seconds so far on standard error, while the body runs; nothing is left of it."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_draw, args=(text, over), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _draw(text: str, over: threading.Event) -> None:
+    began = time.monotonic()
+    if over.wait(_QUIET_SECONDS):
+        return
+    with contextlib.suppress(OSError, ValueError):  # the terminal was closed
+        while not over.wait(_INTERVAL):
+            sys.stderr.write(f"{_ERASE}{text} … {time.monotonic() - began:.1f} s")
+            sys.stderr.flush()
+        sys.stderr.write(_ERASE)
+        sys.stderr.flush()
