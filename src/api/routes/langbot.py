@@ -15,9 +15,10 @@ from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESS
 from src.api.problems import Problem, in_chat
 from src.api.secret import check_secret
 from src.api.service import MessageService, workflow_id_for
-from src.api.simple import MAX_BODY_BYTES, SimpleBody, read_simple
+from src.api.shapes import EventBody, MessageBody, OtherEventBody
+from src.api.simple import MAX_BODY_BYTES, read_simple
 from src.api.taking import take
-from src.chat.events import MAX_EVENT_BYTES, EventBody, is_event
+from src.chat.events import MAX_EVENT_BYTES, is_event
 from src.chat.silence import Silence
 from src.chat_text import CANNED_REPLY
 
@@ -31,7 +32,7 @@ log = structlog.get_logger("mika.api")
 _DOCUMENTED: dict[str, Any] = {
     "response_model": None,
     "responses": answers(MessageAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE),
-    "openapi_extra": NEEDS_SECRET | json_body(SimpleBody, EventBody),
+    "openapi_extra": NEEDS_SECRET | json_body(MessageBody, EventBody, OtherEventBody),
 }
 
 
