@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     # Names of a tunnel or proxy in front of the API. `*.example.org` and `*` are possible.
     api_allowed_hosts: Names = ()
 
+    # What the model is told beside the message.
+    llm_prompt_file: Path = Path("prompts/mika.md")
+    llm_history_tokens: Annotated[int, Field(ge=0, le=10_000_000)] = 4000
+
     # What is said in a chat.
     langbot_max_chars: Annotated[int, Field(ge=100, le=100_000)] = 2000  # of one message: a longer reply is split
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from src.outside import is_on_this_machine, storable, through_proxy
+from src.prompt import SystemPrompt, newest_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from src.config import Settings
     from src.messages import Turn
 
-SYSTEM_PROMPT = "You are Mika, a friendly chat bot. Answer briefly, in the language of the user."
 # A provider that asks for a longer wait will not be ready in time for any message.
 LONGEST_RETRY_AFTER = 60.0
 _HINTS = {
@@ -62,7 +62,8 @@ def make_llm(settings: Settings) -> Llm:
     if settings.llm_base_url is None:
         return OfflineLlm()
     key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else ""
-    return OpenAiLlm(settings.llm_base_url, key, settings.llm_model or "default")
+    prompt = SystemPrompt(settings.llm_prompt_file)
+    return OpenAiLlm(settings.llm_base_url, key, settings.llm_model or "default", prompt, settings.llm_history_tokens)
 
 
 class OfflineLlm:
@@ -88,7 +89,7 @@ class OfflineLlm:
 class OpenAiLlm:
     """Any API that speaks OpenAI's chat completions."""
 
-    def __init__(self, base_url: str, api_key: str, model: str) -> None:
+    def __init__(self, base_url: str, api_key: str, model: str, prompt: SystemPrompt, history_tokens: int) -> None:
         # Here, since it takes half a second, spent only if a model is configured.
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
 
@@ -96,6 +97,8 @@ class OpenAiLlm:
         self._host = urlsplit(base_url).hostname or "?"
         self._key = api_key
         self._model = model
+        self._prompt = prompt
+        self._history_tokens = history_tokens
         # Local servers need no key, but the client requires one.
         http = DefaultAsyncHttpxClient(trust_env=not is_on_this_machine(base_url))  # the environment names proxies
         self._client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0, http_client=http)
@@ -103,8 +106,8 @@ class OpenAiLlm:
     async def answer(self, message: str, history: Sequence[Turn], *, timeout: float, images: Sequence[str] = ()) -> str:
         import openai  # noqa: PLC0415 - already loaded by the constructor
 
-        prompt: list[ChatCompletionMessageParam] = [{"role": "system", "content": SYSTEM_PROMPT}]
-        for turn in history:
+        prompt: list[ChatCompletionMessageParam] = [{"role": "system", "content": self._prompt.text()}]
+        for turn in newest_that_fit(history, self._history_tokens):
             prompt.append({"role": "user", "content": turn.message})
             prompt.append({"role": "assistant", "content": turn.reply})
         prompt.append({"role": "user", "content": _with_images(message, images)})

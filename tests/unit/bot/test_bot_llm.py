@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from src.llm import LONGEST_RETRY_AFTER, LlmError, LlmTimeoutError, OfflineLlm, OpenAiLlm, retry_after
 from src.messages import Turn
 from src.outside import LONGEST_ANSWER
+from src.prompt import SystemPrompt
 from tests.kit.stub_http import Answer, StubServer, completion
 
 KEY = "sk-secret-key"
@@ -22,7 +24,7 @@ def stub():
 
 def ask(url, history=(), timeout=10.0, images=()):
     async def run():
-        llm = OpenAiLlm(url, KEY, "a-model")
+        llm = OpenAiLlm(url, KEY, "a-model", SystemPrompt(Path("no-such-file")), 1000)
         try:
             return await llm.answer("hi", list(history), timeout=timeout, images=images)
         finally:
