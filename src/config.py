@@ -24,6 +24,7 @@ from src.messages import SEND_PATIENCE
 _PRIVATE = {"mongodb_url", "llm_base_url", "llm_api_key", "langbot_api_base_url", "langbot_api_key", "webhook_secret"}
 _PRIVATE |= {"onebot_api_url", "onebot_access_token", "onebot_secret"}
 _PRIVATE |= {"n8n_basic_username", "n8n_basic_password", "n8n_header_name", "n8n_header_value", "n8n_jwt_secret"}
+_PRIVATE |= {"history_key"}
 
 
 def _http_url(value: str) -> str:
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     mongodb_url: Annotated[SecretStr, AfterValidator(_mongodb_url)] | None = None
     mongodb_database: Name = "mika_bot"
     mika_history_file: Path = Path(".mika/data/history.sqlite3")
+    # Instead of the file `history.key` beside the history, for example where several machines share a MongoDB.
+    history_key: Annotated[SecretStr, Field(min_length=16)] | None = None
+    history_retention_days: Annotated[float, Field(gt=0, le=36500)] = 90
 
     llm_base_url: HttpUrl | None = None
     llm_api_key: SecretStr | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 
 class Plain(BaseModel):
@@ -61,6 +61,21 @@ class Silent(BaseModel):
     since: str
 
 
+class ProblemBody(BaseModel):
+    """RFC 9457. The others are there where they are known; `response` and `message` are what a chat may show."""
+
+    type: str
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str
+    workflow_id: str | None = None
+    cause: str | None = None
+    fix: str | None = None
+    response: str | None = None
+    message: list[Plain] | None = None
+
+
 class WorkflowError(BaseModel):
     code: str
     detail: str
@@ -94,3 +109,18 @@ class Readiness(BaseModel):
     worker: Dependency
     history: Dependency
     langbot: Dependency | None = None
+
+
+class ShownTurn(BaseModel):
+    message: str
+    reply: str
+    at: str
+    message_type: Literal["private", "group"]
+
+
+class HistoryAnswer(BaseModel):
+    turns: list[ShownTurn]
+
+
+class ForgottenAnswer(BaseModel):
+    forgotten: int

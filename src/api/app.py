@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from src.api import openapi, problems
 from src.api.hosts import HostGuard
 from src.api.langbot_check import LangBotCheck
-from src.api.routes import document, health, langbot, n8n, onebot, silent, workflows
+from src.api.routes import document, health, history, langbot, n8n, onebot, silent, workflows
 from src.api.service import MessageService
 from src.chat.hearing import Hearing
 from src.history.factory import make_history
@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="mika", lifespan=lifespan, openapi_url=None)
     app.add_middleware(HostGuard, settings=settings)
     problems.install(app)
-    for routes in (langbot, n8n, onebot, silent, workflows, health, document):
+    for routes in (langbot, n8n, onebot, silent, workflows, history, health, document):
         app.include_router(routes.router)
     openapi.install(app, settings)
     return app

@@ -17,9 +17,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from src.api.answers import ProblemBody
 from src.api.problems import KINDS
 
 if TYPE_CHECKING:
@@ -54,19 +55,6 @@ PROBLEMS_OF_A_MESSAGE = (
 _EVERYWHERE = ("host_not_allowed", "api_overloaded", "internal_error")
 
 _models: set[type[BaseModel]] = set()
-
-
-class ProblemBody(BaseModel):
-    """RFC 9457. `workflow_id`, `cause` and `fix` are there where they are known."""
-
-    type: str
-    title: str
-    status: int = Field(ge=400, le=599)
-    detail: str
-    code: str
-    workflow_id: str | None = None
-    cause: str | None = None
-    fix: str | None = None
 
 
 def answers(model: type[BaseModel] | None, *codes: str) -> dict[int | str, dict[str, Any]]:

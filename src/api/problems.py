@@ -38,6 +38,8 @@ KINDS = {
     "unsupported_media_type": Kind(415, "The body is not JSON"),
     "request_timeout": Kind(408, "The request did not arrive in time"),
     "host_not_allowed": Kind(421, "The request is for another host"),
+    "only_from_here": Kind(403, "Only programs of this machine may ask for this"),
+    "history_unavailable": Kind(503, "The history cannot be used", 5),
     "api_overloaded": Kind(503, "The API has too many requests at once", 2),
     "temporal_unavailable": Kind(503, "Temporal does not answer", 5),
     "no_worker": Kind(503, "No worker takes the message", 5),

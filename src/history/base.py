@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from src.messages import Conversation, FinishedTurn, Turn
 
-RETENTION_DAYS = 90
 REMEMBERED_TURNS = 10
 # Ten turns must stay far below Temporal's payload limit (2 MB), and fit into a model's context.
 REMEMBERED_CHARACTERS = 4000
@@ -41,6 +40,22 @@ class SendMark(StrEnum):
     """It was not sent, and must not be sent any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A turn as it is shown to who asks for it. The store does not know the group, only whether there is one."""
+
+    message: str
+    reply: str
+    created_at: float
+    is_private: bool
+
+
+OTHER_KEY = (
+    "the history was written with another key, so this one finds nothing: set HISTORY_KEY to that of the worker, or put"
+    " its history.key beside the history"
+)
+
+
 class History(Protocol):
     """Turns of conversations, and marks of what was sent. Every method may raise `HistoryError`."""
 
@@ -55,6 +70,14 @@ class History(Protocol):
 
     async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
         """Store a turn under its workflow's id. Storing it again changes nothing; a later run's reply replaces it."""
+        ...
+
+    async def of_user(self, user_id: str, group_id: str | None) -> list[StoredTurn]:
+        """All that is kept of a user, oldest first; of one group only, or with an empty `group_id` only private."""
+        ...
+
+    async def forget(self, user_id: str, group_id: str | None) -> int:
+        """Delete that. Returns how many turns it was."""
         ...
 
     async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:
@@ -77,12 +100,3 @@ class History(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def conversation_key(conversation: Conversation) -> str:
-    """The SHA-256 of user and group.
-
-    It keeps account numbers out of dumps and backups. Anybody who guesses a number can still confirm it. A secret key
-    would prevent that, but losing the key would mean losing every conversation.
-    """
-    return hashlib.sha256(f"{conversation.user_id}\0{conversation.group_id}".encode()).hexdigest()

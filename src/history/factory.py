@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from src.history.keys import KeyFile
 from src.history.sqlite import SqliteHistory
 
 if TYPE_CHECKING:
@@ -13,8 +15,11 @@ if TYPE_CHECKING:
 
 def make_history(settings: Settings) -> History:
     """MongoDB if `MONGODB_URL` is set, or else the SQLite file. Needs a running event loop. Does not connect yet."""
+    file = settings.mika_history_file
+    given = settings.history_key.get_secret_value() if settings.history_key else None
+    key, retention = KeyFile(file.with_suffix(".key"), given), timedelta(days=settings.history_retention_days)
     if settings.mongodb_url is None:
-        return SqliteHistory(settings.mika_history_file)
+        return SqliteHistory(file, key, retention)
     from src.history.mongo import MongoHistory  # noqa: PLC0415 - takes 0.2 s, which a start without MongoDB need not spend
 
-    return MongoHistory(settings.mongodb_url.get_secret_value(), settings.mongodb_database)
+    return MongoHistory(settings.mongodb_url.get_secret_value(), settings.mongodb_database, key, retention)

@@ -13,13 +13,14 @@ from pymongo import DESCENDING, AsyncMongoClient
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
 from src.history.base import (
+    OTHER_KEY,
     REMEMBERED_CHARACTERS,
     REMEMBERED_TURNS,
-    RETENTION_DAYS,
     HistoryError,
     SendMark,
-    conversation_key,
+    StoredTurn,
 )
+from src.history.keys import KeyFile, Names, earlier_name
 from src.messages import Conversation, FinishedTurn, Turn
 
 log = structlog.get_logger("mika.history")
@@ -33,7 +34,7 @@ _DENIED = {13, 18}  # Unauthorized, AuthenticationFailed
 class MongoHistory:
     """One document per turn; `_id` is the workflow's id. Must be used in the event loop that first uses it."""
 
-    def __init__(self, url: str, database: str) -> None:
+    def __init__(self, url: str, database: str, key: KeyFile, retention: timedelta) -> None:
         """Does not connect yet. Raises `HistoryError` if the URL is not valid."""
         try:
             self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
@@ -46,8 +47,12 @@ class MongoHistory:
             )
             self._turns = self._client[database]["turns"]
             self._sends = self._client[database]["sends"]
+            self._keys = self._client[database]["keys"]
         except (PyMongoError, ValueError) as error:
             raise HistoryError(f"MONGODB_URL or MONGODB_DATABASE cannot be used: {error}") from None
+        self._key = key
+        self._retention = retention
+        self._is_key_stored = False
         self._database = database
         self._hosts = urlsplit(url).netloc.rpartition("@")[2]
         self._indexes_made = False
@@ -58,13 +63,15 @@ class MongoHistory:
         return {"kind": "mongodb", "address": self._hosts, "database": self._database}
 
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
+        names = self._key.names()
         try:
             await self._make_indexes()
+            await self._rename(names, conversation)
             # The server deletes expired turns at most once a minute, so the query excludes them.
             query = {
-                "conversation": conversation_key(conversation),
+                "conversation": names.conversation(conversation),
                 "_id": {"$ne": before},
-                "expires_at": {"$gt": datetime.now(UTC)},
+                "created_at": {"$gt": datetime.now(UTC) - self._retention},
             }
             cursor = self._turns.find(query).sort("created_at", DESCENDING).limit(REMEMBERED_TURNS)
             turns = await cursor.to_list()
@@ -76,16 +83,19 @@ class MongoHistory:
         ]
 
     async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
+        names, conversation = self._key.names(), turn.conversation
         created_at = datetime.fromtimestamp(turn.created_at, UTC)
         insert_only = {
-            "conversation": conversation_key(turn.conversation),
+            "conversation": names.conversation(conversation),
+            "user": names.user(conversation.user_id),
             "message": turn.message,
             "created_at": created_at,
-            "expires_at": created_at + timedelta(days=RETENTION_DAYS),
+            "expires_at": created_at + self._retention,
         }
         change = {"$set": {"reply": turn.reply}, "$setOnInsert": insert_only}
         try:
             await self._make_indexes()
+            await self._store_key(names)
             try:
                 await self._turns.update_one({"_id": workflow_id}, change, upsert=True)
             except DuplicateKeyError:
@@ -94,12 +104,61 @@ class MongoHistory:
         except PyMongoError as error:
             raise _history_error(error) from error
 
+    async def of_user(self, user_id: str, group_id: str | None) -> list[StoredTurn]:
+        private = self._key.names().conversation(Conversation(user_id, ""))
+        try:
+            turns = await self._turns.find(await self._selection(user_id, group_id)).sort("created_at", 1).to_list()
+        except PyMongoError as error:
+            raise _history_error(error) from error
+        return [
+            StoredTurn(
+                str(turn["message"]),
+                str(turn["reply"]),
+                turn["created_at"].timestamp(),
+                is_private=turn["conversation"] == private,
+            )
+            for turn in turns
+        ]
+
+    async def forget(self, user_id: str, group_id: str | None) -> int:
+        try:
+            return (await self._turns.delete_many(await self._selection(user_id, group_id))).deleted_count
+        except PyMongoError as error:
+            raise _history_error(error) from error
+
+    async def _selection(self, user_id: str, group_id: str | None) -> dict[str, str]:
+        """A query. Raises `HistoryError` if the turns were written with another key."""
+        names = self._key.names()
+        stored = await self._keys.find_one({})
+        if stored and stored["_id"] != names.of_key():
+            raise HistoryError(OTHER_KEY)
+        conversation = Conversation(user_id, group_id or "")
+        await self._rename(names, conversation)
+        return {"user": names.user(user_id)} if group_id is None else {"conversation": names.conversation(conversation)}
+
+    async def _rename(self, names: Names, conversation: Conversation) -> None:
+        """Give the turns that were stored before there was a key the name that they would have now."""
+        earlier = {"conversation": earlier_name(conversation)}
+        if await self._turns.find_one(earlier, {"_id": 1}):
+            now = {"conversation": names.conversation(conversation), "user": names.user(conversation.user_id)}
+            await self._turns.update_many(earlier, {"$set": now})
+
+    async def _store_key(self, names: Names) -> None:
+        """Once. Whoever writes decides which key is the right one."""
+        if self._is_key_stored:
+            return
+        own = names.of_key()
+        if (await self._keys.delete_many({"_id": {"$ne": own}})).deleted_count:
+            log.warning("history_key_changed", hint="earlier conversations are not found any more")
+        await self._keys.update_one({"_id": own}, {"$setOnInsert": {"_id": own}}, upsert=True)
+        self._is_key_stored = True
+
     async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:
         now = datetime.now(UTC)
         send = {
             "_id": _send_id(workflow_id, part),
             "mark": mark.value,
-            "expires_at": now + timedelta(days=RETENTION_DAYS),
+            "expires_at": now + self._retention,
         }
         try:
             await self._make_indexes()
@@ -143,6 +202,7 @@ class MongoHistory:
         async with self._making_indexes:
             if not self._indexes_made:
                 await self._turns.create_index([("conversation", 1), ("created_at", DESCENDING)])
+                await self._turns.create_index([("user", 1), ("created_at", DESCENDING)])
                 for expiring in (self._turns, self._sends):
                     try:
                         await expiring.create_index("expires_at", expireAfterSeconds=0)

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
+
 from src.history.base import (
+    OTHER_KEY,
     REMEMBERED_CHARACTERS,
     REMEMBERED_TURNS,
-    RETENTION_DAYS,
     HistoryError,
     SendMark,
-    conversation_key,
+    StoredTurn,
 )
+from src.history.keys import KeyFile, Names, earlier_name
 from src.messages import Conversation, FinishedTurn, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
     from pathlib import Path
+
+log = structlog.get_logger("mika.history")
 
 T = TypeVar("T")
 
+_CLEAN_EVERY = 3600  # s
+_NOBODY = "-"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS turns (
     workflow_id TEXT PRIMARY KEY,
     conversation TEXT NOT NULL,
+    user TEXT NOT NULL DEFAULT '',
     message TEXT NOT NULL,
     reply TEXT NOT NULL,
     created_at REAL NOT NULL
 );
+CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY);
 CREATE INDEX IF NOT EXISTS turns_by_conversation ON turns (conversation, created_at DESC);
 CREATE INDEX IF NOT EXISTS turns_by_age ON turns (created_at);
+CREATE INDEX IF NOT EXISTS turns_by_user ON turns (user, created_at DESC);
 CREATE TABLE IF NOT EXISTS sends (
     workflow_id TEXT NOT NULL,
     part INTEGER NOT NULL,
@@ -49,9 +60,13 @@ CREATE TABLE IF NOT EXISTS sends (
 class SqliteHistory:
     """Opened on first use, so that its folder need not exist when it is made."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: KeyFile, retention: timedelta) -> None:
         self._path = path
+        self._key = key
+        self._retention = retention.total_seconds()
         self._connection: sqlite3.Connection | None = None
+        self._cleaned_at = float("-inf")
+        self._is_key_stored = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="history")
 
     @property
@@ -59,30 +74,94 @@ class SqliteHistory:
         return {"kind": "sqlite", "file": str(self._path.absolute())}
 
     async def recent(self, conversation: Conversation, *, before: str) -> list[Turn]:
-        rows = await self._run(
-            lambda db: db.execute(
+        def work(db: sqlite3.Connection) -> list[tuple[str, str]]:
+            names = self._key.names()
+            _rename(db, names, conversation)
+            return db.execute(
                 "SELECT substr(message, 1, ?), substr(reply, 1, ?) FROM turns"
-                " WHERE conversation = ? AND workflow_id <> ? ORDER BY created_at DESC LIMIT ?",
+                " WHERE conversation = ? AND workflow_id <> ? AND created_at > ? ORDER BY created_at DESC LIMIT ?",
                 (
                     REMEMBERED_CHARACTERS,
                     REMEMBERED_CHARACTERS,
-                    conversation_key(conversation),
+                    names.conversation(conversation),
                     before,
+                    time.time() - self._retention,
                     REMEMBERED_TURNS,
                 ),
             ).fetchall()
-        )
-        return [Turn(message, reply) for message, reply in reversed(rows)]
+
+        return [Turn(message, reply) for message, reply in reversed(await self._run(work))]
 
     async def save(self, workflow_id: str, turn: FinishedTurn) -> None:
-        row = (workflow_id, conversation_key(turn.conversation), turn.message, turn.reply, turn.created_at)
-        await self._run(
-            lambda db: db.execute(
-                "INSERT INTO turns (workflow_id, conversation, message, reply, created_at) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (workflow_id) DO UPDATE SET reply = excluded.reply",
-                row,
+        def work(db: sqlite3.Connection) -> None:
+            names, conversation = self._key.names(), turn.conversation
+            self._store_key(db, names)
+            self._delete_old(db)
+            name, user = names.conversation(conversation), names.user(conversation.user_id)
+            db.execute(
+                "INSERT INTO turns (workflow_id, conversation, user, message, reply, created_at)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (workflow_id) DO UPDATE SET reply = excluded.reply",
+                (workflow_id, name, user, turn.message, turn.reply, turn.created_at),
             )
-        )
+
+        await self._run(work)
+
+    async def of_user(self, user_id: str, group_id: str | None) -> list[StoredTurn]:
+        def work(db: sqlite3.Connection) -> list[tuple[str, str, float, str]]:
+            return db.execute(
+                "SELECT message, reply, created_at, conversation FROM turns WHERE user = ? OR conversation = ?"
+                " ORDER BY created_at",
+                self._selection(db, user_id, group_id),
+            ).fetchall()
+
+        private = self._key.names().conversation(Conversation(user_id, ""))
+        return [
+            StoredTurn(message, reply, at, is_private=name == private)
+            for message, reply, at, name in await self._run(work)
+        ]
+
+    async def forget(self, user_id: str, group_id: str | None) -> int:
+        def work(db: sqlite3.Connection) -> int:
+            names = self._selection(db, user_id, group_id)
+            db.execute("PRAGMA secure_delete = ON")  # overwritten, not only free for other rows
+            count = db.execute("DELETE FROM turns WHERE user = ? OR conversation = ?", names).rowcount
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return count
+
+        return await self._run(work)
+
+    def _selection(self, db: sqlite3.Connection, user_id: str, group_id: str | None) -> tuple[str, str]:
+        """The names of user and conversation, one of which is `_NOBODY`.
+
+        Raises `HistoryError` if the turns were written with another key.
+        """
+        names = self._key.names()
+        stored = db.execute("SELECT name FROM keys").fetchone()
+        if stored and stored[0] != names.of_key():
+            raise HistoryError(OTHER_KEY)
+        _rename(db, names, Conversation(user_id, group_id or ""))
+        if group_id is None:
+            return names.user(user_id), _NOBODY
+        return _NOBODY, names.conversation(Conversation(user_id, group_id))
+
+    def _store_key(self, db: sqlite3.Connection, names: Names) -> None:
+        """Once. Whoever writes decides which key is the right one."""
+        if self._is_key_stored:
+            return
+        found = db.execute("SELECT name FROM keys").fetchone()
+        if found and found[0] != names.of_key():
+            log.warning("history_key_changed", hint="earlier conversations are not found any more")
+            db.execute("DELETE FROM keys")
+        db.execute("INSERT OR IGNORE INTO keys (name) VALUES (?)", (names.of_key(),))
+        self._is_key_stored = True
+
+    def _delete_old(self, db: sqlite3.Connection) -> None:
+        """Once an hour: a worker may run for months."""
+        if time.monotonic() - self._cleaned_at > _CLEAN_EVERY:
+            oldest = time.time() - self._retention
+            db.execute("DELETE FROM turns WHERE created_at < ?", (oldest,))
+            db.execute("DELETE FROM sends WHERE created_at < ?", (oldest,))
+            self._cleaned_at = time.monotonic()
 
     async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:
         def work(db: sqlite3.Connection) -> SendMark | None:
@@ -130,9 +209,18 @@ class SqliteHistory:
         try:
             if self._connection is None:
                 self._connection = _open(self._path)
+                self._delete_old(self._connection)
             return work(self._connection)
         except (sqlite3.Error, OSError) as error:
             raise HistoryError(f"the history file {self._path} cannot be used: {error}") from error
+
+
+def _rename(db: sqlite3.Connection, names: Names, conversation: Conversation) -> None:
+    """Give the turns that were stored before there was a key the name that they would have now."""
+    earlier = earlier_name(conversation)
+    if db.execute("SELECT 1 FROM turns WHERE conversation = ? LIMIT 1", (earlier,)).fetchone():
+        values = (names.conversation(conversation), names.user(conversation.user_id), earlier)
+        db.execute("UPDATE turns SET conversation = ?, user = ? WHERE conversation = ?", values)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -148,11 +236,11 @@ def _open(path: Path) -> sqlite3.Connection:
         # With WAL, the API can read while the worker writes. With NORMAL, nothing is lost when a process is killed.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        columns = [column[1] for column in connection.execute("PRAGMA table_info(turns)")]
+        if columns and "user" not in columns:
+            with contextlib.suppress(sqlite3.OperationalError):  # another process has just done it
+                connection.execute("ALTER TABLE turns ADD COLUMN user TEXT NOT NULL DEFAULT ''")
         connection.executescript(_SCHEMA)
-        with closing(connection.cursor()) as cursor:
-            oldest = time.time() - RETENTION_DAYS * 86400
-            cursor.execute("DELETE FROM turns WHERE created_at < ?", (oldest,))
-            cursor.execute("DELETE FROM sends WHERE created_at < ?", (oldest,))
     except BaseException:
         connection.close()
         raise

@@ -38,6 +38,7 @@ _VERBS = {
     "check": "Does the new code fit the runs that are open?",
     "send": "Send one message through the real API.",
     "why-silent": "Why the bot did not answer a message.",
+    "history": "What the bot keeps of a user: show or forget it.",
     "doctor": "Find out what is wrong, and how to fix it.",
     "run": "Start a workflow of any type.",
     "signal": "Send a signal to a workflow.",

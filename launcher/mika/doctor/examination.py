@@ -149,7 +149,7 @@ class Examination:
         if process is None:
             return False
         if (await self.health(process.url)).kind == "http":
-            return await webhook.is_spoken_at(self.config.api_url)
+            return await webhook.is_spoken(self.config)
         return await in_thread(lambda: webhook.is_in_source(self.config.project))
 
     def supervisor(self) -> Awaitable[StackStatus | MikaError | None]:

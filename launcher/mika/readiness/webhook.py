@@ -13,15 +13,23 @@ PATH = "/webhook/langbot"
 _TIMEOUT = 1.0
 
 
-async def is_spoken_at(url: str) -> bool:
-    """Whether the API at `url` lists it in its OpenAPI description. Takes a second at most."""
-    paths = (await http.get(f"{url}/openapi.json", _TIMEOUT)).json.get("paths")
+async def is_spoken(config: Config) -> bool:
+    """Whether the API at API_HOST and API_PORT lists it in its OpenAPI description. Takes a second at most."""
+    url = f"{config.api_url}/openapi.json"
+    answer = await http.request_async("GET", url, proxies=http.DIRECT, timeout=_TIMEOUT, headers=secret_header(config))
+    paths = answer.json.get("paths")
     return isinstance(paths, dict) and PATH in paths
 
 
 async def is_among(urls: Mapping[str, str], config: Config) -> bool:
     """Whether one of `urls` is where the bot's API is to listen, and speaks it."""
-    return config.api_url in urls.values() and await is_spoken_at(config.api_url)
+    return config.api_url in urls.values() and await is_spoken(config)
+
+
+def secret_header(config: Config) -> dict[str, str]:
+    """What shows WEBHOOK_SECRET to the bot's API, if there is one."""
+    secret = config.text("WEBHOOK_SECRET")
+    return {"X-Webhook-Secret": secret} if secret else {}
 
 
 def is_in_source(project: Path) -> bool:

@@ -108,8 +108,7 @@ class _Sender:
     ) -> None:
         self._message, self._config, self._status, self._say = message, config, status, say
         self._url = config.api_url
-        secret = config.text("WEBHOOK_SECRET")
-        self._headers = {"X-Webhook-Secret": secret} if secret else {}
+        self._headers = webhook.secret_header(config)
         self._timeout, self._deadline = timeout, time.monotonic() + timeout
         self._workflow_id = ""
         self._cause = ""

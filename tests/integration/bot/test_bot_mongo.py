@@ -7,16 +7,20 @@ import contextlib
 import os
 import time
 import uuid
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from src.history.base import HistoryError, SendMark, conversation_key
+from src.history.base import HistoryError, SendMark
+from src.history.keys import KeyFile, earlier_name
 from src.history.mongo import MongoHistory
 from src.messages import Conversation, FinishedTurn, Turn
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import free_port, require_or_skip
 
 pytestmark = pytest.mark.xdist_group("mongo")
+KEY = KeyFile(Path("none"), "a key of some length")
 ALONE = Conversation("1000112345", "")
 
 
@@ -35,7 +39,7 @@ def url():
 
 def with_history(url, work):
     async def run():
-        history = MongoHistory(url, f"test_{uuid.uuid4().hex[:8]}")
+        history = MongoHistory(url, f"test_{uuid.uuid4().hex[:8]}", KEY, timedelta(days=90))
         try:
             return await work(history)
         finally:
@@ -68,7 +72,7 @@ def test_saving_twice_is_saving_once(url):
     assert before == [Turn("m1", "r1")]
     assert everything == [Turn("m1", "r1"), Turn("m2", "better")]
     assert len(stored) == 2
-    assert stored[0]["conversation"] == conversation_key(ALONE)
+    assert stored[0]["conversation"] == KEY.names().conversation(ALONE)
     assert "10001" not in str(stored)
     assert ping.startswith("MongoDB")
 
@@ -91,7 +95,7 @@ def test_the_indexes_are_made(url):
     indexes = with_history(url, work)
     assert [("conversation", 1), ("created_at", -1)] in [list(index["key"]) for index in indexes.values()]
     # FerretDB refuses the expiring one, so what counts is that it was asked for, once.
-    assert asked[1:] == [("expires_at", {"expireAfterSeconds": 0})]
+    assert asked[2:] == [("expires_at", {"expireAfterSeconds": 0})]
 
 
 def test_of_many_who_want_to_send_only_one_may(url):
@@ -140,5 +144,42 @@ def test_a_server_that_is_not_there(tmp_path):
 
 def test_a_url_that_is_none():
     with pytest.raises(HistoryError, match="MONGODB_URL") as caught:
-        asyncio.run(asyncio.sleep(0, MongoHistory("mongodb://user:pass-word@host:notaport", "d")))
+        asyncio.run(
+            asyncio.sleep(0, MongoHistory("mongodb://user:pass-word@host:notaport", "d", KEY, timedelta(days=90)))
+        )
     assert "pass-word" not in str(caught.value)
+
+
+def test_turns_from_before_there_was_a_key_are_found_renamed_and_forgotten(url):
+    group = Conversation(ALONE.user_id, "20002")
+
+    async def work(history):
+        for number, conversation in enumerate((ALONE, group)):
+            await history.save(f"w{number}", FinishedTurn(conversation, f"m{number}", "r", time.time()))
+            old = {"$set": {"conversation": earlier_name(conversation)}, "$unset": {"user": 1}}
+            await history._turns.update_one({"_id": f"w{number}"}, old)
+        found = [await history.recent(conversation, before="") for conversation in (ALONE, group)]
+        stored = str(await history._turns.find().to_list())
+        shown = [(turn.message, turn.is_private) for turn in await history.of_user(ALONE.user_id, None)]
+        counts = [await history.forget(ALONE.user_id, "20002"), await history.forget(ALONE.user_id, None)]
+        return found, stored, shown, counts, await history.of_user(ALONE.user_id, None)
+
+    found, stored, shown, counts, left = with_history(url, work)
+    assert found == [[Turn("m0", "r")], [Turn("m1", "r")]]
+    assert earlier_name(ALONE) not in stored
+    assert sorted(shown) == [("m0", True), ("m1", False)]
+    assert (counts, left) == ([1, 1], [])
+
+
+def test_another_key_finds_nothing_and_says_so(url):
+    async def work(history):
+        await history.save("w1", finished(1))
+        history._key = KeyFile(Path("none"), "another key of some length")
+        assert await history.recent(ALONE, before="") == []
+        with pytest.raises(HistoryError, match="HISTORY_KEY"):
+            await history.forget(ALONE.user_id, None)
+        history._is_key_stored = False  # as in the worker's next process
+        await history.save("w2", finished(2))
+        return await history.forget(ALONE.user_id, None)
+
+    assert with_history(url, work) == 1

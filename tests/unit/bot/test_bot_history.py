@@ -1,21 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from src.history.base import (
     REMEMBERED_CHARACTERS,
     REMEMBERED_TURNS,
-    RETENTION_DAYS,
     HistoryError,
     SendMark,
-    conversation_key,
 )
+from src.history.keys import KeyFile, earlier_name
 from src.history.sqlite import SqliteHistory
 from src.messages import Conversation, FinishedTurn, Turn
 
@@ -28,9 +30,13 @@ def finished(number, conversation=ALONE, created_at=None):
     return FinishedTurn(conversation, f"m{number}", f"r{number}", NOW + number if created_at is None else created_at)
 
 
-def with_history(path, work):
+def opened(path, key=None, days=90):
+    return SqliteHistory(path, KeyFile(path.with_suffix(".key"), key), timedelta(days=days))
+
+
+def with_history(path, work, **options):
     async def run():
-        history = SqliteHistory(path)
+        history = opened(path, **options)
         try:
             return await work(history)
         finally:
@@ -83,7 +89,7 @@ def test_it_is_still_there_after_a_restart_and_long_texts_are_cut(path):
 
 
 def test_old_turns_are_deleted_at_the_next_start(path):
-    old = NOW - (RETENTION_DAYS + 1) * 86400
+    old = NOW - (91) * 86400
     with_history(path, lambda history: history.save("old", finished(1, created_at=old)))
     with_history(path, lambda history: history.ping())
     assert with_history(path, lambda history: history.recent(ALONE, before="")) == []
@@ -96,7 +102,8 @@ def test_no_account_number_is_stored_and_the_folder_ignores_itself(path):
         stored = str(connection.execute("SELECT * FROM turns").fetchall())
     assert "10001" not in stored
     assert "20002" not in stored
-    assert conversation_key(GROUP) in stored
+    for conversation in (ALONE, GROUP):  # what anybody can compute
+        assert earlier_name(conversation) not in stored
     assert (path.parents[1] / ".gitignore").read_text(encoding="utf-8") == "*\n"
 
 
@@ -115,7 +122,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
 
 def test_of_many_who_want_to_send_only_one_may(path):
     async def work(history):
-        others = [SqliteHistory(path) for _ in range(4)]
+        others = [opened(path) for _ in range(4)]
         try:
             return await asyncio.gather(
                 *(store.mark_send("w1", 0, SendMark.OPEN) for store in (history, *others) for _ in range(5))
@@ -141,5 +148,86 @@ def test_a_mark_stays_until_it_is_changed_or_removed(path):
 def test_old_marks_are_deleted(path):
     with_history(path, lambda history: history.mark_send("w1", 0, SendMark.SENT))
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE sends SET created_at = created_at - ?", ((RETENTION_DAYS + 1) * 86400,))
+        connection.execute("UPDATE sends SET created_at = created_at - ?", ((91) * 86400,))
     assert with_history(path, lambda history: history.mark_send("w1", 0, SendMark.OPEN)) is None
+
+
+def test_a_key_is_made_once_for_whoever_comes_first(path):
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: KeyFile(path.with_suffix(".key")).names().conversation(ALONE), range(64)))
+    assert len(set(names)) == 1
+    assert [file.name for file in path.parent.iterdir()] == ["history.key"]
+    if os.name == "posix":
+        assert path.with_suffix(".key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("content", [b"", b"abc", b"zz" * 32, b"\xff" * 64])
+def test_a_damaged_key_is_an_error_and_not_replaced(path, content):
+    with_history(path, lambda history: history.ping())
+    path.with_suffix(".key").write_bytes(content)
+    with pytest.raises(HistoryError, match=r"history\.key"):
+        with_history(path, lambda history: history.recent(ALONE, before=""))
+    assert path.with_suffix(".key").read_bytes() == content
+
+
+def test_turns_from_before_there_was_a_key_are_found_and_renamed(path):
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "CREATE TABLE turns (workflow_id TEXT PRIMARY KEY, conversation TEXT NOT NULL, message TEXT NOT NULL,"
+            " reply TEXT NOT NULL, created_at REAL NOT NULL)"
+        )
+        for number, conversation in enumerate((ALONE, GROUP)):
+            row = (f"w{number}", earlier_name(conversation), f"m{number}", "r", NOW)
+            old.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?)", row)
+    assert with_history(path, lambda history: history.recent(ALONE, before="")) == [Turn("m0", "r")]
+    with closing(sqlite3.connect(path)) as connection:
+        names = {name for (name,) in connection.execute("SELECT conversation FROM turns")}
+    assert earlier_name(ALONE) not in names
+    assert earlier_name(GROUP) in names  # nobody has asked for it yet
+    assert with_history(path, lambda history: history.forget(ALONE.user_id, GROUP.group_id)) == 1
+    assert with_history(path, lambda history: history.recent(ALONE, before="")) == [Turn("m0", "r")]
+
+
+def test_a_user_is_forgotten_everywhere_or_in_one_place(path):
+    async def work(history):
+        for number, (user, group) in enumerate([("1", ""), ("1", "a"), ("1", "b"), ("2", ""), ("2", "a")]):
+            await history.save(f"w{number}", finished(number, Conversation(user, group)))
+        shown = [(turn.message, turn.is_private) for turn in await history.of_user("1", None)]
+        only_a = [turn.message for turn in await history.of_user("1", "a")]
+        counts = [await history.forget("1", "a"), await history.forget("1", ""), await history.forget("1", None)]
+        left = [turn.message for user in "12" for turn in await history.of_user(user, None)]
+        return shown, only_a, [*counts, await history.forget("1", None), await history.forget("-", None)], left
+
+    shown, only_a, counts, left = with_history(path, work)
+    assert shown == [("m0", True), ("m1", False), ("m2", False)]
+    assert only_a == ["m1"]
+    assert counts == [1, 1, 1, 0, 0]
+    assert left == ["m3", "m4"]
+
+
+def test_what_is_forgotten_is_in_no_file(path):
+    secret = "the-secret-text"
+    with_history(path, lambda history: history.save("w", FinishedTurn(ALONE, secret, "r", NOW)))
+    with closing(sqlite3.connect(path)) as other:  # an open connection keeps the write-ahead log
+        other.execute("SELECT 1 FROM turns").fetchone()
+        assert any(secret.encode() in file.read_bytes() for file in path.parent.iterdir())
+        with_history(path, lambda history: history.forget(ALONE.user_id, None))
+        assert not any(secret.encode() in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_another_key_finds_nothing_and_says_so(path):
+    key, other = "k" * 16, "o" * 16
+    with_history(path, lambda history: history.save("w1", finished(1)), key=key)
+    assert with_history(path, lambda history: history.recent(ALONE, before=""), key=other) == []
+    for work in (lambda history: history.of_user("1", None), lambda history: history.forget("1", None)):
+        with pytest.raises(HistoryError, match="HISTORY_KEY"):
+            with_history(path, work, key=other)
+    with_history(path, lambda history: history.save("w2", finished(2)), key=other)
+    assert with_history(path, lambda history: history.forget(ALONE.user_id, None), key=other) == 1
+
+
+def test_the_retention_can_be_set(path):
+    with_history(path, lambda history: history.save("w1", finished(1, created_at=NOW - 3 * 86400)))
+    assert with_history(path, lambda history: history.recent(ALONE, before=""), days=2) == []
+    assert with_history(path, lambda history: history.of_user(ALONE.user_id, None)) == []

@@ -1,0 +1,78 @@
+"""Show or forget what the bot keeps of a user, through the bot's API: only the bot knows under which names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from mika.config.load import Config
+from mika.errors import MikaError, NotRunningError
+from mika.machine import http
+from mika.project.folder import ProjectDir
+from mika.readiness import webhook
+from mika.stack.send import check_whose_port
+
+_TIMEOUT = 15.0
+_MAX_BODY = 64_000_000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message and its reply. `at` is a time in ISO 8601; `message_type` is `private` or `group`."""
+
+    message: str
+    reply: str
+    at: str
+    message_type: str
+
+
+def show(config: Config, user: str, group: str | None) -> list[Turn]:
+    """All that is kept of `user`, or only of one group, oldest first. Raises MikaError, NotRunningError."""
+    turns = _ask(config, "GET", user, group).get("turns")
+    if not isinstance(turns, list):
+        raise _no_such_route(config, "another answer")
+    return [Turn(**{name: str(turn.get(name, "")) for name in Turn.__slots__}) for turn in turns]
+
+
+def forget(config: Config, user: str, group: str | None) -> int:
+    """Delete that. Returns how many turns it was. Raises MikaError, NotRunningError."""
+    count = _ask(config, "DELETE", user, group).get("forgotten")
+    if not isinstance(count, int):
+        raise _no_such_route(config, "another answer")
+    return count
+
+
+def _ask(config: Config, method: str, user: str, group: str | None) -> dict[str, Any]:
+    check_whose_port(config)
+    query = f"?{urlencode({'group_id': group})}" if group is not None else ""
+    answer = http.request(
+        method,
+        f"{config.api_url}/history/{quote(user, safe='')}{query}",
+        proxies=http.DIRECT,
+        timeout=_TIMEOUT,
+        headers={"X-Mika": "1", **webhook.secret_header(config)},
+        max_body=_MAX_BODY,
+    )
+    if answer.kind != "http":
+        raise _unreachable(config, answer)
+    body = answer.json
+    if answer.status == 200:
+        return body
+    code, detail = body.get("code"), body.get("detail")
+    if not isinstance(code, str) or not isinstance(detail, str) or answer.status in {404, 405, 501}:
+        raise _no_such_route(config, f"{answer.status} {answer.reason}".rstrip())
+    fix = "set WEBHOOK_SECRET as the API has it" if code == "unauthorized" else "`mika logs` says more"
+    raise MikaError(f"the API answered: {detail}", fix, code=code)
+
+
+def _unreachable(config: Config, answer: http.Answer) -> MikaError:
+    text = f"the API at {config.api_url} does not answer: {answer.reason}"
+    if answer.kind == "refused" and not ProjectDir(config.project).is_locked():
+        return NotRunningError(f"no stack is running in {config.project}, and {text}", "start it: `mika up`")
+    return MikaError(text, "`mika status` shows the stack", code="api_unreachable")
+
+
+def _no_such_route(config: Config, answered: str) -> MikaError:
+    text = f"the API at {config.api_url} has no /history/USER: {answered}"
+    return MikaError(text, "`mika history` needs an API that has it, as this repository's bot does", code="no_history")
