@@ -70,9 +70,10 @@ def answers(model: type[BaseModel] | None, *codes: str) -> dict[int | str, dict[
     return found | problems(*codes, *_EVERYWHERE)
 
 
-def described(text: str, model: type[BaseModel]) -> dict[str, Any]:
-    """For `responses`: an answer in JSON."""
-    return {"description": text, "content": {"application/json": {"schema": _schema(model)}}}
+def described(text: str, model: type[BaseModel], *media_types: str) -> dict[str, Any]:
+    """For `responses`: an answer in JSON, or in these media types."""
+    schema = {"schema": _schema(model)}
+    return {"description": text, "content": dict.fromkeys(media_types or ("application/json",), schema)}
 
 
 def problems(*codes: str) -> dict[int | str, dict[str, Any]]:

@@ -86,7 +86,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
         if self.canned_reply is not None:
             extra |= in_chat(self.canned_reply)
         headers = {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
-        return _render(KINDS[self.code], self.detail, self.code, headers=headers, extra=extra)
+        return _render(KINDS[self.code], self.detail, self.code, headers, extra)
 
 
 def in_chat(text: str) -> dict[str, object]:
@@ -106,8 +106,9 @@ def install(app: FastAPI) -> None:
         if error.status_code == HTTPStatus.NOT_FOUND:
             return Problem("not_found", f"There is no {request.url.path} here.").response()
         status = HTTPStatus(error.status_code)
-        kind = Kind(status.value, status.phrase)
-        return _render(kind, str(error.detail), status.name.lower(), headers=error.headers or {}, extra={})
+        return _render(
+            Kind(status.value, status.phrase), str(error.detail), status.name.lower(), error.headers or {}, {}
+        )
 
     @app.exception_handler(ClientDisconnect)
     async def on_client_left(request: Request, _error: ClientDisconnect) -> Response:
@@ -121,7 +122,7 @@ def install(app: FastAPI) -> None:
 
 
 def _render(
-    kind: Kind, detail: str, code: str, *, headers: Mapping[str, str], extra: Mapping[str, object]
+    kind: Kind, detail: str, code: str, headers: Mapping[str, str], extra: Mapping[str, object]
 ) -> JSONResponse:
     body = {"type": "about:blank", "title": kind.title, "status": kind.status, "detail": detail, "code": code, **extra}
     return JSONResponse(body, kind.status, dict(headers), media_type="application/problem+json")

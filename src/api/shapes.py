@@ -31,15 +31,22 @@ class MessageBody(BaseModel):
     message_id: OptionalId = None
 
 
-class _Party(BaseModel):
+class Party(BaseModel):
     id: Id
 
 
+class MaybeGroup(BaseModel):
+    """An empty one is none."""
+
+    id: OptionalId = None
+
+
 class _EventData(BaseModel):
-    sender: _Party
-    message: list[dict[str, Any]] = Field(description="LangBot's message components")
+    sender: Party | Id
+    message: list[Any] = Field(description="LangBot's message components")
     bot_uuid: OptionalId = None
-    group: _Party | None = None
+    group: MaybeGroup | OptionalId = None
+    group_id: OptionalId = None
 
 
 class EventBody(BaseModel):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 
 from src.api.answers import ForgottenAnswer, HistoryAnswer
 from src.api.hosts import comes_from_this_machine
@@ -67,6 +67,15 @@ async def forget(user_id: str, request: Request, group_id: str | None = None) ->
         raise Problem("history_unavailable", str(error)) from None
     log.info("history_forgotten", user_id=shorten(user_id), turns=count)
     return {"forgotten": count}
+
+
+@router.api_route(
+    "/history/{user_id:path}", methods=["HEAD", "OPTIONS", "PATCH", "POST", "PUT"], include_in_schema=False
+)
+async def refuse(user_id: str) -> None:
+    """Starlette would allow only the method of the first route."""
+    del user_id
+    raise HTTPException(405, headers={"Allow": "DELETE, GET"})
 
 
 def _history_for(request: Request) -> History:

@@ -12,7 +12,7 @@ from src.api.answers import N8nAnswer
 from src.api.body import read_json_body
 from src.api.json_body import decode
 from src.api.n8n_login import check_login
-from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, json_body
+from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, described, json_body
 from src.api.service import workflow_id_for
 from src.api.simple import MAX_BODY_BYTES
 from src.chat.n8n import N8nBody, read_n8n
@@ -26,7 +26,8 @@ router = APIRouter()
 @router.post(
     "/webhook/n8n",
     response_model=None,
-    responses=answers(N8nAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE),
+    responses=answers(N8nAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE)
+    | {200: described("Done", N8nAnswer, "application/json", "application/x-ndjson")},
     openapi_extra=NEEDS_SECRET | json_body(N8nBody),
 )
 async def n8n(request: Request) -> Response:

@@ -142,6 +142,6 @@ def test_clean_empties_nothing_and_what_it_gives_can_be_sent(text):
     "piece", ["**a ", "[a](", "<think>", "`", "```\n", "(", "a\u0301", "\n \n", "![", "#" * 3 + " "]
 )
 def test_a_long_text_takes_no_time(piece):
-    began = time.perf_counter()
+    began = time.process_time()
     split(clean(piece * (100_000 // len(piece))), 2000)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from src.chat_text import CANNED_REPLY
 from src.config import Settings
+from src.history.keys import KeyFile
 from src.history.sqlite import SqliteHistory
 from src.messages import OutgoingReply, ReplyTarget, Sent
 from src.sending import NotSentError, Sender
@@ -29,7 +31,7 @@ def langbot(tmp_path):
 def with_sender(tmp_path, langbot):
     def call(work):
         async def run():
-            history = SqliteHistory(tmp_path / "history.sqlite3")
+            history = SqliteHistory(tmp_path / "history.sqlite3", KeyFile(tmp_path / "key"), timedelta(days=90))
             settings = Settings(langbot_api_base_url=langbot.url, langbot_max_chars=100)
             try:
                 return await work(Sender(settings, history))
