@@ -13,6 +13,7 @@ from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError, NotRunningError
 from mika.machine import http
 from mika.project.folder import ProjectDir
+from mika.readiness import webhook
 from mika.stack.send import check_whose_port
 
 _PATH = "/silent"
@@ -58,8 +59,7 @@ def why_silent(what: str, config: Config) -> list[Heard]:
 
 
 def _get(config: Config, path: str) -> http.Answer:
-    secret = config.text("WEBHOOK_SECRET")
-    headers = {"X-Webhook-Secret": secret} if secret else {}
+    headers = webhook.secret_header(config)
     return http.request("GET", f"{config.api_url}{path}", proxies=http.DIRECT, timeout=_TIMEOUT, headers=headers)
 
 

@@ -7,6 +7,8 @@ import time
 from datetime import timedelta
 
 import pytest
+from mika.config import load as config
+from mika.readiness import webhook
 
 from src.history.keys import KeyFile
 from src.history.sqlite import SqliteHistory
@@ -101,3 +103,10 @@ def test_another_key_is_said(bot, allowed):
     assert (response.status_code, response.json()["code"]) == (503, "history_unavailable")
     assert "HISTORY_KEY" in response.json()["detail"]
     assert key.exists()
+
+
+@pytest.mark.parametrize("given", ["", SECRET])
+def test_mika_up_proposes_mika_send_to_who_has_the_secret(bot, given):
+    environ = {"API_PORT": str(bot.http.base_url.port), "WEBHOOK_SECRET": given}
+    found = asyncio.run(webhook.is_spoken(config.load(bot.folder, environ=environ)))
+    assert found is (bot.secret in ("", given))
