@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.kit.bot_processes import BotProcesses, TemporalServer
-from tests.kit.langbot.client import LangBotClasses, onebot_message
+from tests.kit.langbot.client import SELF_ID, LangBotClasses, onebot_message
 from tests.kit.langbot.environments import VERSIONS
 from tests.kit.machine import poll_until
 from tests.kit.stub_http import Answer, StubServer
@@ -102,6 +102,7 @@ def _bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[BotProcesse
             "LANGBOT_API_BASE_URL": api.url,
             "LANGBOT_API_KEY": KEY,
             "WEBHOOK_SECRET": SECRET,
+            "BOT_IDS": SELF_ID,  # else LangBot would be asked
         }
         bot = stack.enter_context(BotProcesses(Path(tmp_path_factory.mktemp("bot")), server.port, **settings))
         bot.start_api()
