@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from src.chat.content import short
+from src.chat.segments import text_message
 from src.llm import retry_after
 from src.outside import is_on_this_machine, needs_certificates, through_proxy
 from src.sending import MaybeSentError, NotSentError
@@ -20,11 +21,6 @@ _TIMEOUT = 8.0  # s
 _LOOK_UP_TIMEOUT = 2.0  # s
 _NEVER_SENT = [range(100, 200), range(1400, 1500)]
 """`retcode`: wrong parameters or no permission, and the same as HTTP's 4xx. Others may be a time-out on the way."""
-
-
-def text_message(text: str) -> list[dict[str, Any]]:
-    """As a segment: in a plain string, what the model writes could be read as a CQ code."""
-    return [{"type": "text", "data": {"text": text}}]
 
 
 async def send(settings: Settings, target: ReplyTarget, text: str) -> None:

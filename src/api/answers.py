@@ -39,10 +39,12 @@ class N8nAnswer(BaseModel):
 class OneBotAnswer(BaseModel):
     """OneBot's quick operation, without `reply` if the bot sends its reply by ONEBOT_API_URL."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "failed"]
     workflow_id: str
     reply: list[dict[str, Any]] | None = None
     at_sender: bool | None = None
+    code: str | None = None
+    detail: str | None = None
 
 
 class SilentMessage(BaseModel):

@@ -122,6 +122,7 @@ class Hearing:
             return silence
         heeded = Heeded(incoming, workflow_id, arrival, heard)
         references, refused = await keep(content.pictures, self._images)
+        content.pictures.clear()  # megabytes, which would stay until the reply is there
         text += "".join(f"\n[an image cannot be shown: {reason}]" for reason in refused)
         try:
             check_text(text)

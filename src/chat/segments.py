@@ -28,6 +28,11 @@ _NAMED = {"file": ("file", "name"), "share": ("link", "url"), "face": ("emoji", 
 _SILENT = {"anonymous", "node"}
 
 
+def text_message(text: str) -> list[dict[str, Any]]:
+    """As a segment: in a plain string, what the model writes could be read as a CQ code."""
+    return [{"type": "text", "data": {"text": text}}]
+
+
 def read(message: str | list[Any] | Mapping[str, Any]) -> Content:
     """Anything that is not a segment is skipped."""
     segments = from_cq(message) if isinstance(message, str) else message

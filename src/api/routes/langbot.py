@@ -23,7 +23,7 @@ from src.chat.silence import Silence
 from src.chat_text import CANNED_REPLY
 
 if TYPE_CHECKING:
-    from src.chat.hearing import Hearing
+    from src.chat.hearing import Hearing, Heeded
     from src.config import Settings
 
 router = APIRouter()
@@ -40,18 +40,30 @@ _DOCUMENTED: dict[str, Any] = {
 @router.post("/webhook/langbot", **_DOCUMENTED)
 async def webhook(request: Request) -> dict[str, Any]:
     check_secret(request, request.app.state.settings)
+    decoded = await _decoded(request)
+    if not is_event(decoded):
+        return await _simple(request, decoded)
+    request.app.state.langbot.saw_event()
+    hearing: Hearing = request.app.state.hearing
+    heeded = await hearing.langbot(decoded)
+    del decoded  # perhaps megabytes of images, which nobody needs while the reply is waited for
+    if isinstance(heeded, Silence):
+        reason = {"reason": heeded.code, "detail": heeded.detail, "fix": heeded.fix}
+        return _answer(None, skip_pipeline=False) | {"success": False, "response": "", **reason}
+    return await _event(request, heeded)
+
+
+async def _decoded(request: Request) -> dict[str, Any]:
+    """The body; only an event, which has images, may be as large as one. Raises `Problem`."""
     body = await read_json_body(request, MAX_EVENT_BYTES)
     too_large = Problem("message_too_large", f"The body is larger than {MAX_BODY_BYTES} bytes.")
     try:
         decoded = decode(body)
     except Problem as problem:
         raise (problem if len(body) <= MAX_BODY_BYTES else too_large) from None
-    if is_event(decoded):
-        request.app.state.langbot.saw_event()
-        return await _event(request, decoded)
-    if len(body) > MAX_BODY_BYTES:  # only events carry images
+    if len(body) > MAX_BODY_BYTES and not is_event(decoded):
         raise too_large
-    return await _simple(request, decoded)
+    return decoded
 
 
 async def _simple(request: Request, decoded: dict[str, Any]) -> dict[str, Any]:
@@ -67,14 +79,10 @@ async def _simple(request: Request, decoded: dict[str, Any]) -> dict[str, Any]:
     return _answer(workflow_id, skip_pipeline=True) | in_chat(reply.response)
 
 
-async def _event(request: Request, decoded: dict[str, Any]) -> dict[str, Any]:
+async def _event(request: Request, heeded: Heeded) -> dict[str, Any]:
     settings: Settings = request.app.state.settings
     service: MessageService = request.app.state.service
     hearing: Hearing = request.app.state.hearing
-    heeded = await hearing.langbot(decoded)
-    if isinstance(heeded, Silence):
-        reason = {"reason": heeded.code, "detail": heeded.detail, "fix": heeded.fix}
-        return _answer(None, skip_pipeline=False) | {"success": False, "response": "", **reason}
     # LangBot ignores the answer of a webhook, so the workflow sends the reply to an event, if it can.
     if heeded.incoming.reply_to is not None and settings.langbot_api_base_url is not None:
         # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.

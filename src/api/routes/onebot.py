@@ -20,7 +20,9 @@ from src.api.taking import take
 from src.chat.events import MAX_EVENT_BYTES
 from src.chat.hearing import Arrival
 from src.chat.onebot_events import OneBotEvent, OneBotMessage, read_message
+from src.chat.segments import text_message
 from src.chat.silence import Silence
+from src.chat_text import CANNED_REPLY, clean
 from src.messages import ReplyTarget
 
 if TYPE_CHECKING:
@@ -42,25 +44,35 @@ async def onebot(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     if settings.onebot_secret is None:
         check_secret(request, settings)
-    body = await read_json_body(request, MAX_EVENT_BYTES)
-    _check_signature(request, body, settings)
-    message = read_message(decode(body), request.headers.get("x-self-id", ""))
+    message = await _message(request, settings)
     if message is None:
         return Response(status_code=204)
     hearing: Hearing = request.app.state.hearing
-    service: MessageService = request.app.state.service
     heeded = await hearing.hear(await _arrival(message, settings))
     if isinstance(heeded, Silence):
         return Response(status_code=204)
+    service: MessageService = request.app.state.service
     if settings.onebot_api_url is not None:
         problem = await take(service, request.app.state.sender, settings, heeded.incoming, heeded.workflow_id)
         hearing.settle(heeded, problem)
         if problem is not None:
             raise problem
         return JSONResponse({"status": "ok", "workflow_id": heeded.workflow_id})
-    with hearing.settled_after(heeded):
-        reply = await service.answer(heeded.incoming, heeded.workflow_id)
-    return JSONResponse(_quick_reply(reply.response) | {"status": "ok", "workflow_id": heeded.workflow_id})
+    try:
+        with hearing.settled_after(heeded):
+            reply = await service.answer(heeded.incoming, heeded.workflow_id)
+    except Problem as problem:
+        # OneBot only logs an error, and nobody else answers in this chat.
+        failed = {"status": "failed", "code": problem.code, "detail": problem.detail}
+        return JSONResponse(_quick_reply(CANNED_REPLY) | failed | {"workflow_id": heeded.workflow_id})
+    answer = {"status": "ok", "workflow_id": heeded.workflow_id}
+    return JSONResponse(_quick_reply(clean(reply.response)) | answer)
+
+
+async def _message(request: Request, settings: Settings) -> OneBotMessage | None:
+    body = await read_json_body(request, MAX_EVENT_BYTES)
+    _check_signature(request, body, settings)
+    return read_message(decode(body), request.headers.get("x-self-id", ""))
 
 
 async def _arrival(message: OneBotMessage, settings: Settings) -> Arrival:
@@ -97,4 +109,4 @@ def _check_signature(request: Request, body: bytes, settings: Settings) -> None:
 
 def _quick_reply(text: str) -> dict[str, Any]:
     """OneBot's quick operation; `at_sender` would be true without a word."""
-    return {"reply": [{"type": "text", "data": {"text": text}}], "at_sender": False}
+    return {"reply": text_message(text), "at_sender": False}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import jwt
 import pytest
 
+from src.chat_text import CANNED_REPLY
 from tests.kit.bot_processes import BotProcesses, TemporalServer
 from tests.kit.machine import poll_until
 from tests.kit.stub_http import Answer, StubServer
@@ -241,6 +242,14 @@ def test_onebot_gets_the_reply_as_a_quick_one(chat):
     private = chat.onebot([{"type": "text", "data": {"text": "hi"}}], "private")
     assert private.json()["reply"]
     assert not chat.outside.requests
+
+
+def test_a_model_that_fails_is_answered_over_onebot_too(chat):
+    chat.model.default = Answer(401, {})
+    answer = chat.onebot("hi", "private")
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["status"], answer.json()["code"]) == ("failed", "activity_failed")
+    assert answer.json()["reply"] == [{"type": "text", "data": {"text": CANNED_REPLY}}]
 
 
 def test_what_is_nothing_to_onebot(chat):
