@@ -158,22 +158,37 @@ def test_what_does_not_fit_does_not_replace_what_runs(tmp_path, cached):
         assert finish(this) == "charged, notified"
 
 
+def save_ten_times(this: Bot) -> None:
+    """Within two seconds. The last code fits, and is version 91."""
+    for number in range(10):
+        code = WORKFLOW if number == 9 else SWAPPED
+        this.write(
+            "orders.py",
+            code.replace("return ", f"return {number}0 + ", 2).replace(f"return {number}0 + f", "return f"),
+        )
+        time.sleep(0.2)
+
+
 def test_ten_saves_are_one_restart_with_the_last_code(tmp_path):
     with shop(tmp_path) as this:
         this.up("--watch")
         begin(this)
-        for number in range(10):
-            code = WORKFLOW if number == 9 else SWAPPED
-            this.write(
-                "orders.py",
-                code.replace("return ", f"return {number}0 + ", 2).replace(f"return {number}0 + f", "return f"),
-            )
-            time.sleep(0.2)
+        save_ten_times(this)
         poll_until(lambda: len(this.events("started", "orders")) == 2, 30, "the restart")
         this.wait_state("orders", "ready")
         assert version(this) == 91
         assert not warnings(this)
         assert len(this.events("started", "orders")) == 2
+        assert finish(this) == "charged, notified"
+
+
+def test_without_a_check_ten_saves_restart_at_once_and_when_they_are_over(tmp_path):
+    with shop(tmp_path, "check = false\n") as this:
+        this.up("--watch")
+        begin(this)
+        save_ten_times(this)
+        poll_until(lambda: this.unit("orders")["state"] == "ready" and version(this) == 91, 30, "the last code")
+        assert 2 <= len(this.events("started", "orders")) <= 3
         assert finish(this) == "charged, notified"
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 DEFAULT_PATTERNS = ("**/*.py", "**/prompts/**")
 SETTINGS = (".env", "mika.toml", "pyproject.toml", "Procfile")
 """What says how the processes are run. They are watched also if git ignores them, as it should ignore `.env`."""
-_BURST_END_MS, _BURST_MAX_MS = 25, 2000
-"""A burst is over when nothing has changed for 25 ms. A longer one (a checkout) is reported every 2 s."""
-SETTLE = 0.1
-"""Seconds after a burst in which another one belongs to it: what is to be restarted stops meanwhile, and no more."""
+_BURST_END_MS, _BURST_MAX_MS = 10, 2000
+"""A burst is over when nothing has changed for 10 ms. A longer one (a checkout) is reported every 2 s."""
+_SETTLE, _SETTLE_AGAIN = 0.1, 0.5
+_SOON = 2.0
 _ALWAYS_IGNORED = (".git/", ".mika/", ".venv/", "__pycache__/", "node_modules/")
 
 
@@ -54,6 +54,14 @@ async def changes(project: Path) -> AsyncIterator[Burst]:
         files = tuple(name for name in names if name not in SETTINGS and not ignored.match_file(name))
         if files or settings:
             yield Burst(files, settings)
+
+
+def settled_at(last: float, now: float) -> float:
+    """When no more changes belong to those of `now`: what is to be restarted stops until then, and no more.
+
+    `last` is what this returned for the change before. Whoever saves again so soon goes on doing that.
+    """
+    return now + (_SETTLE_AGAIN if now - last < _SOON else _SETTLE)
 
 
 class WriteLoops:

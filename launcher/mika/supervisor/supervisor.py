@@ -15,7 +15,7 @@ from mika.supervisor import policy
 from mika.supervisor.guard import Guard
 from mika.supervisor.managed import External, Managed
 from mika.supervisor.record import Record
-from mika.supervisor.reload import SETTLE
+from mika.supervisor.reload import settled_at
 from mika.supervisor.survivors import Survivor
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
@@ -108,7 +108,7 @@ class Supervisor:
         """Restart a unit whose files have changed, also if it exited or gave up, but not if a user stopped it."""
         managed = self.managed[name]
         if not self._stopping and (managed.state.should_run or managed.state.phase in _FINISHED):
-            managed.settled_at = time.monotonic() + SETTLE
+            managed.settled_at = settled_at(managed.settled_at, time.monotonic())
             managed.feed(policy.Restart())
 
     async def shutdown(self, *, keep_containers: bool = False) -> None:
