@@ -127,7 +127,11 @@ def _bots(listing: httpx.Response) -> dict[str, str]:
     unbound = [bot for bot in bots if "event_bindings" in bot and not _message_bindings(bot)]
     if len(unbound) == len(bots):
         text = "LangBot takes replies, but hands on no messages of its bot"
-        return {"state": "ready", "detail": text, "fix": "add an event binding for message.received to the bot"}
+        return {
+            "state": "ready",
+            "detail": text,
+            "fix": "in LangBot, add an event route for message.received to the bot",
+        }
     only_at = [bot for bot in bots if "event_bindings" in bot and all(map(_is_at_only, _message_bindings(bot)))]
     groups = "; of groups, LangBot hands on only messages that @ the bot" if len(only_at) == len(bots) else ""
     return {

@@ -151,7 +151,8 @@ def test_every_form_of_ready_and_every_condition_is_documented():
 
 @pytest.mark.parametrize("block", [block for page in PAGES for block in code_blocks(page) if "```toml" in block])
 def test_every_example_of_settings_is_accepted(tmp_path, block):
-    (tmp_path / "frontend").mkdir()  # a `cwd` in an example
+    for folder in ("frontend", "langbot-data"):  # each the `cwd` in an example
+        (tmp_path / folder).mkdir()
     (tmp_path / "mika.toml").write_text("\n".join(block.splitlines()[1:-1]), encoding="utf-8")
     load(tmp_path)
 
