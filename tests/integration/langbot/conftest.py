@@ -39,7 +39,10 @@ class Chat:
 
     @property
     def webhook(self) -> str:
-        return f"{self.bot.http.base_url}/webhook/langbot?secret={SECRET}".replace(" ", "%20")
+        return self.url("/webhook/langbot")
+
+    def url(self, path: str) -> str:
+        return str(self.bot.http.base_url.join(f"{path}?secret={SECRET}"))
 
     def number(self) -> int:
         return next(_numbers)
@@ -62,9 +65,13 @@ class Chat:
         """The last thing that a user said to the model."""
         return self.model.requests[-1][2]["messages"][-1]["content"]
 
+    def replies(self) -> list[tuple[str, dict[str, str], Any]]:
+        """What LangBot was asked to send. (The bot also asks it who it is.)"""
+        return [request for request in self.api.requests if request[0].endswith("/send_message")]
+
     def reply(self) -> tuple[str, dict[str, Any]]:
         """The path and the body of the one reply that LangBot was asked to send."""
-        (path, headers, body), *more = poll_until(lambda: list(self.api.requests), 30, "a reply")
+        (path, headers, body), *more = poll_until(self.replies, 30, "a reply")
         assert not more
         assert headers["x-api-key"] == KEY
         return path, body

@@ -87,7 +87,7 @@ def test_same_message_twice_is_answered_once(chat: Chat) -> None:
         assert chat.says("hello", number=number)["skip_pipeline"] is True
     chat.says("the next one")
 
-    poll_until(lambda: len(chat.api.requests) >= 2, 30, "both replies")
+    poll_until(lambda: len(chat.replies()) >= 2, 30, "both replies")
     assert len(chat.model.requests) == 2
 
 
