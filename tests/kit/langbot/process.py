@@ -28,8 +28,9 @@ _TOOL_SETTINGS = ("PYTHON", "VIRTUAL_ENV", "UV_")
 class LangBot:
     """One bot for QQ, with one webhook. `key` is an API key that LangBot made, `onebot` is where QQ connects."""
 
-    def __init__(self, folder: Path, version: str) -> None:
+    def __init__(self, folder: Path, version: str, slots: int = 128) -> None:
         self.version = version
+        self._slots = slots
         self._folder = folder
         self._port, self._onebot_port = FreePort(), FreePort()
         self.url = f"http://127.0.0.1:{self._port.number}"
@@ -45,6 +46,7 @@ class LangBot:
             "API__PORT": str(self._port.number),
             "API__HOST": "127.0.0.1",
             "API__WEBHOOK_PREFIX": self.url,
+            "WEBHOOKS__MAX_INFLIGHT_REQUESTS": str(self._slots),  # since 4.10; its own default is 16
             "PLUGIN__ENABLE": "false",  # a second process, which the bot does not need
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_TOOL_SETTINGS)}
@@ -76,6 +78,10 @@ class LangBot:
 
     def log(self) -> str:
         return (self._folder / "langbot.log").read_text(encoding="utf-8", errors="replace")
+
+    def unpushed(self) -> int:
+        """How many messages it has not pushed, since all `slots` were taken."""
+        return self.log().count("Webhook delivery capacity reached")
 
     def connect(self, webhook: str) -> str:
         """Make the webhook and the bot; returns the bot's id."""
