@@ -18,7 +18,7 @@ import httpx
 from tests.kit.langbot.environments import environment
 from tests.kit.machine import FreePort, poll_until
 
-_START_TIMEOUT = 300.0  # s; the first start of a version compiles 2,000 modules
+_START_TIMEOUT = 600.0  # s; the first start of a version compiles 2,000 modules, on a busy machine
 _QQ = Path(__file__).with_name("qq.py")
 _TOKEN = "onebot-token"
 _ACCOUNT = {"user": "me@example.org", "password": "Mika-12345-mika"}
