@@ -30,6 +30,13 @@ class Calls:
         self._answered_at = float("-inf")  # time.monotonic() of the server's last answer to any caller
 
     @asynccontextmanager
+    async def shared(self) -> AsyncIterator[None]:
+        """Wraps one call that is made for all callers together, and does not wait behind theirs. Raises the same."""
+        async with asyncio.timeout(CALL_TIMEOUT):
+            yield
+            self.record_answer()
+
+    @asynccontextmanager
     async def call(self, since: float) -> AsyncIterator[None]:
         """Wraps one call. `since`: the `time.monotonic` at which its caller began to wait. Raises `TEMPORAL_ERRORS`."""
         # rpc_timeout alone is not enough: it applies to each of the SDK's own retries.

@@ -47,6 +47,7 @@ PROBLEMS_OF_A_MESSAGE = (
     "temporal_unavailable",
     "no_worker",
     "api_stopping",
+    "busy",
     "worker_unresponsive",
     "workflow_timeout",
     "activity_failed",

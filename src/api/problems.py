@@ -47,6 +47,7 @@ KINDS = {
     "workflow_timeout": Kind(504, "The message was not answered in time", 10),
     "activity_failed": Kind(502, "A step of answering the message failed", 10),
     "api_stopping": Kind(503, "The API is stopping", 2),
+    "busy": Kind(429, "More messages than the workers can answer in time", 10),
     "workflow_stopped": Kind(502, "The workflow was canceled or terminated"),
     "internal_error": Kind(500, "Internal error"),
 }
@@ -62,15 +63,19 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
         *,
         workflow_id: str | None = None,
         retry: bool = True,
+        retry_after: int | None = None,
         diagnosis: Diagnosis | None = None,
     ) -> None:
-        """`retry=False`: a retry cannot fix this one, although it often fixes others with this code."""
+        """`retry=False`: a retry cannot fix this one, although it often fixes others with this code.
+
+        `retry_after`: in seconds, if it is known better than for all with this code.
+        """
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.workflow_id = workflow_id
         self.diagnosis = diagnosis
-        self.retry_after = KINDS[code].retry_after if retry else None
+        self.retry_after = (retry_after or KINDS[code].retry_after) if retry else None
         self.canned_reply: str | None = None
         """What a caller that cannot read problems may show in the chat."""
 

@@ -25,6 +25,7 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
+from src.api.admission import Admission, MessageCounter
 from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, is_transient
 from src.api.problems import Problem
 from src.api.signs import ASK_EVERY, WorkerSigns, WorkflowSnapshot, make_poll_reader
@@ -48,6 +49,10 @@ _SURELY_HUNG = 10.0  # s
 _FRESH = 1.5 * ASK_EVERY
 # The server ends a run on time. This much later, the caller no longer waits for the server to say so.
 _RUN_TIMEOUT_SLACK = 5.0  # s
+# How long a message may wait until it is started. Of the time-out for somebody who waits for the reply; LangBot waits
+# for 15 s until an event is taken.
+_SHARE_OF_WAITING = 0.3
+_EVENT_PATIENCE = 5.0  # s
 
 
 def workflow_id_for(incoming: IncomingMessage, message_id: str) -> str:
@@ -67,20 +72,24 @@ class MessageService:
         self._calls = Calls()
         temporal = Temporal(client.service_client, settings.temporal_namespace)
         self._judge = Judge(temporal, settings)
-        self._signs = WorkerSigns(make_poll_reader(temporal, settings.temporal_task_queue, self._calls), SOFT_WAIT)
+        queue = settings.temporal_task_queue
+        self._signs = WorkerSigns(make_poll_reader(temporal, queue, self._calls), SOFT_WAIT)
+        self._time_out = min(settings.workflow_run_timeout, settings.workflow_execution_timeout)
+        counter = MessageCounter(temporal, queue, self._calls)
+        self._admission = Admission(counter.read, self._has_worker, self._calls.is_gone, self._time_out)
 
     async def take(self, incoming: IncomingMessage, workflow_id: str) -> None:
         """Start the message's workflow durably. Nobody waits for its reply: the workflow itself sends it."""
         began = time.monotonic()
         with self._logged(incoming, workflow_id, began):
-            await self._start_or_fail(incoming, workflow_id)
+            await self._start_or_fail(incoming, workflow_id, _EVENT_PATIENCE)
         log.info("workflow_taken", workflow_id=workflow_id, elapsed_ms=_milliseconds_since(began))
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str) -> Reply:
         """Start the message's workflow durably, and wait for its reply."""
         began = time.monotonic()
         with self._logged(incoming, workflow_id, began):
-            handle = await self._start_or_fail(incoming, workflow_id)
+            handle = await self._start_or_fail(incoming, workflow_id, _SHARE_OF_WAITING * self._time_out)
             try:
                 reply = await self._wait(handle)
             except TEMPORAL_ERRORS as error:
@@ -157,14 +166,35 @@ class MessageService:
             )
             raise
 
-    async def _start_or_fail(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
-        """Raises `Problem`; the message was not accepted then."""
+    async def _start_or_fail(
+        self, incoming: IncomingMessage, workflow_id: str, patience: float
+    ) -> WorkflowHandle[Any, Reply]:
+        """Raises `Problem`; the message was not accepted then. `patience`: seconds for which it may wait for that."""
         try:
+            try:
+                await self._admission.admit(patience)
+            except Problem:
+                if (handle := await self._known(workflow_id)) is not None:
+                    return handle
+                raise
             return await self._start(incoming, workflow_id)
         except TEMPORAL_ERRORS as error:
             raise self._unavailable(error, None) from error
         except asyncio.CancelledError:
             raise _stopping("Send the message again.", None) from None
+
+    async def _known(self, workflow_id: str) -> WorkflowHandle[Any, Reply] | None:
+        """The workflow of a message that was sent before; None if there is none, or it is to run again."""
+        handle = self._client.get_workflow_handle(workflow_id, result_type=Reply)
+        try:
+            status = (await self._describe(handle, time.monotonic())).status
+        except TEMPORAL_ERRORS:
+            return None
+        return handle if status in {WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED} else None
+
+    def _has_worker(self) -> bool:
+        self._signs.request_polls()
+        return self._signs.is_answering() or self._signs.is_fresh(SOFT_WAIT)
 
     async def _start(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
         """Start the workflow, durably. Retries for a while, which the id makes safe."""
@@ -198,7 +228,6 @@ class MessageService:
         watch = Watch(SOFT_WAIT)
         snapshot: WorkflowSnapshot | None = None
         looked_at = watch.started
-        run_timeout = min(self._settings.workflow_run_timeout, self._settings.workflow_execution_timeout)
         result = asyncio.ensure_future(handle.result())
         try:
             while True:
@@ -206,7 +235,7 @@ class MessageService:
                 try:
                     if result.done():
                         return self._result(handle, result)
-                    if watch.elapsed >= run_timeout + _RUN_TIMEOUT_SLACK:
+                    if watch.elapsed >= self._time_out + _RUN_TIMEOUT_SLACK:
                         detail = f"No reply after {watch.elapsed:.0f} s."
                         raise Problem("workflow_timeout", detail, workflow_id=handle.id)
                     self._signs.request_polls()

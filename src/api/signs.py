@@ -149,7 +149,7 @@ def make_poll_reader(temporal: Temporal, queue: str, calls: Calls) -> Callable[[
         return max((proto.at(poller.last_access_time) for poller in state.pollers), default=0.0)
 
     async def read() -> Times:
-        async with calls.call(time.monotonic()):
+        async with calls.shared():
             times = await asyncio.gather(*(latest(task_type) for task_type in _TASK_TYPES.values()))
         return dict(zip(_TASK_TYPES, times, strict=True))
 

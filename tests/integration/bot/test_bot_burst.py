@@ -52,6 +52,38 @@ def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal)
         assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
 
 
+# Each answer takes a second, and four are made at once: four messages a second, whatever the machine.
+SLOW = """
+import asyncio, functools, sys
+import src.llm
+import src.workers.temporal_worker as worker
+
+async def answer(self, message, history, *, timeout):
+    await asyncio.sleep(1)
+    return message
+
+src.llm.OfflineLlm.answer = answer
+worker.Worker = functools.partial(worker.Worker, max_concurrent_activities=4)
+sys.exit(worker.main())
+"""
+
+
+@pytest.mark.alone
+def test_what_cannot_be_answered_in_time_is_told_so_and_the_rest_is_answered(tmp_path, temporal):
+    with BotProcesses(tmp_path, temporal.port) as bot:
+        bot.start_api()
+        bot.start("worker", "-c", SLOW).wait_for("worker_started")
+        assert bot.post().status_code == 200
+        answers = post_all(bot, 250)
+        busy = [answer for answer in answers if answer.status_code == 429]
+        assert {answer.status_code for answer in answers} == {200, 429}, {a.text for a in answers if a.is_server_error}
+        assert {answer.json()["code"] for answer in busy} == {"busy"}
+        assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in busy)
+        assert "workflow_id" not in busy[0].json(), "it was not accepted"
+        assert len(answers) - len(busy) >= 100
+        poll_until(lambda: bot.post().status_code == 200, 60, "an answer after the burst")
+
+
 @pytest.mark.alone
 def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:

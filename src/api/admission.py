@@ -1,0 +1,220 @@
+"""How many messages may be under way at once: as many as the workers can answer in time.
+
+Whatever is started waits in Temporal's queue, in order. With more than the workers can take, all would wait for longer
+than their time-out, and hardly any would be answered. So there is a bound, which follows the rate at which messages are
+answered: by all workers, and whoever started them, as the server counts them. Beyond the bound a message waits here, in
+order, and its caller is told that the bot is busy as soon as it is clear that its turn will not come in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+from mika.diagnosis.temporal import literal
+
+from src.api.calls import TEMPORAL_ERRORS
+from src.api.problems import Problem
+from src.api.signs import SharedRequest
+from src.messages import WORKFLOW
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mika.diagnosis.temporal import Temporal
+
+    from src.api.calls import Calls
+
+log = structlog.get_logger("mika.api")
+
+COUNT_EVERY = 1.0  # s
+# Per second of the time-out, while no rate is known: any worker that is worth the name answers so many.
+_SURE_RATE = 100 / 60
+_LEAST = 20
+# Of the time-out. The other half is for what the rate does not tell: it falls when the machine has more to do.
+_SHARE = 0.5
+# With fewer open messages than this, the rate shows how many come, and not how many could be answered.
+_BACKLOG = 10
+_LEAST_SPAN, _LEAST_COMPLETED = 2.0, 5
+# The server's lists show a message so much later than it was started. Rather counted twice for as long than not at all.
+_LAG = 3.0  # s
+_MOST_WAITING = 2000
+# The count of completed messages begins at a time that is moved on now and then, so that it stays cheap.
+_EPOCH = 300.0  # s
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Messages of all callers. `completed` counts from some time on, whose value is `epoch`."""
+
+    open: int
+    completed: int
+    epoch: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at: float
+    count: Count
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    since: float
+    patience: float
+    turn: asyncio.Future[None]
+
+
+class Admission:
+    """Shared by all requests of this process. Asks the server at most once a second, however many messages come."""
+
+    def __init__(
+        self,
+        count: Callable[[], Awaitable[Count]],
+        has_worker: Callable[[], bool],
+        is_gone: Callable[[float], bool],
+        time_out: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`time_out`: seconds that a message has. `has_worker`: whether one has shown a sign of life of late.
+
+        `is_gone`: whether the server has answered nobody since that time, for long enough to say so.
+        """
+        self._count, self._has_worker, self._is_gone = count, has_worker, is_gone
+        self._time_out, self._clock = time_out, clock
+        self._request = SharedRequest(self._look, COUNT_EVERY, clock)
+        self._samples: deque[_Sample] = deque()
+        self._starts: deque[float] = deque()
+        """When this process started messages that the latest count may not contain."""
+        self._waiting: deque[_Waiting] = deque()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def admit(self, patience: float) -> None:
+        """Return when the message may be started. Raises `Problem`, `busy` if that is not within `patience` seconds."""
+        if not self._waiting and self._under_way() < self._limit():
+            self._starts.append(self._clock())
+            self._request.start()
+            return
+        if len(self._waiting) >= _MOST_WAITING:
+            raise self._busy(len(self._waiting))
+        mine = _Waiting(self._clock(), patience, asyncio.get_running_loop().create_future())
+        self._waiting.append(mine)
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
+        try:
+            await mine.turn
+        finally:
+            if mine in self._waiting:  # its caller has left
+                self._waiting.remove(mine)
+
+    async def _look(self) -> None:
+        """Count. Raises `TEMPORAL_ERRORS`."""
+        asked, samples = self._clock(), self._samples
+        count = await self._count()
+        if count.open < _BACKLOG or (samples and samples[-1].count.epoch != count.epoch):
+            samples.clear()
+        samples.append(_Sample(self._clock(), count))
+        while self._starts and self._starts[0] < asked - _LAG:
+            self._starts.popleft()
+        while samples[-1].at - samples[0].at > self._time_out / 2:
+            samples.popleft()
+
+    async def _serve(self) -> None:
+        """Let those who wait pass, in order, until nobody waits."""
+        while self._waiting:
+            has_worker = self._has_worker()
+            with contextlib.suppress(*TEMPORAL_ERRORS):  # it may be slow, because of all those messages
+                await self._request.get()
+            if self._is_gone(self._waiting[0].since if self._waiting else self._clock()):
+                self._release(len(self._waiting))  # to start them will say what is wrong
+                return
+            self._release(self._limit() - self._under_way())
+            self._refuse(has_worker=has_worker)
+            await asyncio.sleep(COUNT_EVERY / 2)
+
+    def _release(self, number: int) -> None:
+        for _ in range(min(max(number, 0), len(self._waiting))):
+            waiting = self._waiting.popleft()
+            if not waiting.turn.done():
+                self._starts.append(self._clock())
+                waiting.turn.set_result(None)
+
+    def _refuse(self, *, has_worker: bool) -> None:
+        """Tell those whose turn will not come in time."""
+        now, rate = self._clock(), self._rate()
+        staying: deque[_Waiting] = deque()
+        problem: Problem | None = None
+        for waiting in self._waiting:
+            waited = now - waiting.since
+            comes_in = len(staying) / rate if rate else 0.0
+            if waited + comes_in < waiting.patience:
+                staying.append(waiting)
+            elif not waiting.turn.done():
+                problem = self._busy(len(staying)) if has_worker else self._no_worker()
+                waiting.turn.set_exception(problem)
+        if problem is not None:
+            log.warning("overloaded", refused=len(self._waiting) - len(staying), open=self._under_way(), rate=rate)
+        self._waiting = staying
+
+    def _under_way(self) -> int:
+        return (self._samples[-1].count.open if self._samples else 0) + len(self._starts)
+
+    def _limit(self) -> int:
+        rate = self._rate()
+        if rate is None:
+            return max(_LEAST, math.ceil(_SURE_RATE * self._time_out))
+        return max(_LEAST, int(_SHARE * rate * self._time_out))
+
+    def _rate(self) -> float | None:
+        """Messages answered per second while there were always some to answer; None if it is too early to tell."""
+        if not self._samples:
+            return None
+        first, last = self._samples[0], self._samples[-1]
+        span, completed = last.at - first.at, last.count.completed - first.count.completed
+        return completed / span if span >= _LEAST_SPAN and completed >= _LEAST_COMPLETED else None
+
+    def _busy(self, before: int) -> Problem:
+        rate, under_way = self._rate(), self._under_way()
+        speed = f", and {rate:.3g} are answered per second" if rate else ""
+        wait = math.ceil((before + 1) / rate) if rate else 10
+        return Problem(
+            "busy",
+            f"The bot is busy: {under_way} messages are under way{speed}. The message was not accepted.",
+            retry_after=min(max(wait, 1), 60),
+        )
+
+    def _no_worker(self) -> Problem:
+        return Problem(
+            "no_worker",
+            f"No worker takes messages, and {self._under_way()} wait for one. The message was not accepted.",
+        )
+
+
+class MessageCounter:
+    """Asks the server how many messages are open, and, if that are many, how many were completed."""
+
+    def __init__(self, temporal: Temporal, queue: str, calls: Calls) -> None:
+        self._temporal, self._calls = temporal, calls
+        self._own = f"WorkflowType = '{WORKFLOW}' AND TaskQueue = {literal(queue)}"
+        self._epoch, self._since = -math.inf, ""
+
+    async def read(self) -> Count:
+        """Raises `TEMPORAL_ERRORS`."""
+        now = time.monotonic()
+        if now - self._epoch >= _EPOCH:
+            self._epoch = now
+            self._since = (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        epoch, completed = self._epoch, 0
+        query = f"{self._own} AND ExecutionStatus = 'Completed' AND CloseTime > '{self._since}'"
+        async with self._calls.shared():
+            open_now = await self._temporal.count_workflows(f"{self._own} AND ExecutionStatus = 'Running'")
+            if open_now >= _BACKLOG:
+                completed = await self._temporal.count_workflows(query)
+        return Count(open_now, completed, epoch)
