@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings, WorkerCommands
 from mika.diagnosis.running import running, waiting_for
-from mika.diagnosis.survey import find_workers
+from mika.diagnosis.survey import crowd, find_workers, needs_crowd
 from mika.diagnosis.temporal import Temporal
 from mika.diagnosis.workflow import classify
 from temporalio.service import RPCError
@@ -123,11 +123,15 @@ class Judge:
                 attempt = waiting.attempt if waiting else 1
                 # If nobody ever took the task, the history says nothing more, and many may hang at the same time.
                 is_untaken = waiting is not None and attempt == 1 and not waiting.taken
-                if attempt > 1 or (diagnosis.cause not in FINE and not is_untaken):
+                # During the pause before a local activity's next attempt, only the history shows anything.
+                if attempt > 1 or waiting is None or (diagnosis.cause not in FINE and not is_untaken):
                     events = await self._temporal.newest_events(description.workflow_execution_info.execution)
                     diagnosis = classify(description, events, self._surroundings, waited=waited)
                 if diagnosis.cause in {Cause.NO_WORKER, Cause.TIMED_OUT_NO_WORKER}:
-                    diagnosis = classify(description, events, await self._workers.get(), waited=waited)
+                    around = await self._workers.get()
+                    if needs_crowd(diagnosis):
+                        around = replace(around, crowd=await crowd(self._temporal, description.workflow_execution_info))
+                    diagnosis = classify(description, events, around, waited=waited)
         except (RPCError, RuntimeError, TimeoutError):
             pass
         return diagnosis

@@ -38,16 +38,12 @@ with workflow.unsafe.imports_passed_through():
         send_workflow_id,
     )
     from src.workflows.send_workflow import SLACK
-    from src.workflows.steps import HEARTBEAT_TIMEOUT, last_failure, reason, retry, send, show
+    from src.workflows.steps import HEARTBEAT_TIMEOUT, last_failure, local, reason, retry, send, show
 
 log = structlog.get_logger("mika.worker")
 
 _PATIENCE = 12.0
 """Seconds for which this workflow tries to send: longer than a chat may take to answer."""
-
-# The history's steps are short, so they run within a workflow task, which costs a third of an activity. Any pause
-# before another attempt is a timer of the server's: the worker may take something else meanwhile.
-_LOCAL_RETRY = timedelta(milliseconds=1)
 
 
 @workflow.defn(name=WORKFLOW)
@@ -79,14 +75,13 @@ class ProcessMessageWorkflow:
 
 async def _answer(incoming: IncomingMessage, conversation: Conversation) -> str:
     # The number of attempts limits the wait for a store that is down; the total leaves time to replace a worker.
-    history = await workflow.execute_local_activity(
+    history = await local(
         LOAD_HISTORY,
         conversation,
-        result_type=list[Turn],
-        schedule_to_close_timeout=_share(0.5),
-        start_to_close_timeout=_share(0.5, at_most=5),
-        retry_policy=retry(attempts=3),
-        local_retry_threshold=_LOCAL_RETRY,
+        patience=_share(0.5),
+        one_attempt=_share(0.5, at_most=5),
+        attempts=3,
+        result=list[Turn],
     )
     answer: str = await workflow.execute_activity(
         ASK_LLM,
@@ -101,13 +96,13 @@ async def _answer(incoming: IncomingMessage, conversation: Conversation) -> str:
 
 
 async def _save(turn: FinishedTurn, target: ReplyTarget | None) -> None:
-    await workflow.execute_local_activity(
+    await local(
         SAVE_TURN,
         turn,
-        schedule_to_close_timeout=_share(0.6 if target else 0.9),
-        start_to_close_timeout=_share(0.5, at_most=5),
-        retry_policy=retry(attempts=8),
-        local_retry_threshold=_LOCAL_RETRY,
+        patience=_share(0.6 if target else 0.9),
+        one_attempt=_share(0.5, at_most=5),
+        attempts=8,
+        result=type(None),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as StepTimeoutError
 
 with workflow.unsafe.imports_passed_through():
     from src.messages import SEND_REPLY, Sent
@@ -15,9 +16,43 @@ with workflow.unsafe.imports_passed_through():
 if TYPE_CHECKING:
     from src.messages import OutgoingReply
 
-# After this, the server notices that a worker was killed; it takes up to a second more until the next worker gets the
-# call. Not shorter: a laptop under load may stall for a second, and a false alarm pays for the same answer twice.
+T = TypeVar("T")
+
+# After this, the server notices that a worker was killed, and the next worker gets the call. Not shorter: a laptop
+# under load may stall for a second, and a false alarm pays for the same answer twice.
 HEARTBEAT_TIMEOUT = timedelta(seconds=1.5)
+
+
+# A step of the history is short, so it runs within a workflow task, which costs a third of an activity. Any pause
+# before another attempt is a timer of the server's: the worker may take something else meanwhile.
+_LOCAL_RETRY = timedelta(milliseconds=1)
+
+
+async def local(
+    step: str, argument: object, *, patience: timedelta, one_attempt: timedelta, attempts: int, result: type[T]
+) -> T:
+    """Run a local activity. Raises `ActivityError`, as any activity; the SDK raises the cause alone."""
+    try:
+        answer: T = await workflow.execute_local_activity(
+            step,
+            argument,
+            result_type=result,
+            schedule_to_close_timeout=patience,
+            start_to_close_timeout=one_attempt,
+            retry_policy=retry(attempts),
+            local_retry_threshold=_LOCAL_RETRY,
+        )
+    except (ApplicationError, StepTimeoutError) as error:
+        raise ActivityError(
+            "Activity task failed",
+            scheduled_event_id=0,
+            started_event_id=0,
+            identity="",
+            activity_type=step,
+            activity_id="",
+            retry_state=None,
+        ) from error
+    return answer
 
 
 async def send(reply: OutgoingReply, *, patience: timedelta, one_attempt: timedelta) -> Sent:

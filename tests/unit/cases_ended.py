@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mika.diagnosis.model import Crowd
+
 from tests.kit.temporal_protos import (
     ASK_ID,
     DONE,
@@ -148,6 +152,36 @@ ENDED: list[Case] = [
         around(worker()),
         99,
         "start it again",
+    ),
+    (
+        "never taken, while the worker completed others",
+        "overloaded",
+        described("timed_out", closed=60),
+        events(STARTED, TASK, TIMED_OUT),
+        replace(around(worker()), crowd=Crowd(412, 210, 60)),
+        99,
+        "412 workflows were open before it, and 3.5 were completed per second",
+    ),
+    (
+        "never taken, and nothing else was completed",
+        "timed_out_no_worker",
+        described("timed_out", closed=60),
+        events(STARTED, TASK, TIMED_OUT),
+        replace(around(worker()), crowd=Crowd(412, 0, 60)),
+        99,
+        "no worker took it for 60 s",
+    ),
+    (
+        "a step that nobody took, while the worker completed others",
+        "overloaded",
+        described("failed", closed=29),
+        asked(
+            ("ACTIVITY_TASK_TIMED_OUT", 28.3, {"scheduled_event_id": ASK_ID, "failure": failure("", timeout=3)}),
+            ended_by(failure("activity ScheduleToClose timeout", timeout=3)),
+        ),
+        replace(around(), crowd=Crowd(90, 58, 29)),
+        99,
+        "the activity ask_llm was not taken in time",
     ),
     (
         "left alone in the middle",

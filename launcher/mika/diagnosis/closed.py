@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import failing_task, fix_of_failure, is_own_time_out, times
+from mika.diagnosis.steps import Step, step_of, steps
 from mika.diagnosis.untaken import find_misplaced
 
 if TYPE_CHECKING:
@@ -17,65 +18,6 @@ if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-
-
-@dataclass(slots=True)
-class Step:
-    """One activity as the history shows it; times in seconds since the epoch, 0 for what did not happen."""
-
-    name: str
-    scheduled: float
-    budget: float
-    """Start-to-close, which bounds one attempt."""
-    started: float = 0.0
-    ended: float = 0.0
-    attempt: int = 1
-    worker: str = ""
-    failure: Failure | None = None
-    outcome: str = ""
-
-    @property
-    def took(self) -> float:
-        return self.ended - self.scheduled if self.ended else 0.0
-
-
-def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
-    """The activities by the id of the event that scheduled them, in order."""
-    by_id: dict[int, Step] = {}
-    for event in events:
-        when = proto.at(event.event_time)
-        match event.event_type:
-            case EventType.ACTIVITY_SCHEDULED:
-                scheduled = event.activity_task_scheduled_event_attributes
-                budget = proto.span(scheduled.start_to_close_timeout)
-                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget)
-            case EventType.ACTIVITY_STARTED:
-                started = event.activity_task_started_event_attributes
-                if step := by_id.get(started.scheduled_event_id):
-                    step.started, step.attempt, step.worker = when, started.attempt, started.identity
-                    step.failure = started.last_failure if started.HasField("last_failure") else None
-            case EventType.ACTIVITY_COMPLETED:
-                completed = event.activity_task_completed_event_attributes
-                _end(by_id.get(completed.scheduled_event_id), when, "completed")
-            case EventType.ACTIVITY_FAILED:
-                failing = event.activity_task_failed_event_attributes
-                _end(by_id.get(failing.scheduled_event_id), when, "failed", failing.failure)
-            case EventType.ACTIVITY_TIMED_OUT:
-                expired = event.activity_task_timed_out_event_attributes
-                _end(by_id.get(expired.scheduled_event_id), when, "timed out", expired.failure)
-            case EventType.ACTIVITY_CANCELED:
-                canceled = event.activity_task_canceled_event_attributes
-                _end(by_id.get(canceled.scheduled_event_id), when, "canceled")
-    return by_id
-
-
-def _end(step: Step | None, when: float, outcome: str, failure: Failure | None = None) -> None:
-    """Without a `failure`, that of the attempt before stays."""
-    if step is None:
-        return
-    step.ended, step.outcome = when, outcome
-    if failure is not None:
-        step.failure = failure
 
 
 def failed(events: Sequence[HistoryEvent], surroundings: Surroundings, info: WorkflowExecutionInfo) -> Diagnosis:
@@ -90,9 +32,7 @@ def failed(events: Sequence[HistoryEvent], surroundings: Surroundings, info: Wor
         return Diagnosis(
             Cause.WORKFLOW_FAILED, f"the workflow failed: {text}", (), f"fix the workflow's code, then {retry}"
         )
-    activity = failure.activity_failure_info
-    step = steps(events).get(activity.scheduled_event_id) or Step(activity.activity_type.name, 0.0, 0.0)
-    return _step_failed(step, failure, surroundings, info)
+    return _step_failed(step_of(failure, events), failure, surroundings, info)
 
 
 def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info: WorkflowExecutionInfo) -> Diagnosis:
@@ -103,6 +43,8 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         f"{name}: attempt {step.attempt}, {step.outcome or 'failed'} after {seconds(step.took)}",
         f"last worker: {step.worker}" if step.worker else "no worker ever took it",
     )
+    if timeout and not step.started and (crowded := _overloaded(name, evidence, surroundings, info)):
+        return crowded
     if timeout and not step.started:
         elsewhere, fix = _where_workers_are(surroundings, info)
         finding = f"no worker took {name} within {seconds(step.took)}{elsewhere}"
@@ -193,6 +135,8 @@ def _never_taken(
 ) -> Diagnosis:
     finding = f"no worker took {what} for {seconds(waited)}, and its {limit} were up"
     evidence: tuple[str, ...] = (f"task queue {info.task_queue}", f"{what} waited {seconds(waited)} for a worker")
+    if crowded := _overloaded(what, evidence, surroundings, info):
+        return crowded
     alive = surroundings.alive(surroundings.namespace, info.task_queue)
     if alive:
         finding += " (there is a worker now)"
@@ -202,6 +146,22 @@ def _never_taken(
         elsewhere, fix = _where_workers_are(surroundings, info)
         finding += elsewhere
     return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
+
+
+def _overloaded(
+    what: str, evidence: tuple[str, ...], surroundings: Surroundings, info: WorkflowExecutionInfo
+) -> Diagnosis | None:
+    """If others were completed meanwhile: there were workers, and they had too much to do."""
+    crowd = surroundings.crowd
+    if crowd is None or not crowd.completed:
+        return None
+    return Diagnosis(
+        Cause.OVERLOADED,
+        f"{what} was not taken in time, because the workers were busy: {crowd.before} workflows were open before it,"
+        f" and {crowd.rate:.2g} were completed per second",
+        (*evidence, f"{crowd.completed} were completed in {info.task_queue} in the {seconds(crowd.span)} that it had"),
+        f"start fewer at once, or more workers; to start it again: {workflow_command('retry', info)}",
+    )
 
 
 def _unanswered(

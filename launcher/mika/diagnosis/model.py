@@ -40,6 +40,7 @@ class Cause(StrEnum):
     ACTIVITY_FAILED = "activity_failed"
     TIMED_OUT_NO_WORKER = "timed_out_no_worker"
     TIMED_OUT_SLOW = "timed_out_slow"
+    OVERLOADED = "overloaded"
     WRONG_TASK_QUEUE = "wrong_task_queue"
     WRONG_NAMESPACE = "wrong_namespace"
     WORKFLOW_TASK_FAILING = "workflow_task_failing"
@@ -145,6 +146,22 @@ def _quoted(commands: tuple[str, ...]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowd:
+    """What else was in a workflow's task queue while it was open: `before` were open when it was started, `completed`
+    were completed until it ended, `span` seconds later.
+    """
+
+    before: int
+    completed: int
+    span: float
+
+    @property
+    def rate(self) -> float:
+        """Per second."""
+        return self.completed / self.span if self.span else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is known beside the workflow. `pollers` is None where nobody asked; times are in seconds."""
 
@@ -161,6 +178,8 @@ class Surroundings:
     """For a queue that is not in `serving`."""
     serving: Mapping[str, WorkerCommands] = field(default_factory=dict)
     """By task queue, for the process that is to poll it."""
+    crowd: Crowd | None = None
+    """Around one workflow that nobody took in time; None where nobody asked."""
     process: Callable[[str], ProcessState] = process_unknown
     """What is known of the process behind an identity, also of one that is not listed any more."""
 

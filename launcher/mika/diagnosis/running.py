@@ -21,6 +21,7 @@ from mika.diagnosis.model import (
     workflow_command,
 )
 from mika.diagnosis.proto import EventType
+from mika.diagnosis.steps import retried_step
 from mika.diagnosis.untaken import untaken
 
 if TYPE_CHECKING:
@@ -85,6 +86,14 @@ def running(
     failed = failed_task(events)
     if failed is not None and (waiting is None or waiting.activity is None):
         return _task_failing(failed, waiting.attempt if waiting else 1, info, surroundings)
+    if waiting is None and (step := retried_step(events)) and step.failure is not None:
+        return Diagnosis(
+            Cause.ACTIVITY_RETRYING,
+            f"the local activity {step.name} failed {times(step.attempt)} and is being retried:"
+            f" {proto.message(step.failure)}",
+            (f"attempt {step.attempt + 1} is next",),
+            fix_of_failure(step.failure, surroundings.worker),
+        )
     if waiting is None:
         return Diagnosis(Cause.RUNNING, f"{has_been_running}; nothing is pending (a timer, or between two steps)")
     # Nobody is expected to take an activity during the pause before its next attempt.

@@ -7,13 +7,44 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
-from mika.diagnosis.model import FRESH, Poller, ProcessState, Surroundings, process_unknown
+from mika.diagnosis.model import (
+    FRESH,
+    Cause,
+    Crowd,
+    Diagnosis,
+    Poller,
+    ProcessState,
+    Surroundings,
+    process_unknown,
+)
 from mika.diagnosis.proto import TaskType
-from mika.diagnosis.temporal import Temporal
+from mika.diagnosis.temporal import Temporal, literal
+
+if TYPE_CHECKING:
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 _MOST_QUEUES = 20
+
+
+def needs_crowd(diagnosis: Diagnosis) -> bool:
+    """Whether it says that there was no worker, which `crowd` may refute."""
+    return diagnosis.cause == Cause.TIMED_OUT_NO_WORKER
+
+
+async def crowd(temporal: Temporal, info: WorkflowExecutionInfo) -> Crowd:
+    """What else was in the task queue of a workflow that has ended, while it was open."""
+    start, end = (f"'{time.ToJsonString()}'" for time in (info.start_time, info.close_time))
+    queue = f"TaskQueue = {literal(info.task_queue)}"
+    before, completed = await asyncio.gather(
+        temporal.count_workflows(f"{queue} AND StartTime < {start} AND (CloseTime > {start} OR CloseTime IS NULL)"),
+        temporal.count_workflows(
+            f"{queue} AND ExecutionStatus = 'Completed' AND CloseTime > {start} AND CloseTime < {end}"
+        ),
+    )
+    return Crowd(before, completed, proto.at(info.close_time) - proto.at(info.start_time))
 
 
 def spellings(queue: str) -> set[str]:

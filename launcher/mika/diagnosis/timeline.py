@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
-from mika.diagnosis.closed import Step, steps
 from mika.diagnosis.model import seconds
 from mika.diagnosis.proto import EventType
+from mika.diagnosis.steps import Step, steps
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
@@ -116,6 +116,11 @@ def _activity_event(event: HistoryEvent, activities: dict[int, Step], *, payload
         case EventType.ACTIVITY_FAILED:
             failed = event.activity_task_failed_event_attributes
             yield f"{_ended(activities.get(failed.scheduled_event_id), 'failed')}: {proto.message(failed.failure)}"
+        case EventType.MARKER_RECORDED:
+            if local := activities.get(event.event_id):
+                attempts = f", attempt {local.attempt}" if local.attempt > 1 else ""
+                why = f": {proto.message(local.failure)}" if local.failure else ""
+                yield f"local activity {local.name} {local.outcome}{attempts}{why}"
         case EventType.ACTIVITY_TIMED_OUT:
             expired = event.activity_task_timed_out_event_attributes
             yield f"{_ended(activities.get(expired.scheduled_event_id), 'timed out')}: {proto.message(expired.failure)}"

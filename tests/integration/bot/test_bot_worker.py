@@ -136,3 +136,27 @@ def test_a_history_that_cannot_be_opened(tmp_path, temporal):
 def test_the_identity_it_is_given(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port, MIKA_WORKER_IDENTITY="mika/run-1/worker") as bot:
         assert '"identity": "mika/run-1/worker"' in bot.start_worker().output()
+
+
+_NO_STORE = """
+import sys
+import src.workers.temporal_worker as worker
+from src.history.base import HistoryError
+from src.history.sqlite import SqliteHistory
+
+async def recent(self, *_, **__):
+    raise HistoryError("the store is down")
+
+SqliteHistory.recent = recent
+sys.exit(worker.main())
+"""
+
+
+def test_a_step_that_is_part_of_a_workflow_task_fails_like_any_other(tmp_path, temporal):
+    with BotProcesses(tmp_path, temporal.port) as bot:
+        bot.start_api()
+        bot.start("worker", "-c", _NO_STORE).wait_for("worker_started")
+        problem = bot.post().json()
+        assert (problem["code"], problem["cause"]) == ("activity_failed", "activity_failed")
+        assert problem["detail"] == "load_history: the store is down"
+        assert "checks the store of conversations" in problem["fix"]

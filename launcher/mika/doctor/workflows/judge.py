@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.detect.files import Files
@@ -13,6 +14,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings
 from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import SlowTask, still_slow, taken_task
+from mika.diagnosis.survey import crowd, needs_crowd
 from mika.diagnosis.workflow import classify
 from mika.doctor.examination import Examination
 from mika.doctor.workers import pid_of_worker
@@ -52,6 +54,9 @@ async def judge(
     """As `classify`; but a worker that has a workflow task for long, and is at work on it, is slow."""
     now = clock(description, now)
     diagnosis = classify(description, events, surroundings, now=now)
+    if needs_crowd(diagnosis):
+        around = await crowd(await exam.temporal(), description.workflow_execution_info)
+        return classify(description, events, replace(surroundings, crowd=around), now=now)
     if diagnosis.cause != Cause.WORKER_UNRESPONSIVE:
         return diagnosis
     task = taken_task(description, events, now)

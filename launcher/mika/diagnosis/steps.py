@@ -1,0 +1,113 @@
+"""The activities of a workflow, as its history shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mika.diagnosis import proto
+from mika.diagnosis.proto import EventType
+
+if TYPE_CHECKING:
+    from temporalio.api.failure.v1 import Failure
+    from temporalio.api.history.v1 import HistoryEvent, MarkerRecordedEventAttributes
+
+
+@dataclass(slots=True)
+class Step:
+    """One activity as the history shows it; times in seconds since the epoch, 0 for what did not happen."""
+
+    name: str
+    scheduled: float
+    budget: float
+    """Start-to-close, which bounds one attempt."""
+    started: float = 0.0
+    ended: float = 0.0
+    attempt: int = 1
+    worker: str = ""
+    failure: Failure | None = None
+    outcome: str = ""
+
+    @property
+    def took(self) -> float:
+        return self.ended - self.scheduled if self.ended else 0.0
+
+
+def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
+    """The activities by the id of the event that scheduled them, in order."""
+    by_id: dict[int, Step] = {}
+    worker = ""
+    for event in events:
+        when = proto.at(event.event_time)
+        match event.event_type:
+            case EventType.ACTIVITY_SCHEDULED:
+                scheduled = event.activity_task_scheduled_event_attributes
+                budget = proto.span(scheduled.start_to_close_timeout)
+                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget)
+            case EventType.ACTIVITY_STARTED:
+                started = event.activity_task_started_event_attributes
+                if step := by_id.get(started.scheduled_event_id):
+                    step.started, step.attempt, step.worker = when, started.attempt, started.identity
+                    step.failure = started.last_failure if started.HasField("last_failure") else None
+            case EventType.ACTIVITY_COMPLETED:
+                completed = event.activity_task_completed_event_attributes
+                _end(by_id.get(completed.scheduled_event_id), when, "completed")
+            case EventType.ACTIVITY_FAILED:
+                failing = event.activity_task_failed_event_attributes
+                _end(by_id.get(failing.scheduled_event_id), when, "failed", failing.failure)
+            case EventType.ACTIVITY_TIMED_OUT:
+                expired = event.activity_task_timed_out_event_attributes
+                _end(by_id.get(expired.scheduled_event_id), when, "timed out", expired.failure)
+            case EventType.ACTIVITY_CANCELED:
+                canceled = event.activity_task_canceled_event_attributes
+                _end(by_id.get(canceled.scheduled_event_id), when, "canceled")
+            case EventType.TASK_COMPLETED:
+                worker = event.workflow_task_completed_event_attributes.identity
+            case EventType.MARKER_RECORDED:
+                if local := _local_step(event.marker_recorded_event_attributes, when, worker):
+                    by_id[event.event_id] = local
+    return by_id
+
+
+def _local_step(marker: MarkerRecordedEventAttributes, when: float, worker: str) -> Step | None:
+    """An attempt of a local activity that is over, as the SDKs on the common core write it (Python, .NET, …)."""
+    if marker.marker_name != "core_local_activity":
+        return None
+    data = next(iter(marker.details["data"].payloads), None) if "data" in marker.details else None
+    told = proto.readable(data)[1] if data is not None else None
+    known = told if isinstance(told, dict) else {}
+    step = Step(str(known.get("activity_type", "?")), when, 0.0, when, when, int(known.get("attempt") or 1), worker)
+    step.outcome = "completed"
+    if marker.HasField("failure"):
+        step.failure, step.outcome = marker.failure, "failed"
+    return step
+
+
+def step_of(failure: Failure, events: Sequence[HistoryEvent]) -> Step:
+    """The activity that failed. A local one has no event but the last, its marker."""
+    activity, known = failure.activity_failure_info, steps(events)
+    name = activity.activity_type.name
+    local = next((step for step in reversed(known.values()) if step.name == name), None)
+    return known.get(activity.scheduled_event_id) or local or Step(name, 0.0, 0.0)
+
+
+def _end(step: Step | None, when: float, outcome: str, failure: Failure | None = None) -> None:
+    """Without a `failure`, that of the attempt before stays."""
+    if step is None:
+        return
+    step.ended, step.outcome = when, outcome
+    if failure is not None:
+        step.failure = failure
+
+
+def retried_step(events: Sequence[HistoryEvent]) -> Step | None:
+    """The local activity that failed last, while the workflow waits for its next attempt."""
+    last = next(reversed(steps(events).items()), None)
+    if last is None or last[1].outcome != "failed" or events[-1].event_type != EventType.TIMER_STARTED:
+        return None
+    return last[1] if any(event.event_id == last[0] and _is_local(event) for event in events) else None
+
+
+def _is_local(event: HistoryEvent) -> bool:
+    return event.event_type == EventType.MARKER_RECORDED
