@@ -31,6 +31,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         "TEMPORAL_PORT": 7233,
         "TEMPORAL_NAMESPACE": "default",
         "TEMPORAL_UI_PORT": 8088,
+        "TEMPORAL_RETENTION": 3,
         "TEMPORAL_TASK_QUEUE": "mika-bot-task-queue",
         **dict.fromkeys(LOGIN),
         "API_HOST": "127.0.0.1",

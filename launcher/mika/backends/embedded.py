@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from mika import address
@@ -38,11 +39,20 @@ _DYNAMIC_CONFIG = (
     # A time-out, as that of a killed worker's task, is noticed when it is due, and not up to a second later.
     'history.timerProcessorMaxTimeShift="50ms"',
 )
+# What it keeps in memory is bounded by size, and not by the number of workflows: some are a thousand times larger.
+_MEMORY = (
+    "history.cacheSizeBasedLimit=true",
+    f"history.hostLevelCacheMaxSizeBytes={64 << 20}",
+    f"history.eventsCacheMaxSizeBytes={16 << 20}",
+)
+# Beyond this, Go's runtime collects garbage more often. It is no hard limit.
+_GO_MEMORY = "512MiB"
 # Only for a debugger: who looks at a workflow for longer than the default of 10 s would see the same step again. A
 # worker that is killed in a workflow task is then noticed later.
 _LONG_TASKS = 'history.defaultWorkflowTaskTimeout="120s"'
-# Three times faster than the default journal, and nothing is lost when a process is killed.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL")
+# WAL is three times faster than the default journal, and nothing is lost when a process is killed. What is deleted
+# after the retention is given back to the disk; only a new database can do that.
+_PRAGMAS = ("auto_vacuum=FULL", "journal_mode=WAL", "synchronous=NORMAL")
 _DATA = (
     "temporal.db",
     "temporal.db-wal",
@@ -66,7 +76,7 @@ class Embedded(Backend):
         self._probe = temporal_probe(config)
         self._ui_port = config.port("TEMPORAL_UI_PORT")
         self._binary: Path | None = None
-        self._dynamic_config = [*_DYNAMIC_CONFIG]
+        self._dynamic_config = [*_DYNAMIC_CONFIG, *_MEMORY]
 
     async def preflight(self, say: Callable[[str], None]) -> None:
         del say
@@ -86,7 +96,8 @@ class Embedded(Backend):
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
             del launch
             alive = Liveness(self._probe.alive, interval=2.0, patience=_HANG_PATIENCE)
-            return self._probe.rungs(queue), alive
+            *rungs, usable = self._probe.rungs(queue)
+            return [*rungs, Rung("retention", self._set_retention), usable], alive
 
         def ui_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
             del launch
@@ -123,6 +134,11 @@ class Embedded(Backend):
                 deleted.append(str(path.relative_to(self._folder.project)))
         return deleted
 
+    async def _set_retention(self) -> str:
+        days = self._config.number("TEMPORAL_RETENTION")
+        await (await self._probe.temporal()).set_retention(timedelta(days=days))
+        return f"keeps what has ended for {days:g} days"
+
     def _spec(self, launch: Launch) -> ServiceSpec:
         database = self._folder.data / "temporal.db"
         command = [str(self._binary or find_temporal()), "server", "start-dev"]
@@ -136,7 +152,9 @@ class Embedded(Backend):
             name="temporal",
             command=tuple(command),
             cwd=self._folder.project,
-            env=dict(os.environ) | {"MIKA_RUN_ID": launch.run_id, "MIKA_PROCESS": "temporal"},
+            env={"GOMEMLIMIT": _GO_MEMORY}
+            | dict(os.environ)
+            | {"MIKA_RUN_ID": launch.run_id, "MIKA_PROCESS": "temporal"},
             log_dir=self._folder.logs,
             log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
             # Two servers on the same file would both run without an error, so the guard holds this lock.

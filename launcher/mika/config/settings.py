@@ -222,6 +222,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("TEMPORAL_PORT", 7233, _PORT),
     Variable("TEMPORAL_NAMESPACE", "default", _WORD),
     Variable("TEMPORAL_UI_PORT", 8088, _PORT),
+    Variable("TEMPORAL_RETENTION", 3.0, _number("a number of days, 1 to 3650", low=1.0, high=3650)),
     Variable("TEMPORAL_TASK_QUEUE", "mika-bot-task-queue", _WORD),
     Variable("TEMPORAL_PROFILE", None, _WORD),
     Variable("TEMPORAL_CONFIG_FILE", None, _PATH),

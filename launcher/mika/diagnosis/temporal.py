@@ -95,6 +95,20 @@ class Temporal:
         )
         await self._call(self._service.register_namespace, request)
 
+    async def set_retention(self, retention: timedelta) -> None:
+        """How long the namespace keeps a workflow that has ended. Sends nothing if that is so already."""
+        from google.protobuf.duration_pb2 import Duration
+        from temporalio.api.namespace.v1 import NamespaceConfig
+        from temporalio.api.workflowservice.v1 import UpdateNamespaceRequest
+
+        wanted = Duration(seconds=int(retention.total_seconds()))
+        if (await self.describe_namespace()).config.workflow_execution_retention_ttl.seconds == wanted.seconds:
+            return
+        config = NamespaceConfig(workflow_execution_retention_ttl=wanted)
+        await self._call(
+            self._service.update_namespace, UpdateNamespaceRequest(namespace=self.namespace, config=config)
+        )
+
     async def namespaces(self, most: int = 10) -> list[str]:
         """The names of all namespaces of the server, without its own."""
         from temporalio.api.workflowservice.v1 import ListNamespacesRequest

@@ -1,0 +1,36 @@
+"""What the embedded server keeps, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+
+from mika.diagnosis.temporal import Temporal
+from temporalio.client import Client
+
+from tests.kit.bot import Bot
+
+
+def retention(bot: Bot) -> float:
+    """Days."""
+
+    async def ask() -> float:
+        client = await Client.connect(f"127.0.0.1:{bot.ports['TEMPORAL_PORT']}")
+        described = await Temporal(client.service_client, "default").describe_namespace()
+        return described.config.workflow_execution_retention_ttl.seconds / 86400
+
+    return asyncio.run(ask())
+
+
+def test_what_has_ended_is_deleted_after_the_retention_and_its_space_is_given_back(tmp_path):
+    with Bot(tmp_path) as bot:
+        bot.up()
+        assert retention(bot) == 3
+        bot.ok("down")
+        with contextlib.closing(sqlite3.connect(bot.folder / ".mika/data/temporal.db")) as database:
+            assert database.execute("PRAGMA auto_vacuum").fetchone() == (1,)
+            assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        bot.write(".env", "TEMPORAL_RETENTION=1\n")
+        bot.up()
+        assert retention(bot) == 1
