@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import jwt
 import pytest
+from mika.cli import main
 
 from src.chat_text import CANNED_REPLY
 from tests.kit.bot_processes import BotProcesses, TemporalServer
@@ -183,6 +184,21 @@ def test_who_is_not_called_says_why(chat):
     assert (newest["taken"], newest["workflow_id"]) == (True, taken["workflow_id"])
     chat.sent()
     assert chat.bot.http.get("/silent").status_code == 422
+
+
+def test_the_command_says_why(chat, tmp_path, monkeypatch, capsys):
+    text = f"just talking {uuid.uuid4()}"
+    chat.push(chat.event(plain(text)))
+    taken = chat.push(chat.event(plain(f"mika, {text}")))
+    chat.sent()
+    chat.bot.completed(taken["workflow_id"])
+    (tmp_path / "Procfile").write_text("web: serve\n", encoding="utf-8")
+    monkeypatch.setenv("API_PORT", str(chat.bot.http.base_url.port))
+    assert main.run(["-C", str(tmp_path), "why-silent", text]) == 0
+    assert "not answered (not_called)" in capsys.readouterr().out
+    assert main.run(["-C", str(tmp_path), "why-silent", f"mika, {text}"]) == 0
+    assert f"taken: its workflow {taken['workflow_id']} is completed (delivery sent)" in capsys.readouterr().out
+    assert main.run(["-C", str(tmp_path), "why-silent", "never said"]) == 1
 
 
 def test_what_is_said_twice_is_answered_once(chat):
