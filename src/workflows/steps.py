@@ -21,6 +21,9 @@ T = TypeVar("T")
 # After this, the server notices that a worker was killed, and the next worker gets the call. Not shorter: a laptop
 # under load may stall for a second, and a false alarm pays for the same answer twice.
 HEARTBEAT_TIMEOUT = timedelta(seconds=1.5)
+# Longer, where nothing is gained: a reply that may have been sent is not sent again, so after a false alarm nobody
+# knows whether it arrived. 50 messages at once on a busy machine stall a worker for seconds.
+SENDING_HEARTBEAT_TIMEOUT = timedelta(seconds=8)
 
 
 # A step of the history is short, so it runs within a workflow task, which costs a third of an activity. Any pause
@@ -63,7 +66,7 @@ async def send(reply: OutgoingReply, *, patience: timedelta, one_attempt: timede
         result_type=Sent,
         schedule_to_close_timeout=patience,
         start_to_close_timeout=one_attempt,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        heartbeat_timeout=SENDING_HEARTBEAT_TIMEOUT,
         retry_policy=retry(),
     )
     return sent

@@ -39,7 +39,7 @@ class LangBotApi:
     """Answers as `plan` says, in order, afterwards as `default`.
 
     `ok`; a status, with `!` if it is answered after the message was delivered; `html`; `hang`, `cut` (after the
-    delivery), `slow` (up to 0.2 s before the delivery, and after it).
+    delivery), `slow` (up to 0.2 s before the delivery, and after it), `late` (4 s before it).
     """
 
     def __init__(self, port: int, file: Path) -> None:
@@ -117,6 +117,10 @@ class LangBotApi:
                         time.sleep(random.uniform(0, 0.2))
                         api._deliver(body)
                         time.sleep(random.uniform(0, 0.2))
+                        self._send(200, OK)
+                    case "late":
+                        time.sleep(4)
+                        api._deliver(body)
                         self._send(200, OK)
                     case "html":
                         self._send(200, HTML)

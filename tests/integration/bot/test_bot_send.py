@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from src.chat_text import CANNED_REPLY
-from tests.kit.bot_processes import BotProcesses
+from tests.kit.bot_processes import SIGSTOP, BotProcesses, needs_sigstop
 from tests.kit.langbot_api import UNLIMITED, LangBotApi, event
 from tests.kit.machine import FreePort, free_port, poll_until
 from tests.kit.stub_http import Answer, StubServer, completion
@@ -210,6 +211,20 @@ def test_a_worker_that_is_killed_while_it_sends_does_not_send_again(bot, langbot
     assert found["delivery"] == "maybe_sent"
     assert "cut off" in found["detail"]
     assert len(langbot.requests) == 1
+
+
+@needs_sigstop
+def test_a_worker_that_stalls_while_it_sends_has_not_been_cut_off(bot, langbot):
+    """As on a busy machine: with more than that, nothing is known of the reply, although it arrives."""
+    worker = [process for process in bot.started if process.popen.poll() is None][-1]
+    langbot.plan.append("late")
+    workflow_id = taken(bot)
+    poll_until(lambda: langbot.requests, 30, "a reply on its way")
+    worker.send(SIGSTOP)
+    time.sleep(3)
+    worker.send(signal.SIGCONT)
+    assert outcome(bot, workflow_id)["delivery"] == "sent"
+    assert len(langbot.delivered()) == 1
 
 
 def test_a_long_reply_comes_in_parts_each_of_them_once(bot, langbot, llm):
