@@ -24,6 +24,8 @@ _HOST = re.compile(r"(?:\[([^\[\]@/\s]+)\]|([^:\[\]@/\s]+))(?::\d*)?")
 # How containers call the machine that they run on. Their engines resolve these names, and no DNS server does.
 _OF_CONTAINERS = frozenset({"host.docker.internal", "gateway.docker.internal", "host.containers.internal"})
 
+_OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip"})
+
 
 class HostGuard:
     """ASGI middleware. Without `API_ALLOWED_HOSTS`, it only checks what arrives at a loopback address.
@@ -63,7 +65,8 @@ def comes_from_this_machine(scope: Mapping[str, Any]) -> bool:
     """Also that no tunnel or proxy on this machine handed it on, as far as its headers say."""
     client, host = scope.get("client"), _host(scope)
     is_local = client is not None and _is_loopback(str(client[0])) and arrives_at_loopback(scope)
-    return is_local and host is not None and (is_name_of_loopback(host) or _is_loopback(host))
+    is_direct = not any(name in _OF_PROXIES or name.startswith(b"x-forwarded-") for name, _ in scope["headers"])
+    return is_local and is_direct and host is not None and (is_name_of_loopback(host) or _is_loopback(host))
 
 
 def is_name_of_loopback(host: str) -> bool:

@@ -81,15 +81,17 @@ async def refuse(user_id: str) -> None:
 def _history_for(request: Request) -> History:
     """Raises `Problem` for who may not see it: who has no secret, or if there is none, who is elsewhere.
 
-    A web page cannot send the header without asking first, and nothing here answers that.
+    A web page cannot send the header without asking first, and nothing here answers that. Where there is a tunnel or a
+    proxy on this machine, nobody can tell who is elsewhere.
     """
     settings: Settings = request.app.state.settings
     check_secret(request, settings)
     is_from_here = comes_from_this_machine(request.scope) and request.headers.get(_OWN_HEADER) is not None
-    if settings.webhook_secret is None and not is_from_here:
+    if settings.webhook_secret is None and (settings.api_allowed_hosts or not is_from_here):
         raise Problem(
             "only_from_here",
-            "Without WEBHOOK_SECRET, only programs of this machine may ask for a history, with the header `X-Mika: 1`.",
+            "Set WEBHOOK_SECRET. Without it, only programs of this machine may ask for a history, with the header"
+            " `X-Mika: 1`; and nobody if API_ALLOWED_HOSTS names a tunnel or a proxy.",
         )
     found: History = request.app.state.history
     return found

@@ -79,6 +79,7 @@ def test_nobody_else(bot, allowed):
     else:
         # A page cannot send the header; a proxy names whom it speaks for.
         refused = [{}, {**HERE, "X-Forwarded-For": "203.0.113.9"}, {**HERE, "Host": "192.168.1.5"}]
+        refused += [{**HERE, "X-Forwarded-Host": "bot.example"}, {**HERE, "Via": "1.1 proxy"}]
         status, code = 403, "only_from_here"
     for headers in refused:
         for method in ("GET", "DELETE"):
@@ -93,6 +94,14 @@ def test_a_browser_is_told_that_it_may_not(bot, allowed):
     response = bot.http.options("/history/1000112345", headers=asked)
     assert response.status_code == 405
     assert not any(name.startswith("access-control") for name in response.headers)
+
+
+def test_behind_a_tunnel_only_the_secret_counts(bot, allowed):
+    settings = {"API_ALLOWED_HOSTS": "bot.example.org", "WEBHOOK_SECRET": bot.secret}
+    with free_port() as port, BotProcesses(bot.folder, port, **settings) as other:
+        other.start_api()
+        response = other.http.get("/history/1000112345", headers=allowed)
+    assert response.status_code == (200 if bot.secret else 403), response.text
 
 
 def test_another_key_is_said(bot, allowed):
