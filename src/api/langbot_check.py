@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from src.outside import is_on_this_machine, through_proxy
+from src.outside import is_on_this_machine, needs_certificates, through_proxy
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -64,11 +64,13 @@ class LangBotCheck:
     async def _ask(self, url: str) -> dict[str, str]:
         key = self._settings.langbot_api_key
         headers = {"X-API-Key": key.get_secret_value()} if key else {}
-        trust_env = not is_on_this_machine(url)
+        trust_env, verify = not is_on_this_machine(url), needs_certificates(url)
         try:
             async with (
                 asyncio.timeout(_TIMEOUT),
-                httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=trust_env) as client,
+                httpx.AsyncClient(
+                    base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=trust_env, verify=verify
+                ) as client,
             ):
                 # Without a target nothing is sent: LangBot looks at the key first, and then at the target.
                 sending = await client.post(f"{_BOTS}/none/send_message", json={})

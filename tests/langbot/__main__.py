@@ -82,6 +82,7 @@ def run(version: str, patterns: tuple[Pattern, ...], folder: Path, timeout: floa
                 f" {result.by_langbot:8} {result.unpushed:8} {p50:6.1f} {most:6.1f}",
                 flush=True,
             )
+        print(f"  /readyz: {bot.http.get('/readyz').json()['langbot']['detail']}", flush=True)
     return good
 
 
