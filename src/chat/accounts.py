@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mika.api")
 
-_TIMEOUT = 2.0  # s
-_FRESH, _RETRY = 3600.0, 30.0  # s: how long an answer, or none, is believed
+_TIMEOUT = 8.0  # s; LangBot waits 15 s for its event, and may be slow itself
+_FRESH, _RETRY = 3600.0, 3.0  # s: how long an answer, or none, is believed
 _MAX_BOTS = 100
 
 
@@ -31,7 +31,7 @@ class Accounts:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def of(self, bot_uuid: str) -> frozenset[str]:
-        """May take 2 s for the first event of a bot. Empty if nobody knows."""
+        """May take 8 s for the first event of a bot. Empty if nobody knows."""
         own = frozenset(self._settings.bot_ids)
         if own or not bot_uuid or self._settings.langbot_api_base_url is None:
             return own

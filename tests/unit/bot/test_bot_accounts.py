@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -78,3 +79,12 @@ def test_bots_that_somebody_makes_up_are_bounded(langbot, monkeypatch):
     langbot.default = known(1)
     assert ask(accounts(langbot.url), *"abcdef") == [{"1"}] * 3 + [set()] * 3
     assert len(langbot.requests) == 3
+
+
+def test_langbot_that_is_slow_is_waited_for(langbot):
+    """A LangBot 4.10 that has just been started needed 5 s: each @ of that time was taken for one of somebody else."""
+    answer = langbot.holding()
+    answer.body = known(30003).body
+    langbot.plan.append(answer)
+    threading.Timer(3, answer.hold.set).start()
+    assert ask(accounts(langbot.url), "b") == [{"30003"}]
