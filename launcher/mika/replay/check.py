@@ -121,10 +121,15 @@ def _is_python_script(path: Path) -> bool:
         return False
 
 
+def polls_a_queue(unit: Unit) -> bool:
+    """Whether it is a process that is a worker, as far as the settings say."""
+    return unit.role == "process" and bool(_queues_of(unit))
+
+
 def may_be_worker(units: Collection[Unit]) -> list[Unit]:
     """One unit for each type that polls a queue as far as the settings say, and that may be checked."""
     types: dict[str, Unit] = {}
     for unit in units:
-        if unit.role == "process" and unit.check and _queues_of(unit):
+        if unit.check and polls_a_queue(unit):
             types.setdefault(unit.type, unit)
     return list(types.values())

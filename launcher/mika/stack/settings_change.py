@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from mika.config.load import Config, load
 from mika.replay.check import spec_of
-from mika.replay.keeping import keeping_its_code
+from mika.replay.keeping import as_watched
 from mika.stack.processes import ProcessFactory
 from mika.supervisor.unit import Unit
 
@@ -38,7 +38,7 @@ class SettingsOfTheStack:
         latest = self._as_given(load(self._started.project)).for_backend(self._backend)
         config = latest.as_started(self._started.addresses())
         processes = self._factory.with_config(config).units(self._selection)
-        units = {unit.name: keeping_its_code(unit) for unit in processes}
+        units = {unit.name: as_watched(unit) for unit in processes}
         not_taken = tuple(self._not_taken(latest, config, running, units))
         self._latest = latest
         taken = {name: unit for name, unit in units.items() if name in running}

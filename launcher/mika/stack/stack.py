@@ -26,7 +26,7 @@ from mika.procfile.entries import Entry
 from mika.project.event_log import EventLog
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
-from mika.replay.keeping import keeping_its_code
+from mika.replay.keeping import as_watched
 from mika.stack.debugging import Debugging
 from mika.stack.processes import ProcessFactory, check_ports
 from mika.stack.reloading import Reloading
@@ -131,7 +131,7 @@ class Stack:
         """Start the stack, supervise it until it stops, and return the exit code. Raises UsageError and MikaError."""
         units = self._declaring.add_to(self._prepared.units(self._options.processes))
         if self._options.watch:
-            units = [keeping_its_code(unit) for unit in units]
+            units = [as_watched(unit) for unit in units]
         if self._prepared.backend.name != "none":
             from mika.readiness.login import preload
 

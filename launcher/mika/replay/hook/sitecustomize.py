@@ -1,6 +1,7 @@
 """Python imports this at its start: mika puts this folder first on PYTHONPATH of a program that it checks or watches.
 
-It loads `mika_inside` or `mika_keep`, then the `sitecustomize` that it stands before: a distribution's, a tracer's.
+It loads `mika_inside`, or `mika_keep` and `mika_leave`, then the `sitecustomize` that it stands before: a
+distribution's, a tracer's.
 Standard library only, as everything here: the program may have any Python environment.
 """
 
@@ -26,7 +27,8 @@ if os.environ.get("MIKA_INSIDE"):
     _init = os.path.join(_package, "__init__.py")
     _load(spec_from_file_location("mika_inside", _init, submodule_search_locations=[_package]))
     sys.modules["mika_inside"].install()
-if os.environ.get("MIKA_KEEP"):
-    _load(spec_from_file_location("mika_keep", os.path.join(_FOLDER, "mika_keep.py")))
-    sys.modules["mika_keep"].install()
+for _name in ("mika_leave", "mika_keep"):
+    if os.environ.get(_name.upper()):
+        _load(spec_from_file_location(_name, os.path.join(_FOLDER, f"{_name}.py")))
+        sys.modules[_name].install()
 _load(PathFinder.find_spec("sitecustomize", sys.path))
