@@ -26,6 +26,8 @@ log = structlog.get_logger("mika.sending")
 
 LONGEST_SEND = 10.0
 """Seconds for one part. A chat that takes longer has probably got it."""
+_OPEN_PATIENCE = 3.0
+"""Seconds to wait for whoever has marked a part as open. It may be a worker that was slow, and is sending it now."""
 _FIRST = 0
 _MEANING: dict[SendMark, Sent] = {
     SendMark.OPEN: Sent("maybe_sent", "an attempt to send it was cut off, and is not repeated"),
@@ -81,7 +83,7 @@ class Sender:
         outcomes: list[Sent] = []
         has_sent = False
         for number, part in enumerate(parts):
-            mark = await self._history.mark_send(reply.message_id, number, SendMark.OPEN)
+            mark = await self._mark(reply.message_id, number)
             if mark is not None:
                 outcome = _MEANING[mark]
             elif has_sent and time.monotonic() + LONGEST_SEND > deadline:
@@ -123,6 +125,15 @@ class Sender:
     async def leave(self, message_id: str) -> bool:
         """Send nothing for this message, because LangBot's pipeline will. False if something was already sent."""
         return await self._history.mark_send(message_id, _FIRST, SendMark.LEFT) in {None, SendMark.LEFT}
+
+    async def _mark(self, message_id: str, number: int) -> SendMark | None:
+        """None if this caller may send the part now; otherwise its mark, after a while if that is open."""
+        until = time.monotonic() + _OPEN_PATIENCE
+        while True:
+            mark = await self._history.mark_send(message_id, number, SendMark.OPEN)
+            if mark != SendMark.OPEN or time.monotonic() >= until:
+                return mark
+            await asyncio.sleep(0.2)
 
     async def _send(self, reply: OutgoingReply, number: int, text: str) -> Sent:
         """Send a part that was just marked."""
