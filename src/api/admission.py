@@ -38,8 +38,9 @@ COUNT_EVERY = 1.0  # s
 # Per second of the time-out, while no rate is known: any worker that is worth the name answers so many.
 _SURE_RATE = 100 / 60
 _LEAST = 20
-# Of the time-out. The other half is for what the rate does not tell: it falls when the machine has more to do.
-_SHARE = 0.5
+# Of the time-out. The rest is for what the rate does not tell: it falls when the machine has more to do, and a step
+# that a busy worker does not take from its own queue in time waits once more, behind the others.
+_SHARE = 1 / 3
 # With fewer open messages than this, the rate shows how many come, and not how many could be answered.
 _BACKLOG = 10
 _LEAST_SPAN, _LEAST_COMPLETED = 2.0, 5

@@ -55,13 +55,13 @@ async def answer(self, message, history, *, timeout, images=()):
         blocked_here(kind)
     if kind == 'busy' and once(kind):
         await asyncio.sleep(float(seconds))
-    return await offline(self, message, history, timeout=timeout)
+    return await offline(self, message, history, **more)
 
-def in_workflow(message, history):
+def in_workflow(message, history, *more):
     kind = message.partition(' ')[0]
     if kind.startswith('workflow') and once(kind):
         blocked_here(kind)
-    return question(message, history)
+    return question(message, history, *more)
 
 offline, src.llm.OfflineLlm.answer = src.llm.OfflineLlm.answer, answer
 question, src.messages.Question = src.messages.Question, in_workflow

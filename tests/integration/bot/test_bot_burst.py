@@ -58,7 +58,7 @@ import asyncio, functools, sys
 import src.llm
 import src.workers.temporal_worker as worker
 
-async def answer(self, message, history, *, timeout):
+async def answer(self, message, history, **_):
     await asyncio.sleep(1)
     return message
 

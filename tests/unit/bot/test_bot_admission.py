@@ -90,7 +90,7 @@ def test_a_hundred_at_once_are_started_at_once(sleep):
 
 
 def test_all_that_can_be_answered_in_time_are_started(sleep):
-    world = World(rate=20)
+    world = World(rate=25)
     burst(world, sleep, 700)
     assert len(world.which("started")) == 700
     assert world.longest < TIME_OUT
