@@ -29,7 +29,7 @@ async def main():
 if __name__ == "__main__":
     asyncio.run(main())
 """
-SAVE, ASK = "activity(\n        SAVE_TURN,\n", "activity(\n        ASK_LLM,\n"
+ASK = "execute_activity(\n        ASK_LLM,\n"
 
 
 @pytest.fixture
@@ -42,7 +42,9 @@ def bot(tmp_path):
 
 def test_the_bots_workflow_fits_its_recorded_histories(bot):
     assert len(FILES) >= 6
-    check = bot.ok("check", "--json", "--histories", *map(str, FILES))
+    # The name of a file says nothing: the workflow that sends later has an id that is made of this one's.
+    renamed = [shutil.copy(file, bot.folder / f"{number}.json") for number, file in enumerate(FILES)]
+    check = bot.ok("check", "--json", "--histories", *map(str, renamed))
     (worker,) = check.json["checks"]
     assert worker["process"] == "worker"
     assert worker["state"] == "fits", check
@@ -64,12 +66,11 @@ def test_a_type_is_gone_only_if_no_process_has_it(bot):
     assert f"{len(FILES) - 1} runs of it are recorded" in alone.out  # one file is of the workflow that sends later
 
 
-def test_steps_in_another_order_do_not_fit_them(bot):
+def test_another_step_does_not_fit_them(bot):
     workflow = bot.folder / "src" / "workflows" / "message_workflow.py"
     source = workflow.read_text(encoding="utf-8")
-    assert source.count(SAVE) == source.count(ASK) == 1
-    source = source.replace(SAVE, "<here>").replace(ASK, SAVE).replace("<here>", ASK)
-    workflow.write_text(source, encoding="utf-8")
+    assert source.count(ASK) == 1
+    workflow.write_text(source.replace(ASK, ASK.replace("ASK_LLM", "SAVE_TURN")), encoding="utf-8")
     check = bot.mika("check", "worker", "--json", "--histories", *map(str, FILES))
     assert check.code == 1, check
     (worker,) = check.json["checks"]

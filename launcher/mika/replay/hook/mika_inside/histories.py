@@ -141,6 +141,8 @@ def _recorded(types: set[str]) -> Loaded:
             name = os.path.basename(path).removesuffix(".json")
             history = WorkflowHistory.from_json(name, content)
             started = history.events[0].workflow_execution_started_event_attributes
+            if started.workflow_id:  # older servers do not write it down; a file may have any name
+                history = WorkflowHistory(started.workflow_id, history.events)
             run = Run(name, history.run_id, started.workflow_type.name, "RECORDED", history)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file
             say("unread", id=path, type="", text=f"{type(error).__name__}: {error}"[:300])
