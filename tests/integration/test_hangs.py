@@ -49,7 +49,7 @@ def blocked_here(kind):
     else:
         time.sleep(600)
 
-async def answer(self, message, history, *, timeout, images=()):
+async def answer(self, message, history, **more):
     kind, _, seconds = message.partition(' ')
     if kind.startswith('activity') and once(kind):
         blocked_here(kind)
