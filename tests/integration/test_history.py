@@ -31,7 +31,7 @@ def test_an_api_without_it_and_no_stack(project):
     stack = project("api: python -m http.server $API_PORT --bind 127.0.0.1\n", backend="none")
     said = stack.error("history", "show", "zoe", code=3).err
     assert "no stack is running" in said
-    assert "`mika up`" in said
+    assert "mika up`" in said
     stack.ok("up", "-d")
     for command in (("show",), ("forget", "--yes")):
         said = stack.error("history", *command, "zoe", code=1).err

@@ -184,7 +184,7 @@ def test_a_skip_without_a_worker_says_what_it_waits_for(stack: Project) -> None:
     assert result.code == 1
     assert "fired: timer 1 (20d)" in result.out
     assert "not there yet: its next step" in result.out
-    assert "`mika start plain`" in result.out
+    assert "mika start plain`" in result.out
     stack.ok("start", "plain")
     poll_until((stack.folder / "evan.txt").exists, 30, "it goes on by itself")
 

@@ -18,6 +18,7 @@ WORKER = UnitStatus(
     role="process",
     phase=Phase.READY,
     type="worker",
+    address="worker:orders",
     reason=Reason("polling orders"),
     pid=8,
     restarts=2,

@@ -60,6 +60,8 @@ _DATA = (
     "history.sqlite3",
     "history.sqlite3-wal",
     "history.sqlite3-shm",
+    "history.key",
+    "images",
 )
 _HANG_PATIENCE = 20.0  # s
 _LINGER = 1.0  # s
@@ -130,7 +132,7 @@ class Embedded(Backend):
         for name in _DATA:
             path = self._folder.data / name
             if path.exists():
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
                 deleted.append(str(path.relative_to(self._folder.project)))
         return deleted
 

@@ -61,6 +61,10 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         finding = f"{name} was too slow{attempts}: {proto.message(failure)}"
         fix = _more_time(info, surroundings, "or use a faster model")
         return Diagnosis(Cause.TIMED_OUT_SLOW, finding, evidence, fix)
+    if timeout == proto.SCHEDULE_TO_CLOSE and step.before is not None and not proto.timeout_type(step.before):
+        why = f"{times(step.attempt - 1)}, and its time was up in the next attempt: {proto.message(step.before)}"
+        fix = f"{fix_of_failure(step.before, surroundings.worker)}; then {retry}"
+        return Diagnosis(Cause.ACTIVITY_FAILED, f"{name} failed {why}", evidence, fix)
     if timeout:
         budget = f" of {seconds(step.budget)}" if timeout == proto.START_TO_CLOSE and step.budget else ""
         finding = f"{name} took longer than its {proto.TIMEOUTS[timeout]} time-out{budget}{attempts}"

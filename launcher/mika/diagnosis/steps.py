@@ -27,6 +27,8 @@ class Step:
     attempt: int = 1
     worker: str = ""
     failure: Failure | None = None
+    before: Failure | None = None
+    """How the attempt before the last one failed."""
     outcome: str = ""
 
     @property
@@ -49,7 +51,7 @@ def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
                 started = event.activity_task_started_event_attributes
                 if step := by_id.get(started.scheduled_event_id):
                     step.started, step.attempt, step.worker = when, started.attempt, started.identity
-                    step.failure = started.last_failure if started.HasField("last_failure") else None
+                    step.failure = step.before = started.last_failure if started.HasField("last_failure") else None
             case EventType.ACTIVITY_COMPLETED:
                 completed = event.activity_task_completed_event_attributes
                 _end(by_id.get(completed.scheduled_event_id), when, "completed")
@@ -66,6 +68,9 @@ def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
                 worker = event.workflow_task_completed_event_attributes.identity
             case EventType.MARKER_RECORDED:
                 if local := _local_step(event.marker_recorded_event_attributes, when, worker):
+                    earlier = next((step for step in reversed(by_id.values()) if step.name == local.name), None)
+                    if earlier is not None and local.attempt > 1:
+                        local.before = earlier.failure
                     by_id[event.event_id] = local
     return by_id
 

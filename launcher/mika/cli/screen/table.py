@@ -53,8 +53,11 @@ def address(unit: UnitStatus, status: StackStatus) -> str:
     if unit.role == "service":
         return unit.address
     # With Temporal, the processes are told where to listen by other variables, too.
-    told = f"PORT={unit.port}" if unit.port and status.backend == "none" else ""
-    return ", ".join(unit.listens) or (unit.reason.text if unit.is_ready else "") or told
+    if unit.listens:
+        return ", ".join(unit.listens)
+    if unit.address.startswith("worker:"):
+        return unit.reason.text if unit.is_ready else ""
+    return f"PORT={unit.port}" if unit.port and status.backend == "none" else ""
 
 
 def duration(seconds: float | None) -> str:
