@@ -49,7 +49,7 @@ def test_a_folder_whose_stack_is_down_leaves_that_of_another_alone(bot: Bot, own
     other: Bot = own_bot(name="other", env={name: str(port) for name, port in bot.ports.items()})
     refused = other.error("send", "hello", code=3)
     assert f"port {bot.ports['API_PORT']} (API_PORT) is that of the stack in {bot.folder}" in refused.err
-    assert f"`mika -C {bot.folder} send`" in refused.err
+    assert f"`-C {bot.folder}` after `" in refused.err
     for words in (["workflows"], ["workflows", "terminate", "some-id", "--yes"], ["doctor", "--workflow", "last"]):
         assert f"is that of the stack in {bot.folder}" in other.error(*words, code=3).err
     found = {check["id"]: check for check in other.mika("doctor", "--json").json["checks"]}

@@ -109,4 +109,4 @@ def test_the_command(tmp_path, api, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["found"][0]["reason"] == "not_called"
     api.default = known()
     assert main.run(["-C", str(tmp_path), "why-silent", "hi"]) == 1
-    assert "no such message reached the API" in capsys.readouterr().err
+    assert "remembers no such message" in capsys.readouterr().err

@@ -72,7 +72,7 @@ class Backend:
         return []
 
     def delete_data(self) -> list[str]:
-        """Delete the data, for `mika down --volumes`. Returns what was deleted."""
+        """Delete the data that is not in the project's folder, for `mika down --volumes`. Returns what was deleted."""
         return []
 
 

@@ -53,16 +53,6 @@ _LONG_TASKS = 'history.defaultWorkflowTaskTimeout="120s"'
 # WAL is three times faster than the default journal, and nothing is lost when a process is killed. What is deleted
 # after the retention is given back to the disk; only a new database can do that.
 _PRAGMAS = ("auto_vacuum=FULL", "journal_mode=WAL", "synchronous=NORMAL")
-_DATA = (
-    "temporal.db",
-    "temporal.db-wal",
-    "temporal.db-shm",
-    "history.sqlite3",
-    "history.sqlite3-wal",
-    "history.sqlite3-shm",
-    "history.key",
-    "images",
-)
 _HANG_PATIENCE = 20.0  # s
 _LINGER = 1.0  # s
 _DOWNLOAD_SECONDS = 300.0
@@ -126,15 +116,6 @@ class Embedded(Backend):
     def allow_long_tasks(self) -> bool:
         self._dynamic_config.append(_LONG_TASKS)
         return True
-
-    def delete_data(self) -> list[str]:
-        deleted = []
-        for name in _DATA:
-            path = self._folder.data / name
-            if path.exists():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-                deleted.append(str(path.relative_to(self._folder.project)))
-        return deleted
 
     async def _set_retention(self) -> str:
         days = self._config.number("TEMPORAL_RETENTION")

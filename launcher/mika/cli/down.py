@@ -74,18 +74,14 @@ def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took
         click.echo(f"{reason.text}\n  fix: {reason.fix}")
         return
     if result.was_running or containers.stopped:
-        stays = (
-            "; the data stays in .mika/data"
-            if not volumes and folder.data.is_dir() and any(folder.data.iterdir())
-            else ""
-        )
+        stays = "; the data stays in .mika/data" if folder.stored() and not volumes else ""
         what = f" {', '.join(names)}" if names else ""
         click.echo(f"stopped{what} in {took:.1f} s{stays}")
     else:
         click.echo(f"nothing is running in {folder.project.as_posix()}")
     if containers.running:
-        names = ", ".join(containers.running)
-        click.echo(pasteable(f"left running, since mika did not start them: {names} (`mika down --all` stops them)"))
+        left = ", ".join(containers.running)
+        click.echo(pasteable(f"left running, since mika did not start them: {left} (`mika down --all` stops them)"))
     if result.swept:
         click.echo(f"stopped {len(result.swept)} left-over processes: {', '.join(map(str, result.swept))}")
     if volumes:

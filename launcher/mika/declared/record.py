@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from mika.project.folder import ProjectDir, write_private
-
-_NAMES = "declared-*.json"
+from mika.project.folder import DECLARED, ProjectDir, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Record:
     """One backend has one server, so there is one file for each."""
 
     def __init__(self, folder: ProjectDir, backend: str) -> None:
-        self._path = folder.data / _NAMES.replace("*", backend)
+        self._path = folder.data / DECLARED.replace("*", backend)
         self.made: dict[Key, Made] = {}
         try:
             for entry in json.loads(self._path.read_text(encoding="utf-8")):
@@ -52,5 +50,5 @@ class Record:
 
 def forget(folder: ProjectDir) -> None:
     """After the data of the servers was deleted."""
-    for path in folder.data.glob(_NAMES):
+    for path in folder.data.glob(DECLARED):
         path.unlink(missing_ok=True)

@@ -32,6 +32,10 @@ class RunState:
     """The `Config.addresses` of this run."""
 
 
+DECLARED = "declared-*.json"
+"""What mika has made on the server of each backend (`mika.declared.record`)."""
+
+
 class ProjectDir:
     """The paths below `.mika/`. Only this user can access them."""
 
@@ -45,6 +49,11 @@ class ProjectDir:
         self._trees = self.run / "trees.json"
         self._backend = self.data / "backend"
         self._compose = self.data / "compose"
+
+    def stored(self) -> list[Path]:
+        """The data of services and processes: all that is in `data`, but for mika's own notes and locks."""
+        own = ("backend", "compose", DECLARED, "*.lock")
+        return sorted(path for path in self.data.glob("*") if not any(path.match(name) for name in own))
 
     def create(self) -> None:
         """Create the folders. Raises UsageError if that fails, or if they are not writable."""

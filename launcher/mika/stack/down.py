@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import dataclass
 
@@ -127,9 +128,19 @@ def _clean_up(
     if backend is not None:
         containers = backend.take_down(everything=everything or volumes)
     if volumes and folder.root.is_dir():
-        deleted = (backend or backends.make(config, folder)[0]).delete_data()
+        deleted = (backend or backends.make(config, folder)[0]).delete_data() + _delete_stored(folder)
         forget(folder)
     return TakenDown(was_running, swept, containers, tuple(deleted), survivors)
+
+
+def _delete_stored(folder: ProjectDir) -> list[str]:
+    stored = folder.stored()
+    for path in stored:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return [str(path.relative_to(folder.project)) for path in stored]
 
 
 def named_data(folder: ProjectDir, config: Config) -> list[str]:

@@ -7,11 +7,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mika.config.load import Config
-from mika.errors import MikaError, NotRunningError
-from mika.machine import http
-from mika.project.folder import ProjectDir
-from mika.readiness import webhook
-from mika.stack.send import check_whose_port
+from mika.errors import MikaError
+from mika.stack.api import ask
 
 _TIMEOUT = 15.0
 _MAX_BODY = 64_000_000  # bytes
@@ -44,18 +41,9 @@ def forget(config: Config, user: str, group: str | None) -> int:
 
 
 def _ask(config: Config, method: str, user: str, group: str | None) -> dict[str, Any]:
-    check_whose_port(config)
     query = f"?{urlencode({'group_id': group})}" if group is not None else ""
-    answer = http.request(
-        method,
-        f"{config.api_url}/history/{quote(user, safe='')}{query}",
-        proxies=http.DIRECT,
-        timeout=_TIMEOUT,
-        headers={"X-Mika": "1", **webhook.secret_header(config)},
-        max_body=_MAX_BODY,
-    )
-    if answer.kind != "http":
-        raise _unreachable(config, answer)
+    path = f"/history/{quote(user, safe='')}{query}"
+    answer = ask(config, method, path, timeout=_TIMEOUT, own_header=True, max_body=_MAX_BODY)
     body = answer.json
     if answer.status == 200:
         return body
@@ -64,13 +52,6 @@ def _ask(config: Config, method: str, user: str, group: str | None) -> dict[str,
         raise _no_such_route(config, f"{answer.status} {answer.reason}".rstrip())
     fix = "set WEBHOOK_SECRET as the API has it" if code == "unauthorized" else "`mika logs` says more"
     raise MikaError(f"the API answered: {detail}", fix, code=code)
-
-
-def _unreachable(config: Config, answer: http.Answer) -> MikaError:
-    text = f"the API at {config.api_url} does not answer: {answer.reason}"
-    if answer.kind == "refused" and not ProjectDir(config.project).is_locked():
-        return NotRunningError(f"no stack is running in {config.project}, and {text}", "start it: `mika up`")
-    return MikaError(text, "`mika status` shows the stack", code="api_unreachable")
 
 
 def _no_such_route(config: Config, answered: str) -> MikaError:

@@ -17,8 +17,8 @@ from mika.config.load import Config
 from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine import http, ports
-from mika.project.folder import ProjectDir
 from mika.readiness import webhook
+from mika.stack.api import check_whose_port
 from mika.status import Phase, StackStatus, UnitStatus
 
 FIRST_PAUSE, LAST_PAUSE = 0.2, 2.0
@@ -78,21 +78,6 @@ def send(
     if bot is not None:
         message = langbot_event(text, user=user, group=group, bot=bot)
     return _Sender(message, config, status, timeout, say).reply()
-
-
-def check_whose_port(config: Config) -> None:
-    """Raise NotRunningError if the stack of this folder is down and that of another folder uses the API's port.
-
-    Otherwise that bot would answer, with different code and a different history, and the user would not notice.
-    """
-    if ProjectDir(config.project).is_locked():
-        return
-    port = config.port("API_PORT")
-    if other := ports.find_other_stack(config.text("API_HOST"), port, config.project):
-        raise NotRunningError(
-            f"no stack is running in {config.project}: port {port} (API_PORT) is that of the stack in {other}",
-            f"`mika up` here, with another API_PORT; or `mika -C {ports.quote_path(other)} send`",
-        )
 
 
 class _Sender:

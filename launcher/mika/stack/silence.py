@@ -10,11 +10,9 @@ from urllib.parse import quote, urlencode
 
 from mika.config.load import Config
 from mika.diagnosis.commands import for_workflow
-from mika.errors import MikaError, NotRunningError
+from mika.errors import MikaError
 from mika.machine import http
-from mika.project.folder import ProjectDir
-from mika.readiness import webhook
-from mika.stack.send import check_whose_port
+from mika.stack.api import ask
 
 _PATH = "/silent"
 _TIMEOUT = 5.0
@@ -39,28 +37,20 @@ def why_silent(what: str, config: Config) -> list[Heard]:
     Raises NotRunningError if nothing answers and no stack is running, and MikaError if there is no such message or no
     such route.
     """
-    check_whose_port(config)
-    answer = _get(config, f"{_PATH}?{urlencode({'id': what, 'text': what})}")
+    answer = ask(config, "GET", f"{_PATH}?{urlencode({'id': what, 'text': what})}", timeout=_TIMEOUT)
     found = answer.json.get("found")
-    if answer.kind != "http":
-        raise _no_answer(config, answer)
     if answer.status != HTTPStatus.OK or not isinstance(found, list):
         raise _no_such_route(config, answer)
     heard = [_heard(config, entry) for entry in found if isinstance(entry, dict)]
     if not heard:
         since, count = answer.json.get("since"), answer.json.get("remembered")
         raise MikaError(
-            f"no such message reached the API: it remembers {count} since {_local(since)}",
+            f"the API remembers no such message of a chat: it remembers {count} since {_local(since)}",
             "give the whole text as it was sent, or the message's id; if that is right, what passes messages on did not"
             " pass on this one",
             code="unknown_message",
         )
     return heard
-
-
-def _get(config: Config, path: str) -> http.Answer:
-    headers = webhook.secret_header(config)
-    return http.request("GET", f"{config.api_url}{path}", proxies=http.DIRECT, timeout=_TIMEOUT, headers=headers)
 
 
 def _heard(config: Config, entry: dict[str, Any]) -> Heard:
@@ -75,7 +65,7 @@ def _heard(config: Config, entry: dict[str, Any]) -> Heard:
 
 def _of_workflow(config: Config, workflow_id: str) -> tuple[str, str]:
     """It was taken, so its workflow knows the rest: what it says, and what to do."""
-    body = _get(config, f"/workflows/{quote(workflow_id, safe='')}").json
+    body = ask(config, "GET", f"/workflows/{quote(workflow_id, safe='')}", timeout=_TIMEOUT).json
     status = str(body.get("status") or "unknown")
     error = body.get("error")
     says = [
@@ -87,13 +77,6 @@ def _of_workflow(config: Config, workflow_id: str) -> tuple[str, str]:
     more = "; ".join(part for part in says if part)
     fix = str(body.get("fix") or "") or f"{for_workflow('doctor --workflow', workflow_id)} says more"
     return f"{finding} ({more})" if more else finding, fix
-
-
-def _no_answer(config: Config, answer: http.Answer) -> MikaError:
-    text = f"the API at {config.api_url} does not answer: {answer.reason}"
-    if answer.kind == "refused" and not ProjectDir(config.project).is_locked():
-        return NotRunningError(text, "`mika up` starts it; what it remembered is gone")
-    return MikaError(text, "`mika doctor` says what listens there", code="api_unreachable")
 
 
 def _no_such_route(config: Config, answer: http.Answer) -> MikaError:

@@ -1,0 +1,44 @@
+"""Ask the API of the stack in this folder, over HTTP: mika knows nothing of the bot but its routes."""
+
+from __future__ import annotations
+
+from mika.config.load import Config
+from mika.errors import MikaError, NotRunningError
+from mika.machine import http, ports
+from mika.project.folder import ProjectDir
+from mika.readiness import webhook
+
+
+def ask(
+    config: Config, method: str, path: str, *, timeout: float, own_header: bool = False, max_body: int = http.MAX_BODY
+) -> http.Answer:
+    """The API's answer, whatever its status. `own_header`: a header that no web page can send unasked.
+
+    Raises NotRunningError if nothing answers and no stack is running here, or that of another folder has the port;
+    MikaError if the API does not answer.
+    """
+    check_whose_port(config)
+    headers = webhook.secret_header(config) | ({"X-Mika": "1"} if own_header else {})
+    url = f"{config.api_url}{path}"
+    answer = http.request(method, url, proxies=http.DIRECT, timeout=timeout, headers=headers, max_body=max_body)
+    if answer.kind == "http":
+        return answer
+    text = f"the API at {config.api_url} does not answer: {answer.reason}"
+    if answer.kind == "refused" and not ProjectDir(config.project).is_locked():
+        raise NotRunningError(f"no stack is running in {config.project}, and {text}", "start it: `mika up`")
+    raise MikaError(text, "`mika doctor` says what listens there", code="api_unreachable")
+
+
+def check_whose_port(config: Config) -> None:
+    """Raise NotRunningError if the stack of this folder is down and that of another folder uses the API's port.
+
+    Otherwise that bot would answer, with different code and a different history, and the user would not notice.
+    """
+    if ProjectDir(config.project).is_locked():
+        return
+    port = config.port("API_PORT")
+    if other := ports.find_other_stack(config.text("API_HOST"), port, config.project):
+        raise NotRunningError(
+            f"no stack is running in {config.project}: port {port} (API_PORT) is that of the stack in {other}",
+            f"`mika up` here, with another API_PORT; or, for that one, `-C {ports.quote_path(other)}` after `mika`",
+        )
