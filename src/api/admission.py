@@ -3,7 +3,8 @@
 Whatever is started waits in Temporal's queue, in order. With more than the workers can take, all would wait for longer
 than their time-out, and hardly any would be answered. So there is a bound, which follows the rate at which messages are
 answered: by all workers, and whoever started them, as the server counts them. Beyond the bound a message waits here, in
-order, and its caller is told that the bot is busy as soon as it is clear that its turn will not come in time.
+order, and its caller is told that the bot is busy as soon as it is clear that its turn will not come in time: at once,
+if a burst of the last ten minutes has shown the rate, else after some seconds of this one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,13 @@ _LEAST = 20
 _SHARE = 1 / 3
 # With fewer open messages than this, the rate shows how many come, and not how many could be answered.
 _BACKLOG = 10
+# Between two looks that are further apart, nobody knows whether there was always a backlog.
+_LONGEST_GAP = 5.0  # s
 _LEAST_SPAN, _LEAST_COMPLETED = 2.0, 5
+# For so long, a measured rate is expected of the next burst.
+_REMEMBERED_FOR = 600.0  # s
+# Of a backlog from which hardly anything was answered for so long, earlier rates say nothing.
+_STALLED = 10.0  # s
 # The server's lists show a message so much later than it was started. Rather counted twice for as long than not at all.
 _LAG = 3.0  # s
 _MOST_WAITING = 2000
@@ -92,10 +99,13 @@ class Admission:
         self._time_out, self._clock = time_out, clock
         self._request = SharedRequest(self._look, COUNT_EVERY, clock)
         self._samples: deque[_Sample] = deque()
+        self._measured: tuple[float, float] | None = None
+        """The rate of the last backlog, and when that was."""
         self._starts: deque[float] = deque()
         """When this process started messages that the latest count may not contain."""
         self._waiting: deque[_Waiting] = deque()
         self._serving: asyncio.Task[None] | None = None
+        self._refused = 0  # since the last line in the log
 
     async def admit(self, patience: float) -> None:
         """Return when the message may be started. Raises `Problem`, `busy` if that is not within `patience` seconds."""
@@ -105,6 +115,8 @@ class Admission:
             return
         if len(self._waiting) >= _MOST_WAITING:
             raise self._busy(len(self._waiting))
+        if self._is_fresh() and self._comes_too_late(self._clock(), len(self._waiting), patience):
+            raise self._refusal(len(self._waiting), has_worker=self._has_worker())
         mine = _Waiting(self._clock(), patience, asyncio.get_running_loop().create_future())
         self._waiting.append(mine)
         if self._serving is None or self._serving.done():
@@ -119,13 +131,15 @@ class Admission:
         """Count. Raises `TEMPORAL_ERRORS`."""
         asked, samples = self._clock(), self._samples
         count = await self._count()
-        if count.open < _BACKLOG or (samples and samples[-1].count.epoch != count.epoch):
+        is_next = bool(samples) and samples[-1].count.epoch == count.epoch and asked - samples[-1].at < _LONGEST_GAP
+        if count.open < _BACKLOG or not is_next:
             samples.clear()
         samples.append(_Sample(self._clock(), count))
         while self._starts and self._starts[0] < asked - _LAG:
             self._starts.popleft()
         while samples[-1].at - samples[0].at > self._time_out / 2:
             samples.popleft()
+        self._measure()
 
     async def _serve(self) -> None:
         """Let those who wait pass, in order, until nobody waits."""
@@ -138,6 +152,9 @@ class Admission:
                 return
             self._release(self._limit() - self._under_way())
             self._refuse(has_worker=has_worker)
+            if self._refused:
+                log.warning("overloaded", refused=self._refused, open=self._under_way(), rate=self._rate())
+                self._refused = 0
             await asyncio.sleep(COUNT_EVERY / 2)
 
     def _release(self, number: int) -> None:
@@ -149,20 +166,22 @@ class Admission:
 
     def _refuse(self, *, has_worker: bool) -> None:
         """Tell those whose turn will not come in time."""
-        now, rate = self._clock(), self._rate()
         staying: deque[_Waiting] = deque()
-        problem: Problem | None = None
         for waiting in self._waiting:
-            waited = now - waiting.since
-            comes_in = len(staying) / rate if rate else 0.0
-            if waited + comes_in < waiting.patience:
+            if not self._comes_too_late(waiting.since, len(staying), waiting.patience):
                 staying.append(waiting)
             elif not waiting.turn.done():
-                problem = self._busy(len(staying)) if has_worker else self._no_worker()
-                waiting.turn.set_exception(problem)
-        if problem is not None:
-            log.warning("overloaded", refused=len(self._waiting) - len(staying), open=self._under_way(), rate=rate)
+                waiting.turn.set_exception(self._refusal(len(staying), has_worker=has_worker))
         self._waiting = staying
+
+    def _is_fresh(self) -> bool:
+        return bool(self._samples) and self._clock() - self._samples[-1].at < _LONGEST_GAP
+
+    def _comes_too_late(self, since: float, before: int, patience: float) -> bool:
+        """Whether the turn of a message that has waited since then, with so many before it, will not come in time."""
+        rate = self._rate()
+        comes_in = before / rate if rate else 0.0
+        return self._clock() - since + comes_in >= patience
 
     def _under_way(self) -> int:
         return (self._samples[-1].count.open if self._samples else 0) + len(self._starts)
@@ -174,12 +193,23 @@ class Admission:
         return max(_LEAST, int(_SHARE * rate * self._time_out))
 
     def _rate(self) -> float | None:
-        """Messages answered per second while there were always some to answer; None if it is too early to tell."""
-        if not self._samples:
+        """Messages answered per second by busy workers, as last measured; None if nothing tells."""
+        if self._measured is None or self._clock() - self._measured[1] > _REMEMBERED_FOR:
             return None
+        return self._measured[0]
+
+    def _measure(self) -> None:
+        """Remember the rate while there were always some to answer, if the latest counts show it."""
         first, last = self._samples[0], self._samples[-1]
         span, completed = last.at - first.at, last.count.completed - first.count.completed
-        return completed / span if span >= _LEAST_SPAN and completed >= _LEAST_COMPLETED else None
+        if span >= _LEAST_SPAN and completed >= _LEAST_COMPLETED:
+            self._measured = completed / span, last.at
+        elif span >= _STALLED:
+            self._measured = None
+
+    def _refusal(self, before: int, *, has_worker: bool) -> Problem:
+        self._refused += 1
+        return self._busy(before) if has_worker else self._no_worker()
 
     def _busy(self, before: int) -> Problem:
         rate, under_way = self._rate(), self._under_way()

@@ -124,6 +124,47 @@ def test_after_the_burst_the_next_one_is_served(sleep):
     assert len(world.which("started")) == SURE
 
 
+def bursts(world, sleep, between, *second):
+    """`between`: what happens after each. Only the outcomes of the last one are left."""
+
+    async def main():
+        for count in (700, *second):
+            world.outcomes.clear()
+            tasks = [asyncio.create_task(world.send(number)) for number in range(count)]
+            await live(world, sleep, 60)
+            assert all(task.done() for task in tasks)
+            between()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("minutes", "most"), [(1, 1.0), (20, 5.0)])
+def test_a_second_burst_is_told_at_once_if_the_first_was_not_long_ago(sleep, minutes, most):
+    world = World(rate=5)
+
+    def pause():
+        world.done = float(world.started)
+        world.now += 60 * minutes
+
+    bursts(world, sleep, pause, 700)
+    waits = sorted(waited for _, code, waited, _ in world.outcomes if code == "busy")
+    assert len(waits) > 300
+    assert waits[len(waits) // 2] <= most
+    assert (waits[len(waits) // 2] > 1) == (minutes > 10)
+
+
+def test_the_rate_of_workers_that_no_longer_answer_is_forgotten(sleep):
+    world = World(rate=25)
+
+    def stall():
+        world.done, world.rate = float(world.started), 0.0
+        world.now += 60
+
+    bursts(world, sleep, stall, 900, SURE + 10)
+    assert len(world.which("started")) == SURE
+    assert len(world.outcomes) == SURE + 10
+
+
 def test_what_others_have_started_counts(sleep):
     world = World(rate=2)
     world.elsewhere = 300
