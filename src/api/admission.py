@@ -42,11 +42,17 @@ _LEAST = 20
 # Of the time-out. The rest is for what the rate does not tell: it falls when the machine has more to do, and a step
 # that a busy worker does not take from its own queue in time waits once more, behind the others.
 _SHARE = 1 / 3
+# Of the patience: whose turn comes later than this is refused when that is first known. The rate may fall, and nobody
+# should wait for long to be refused then.
+_FIRST_SHARE = 0.9
 # With fewer open messages than this, the rate shows how many come, and not how many could be answered.
 _BACKLOG = 10
 # Between two looks that are further apart, nobody knows whether there was always a backlog.
 _LONGEST_GAP = 5.0  # s
 _LEAST_SPAN, _LEAST_COMPLETED = 2.0, 5
+# While a burst arrives, hardly anything is answered: the machine is busy with taking it. So less than this of a backlog
+# can only show that the rate is higher than was known.
+_SURE_SPAN = 8.0  # s
 # For so long, a measured rate is expected of the next burst.
 _REMEMBERED_FOR = 600.0  # s
 # Of a backlog from which hardly anything was answered for so long, earlier rates say nothing.
@@ -60,17 +66,20 @@ _EPOCH = 300.0  # s
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Messages of all callers. `completed` counts from some time on, whose value is `epoch`."""
+    """Messages of all callers. `completed` counts from some time on, whose value is `epoch`; None with no backlog."""
 
     open: int
-    completed: int
+    completed: int | None
     epoch: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
+    """How many were completed at some time of a backlog."""
+
     at: float
-    count: Count
+    completed: int
+    epoch: float
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +87,8 @@ class _Waiting:
     since: float
     patience: float
     turn: asyncio.Future[None]
+    is_expected: bool = False
+    """Its turn was expected to come in time, when the rate was first known."""
 
 
 class Admission:
@@ -98,6 +109,7 @@ class Admission:
         self._count, self._has_worker, self._is_gone = count, has_worker, is_gone
         self._time_out, self._clock = time_out, clock
         self._request = SharedRequest(self._look, COUNT_EVERY, clock)
+        self._open, self._looked_at = 0, -math.inf
         self._samples: deque[_Sample] = deque()
         self._measured: tuple[float, float] | None = None
         """The rate of the last backlog, and when that was."""
@@ -115,9 +127,9 @@ class Admission:
             return
         if len(self._waiting) >= _MOST_WAITING:
             raise self._busy(len(self._waiting))
-        if self._is_fresh() and self._comes_too_late(self._clock(), len(self._waiting), patience):
-            raise self._refusal(len(self._waiting), has_worker=self._has_worker())
         mine = _Waiting(self._clock(), patience, asyncio.get_running_loop().create_future())
+        if self._is_fresh() and self._comes_too_late(mine, len(self._waiting)):
+            raise self._refusal(len(self._waiting), has_worker=self._has_worker())
         self._waiting.append(mine)
         if self._serving is None or self._serving.done():
             self._serving = asyncio.create_task(self._serve())
@@ -131,13 +143,17 @@ class Admission:
         """Count. Raises `TEMPORAL_ERRORS`."""
         asked, samples = self._clock(), self._samples
         count = await self._count()
-        is_next = bool(samples) and samples[-1].count.epoch == count.epoch and asked - samples[-1].at < _LONGEST_GAP
-        if count.open < _BACKLOG or not is_next:
-            samples.clear()
-        samples.append(_Sample(self._clock(), count))
+        now = self._clock()
+        self._open, self._looked_at = count.open, now
         while self._starts and self._starts[0] < asked - _LAG:
             self._starts.popleft()
-        while samples[-1].at - samples[0].at > self._time_out / 2:
+        if not samples or samples[-1].epoch != count.epoch or asked - samples[-1].at >= _LONGEST_GAP:
+            samples.clear()
+        if count.completed is None:
+            samples.clear()
+            return
+        samples.append(_Sample(now, count.completed, count.epoch))
+        while now - samples[0].at > self._time_out / 2:
             samples.popleft()
         self._measure()
 
@@ -168,23 +184,25 @@ class Admission:
         """Tell those whose turn will not come in time."""
         staying: deque[_Waiting] = deque()
         for waiting in self._waiting:
-            if not self._comes_too_late(waiting.since, len(staying), waiting.patience):
+            if not self._comes_too_late(waiting, len(staying)):
                 staying.append(waiting)
             elif not waiting.turn.done():
                 waiting.turn.set_exception(self._refusal(len(staying), has_worker=has_worker))
         self._waiting = staying
 
     def _is_fresh(self) -> bool:
-        return bool(self._samples) and self._clock() - self._samples[-1].at < _LONGEST_GAP
+        return self._clock() - self._looked_at < _LONGEST_GAP
 
-    def _comes_too_late(self, since: float, before: int, patience: float) -> bool:
-        """Whether the turn of a message that has waited since then, with so many before it, will not come in time."""
+    def _comes_too_late(self, waiting: _Waiting, before: int) -> bool:
+        """Whether its turn will not come in time, after so many others."""
         rate = self._rate()
+        patience = waiting.patience if waiting.is_expected or rate is None else _FIRST_SHARE * waiting.patience
         comes_in = before / rate if rate else 0.0
-        return self._clock() - since + comes_in >= patience
+        waiting.is_expected = waiting.is_expected or rate is not None
+        return self._clock() - waiting.since + comes_in >= patience
 
     def _under_way(self) -> int:
-        return (self._samples[-1].count.open if self._samples else 0) + len(self._starts)
+        return self._open + len(self._starts)
 
     def _limit(self) -> int:
         rate = self._rate()
@@ -201,9 +219,11 @@ class Admission:
     def _measure(self) -> None:
         """Remember the rate while there were always some to answer, if the latest counts show it."""
         first, last = self._samples[0], self._samples[-1]
-        span, completed = last.at - first.at, last.count.completed - first.count.completed
+        span, completed = last.at - first.at, last.completed - first.completed
         if span >= _LEAST_SPAN and completed >= _LEAST_COMPLETED:
-            self._measured = completed / span, last.at
+            rate, known = completed / span, self._rate()
+            if span >= _SURE_SPAN or known is None or rate > known:
+                self._measured = rate, last.at
         elif span >= _STALLED:
             self._measured = None
 
@@ -242,7 +262,7 @@ class MessageCounter:
         if now - self._epoch >= _EPOCH:
             self._epoch = now
             self._since = (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        epoch, completed = self._epoch, 0
+        epoch, completed = self._epoch, None
         query = f"{self._own} AND ExecutionStatus = 'Completed' AND CloseTime > '{self._since}'"
         async with self._calls.shared():
             open_now = await self._temporal.count_workflows(f"{self._own} AND ExecutionStatus = 'Running'")

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from src.api.problems import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from starlette.types import Receive, Scope, Send
     from uvicorn.config import Config
     from uvicorn.server import ServerState
@@ -42,12 +44,14 @@ class ImpatientProtocol(H11Protocol):
         # uvicorn's own answer would be plain text, also to /healthz, for which a supervisor would restart the API.
         self._limit, self.limit_concurrency = self.limit_concurrency, None
         self._app = self.app
+        self._came_late = False
         self._timer: asyncio.TimerHandle | None = None
         self._timed: object = None
         """The state of the client that `_timer` limits."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._came_late = self._has_too_many(self.connections)
         self._limit_state(h11.IDLE, HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,7 +104,11 @@ class ImpatientProtocol(H11Protocol):
         self.transport.close()
 
     def _is_over_limit(self) -> bool:
-        return self._limit is not None and (len(self.connections) > self._limit or len(self.tasks) > self._limit)
+        """Of too many connections, those that came first are served: to refuse all of them would help nobody."""
+        return (self._came_late and self._has_too_many(self.connections)) or self._has_too_many(self.tasks)
+
+    def _has_too_many(self, things: Sized) -> bool:
+        return self._limit is not None and len(things) > self._limit
 
     async def _or_overloaded(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/healthz":

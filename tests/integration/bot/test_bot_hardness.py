@@ -188,4 +188,14 @@ def test_too_many_connections_get_a_problem_but_the_probe_an_answer(bot, many_fi
             assert (status, problem["code"]) == (503, "api_overloaded")
             late.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answer(late)[0] == 200
+            clients[1].sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert answer(clients[1])[0] == 200, "who came before is served"
+            for client in clients[-10:]:
+                client.close()
+
+            def is_served():
+                late.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                return answer(late)[0] == 200
+
+            poll_until(is_served, 10, "room for the one that came late")
     poll_until(lambda: bot.http.get("/openapi.json").status_code == 200, 10, "room again")
