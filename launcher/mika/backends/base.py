@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mika.config.load import Config
-from mika.readiness.temporal import TemporalProbe
 from mika.reason import Reason
 from mika.supervisor.unit import Unit
+
+if TYPE_CHECKING:
+    from mika.readiness.temporal import TemporalProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Backend:
 
 def temporal_probe(config: Config) -> TemporalProbe:
     """Of a configuration `for_backend`: a server that mika starts needs no login."""
+    from mika.readiness.temporal import TemporalProbe
+
     return TemporalProbe(
         config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"), config.text("TEMPORAL_NAMESPACE"), config.login()
     )

@@ -13,7 +13,6 @@ from mika.cli.context import make_pretty, print_json, use_color
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
-from mika.readiness import webhook
 from mika.stack import stack
 
 _SAME_STOP = 1.0
@@ -88,6 +87,8 @@ class _Foreground:
 
     async def _show_ready(self) -> None:
         try:
+            from mika.readiness import webhook
+
             status = self._stack.status()
             has_webhook = not self._quiet and await webhook.is_among(status.urls, self._config)
             self._view.ready(status.addresses, has_webhook=has_webhook)

@@ -29,7 +29,6 @@ from mika.config.load import Config
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
-from mika.readiness import webhook
 from mika.stack import background, stack
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
@@ -176,6 +175,8 @@ def _until_ready(
     attached: Attached, config: Config, deadline: float, names: Sequence[str], *, as_json: bool, note: str = ""
 ) -> int:
     """Show progress until it is ready; the exit code."""
+    from mika.readiness import webhook
+
     view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=as_json)
     if note:
         view.say(note)

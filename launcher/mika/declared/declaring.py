@@ -52,7 +52,7 @@ class Declaring:
 
     def add_to(self, units: Sequence[Unit]) -> list[Unit]:
         """The same units; Temporal is ready only when it has what is declared."""
-        return [self._extended(unit) if self._declared and _is_temporal(unit) else unit for unit in units]
+        return [self._extended(unit) if _is_temporal(unit) else unit for unit in units]
 
     def _extended(self, unit: Unit) -> Unit:
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:

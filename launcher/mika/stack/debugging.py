@@ -14,10 +14,8 @@ from mika import events, tasks
 from mika.backends.base import Backend
 from mika.control.address import terminal_address
 from mika.decoded import Json
-from mika.detect.environments import how_to_add
 from mika.events import Bus
 from mika.project.folder import ProjectDir
-from mika.replay.program import with_hook
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.unit import Unit
@@ -36,6 +34,8 @@ _SHORT_TASKS = (
 
 def for_debugger(spec: ServiceSpec, folder: ProjectDir) -> ServiceSpec:
     """`spec` with the hook that lets a debugger in, in a terminal of its own, and with nothing that would hurry it."""
+    from mika.replay.program import with_hook
+
     report = _report(folder, spec.name)
     report.unlink(missing_ok=True)
     # Without a beat, nobody takes a breakpoint for a hang.
@@ -127,6 +127,8 @@ def _in_words(folder: ProjectDir, name: str, report: Json) -> Iterator[str]:
             yield f"PyCharm 2025.3 or later: Run | Edit Configurations | Attach to DAP, with 127.0.0.1 and {port}"
             yield from _terminal(name, " while no editor is attached")
         case {"kind": "no_debugger", "prefix": str(prefix), "python": str(python)}:
+            from mika.detect.environments import how_to_add
+
             fix = f"run {how_to_add(folder.project, 'debugpy', Path(python))}, then `mika restart {name} --debug`"
             yield f"no editor can attach: debugpy is not installed in {prefix}: {fix}"
             yield from _terminal(name)

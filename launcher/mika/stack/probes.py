@@ -6,19 +6,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mika.address import is_loopback
 from mika.config.process_options import Ready, parse_ready
-from mika.diagnosis.untaken import pid_of
 from mika.machine import ports
 from mika.machine.local import CpuUse
 from mika.project import logs
 from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import CHECK_TIMEOUT, CheckCommand, LogLine, UnwelcomeAnswer, http_ok, tcp_here
-from mika.readiness.temporal import TemporalProbe, is_identity_of
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
+
+if TYPE_CHECKING:
+    from mika.readiness.temporal import TemporalProbe
 
 _ASK_TIMEOUT = 1.5  # s
 _ASK_EVERY = 4.0
@@ -32,10 +34,13 @@ API_PATIENCE = 10.0
 
 
 class ProbeFactory:
-    """Makes the probes of the processes of one project. `hang_timeout` is in seconds; 0 switches the detection off."""
+    """Makes the probes of the processes of one project. `hang_timeout` is in seconds; 0 switches the detection off.
 
-    def __init__(self, temporal: TemporalProbe, log_folder: Path, hang_timeout: float) -> None:
-        self._temporal, self._log_folder, self._hang_timeout = temporal, log_folder, hang_timeout
+    `make_temporal` is called for workers alone: what it needs takes long to import.
+    """
+
+    def __init__(self, make_temporal: Callable[[], TemporalProbe], log_folder: Path, hang_timeout: float) -> None:
+        self._make_temporal, self._log_folder, self._hang_timeout = make_temporal, log_folder, hang_timeout
 
     def make(self, name: str, ready: str, hang_timeout: float | None, check: CheckCommand | None) -> Probes:
         """The probes for the rule `ready`. `hang_timeout` is the process's own one; `check` is needed for `exec:`."""
@@ -51,8 +56,10 @@ class ProbeFactory:
         return lambda launch: ([make_rung(launch)], self._beat(launch, timeout))
 
     def _worker_probes(self, rule: Ready, timeout: float) -> Probes:
+        temporal = self._make_temporal()
+
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-            queues = [_Polling(self._temporal, launch, one) for one in (rule, *rule.others)]
+            queues = [_Polling(temporal, launch, one) for one in (rule, *rule.others)]
 
             async def all_polled() -> str:
                 await asyncio.gather(*(polling.probe() for polling in queues))
@@ -106,7 +113,10 @@ class _Polling:
     """
 
     def __init__(self, temporal: TemporalProbe, launch: Launch, rule: Ready) -> None:
-        self._temporal, self._launch, self._rule = temporal, launch, rule
+        from mika.diagnosis.untaken import pid_of
+        from mika.readiness.temporal import is_identity_of
+
+        self._temporal, self._launch, self._rule, self._pid_of = temporal, launch, rule, pid_of
         self.queue = rule.queue
         self._cpu = CpuUse(launch.pids)
         self._is_own = is_identity_of(launch.identity, launch.pids)
@@ -125,7 +135,7 @@ class _Polling:
         self._first_poll = self._first_poll or time.monotonic()
         if len(polled) == 1 and not wanted and time.monotonic() - self._first_poll < _OTHER_TYPE:
             raise NotYet(f"it polls {queue} only for {polled.pop()} tasks so far")
-        self._pids = {pid for identity in set().union(*pollers.values()) if (pid := pid_of(identity)) is not None}
+        self._pids = {pid for identity in set().union(*pollers.values()) if (pid := self._pid_of(identity)) is not None}
 
     async def still(self) -> None:
         """Raise NotYet if it does not work any more. A server that cannot be asked is not the fault of the worker."""

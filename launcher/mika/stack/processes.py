@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePath
 
@@ -11,7 +12,6 @@ from mika.backends.base import temporal_probe
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
 from mika.detect import packages
-from mika.detect.environments import how_to_install
 from mika.errors import UsageError
 from mika.machine import ports
 from mika.procfile import command
@@ -48,7 +48,7 @@ class ProcessFactory:
         self._needed, self._known = needed, known
         self._added_env = dict(env or {})
         self._env = config.child_env() | self._added_env
-        self._probes = ProbeFactory(temporal_probe(config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
+        self._probes = ProbeFactory(partial(temporal_probe, config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
 
     def with_config(self, config: Config) -> ProcessFactory:
         """The same project with other settings."""
@@ -170,6 +170,8 @@ class ProcessFactory:
         missing = None if isinstance(built.line, str) else packages.find_missing(built.line, cwd, env)
         if missing is None:
             return ""
+        from mika.detect.environments import how_to_install
+
         text = f"{process_type}: {missing.module} is not installed in {missing.root}"
         install = how_to_install(self._config.project, cwd, Path(built.line[0]) if missing.is_environment else None)
         return f"{text}: run {install}" if install else text

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mika import backends, events, tasks
 from mika.address import origin
@@ -18,18 +18,14 @@ from mika.config.load import Config
 from mika.control.address import control_address
 from mika.control.requests import ControlUnits, DebugUnits, Down, GetStatus, Request
 from mika.control.server import Server
-from mika.declared.declaring import Declaring
-from mika.declared.record import Record
 from mika.errors import MikaError, UsageError, describe
 from mika.events import Bus
 from mika.procfile.entries import Entry
 from mika.project.event_log import EventLog
 from mika.project.folder import ProjectDir, RunState
 from mika.project.logs import EVENT_LOG
-from mika.replay.keeping import as_watched
 from mika.stack.debugging import Debugging
 from mika.stack.processes import ProcessFactory, check_ports
-from mika.stack.reloading import Reloading
 from mika.stack.waiting import failure_of, not_ready
 from mika.status import StackStatus
 from mika.supervisor import record
@@ -37,6 +33,9 @@ from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
 from mika.supervisor.unit import Unit
+
+if TYPE_CHECKING:
+    from mika.declared.declaring import Declaring
 
 _FOLDER_INTERVAL = 2.0  # s
 _ADDRESS_INTERVAL = 2.0  # s
@@ -104,11 +103,17 @@ class Stack:
         self._server: Server | None = None
         self._failure: MikaError | None = None
         self._debugging = Debugging(self._folder, prepared.backend, options.debug, bus)
-        self._declaring = Declaring(
+        self._declaring = self._make_declaring() if self._config.declared else None
+
+    def _make_declaring(self) -> Declaring:
+        from mika.declared.declaring import Declaring
+        from mika.declared.record import Record
+
+        return Declaring(
             self._config.declared,
             temporal_probe(self._config),
-            Record(self._folder, prepared.backend.name),
-            is_ours=prepared.backend.name != "external",
+            Record(self._folder, self._prepared.backend.name),
+            is_ours=self._prepared.backend.name != "external",
             say=lambda text: self._bus.publish(events.Notice(name="temporal", level="warning", message=text)),
             refuse=self._refuse,
         )
@@ -129,8 +134,12 @@ class Stack:
 
     async def run(self) -> int:
         """Start the stack, supervise it until it stops, and return the exit code. Raises UsageError and MikaError."""
-        units = self._declaring.add_to(self._prepared.units(self._options.processes))
+        units = self._prepared.units(self._options.processes)
+        if self._declaring is not None:
+            units = self._declaring.add_to(units)
         if self._options.watch:
+            from mika.replay.keeping import as_watched
+
             units = [as_watched(unit) for unit in units]
         if self._prepared.backend.name != "none":
             from mika.readiness.login import preload
@@ -179,6 +188,8 @@ class Stack:
         try:
             supervisor.start_all()
             if self._options.watch:
+                from mika.stack.reloading import Reloading
+
                 reloading = Reloading(self._prepared, self._options.processes, supervisor, self._bus)
                 background.append(self._in_background("watch of the files", reloading.run()))
             await self._until_ready(supervisor)
@@ -196,7 +207,8 @@ class Stack:
 
     async def _tear_down(self, supervisor: Supervisor, server: Server) -> None:
         keep = self._options.keep_services
-        await self._declaring.pause()
+        if self._declaring is not None:
+            await self._declaring.pause()
         await self._prepared.backend.interrupt()
         await supervisor.shutdown(keep_containers=keep)
         await self._prepared.backend.close(keep=keep)
