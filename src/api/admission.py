@@ -22,8 +22,8 @@ import structlog
 from mika.diagnosis.temporal import literal
 
 from src.api.calls import TEMPORAL_ERRORS
-from src.api.problems import Problem
 from src.api.signs import SharedRequest
+from src.intake.problems import Problem
 from src.messages import WORKFLOW
 
 if TYPE_CHECKING:

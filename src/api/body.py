@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from src.api.problems import Problem
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

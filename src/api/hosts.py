@@ -10,7 +10,7 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from src.api.problems import Problem
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from src.api.problems import Problem
 from src.api.secret import check_secret, is_same
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from fastapi import Request

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from src.api.answers import ProblemBody
-from src.api.problems import KINDS
+from src.intake.problems import KINDS
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -13,7 +13,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from src.api.problems import Problem
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sized

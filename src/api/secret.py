@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
-from src.api.problems import Problem
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from fastapi import Request

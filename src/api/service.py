@@ -27,9 +27,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from src.api.admission import Admission, MessageCounter
 from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, is_transient
-from src.api.problems import Problem
 from src.api.signs import ASK_EVERY, WorkerSigns, WorkflowSnapshot, make_poll_reader
 from src.api.verdict import Judge, Verdict, Watch
+from src.intake.problems import Problem
 from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply, Sent, send_workflow_id
 

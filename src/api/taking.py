@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from src.api.problems import Problem
 from src.history.base import HistoryError
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from src.api.service import MessageService

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from src.api.json_body import invalid
-from src.api.simple import Id, OptionalId, empty_to_none
 from src.chat import components
 from src.chat.content import Content, short
 from src.chat.silence import Silence
+from src.intake.json_body import invalid
+from src.intake.simple import Id, OptionalId, empty_to_none
 
 MAX_EVENT_BYTES = 15 * 1024 * 1024
 """An inlined image of 10 MB, as base64, and the rest."""

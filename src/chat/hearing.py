@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from src.api.problems import Problem
 from src.api.service import workflow_id_for
-from src.api.simple import check_text
 from src.chat.accounts import Accounts
 from src.chat.content import Content, short
 from src.chat.events import read_event
 from src.chat.images import keep, make_image_store
 from src.chat.rules import Heard, Rules
 from src.chat.silence import MessageLog, Silence
+from src.intake.problems import Problem
+from src.intake.simple import check_text
 from src.logging_setup import shorten
 from src.messages import IncomingMessage, ReplyTarget
 

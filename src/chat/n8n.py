@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from src.api.json_body import invalid
-from src.api.problems import Problem
-from src.api.simple import OptionalId, check_text, number_to_text
+from src.intake.json_body import invalid
+from src.intake.problems import Problem
+from src.intake.simple import OptionalId, check_text, number_to_text
 from src.messages import IncomingMessage
 
 _KINDS = ("person_", "group_")

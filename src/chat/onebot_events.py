@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from src.api.json_body import invalid
-from src.api.problems import Problem
-from src.api.simple import Id, OptionalId
 from src.chat import segments
 from src.chat.content import Content, short
+from src.intake.json_body import invalid
+from src.intake.problems import Problem
+from src.intake.simple import Id, OptionalId
 
 
 def _object(value: object) -> object:

@@ -11,9 +11,9 @@ from fastapi import APIRouter, HTTPException, Request
 from src.api.answers import ForgottenAnswer, HistoryAnswer
 from src.api.hosts import comes_from_this_machine
 from src.api.openapi import NEEDS_SECRET, answers
-from src.api.problems import Problem
 from src.api.secret import check_secret
 from src.history.base import HistoryError
+from src.intake.problems import Problem
 from src.logging_setup import shorten
 
 if TYPE_CHECKING:

@@ -12,9 +12,7 @@ from fastapi.responses import JSONResponse
 
 from src.api.answers import OneBotAnswer
 from src.api.body import read_json_body
-from src.api.json_body import decode
 from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, json_body
-from src.api.problems import Problem
 from src.api.secret import check_secret, is_same
 from src.api.taking import take
 from src.chat.events import MAX_EVENT_BYTES
@@ -23,6 +21,8 @@ from src.chat.onebot_events import OneBotEvent, OneBotMessage, read_message
 from src.chat.segments import text_message
 from src.chat.silence import Silence
 from src.chat_text import CANNED_REPLY, clean
+from src.intake.json_body import decode
+from src.intake.problems import Problem
 from src.messages import ReplyTarget
 
 if TYPE_CHECKING:

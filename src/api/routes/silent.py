@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request
 
 from src.api.answers import Silent
 from src.api.openapi import NEEDS_SECRET, answers
-from src.api.problems import Problem
 from src.api.secret import check_secret
+from src.intake.problems import Problem
 
 if TYPE_CHECKING:
     from src.chat.hearing import Hearing

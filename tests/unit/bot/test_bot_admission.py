@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from src.api.admission import COUNT_EVERY, Admission, Count
-from src.api.problems import Problem
+from src.intake.problems import Problem
 
 TIME_OUT = 60.0
 BACKLOG = 10

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from src.api.json_body import decode
-from src.api.problems import KINDS, Problem
 from src.api.service import workflow_id_for
-from src.api.simple import MAX_MESSAGE_BYTES, read_simple
 from src.chat.events import is_event, read_event
+from src.intake.json_body import decode
+from src.intake.problems import KINDS, Problem
+from src.intake.simple import MAX_MESSAGE_BYTES, read_simple
 from src.logging_setup import shorten
 from src.messages import IncomingMessage
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.api.json_body import decode
-from src.api.problems import Problem
 from src.chat import components
 from src.chat.content import Picture
 from src.chat.events import is_event, read_event
 from src.chat.silence import Silence
+from src.intake.json_body import decode
+from src.intake.problems import Problem
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from src.api.n8n_login import check_login
-from src.api.problems import Problem
 from src.chat.n8n import read_n8n
 from src.config import Settings
+from src.intake.problems import Problem
 from src.messages import IncomingMessage
 
 KEY = "a secret that is long enough for every algorithm, also HS512: 64"

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src import onebot
-from src.api.json_body import decode
-from src.api.problems import Problem
 from src.chat import segments
 from src.chat.content import Picture
 from src.chat.onebot_events import read_message
 from src.config import Settings
+from src.intake.json_body import decode
+from src.intake.problems import Problem
 from src.messages import ReplyTarget
 from src.sending import MaybeSentError, NotSentError
 from tests.kit.machine import free_port

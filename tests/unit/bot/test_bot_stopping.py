@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from src.api.problems import Problem
 from src.api.service import MessageService
 from src.config import Settings
+from src.intake.problems import Problem
 from src.messages import IncomingMessage
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints, ValidationError
 
-from src.api.json_body import invalid
-from src.api.problems import Problem
+from src.intake.json_body import invalid
+from src.intake.problems import Problem
 from src.messages import IncomingMessage
 
 MAX_BODY_BYTES = 1024 * 1024

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from src.api.problems import Problem
+from src.intake.problems import Problem
 
 
 def decode(body: bytes) -> dict[str, Any]:
