@@ -5,6 +5,8 @@ So it must never contain a secret.
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -132,6 +134,14 @@ class Sent:
 
     delivery: Delivery
     detail: str = ""
+
+
+def workflow_id_for(incoming: IncomingMessage, message_id: str) -> str:
+    """The same id for the same message, or a random one without a `message_id`. Contains no account number."""
+    if not message_id:
+        return f"process_message_{uuid.uuid4().hex}"
+    key = f"{incoming.user_id}\0{incoming.group_id}\0{message_id}"
+    return f"process_message_{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 def send_workflow_id(message_id: str) -> str:

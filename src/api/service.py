@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
-import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -53,14 +51,6 @@ _RUN_TIMEOUT_SLACK = 5.0  # s
 # for 15 s until an event is taken.
 _SHARE_OF_WAITING = 0.3
 _EVENT_PATIENCE = 5.0  # s
-
-
-def workflow_id_for(incoming: IncomingMessage, message_id: str) -> str:
-    """The same id for the same message, or a random one without a `message_id`. Contains no account number."""
-    if not message_id:
-        return f"process_message_{uuid.uuid4().hex}"
-    key = f"{incoming.user_id}\0{incoming.group_id}\0{message_id}"
-    return f"process_message_{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
 
 class MessageService:

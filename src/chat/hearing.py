@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from src.api.service import workflow_id_for
 from src.chat.accounts import Accounts
 from src.chat.content import Content, short
 from src.chat.events import read_event
@@ -18,7 +17,7 @@ from src.chat.silence import MessageLog, Silence
 from src.intake.problems import Problem
 from src.intake.simple import check_text
 from src.logging_setup import shorten
-from src.messages import IncomingMessage, ReplyTarget
+from src.messages import IncomingMessage, ReplyTarget, workflow_id_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from src.api.answers import MessageAnswer
 from src.api.body import read_json_body
 from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, json_body
 from src.api.secret import check_secret
-from src.api.service import MessageService, workflow_id_for
+from src.api.service import MessageService
 from src.api.shapes import EventBody, MessageBody, OtherEventBody
 from src.api.taking import take
 from src.chat.events import MAX_EVENT_BYTES, is_event
@@ -21,6 +21,7 @@ from src.chat_text import CANNED_REPLY
 from src.intake.json_body import decode
 from src.intake.problems import Problem, in_chat
 from src.intake.simple import MAX_BODY_BYTES, read_simple
+from src.messages import workflow_id_for
 
 if TYPE_CHECKING:
     from src.chat.hearing import Hearing, Heeded

@@ -12,10 +12,10 @@ from src.api.answers import N8nAnswer
 from src.api.body import read_json_body
 from src.api.n8n_login import check_login
 from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, described, json_body
-from src.api.service import workflow_id_for
 from src.chat.n8n import N8nBody, read_n8n
 from src.intake.json_body import decode
 from src.intake.simple import MAX_BODY_BYTES
+from src.messages import workflow_id_for
 
 if TYPE_CHECKING:
     from src.api.service import MessageService

@@ -6,13 +6,12 @@ import json
 
 import pytest
 
-from src.api.service import workflow_id_for
 from src.chat.events import is_event, read_event
 from src.intake.json_body import decode
 from src.intake.problems import KINDS, Problem
 from src.intake.simple import MAX_MESSAGE_BYTES, read_simple
 from src.logging_setup import shorten
-from src.messages import IncomingMessage
+from src.messages import IncomingMessage, workflow_id_for
 
 
 def parse(body):
