@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import httpx
 
-from src.llm import retry_after
-from src.outside import is_on_this_machine, through_proxy
-from src.sending import MaybeSentError, NotSentError
+from src.outside import is_on_this_machine, retry_after, through_proxy
+from src.send_errors import MaybeSentError, NotSentError
 
 if TYPE_CHECKING:
     from src.config import Settings

@@ -6,12 +6,10 @@ Temporal retries; the client does not: https://docs.temporal.io/ai-cookbook uses
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from src.outside import is_on_this_machine, storable, through_proxy
+from src.outside import is_on_this_machine, retry_after, storable, through_proxy
 from src.prompt import SystemPrompt, newest_that_fit
 
 if TYPE_CHECKING:
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from src.config import Settings
     from src.messages import Turn
 
-# A provider that asks for a longer wait will not be ready in time for any message.
-LONGEST_RETRY_AFTER = 60.0
 _HINTS = {
     401: "check LLM_API_KEY",
     403: "check LLM_API_KEY and its permissions",
@@ -189,23 +185,3 @@ def _is_retryable(status: int, headers: Mapping[str, str]) -> bool:
         case "false":
             return False
     return status in {408, 409, 429} or status >= 500
-
-
-def retry_after(
-    headers: Mapping[str, str], now: datetime | None = None, *, longest: float = LONGEST_RETRY_AFTER
-) -> float | None:
-    """Seconds that the provider asks to wait, from 0 to `longest`; None if it gives no valid time."""
-    value = headers.get("retry-after", "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            retry_at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if retry_at.tzinfo is None:
-            retry_at = retry_at.replace(tzinfo=UTC)
-        seconds = (retry_at - (now or datetime.now(UTC))).total_seconds()
-    if seconds != seconds:  # noqa: PLR0124 - "nan" is a float too
-        return None
-    return min(max(seconds, 0.0), longest)

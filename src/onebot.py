@@ -9,9 +9,8 @@ import httpx
 
 from src.chat.content import short
 from src.chat.segments import text_message
-from src.llm import retry_after
-from src.outside import is_on_this_machine, needs_certificates, through_proxy
-from src.sending import MaybeSentError, NotSentError
+from src.outside import is_on_this_machine, needs_certificates, retry_after, through_proxy
+from src.send_errors import MaybeSentError, NotSentError
 
 if TYPE_CHECKING:
     from src.config import Settings

@@ -1,14 +1,24 @@
-"""What comes from outside, and how to get there: any text can be stored, and this machine is never behind a proxy."""
+"""What comes from outside, and how to get there: any text can be stored, a wait that is asked for has a limit, and
+this machine is never behind a proxy.
+"""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 LONGEST_ANSWER = 100_000
 """Characters. Temporal takes 2 MB in one payload, where a character may need 12 bytes (two escapes in JSON)."""
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds. Who asks for a longer wait will not be ready in time for any message."""
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL ends a string in C; half a surrogate pair has no UTF-8
 
 
@@ -46,3 +56,23 @@ def through_proxy(url: str) -> str:
     proxies = getproxies()
     name = next((name for name in (parts.scheme, "all") if name in proxies), "")
     return f" (through the proxy of {name.upper()}_PROXY)" if name else ""
+
+
+def retry_after(
+    headers: Mapping[str, str], now: datetime | None = None, *, longest: float = LONGEST_RETRY_AFTER
+) -> float | None:
+    """Seconds that the other side asks to wait, from 0 to `longest`; None if it gives no valid time."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            retry_at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if retry_at.tzinfo is None:
+            retry_at = retry_at.replace(tzinfo=UTC)
+        seconds = (retry_at - (now or datetime.now(UTC))).total_seconds()
+    if seconds != seconds:  # noqa: PLR0124 - "nan" is a float too
+        return None
+    return min(max(seconds, 0.0), longest)

@@ -16,6 +16,7 @@ import structlog
 from src.chat_text import CANNED_REPLY, clean, split
 from src.history.base import HistoryError, SendMark
 from src.messages import Sent
+from src.send_errors import MaybeSentError, NotSentError
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -39,19 +40,6 @@ _MEANING: dict[SendMark, Sent] = {
 }
 # For several parts, the first of these that any part has is said of the whole reply.
 _WORST: tuple[Delivery, ...] = ("refused", "maybe_sent", "none", "sent")
-
-
-class NotSentError(Exception):
-    """It was surely not delivered. `retry_after` is in seconds; None if the chat gave no time."""
-
-    def __init__(self, text: str, *, retryable: bool, retry_after: float | None = None) -> None:
-        super().__init__(text)
-        self.retryable = retryable
-        self.retry_after = retry_after
-
-
-class MaybeSentError(Exception):
-    """It was perhaps delivered, so it must not be sent again."""
 
 
 async def send(settings: Settings, target: ReplyTarget, text: str) -> None:

@@ -28,7 +28,8 @@ from src.messages import (
     Sent,
     Turn,
 )
-from src.sending import NotSentError, Sender
+from src.send_errors import NotSentError
+from src.sending import Sender
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

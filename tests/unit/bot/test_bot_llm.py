@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from src.llm import LONGEST_RETRY_AFTER, LlmError, LlmTimeoutError, OfflineLlm, OpenAiLlm, retry_after
+from src.llm import LlmError, LlmTimeoutError, OfflineLlm, OpenAiLlm
 from src.messages import Turn
-from src.outside import LONGEST_ANSWER
+from src.outside import LONGEST_ANSWER, LONGEST_RETRY_AFTER, retry_after
 from src.prompt import SystemPrompt
 from tests.kit.stub_http import Answer, StubServer, completion
 

@@ -17,7 +17,7 @@ from src.config import Settings
 from src.intake.json_body import decode
 from src.intake.problems import Problem
 from src.messages import ReplyTarget
-from src.sending import MaybeSentError, NotSentError
+from src.send_errors import MaybeSentError, NotSentError
 from tests.kit.machine import free_port
 from tests.kit.stub_http import Answer, StubServer
 

@@ -12,7 +12,8 @@ from src.config import Settings
 from src.history.keys import KeyFile
 from src.history.sqlite import SqliteHistory
 from src.messages import OutgoingReply, ReplyTarget, Sent
-from src.sending import NotSentError, Sender
+from src.send_errors import NotSentError
+from src.sending import Sender
 from tests.kit.langbot_api import LangBotApi
 from tests.kit.machine import free_port
 
