@@ -49,8 +49,8 @@ class _EventData(BaseModel):
     group_id: OptionalId = None
 
 
-class EventBody(BaseModel):
-    """What LangBot pushes to a webhook."""
+class MessageEventBody(BaseModel):
+    """What LangBot pushes to a webhook when a message arrives."""
 
     event_type: Literal["bot.person_message", "bot.group_message"]
     data: _EventData

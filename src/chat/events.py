@@ -45,7 +45,9 @@ class EventData(BaseModel):
     timestamp: Any = None
 
 
-class EventBody(BaseModel):
+class PushedEvent(BaseModel):
+    """The JSON that LangBot pushes, before it is known whether the bot has to do with it."""
+
     event_type: str
     uuid: Any = None
     data: EventData
@@ -78,7 +80,7 @@ def read_event(decoded: dict[str, Any]) -> Event | Silence:
         name = short(decoded["event_type"])
         return Silence("not_a_message", f"an event of the type {name!r}", "nothing is to be done: it is no message")
     try:
-        event = EventBody.model_validate(decoded)
+        event = PushedEvent.model_validate(decoded)
     except ValidationError as error:
         raise invalid(error) from None
     data = event.data

@@ -13,7 +13,7 @@ from src.api.body import read_json_body
 from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, json_body
 from src.api.secret import check_secret
 from src.api.service import MessageService
-from src.api.shapes import EventBody, MessageBody, OtherEventBody
+from src.api.shapes import MessageBody, MessageEventBody, OtherEventBody
 from src.api.taking import take
 from src.chat.events import MAX_EVENT_BYTES, is_event
 from src.chat.silence import Silence
@@ -33,7 +33,7 @@ log = structlog.get_logger("mika.api")
 _DOCUMENTED: dict[str, Any] = {
     "response_model": None,
     "responses": answers(MessageAnswer, *PROBLEMS_OF_A_BODY, *PROBLEMS_OF_A_MESSAGE),
-    "openapi_extra": NEEDS_SECRET | json_body(MessageBody, EventBody, OtherEventBody),
+    "openapi_extra": NEEDS_SECRET | json_body(MessageBody, MessageEventBody, OtherEventBody),
 }
 
 
