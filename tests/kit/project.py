@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -120,10 +121,10 @@ class Project:
     ) -> Result:
         """Run `mika -C FOLDER ARGS` to its end. Fails when that takes longer than `timeout` s.
 
-        As a `process` of its own, or in this one. By default only `up` gets one: it may become the supervisor.
+        As a `process` of its own, or in this one. By default only `up` without `-d` gets one: it may supervise.
         """
         if process is None:
-            process = "up" in args or not can_run_here()
+            process = ("up" in args and "-d" not in args) or not can_run_here()
         began = time.monotonic()
         run = self._in_a_process if process else self._here
         try:
@@ -140,7 +141,18 @@ class Project:
         self, args: tuple[str, ...], env: dict[str, str], stdin: bytes, timeout: float
     ) -> tuple[int, bytes, bytes]:
         argv = ["-C", str(self.folder), *args]
-        return run_here(argv, cwd=self.parent, env=env, stdin=stdin, timeout=timeout)
+        try:
+            return run_here(argv, cwd=self.parent, env=env, stdin=stdin, timeout=timeout)
+        finally:
+            if POSIX and "up" in args:
+                self._reap_supervisor()
+
+    def _reap_supervisor(self) -> None:
+        """As init would: `mika up -d` exits and leaves its supervisor to init, but this process stays its parent."""
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                if "--serve" in child.cmdline():
+                    threading.Thread(target=_reap, args=(child.pid,), daemon=True).start()
 
     def _in_a_process(
         self, args: tuple[str, ...], env: dict[str, str], stdin: bytes, timeout: float
@@ -340,6 +352,11 @@ class Project:
                 running.popen.kill()
                 running.popen.wait(5)
         return list(told.values())
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def _describe(process: psutil.Process) -> str:
