@@ -180,6 +180,27 @@ def test_fix_asks_before_it_starts_a_stack(tmp_path: Path) -> None:
         assert agreed.code == 0, str(agreed)
 
 
+def test_the_story_of_a_message_has_what_the_processes_logged(stack: Bot) -> None:
+    workflow_id = stack.post("hello").json()["workflow_id"]
+    shown = stack.ok("doctor", "--workflow", workflow_id).out
+    rows = [line.split("s  ", 1)[-1] for line in shown.splitlines()]
+    order = ["api    | INFO  workflow_starting", "started by", "worker | INFO  llm_answered", "completed"]
+    places = [next(number for number, row in enumerate(rows) if row.startswith(word)) for word in order]
+    assert places == sorted(places), shown
+    assert shown.count(workflow_id) == 2, "as the title, and in the link to the UI"
+    log = stack.ok("doctor", "--workflow", workflow_id, "--json").json["log"]
+    assert {line["process"] for line in log["lines"]} == {"api", "worker"}
+    assert (log["left_out"], log["complete"]) == (0, True)
+
+
+def test_without_a_stack_it_is_one_line(tmp_path: Path) -> None:
+    with Bot(tmp_path) as bot:
+        result = bot.mika("doctor")
+        assert (result.code, result.out) == (1, "no stack is running here: `mika up`\n")
+        story = bot.error("doctor", "--workflow", code=3)
+        assert story.err == bot.error("status", code=3).err
+
+
 # --- API and `mika send` say the same ---------------------------------------------------------------------------------
 
 

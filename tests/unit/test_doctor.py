@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mika.cli.doctor import render, render_story
+from mika.cli.doctor import render
+from mika.cli.screen.story import render_story
 from mika.cli.workflows import render as render_rows
 from mika.diagnosis.model import Cause, Diagnosis
 from mika.diagnosis.timeline import Entry
 from mika.doctor import run, server, startup
-from mika.doctor.check import Check, Report, fail, skipped, warn
+from mika.doctor.check import Check, Report, fail, ok, skipped, warn
 from mika.doctor.checks import history, llm
 from mika.doctor.checks import project as project_checks
 from mika.doctor.checks.log import last_trouble
@@ -30,6 +31,7 @@ from mika.machine.http import Answer
 from mika.project.folder import ProjectDir
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
+from mika.text import plain
 
 from tests.kit.doctor import examine, load
 from tests.kit.machine import free_port, posix_only
@@ -287,6 +289,19 @@ def test_a_report_and_its_json() -> None:
     assert Report(()).ok
 
 
+def test_while_nothing_runs_only_what_is_in_the_way_is_told() -> None:
+    quiet = (ok("ports", "free"), skipped("stack", "none"), fail("temporal", "gone", "`mika up`", Repair("up")))
+    assert render(Report(quiet, is_down=True)) == "no stack is running here: `mika up`"
+    text = plain(render(Report((*quiet, fail("disk", "full", "delete")), is_down=True)))
+    assert text.splitlines() == [
+        "no stack is running here: `mika up`",
+        "FAIL  disk        full",
+        "                  fix: delete",
+        "",
+        "1 to fix, first: disk",
+    ]
+
+
 def test_settings_that_cannot_be_read_stop_everything_else() -> None:
     report = run.broken_configuration(UsageError(".env:1: API_PORT is 'x'", "give a number"))
     assert [check.id for check in report.checks] == [check_id for check_id, _ in run.CHECKS]
@@ -303,7 +318,7 @@ def test_the_story_of_a_workflow() -> None:
         Diagnosis(Cause.NO_WORKER, "nobody", ("seen",), "start it"),
         (Entry(0, "started"),),
     )
-    text = render_story(story)
+    text = render_story(story, Path())
     for word in ("m-1", "0.00 s  started", "nobody", "evidence: seen", "start it", "http://ui"):
         assert word in text
     found = story.as_json()

@@ -10,9 +10,9 @@ import time
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.screen.story import render_story
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
-from mika.diagnosis.model import seconds
 from mika.doctor import run
 from mika.doctor.check import Check, Report
 from mika.doctor.examination import Examination
@@ -75,7 +75,7 @@ def doctor_command(
         if as_json:
             print_json(result.as_json())
         else:
-            text = render(result) if isinstance(result, Report) else render_story(result)
+            text = render(result) if isinstance(result, Report) else render_story(result, context.project)
             if watch:
                 click.clear()
             click.echo(pasteable(text))
@@ -98,18 +98,19 @@ def _report(context: Context, timeout: float, *, llm: bool, fix: bool) -> Report
 
 
 def render(report: Report) -> str:
-    """One line for each check, and below a failure how to fix it."""
-    lines = []
-    for check in report.checks:
+    """One line for each check, and below a failure how to fix it. While nothing runs, only what is in the way."""
+    checks = report.in_the_way if report.is_down else report.checks
+    lines = ["no stack is running here: `mika up`"] if report.is_down else []
+    for check in checks:
         text, colour = _MARKS[check.status]
         because = f" (because of {check.because})" if check.because else ""
         lines.append(f"{click.style(text.ljust(4), fg=colour)}  {check.id:<10}  {check.finding}{because}")
         if check.fix and check.status in ("warn", "fail"):
             lines.append(f"{'':<18}{click.style('fix:', bold=True)} {check.fix}")
-    failed, warned = report.ids("fail"), report.ids("warn")
+    failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines.append(f"\n{len(failed)} to fix, first: {failed[0]}")
-    else:
+    elif not report.is_down:
         lines.append("\nnothing to fix" + (f"; look at: {', '.join(warned)}" if warned else ""))
     return "\n".join(lines)
 
@@ -137,20 +138,4 @@ def _start_stack(config: Config) -> None:
 
 async def _story(config: Config, wanted: str, *, payloads: bool) -> Story:
     async with Examination(config, ProjectDir(config.project)) as exam:
-        return await investigate(exam, wanted, payloads=payloads)
-
-
-def render_story(story: Story) -> str:
-    """The timeline, then what it means."""
-    diagnosis = story.diagnosis
-    age = f", started {seconds(story.age)} ago" if story.age is not None else ""
-    lines = [f"{click.style(story.id, bold=True)}  {story.status}{age}"]
-    lines += [f"{entry.after:9.2f} s  {entry.text}" for entry in story.timeline]
-    colour = "green" if story.ok else "red"
-    lines += ["", f"{click.style(str(diagnosis.cause), fg=colour)}: {diagnosis.finding}"]
-    lines += [f"  evidence: {line}" for line in diagnosis.evidence]
-    if diagnosis.fix:
-        lines.append(f"  {click.style('fix:', bold=True)} {diagnosis.fix}")
-    if story.ui:
-        lines.append(f"  UI: {story.ui}")
-    return "\n".join(lines)
+        return await investigate(exam, wanted, payloads=payloads, with_log=True)

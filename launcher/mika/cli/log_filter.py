@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mika.errors import UsageError
 from mika.project import logs
+from mika.project.log_search import Naming
 from mika.records.reading import read
 from mika.records.record import Level, level_of
 from mika.text import did_you_mean, plain
@@ -20,7 +21,7 @@ class LogFilter:
 
     pattern: re.Pattern[str] | None = None
     level: Level | None = None
-    workflow: str | None = None
+    workflow: Naming | None = None
     until: float | None = None
     _last: dict[str, Level | None] = field(default_factory=dict)
 
@@ -31,11 +32,12 @@ class LogFilter:
     def matches(self, name: str, line: logs.Line) -> bool:
         """Call it for each line of a log, in their order: a traceback belongs to the line above it."""
         text = plain(logs.decode(line.data).rstrip("\r\n"))
+        names_it = self.workflow is None or self.workflow.matches(name, text)
         if self.level is not None and not self._is_serious(name, text, self.level):
             return False
         return (
-            (self.until is None or line.time <= self.until)
-            and (self.workflow is None or self.workflow in text)
+            names_it
+            and (self.until is None or line.time <= self.until)
             and (self.pattern is None or self.pattern.search(text) is not None)
         )
 

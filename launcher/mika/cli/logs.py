@@ -22,6 +22,7 @@ from mika.events import BackingOff, Exited, GaveUp, Ready, Started, Unhealthy
 from mika.project import logs
 from mika.project.event_log import EventReader, read_event
 from mika.project.folder import ProjectDir
+from mika.project.log_search import Naming
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
 from mika.text import unknown_name
@@ -66,7 +67,8 @@ def logs_command(
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
     pattern = compile_pattern(grep, ignore_case=ignore_case)
-    wanted = LogFilter(pattern, parse_level(level), workflow, _moment("--until", until))
+    naming = Naming(workflow) if workflow is not None else None
+    wanted = LogFilter(pattern, parse_level(level), naming, _moment("--until", until))
     began = _moment("--since", since)
     names_of_logs = logs.names(folder) if folder.is_dir() else []
     for path in logs.non_files(folder):

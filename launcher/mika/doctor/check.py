@@ -48,6 +48,17 @@ class Report:
     """All checks, in the order in which to fix them."""
 
     checks: tuple[Check, ...]
+    is_down: bool = False
+    """Nothing of the project runs, started by `mika up` or by hand."""
+
+    @property
+    def in_the_way(self) -> tuple[Check, ...]:
+        """What is wrong besides that nothing runs."""
+        return tuple(
+            check
+            for check in self.checks
+            if check.status in ("fail", "warn") and (check.repair is None or check.repair.action != "up")
+        )
 
     @property
     def ok(self) -> bool:

@@ -77,7 +77,8 @@ async def examine(config: Config, folder: ProjectDir, *, timeout: float = TIMEOU
 
     async with Examination(config, folder, llm=llm) as exam:
         results = await asyncio.gather(*(run(check_id, check) for check_id, check in CHECKS))
-        return Report(_consequences([check for result in results for check in result]))
+        checks = _consequences([check for result in results for check in result])
+        return Report(checks, is_down=not llm and _is_down(checks))
 
 
 def _consequences(checks: Sequence[Check]) -> tuple[Check, ...]:
@@ -85,6 +86,12 @@ def _consequences(checks: Sequence[Check]) -> tuple[Check, ...]:
     failed = {check.id for check in checks if check.status == "fail"}
     root = next((check_id for check_id in _ROOTS if check_id in failed), "")
     return tuple(skipped(c.id, c.finding, root) if c.unanswered and root not in ("", c.id) else c for c in checks)
+
+
+def _is_down(checks: Sequence[Check]) -> bool:
+    """Whether there is no supervisor, and nothing that answers."""
+    status = {check.id: check.status for check in checks}
+    return status.get("stack") == "skip" and "ok" not in (status.get(each) for each in ("temporal", "worker", "api"))
 
 
 def broken_configuration(error: UsageError) -> Report:

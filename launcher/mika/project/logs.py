@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import locale
-import struct
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from mika.guard.segments import (
     BREAK,
     INDEX_INTERVAL,
-    RECORD,
-    is_plausible,
     segment_numbers,
     segment_path,
     split_file_name,
 )
+from mika.project.log_index import Index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +30,6 @@ EVENT_LOG = "mika"
 MAX_LINE = 64 * 1024  # bytes; a longer line is returned in several pieces
 BLOCK = 1 << 20  # bytes that one call of poll() reads at most
 _TAIL_BYTES = 16 << 20  # how far back to search for the last lines
-_INDEX_BLOCK = 4096 * RECORD.size
 
 
 class Line(NamedTuple):
@@ -132,48 +129,6 @@ def _drain(follower: Follower) -> Iterator[Line]:
     yield from follower.flush()
 
 
-class _Index:
-    """The index records of one segment. They are read in blocks, because the index grows while the segment does."""
-
-    def __init__(self, path: Path, fallback_time: float) -> None:
-        self._path, self._position = path, RECORD.size
-        self._pending: deque[tuple[float, int]] = deque()
-        self.time = fallback_time
-        self.base: int | None = None  # bytes in all earlier segments
-        try:
-            moment, base = RECORD.unpack(self._read(0, RECORD.size))
-        except struct.error:
-            return
-        if is_plausible(moment, base):
-            self.time, self.base = moment, base
-
-    def take(self, end: int) -> tuple[float, int] | None:
-        """Remove and return the next record whose offset is before `end`."""
-        if not self._pending:
-            self._fill()
-        if self._pending and self._pending[0][1] & ~BREAK < end:
-            return self._pending.popleft()
-        return None
-
-    def _fill(self) -> None:
-        block = self._read(self._position, _INDEX_BLOCK)
-        block = block[: len(block) // RECORD.size * RECORD.size]
-        self._position += len(block)
-        records = RECORD.iter_unpack(block)
-        self._pending.extend((moment, offset) for moment, offset in records if is_plausible(moment, offset & ~BREAK))
-
-    def _read(self, position: int, count: int) -> bytes:
-        """Empty if the index is missing, or is not a file: reading a FIFO would block."""
-        try:
-            if not self._path.is_file():
-                return b""
-            with self._path.open("rb") as file:
-                file.seek(position)
-                return file.read(count)
-        except OSError:
-            return b""
-
-
 class Follower:
     """Reads the log of one service across segments, then the bytes that are appended to it.
 
@@ -186,7 +141,7 @@ class Follower:
         self.skipped_bytes = 0
         self._has_gap = False  # bytes before the current position were deleted
         self._number, self._position = -1, 0
-        self._index: _Index | None = None
+        self._index: Index | None = None
         self._partial, self._partial_time = b"", 0.0
         if tail is not None:
             self._seek_tail(tail)
@@ -213,26 +168,30 @@ class Follower:
 
     def poll_block(self) -> bytes:
         """Like `poll`, but faster: all lines are returned as one block that ends with a newline."""
-        parts: list[bytes] = []
+        return b"".join([block for _, block in self.poll_blocks()])
+
+    def poll_blocks(self) -> list[tuple[float, bytes]]:
+        """Like `poll_block`, with the time at which each part was written."""
+        parts: list[tuple[float, bytes]] = []
         while not parts:
             pieces = self._pieces()
             if not pieces:
                 break
             for time, is_break, piece in pieces:
                 if is_break and self._partial:
-                    parts.append(self._partial + b"\n")
+                    parts.append((time, self._partial + b"\n"))
                     self._partial = b""
                 head, newline, rest = piece.rpartition(b"\n")
                 if newline:
-                    parts.append(self._partial + head + newline)
+                    parts.append((time, self._partial + head + newline))
                     self._partial = rest
                 else:
                     self._partial += rest
                 if len(self._partial) > MAX_LINE:
-                    parts.append(self._partial + b"\n")
+                    parts.append((time, self._partial + b"\n"))
                     self._partial = b""
                 self._partial_time = time
-        return b"".join(parts)
+        return parts
 
     def flush(self) -> list[Line]:
         """The last line, if no newline has followed it so far."""
@@ -340,7 +299,7 @@ class Follower:
             modified = self._path(number).stat().st_mtime
         except OSError:
             modified = 0.0
-        index = _Index(self._path(number, ".idx"), modified)
+        index = Index(self._path(number, ".idx"), modified)
         if base is not None and index.base is not None:
             skipped = max(0, index.base - base - self._position)
             self.skipped_bytes += skipped

@@ -44,12 +44,17 @@ class Pretty:
         """One line of a log, as one or more lines that each end with a newline."""
         text = logs.decode(line.data).rstrip("\r\n")
         record = read(text)
-        if record is None:
-            return self._row(name, line.time, self._safe(text))
-        head, *more = self._message(record).split("\n")
-        rows = [self._row(name, record.time or line.time, head)]
-        rows += [self._row(name, None, row) for row in (*more, *self._trace(record.trace))]
-        return "".join(rows)
+        head, *more = self._rows(text, record)
+        first = self._row(name, (record and record.time) or line.time, head)
+        return "".join([first, *(self._row(name, None, row) for row in more)])
+
+    def rows(self, text: str, known: str) -> list[str]:
+        """A line without time and name. `known`: a value that its reader knows, so that its field is left out."""
+        return self._rows(text, read(text), known)
+
+    def name(self, name: str) -> str:
+        """In its colour, as wide as the longest one."""
+        return self._style(name.ljust(self._width), self._colours.get(name))
 
     def event(self, name: str, seconds: float, text: str) -> str:
         """Something that happened to a process, in the columns of its lines. `seconds`: since the epoch."""
@@ -61,12 +66,17 @@ class Pretty:
         shown_clock = self._style(clock, "bright_black")
         if self._alone:
             return f"{shown_clock}  {text}\n"
-        return f"{shown_clock} {self._style(name.ljust(self._width), self._colours.get(name))}  {text}\n"
+        return f"{shown_clock} {self.name(name)}  {text}\n"
 
-    def _message(self, record: Record) -> str:
+    def _rows(self, text: str, record: Record | None, known: str = "") -> list[str]:
+        if record is None:
+            return [self._safe(text)]
+        return [*self._message(record, known).split("\n"), *self._trace(record.trace)]
+
+    def _message(self, record: Record, known: str) -> str:
         level, colour = _LEVELS[record.level] if record.level is not None else ("", None)
         parts = [f"{self._style(level.ljust(5), colour)} {self._safe(record.message)}"]
-        fields = [self._field(name, value) for name, value in sorted(record.fields, key=_ids_first)]
+        fields = [self._field(name, value) for name, value in sorted(record.fields, key=_ids_first) if value != known]
         return "  ".join([*parts, *(self._style(field, "bright_black") for field in fields)])
 
     def _field(self, name: str, value: str) -> str:

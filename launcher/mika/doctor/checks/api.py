@@ -130,7 +130,7 @@ async def _nothing_listens(exam: Examination, process: Process, units: Sequence[
     if exam.wants_temporal and not (await exam.server()).up:
         down = "the stack is not up"
         return await because_of_docker(exam, "api", down) or skipped("api", down, "temporal")
-    return fail("api", text, f"`mika up`, or by hand: `{process.command}`")
+    return fail("api", text, f"`mika up`, or by hand: `{process.command}`", Repair("up"))
 
 
 async def _elsewhere(exam: Examination, process: Process) -> Check | None:

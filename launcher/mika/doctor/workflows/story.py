@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from mika.doctor.examination import Examination
 from mika.doctor.workers import units_of
 from mika.doctor.workflows.ids import id_of
 from mika.doctor.workflows.judge import judge, why_slow
+from mika.doctor.workflows.own_lines import OwnLines, own_lines
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread
 
@@ -45,6 +47,7 @@ class Story:
     ui: str | None
     diagnosis: Diagnosis
     timeline: tuple[Entry, ...] = ()
+    log: OwnLines = field(default_factory=OwnLines)
 
     @property
     def ok(self) -> bool:
@@ -60,6 +63,7 @@ class Story:
             "evidence": list(self.diagnosis.evidence),
             "fix": self.diagnosis.fix,
             "timeline": [{"after_s": round(entry.after, 3), "text": entry.text} for entry in self.timeline],
+            "log": self.log.as_json(),
         }
 
 
@@ -72,6 +76,8 @@ async def connect(exam: Examination) -> None:
         text = f"no Temporal server at {server.address}: {server.detail}"
         if await exam.supervisor() is None:
             nothing = await in_thread(lambda: not_running(exam.folder))
+            if server.state == "refused" and exam.backend not in ("external", "none"):  # `mika up` starts it
+                raise nothing
             hint = nothing.hint if exam.found is not None else "`mika doctor` says why"
             raise NotRunningError(f"{nothing.message}, and {text}", hint)
         raise MikaError(text, "`mika doctor` says why", code="temporal_unavailable")
@@ -84,13 +90,14 @@ async def connect(exam: Examination) -> None:
         ) from None
 
 
-async def investigate(exam: Examination, wanted: str, *, payloads: bool = False) -> Story:
-    """The story of `wanted`: an id, a unique part of one, or `last`.
+async def investigate(exam: Examination, wanted: str, *, payloads: bool = False, with_log: bool = False) -> Story:
+    """The story of `wanted`: an id, a unique part of one, or `last`; with what the processes have logged about it.
 
     Raises UsageError for an empty name, NotRunningError and MikaError as `connect`, MikaError for an ambiguous part.
     """
     description = await _search(exam, wanted)
     now = await exam.server_time()
+    ahead = now - time.time()
     if isinstance(description, Story):
         return description
     info = description.workflow_execution_info
@@ -98,6 +105,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
     surroundings = await exam.surroundings([info.task_queue])
     diagnosis = await judge(exam, description, events, surroundings, now=now)
     diagnosis = _with_memo(await _with_slow_task(exam, diagnosis, events, info.type.name), info)
+    ended = now if info.status == proto.RUNNING else proto.at(info.close_time)
     return Story(
         info.execution.workflow_id,
         info.execution.run_id,
@@ -106,6 +114,9 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False)
         _ui_link(exam, info.execution),
         await _with_what_is_known_here(exam, diagnosis, info.task_queue),
         tuple(timeline(description, events, now=clock(description, now), payloads=payloads)),
+        await own_lines(exam, info.execution.workflow_id, proto.at(info.start_time), ended, ahead)
+        if with_log
+        else OwnLines(),
     )
 
 
