@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.kinds import Number, Whole
 from mika.cli.spelling import pasteable
 from mika.errors import FAILED, OK, USAGE, UsageError
 from mika.replay.program import Order
@@ -23,10 +24,10 @@ _EACH = 1_000_000
 @click.command("check")
 @click.argument("processes", nargs=-1, metavar="[PROCESS]...")
 @click.option("--histories", "files", multiple=True, metavar="FILE...", help="Recorded histories; needs no server.")
-@click.option("--closed", default=20, show_default=True, type=click.IntRange(0, 1000), help="Latest closed runs.")
-@click.option("--open", "most", default=200, show_default=True, type=click.IntRange(0, 100_000), help="Open runs.")
+@click.option("--closed", default=20, show_default=True, type=Whole(0, 1000), help="Latest closed runs.")
+@click.option("--open", "most", default=200, show_default=True, type=Whole(0, 100_000), help="Open runs.")
 @click.option("--all", "each", is_flag=True, help="Replay each run, not only some of those with the same steps.")
-@click.option("--timeout", default=10.0, show_default=True, metavar="S", type=click.FloatRange(1), help="For each.")
+@click.option("--timeout", default=10.0, show_default=True, metavar="S", type=Number(1), help="For each.")
 @json_option
 @click.pass_obj
 def check_command(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import FishComplete, add_completion_class, get_completion_class, shell_complete
 
+from mika.cli.kinds import Choice
+
 COMPLETE = "_MIKA_COMPLETE"
 """click's name for the variable by which a shell asks."""
 _SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -47,7 +49,7 @@ Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
 
 
 @click.command("completion", help=_HELP)
-@click.argument("shell", type=click.Choice(_SHELLS))
+@click.argument("shell", type=Choice(_SHELLS))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""

@@ -10,6 +10,7 @@ import time
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.kinds import Number
 from mika.cli.screen.story import render_story
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
@@ -45,7 +46,7 @@ _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "r
     metavar="S",
     default=run.TIMEOUT,
     show_default=True,
-    type=click.FloatRange(0, 600, min_open=True),
+    type=Number(0, 600, min_open=True),
     help="Seconds for all checks together.",
 )
 @json_option

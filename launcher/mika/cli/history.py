@@ -7,13 +7,14 @@ from dataclasses import asdict
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.group import Group
 from mika.stack.history import forget, show
 from mika.text import plain
 
 _group = click.option("--group", metavar="ID", help="Only what was said in this group (empty: only private messages).")
 
 
-@click.group("history")
+@click.group("history", cls=Group)
 def history_command() -> None:
     """What the bot keeps of a user, as the bot's API tells it."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mika.cli.context import Context, look_option, make_pretty, use_color
+from mika.cli.kinds import Whole
 from mika.cli.log_filter import LogFilter, compile_pattern, parse_level
 from mika.cli.screen.relay import Prefixes
 from mika.cli.screen.view import describe
@@ -40,7 +41,7 @@ _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 @click.command("logs")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("-f", "--follow", is_flag=True, help="Go on, with what is written from now on.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), help="Only the last N lines of each.")
+@click.option("-n", "--lines", type=Whole(min=0), help="Only the last N lines of each.")
 @click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h, or 2026-11-24T18:00.")
 @click.option("--until", metavar="T", help="Up to then, given as with --since.")
 @click.option("--grep", metavar="RE", help="Only lines that match this regular expression.")

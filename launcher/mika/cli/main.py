@@ -19,9 +19,9 @@ import click
 
 from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error
+from mika.cli.group import Group
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
-from mika.text import did_you_mean
 
 _VERBS = {
     "init": "Find out what runs here, and write it to a Procfile.",
@@ -54,7 +54,7 @@ _MODULES = {"restart": "process", "stop": "process", "start": "process", "config
 _MODULES |= {"update": "signal", "query": "signal", "why-silent": "why_silent"}
 
 
-class Verbs(click.Group):
+class Verbs(Group):
     """Loads a verb's module only when it is used, so that each command starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,13 +68,6 @@ class Verbs(click.Group):
         module = importlib.import_module(f"mika.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            ctx.fail(f"there is no command '{args[0]}'{did_you_mean(args[0], list(_VERBS))}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx
@@ -138,7 +131,7 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
-        shown = _as_mika_error(error)
+        shown = _as_mika_error(error, argv)
         if shown.code == "internal" and "MIKA_TRACEBACK" in os.environ:
             raise
         with contextlib.suppress(OSError):  # the very output may be what cannot be written
@@ -151,15 +144,15 @@ def _color() -> bool | None:
     return False if "NO_COLOR" in os.environ else True if "FORCE_COLOR" in os.environ else None
 
 
-def _as_mika_error(error: Exception) -> MikaError:
+def _as_mika_error(error: Exception, argv: Sequence[str]) -> MikaError:
     """What the user sees of `error`: its own words, or that it is a fault of ours."""
     match error:
         case MikaError():
             return error
         case click.ClickException():
-            usage = UsageError(error.format_message(), _usage_hint(error))
-            usage.code, usage.exit_code = "usage", error.exit_code
-            return usage
+            from mika.cli.misuse import explain
+
+            return explain(error, _asked_for(argv), argv)
         case PermissionError():
             return UsageError(f"{error.filename}: {error.strerror}", "is it another user's? `ls -la` tells")
         case UnicodeError():
@@ -187,6 +180,7 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _usage_hint(error: click.ClickException) -> str:
-    context = getattr(error, "ctx", None)
-    return f"see `{context.command_path} --help`" if context is not None else "see `mika --help`"
+def _asked_for(argv: Sequence[str]) -> click.Command:
+    """The command of these arguments; the group itself if there is none."""
+    verb = next((word for word in argv if word in _VERBS), None)
+    return (cli.get_command(click.Context(cli), verb) if verb else None) or cli

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.kinds import Choice
 from mika.cli.spelling import pasteable
 from mika.errors import UsageError
 from mika.stack.send import send
@@ -27,7 +28,7 @@ def _login() -> str:
 @click.argument("text")
 @click.option("--user", metavar="ID", default=_login, help="Who sends it (default: your login name).")
 @click.option("--group", metavar="ID", help="The group it is sent to (default: a private message).")
-@click.option("--as", "door", type=click.Choice(["langbot"]), help="Send it as LangBot does: as an event.")
+@click.option("--as", "door", type=Choice(["langbot"]), help="Send it as LangBot does: as an event.")
 @click.option("--bot", metavar="ID", help="With --as langbot: its bot that sends the reply. Without, no chat gets it.")
 @click.option("--timeout", metavar="S", help="Give up after this many seconds (default: the run time-out).")
 @json_option

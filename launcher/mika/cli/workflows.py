@@ -6,6 +6,8 @@ import click
 
 from mika.cli.asking import ask
 from mika.cli.context import json_option, print_json
+from mika.cli.group import Group
+from mika.cli.kinds import Whole
 from mika.cli.spelling import pasteable
 from mika.cli.workflows_act import COMMANDS
 from mika.diagnosis.commands import for_workflow
@@ -14,10 +16,10 @@ from mika.doctor.workflows.ids import short_ids
 from mika.doctor.workflows.listing import Row, latest
 
 
-@click.group("workflows", invoke_without_command=True)
+@click.group("workflows", cls=Group, invoke_without_command=True)
 @click.option("--failed", is_flag=True, help="Only those that failed, timed out, or were canceled or terminated.")
 @click.option("--running", is_flag=True, help="Only those that run.")
-@click.option("-n", "count", default=20, show_default=True, type=click.IntRange(1, 1000), help="How many.")
+@click.option("-n", "count", default=20, show_default=True, type=Whole(1, 1000), help="How many.")
 @json_option
 @click.pass_context
 def workflows_command(click_context: click.Context, failed: bool, running: bool, count: int, as_json: bool) -> None:

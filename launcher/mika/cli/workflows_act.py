@@ -10,6 +10,7 @@ import click
 
 from mika.cli.asking import ask
 from mika.cli.context import Context, json_option
+from mika.cli.kinds import Choice, Whole
 from mika.cli.workflows_run import act
 from mika.diagnosis.model import FINE, Cause
 from mika.doctor.examination import Examination
@@ -84,7 +85,7 @@ def _stop(
 
 @click.command("retry")
 @_selected(
-    click.option("--cause", type=click.Choice(_CAUSES), metavar="CAUSE", help="Those of `mika workflows` with it."),
+    click.option("--cause", type=Choice(_CAUSES), metavar="CAUSE", help="Those of `mika workflows` with it."),
     click.option("--all", "every", is_flag=True, help="With --cause: of the last 1000, not only of the last 20."),
     click.option("--replace", is_flag=True, help="Terminate those that still run first."),
     _yes,
@@ -160,7 +161,7 @@ def reset_command(
 
 @click.command("export")
 @_selected(
-    click.option("--last", "count", type=click.IntRange(1, selection.MOST), metavar="N", help="Those started last."),
+    click.option("--last", "count", type=Whole(1, selection.MOST), metavar="N", help="Those started last."),
     click.option("-o", "folder", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where to."),
 )
 def export_command(

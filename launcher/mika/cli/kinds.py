@@ -1,0 +1,79 @@
+"""Kinds of values that options and arguments take. A wrong one is told in mika's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mika.errors import UsageError
+from mika.text import did_you_mean
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # a generic class only since click 8.2
+
+
+def label(param: click.Parameter | None) -> str:
+    """As the user writes it: `--lines`, or `NAME` of an argument."""
+    if param is None:
+        return "a value"
+    if isinstance(param, click.Option):
+        return max(param.opts, key=len)
+    return (param.metavar or (param.name or "").upper()).strip("[].")
+
+
+class Choice(_Choice):
+    """One of several words."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        super().__init__(choices)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Raises UsageError."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise _wrong(
+                f"{label(param)}: there is no '{value}'{did_you_mean(str(value), self.choices)}",
+                f"one of {', '.join(self.choices)}",
+            ) from None
+
+
+class Whole(click.IntRange):
+    """A whole number from `min` to `max`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Raises UsageError."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise _wrong(f"{label(param)}: '{value}' is not a whole number{_range(self.min, self.max)}") from None
+
+
+class Number(click.FloatRange):
+    """A number from `min` to `max`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Raises UsageError."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            limits = _range(self.min, self.max, is_open=self.min_open)
+            raise _wrong(f"{label(param)}: '{value}' is not a number{limits}") from None
+
+
+def _range(least: float | None, most: float | None, *, is_open: bool = False) -> str:
+    if least is None:
+        return "" if most is None else f" up to {most:g}"
+    if is_open:
+        return f" above {least:g}" + ("" if most is None else f" and up to {most:g}")
+    return f" of {least:g} or more" if most is None else f" from {least:g} to {most:g}"
+
+
+def _wrong(message: str, hint: str = "") -> UsageError:
+    error = UsageError(message, hint)
+    error.code = "usage"
+    return error
