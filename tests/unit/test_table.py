@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from mika.cli.screen import table
+from mika.cli.screen.width import width
 from mika.reason import Reason
 from mika.status import LastExit, Phase, StackStatus, UnitStatus
 from mika.text import plain
@@ -90,3 +91,24 @@ def test_where_a_process_is():
     assert table.address(replace(API, listens=(), port=5000), no_url) == "PORT=5000"
     assert table.address(replace(API, listens=(), port=5000), STACK) == "http://127.0.0.1:8000"
     assert "docs: http://127.0.0.1:1" in table.render(replace(STACK, urls={"docs": "http://127.0.0.1:1"}))
+
+
+def test_odd_names_on_a_terminal(monkeypatch):
+    monkeypatch.setattr(table.sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    long = replace(WORKER, name="w" * 60, last_exit=None)
+    chinese = replace(API, name="订单处理", type="订单处理", listens=("127.0.0.1:8001", "127.0.0.1:8002"))
+    lines = plain(table.render(replace(STACK, processes=(long, chinese), urls={}))).splitlines()
+    assert max(map(width, lines)) <= 80
+    first = next(number for number, line in enumerate(lines) if line.startswith("www"))
+    assert [line.split()[0] for line in lines[first : first + 3]] == ["w" * 24, "w" * 24, "w" * 12]
+    at = next(number for number, line in enumerate(lines) if line.startswith("订单处理"))
+    ready, second = lines[at], lines[at + 1]
+    assert width(ready[: ready.index("ready")]) == lines[2].index("STATE")
+    assert second.strip() == "127.0.0.1:8002"
+    assert width(ready[: ready.index("127")]) == second.index("127")
+
+
+def test_elsewhere_a_name_is_whole(monkeypatch):
+    monkeypatch.setattr(table.sys.stdout, "isatty", lambda: False)
+    assert "w" * 60 in table.render(replace(STACK, processes=(replace(WORKER, name="w" * 60),)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import click
 
+from mika.cli.screen.width import pad, width
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
 
 _COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "restarting": "yellow", "stopping": "yellow"}
@@ -18,19 +20,31 @@ _SAYS_HOW_IT_EXITED = (*AT_REST, Phase.BACKOFF)
 _RECENT = 3600.0
 """A last exit is told for so many seconds; `mika describe` always tells it."""
 _NARROWEST = 40
+_WIDEST_NAME = 24
+"""Columns; on a terminal, a longer name goes on in the next line."""
 
 
 def render(status: StackStatus) -> str:
     units = status.units
+    addresses = [address(unit, status) for unit in units]
     rows = [
-        [unit.name, state_word(unit), address(unit, status), duration(unit.uptime_s), _restarts(unit)] for unit in units
+        [
+            _name_lines(unit.name),
+            [state_word(unit)],
+            _address_lines(where),
+            [duration(unit.uptime_s)],
+            [_restarts(unit)],
+        ]
+        for unit, where in zip(units, addresses, strict=True)
     ]
-    table = [["NAME", "STATE", "ADDRESS", "UP", "RESTARTS"], *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    lines = [_line(table[0], widths, header=True)]
+    head = ["NAME", "STATE", "ADDRESS", "UP", "RESTARTS"]
+    columns = zip(*([[title] for title in head], *rows), strict=True)
+    widths = [max(width(line) for cell in column for line in cell) for column in columns]
+    lines = [_line(head, widths, header=True)]
     for unit, row in zip(units, rows, strict=True):
-        lines += [_line(row, widths), *_indented(note(unit))]
-    shown = {row[2] for row in rows}
+        lines += [_line(cells, widths) for cells in zip_longest(*row, fillvalue="")]
+        lines += _indented(note(unit))
+    shown = set(addresses)
     others = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items() if url not in shown]
     notes = [*map(str, status.concerns), *filter(None, [status.left_out])]
     blocks = [[_head(status)], lines, others, notes]
@@ -90,10 +104,24 @@ def _restarts(unit: UnitStatus) -> str:
     return str(unit.restarts or "")
 
 
-def _line(row: list[str], widths: list[int], *, header: bool = False) -> str:
-    cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-    if not header:
-        cells[1] = coloured(row[1]) + " " * (widths[1] - len(row[1]))
+def _name_lines(name: str) -> list[str]:
+    if width(name) <= _WIDEST_NAME or not sys.stdout.isatty():
+        return [name]
+    from rich.cells import chop_cells
+
+    return chop_cells(name, _WIDEST_NAME)
+
+
+def _address_lines(text: str) -> list[str]:
+    """A process may listen on many ports."""
+    parts = text.split(", ")
+    return [f"{part}," for part in parts[:-1]] + parts[-1:] if sys.stdout.isatty() else [text]
+
+
+def _line(row: Sequence[str], widths: Sequence[int], *, header: bool = False) -> str:
+    cells = [pad(cell, columns) for cell, columns in zip(row, widths, strict=True)]
+    if not header and row[1]:
+        cells[1] = coloured(row[1]) + cells[1].removeprefix(row[1])
     return "  ".join(cells).rstrip()
 
 
@@ -102,8 +130,13 @@ def _indented(text: str) -> Iterator[str]:
     if not sys.stdout.isatty():
         yield from (f"    {line}" for line in text.splitlines())
         return
-    width = max(_NARROWEST, shutil.get_terminal_size().columns)
+    columns = max(_NARROWEST, shutil.get_terminal_size().columns)
     for line in text.splitlines():
         yield from textwrap.wrap(
-            line, width, initial_indent="    ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+            line,
+            columns,
+            initial_indent="    ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )

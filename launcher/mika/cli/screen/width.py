@@ -1,0 +1,27 @@
+"""How wide a text is on a terminal, in columns: a Chinese character takes two of them."""
+
+from __future__ import annotations
+
+
+def width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def pad(text: str, columns: int, *, right: bool = False) -> str:
+    """With spaces up to `columns`; with `right` they come before it."""
+    spaces = " " * (columns - width(text))
+    return spaces + text if right else text + spaces
+
+
+def cut(text: str, columns: int) -> str:
+    """In one line, and at most `columns` wide: what does not fit is replaced by an ellipsis."""
+    text = " ".join(text.split())
+    if width(text) <= columns:
+        return text
+    while text and width(text) >= columns:
+        text = text[: columns - 1] if len(text) >= columns else text[:-1]
+    return f"{text.rstrip()}…" if columns > 0 else ""
