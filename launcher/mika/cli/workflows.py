@@ -8,12 +8,15 @@ from mika.cli.asking import ask
 from mika.cli.context import json_option, print_json
 from mika.cli.group import Group
 from mika.cli.kinds import Whole
+from mika.cli.screen.width import cut, pad, width
 from mika.cli.spelling import pasteable
 from mika.cli.workflows_act import COMMANDS
 from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import Cause, seconds
 from mika.doctor.workflows.ids import short_ids
 from mika.doctor.workflows.listing import Row, latest
+
+_WIDEST_WHO = 11  # columns: eight characters, and what says that more follow
 
 
 @click.group("workflows", cls=Group, invoke_without_command=True)
@@ -39,21 +42,28 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
 
 
 def render(rows: list[Row]) -> str:
-    """As a table. Of long random ids only as much as names each: every command takes such a part."""
-    table = [["AGE", "STATE", "TOOK", "CAUSE"]]
-    table += [
-        [seconds(row.age), row.status, "" if row.took is None else seconds(row.took), str(row.diagnosis.cause)]
-        for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
+    """As a table. Of long random ids only as much as names each: every command takes such a part.
+
+    A column in which nothing would stand is left out.
+    """
     short = short_ids([row.id for row in rows])
-    shown: list[Row | None] = [None, *rows]
-    for cells, row in zip(table, shown, strict=True):
-        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-        if row is not None and not row.ok:
-            padded[3] = click.style(padded[3], fg="red")
-        lines.append("  ".join([*padded, short[row.id] if row is not None else "ID"]))
+    columns = {
+        "AGE": [seconds(row.age) for row in rows],
+        "STATE": [row.status for row in rows],
+        "TOOK": ["" if row.took is None else seconds(row.took) for row in rows],
+        "WHO": [cut(row.who or "", _WIDEST_WHO) for row in rows],
+        "TRIES": [str(row.attempts or "") for row in rows],
+        "CAUSE": [str(row.diagnosis.cause) for row in rows],
+        "ID": [short[row.id] for row in rows],
+    }
+    shown = {title: cells for title, cells in columns.items() if any(cells)}
+    widths = {title: max(map(width, (title, *cells))) for title, cells in shown.items()}
+    lines = ["  ".join(pad(title, widths[title]) for title in shown).rstrip()]
+    for number, row in enumerate(rows):
+        cells = {title: pad(cells[number], widths[title]) for title, cells in shown.items()}
+        if not row.ok:
+            cells["CAUSE"] = click.style(cells["CAUSE"], fg="red")
+        lines.append("  ".join(cells.values()).rstrip())
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from mika.diagnosis.proto import EventType
 if TYPE_CHECKING:
     from temporalio.api.failure.v1 import Failure
     from temporalio.api.history.v1 import HistoryEvent, MarkerRecordedEventAttributes
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 
 @dataclass(slots=True)
@@ -104,6 +105,19 @@ def _end(step: Step | None, when: float, outcome: str, failure: Failure | None =
     step.ended, step.outcome = when, outcome
     if failure is not None:
         step.failure = failure
+
+
+def attempts(description: DescribeWorkflowExecutionResponse, events: Sequence[HistoryEvent]) -> int | None:
+    """Of its activities: the most of those that are pending; once it has ended, those of the last one that failed.
+
+    None where there is no such activity.
+    """
+    if description.workflow_execution_info.status == proto.RUNNING:
+        waiting = retried_step(events)
+        local = [waiting.attempt] if waiting is not None else []
+        return max((*local, *(activity.attempt for activity in description.pending_activities)), default=None)
+    failed = (step.attempt for step in reversed(steps(events).values()) if step.outcome in ("failed", "timed out"))
+    return next(failed, None)
 
 
 def retried_step(events: Sequence[HistoryEvent]) -> Step | None:

@@ -177,19 +177,19 @@ class Temporal:
         request = DescribeWorkflowExecutionRequest(namespace=self.namespace, execution=execution)
         return await self._call(self._service.describe_workflow_execution, request)
 
-    async def first_events(self, execution: WorkflowExecution) -> list[HistoryEvent]:
+    async def first_events(self, execution: WorkflowExecution, most: int = _PAGE) -> list[HistoryEvent]:
         """The history from its beginning, at most one page."""
-        return await anext(self._pages(execution))
+        return await anext(self._pages(execution, most))
 
     async def history(self, execution: WorkflowExecution) -> list[HistoryEvent]:
         """All of it."""
         return [event async for page in self._pages(execution) for event in page]
 
-    async def _pages(self, execution: WorkflowExecution) -> AsyncGenerator[list[HistoryEvent]]:
+    async def _pages(self, execution: WorkflowExecution, most: int = _PAGE) -> AsyncGenerator[list[HistoryEvent]]:
         from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 
         request = GetWorkflowExecutionHistoryRequest(
-            namespace=self.namespace, execution=execution, maximum_page_size=_PAGE
+            namespace=self.namespace, execution=execution, maximum_page_size=most
         )
         while True:
             answer = await self._call(self._service.get_workflow_execution_history, request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from tests.kit.broken_workflows import Before
@@ -13,10 +14,15 @@ def test_the_list_of_workflows_needs_no_browser(hand: Hand) -> None:
     good = hand.post().json()["workflow_id"]
     stuck = hand.send("Missing")
     bad = hand.send(queue="nobodys-queue", run_timeout=1)
+    assert re.search(
+        r" 10001123\.{3} .* healthy +" + good.removeprefix("process_message_")[:8], hand.ok("workflows").out
+    )
     hand.story(bad, "timed_out_no_worker")
     hand.story(stuck, "workflow_task_failing")
     found = {row["id"]: row for row in hand.ok("workflows", "--json").json["workflows"]}
     assert (found[good]["status"], found[good]["cause"]) == ("completed", "healthy")
+    assert (found[good]["who"], found[good]["attempts"]) == ("10001123...", None)
+    assert found[stuck]["who"] is None
     assert (found[stuck]["status"], found[stuck]["cause"]) == ("running", "workflow_task_failing")
     assert (found[bad]["status"], found[bad]["cause"]) == ("timed_out", "timed_out_no_worker")
     short = good.removeprefix("process_message_")[:8]

@@ -15,7 +15,7 @@ from mika.diagnosis.slow import slowest_task
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
-from mika.doctor.workflows.judge import diagnose, why_slow
+from mika.doctor.workflows.judge import Diagnosed, diagnose, why_slow
 
 RECENT = timedelta(minutes=10)
 _MOST_RUNNING, _MOST_CLOSED, _MOST_SLOW = 20, 10, 5
@@ -152,4 +152,4 @@ async def _judge(exam: Examination, query: str, most: int) -> list[Judged]:
         return_exceptions=True,  # one that is deleted meanwhile is not a finding
     )
     pairs = zip(infos, diagnoses, strict=True)
-    return [Judged(info, diagnosis) for info, diagnosis in pairs if isinstance(diagnosis, Diagnosis)]
+    return [Judged(info, found.diagnosis) for info, found in pairs if isinstance(found, Diagnosed)]

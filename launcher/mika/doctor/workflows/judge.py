@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mika.detect.files import Files
@@ -14,6 +14,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings
 from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import SlowTask, still_slow, taken_task
+from mika.diagnosis.steps import attempts
 from mika.diagnosis.survey import crowd, needs_crowd
 from mika.diagnosis.workflow import classify
 from mika.doctor.examination import Examination
@@ -32,15 +33,24 @@ _BUSY = 0.2
 _INTO_AN_ACTIVITY = "what takes so long belongs in an activity: a workflow task should take milliseconds"
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """A diagnosis, and the attempts of the activity that is pending or failed last; None without one."""
+
+    diagnosis: Diagnosis
+    attempts: int | None = None
+
+
 async def diagnose(
     exam: Examination, execution: WorkflowExecution, surroundings: Surroundings, *, now: float
-) -> Diagnosis:
+) -> Diagnosed:
     """Read the description and the end of the history of one run, and judge. `now`: the server's time."""
     temporal = await exam.temporal()
     description = await temporal.describe(execution.workflow_id, execution.run_id)
     ended_well = description.workflow_execution_info.status in (proto.COMPLETED, proto.CONTINUED_AS_NEW)
     events = [] if ended_well else await temporal.newest_events(execution)
-    return await judge(exam, description, events, surroundings, now=now)
+    diagnosis = await judge(exam, description, events, surroundings, now=now)
+    return Diagnosed(diagnosis, attempts(description, events))
 
 
 async def judge(

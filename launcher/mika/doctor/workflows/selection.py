@@ -60,7 +60,7 @@ async def latest(exam: Examination, count: int) -> list[WorkflowExecutionInfo]:
 async def by_cause(exam: Examination, cause: Cause, *, every: bool) -> list[WorkflowExecutionInfo]:
     """Those of the latest that have this cause."""
     judged = await newest(exam, _ALL if every else _SHOWN)
-    return [info for info, diagnosis in judged if diagnosis.cause == cause]
+    return [info for info, found in judged if found.diagnosis.cause == cause]
 
 
 async def stuck(exam: Examination) -> list[WorkflowExecutionInfo]:
