@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
-from mika.cli.screen.progress import progress
+from mika.cli.screen.progress import progress, stopped
 from mika.cli.spelling import pasteable
 from mika.errors import FAILED, MikaError, UsageError
 from mika.stack import down
@@ -74,9 +74,7 @@ def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took
         click.echo(f"{reason.text}\n  fix: {reason.fix}")
         return
     if result.was_running or containers.stopped:
-        stays = "; the data stays in .mika/data" if folder.stored() and not volumes else ""
-        what = f" {', '.join(names)}" if names else ""
-        click.echo(f"stopped{what} in {took:.1f} s{stays}")
+        click.echo(stopped(names, took, data_stays=bool(folder.stored()) and not volumes))
     else:
         click.echo(f"nothing is running in {folder.project.as_posix()}")
     if containers.running:

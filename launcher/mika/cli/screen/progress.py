@@ -1,4 +1,4 @@
-"""What a command is waiting for, on a terminal, once it takes longer than a moment."""
+"""What a command is waiting for, on a terminal, once it takes longer than a moment; and how a stop has ended."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 _QUIET_SECONDS = 0.3
 _INTERVAL = 0.1  # s
 _ERASE = "\r\x1b[K"
+
+
+def stopped(names: Sequence[str], seconds: float, *, data_stays: bool) -> str:
+    """`stopped worker, api in 1.8 s; the data stays in .mika/data`."""
+    what = f" {', '.join(names)}" if names else ""
+    return f"stopped{what} in {seconds:.1f} s{'; the data stays in .mika/data' if data_stays else ''}"
 
 
 @contextlib.contextmanager
