@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from mika.cli.screen import relay as module
+from mika.cli.screen.pretty import Pretty
 from mika.cli.screen.relay import Prefixes, Relay
+from mika.cli.screen.selection import Selection
 from mika.guard.segments import SegmentWriter
+from mika.records.record import Level
 from mika.text import plain
 
 from tests.kit.machine import poll_until, posix_only
@@ -234,6 +237,77 @@ def test_a_log_that_comes_later(logs):
     logs.write("late", b"here\n")
     poll_until(lambda: screen.getvalue() == "late | here\n", 5, "its line")
     relay.close()
+
+
+# --- a terminal with a line at its bottom -----------------------------------------------------------------------------
+
+
+def pinned_relay(logs, screen: Screen, **options) -> Relay:
+    relay = Relay(logs.folder, ["a", "b"], color=False, out=screen, **options)
+    relay.show_logs()
+    relay.pin(lambda width: f"all well ({width})")
+    poll_until(lambda: screen.getvalue().endswith("all well (79)\x1b[0m"), 5, "the line")
+    return relay
+
+
+def test_the_pinned_line_stays_below_and_is_gone_at_the_end(logs):
+    screen = Screen(terminal=True)
+    relay = pinned_relay(logs, screen)
+    logs.write("a", b"one\ntwo\n")
+    poll_until(lambda: "two" in screen.getvalue(), 5, "its lines")
+    drawn = "\x1b[7mall well (79)\x1b[0m"
+    assert screen.getvalue() == f"\x1b[?2004h{drawn}\r\x1b[Ja | one\na | two\n{drawn}"
+    logs.write("b", b"half")
+    relay.close()
+    assert screen.getvalue().endswith(f"{drawn}\r\x1b[Jb | half\n\x1b[?2004l")
+
+
+def test_the_pinned_line_is_drawn_once_a_block_and_not_again_while_nothing_changes(logs):
+    screen = Screen(terminal=True)
+    relay = pinned_relay(logs, screen)
+    logs.write("a", b"".join(b"line %d\n" % n for n in range(10_000)))
+    poll_until(lambda: "line 9999" in screen.getvalue(), 5, "its lines")
+    drawn = screen.getvalue().count("all well")
+    assert drawn < 10
+    time.sleep(0.7)
+    assert screen.getvalue().count("all well") == drawn
+    relay.pin(lambda width: "bad")
+    poll_until(lambda: screen.getvalue().endswith("\r\x1b[J\x1b[7mbad\x1b[0m"), 5, "the new line")
+    relay.pin(None)
+    relay.wait_unpinned(5)
+    assert screen.getvalue().endswith("bad\x1b[0m\r\x1b[J\x1b[?2004l")
+    relay.close()
+
+
+def test_a_narrower_terminal_has_wrapped_the_pinned_line(logs, monkeypatch):
+    screen = Screen(terminal=True)
+    relay = Relay(logs.folder, ["a"], color=False, out=screen)
+    width = 80
+    monkeypatch.setattr(relay, "_width", lambda: width)
+    relay.pin(lambda columns: "x" * columns)
+    poll_until(lambda: "x" * 79 in screen.getvalue(), 5, "the line")
+    width = 30
+    poll_until(
+        lambda: screen.getvalue().endswith("\x1b[2A\r\x1b[J\x1b[7m" + "x" * 29 + "\x1b[0m"), 5, "the shorter line"
+    )
+    relay.close()
+
+
+def test_a_person_chooses_what_is_shown(logs):
+    screen = Screen(terminal=True)
+    relay = Relay(logs.folder, ["a", "b"], color=False, out=screen)
+    relay.show_logs()
+    pretty = Pretty(["a", "b"], Path("/nowhere"), color=False)
+    relay.choose(Selection(only="b", level=Level.WARNING, find="bad", is_pretty=False), pretty)
+    logs.write("a", b"ERROR:root:bad\n")
+    logs.write("b", b"INFO:root:good\nWARNING:root:bad\n")
+    poll_until(lambda: "bad" in screen.getvalue(), 5, "its line")
+    relay.choose(Selection(), pretty)
+    logs.write("a", b"WARNING:root:again\n")
+    relay.close()
+    first, second = screen.getvalue().splitlines()
+    assert first == "b | WARNING:root:\x1b[7mbad\x1b[27m"
+    assert second.endswith(" a  WARN  again")
 
 
 def test_prefixes():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -83,7 +85,18 @@ class Live:
 
 
 def make_live(names: Sequence[str]) -> Live | None:
-    """A live block where standard output is a terminal that can show one, else None."""
-    if not sys.stdout.isatty():
+    """A live block where standard output is a terminal that can show one, else None.
+
+    Not in the background (`mika up &`): it would be drawn over what the user types for the shell.
+    """
+    if not sys.stdout.isatty() or _is_in_background():
         return None
     return Live(names)
+
+
+def _is_in_background() -> bool:
+    if sys.platform == "win32":
+        return False
+    with contextlib.suppress(OSError):  # nobody's terminal
+        return os.tcgetpgrp(sys.stdout.fileno()) != os.getpgrp()
+    return False

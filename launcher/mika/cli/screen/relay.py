@@ -2,20 +2,26 @@
 
 It follows the log files, so a slow or stopped terminal blocks nobody and costs no memory. A pipe or a file gets every
 line; only a terminal that cannot keep up skips, and then it is told how many lines.
+
+A terminal may have a line pinned to its bottom: it is erased before each block of lines, and drawn again after it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from mika.cli.log_filter import LogFilter
+from mika.cli.screen.selection import Selection, marked, pattern_of
+from mika.cli.screen.statusline import cells
 from mika.project import logs
 from mika.text import plain
 
@@ -30,6 +36,12 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 """Seconds between two looks at quiet logs: short after a line, longer when nothing happens, for the battery's sake."""
 _STUCK = 3.0
 """Seconds without progress after which a reader that takes nothing is left alone, at the end."""
+_ERASE = "\r\x1b[J"
+_PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
+"""The terminal then says what is pasted, so that none of it is taken for a key."""
+
+Pinned = Callable[[int], str]
+"""The line at the bottom, for so many columns."""
 
 
 class Prefixes:
@@ -75,6 +87,10 @@ class Relay:
         self._color = color
         self._prefixes = Prefixes(names, color=color)
         self._pretty = pretty
+        self._selection = Selection(is_pretty=pretty is not None)
+        self._filter, self._find = LogFilter(), pattern_of("")
+        self._pin: Pinned | None = None
+        self._drawn, self._drawn_width = "", 0  # what stands at the bottom now
         self._followers = {name: logs.Follower(folder, name, tail=0) for name in names}
         self._messages: deque[str] = deque()
         self._logs_on = threading.Event()
@@ -94,6 +110,32 @@ class Relay:
         self._logs_on.set()
         self._wake.set()
 
+    @property
+    def selection(self) -> Selection:
+        return self._selection
+
+    @property
+    def pretty(self) -> Pretty | None:
+        """What makes lines readable now, if anything does."""
+        return self._pretty
+
+    def choose(self, selection: Selection, pretty: Pretty) -> None:
+        """From now on these lines; `pretty` makes them if they are to be readable."""
+        self._selection, self._find = selection, pattern_of(selection.find)
+        self._filter = LogFilter(level=selection.level)
+        self._pretty = pretty if selection.is_pretty else None
+
+    def pin(self, pinned: Pinned | None) -> None:
+        """Keep this line at the bottom of the terminal, from the next moment on; None: nothing."""
+        self._pin = pinned
+        self._wake.set()
+
+    def wait_unpinned(self, timeout: float) -> None:
+        """Wait until nothing is pinned; a terminal that takes nothing is waited for `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while self._drawn and time.monotonic() < deadline:
+            time.sleep(0.005)
+
     def close(self) -> None:
         """Print what is left. A reader that takes nothing for a while is left alone: it must not hold up a stop."""
         self._ending.set()
@@ -107,7 +149,9 @@ class Relay:
         while True:
             is_ending = self._ending.is_set()
             self._wake.clear()  # before the look: what comes after it sets it again
-            if self._print_some():
+            printed = self._print_some()
+            self._redraw()
+            if printed:
                 pause = _FIRST_PAUSE
             elif is_ending:
                 self._print_rest()
@@ -116,48 +160,100 @@ class Relay:
                 pause = _FIRST_PAUSE if self._wake.wait(pause) else min(1.5 * pause, _LAST_PAUSE)
 
     def _print_some(self) -> bool:
-        wrote = False
-        while self._messages:
-            self._write(self._messages.popleft() + "\n")
-            wrote = True
+        wrote = self._print_messages()
         if not self._logs_on.is_set():
             return wrote
         for name, follower in self._followers.items():
-            if self._terminal:
-                skipped = follower.skip_to_end_if_behind(TERMINAL_BEHIND)
-                if skipped:
-                    self._write(
-                        self._prefixes.line(name, f"... {skipped} lines skipped here: `mika logs {name}` has them\n")
-                    )
-            if text := self._new_lines(name, follower):
+            if self._selection.only not in ("", name):
+                follower.skip_to_end_if_behind(0)
+                continue
+            text = ""
+            if self._terminal and (skipped := follower.skip_to_end_if_behind(TERMINAL_BEHIND)):
+                text = self._prefixes.line(name, f"... {skipped} lines skipped here: `mika logs {name}` has them\n")
+            if text := text + self._new_lines(name, follower):
                 self._write(text)
                 wrote = True
         return wrote
 
+    def _print_messages(self) -> bool:
+        texts = []
+        while self._messages:
+            texts.append(self._messages.popleft() + "\n")
+        if texts:
+            self._write("".join(texts))
+        return bool(texts)
+
     def _new_lines(self, name: str, follower: logs.Follower) -> str:
+        if self._pretty is None and self._selection.level is None:
+            block = follower.poll_block()
+            text = self._prefixes.block(name, decode_block(block)) if block else ""
+        else:
+            text = "".join(self._line(name, line) for line in follower.poll())
+        return marked(text, self._find) if self._find is not None else text
+
+    def _line(self, name: str, line: logs.Line) -> str:
+        if self._selection.level is not None and not self._filter.matches(name, line):
+            return ""
+        return self._as_text(name, line)
+
+    def shown(self, name: str, line: logs.Line) -> str:
+        """The line as it is shown now, with a newline at its end; for any thread."""
+        text = self._as_text(name, line)
+        return marked(text, self._find) if self._find is not None else text
+
+    def _as_text(self, name: str, line: logs.Line) -> str:
         if self._pretty is not None:
-            return "".join(self._pretty.line(name, line) for line in follower.poll())
-        block = follower.poll_block()
-        return self._prefixes.block(name, decode_block(block)) if block else ""
+            return self._pretty.line(name, line)
+        return self._prefixes.line(name, logs.decode(line.data).rstrip("\r") + "\n")
 
     def _print_rest(self) -> None:
+        self._pin = None
+        rest = ""
         if self._logs_on.is_set():
             for name, follower in self._followers.items():
-                for line in follower.flush():
-                    if self._pretty is not None:
-                        self._write(self._pretty.line(name, line))
-                    else:
-                        self._write(self._prefixes.line(name, logs.decode(line.data) + "\n"))
+                if self._selection.only in ("", name):
+                    rest += "".join(self._line(name, line) for line in follower.flush())
+        self._write(rest)
 
     def _write(self, text: str) -> None:
+        """Write whole lines, and the pinned one below them."""
         if self._broken:
             return
+        pin = self._pin  # may be changed by another thread at any time
+        width = self._width() if pin is not None or self._drawn else 0
+        pinned = pin(max(1, width - 1)) if pin is not None else ""  # the last column would make some terminals wrap
+        before = self._erase(width) if self._drawn else ""
+        modes = "" if bool(pinned) == bool(self._drawn) else _PASTE_ON if pinned else _PASTE_OFF
+        shown = f"\x1b[7m{pinned}\x1b[0m" if pinned else ""  # reverse video: no colour, readable on any background
+        data = before + text + modes + shown
         try:
-            self._out.write(text)
-            self._out.flush()
+            if data:
+                self._out.write(data)
+                self._out.flush()
         except (OSError, ValueError):  # `mika up | head`, or the terminal was closed: the stack does not care
             self._broken = True
+        self._drawn, self._drawn_width = pinned, width
         self._progress = time.monotonic()
+
+    def _redraw(self) -> None:
+        """Draw the pinned line if it, or the width of the terminal, has changed."""
+        pin = self._pin
+        if pin is None and not self._drawn:
+            return
+        width = self._width()
+        if width != self._drawn_width or (pin(max(1, width - 1)) if pin is not None else "") != self._drawn:
+            self._write("")
+
+    def _erase(self, width: int) -> str:
+        """To the start of the pinned line. A terminal that has become narrower has wrapped it into several rows."""
+        above = (cells(self._drawn) - 1) // width if width < self._drawn_width else 0
+        return (f"\x1b[{above}A" if above else "") + _ERASE
+
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._out.fileno()).columns or 80
+        except (OSError, ValueError):
+            return 80
 
 
 def decode_block(block: bytes) -> str:

@@ -17,6 +17,9 @@ from mika.events import Event
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
+    from mika.cli.screen.relay import Pinned
+    from mika.cli.screen.selection import Selection
+    from mika.project import logs
 
 _QUIET_SECONDS = 9.0
 """A wait is shown once it has lasted this long since the unit's last line; most are over in no time."""
@@ -27,7 +30,7 @@ class View:
 
     With `pretty` the lines of logs are readable, and events stand between them in the same columns. `logged` are those
     whose output is shown, if not all: databases in containers talk too much. `is_start` False: the stack is up already,
-    so there is no start to show.
+    so there is no start to show. `plain`: nothing is ever redrawn.
     """
 
     def __init__(
@@ -40,16 +43,17 @@ class View:
         quiet: bool = False,
         logged: Sequence[str] | None = None,
         is_start: bool = True,
+        plain: bool = False,
     ) -> None:
         self._began = time.monotonic()
         self._quiet = quiet
         self._starting = is_start
         self._width = max((len(name) for name in names), default=0)
-        self._pretty = pretty
-        self._relay = Relay(folder, names if logged is None else logged, color=color, pretty=pretty)
+        self.names, self.logged = names, names if logged is None else logged
+        self._relay = Relay(folder, self.logged, color=color, pretty=pretty)
         self._held: list[str] = []
         self._last_line: dict[str, float] = {}  # when each unit last had one
-        self._live: Live | None = make_live(names) if is_start and not quiet else None
+        self._live: Live | None = make_live(names) if is_start and not quiet and not plain else None
 
     def event(self, event: Event) -> None:
         if self._quiet:
@@ -67,8 +71,9 @@ class View:
             return
         if text := describe(event, starting=self._starting):
             self._last_line[event.name] = time.monotonic()
-            if self._pretty is not None and not self._starting:
-                self.say(self._pretty.event(event.name, time.time(), text).removesuffix("\n"))
+            pretty = self._relay.pretty
+            if pretty is not None and not self._starting:
+                self.say(pretty.event(event.name, time.time(), text).removesuffix("\n"))
                 return
             name = event.name.ljust(self._width)
             stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
@@ -102,6 +107,27 @@ class View:
             self._relay.say(pasteable(text))
         else:
             self._held.append(pasteable(text))
+
+    # --- what a person chooses to see --------------------------------------------------------------------------------
+
+    @property
+    def selection(self) -> Selection:
+        return self._relay.selection
+
+    def choose(self, selection: Selection, pretty: Pretty) -> None:
+        self._relay.choose(selection, pretty)
+
+    def pin(self, pinned: Pinned | None) -> None:
+        """Keep this line at the bottom of the terminal."""
+        self._relay.pin(pinned)
+
+    def wait_unpinned(self, timeout: float) -> None:
+        self._relay.wait_unpinned(timeout)
+
+    def shown_line(self, name: str, line: logs.Line) -> str:
+        return self._relay.shown(name, line)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         self._end_start()
