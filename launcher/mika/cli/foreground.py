@@ -8,12 +8,18 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mika.cli.context import make_pretty, print_json, use_color
+from mika.cli.keys import Ends, open_console
+from mika.cli.screen.progress import stopped
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
 from mika.stack import stack
+
+if TYPE_CHECKING:
+    from mika.cli.keys.console import Console
 
 _SAME_STOP = 1.0
 """Seconds in which a second SIGTERM is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
@@ -27,26 +33,45 @@ class Supervised:
     stopped_early: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How it is shown. `pretty`: of `look_option`; `plain`: lines only, without a status line and keys."""
+
+    pretty: bool | None = None
+    plain: bool = False
+
+
+_AS_USUAL = Look()
+
+
 def supervise(
-    prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool, look: bool | None = None
+    prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool, look: Look = _AS_USUAL
 ) -> Supervised:
-    """Run the stack until it ends. The caller holds the project's lock. `look`: of `look_option`."""
+    """Run the stack until it ends. The caller holds the project's lock."""
     return _Foreground(prepared, options, look, quiet=quiet, as_json=as_json).run()
 
 
 class _Foreground:
     def __init__(
-        self, prepared: stack.Prepared, options: stack.UpOptions, look: bool | None, *, quiet: bool, as_json: bool
+        self, prepared: stack.Prepared, options: stack.UpOptions, look: Look, *, quiet: bool, as_json: bool
     ) -> None:
         units = prepared.units(options.processes)
         names = [unit.name for unit in units]
         logged = [unit.name for unit in units if unit.kind != "container"]
-        self._quiet, self._as_json, self._config = quiet, as_json, prepared.config
+        self._quiet, self._as_json = quiet, as_json
+        self._config, self._folder = prepared.config, prepared.folder
         self._showing: asyncio.Task[None] | None = None
-        pretty = make_pretty(look, names, prepared.config.project)
         self._view = View(
-            prepared.folder.logs, names, color=use_color(), pretty=pretty, quiet=quiet or as_json, logged=logged
+            prepared.folder.logs,
+            names,
+            color=use_color(),
+            pretty=make_pretty(look.pretty, names, prepared.config.project),
+            quiet=quiet or as_json,
+            logged=logged,
+            plain=look.plain,
         )
+        self._has_keys = not (quiet or as_json or look.plain)
+        self._console: Console | None = None
         bus = Bus()
         bus.subscribe(self._view.event)
         bus.subscribe(self._on_event)
@@ -55,11 +80,18 @@ class _Foreground:
         self._shows_logs_at_once = all(unit.address == "none" for unit in units) and not (quiet or as_json)
         self._was_ready = self._interrupted = False
         self._stop_asked_at = float("-inf")
+        self._stopping_since = 0.0
+        self._to_stop: list[str] = []  # what ran when the stop began
 
     def run(self) -> Supervised:
         try:
             code = asyncio.run(self._run())
+            if self._stack.stopping:
+                took = time.monotonic() - self._stopping_since
+                self._view.say(stopped(self._to_stop, took, data_stays=bool(self._folder.stored())))
         finally:
+            if self._console is not None:
+                self._console.close()
             self._view.close()
         return Supervised(
             INTERRUPTED if self._interrupted else code, stopped_early=self._stack.stopping and not self._was_ready
@@ -75,7 +107,12 @@ class _Foreground:
     def _on_event(self, event: Event) -> None:
         if self._shows_logs_at_once and isinstance(event, Started):
             self._shows_logs_at_once = False
-            self._view.show_logs()
+            self._show_logs()
+        if isinstance(event, StackChanged) and event.state == "stopping":
+            self._stopping_since = time.monotonic()
+            self._to_stop = [unit.name for unit in reversed(self._stack.status().units) if not unit.is_at_rest]
+        if self._console is not None:
+            self._console.changed()
         if self._was_ready or not (isinstance(event, StackChanged) and event.state == "ready"):
             return
         self._was_ready = True
@@ -94,14 +131,29 @@ class _Foreground:
             self._view.ready(status.addresses, has_webhook=has_webhook)
         finally:
             if not self._quiet:
-                self._view.show_logs()
+                self._show_logs()
+
+    def _show_logs(self) -> None:
+        self._view.show_logs()
+        if self._has_keys:
+            loop = asyncio.get_running_loop()
+
+            def stop() -> None:
+                loop.call_soon_threadsafe(self._on_signal, signal.SIGINT)
+
+            self._console = open_console(self._view, self._folder, lambda: self._config, Ends(stop))
+            self._has_keys = False  # it was opened, or cannot be
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGTERM and time.monotonic() - self._stop_asked_at < _SAME_STOP:
             return
         self._stop_asked_at = time.monotonic()
         self._interrupted = self._interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
-        self._view.say("stopping at once" if self._stack.stopping else "stopping (Ctrl-C again forces it)")
+        self._view.say(
+            "stopping at once"
+            if self._stack.stopping
+            else f"stopping ({'Ctrl-C or q' if self._console is not None else 'Ctrl-C'} again forces it)"
+        )
         self._stack.request_stop(force=self._stack.stopping)
 
 

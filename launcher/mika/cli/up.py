@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,23 +19,19 @@ from mika.cli.context import (
     is_terminal,
     json_option,
     look_option,
-    make_pretty,
     print_json,
     use_color,
 )
-from mika.cli.foreground import supervise
-from mika.cli.screen.table import render
+from mika.cli.foreground import Look, supervise
 from mika.cli.screen.view import View
+from mika.cli.stream import stream
 from mika.config.load import Config
-from mika.errors import FAILED, INTERRUPTED, OK, MikaError
+from mika.errors import OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background, stack
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
-from mika.status import StackStatus
-
-_INTERVAL = 0.2
 
 
 @click.command("up")
@@ -48,6 +45,7 @@ _INTERVAL = 0.2
 @click.option("--yes", is_flag=True, help="Without a Procfile: start what is found, without asking.")
 @click.option("--answer", "answers", multiple=True, hidden=True, help="KEY=TEXT: what `up` has asked already.")
 @click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
+@click.option("--plain", is_flag=True, help="Lines only: no status line, no keys (for a screen reader).")
 @look_option
 @json_option
 @click.pass_obj
@@ -63,6 +61,7 @@ def up_command(
     yes: bool,
     answers: tuple[str, ...],
     serve: str | None,
+    plain: bool,
     pretty: bool | None,
     as_json: bool,
 ) -> None:
@@ -76,6 +75,7 @@ def up_command(
         config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
         options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch, debug)
         folder = ProjectDir(config.project)
+        look = Look(pretty, plain=plain or os.environ.get("TERM") == "dumb")
         asks = not (yes or as_json or serve is not None)
         prepared, agreed = _prepare(config, folder, answers, asks=asks, is_running=folder.is_locked())
         # All bad input is found here, before anything is written or started.
@@ -92,13 +92,13 @@ def up_command(
                 if is_free and serve is not None:
                     _serve(prepared, options, Path(serve))
                 if is_free and not detach:
-                    sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json, look=pretty).code)
+                    sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json, look=look).code)
             if is_free:
                 words = [*(agreed or ())]
                 words += _same_words(processes, backend, timeout, debug, keep_services=keep_services, watch=watch)
                 started = background.start(folder, words, warn=lambda text: click.echo(f"mika: {text}", err=True))
                 attached = Attached(context.client, reader, background=started)
-                sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json))
+                sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json, plain=look.plain))
             if not wait_for_supervisor(context.client, deadline):
                 continue  # it was just stopping, and now it is gone: our turn
             if serve is not None:
@@ -109,8 +109,11 @@ def up_command(
                 break
         note = _already_up(debug, watch=watch, keep_services=keep_services)
         if detach:
-            sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, note=note))
-        sys.exit(_stream(context, attached, status, note, look=pretty, as_json=as_json))
+            sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, plain=look.plain, note=note))
+        if as_json:
+            print_json(status.as_json())
+            sys.exit(OK)
+        sys.exit(stream(context, attached, status, note, look))
 
 
 def _prepare(
@@ -172,12 +175,19 @@ def _already_up(debug: tuple[str, ...], *, watch: bool, keep_services: bool) -> 
 
 
 def _until_ready(
-    attached: Attached, config: Config, deadline: float, names: Sequence[str], *, as_json: bool, note: str = ""
+    attached: Attached,
+    config: Config,
+    deadline: float,
+    names: Sequence[str],
+    *,
+    as_json: bool,
+    plain: bool,
+    note: str = "",
 ) -> int:
     """Show progress until it is ready; the exit code."""
     from mika.readiness import webhook
 
-    view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=as_json)
+    view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=as_json, plain=plain)
     if note:
         view.say(note)
     try:
@@ -198,36 +208,3 @@ def _until_ready(
     if as_json:
         print_json(status.as_json())
     return OK
-
-
-def _stream(
-    context: Context, attached: Attached, status: StackStatus, note: str, *, look: bool | None, as_json: bool
-) -> int:
-    """Show logs and events until the stack ends, or until Ctrl-C, which only detaches. Returns the exit code."""
-    if as_json:
-        print_json(status.as_json())
-        return OK
-    folder = context.folder
-    names = [unit.name for unit in status.units]
-    logged = [unit.name for unit in status.units if unit.kind != "container"]
-    pretty = make_pretty(look, names, folder.project)
-    view = View(folder.logs, names, color=use_color(), pretty=pretty, logged=logged, is_start=False)
-    view.show_logs()
-    view.say(note)
-    view.say(f"attached to supervisor pid {status.supervisor_pid} (Ctrl-C detaches, it goes on)")
-    view.say(render(status) + "\n")
-    run = folder.read_state()
-    try:
-        while folder.is_locked():
-            attached.forward_events(view.event)
-            time.sleep(_INTERVAL)
-        was_killed = run is not None and folder.read_state() == run
-        if was_killed:
-            view.say("the supervisor was killed: its processes stop by themselves, and `mika up` starts them again")
-    except KeyboardInterrupt:
-        view.say("detached; the stack goes on: `mika down` stops it")
-        return INTERRUPTED
-    finally:
-        attached.forward_events(view.event)
-        view.close()
-    return FAILED if was_killed or attached.last_error else OK
