@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from src.api.langbot_check import LangBotCheck
 from src.api.routes import document, health, history, langbot, n8n, onebot, silent, workflows
 from src.api.service import MessageService
 from src.chat.hearing import Hearing
+from src.chat.images import clean_now_and_then, make_image_store
 from src.history.factory import make_history
 from src.intake import problems
 from src.sending import Sender
@@ -40,7 +42,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.sender = Sender(settings, app.state.history)
         app.state.langbot = LangBotCheck(settings)
         log.info("api_started", temporal=settings.temporal_address, task_queue=settings.temporal_task_queue)
+        cleaning = asyncio.create_task(clean_now_and_then(make_image_store(settings)))
         yield
+        cleaning.cancel()
         await app.state.history.close()
 
     # No page at /docs: it would load its scripts from a CDN. /openapi.json is a route, which asks for the secret.

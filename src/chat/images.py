@@ -34,7 +34,8 @@ MAX_IMAGES = 8
 _MAX_URL = 2000
 _KEPT = 24 * 3600.0
 """Seconds. A message is answered within minutes; the file outlives a repeated run of its workflow."""
-_CLEAN_EVERY = 60.0  # s
+_CLEAN_EVERY, _CLEAN_REGULARLY = 60.0, 900.0
+"""Seconds: while images come, and always."""
 _NAME = re.compile(r"[0-9a-f]{64}\.(png|jpeg|gif|webp)")
 
 
@@ -65,7 +66,8 @@ class ImageStore:
                 os.utime(path)  # its age begins anew
             except FileNotFoundError:
                 self._write(path, data)
-            self._clean()
+            if not 0 <= time.time() - self._cleaned_at < _CLEAN_EVERY:
+                self.clean()
         except OSError as error:
             raise ImageError(f"cannot be stored: {error.strerror or error}") from None
         return f"file:{name}"
@@ -94,18 +96,27 @@ class ImageStore:
                 Path(name).unlink()
             raise
 
-    def _clean(self) -> None:
-        """Remove what is too old, and the oldest of what is too much."""
-        now = time.time()
-        if now - self._cleaned_at < _CLEAN_EVERY and self._cleaned_at <= now:
-            return
-        self._cleaned_at = now
+    def clean(self) -> None:
+        """Remove what is too old, and the oldest of what is too much. Raises `OSError`."""
+        self._cleaned_at = now = time.time()
         total = 0
         for modified, size, path in sorted(_files(self._folder), reverse=True):
             total += size
             if now - modified > _KEPT or total > self._max_bytes:
                 with contextlib.suppress(OSError):  # open elsewhere (Windows): the next time
                     path.unlink()
+
+
+async def clean_now_and_then(store: ImageStore) -> None:
+    """Until it is cancelled: nothing is kept for longer than a day, also if no other image comes."""
+    while True:
+        try:
+            await asyncio.to_thread(store.clean)
+        except FileNotFoundError:
+            pass  # no image has come yet
+        except OSError as error:
+            log.warning("images_not_cleaned", error=str(error))
+        await asyncio.sleep(_CLEAN_REGULARLY)
 
 
 def make_image_store(settings: Settings) -> ImageStore:

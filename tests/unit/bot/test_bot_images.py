@@ -11,8 +11,11 @@ import time
 
 import pytest
 
+from src.api.app import create_app
 from src.chat.content import Picture
-from src.chat.images import MAX_IMAGE_BYTES, ImageError, ImageStore, keep
+from src.chat.images import MAX_IMAGE_BYTES, ImageError, ImageStore, keep, make_image_store
+from src.config import Settings
+from tests.kit.machine import poll_until
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
 
@@ -106,3 +109,19 @@ def test_the_old_and_the_too_much_are_removed(tmp_path, monkeypatch):
     fourth = store.save(PNG + b"4" * 400)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {reference.removeprefix("file:") for reference in (third, fourth)}
+
+
+def test_the_old_are_removed_also_if_no_other_image_comes(tmp_path):
+    settings = Settings(_env_file=None, mika_history_file=tmp_path / "history.sqlite3")
+    store = make_image_store(settings)
+    old, new = ((tmp_path / "images" / store.save(PNG + bytes([number])).removeprefix("file:")) for number in range(2))
+    long_ago = time.time() - 25 * 3600
+    os.utime(old, (long_ago, long_ago))
+    app = create_app(settings)
+
+    async def live():
+        async with app.router.lifespan_context(app):
+            await asyncio.to_thread(poll_until, lambda: not old.exists(), 10, "an image less")
+
+    asyncio.run(live())
+    assert new.exists()
