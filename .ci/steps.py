@@ -38,6 +38,7 @@ BUILDS = {  # by the word in MIKA_REQUIRE
         ],
     ),
     "clock": ("a C compiler", [(PYTHON, "-m", "tests.kit.clock", "--install")]),
+    "tmux": ("tmux", [(PYTHON, "-m", "tests.kit.tmux", "--install")]),
     "langbot": ("three LangBots", [(PYTHON, "-m", "tests.kit.langbot.environments", "--install")]),
     "wine": ("Windows Python under Wine", [("tests/windows/setup.sh", "--temporal")]),
 }

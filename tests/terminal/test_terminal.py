@@ -1,0 +1,288 @@
+"""`mika up` in a real terminal (tmux), as a person looks at it and types."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+import pytest
+
+from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.programs import SLEEP
+from tests.kit.project import Project
+from tests.kit.tmux import Tmux
+
+pytestmark = [posix_only, pytest.mark.xdist_group("terminal")]
+
+# Each does something when its file appears, and is quiet otherwise.
+CRASHING = """
+import os, sys, time
+print('here', flush=True)
+while not os.path.exists('crash'):
+    time.sleep(0.05)
+os.remove('crash')
+sys.exit(3)
+"""
+CHATTY = """
+import os, time
+print('here', flush=True)
+while True:
+    while not os.path.exists('chat'):
+        time.sleep(0.05)
+    os.remove('chat')
+    for n in range(20_000):
+        print('chatty line', n)
+    print('all written', flush=True)
+"""
+JSON = """
+import json, os, time
+print('here', flush=True)
+while True:
+    while not os.path.exists('log'):
+        time.sleep(0.05)
+    os.remove('log')
+    for number, level in enumerate(('info', 'warning', 'error')):
+        print(json.dumps({'event': f'order_{level}', 'level': level, 'number': number}), flush=True)
+"""
+SIZES = [(80, 24), (200, 50)]
+READY = r"crash ready( \(\d+ restarts?\))?  chatty ready  orders ready \| \? help"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """Up in the background, so that each terminal is attached within a moment."""
+    with Project(
+        tmp_path_factory.mktemp("terminal"),
+        scripts={"crash": CRASHING, "chatty": CHATTY, "orders": JSON},
+        toml="".join(f'[process.{name}]\nready = "log:here"\n' for name in ("crash", "chatty", "orders")),
+    ) as project:
+        project.up()
+        yield project
+
+
+@pytest.fixture(params=[SIZES[0]], ids=lambda size: "x".join(map(str, size)))
+def terminal(stack, request):
+    """Attached to the stack, with all of it ready."""
+    with Tmux(stack.environ(), *request.param) as tmux:
+        tmux.types(f"cd {stack.folder} && clear && mika up; echo code=$?")
+        tmux.last_row_is(READY)
+        yield tmux
+        tmux.keys("Escape")
+        tmux.keys("C-c")
+        tmux.shows(r"code=\d+")
+
+
+both_sizes = pytest.mark.parametrize("terminal", SIZES, indirect=True, ids=lambda size: "x".join(map(str, size)))
+
+
+# --- the status line --------------------------------------------------------------------------------------------------
+
+
+@both_sizes
+def test_the_status_line_stays_at_the_bottom(stack, terminal):
+    (stack.folder / "crash").touch()
+    terminal.shows(r"\d\d:\d\d:\d\d crash   exited: exit code 3")
+    terminal.last_row_is(r"crash ready \(\d+ restarts?\)  chatty ready  orders ready \| \? help")
+    assert terminal.screen().count("? help") == 1
+
+
+def test_20_000_lines_leave_nothing_of_it_behind(stack, terminal):
+    (stack.folder / "chat").touch()
+    terminal.shows(r"chatty  all written")
+    terminal.last_row_is(READY)
+    rows = terminal.all_rows()
+    assert sum("? help" in row for row in rows) == 1
+    chatty = [row for row in rows if "chatty line" in row]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d chatty  chatty line \d+", row) for row in chatty)
+    skipped = sum(int(row.split()[3]) for row in rows if "lines skipped here" in row)
+    assert len(chatty) + skipped >= 20_000
+
+
+def test_another_size(stack, terminal):
+    terminal.resize(40, 24)
+    terminal.last_row_is(r"3 ready \| \? help")
+    terminal.resize(120, 30)
+    terminal.last_row_is(READY)
+    assert sum("? help" in row for row in terminal.all_rows()) == 1
+    terminal.resize(22, 10)
+    terminal.last_row_is(r"3 ready \| \? help")
+    (stack.folder / "log").touch()
+    terminal.shows("order_error")
+    assert sum("? help" in row for row in terminal.all_rows()) == 1
+
+
+def test_a_stopped_terminal_blocks_nobody(stack, terminal):
+    terminal.keys("C-s")
+    written = len(stack.log("chatty"))
+    (stack.folder / "chat").touch()
+    poll_until(lambda: len(stack.log("chatty")) > written + 200_000, DEADLINE, "all of its lines in the log")
+    (stack.folder / "log").touch()
+    assert stack.status()["state"] == "ready"
+    assert "order_error" not in terminal.screen()
+    terminal.keys("C-q")
+    terminal.shows("order_error")
+    terminal.last_row_is(READY)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_help_and_keys_that_mean_nothing(terminal):
+    terminal.keys("x", "Up", "F5", "M-q")
+    terminal.keys("?")
+    terminal.shows("1 crash, 2 chatty, 3 orders")
+    terminal.shows(r"  q      stop the stack \(Ctrl-C only detaches\)")
+    assert re.fullmatch(READY, terminal.last_row)
+
+
+def test_the_lines_of_one_process_of_one_level_and_raw(stack, terminal):
+    terminal.keys("2")
+    terminal.last_row_is(r".* \| only chatty \| \? help")
+    terminal.keys("3")
+    terminal.keys("l")
+    terminal.last_row_is(r".* \| only orders \| warning and above \| \? help")
+    (stack.folder / "log").touch()
+    terminal.shows("order_error")
+    shown = terminal.screen()
+    assert "WARN  order_warning  number=1" in shown
+    assert "order_info" not in shown
+    terminal.keys("l")
+    terminal.keys("l")
+    terminal.keys("3")
+    terminal.keys("p")
+    terminal.last_row_is(r".*orders ready \| raw \| \? help")
+    (stack.folder / "log").touch()
+    terminal.shows(r'orders \| \{"event": "order_info", "level": "info", "number": 0\}')
+    terminal.keys("p")
+    terminal.last_row_is(READY)
+
+
+def test_find(stack, terminal):
+    (stack.folder / "log").touch()
+    terminal.shows("order_error")
+    terminal.keys("/")
+    terminal.last_row_is(r"find: _ .*")
+    terminal.keys("-l", "ORDER_wax")
+    terminal.keys("BSpace")
+    terminal.pastes("rning")
+    terminal.last_row_is(r"find: ORDER_warning_ .*")
+    terminal.keys("Enter")
+    terminal.shows(r"\d+ matches of 'ORDER_warning' in the logs")
+    terminal.last_row_is(r".* \| /ORDER_warning \| \? help")
+    (stack.folder / "log").touch()
+    poll_until(lambda: "\x1b[7morder_warning" in terminal.screen(escapes=True), DEADLINE, "a mark")
+    terminal.keys("n")
+    terminal.shows(r"match \d+ of \d+|no match after that")
+    terminal.keys("N")
+    terminal.shows(r"match \d+ of \d+|no match before that")
+    terminal.keys("/")
+    terminal.keys("Enter")
+    terminal.last_row_is(READY)
+
+
+def test_restart_stop_and_start(stack, terminal):
+    before = stack.pid("orders")
+    terminal.keys("r")
+    terminal.last_row_is("restart:  ?1 crash  2 chatty  3 orders  Esc: none")
+    terminal.keys("3")
+    terminal.shows("restarting orders")
+    stack.wait_replaced("orders", before)
+    terminal.keys("3")
+    terminal.last_row_is(r".* only orders \| \? help")
+    terminal.keys("s")
+    terminal.last_row_is(r"orders stopped  crash ready.*")
+    assert stack.unit("orders")["pid"] is None
+    terminal.keys("s")
+    stack.wait_state("orders", "ready")
+    terminal.keys("3")
+    terminal.last_row_is(READY)
+
+
+def test_what_is_pasted_is_no_key(stack, terminal):
+    terminal.pastes("q\nr3\n")
+    terminal.keys("?")
+    terminal.shows("keys\n")
+    assert "stopping" not in terminal.screen()
+    assert stack.status()["state"] == "ready"
+
+
+def test_nothing_to_open(terminal):
+    terminal.keys("o")
+    terminal.shows("nothing here has an address to open")
+
+
+def test_detach(stack, terminal):
+    terminal.keys("d")
+    terminal.shows(r"detached; the stack goes on: `mika down` stops it\ncode=0")
+    assert "? help" not in terminal.screen()
+    assert stack.status()["state"] == "ready"
+
+
+def test_killed_while_attached_the_terminal_is_as_it_was(stack, terminal):
+    (attached,) = [each for each in stack.alive() if each.cmdline()[-1] == "up"]
+    attached.send_signal(signal.SIGTERM)
+    terminal.shows(r"code=143")
+    terminal.types("stty -a | grep -o ' icanon\\| echo '")
+    terminal.shows(r" icanon")
+    assert "? help" not in terminal.screen()
+
+
+def test_lines_only(stack):
+    with Tmux(stack.environ()) as tmux:
+        tmux.types(f"cd {stack.folder} && clear && mika up --plain; echo code=$?")
+        tmux.shows("attached to supervisor")
+        (stack.folder / "log").touch()
+        tmux.shows("order_error")
+        assert "? help" not in tmux.screen()
+        tmux.keys("C-c")
+        tmux.shows("code=130")
+
+
+# --- the supervisor itself --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shell(project):
+    """A shell in the folder of a project that is not up."""
+    this = project(scripts={"web": SLEEP})
+    with Tmux(this.environ()) as tmux:
+        tmux.types(f"cd {this.folder} && clear")
+        yield this, tmux
+
+
+@pytest.mark.parametrize("key", ["q", "C-c"])
+def test_the_end(shell, key):
+    _, tmux = shell
+    tmux.types("mika up; echo code=$?")
+    tmux.last_row_is(r"web ready \| \? help")
+    tmux.keys("?")
+    tmux.shows("stop the stack, as Ctrl-C does")
+    tmux.keys("d")  # nothing: this process is the supervisor
+    tmux.keys(key)
+    tmux.shows(r"stopped web in \d+\.\d s\ncode=130\n")
+    assert "? help" not in tmux.screen()
+    tmux.types("stty -a | grep -o ' icanon'")
+    tmux.shows(" icanon")
+
+
+def test_in_the_background_the_keys_are_the_shells(shell):
+    this, tmux = shell
+    tmux.types("mika up &")
+    this.wait_ready()
+    tmux.types("echo typed-$((1+1))")
+    tmux.shows("typed-2")
+    assert "? help" not in tmux.screen()
+    tmux.types("fg")
+    tmux.last_row_is(r"web ready \| \? help")
+    tmux.keys("C-z")
+    tmux.shows(r"Stopped +mika up")
+    assert "? help" not in tmux.screen()
+    tmux.types("stty -a | grep -o ' icanon'")
+    tmux.shows(" icanon")
+    tmux.types("bg")
+    tmux.types("echo typed-$((1+2))")
+    tmux.shows("typed-3")
+    tmux.types("fg")
+    tmux.last_row_is(r"web ready \| \? help")
+    tmux.keys("q")
+    tmux.shows(r"stopped web in \d+\.\d s")
