@@ -9,17 +9,21 @@ import signal
 import sys
 import threading
 
-_TICK = 0.25  # s
+_TICK = 0.5  # s, between two looks whether it is still ours
 
 if sys.platform != "win32":
     import termios
 
     class Terminal:
-        """Standard input. `take` and `give_back` may be called from any thread, as often as one likes."""
+        """Standard input. `take` and `give_back` may be called from any thread, as often as one likes.
+
+        After `give_back`, `take` does nothing until `resume`.
+        """
 
         def __init__(self) -> None:
             self._fd = sys.stdin.fileno()
             self._before: list[int | list[bytes | int]] | None = None  # its modes, while it is taken
+            self._is_given_back = False
             self._lock = threading.RLock()
             self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -32,6 +36,8 @@ if sys.platform != "win32":
 
         def take(self) -> None:
             with self._lock:
+                if self._is_given_back:
+                    return
                 modes = termios.tcgetattr(self._fd)
                 if self._before is None:
                     self._before = termios.tcgetattr(self._fd)
@@ -46,6 +52,10 @@ if sys.platform != "win32":
                 if self._before is not None and self.is_ours():
                     termios.tcsetattr(self._fd, termios.TCSANOW, self._before)
                 self._before = None
+                self._is_given_back = True
+
+        def resume(self) -> None:
+            self._is_given_back = False
 
         def prepare_thread(self) -> None:
             """In the thread that reads: if the shell takes the terminal just then, reading fails and stops nobody."""

@@ -31,6 +31,9 @@ if sys.platform == "win32":
         def give_back(self) -> None:
             """Nothing: keys are not echoed while nobody reads a line."""
 
+        def resume(self) -> None:
+            """Nothing, as nothing was given back."""
+
         def prepare_thread(self) -> None:
             """Nothing to prepare."""
 

@@ -127,8 +127,6 @@ class Console:
                 if not is_ours:
                     self._over.wait(_BACKGROUND_INTERVAL)
                     continue
-                if self._over.is_set():
-                    return
                 self._terminal.take()
                 keys = keys_of(self._terminal.read())
             except OSError:  # the terminal is gone: SIGHUP says what becomes of us
@@ -168,5 +166,6 @@ class Console:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)  # returns when it is continued
         signal.signal(number, self._suspend)
+        self._terminal.resume()
         self._suspended = False
         self._changed.set()
