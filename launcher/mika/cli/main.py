@@ -28,6 +28,9 @@ _VERBS = {
     "up": "Bring the stack up and keep it up.",
     "down": "Stop processes, then services.",
     "status": "Services, processes, addresses.",
+    "ps": "The same as status.",
+    "open": "Open a page of the stack in the browser: ui, api, docs, NAME.",
+    "url": "Print where a process or service is.",
     "describe": "Everything about one process.",
     "wait": "Return when the stack is ready.",
     "logs": "Output of processes and services.",
@@ -49,9 +52,12 @@ _VERBS = {
     "config": "Every setting, and where it came from.",
     "mcp": "Let an agent ask: the commands as tools (MCP).",
     "completion": "Let a shell complete commands and names.",
+    "help": "Help about a command, or a topic: procfile, config, backends, exit-codes.",
 }
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
 _MODULES |= {"update": "signal", "query": "signal", "why-silent": "why_silent"}
+_MODULES |= {"open": "open_", "url": "open_", "help": "help_"}
+_ALIASES = {"ps": "status"}
 
 
 class Verbs(Group):
@@ -65,6 +71,7 @@ class Verbs(Group):
         del ctx
         if cmd_name not in _VERBS:
             return None
+        cmd_name = _ALIASES.get(cmd_name, cmd_name)
         module = importlib.import_module(f"mika.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import locale
+import sys
+from collections.abc import Callable
 from dataclasses import asdict
 
 import click
@@ -10,11 +14,14 @@ import click
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Choice
 from mika.cli.spelling import pasteable
-from mika.errors import UsageError
-from mika.stack.send import send
+from mika.errors import MikaError, NotRunningError, UsageError
+from mika.stack import api
+from mika.stack.send import Reply, send
 
 _NO_BOT = "mika-send"
 """No bot of LangBot has this id, so what it is asked to send for it reaches no chat."""
+_LOOK_SECONDS = 2.0
+"""For the look at whether there is an API at all."""
 
 
 def _login() -> str:
@@ -25,7 +32,7 @@ def _login() -> str:
 
 
 @click.command("send")
-@click.argument("text")
+@click.argument("text", required=False)
 @click.option("--user", metavar="ID", default=_login, help="Who sends it (default: your login name).")
 @click.option("--group", metavar="ID", help="The group it is sent to (default: a private message).")
 @click.option("--as", "door", type=Choice(["langbot"]), help="Send it as LangBot does: as an event.")
@@ -35,7 +42,7 @@ def _login() -> str:
 @click.pass_obj
 def send_command(
     context: Context,
-    text: str,
+    text: str | None,
     user: str,
     group: str | None,
     door: str | None,
@@ -43,7 +50,9 @@ def send_command(
     timeout: str | None,
     as_json: bool,
 ) -> None:
-    """Send TEXT as a chat message and print the reply.
+    """Send TEXT as a chat message and print the reply; - reads it from standard input.
+
+    Without TEXT, on a terminal, it is a chat: a line is a message, Ctrl-D ends.
 
     While a worker or the API is being restarted the message waits; it is started once, whatever happens.
 
@@ -52,23 +61,59 @@ def send_command(
     """
     if bot is not None and door is None:
         raise UsageError("--bot belongs to --as langbot", "add --as langbot, or leave --bot out")
-    config = context.load_started({"MIKA_TIMEOUT": timeout})
-    reply = send(
-        text,
-        user=user,
-        group=group,
-        bot=(bot or _NO_BOT) if door else None,
-        config=config,
-        status=context.client.status,
-        timeout=config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT"),
-        say=lambda line: click.echo(pasteable(line), err=True),
-    )
+
+    def ask(message: str) -> Reply:
+        config = context.load_started({"MIKA_TIMEOUT": timeout})
+        return send(
+            message,
+            user=user,
+            group=group,
+            bot=(bot or _NO_BOT) if door else None,
+            config=config,
+            status=context.client.status,
+            timeout=config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT"),
+            say=lambda line: click.echo(pasteable(line), err=True),
+        )
+
+    if text is None:
+        _chat(context, lambda message: _show(ask(message)), as_json=as_json)
+        return
+    reply = ask(_standard_input() if text == "-" else text)
     if as_json:
         print_json({"version": 1, **asdict(reply)})
     else:
-        click.echo(reply.response)
-        if reply.delivery:
-            note = f": {reply.detail}" if reply.detail else ""
-            click.echo(pasteable(f"delivery: {reply.delivery.replace('_', ' ')}{note}"), err=True)
+        _show(reply)
     if bot is not None and reply.delivery not in ("", "sent"):
         raise SystemExit(1)
+
+
+def _show(reply: Reply) -> None:
+    click.echo(reply.response)
+    if reply.delivery:
+        note = f": {reply.detail}" if reply.detail else ""
+        click.echo(pasteable(f"delivery: {reply.delivery.replace('_', ' ')}{note}"), err=True)
+
+
+def _chat(context: Context, answer: Callable[[str], None], *, as_json: bool) -> None:
+    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        error = UsageError("TEXT is missing", 'give it: `mika send "hello"`, or `mika send -` to read standard input')
+        error.code = "usage"
+        raise error
+    try:
+        api.ask(context.load_started(), "GET", "/healthz", timeout=_LOOK_SECONDS)
+    except NotRunningError:  # better now than after the first message
+        raise
+    except MikaError:  # it is being restarted: a message waits for it
+        pass
+    from mika.cli.chat import chat
+
+    chat(answer, context.folder.chat_history)
+
+
+def _standard_input() -> str:
+    """Raises UsageError for what is no text."""
+    data = sys.stdin.buffer.read()
+    for encoding in ("utf-8-sig", locale.getencoding()):
+        with contextlib.suppress(UnicodeDecodeError, LookupError):
+            return data.decode(encoding).rstrip("\r\n")
+    raise UsageError("standard input is not text in UTF-8", "convert it first: `iconv -t utf-8`")

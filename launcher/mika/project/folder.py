@@ -49,6 +49,7 @@ class ProjectDir:
         self._trees = self.run / "trees.json"
         self._backend = self.data / "backend"
         self._compose = self.data / "compose"
+        self.chat_history = self.data / "chat-history"
 
     def stored(self) -> list[Path]:
         """The data of services and processes: all that is in `data`, but for mika's own notes and locks."""

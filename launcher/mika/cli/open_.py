@@ -1,0 +1,40 @@
+"""`mika open` and `mika url`: the page of a part of the running stack, and its address."""
+
+from __future__ import annotations
+
+import click
+
+from mika.cli.context import Context
+
+_what = click.argument("what", required=False, default="", metavar="[ui|api|docs|NAME]")
+
+
+@click.command("open")
+@_what
+@click.pass_obj
+def open_command(context: Context, what: str) -> None:
+    """Print the address of a page, and open it in the browser if there is a display.
+
+    ui is Temporal's UI; docs is where the app describes its API; any other word is the name of a process or service.
+    Without one: the UI, or the only page that there is.
+    """
+    from mika.cli.browser import open_page
+    from mika.stack.places import answers, page
+
+    url = page(context.client.status(), what, answers)
+    click.echo(url)
+    if not open_page(url):
+        click.echo("(no display here: open it where you have a browser)", err=True)
+
+
+@click.command("url")
+@click.argument("name")
+@click.pass_obj
+def url_command(context: Context, name: str) -> None:
+    """Print where a process or service (or ui, docs) is, and nothing else: for scripts.
+
+    What does not speak HTTP has no URL: then it is HOST:PORT.
+    """
+    from mika.stack.places import answers, place
+
+    click.echo(place(context.client.status(), name, answers))
