@@ -29,6 +29,7 @@ from src.llm import make_llm
 from src.logging_setup import configure_logging
 from src.temporal import connect, own_identity
 from src.workers.beat import WorkflowThreads, beat
+from src.workers.predecessors import return_tasks
 from src.workflows.message_workflow import ProcessMessageWorkflow
 from src.workflows.send_workflow import SendReplyWorkflow
 from src.workflows.steps import HEARTBEAT_TIMEOUT
@@ -105,10 +106,13 @@ async def _run_worker(
         max_heartbeat_throttle_interval=HEARTBEAT_TIMEOUT / 4,
     )
     running = asyncio.create_task(worker.run())
+    temporal = Temporal(client.service_client, settings.temporal_namespace)
+    returning = asyncio.create_task(return_tasks(temporal, settings.temporal_task_queue, client.identity))
     stopping = asyncio.create_task(stop.wait())
     log.info("worker_started", identity=client.identity, task_queue=settings.temporal_task_queue)
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    returning.cancel()
     if not running.done():
         log.info("worker_stopping", patience_s=GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds())
         await worker.shutdown()

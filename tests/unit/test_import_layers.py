@@ -102,7 +102,7 @@ def test_only_the_diagnosis_builds_requests_to_temporal():
         for module, path in (LAUNCHER | BOT).items()
         if any(name.startswith("temporalio.api.workflowservice") for name in imports(path, for_types=False))
     }
-    assert asking == {"mika.diagnosis.temporal", "mika.diagnosis.skipping"}
+    assert asking == {"mika.diagnosis.temporal", "mika.diagnosis.skipping", "mika.diagnosis.returning"}
 
 
 def test_only_one_module_asks_what_an_operator_may_do():

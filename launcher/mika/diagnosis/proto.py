@@ -72,7 +72,7 @@ class EventType:
 
 # WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. Not the code's fault.
 HARMLESS_TASK_FAILURES = frozenset({1, 13, 17, 18, 20})
-RESET, NON_DETERMINISTIC = 20, 24
+RESET_STICKY, RESET, NON_DETERMINISTIC = 13, 20, 24
 
 
 def at(timestamp: Timestamp) -> float:

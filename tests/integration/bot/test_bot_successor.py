@@ -1,0 +1,80 @@
+"""A worker is killed with workflow tasks in hand: its successor returns them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client
+
+from tests.kit.bot_processes import BotProcesses
+from tests.kit.machine import poll_until
+
+# The first step, which is part of a workflow task, takes until the file is gone; no time-out of its own ends it.
+_HELD = """
+import asyncio, datetime, functools, sys
+from pathlib import Path
+import src.workers.temporal_worker as worker
+import src.workflows.message_workflow as workflow
+from src.history.sqlite import SqliteHistory
+from temporalio.worker import UnsandboxedWorkflowRunner
+
+recent = SqliteHistory.recent
+
+async def held(self, *args, **kwargs):
+    while Path("hold").exists():
+        await asyncio.sleep(0.05)
+    return await recent(self, *args, **kwargs)
+
+SqliteHistory.recent = held
+workflow._share = lambda *_, **__: datetime.timedelta(minutes=1)
+worker.Worker = functools.partial(worker.Worker, workflow_runner=UnsandboxedWorkflowRunner())
+sys.exit(worker.main())
+"""
+_PROMISED = 3.0  # s; without that, it would be WORKFLOW_TASK_TIMEOUT
+_STARTED = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+
+
+def histories(bot):
+    """The events of each message."""
+
+    async def read():
+        client = await Client.connect(f"127.0.0.1:{bot.temporal_port}")
+        found = client.list_workflows(f"TaskQueue = '{bot.queue}'")
+        return {run.id: (await client.get_workflow_handle(run.id).fetch_history()).events async for run in found}
+
+    return asyncio.run(read())
+
+
+def in_hand(bot):
+    """Which worker has the task of each message."""
+    return {
+        workflow_id: events[-1].workflow_task_started_event_attributes.identity
+        for workflow_id, events in histories(bot).items()
+        if events[-1].event_type == _STARTED
+    }
+
+
+def test_what_a_killed_worker_had_in_hand_goes_on_with_its_successor(tmp_path, temporal):
+    (tmp_path / "hold").touch()
+    with BotProcesses(tmp_path, temporal.port) as bot, ThreadPoolExecutor(4) as threads:
+        bot.start_api()
+        killed = bot.start("worker", "-c", _HELD, MIKA_WORKER_IDENTITY="worker@run-1")
+        killed.wait_for("worker_started")
+        for _ in range(4):
+            threads.submit(bot.post)
+        poll_until(lambda: len(in_hand(bot)) == 4, 30, "four tasks in hand")
+        lost = set(in_hand(bot))
+        killed.kill()
+
+        successor = bot.start_worker(MIKA_WORKER_IDENTITY="worker@run-2")
+        began = time.monotonic()
+        assert {bot.completed(workflow_id)["status"] for workflow_id in lost} == {"completed"}
+        assert time.monotonic() - began <= _PROMISED
+
+        lines = [json.loads(line) for line in successor.output().splitlines()]
+        assert [line["count"] for line in lines if line["event"] == "tasks_returned"] == [4]
+        assert len(bot.turns()) == 4
