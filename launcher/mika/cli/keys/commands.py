@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from mika.cli.browser import open_page
 from mika.cli.context import use_color
-from mika.cli.keys import Ends, browser, decoding
+from mika.cli.keys import Ends, decoding
 from mika.cli.keys.finding import Found
 from mika.cli.screen.pretty import Pretty
 from mika.cli.screen.selection import Selection, pattern_of
@@ -232,7 +233,7 @@ class Commands:
             self._say("nothing here has an address to open")
 
     def _open_url(self, url: str) -> None:
-        self._say(f"opening {url}" if browser.open_url(url) else f"open it in your browser: {url}")
+        self._say(f"opening {url}" if open_page(url) else f"open it in your browser: {url}")
 
     def _units(self) -> dict[str, UnitStatus]:
         """By the key that chooses each."""
