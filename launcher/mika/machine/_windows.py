@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import sys
+import time
 from collections.abc import Collection
 from ctypes import wintypes
 
@@ -15,6 +16,9 @@ if sys.platform == "win32":
     # https://learn.microsoft.com/windows/win32/api/iphlpapi/nf-iphlpapi-getextendedtcptable
     _OWNER_PID_LISTENER = 3
     _ERROR_INSUFFICIENT_BUFFER = 122
+    _ROOM = 16 * 1024
+    """Bytes at first, for hundreds of sockets. To be told the size costs as much as to be told the table."""
+    _RECENT = 0.2  # s; a status asks for each process of the stack, and there is one table for all
 
     class _Row4(ctypes.Structure):  # MIB_TCPROW_OWNER_PID
         _fields_ = (
@@ -43,14 +47,23 @@ if sys.platform == "win32":
         return [*_table(socket.AF_INET, _Row4), *_table(socket.AF_INET6, _Row6)]
 
     def listening_of(pids: Collection[int]) -> list[tuple[str, int, int | None]]:
-        """Those of some processes."""
-        return [entry for entry in listening() if entry[2] in pids]
+        """Those of some processes, as of a moment ago."""
+        return [entry for entry in _recently_listening() if entry[2] in pids]
+
+    _recent: tuple[float, list[tuple[str, int, int | None]]] = (float("-inf"), [])
+
+    def _recently_listening() -> list[tuple[str, int, int | None]]:
+        global _recent  # noqa: PLW0603 - the table is that of the machine
+        if time.monotonic() - _recent[0] > _RECENT:
+            table = listening()
+            _recent = time.monotonic(), table
+        return _recent[1]
 
     def _table(family: socket.AddressFamily, row: type[_Row4 | _Row6]) -> list[tuple[str, int, int | None]]:
         ask = ctypes.WinDLL("iphlpapi").GetExtendedTcpTable
-        size, code = wintypes.DWORD(0), _ERROR_INSUFFICIENT_BUFFER
+        size, code = wintypes.DWORD(_ROOM), _ERROR_INSUFFICIENT_BUFFER
         buffer = ctypes.create_string_buffer(0)
-        while code == _ERROR_INSUFFICIENT_BUFFER:  # the table may have grown since its size was told
+        while code == _ERROR_INSUFFICIENT_BUFFER:  # or the table has grown since its size was told
             buffer = ctypes.create_string_buffer(size.value)
             code = ask(buffer, ctypes.byref(size), False, int(family), _OWNER_PID_LISTENER, 0)
         if code:
