@@ -6,6 +6,7 @@ open file, and the logs would exceed their size limit while somebody reads them.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import locale
 from collections import deque
@@ -82,7 +83,9 @@ def decode(line: bytes) -> str:
 
     Only GB2312, not all of GBK: its second byte is never ASCII, so a single Latin-1 letter is not taken for Chinese.
     """
-    for encoding in ("utf-8", locale.getencoding(), "gb2312"):
+    with contextlib.suppress(UnicodeDecodeError):
+        return line.decode("utf-8")
+    for encoding in (locale.getencoding(), "gb2312"):
         try:
             return line.decode(encoding)
         except (UnicodeDecodeError, LookupError):

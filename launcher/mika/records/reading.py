@@ -44,6 +44,8 @@ _TEXT_FORMATS = (
     # `2026-11-28 03:30:18 text`: a clock, but no level
     re.compile(rf"\[?(?P<time>{_DATE})\]?[ |:-]{{1,3}}(?P<message>.*)"),
 )
+_MAY_BE_TEXT_FORMAT = re.compile(rf"\[?(?:\d{{4}}[-/]|{_LEVEL})")
+"""How each of them begins: of most lines, that is all that has to be looked at."""
 _LOGFMT = re.compile(r'([\w.@-]{1,100})=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
 _ACCESS = re.compile(
     r'(?P<client>\S{1,64}) - "(?P<method>[A-Z]{3,10}) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d{3})\b.*'
@@ -57,9 +59,10 @@ def read(line: str) -> Record | None:
     text = plain(line).strip()
     if text.startswith("{") and text.endswith("}"):
         return _from_json(text)
-    for pattern in _TEXT_FORMATS:
-        if found := pattern.fullmatch(text):
-            return _from_text(found.groupdict())
+    if _MAY_BE_TEXT_FORMAT.match(text):
+        for pattern in _TEXT_FORMATS:
+            if found := pattern.fullmatch(text):
+                return _from_text(found.groupdict())
     return _from_logfmt(text)
 
 
@@ -139,12 +142,14 @@ def _trace_lines(fields: dict[str, object]) -> Iterator[str]:
 
 def _access(message: str) -> str:
     """Uvicorn's `127.0.0.1:51234 - "GET /path HTTP/1.1" 200 OK` as `GET /path 200`; other messages as they are."""
-    found = _ACCESS.fullmatch(message)
+    found = _ACCESS.fullmatch(message) if ' - "' in message else None
     return f"{found['method']} {found['path']} {found['status']}" if found else message
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)
 
 
 def _unquoted(value: str) -> str:

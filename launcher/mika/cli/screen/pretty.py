@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ _LEVELS = {
     Level.ERROR: ("ERROR", "red"),
     Level.FATAL: ("FATAL", "bright_red"),
 }
+_HEADS = 1000  # that are kept
 _LONGEST_VALUE = 200  # characters of a field; the log file has the rest
 _NOT_OURS = re.compile(r"[/\\](?:site-packages|dist-packages|node_modules|\.venv|venv|\.tox)[/\\]")
 _LONG_ID = re.compile(r"(?:.*[^0-9a-f])?([0-9a-f]{8})(?:-?[0-9a-f]){8,}", re.IGNORECASE)
@@ -38,12 +40,15 @@ class Pretty:
     def __init__(self, names: Sequence[str], root: Path, *, color: bool, alone: bool = False) -> None:
         self._root, self._color, self._alone = str(root), color, alone
         self._width = max((len(name) for name in names), default=0)
+        self._heads: dict[tuple[str, int | None], str] = {}  # what lines begin with, of the last seconds
         self._colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
 
     def line(self, name: str, line: logs.Line) -> str:
         """One line of a log, as one or more lines that each end with a newline."""
         text = logs.decode(line.data).rstrip("\r\n")
         record = read(text)
+        if record is None and text.isprintable():  # most lines are of this kind, and there may be many
+            return f"{self._head(name, line.time)}  {text}\n"
         head, *more = self._rows(text, record)
         first = self._row(name, (record and record.time) or line.time, head)
         return "".join([first, *(self._row(name, None, row) for row in more)])
@@ -62,11 +67,18 @@ class Pretty:
         return "".join([self._row(name, seconds, head), *(self._row(name, None, row) for row in more)])
 
     def _row(self, name: str, seconds: float | None, text: str) -> str:
-        clock = " " * 8 if seconds is None else local_clock(seconds)
-        shown_clock = self._style(clock, "bright_black")
-        if self._alone:
-            return f"{shown_clock}  {text}\n"
-        return f"{shown_clock} {self.name(name)}  {text}\n"
+        return f"{self._head(name, seconds)}  {text}\n"
+
+    def _head(self, name: str, seconds: float | None) -> str:
+        """Time and name; the same for all lines of a second."""
+        second = None if seconds is None else int(seconds)
+        head = self._heads.get((name, second))
+        if head is None:
+            if len(self._heads) >= _HEADS:
+                self._heads.clear()
+            clock = self._style(" " * 8 if second is None else local_clock(second), "bright_black")
+            head = self._heads[name, second] = clock if self._alone else f"{clock} {self.name(name)}"
+        return head
 
     def _rows(self, text: str, record: Record | None, known: str = "") -> list[str]:
         if record is None:
@@ -82,7 +94,8 @@ class Pretty:
     def _field(self, name: str, value: str) -> str:
         shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
         shown = plain(shown).replace("\n", "\\n").replace("\r", "\\r")
-        shown = "".join(character if character.isprintable() else "?" for character in shown)
+        if not shown.isprintable():
+            shown = "".join(character if character.isprintable() else "?" for character in shown)
         if name.lower() in _ID_NAMES:
             return short_id(shown)
         if name == "elapsed_ms":
@@ -109,12 +122,25 @@ class Pretty:
 
     def _safe(self, text: str) -> str:
         """Line by line, what the screen may be shown."""
+        if text.isprintable():
+            return text
         return "\n".join(for_screen(row if self._color else plain(row)) for row in text.split("\n"))
 
     def _style(self, text: str, colour: str | None) -> str:
-        return click.style(text, fg=colour) if self._color and colour is not None and text else text
+        if not (self._color and colour is not None and text):
+            return text
+        before, after = _escapes(colour)
+        return f"{before}{text}{after}"
 
 
+@functools.cache
+def _escapes(colour: str) -> tuple[str, str]:
+    """What begins and ends this colour."""
+    before, _, after = click.style("|", fg=colour).partition("|")
+    return before, after
+
+
+@functools.lru_cache(maxsize=1000)
 def short_id(text: str) -> str:
     """Eight characters of a long random id, and what is short as it is.
 
