@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.kit.machine import DEADLINE, poll_until, posix_only
-from tests.kit.programs import SLEEP
+from tests.kit.programs import SLOW_STOP
 from tests.kit.project import Project
 from tests.kit.tmux import Tmux
 
@@ -244,7 +244,7 @@ def test_lines_only(stack):
 @pytest.fixture
 def shell(project):
     """A shell in the folder of a project that is not up."""
-    this = project(scripts={"web": SLEEP})
+    this = project(scripts={"web": SLOW_STOP.format(seconds=1.5)})
     with Tmux(this.environ()) as tmux:
         tmux.types(f"cd {this.folder} && clear")
         yield this, tmux
@@ -259,6 +259,7 @@ def test_the_end(shell, key):
     tmux.shows("stop the stack, as Ctrl-C does")
     tmux.keys("d")  # nothing: this process is the supervisor
     tmux.keys(key)
+    tmux.last_row_is(r"stopping: waiting for web \| \? help")
     tmux.shows(r"stopped web in \d+\.\d s\ncode=130\n")
     assert "? help" not in tmux.screen()
     tmux.types("stty -a | grep -o ' icanon'")

@@ -80,13 +80,13 @@ class _Foreground:
         self._shows_logs_at_once = all(unit.address == "none" for unit in units) and not (quiet or as_json)
         self._was_ready = self._interrupted = False
         self._stop_asked_at = float("-inf")
-        self._stopping_since = 0.0
+        self._stopping_since = 0.0  # if somebody asked for it
         self._to_stop: list[str] = []  # what ran when the stop began
 
     def run(self) -> Supervised:
         try:
             code = asyncio.run(self._run())
-            if self._stack.stopping:
+            if self._stopping_since:
                 took = time.monotonic() - self._stopping_since
                 self._view.say(stopped(self._to_stop, took, data_stays=bool(self._folder.stored())))
         finally:
@@ -108,8 +108,8 @@ class _Foreground:
         if self._shows_logs_at_once and isinstance(event, Started):
             self._shows_logs_at_once = False
             self._show_logs()
-        if isinstance(event, StackChanged) and event.state == "stopping":
-            self._stopping_since = time.monotonic()
+        if isinstance(event, StackChanged) and event.state == "stopping" and self._stack.stopping:
+            self._stopping_since = self._stopping_since or time.monotonic()
             self._to_stop = [unit.name for unit in reversed(self._stack.status().units) if not unit.is_at_rest]
         if self._console is not None:
             self._console.changed()
@@ -148,6 +148,7 @@ class _Foreground:
         if signum == signal.SIGTERM and time.monotonic() - self._stop_asked_at < _SAME_STOP:
             return
         self._stop_asked_at = time.monotonic()
+        self._stopping_since = self._stopping_since or self._stop_asked_at
         self._interrupted = self._interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
         self._view.say(
             "stopping at once"

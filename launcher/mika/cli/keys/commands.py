@@ -14,7 +14,6 @@ from mika.cli.keys.finding import Found
 from mika.cli.screen.pretty import Pretty
 from mika.cli.screen.selection import Selection, pattern_of
 from mika.cli.screen.view import View
-from mika.cli.spelling import pasteable
 from mika.config.load import Config
 from mika.control.client import Client
 from mika.control.requests import Verb
@@ -241,4 +240,4 @@ class Commands:
         return dict(zip(_LABELS, units, strict=False))
 
     def _say(self, text: str) -> None:
-        self._view.say(pasteable(text))
+        self._view.say(text)

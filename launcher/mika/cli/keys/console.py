@@ -56,6 +56,8 @@ class Console:
 
     def start(self) -> None:
         self._catch_signals()
+        if self._terminal.is_ours():
+            self._terminal.take()  # before anything is drawn: some have to be told to understand escapes
         for thread in self._threads:
             thread.start()
 
