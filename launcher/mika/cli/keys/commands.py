@@ -226,8 +226,9 @@ class Commands:
         if only in urls or len(urls) == 1:
             self._open_url(urls.get(only) or next(iter(urls.values())))
         elif urls:
-            labelled = dict(zip(_LABELS, urls, strict=False))
-            self._asked = _Question("open:", labelled, lambda name: self._open_url(urls[name]))
+            by_words = {name.replace("_", " "): url for name, url in urls.items()}
+            answers = dict(zip(_LABELS, by_words, strict=False))
+            self._asked = _Question("open:", answers, lambda words: self._open_url(by_words[words]))
         else:
             self._say("nothing here has an address to open")
 
