@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +185,7 @@ class MessageService:
 
     def _has_worker(self) -> bool:
         self._signs.request_polls()
-        return self._signs.is_answering() or self._signs.is_fresh(SOFT_WAIT)
+        return not self._signs.are_missing()
 
     async def _start(self, incoming: IncomingMessage, workflow_id: str) -> WorkflowHandle[Any, Reply]:
         """Start the workflow, durably. Retries for a while, which the id makes safe."""
@@ -242,10 +243,14 @@ class MessageService:
                     continue
                 snapshot = self._signs.compare(snapshot, description.raw_description)
                 verdict = watch.assess(description.raw_description)
+                execution = description.raw_description.workflow_execution_info.execution
+                if verdict and verdict.waited >= _SURELY_HUNG and await self._judge.return_lost(verdict, execution):
+                    log.warning("task_returned", workflow_id=handle.id)
+                    continue
                 if verdict and await self._is_stuck(verdict, watch) and not result.done():
                     diagnosis = await self._judge.judge(description.raw_description, verdict.waited)
                     if diagnosis.cause in HANGING:
-                        verdict = Verdict(diagnosis, verdict.waited, verdict.kind)
+                        verdict = replace(verdict, diagnosis=diagnosis)
                     if not result.done():
                         detail = f"{_sentences(verdict.diagnosis)} {_kept_note(handle.id)}"
                         raise Problem(verdict.code, detail, workflow_id=handle.id, diagnosis=verdict.diagnosis)
@@ -269,7 +274,11 @@ class MessageService:
         """Whether the message is not just waiting for its turn."""
         if self._signs.is_answering():
             return False
-        if await self._signs.is_silent(verdict.kind, watch.started):
+        is_silent = await self._signs.is_silent(verdict.kind, watch.started)
+        # An idle worker is silent while its polls last. If it has polled since it was given the task, it was there:
+        # it is at work on it, or never got it.
+        was_there = verdict.code != "no_worker" and verdict.kind == "workflow"
+        if is_silent and not (was_there and self._signs.has_polled_since(verdict.since)):
             return True
         # A worker that hangs in Python may still poll, so polls count as a sign of life for a while only.
         return verdict.code != "no_worker" and verdict.waited >= _SURELY_HUNG

@@ -81,6 +81,7 @@ class WorkerSigns:
         self._polls: Times = {}
         self._polls_at = _NEVER
         self._compared_at = _NEVER
+        self._watched_since = _NEVER
 
     def record_step(self) -> None:
         """A worker has just finished a step of a message."""
@@ -104,6 +105,19 @@ class WorkerSigns:
     def is_fresh(self, age: float) -> bool:
         """Whether a worker has shown a sign within the last `age` seconds."""
         return self._clock() - max(self._answered_at, *self._last_signs.values()) < age
+
+    def are_missing(self) -> bool:
+        """Whether the server was asked for long enough, without a gap, and has shown no sign.
+
+        False while nobody knows: a busy server answers late, and then a worker that is busy, too, is not gone.
+        """
+        now = self._clock()
+        last = max(self._watched_since, self._answered_at, *self._last_signs.values())
+        return now - self._polls_at < self._patience <= now - last
+
+    def has_polled_since(self, moment: float) -> bool:
+        """Whether somebody has polled for workflow tasks after `moment`, by the server's clock."""
+        return self._polls.get("workflow", 0.0) > moment
 
     def request_polls(self) -> None:
         """Ask the server soon, without waiting for the answer."""
@@ -133,6 +147,8 @@ class WorkerSigns:
         if now - self._polls_at < self._patience:
             self._record_changes(self._polls, polls)
             self._compared_at = now
+        else:
+            self._watched_since = now
         self._polls, self._polls_at = polls, now
 
     def _record_changes(self, before: Mapping[Kind, float], after: Mapping[Kind, float]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, HANGING, Cause, Diagnosis, Surroundings, WorkerCommands
+from mika.diagnosis.returning import return_task, task_in_hand
 from mika.diagnosis.running import running, waiting_for
 from mika.diagnosis.survey import crowd, find_workers, needs_crowd
 from mika.diagnosis.temporal import Temporal
@@ -24,6 +25,7 @@ from src.api.signs import Kind, SharedRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from temporalio.api.common.v1 import WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
@@ -44,11 +46,15 @@ _WORKER = WorkerCommands(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`waited`: seconds that the pending task, which is of this `kind`, has been in its present state."""
+    """`waited`: seconds that the pending task, which is of this `kind`, has been in its present state.
+
+    `since`: when it came into that state, by the server's clock.
+    """
 
     diagnosis: Diagnosis
     waited: float
     kind: Kind
+    since: float
 
     @property
     def code(self) -> str:
@@ -87,7 +93,7 @@ class Watch:
         diagnosis = running(description, (), surroundings, 0.0, age)
         if waiting is None or diagnosis.cause not in HANGING:
             return None
-        return Verdict(diagnosis, age, "workflow" if waiting.activity is None else "activity")
+        return Verdict(diagnosis, age, "workflow" if waiting.activity is None else "activity", waiting.since)
 
     def _age(self, waiting_key: object) -> float:
         now = self._clock()
@@ -135,3 +141,23 @@ class Judge:
         except (RPCError, RuntimeError, TimeoutError):
             pass
         return diagnosis
+
+    async def return_lost(self, verdict: Verdict, execution: WorkflowExecution) -> bool:
+        """Return a workflow task that a worker was given long ago; once. False if it is not with a worker.
+
+        The worker may never have got it: on a busy machine, the answer to its poll can be lost. Then it, or another
+        one, takes it now. If it has it and only hangs, the verdict will be the same some seconds later.
+        """
+        if verdict.kind != "workflow" or verdict.code == "no_worker":
+            return False
+        temporal = self._temporal
+        try:
+            async with asyncio.timeout(_DIAGNOSIS_TIMEOUT):
+                started = await task_in_hand(temporal, execution)
+                if started is None:
+                    return False
+                namespace_id = (await temporal.describe_namespace()).namespace_info.id
+                await return_task(temporal, namespace_id, execution, started, "mika-api")
+        except (RPCError, RuntimeError, TimeoutError):
+            return False
+        return True

@@ -124,11 +124,14 @@ def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Di
     who = f"worker {identity}" if identity else "a worker"
     state = surroundings.state_of(identity)
     evidence: tuple[str, ...] = (f"{who} took the workflow task {seconds(elapsed)} ago; an answer takes milliseconds",)
+    why = "its event loop is blocked, or it is suspended"
     if state:
         evidence += (f"{who} is {'suspended (SIGSTOP)' if state == 'stopped' else state}",)
+    else:  # nobody here can see its process
+        why = "it was killed, it is suspended, or its event loop is blocked"
     return Diagnosis(
         Cause.WORKER_UNRESPONSIVE,
-        f"{who} took it {seconds(elapsed)} ago and does not answer: its event loop is blocked, or it is suspended",
+        f"{who} took it {seconds(elapsed)} ago and does not answer: {why}",
         evidence,
         surroundings.worker.how_to_restart(),
     )

@@ -1,4 +1,4 @@
-"""A worker is killed with workflow tasks in hand: its successor returns them."""
+"""Workflow tasks that nobody has in hand any more, though the server thinks so."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.client import Client
 
 from tests.kit.bot_processes import BotProcesses
@@ -78,3 +81,30 @@ def test_what_a_killed_worker_had_in_hand_goes_on_with_its_successor(tmp_path, t
         lines = [json.loads(line) for line in successor.output().splitlines()]
         assert [line["count"] for line in lines if line["event"] == "tasks_returned"] == [4]
         assert len(bot.turns()) == 4
+
+
+async def take_and_lose(bot):
+    """Poll as a worker does, and lose the answer; returns the message's workflow id."""
+    client = await Client.connect(f"127.0.0.1:{bot.temporal_port}")
+    queue = TaskQueue(name=bot.queue)
+    request = PollWorkflowTaskQueueRequest(namespace="default", task_queue=queue, identity="the only worker")
+    answer = await client.workflow_service.poll_workflow_task_queue(request, timeout=timedelta(seconds=30))
+    return answer.workflow_execution.workflow_id
+
+
+def test_a_task_that_never_reached_the_worker_is_given_to_it_again(tmp_path, temporal):
+    """The worker lives, so nobody is told that it hangs, and the message does not wait for the task's time-out."""
+    with BotProcesses(tmp_path, temporal.port) as bot, ThreadPoolExecutor(11) as threads:
+        bot.start_api()
+        bot.start_worker()
+        lost = threads.submit(asyncio.run, take_and_lose(bot))
+        answers = []
+        while not lost.done():
+            answers.append(threads.submit(bot.post))
+            time.sleep(0.1)
+        answers.append(threads.submit(bot.post))  # for which the worker polls
+        began = time.monotonic()
+        told = [answer.result() for answer in answers]
+        assert {answer.status_code for answer in told} == {200}, [answer.text for answer in told]
+        assert lost.result() in {answer.json()["workflow_id"] for answer in told}
+        assert time.monotonic() - began < 25, "WORKFLOW_TASK_TIMEOUT is 30 s"

@@ -194,3 +194,28 @@ def test_an_answer_to_anybody_is_an_answer(monkeypatch):
     monkeypatch.setattr(calls, "_OUTAGE_PATIENCE", 60.0)
     shared.record_answer()
     assert not shared.is_gone(0.0)
+
+
+def test_who_was_not_asked_for_is_not_missing():
+    async def story(world):
+        assert not world.signs.are_missing()
+        await world.wait(2)
+        assert not world.signs.are_missing(), "too early"
+        await world.wait(2)
+        assert world.signs.are_missing()
+        await world.wait(2, poll="activity")
+        assert not world.signs.are_missing()
+
+    run(story)
+
+
+def test_a_server_that_answers_late_says_nothing_about_the_workers():
+    async def story(world):
+        world.answers = False
+        await world.wait(10)
+        assert not world.signs.are_missing()
+        world.answers = True
+        await world.wait(1)
+        assert not world.signs.are_missing(), "they are looked at since a second"
+
+    run(story)
