@@ -31,7 +31,6 @@ with workflow.unsafe.imports_passed_through():
         OutgoingReply,
         Question,
         Reply,
-        ReplyTarget,
         SendLater,
         Sent,
         Turn,
@@ -44,6 +43,8 @@ log = structlog.get_logger("mika.worker")
 
 _PATIENCE = 12.0
 """Seconds for which this workflow tries to send: longer than a chat may take to answer."""
+_SAVED_FIRST = 6.0
+"""Seconds for which a chat waits for a store that cannot be written: one attempt at a locked file, and another one."""
 
 
 @workflow.defn(name=WORKFLOW)
@@ -56,18 +57,23 @@ class ProcessMessageWorkflow:
         target = incoming.reply_to
         detail = ""
         answer = ""
+        unsaved: FinishedTurn | None = None
         try:
             answer = await _answer(incoming, conversation)
-            await _save(FinishedTurn(conversation, incoming.message, answer, workflow.now().timestamp()), target)
+            unsaved = FinishedTurn(conversation, incoming.message, answer, workflow.now().timestamp())
+            await _save(unsaved, _share(0.6, at_most=_SAVED_FIRST) if target else _share(0.9))
+            unsaved = None
         except ActivityError as error:
             if target is None or is_cancelled_exception(error):
                 raise
             detail = reason(error)
         if target is None:
             return Reply(answer)
-        # Last, because only this step is not idempotent: no later step can cause another run.
+        # Only this step is not idempotent, so no later one may fail this run and cause another.
         text = answer or CANNED_REPLY
         sent = await _send(incoming, OutgoingReply(target, text, workflow.info().workflow_id))
+        if unsaved is not None and workflow.patched("saved-at-last"):
+            detail = await _save_at_last(unsaved, detail)
         sent = Sent(sent.delivery, "; ".join(filter(None, (detail, sent.detail))))
         show(sent)
         return Reply(text, sent.delivery, sent.detail)
@@ -95,15 +101,19 @@ async def _answer(incoming: IncomingMessage, conversation: Conversation) -> str:
     return answer
 
 
-async def _save(turn: FinishedTurn, target: ReplyTarget | None) -> None:
-    await local(
-        SAVE_TURN,
-        turn,
-        patience=_share(0.6 if target else 0.9),
-        one_attempt=_share(0.5, at_most=5),
-        attempts=8,
-        result=type(None),
-    )
+async def _save(turn: FinishedTurn, patience: timedelta) -> None:
+    await local(SAVE_TURN, turn, patience=patience, one_attempt=_share(0.5, at_most=5), attempts=8, result=type(None))
+
+
+async def _save_at_last(turn: FinishedTurn, why: str) -> str:
+    """Try on to store what is said already. Returns `why` it was not stored; "" if it was."""
+    try:
+        await _save(turn, _share(0.9))
+    except (ActivityError, ApplicationError) as error:
+        if is_cancelled_exception(error):
+            raise
+        return why
+    return ""
 
 
 async def _send(incoming: IncomingMessage, reply: OutgoingReply) -> Sent:

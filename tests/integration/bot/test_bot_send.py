@@ -247,6 +247,44 @@ def test_a_model_that_fails_for_good_is_answered_with_an_apology(bot, langbot, l
     assert CANNED_REPLY not in str(bot.turns())
 
 
+_READ_ONLY = """
+import sys
+from pathlib import Path
+import src.workers.temporal_worker as worker
+from src.history.base import HistoryError
+from src.history.sqlite import SqliteHistory
+
+save = SqliteHistory.save
+
+async def refused(self, *args):
+    if Path("read-only").exists():
+        raise HistoryError("the store is read-only")
+    await save(self, *args)
+
+SqliteHistory.save = refused
+sys.exit(worker.main())
+"""
+
+
+def test_a_reply_does_not_wait_for_a_store_that_cannot_be_written(tmp_path, temporal):
+    lock = tmp_path / "read-only"
+    lock.touch()
+    with (
+        free_port() as port,
+        LangBotApi(port, tmp_path / "chat.jsonl") as langbot,
+        BotProcesses(tmp_path, temporal.port, LANGBOT_API_BASE_URL=langbot.url) as bot,
+    ):
+        bot.start_api()
+        bot.start("worker", "-c", _READ_ONLY).wait_for("worker_started")
+        workflow_id = taken(bot)
+        poll_until(langbot.texts, 30, "the reply")
+        assert bot.turns() == []
+        lock.unlink()
+        found = outcome(bot, workflow_id)
+        assert (found["delivery"], found.get("detail")) == ("sent", None)
+        assert len(bot.turns()) == 1
+
+
 def test_the_simple_form_has_the_reply_as_message_too(bot):
     body = bot.post().json()
     assert body["response"] == "from the model"
