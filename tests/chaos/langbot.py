@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import random
 import sys
 import tempfile
@@ -160,8 +161,8 @@ def run(
         port = stack.enter_context(free_port())
         chat = LangBotApi(port, folder / "chat.jsonl")
         server = stack.enter_context(TemporalServer(folder))
-        # A workflow task that a killed worker had just taken is given to the next one after its time-out.
-        settings = {**UNLIMITED, "LANGBOT_API_BASE_URL": chat.url, "WORKFLOW_TASK_TIMEOUT": 2}
+        # The next worker returns a workflow task that a killed one had just taken, but not one that meets two kills.
+        settings = {**UNLIMITED, "LANGBOT_API_BASE_URL": chat.url, "WORKFLOW_TASK_TIMEOUT": 5}
         bot = stack.enter_context(BotProcesses(folder, server.port, **settings))
 
         def start_langbot() -> Running:
@@ -169,8 +170,13 @@ def run(
             process.wait_for("LangBot's API is up")
             return process
 
+        numbers = itertools.count(1)
+
+        def start_worker() -> Running:
+            return bot.start_worker(MIKA_WORKER_IDENTITY=f"worker@chaos-{next(numbers)}")
+
         starts = {
-            "worker": bot.start_worker,
+            "worker": start_worker,
             "api": bot.start_api,
             "temporal": server.restart,
             "langbot": start_langbot,
