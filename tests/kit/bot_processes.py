@@ -119,9 +119,9 @@ class BotProcesses(Processes):
     def start(self, name: str, *arguments: str, **env: object) -> Running:
         return self.run(name, [sys.executable, *arguments], **env)
 
-    def start_api(self) -> Running:
-        port = str(self._port.number)
-        server = ["-m", "uvicorn", "src.api.main:app", "--host", "127.0.0.1", "--port", port]
+    def start_api(self, port: int = 0) -> Running:
+        """The API; a further one on a `port` of its own."""
+        server = ["-m", "uvicorn", "src.api.main:app", "--host", "127.0.0.1", "--port", str(port or self._port.number)]
         api = self.start("api", *server, "--http", "src.api.protocol:ImpatientProtocol", "--limit-concurrency", "900")
         api.wait_for("Application startup complete")
         poll_until(lambda: self.http.get("/healthz").status_code == 200, 30, "/healthz")

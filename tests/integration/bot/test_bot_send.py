@@ -102,6 +102,30 @@ def test_an_event_is_answered_once(bot, langbot):
     assert headers["x-api-key"] == "lb-key"
 
 
+def test_two_apis_answer_the_same_message_once(bot, langbot, llm):
+    """Nothing of it is kept in a process: the server knows the workflow, the store knows what was sent."""
+    with free_port() as port, ThreadPoolExecutor(4) as threads:
+        second = bot.start_api(port)
+        urls = [bot.http.base_url.join("/webhook/langbot"), f"http://127.0.0.1:{port}/webhook/langbot"]
+
+        def to_both(body):
+            posted = [threads.submit(bot.http.post, url, json=body) for url in urls]
+            return [post.result().json() for post in posted]
+
+        try:
+            for number in range(3):
+                answers = to_both(event(message_id=f"both-{number}"))
+                assert [answer["skip_pipeline"] for answer in answers] == [True, True]
+                (workflow_id,) = {answer["workflow_id"] for answer in answers}
+                assert outcome(bot, workflow_id)["delivery"] == "sent"
+                simple = {"user_id": "1", "message": "hello", "message_id": f"simple-{number}"}
+                assert len({(answer["workflow_id"], answer["response"]) for answer in to_both(simple)}) == 1
+        finally:
+            second.kill()
+    assert len(langbot.delivered()) == 3
+    assert len(llm.requests) == 6
+
+
 def test_an_event_is_taken_before_its_reply_is_there(bot, llm, langbot):
     held = llm.holding()
     llm.plan.append(held)
