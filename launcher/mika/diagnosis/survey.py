@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -82,20 +82,50 @@ async def find_workers(
     return replace(surroundings, pollers=tuple(workers))
 
 
-async def pollers(
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A task queue: what waits in it, about `oldest` seconds at most, and its workers."""
+
+    name: str
+    workflow_tasks: int
+    activities: int
+    oldest: float
+    workers: tuple[Poller, ...] = ()
+
+    @property
+    def backlog(self) -> int:
+        return self.workflow_tasks + self.activities
+
+    @property
+    def alive(self) -> int:
+        """How many workers take its tasks now."""
+        return sum(worker.state == "alive" for worker in self.workers)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "workflow_tasks": self.workflow_tasks,
+            "activities": self.activities,
+            "oldest_s": round(self.oldest, 1),
+            "pollers": self.alive,
+        }
+
+
+async def look_at(
     temporal: Temporal,
     queue: str,
     *,
     fresh: float = FRESH,
     now: float | None = None,
     process: Callable[[str], ProcessState] = process_unknown,
-) -> list[Poller]:
-    """The workers of one queue.
+) -> Queue:
+    """One queue, as it is now.
 
     `fresh`: seconds without a poll after which a worker counts as stale. `now`: the server's time, in seconds since
     the epoch. `process`: what the caller knows about the process behind an identity.
     """
     answers = await asyncio.gather(*(temporal.queue_state(queue, task_type) for task_type in TaskType))
+    stats = [answer.stats for answer in answers]
     now = time.time() if now is None else now
     ages = [{p.identity: max(0.0, now - proto.at(p.last_access_time)) for p in answer.pollers} for answer in answers]
     workers = []
@@ -112,7 +142,9 @@ async def pollers(
                 state=process(identity) or ("alive" if min(own_ages) <= fresh else "stale"),
             )
         )
-    return workers
+    oldest = max(proto.span(each.approximate_backlog_age) for each in stats)
+    waiting = [each.approximate_backlog_count for each in stats]
+    return Queue(queue, waiting[0], waiting[1], oldest, tuple(workers))
 
 
 async def _pollers(
@@ -125,9 +157,9 @@ async def _pollers(
 ) -> list[Poller]:
     wanted = sorted(queues)[:_MOST_QUEUES]
     of_queues = await asyncio.gather(
-        *(pollers(temporal, queue, fresh=fresh, now=now, process=process) for queue in wanted)
+        *(look_at(temporal, queue, fresh=fresh, now=now, process=process) for queue in wanted)
     )
-    return [worker for of_queue in of_queues for worker in of_queue]
+    return [worker for queue in of_queues for worker in queue.workers]
 
 
 async def _other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:

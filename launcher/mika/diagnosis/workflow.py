@@ -38,7 +38,7 @@ def classify(
         case proto.RUNNING:
             return running(description, events, surroundings, time.time() if now is None else now, waited)
         case proto.COMPLETED | proto.CONTINUED_AS_NEW:
-            return Diagnosis(Cause.HEALTHY, f"it completed after {took}")
+            return ended_well(info)
         case proto.FAILED:
             return failed(events, surroundings, info)
         case proto.TIMED_OUT:
@@ -47,6 +47,13 @@ def classify(
             return Diagnosis(Cause.CANCELED, f"it was canceled after {took}", (), _start_again(info))
         case _:
             return Diagnosis(Cause.TERMINATED, _terminated(events, took), (), _start_again(info))
+
+
+def ended_well(info: WorkflowExecutionInfo) -> Diagnosis:
+    """Of a workflow that has completed, a list says all."""
+    return Diagnosis(
+        Cause.HEALTHY, f"it completed after {seconds(proto.at(info.close_time) - proto.at(info.start_time))}"
+    )
 
 
 def _start_again(info: WorkflowExecutionInfo) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
@@ -67,6 +68,15 @@ class Examination:
     def again(self) -> Examination:
         """A new one of the same project, for who waits until something has changed."""
         return Examination(self._given, self.folder)
+
+    async def later(self, status: StackStatus) -> Examination:
+        """A new one for who looks again and again: over the same connection, and with the status that is known."""
+        later = self.again()
+        names = ("server", "namespace", "skew", "is_bot")
+        facts = await asyncio.gather(self.server(), self.namespace_error(), self.skew(), self.is_bot())
+        for name, fact in (*zip(names, facts, strict=True), ("supervisor", status)):
+            later.once(name, partial(_known, fact))
+        return later
 
     def once(self, name: str, find: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         """What `find` returned when it was first asked for under this name."""
@@ -247,8 +257,11 @@ class Examination:
         """The server's time, in seconds since the epoch."""
         return time.time() + await self.skew()
 
-    async def skew(self) -> float:
+    def skew(self) -> Awaitable[float]:
         """Seconds that the server's clock is ahead of ours; 0 if that is unknown, or less than it takes to measure."""
+        return self.once("skew", self._skew)
+
+    async def _skew(self) -> float:
         answer = await self.ui()
         with contextlib.suppress(ValueError):
             # The header has whole seconds.
@@ -275,3 +288,7 @@ class Examination:
         if process is None or (await self.health(process.url)).kind != "http" or not await self.is_bot():
             return {}
         return (await self.once("ready", lambda: http.get(f"{self.config.api_url}/readyz", 3.0))).json
+
+
+async def _known(fact: T) -> T:
+    return fact

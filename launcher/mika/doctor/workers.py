@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mika.address import join
 from mika.diagnosis.model import FRESH, FRESH_EMBEDDED, Poller, ProcessState, Surroundings, WorkerCommands
-from mika.diagnosis.survey import find_workers
+from mika.diagnosis.survey import Queue, find_workers, look_at
 from mika.diagnosis.untaken import pid_of
 from mika.doctor.units import not_ok, reason_of
 from mika.machine.local import environ_of, is_this_machine, process_state
@@ -49,6 +51,19 @@ async def look_around(exam: Examination, also: Sequence[str] = ()) -> Surroundin
         also=(*queues, *also),
     )
     return replace(around, pollers=tuple(_named(exam, poller, status) for poller in around.pollers or ()))
+
+
+async def look_at_queues(exam: Examination) -> tuple[Queue, ...]:
+    """The task queues of this project, in order, and what waits in each. Needs a server with the namespace."""
+    temporal, status, now = await exam.temporal(), await exam.status(), await exam.server_time()
+    look = partial(
+        look_at,
+        temporal,
+        fresh=FRESH_EMBEDDED if exam.backend == "embedded" else FRESH,
+        now=now,
+        process=lambda identity: _process_state(exam, identity, status),
+    )
+    return tuple(await asyncio.gather(*(look(queue) for queue in await exam.queues())))
 
 
 async def units_of(exam: Examination, queue: str) -> tuple[UnitStatus, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from mika.diagnosis.survey import pollers
+from mika.diagnosis.survey import look_at
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 
 from src.api.answers import Health, Readiness
@@ -98,7 +98,7 @@ async def _namespace_exists(temporal: Temporal) -> str:
 
 async def _worker_polls(temporal: Temporal, queue: str) -> str:
     """A killed worker looks alive until its last poll is old. (Its supervisor notices at once.)"""
-    alive = [worker for worker in await pollers(temporal, queue) if worker.state == "alive"]
+    alive = [worker for worker in (await look_at(temporal, queue)).workers if worker.state == "alive"]
     if not (any(worker.workflows for worker in alive) and any(worker.activities for worker in alive)):
         raise NoWorkerError(f"no worker polls {queue}")
     return f"polling {queue}"

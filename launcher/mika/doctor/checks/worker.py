@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from mika.diagnosis import proto
 from mika.diagnosis.model import PATIENCE, Poller, Surroundings, seconds
 from mika.diagnosis.proto import TaskType
+from mika.diagnosis.survey import look_at
 from mika.diagnosis.untaken import describe, find_misplaced, pid_of
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
@@ -138,24 +139,17 @@ async def queue(exam: Examination) -> Check:
     queues = await exam.queues()
     if not queues:
         return skipped("queue", "no task queue is known")
-    waiting = [state for state in await asyncio.gather(*(_waiting(exam, queue) for queue in queues)) if state[1]]
+    temporal = await exam.temporal()
+    waiting = [found for found in await asyncio.gather(*(look_at(temporal, name) for name in queues)) if found.backlog]
     if not waiting:
         return ok("queue", f"{', '.join(queues)}: nothing waits")
-    oldest, text, name = max(waiting)
-    if oldest < PATIENCE:
+    worst = max(waiting, key=lambda found: found.oldest)
+    tasks = f"{worst.workflow_tasks} workflow tasks and {worst.activities} activities"
+    text = f"{tasks} wait in {worst.name}, the oldest for {seconds(worst.oldest)}"
+    if worst.oldest < PATIENCE:
         return ok("queue", text)
-    if not (await exam.surroundings()).alive(exam.namespace, name):
+    if not (await exam.surroundings()).alive(exam.namespace, worst.name):
         return skipped("queue", text, "worker")
-    process = next((process.name for process in await exam.processes() if name in process.queues), "")
+    process = next((process.name for process in await exam.processes() if worst.name in process.queues), "")
     more = f": `mika up {process}=2`, or look at `mika logs {process}`" if process else ""
     return warn("queue", text, f"the workers are too slow or too few{more}")
-
-
-async def _waiting(exam: Examination, queue: str) -> tuple[float, str, str]:
-    """The seconds that the oldest task waits, what waits (empty: nothing), and the queue."""
-    temporal = await exam.temporal()
-    states = await asyncio.gather(*(temporal.queue_state(queue, task_type) for task_type in TaskType))
-    counts = [state.stats.approximate_backlog_count for state in states]
-    oldest = max(proto.span(state.stats.approximate_backlog_age) for state in states)
-    text = f"{counts[0]} workflow tasks and {counts[1]} activities wait in {queue}, the oldest for {seconds(oldest)}"
-    return oldest, text if any(counts) else "", queue

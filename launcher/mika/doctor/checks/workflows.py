@@ -148,7 +148,7 @@ async def _judge(exam: Examination, query: str, most: int) -> list[Judged]:
     surroundings = await exam.surroundings(info.task_queue for info in infos if info.status == proto.RUNNING)
     now = await exam.server_time()
     diagnoses = await asyncio.gather(
-        *(diagnose(exam, info.execution, surroundings, now=now) for info in infos),
+        *(diagnose(exam, info, surroundings, now=now) for info in infos),
         return_exceptions=True,  # one that is deleted meanwhile is not a finding
     )
     pairs = zip(infos, diagnoses, strict=True)

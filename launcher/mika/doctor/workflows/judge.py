@@ -16,16 +16,17 @@ from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import SlowTask, still_slow, taken_task
 from mika.diagnosis.steps import attempts
 from mika.diagnosis.survey import crowd, needs_crowd
-from mika.diagnosis.workflow import classify
+from mika.diagnosis.workflow import classify, ended_well
 from mika.doctor.examination import Examination
 from mika.doctor.workers import pid_of_worker
 from mika.machine.local import CpuUse, in_thread
 
 if TYPE_CHECKING:
-    from temporalio.api.common.v1 import WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
+_ENDED_WELL = (proto.COMPLETED, proto.CONTINUED_AS_NEW)
 _SAMPLE = 0.3
 """Seconds over which the use of the CPU is measured."""
 _BUSY = 0.2
@@ -42,13 +43,18 @@ class Diagnosed:
 
 
 async def diagnose(
-    exam: Examination, execution: WorkflowExecution, surroundings: Surroundings, *, now: float
+    exam: Examination, info: WorkflowExecutionInfo, surroundings: Surroundings, *, now: float
 ) -> Diagnosed:
-    """Read the description and the end of the history of one run, and judge. `now`: the server's time."""
-    temporal = await exam.temporal()
+    """Read the description and the end of the history of one run, and judge. `now`: the server's time.
+
+    Of one that has ended well, the `info` of a list says all.
+    """
+    if info.status in _ENDED_WELL:
+        return Diagnosed(ended_well(info))
+    temporal, execution = await exam.temporal(), info.execution
     description = await temporal.describe(execution.workflow_id, execution.run_id)
-    ended_well = description.workflow_execution_info.status in (proto.COMPLETED, proto.CONTINUED_AS_NEW)
-    events = [] if ended_well else await temporal.newest_events(execution)
+    is_over = description.workflow_execution_info.status in _ENDED_WELL
+    events = [] if is_over else await temporal.newest_events(execution)
     diagnosis = await judge(exam, description, events, surroundings, now=now)
     return Diagnosed(diagnosis, attempts(description, events))
 

@@ -104,7 +104,7 @@ async def judged_now(exam: Examination, infos: Sequence[WorkflowExecutionInfo]) 
     """The diagnosis of each."""
     surroundings = await exam.surroundings(info.task_queue for info in infos if info.status == proto.RUNNING)
     now = await exam.server_time()
-    return await few_at_once(infos, lambda info: diagnose(exam, info.execution, surroundings, now=now))
+    return await few_at_once(infos, lambda info: diagnose(exam, info, surroundings, now=now))
 
 
 async def _users(exam: Examination, infos: Sequence[WorkflowExecutionInfo]) -> Sequence[str | None]:
