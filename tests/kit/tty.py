@@ -19,7 +19,10 @@ if POSIX:
     import termios
 
     class Tty:
-        """Runs `command` in a terminal of 100 columns and 30 lines; killed at the end of the context."""
+        """Runs `command` in a terminal of 100 columns and 30 lines; killed at the end of the context.
+
+        `screen`: all that it has written. `modes`: those of the terminal, as they are now.
+        """
 
         def __init__(self, command: Sequence[str], env: Mapping[str, str]) -> None:
             self._master, slave = os.openpty()
@@ -42,6 +45,10 @@ if POSIX:
             os.close(self._master)
             if error is not None:
                 error.add_note(f"the terminal shows:\n{self.screen}")
+
+        @property
+        def modes(self) -> list[object]:
+            return list(termios.tcgetattr(self._master))
 
         def type(self, text: str) -> None:
             os.write(self._master, text.encode())

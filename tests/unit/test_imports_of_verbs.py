@@ -50,6 +50,7 @@ def modules(folder: Path, *argv: str) -> set[str]:
         # Without a stack it looks for what a killed run has left, and finds no mark of one.
         (["status"], {"mika.supervisor"}),
         (["status", "--json"], {"mika.supervisor"}),
+        (["top"], {"mika.supervisor"}),
         (["wait"], {"mika.config.load", "mika.stack"}),
         (["restart", "web"], {"mika.config.load", "mika.stack"}),
         (["logs"], set()),

@@ -28,6 +28,7 @@ _VERBS = {
     "up": "Bring the stack up and keep it up.",
     "down": "Stop processes, then services.",
     "status": "Services, processes, addresses.",
+    "top": "Processes, queues and workflows at one glance, live.",
     "ps": "The same as status.",
     "open": "Open a page of the stack in the browser: ui, api, docs, NAME.",
     "url": "Print where a process or service is.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mika.text import plain
+
 
 def width(text: str) -> int:
     if text.isascii():
@@ -18,8 +20,8 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
 
 
 def cut(text: str, columns: int) -> str:
-    """In one line, and at most `columns` wide: what does not fit is replaced by an ellipsis."""
-    text = " ".join(text.split())
+    """In one line, without escapes, and at most `columns` wide: an ellipsis stands for what does not fit."""
+    text = "".join(filter(str.isprintable, " ".join(plain(text).split())))
     if width(text) <= columns:
         return text
     while text and width(text) >= columns:
