@@ -42,8 +42,8 @@ _DYNAMIC_CONFIG = (
 # What it keeps in memory is bounded by size, and not by the number of workflows: some are a thousand times larger.
 _MEMORY = (
     "history.cacheSizeBasedLimit=true",
-    f"history.hostLevelCacheMaxSizeBytes={64 << 20}",
-    f"history.eventsCacheMaxSizeBytes={16 << 20}",
+    f"history.hostLevelCacheMaxSizeBytes={16 << 20}",
+    f"history.eventsCacheMaxSizeBytes={8 << 20}",
 )
 # Beyond this, Go's runtime collects garbage more often. It is no hard limit.
 _GO_MEMORY = "512MiB"
