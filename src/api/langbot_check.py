@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpx
 
 from src.outside import is_on_this_machine, needs_certificates, through_proxy
 
 if TYPE_CHECKING:
+    import httpx
+
     from src.config import Settings
 
 _TIMEOUT = 2.0  # s, for two requests
@@ -62,6 +63,8 @@ class LangBotCheck:
         return state | {"detail": detail, "fix": fix}
 
     async def _ask(self, url: str) -> dict[str, str]:
+        import httpx  # noqa: PLC0415 - an API without LangBot starts without it
+
         key = self._settings.langbot_api_key
         headers = {"X-API-Key": key.get_secret_value()} if key else {}
         trust_env, verify = not is_on_this_machine(url), needs_certificates(url)
@@ -87,13 +90,13 @@ class LangBotCheck:
 
 
 def _problem(sending: httpx.Response, *, has_key: bool) -> dict[str, str] | None:
-    if sending.status_code == httpx.codes.BAD_REQUEST and _is_langbots(sending):
+    if sending.status_code == HTTPStatus.BAD_REQUEST and _is_langbots(sending):
         return None
     if sending.status_code in {401, 403}:
         new = "create an API key in LangBot and set LANGBOT_API_KEY to it"
         if not has_key:
             return _unavailable("denied", "LangBot asks for an API key, and LANGBOT_API_KEY is not set", new)
-        may = "LANGBOT_API_KEY may not send messages" if sending.status_code == httpx.codes.FORBIDDEN else ""
+        may = "LANGBOT_API_KEY may not send messages" if sending.status_code == HTTPStatus.FORBIDDEN else ""
         return _unavailable("denied", may or "LangBot does not know LANGBOT_API_KEY", new)
     text = f"what answers at LANGBOT_API_BASE_URL is not LangBot's API (status {sending.status_code})"
     return _unavailable("failed", text, "set LANGBOT_API_BASE_URL to the address of LangBot's own page, e.g. port 5300")
@@ -120,7 +123,7 @@ def _bots(listing: httpx.Response) -> dict[str, str]:
     body = _json(listing)
     data = body.get("data") if isinstance(body, dict) else None
     found = data.get("bots") if isinstance(data, dict) else None
-    if listing.status_code != httpx.codes.OK or not isinstance(found, list):
+    if listing.status_code != HTTPStatus.OK or not isinstance(found, list):
         return {"state": "ready", "detail": "LangBot takes replies; this key may not list its bots"}
     bots = [bot for bot in found if isinstance(bot, dict) and bot.get("enable")]
     if not bots:
