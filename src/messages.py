@@ -89,11 +89,15 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is sent to the model."""
+    """What is asked of the model. It is told the earlier turns of `conversation`, too.
+
+    `history`: of a workflow that was started when another step still read the turns, and Temporal stored them twice.
+    """
 
     message: str
-    history: list[Turn]
+    history: list[Turn] = field(default_factory=list)
     images: list[str] = field(default_factory=list)
+    conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)

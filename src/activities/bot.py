@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mika.worker")
 
+# Of the model's step: a store that is down is not waited for as long as a model is.
+_HISTORY_ATTEMPTS = 3
+
 
 class BotActivities:
     """All are coroutines that never block the loop: a slow model must not look like a hung worker."""
@@ -62,9 +65,15 @@ class BotActivities:
     async def ask_llm(self, question: Question) -> str:
         started = time.monotonic()
         async with _heartbeat():
+            history = question.history
             try:
+                if question.conversation is not None:
+                    history = await self._history.recent(question.conversation, before=_workflow_id())
                 message, images = await with_images(question, self._images)
-                answer = await self._llm.answer(message, question.history, images=images, timeout=_time_limit())
+                answer = await self._llm.answer(message, history, images=images, timeout=_time_limit())
+            except HistoryError as error:
+                is_last = activity.info().attempt >= _HISTORY_ATTEMPTS
+                raise ApplicationError(str(error), type=HISTORY_ERROR, non_retryable=is_last) from None
             except LlmError as error:
                 # `from None`: the provider's exception contains the request, which Temporal would store.
                 raise ApplicationError(

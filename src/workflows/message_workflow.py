@@ -10,6 +10,7 @@ result says why.
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from datetime import timedelta
 
 from temporalio import workflow
@@ -80,18 +81,12 @@ class ProcessMessageWorkflow:
 
 
 async def _answer(incoming: IncomingMessage, conversation: Conversation) -> str:
-    # The number of attempts limits the wait for a store that is down; the total leaves time to replace a worker.
-    history = await local(
-        LOAD_HISTORY,
-        conversation,
-        patience=_share(0.5),
-        one_attempt=_share(0.5, at_most=5),
-        attempts=3,
-        result=list[Turn],
-    )
+    question = Question(incoming.message, images=incoming.images, conversation=conversation)
+    if not workflow.patched("turns-are-read-by-the-model's-step"):
+        question = replace(question, history=await _earlier_turns(conversation), conversation=None)
     answer: str = await workflow.execute_activity(
         ASK_LLM,
-        Question(incoming.message, history, incoming.images),
+        question,
         result_type=str,
         schedule_to_close_timeout=_share(0.8),
         start_to_close_timeout=_share(0.5),
@@ -99,6 +94,17 @@ async def _answer(incoming: IncomingMessage, conversation: Conversation) -> str:
         retry_policy=retry(attempts=6),
     )
     return answer
+
+
+async def _earlier_turns(conversation: Conversation) -> list[Turn]:
+    return await local(
+        LOAD_HISTORY,
+        conversation,
+        patience=_share(0.5),
+        one_attempt=_share(0.5, at_most=5),
+        attempts=3,
+        result=list[Turn],
+    )
 
 
 async def _save(turn: FinishedTurn, patience: timedelta) -> None:

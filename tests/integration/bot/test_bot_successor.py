@@ -16,7 +16,7 @@ from temporalio.client import Client
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import poll_until
 
-# The first step, which is part of a workflow task, takes until the file is gone; no time-out of its own ends it.
+# The last step, which is part of a workflow task, takes until the file is gone; no time-out of its own ends it.
 _HELD = """
 import asyncio, datetime, functools, sys
 from pathlib import Path
@@ -25,14 +25,14 @@ import src.workflows.message_workflow as workflow
 from src.history.sqlite import SqliteHistory
 from temporalio.worker import UnsandboxedWorkflowRunner
 
-recent = SqliteHistory.recent
+save = SqliteHistory.save
 
-async def held(self, *args, **kwargs):
+async def held(self, *args):
     while Path("hold").exists():
         await asyncio.sleep(0.05)
-    return await recent(self, *args, **kwargs)
+    await save(self, *args)
 
-SqliteHistory.recent = held
+SqliteHistory.save = held
 workflow._share = lambda *_, **__: datetime.timedelta(minutes=1)
 worker.Worker = functools.partial(worker.Worker, workflow_runner=UnsandboxedWorkflowRunner())
 sys.exit(worker.main())

@@ -152,11 +152,11 @@ sys.exit(worker.main())
 """
 
 
-def test_a_step_that_is_part_of_a_workflow_task_fails_like_any_other(tmp_path, temporal):
+def test_a_store_that_is_down_fails_the_message(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port) as bot:
         bot.start_api()
         bot.start("worker", "-c", _NO_STORE).wait_for("worker_started")
         problem = bot.post().json()
         assert (problem["code"], problem["cause"]) == ("activity_failed", "activity_failed")
-        assert problem["detail"] == "load_history: the store is down"
+        assert problem["detail"] == "ask_llm: the store is down"
         assert "checks the store of conversations" in problem["fix"]

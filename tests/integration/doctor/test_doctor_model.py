@@ -84,7 +84,7 @@ def test_a_store_of_conversations_that_is_down(hand: Hand) -> None:
     with free_port() as port:
         hand.worker(MONGODB_URL=f"mongodb://127.0.0.1:{port}/")
         workflow_id = hand.send(run_timeout=20)
-        story = hand.story(workflow_id, "activity_failed", "load_history")
+        story = hand.story(workflow_id, "activity_failed", "ask_llm")
         assert "HistoryError" in story["finding"]
         assert "`mika doctor` checks the store" in story["fix"]
         hand.stop("worker")
