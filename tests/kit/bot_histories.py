@@ -1,6 +1,7 @@
 """Record histories of the bot's workflow for `tests/histories`: `uv run python -m tests.kit.bot_histories`.
 
-To be done anew only when a change of the workflow is meant to break open runs.
+To be done anew only when a change of the workflow is meant to break open runs. Those of a version that is still to fit
+keep their names; some of the next one are beside them (`…-turns-in-one-step.json`).
 """
 
 from __future__ import annotations
