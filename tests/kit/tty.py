@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -18,6 +19,10 @@ if POSIX:
     import struct
     import termios
 
+    # As a shell starts it: this is the terminal of its session, so Ctrl-C comes as a signal.
+    _EXEC = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+    IN_ITS_TERMINAL = (sys.executable, "-S", "-c", _EXEC)
+
     class Tty:
         """Runs `command` in a terminal of 100 columns and 30 lines; killed at the end of the context.
 
@@ -28,7 +33,7 @@ if POSIX:
             self._master, slave = os.openpty()
             fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
             self.popen = subprocess.Popen(
-                command, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+                [*IN_ITS_TERMINAL, *command], env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
             )
             os.close(slave)
             self.screen = ""

@@ -15,7 +15,7 @@ meanwhile, tmux would leave a line of it in the scrollback."""
 
 
 def can_be_taken() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def size() -> tuple[int, int]:

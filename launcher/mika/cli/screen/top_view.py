@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
+import threading
 import time
 
 from mika.cli.screen import top_screen
@@ -15,11 +17,14 @@ from mika.cli.screen.top_screen import Screen
 from mika.stack.looking import Looking
 
 if sys.platform == "win32":
+    from mika.cli.keys._windows import Terminal
     from mika.cli.screen import top_windows as system
 else:
+    from mika.cli.keys._posix import Terminal
     from mika.cli.screen import top_posix as system
 
-_END = frozenset("qQ\x04")  # Ctrl-D: also, the terminal is gone
+_END = frozenset("qQ\x04")  # Ctrl-D stands for a terminal that is gone, too
+_BACKGROUND_INTERVAL = 0.25  # s
 _LONGEST = 1.0
 """Seconds after which it is drawn again, whatever happens: times go on."""
 
@@ -47,18 +52,19 @@ class _View:
     def __init__(self, looking: Looking) -> None:
         self.signal: int | None = None
         self._looking = looking
-        self._screen, self._keys = Screen(), system.Keys()
+        self._screen, self._terminal = Screen(), Terminal()
         self._over, self._changed = False, looking.changed
 
     def take(self) -> None:
         system.on_signals(end=self._end, suspend=self._suspend, resized=self._changed.set)
-        self._keys.take()
+        self._terminal.take()  # in the background, the shell stops us here
         self._screen.take()
-        self._keys.listen(self._pressed)
+        reader = functools.partial(self._read, asyncio.get_running_loop())
+        threading.Thread(target=reader, name="keys", daemon=True).start()
 
     def give_back(self) -> None:
         self._screen.give_back()
-        self._keys.give_back()
+        self._terminal.give_back()
 
     async def run(self) -> None:
         while not self._over:
@@ -68,6 +74,21 @@ class _View:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LONGEST):
                     await self._changed.wait()
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread of its own."""
+        self._terminal.prepare_thread()
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            while not self._over:
+                if not self._terminal.is_ours():
+                    time.sleep(_BACKGROUND_INTERVAL)
+                    continue
+                try:
+                    keys = self._terminal.read()
+                except OSError:
+                    keys = "\x04"
+                if keys:
+                    loop.call_soon_threadsafe(self._pressed, keys)
 
     def _pressed(self, keys: str) -> None:
         if _END.intersection(keys):
@@ -81,6 +102,7 @@ class _View:
     def _suspend(self) -> None:
         self.give_back()
         system.stop_here()
-        self._keys.take()
+        self._terminal.resume()
+        self._terminal.take()
         self._screen.take()
         self._changed.set()
