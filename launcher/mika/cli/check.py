@@ -11,13 +11,14 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Number, Whole
+from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.spelling import pasteable
 from mika.errors import FAILED, OK, USAGE, UsageError
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack import checking
 
-_COLORS = {"fits": "green", "misfit": "red", "unchecked": "yellow"}
+_COLORS = {"fits": GOOD, "misfit": BAD, "unchecked": WAITING}
 _EACH = 1_000_000
 
 
@@ -66,7 +67,7 @@ def show(verdicts: Sequence[Verdict], *, err: bool = False) -> None:
     """The lines of each; `err`: on standard error."""
     for verdict in verdicts:
         for reason in verdict.reasons():
-            name = click.style(verdict.process, fg=_COLORS[verdict.state])
+            name = paint(verdict.process, _COLORS[verdict.state])
             click.echo(f"{name}: {pasteable(reason.text)}", err=err)
             if reason.fix:
                 click.echo(f"      {pasteable(reason.fix)}", err=err)

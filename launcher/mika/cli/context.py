@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mika.cli.screen.colours import BAD, paint
 from mika.cli.spelling import pasteable
 from mika.errors import InterruptedByUserError, MikaError, UsageError
 from mika.text import existing_folder
@@ -124,7 +125,7 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    click.echo(f"{click.style('mika:', fg='red')} {pasteable(error.message)}", err=True)
+    click.echo(f"{paint('mika:', BAD)} {pasteable(error.message)}", err=True)
     if error.hint:
         click.echo("\n".join(f"      {line}" for line in pasteable(error.hint).splitlines()), err=True)
 

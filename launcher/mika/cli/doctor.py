@@ -11,6 +11,7 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Number
+from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.screen.story import render_story
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
@@ -26,7 +27,7 @@ from mika.stack.background import own_command
 from mika.text import existing_folder
 
 _EVERY = 2.0
-_MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red"), "skip": ("-", None)}
+_MARKS = {"ok": ("ok", GOOD), "warn": ("warn", WAITING), "fail": ("FAIL", BAD), "skip": ("-", None)}
 
 
 @click.command("doctor")
@@ -105,7 +106,7 @@ def render(report: Report) -> str:
     for check in checks:
         text, colour = _MARKS[check.status]
         because = f" (because of {check.because})" if check.because else ""
-        lines.append(f"{click.style(text.ljust(4), fg=colour)}  {check.id:<10}  {check.finding}{because}")
+        lines.append(f"{paint(text.ljust(4), colour)}  {check.id:<10}  {check.finding}{because}")
         if check.fix and check.status in ("warn", "fail"):
             lines.append(f"{'':<18}{click.style('fix:', bold=True)} {check.fix}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))

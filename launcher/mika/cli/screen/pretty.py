@@ -9,20 +9,20 @@ from pathlib import Path
 
 import click
 
+from mika.cli.screen.colours import BAD, GOOD, NAMES, QUIET, WAITING, Colour, palette
 from mika.cli.screen.escapes import for_screen
-from mika.cli.screen.relay import COLOURS
 from mika.project import logs
 from mika.records.reading import read
 from mika.records.record import Level, Record, local_clock
 from mika.text import plain
 
 _LEVELS = {
-    Level.TRACE: ("TRACE", "bright_black"),
-    Level.DEBUG: ("DEBUG", "bright_black"),
-    Level.INFO: ("INFO", "green"),
-    Level.WARNING: ("WARN", "yellow"),
-    Level.ERROR: ("ERROR", "red"),
-    Level.FATAL: ("FATAL", "bright_red"),
+    Level.TRACE: ("TRACE", QUIET),
+    Level.DEBUG: ("DEBUG", QUIET),
+    Level.INFO: ("INFO", GOOD),
+    Level.WARNING: ("WARN", WAITING),
+    Level.ERROR: ("ERROR", BAD),
+    Level.FATAL: ("FATAL", BAD),
 }
 _HEADS = 1000  # that are kept
 _LONGEST_VALUE = 200  # characters of a field; the log file has the rest
@@ -39,9 +39,10 @@ class Pretty:
 
     def __init__(self, names: Sequence[str], root: Path, *, color: bool, alone: bool = False) -> None:
         self._root, self._color, self._alone = str(root), color, alone
+        self._palette = palette()
         self._width = max((len(name) for name in names), default=0)
         self._heads: dict[tuple[str, int | None], str] = {}  # what lines begin with, of the last seconds
-        self._colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+        self._colours = {name: NAMES[number % len(NAMES)] for number, name in enumerate(names)}
 
     def line(self, name: str, line: logs.Line) -> str:
         """One line of a log, as one or more lines that each end with a newline."""
@@ -76,7 +77,7 @@ class Pretty:
         if head is None:
             if len(self._heads) >= _HEADS:
                 self._heads.clear()
-            clock = self._style(" " * 8 if second is None else local_clock(second), "bright_black")
+            clock = self._style(" " * 8 if second is None else local_clock(second), QUIET)
             head = self._heads[name, second] = clock if self._alone else f"{clock} {self.name(name)}"
         return head
 
@@ -89,7 +90,7 @@ class Pretty:
         level, colour = _LEVELS[record.level] if record.level is not None else ("", None)
         parts = [f"{self._style(level.ljust(5), colour)} {self._safe(record.message)}"]
         fields = [self._field(name, value) for name, value in sorted(record.fields, key=_ids_first) if value != known]
-        return "  ".join([*parts, *(self._style(field, "bright_black") for field in fields)])
+        return "  ".join([*parts, *(self._style(field, QUIET) for field in fields)])
 
     def _field(self, name: str, value: str) -> str:
         shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
@@ -126,18 +127,8 @@ class Pretty:
             return text
         return "\n".join(for_screen(row if self._color else plain(row)) for row in text.split("\n"))
 
-    def _style(self, text: str, colour: str | None) -> str:
-        if not (self._color and colour is not None and text):
-            return text
-        before, after = _escapes(colour)
-        return f"{before}{text}{after}"
-
-
-@functools.cache
-def _escapes(colour: str) -> tuple[str, str]:
-    """What begins and ends this colour."""
-    before, _, after = click.style("|", fg=colour).partition("|")
-    return before, after
+    def _style(self, text: str, colour: Colour | None) -> str:
+        return self._palette.paint(text, colour) if self._color else text
 
 
 @functools.lru_cache(maxsize=1000)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import click
-
 from mika.backends.choice import planned
 from mika.backends.infrastructure import Plan
+from mika.cli.screen.colours import WAITING, paint
 from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.detect import written
@@ -41,7 +40,7 @@ def render(proposal: Proposal, config: Config) -> str:
         lines += ["", f"{plan.file.path}:", *_services(plan, other)]
     notes = [f"{guess.why}: {name}={guess.value}" for name, guess in proposal.settings.items()]
     notes += [*proposal.notes, *_missing(proposal, config)]
-    return "\n".join([*lines, *([""] if notes else []), *(f"{click.style('note', fg='yellow')}  {n}" for n in notes)])
+    return "\n".join([*lines, *([""] if notes else []), *(f"{paint('note', WAITING)}  {n}" for n in notes)])
 
 
 def _services(plan: Plan, other: Plan | None) -> Iterator[str]:

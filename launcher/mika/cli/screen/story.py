@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mika.cli.context import use_color
+from mika.cli.screen.colours import BAD, GOOD, paint
 from mika.cli.screen.pretty import Pretty
 from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import seconds
@@ -23,8 +24,8 @@ def render_story(story: Story, project: Path) -> str:
     lines += [text for _, text in sorted(_timeline(story, project), key=lambda row: row[0])]
     if not story.log.is_complete:
         lines.append(f"  the logs are long and not read to their end: {_all_lines(story)}")
-    colour = "green" if story.ok else "red"
-    lines += ["", f"{click.style(str(diagnosis.cause), fg=colour)}: {diagnosis.finding}"]
+    colour = GOOD if story.ok else BAD
+    lines += ["", f"{paint(str(diagnosis.cause), colour)}: {diagnosis.finding}"]
     lines += [f"  evidence: {line}" for line in diagnosis.evidence]
     if diagnosis.fix:
         lines.append(f"  {click.style('fix:', bold=True)} {diagnosis.fix}")
