@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from mika.cli.log_filter import LogFilter
+from mika.cli.logs import _moment as moment_of
 from mika.cli.screen.story import render_story
 from mika.diagnosis.model import Cause, Diagnosis
 from mika.diagnosis.timeline import Entry
 from mika.doctor.workflows.own_lines import OwnLine, OwnLines
 from mika.doctor.workflows.story import Story
+from mika.errors import UsageError
 from mika.guard.segments import SegmentWriter
 from mika.project.log_search import Found, Naming, find
 from mika.project.logs import Line
@@ -170,3 +172,15 @@ def test_lines_that_are_left_out_are_counted_and_the_command_has_them() -> None:
         "left_out": 4950,
         "complete": False,
     }
+
+
+def test_a_clock_means_the_last_time_that_it_showed_that() -> None:
+    now = time.time()
+    for ago in (60, 3600, 23 * 3600):
+        shown = time.localtime(now - ago)
+        for text in (time.strftime("%H:%M", shown), time.strftime("%H:%M:%S", shown)):
+            moment = moment_of("--since", text)
+            assert moment is not None
+            assert abs(now - ago - moment) < 61, text
+    with pytest.raises(UsageError, match="'25:00' is not a time"):
+        moment_of("--since", "25:00")

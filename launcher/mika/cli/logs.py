@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
+_CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}
 _INTERVAL = 0.1
 _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
@@ -42,7 +43,7 @@ _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("-f", "--follow", is_flag=True, help="Go on, with what is written from now on.")
 @click.option("-n", "--lines", type=Whole(min=0), help="Only the last N lines of each.")
-@click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h, or 2026-11-24T18:00.")
+@click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h ago, at 18:00, or 2026-11-24T18:00.")
 @click.option("--until", metavar="T", help="Up to then, given as with --since.")
 @click.option("--grep", metavar="RE", help="Only lines that match this regular expression.")
 @click.option("-i", "--ignore-case", is_flag=True, help="For --grep: upper and lower case are the same.")
@@ -172,9 +173,18 @@ def _moment(option: str, given: str | None) -> float | None:
     if ago:
         return time.time() - float(ago[1]) * _UNITS[ago[2]]
     try:
+        if clock := _CLOCK.fullmatch(given.strip()):
+            return _last_time_at(*(int(part or 0) for part in clock.groups()))
         return datetime.fromisoformat(given).astimezone().timestamp()
     except (ValueError, OverflowError):
         raise UsageError(
             f"{option}: {given!r} is not a time",
-            f"write 90s, 5m, 2h, or {datetime.now().astimezone() - timedelta(hours=1):%Y-%m-%dT%H:%M}",
+            f"write 90s, 5m, 2h, 18:00, or {datetime.now().astimezone() - timedelta(hours=1):%Y-%m-%dT%H:%M}",
         ) from None
+
+
+def _last_time_at(hour: int, minute: int, second: int) -> float:
+    """When a clock here has shown that for the last time. Raises ValueError."""
+    now = datetime.now()  # noqa: DTZ005 - what a clock shows, also where it was set back meanwhile
+    moment = now.replace(hour=hour, minute=minute, second=second, microsecond=0)
+    return (moment if moment <= now else moment - timedelta(days=1)).timestamp()
