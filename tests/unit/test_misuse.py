@@ -20,7 +20,7 @@ CASES = {
     "workflows -n": "-n: its value is missing\nsee `mika workflows --help`",
     "-C": "-C: its value is missing\nsee `mika --help`",
     "logs --follow=3": "--follow: it takes no value\nsee `mika logs --help`",
-    "logs -n x": "--lines: 'x' is not a whole number of 0 or more",
+    "logs -n x": "-n/--lines: 'x' is not a whole number of 0 or more",
     "check --closed 2000": "--closed: '2000' is not a whole number from 0 to 1000",
     "check --timeout 0": "--timeout: '0' is not a number of 1 or more",
     "doctor --timeout 0": "--timeout: '0' is not a number above 0 and up to 600",

@@ -17,11 +17,11 @@ else:
 
 
 def label(param: click.Parameter | None) -> str:
-    """As the user writes it: `--lines`, or `NAME` of an argument."""
+    """As its help shows it: `-n/--lines`, or `NAME` of an argument."""
     if param is None:
         return "a value"
     if isinstance(param, click.Option):
-        return max(param.opts, key=len)
+        return "/".join(param.opts)
     return (param.metavar or (param.name or "").upper()).strip("[].")
 
 
