@@ -50,8 +50,8 @@ def test_no_color_in_a_pipe_and_color_when_forced(project):
     this = project(scripts={"web": SLEEP})
     this.up()
     assert "\x1b" not in this.ok("status").out
-    forced = this.mika("status", env={"FORCE_COLOR": "1"}).out
-    assert "\x1b[32mready" in forced
+    forced = this.mika("status", env={"FORCE_COLOR": "1", "COLORTERM": "truecolor"}).out
+    assert re.search(r"\x1b\[38;[\d;]+mready", forced)
     assert "\x1b" not in this.mika("status", env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).out
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
+import mika
 import pytest
 from mika.cli.screen import colours
 from mika.cli.screen.colours import BAD, GOOD, NAMES, QUIET, WAITING, Colour, Palette, depth
@@ -16,6 +19,8 @@ SIXTEEN = (
 """xterm's defaults."""
 STEPS = (0, 95, 135, 175, 215, 255)
 ALL = {**{name: getattr(colours, name) for name in ("GOOD", "WAITING", "BAD", "QUIET")}, **dict(enumerate(NAMES))}
+PACKAGE = Path(mika.__file__).parent
+OURS = PACKAGE / "cli" / "screen" / "colours.py"
 
 
 def xterm(number: int) -> tuple[int, ...]:
@@ -84,3 +89,16 @@ def test_without_colours_what_matters_is_bold():
     assert Palette("rgb").paint("x", GOOD) == "\x1b[38;2;0;137;11mx\x1b[0m"
     assert (Palette("256").style(GOOD), Palette("rgb").style(GOOD)) == ("color(29)", "#00890b")
     assert Palette("rgb").paint("", GOOD) == Palette("rgb").paint("", None) == ""
+
+
+def test_no_colour_comes_from_elsewhere():
+    names = r"(?:bright_)?(?:black|red|green|yellow|blue|magenta|cyan|white)"
+    elsewhere = re.compile(rf"\b(?:[fb]g|dim)=|[\"'](?:bold |dim )?{names}[\"']|\\x1b\[(?:3[0-9]|9[0-7]|38|2)[;m]")
+    found = [
+        f"{path.relative_to(PACKAGE)}:{number}: {line.strip()}"
+        for path in PACKAGE.rglob("*.py")
+        if path != OURS
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if elsewhere.search(line)
+    ]
+    assert not found, "\n".join(found)

@@ -310,7 +310,8 @@ def test_a_person_chooses_what_is_shown(logs):
     assert second.endswith(" a  WARN  again")
 
 
-def test_prefixes():
+def test_prefixes(monkeypatch):
+    monkeypatch.setenv("COLORTERM", "truecolor")
     prefixes = Prefixes(["a", "worker.1"], color=False)
     assert prefixes.line("a", "x") == "a        | x"
     assert prefixes.line("unknown", "x") == "unknown | x"

@@ -135,7 +135,7 @@ def test_no_color_no_escapes(shown):
 def test_color_where_it_is_wanted(shown):
     view = shown(color=True)
     view.event(events.Unhealthy(name="worker", reason=Reason("no beat")))
-    assert "\x1b[31m" in shown.text()
+    assert "\x1b[" in shown.text()
 
 
 def test_a_terminal_gets_one_live_block(shown, monkeypatch):

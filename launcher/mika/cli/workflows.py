@@ -8,6 +8,7 @@ from mika.cli.asking import ask
 from mika.cli.context import json_option, print_json
 from mika.cli.group import Group
 from mika.cli.kinds import Whole
+from mika.cli.screen.colours import BAD, paint
 from mika.cli.screen.width import cut, pad, width
 from mika.cli.spelling import pasteable
 from mika.cli.workflows_act import COMMANDS
@@ -62,7 +63,7 @@ def render(rows: list[Row]) -> str:
     for number, row in enumerate(rows):
         cells = {title: pad(cells[number], widths[title]) for title, cells in shown.items()}
         if not row.ok:
-            cells["CAUSE"] = click.style(cells["CAUSE"], fg="red")
+            cells["CAUSE"] = paint(cells["CAUSE"], BAD)
         lines.append("  ".join(cells.values()).rstrip())
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ import click
 
 from mika.cli.asking import ask
 from mika.cli.context import Context, confirm, print_json
+from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.spelling import pasteable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.batch import Outcome, Step, carry_out
@@ -17,7 +18,7 @@ from mika.machine.local import in_thread
 from mika.reason import Reason
 
 _LISTED = 50
-_COLORS = {"done": "green", "skipped": "yellow", "failed": "red"}
+_COLORS = {"done": GOOD, "skipped": WAITING, "failed": BAD}
 
 
 def act(
@@ -35,7 +36,7 @@ def act(
 
     def told(outcome: Outcome) -> None:
         if not as_json:
-            state = click.style(outcome.step.id, fg=_COLORS[outcome.state])
+            state = paint(outcome.step.id, _COLORS[outcome.state])
             _say(f"{state}: ", outcome.reason)
 
     async def main(exam: Examination) -> list[Outcome]:

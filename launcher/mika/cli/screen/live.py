@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika import events
+from mika.cli.screen.colours import BAD, GOOD, WAITING, palette
 from mika.events import Event
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_COLOURS = {"ready": "green", "done": "green", "gave up": "red", "exited": "red", "unhealthy": "red"}
+_COLOURS = {"ready": GOOD, "done": GOOD, "gave up": BAD, "exited": BAD, "unhealthy": BAD}
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class Live:
         table = Table.grid(padding=(0, 2))
         for name, row in self._rows.items():
             elapsed = (row.ended_at or time.monotonic()) - self._began
-            state = Text(row.state, style=_COLOURS.get(row.state, "yellow"))
+            state = Text(row.state, style=palette().style(_COLOURS.get(row.state, WAITING)))
             text = Text(row.text, overflow="ellipsis", no_wrap=True)
             table.add_row(Text(name, style="bold"), state, f"{elapsed:.1f} s", text)
         return table

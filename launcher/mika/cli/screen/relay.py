@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from mika.cli.log_filter import LogFilter
+from mika.cli.screen.colours import NAMES, paint
 from mika.cli.screen.selection import Selection, marked, pattern_of
 from mika.cli.screen.statusline import cells
 from mika.project import logs
@@ -28,8 +29,6 @@ from mika.text import plain
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
 
-COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright_yellow", "bright_green")
-"""The colours of names, in turn."""
 TERMINAL_BEHIND = 256 * 1024
 """Bytes that a terminal may be behind before it skips."""
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
@@ -53,7 +52,7 @@ class Prefixes:
         self._prefixes: dict[str, str] = {}
         for number, name in enumerate(names):
             text = "" if alone else f"{name.ljust(width)} | "
-            self._prefixes[name] = click.style(text, fg=COLOURS[number % len(COLOURS)]) if color and text else text
+            self._prefixes[name] = paint(text, NAMES[number % len(NAMES)]) if color else text
 
     def line(self, name: str, text: str) -> str:
         prefix = self._prefixes.get(name, f"{name} | ")

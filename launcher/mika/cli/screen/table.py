@@ -8,12 +8,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-import click
-
+from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.screen.width import pad, width
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
 
-_COLOURS = {"ready": "green", "starting": "yellow", "waiting": "yellow", "restarting": "yellow", "stopping": "yellow"}
+_COLOURS = {"ready": GOOD, "starting": WAITING, "waiting": WAITING, "restarting": WAITING, "stopping": WAITING}
 _PLAIN = ("stopped", "exited")
 _SAYS_HOW_IT_EXITED = (*AT_REST, Phase.BACKOFF)
 """In these phases, the reason of a unit is its last exit."""
@@ -57,7 +56,7 @@ def state_word(unit: UnitStatus) -> str:
 
 
 def coloured(state: str) -> str:
-    return state if state in _PLAIN else click.style(state, fg=_COLOURS.get(state, "red"))
+    return state if state in _PLAIN else paint(state, _COLOURS.get(state, BAD))
 
 
 def address(unit: UnitStatus, status: StackStatus) -> str:

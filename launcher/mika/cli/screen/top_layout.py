@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import click
 
+from mika.cli.screen.colours import BAD, paint
 from mika.cli.screen.width import cut, width
 
 GAP = "  "
@@ -18,7 +19,7 @@ _NARROWEST = 8
 
 
 def red(text: str) -> str:
-    return click.style(text, fg="red")
+    return paint(text, BAD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mika import events
+from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.screen.live import Live, make_live
 from mika.cli.screen.relay import Relay
 from mika.cli.spelling import called_as, pasteable
@@ -87,7 +88,7 @@ class View:
         self._end_start()
         if self._quiet:
             return
-        self._relay.say(f"\n{click.style('ready', fg='green')} after {time.monotonic() - self._began:.1f} s")
+        self._relay.say(f"\n{paint('ready', GOOD)} after {time.monotonic() - self._began:.1f} s")
         for name, address in addresses.items():
             self._relay.say(f"  {name.replace('_', ' '):<12} {address}")
         self._relay.say(f"  {'logs':<12} .mika/logs")
@@ -155,26 +156,26 @@ def describe(event: Event, *, starting: bool) -> str:
         case events.Started():
             return f"started (pid {event.pid})"
         case events.Ready():
-            return click.style("ready", fg="green") + (f": {event.detail}" if event.detail else "")
+            return paint("ready", GOOD) + (f": {event.detail}" if event.detail else "")
         case events.Waiting():
             return f"waiting for {', '.join(event.needs)}"
         case events.Unhealthy():
-            return click.style(f"unhealthy: {event.reason}", fg="red")
+            return paint(f"unhealthy: {event.reason}", BAD)
         case events.Exited(expected=True):
             return f"exited ({event.reason.text})"
         case events.Exited():
             return _with_lines(f"exited: {event.reason}", event.last_lines if starting else ())
         case events.BackingOff():
-            return click.style(f"starts again in {event.delay:.1f} s (failure {event.failures})", fg="yellow")
+            return paint(f"starts again in {event.delay:.1f} s (failure {event.failures})", WAITING)
         case events.GaveUp():
             return _with_lines(f"gave up: {event.reason}", event.last_lines)
         case events.Stopping():
             return "stopping"
         case events.Notice():
-            colour = {"warning": "yellow", "error": "red"}.get(event.level)
-            return click.style(event.message, fg=colour) if colour else event.message
+            colour = {"warning": WAITING, "error": BAD}.get(event.level)
+            return paint(event.message, colour)
     return ""
 
 
 def _with_lines(text: str, lines: Sequence[str]) -> str:
-    return "\n".join([click.style(text, fg="red"), *(f"    {line}" for line in lines)])
+    return "\n".join([paint(text, BAD), *(f"    {line}" for line in lines)])
