@@ -41,6 +41,8 @@ NAMES = (
     Colour((0x7A, 0x7A, 0x00), 163),
 )
 """Those of processes, in turn."""
+_HAVE_256 = ("xterm", "xterm-kitty", "xterm-ghostty", "alacritty", "foot", "wezterm")
+"""Terminals that do not say so in their name. What calls itself `xterm` (PuTTY, `docker run -t`) has them, too."""
 
 
 class Palette:
@@ -88,7 +90,8 @@ def depth(environ: Mapping[str, str], platform: str = sys.platform) -> Depth:
     term = environ.get("TERM", "")
     if term in ("", "dumb"):  # colours only if FORCE_COLOR asks for them: the log of a CI, a page
         return "256"
-    return "256" if "256" in term or "direct" in term or "COLORTERM" in environ else "none"
+    is_known = term in _HAVE_256 or "256" in term or "direct" in term
+    return "256" if is_known or environ.get("COLORTERM") else "none"
 
 
 def paint(text: str, colour: Colour | None) -> str:
