@@ -55,3 +55,22 @@ def test_temporals_own_command_runs_mika(project):
     done = subprocess.run(command, env=this.environ(), capture_output=True, text=True, check=False)
     assert "no stack is running" in done.stderr, done
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("restart w", ["web", "worker"]),
+        ("logs m", ["mika"]),
+        ("describe ", ["web", "worker"]),
+        ("open ", ["api", "docs", "ui", "web", "worker"]),
+        ("help e", ["exit-codes"]),
+        ("help do", ["doctor", "down"]),
+    ],
+)
+def test_names_are_completed_where_one_is_expected(project, typed, offered):
+    this = project("web: serve\nworker: work\n")
+    words = typed.split(" ")
+    asked = {"_MIKA_COMPLETE": "bash_complete", "COMP_WORDS": f"mika -C {this.folder} {typed}"}
+    answer = this.mika(env=asked | {"COMP_CWORD": str(2 + len(words))}, process=True)
+    assert [line.removeprefix("plain,") for line in answer.out.splitlines()] == offered

@@ -8,6 +8,7 @@ import time
 import click
 
 from mika.cli.context import Context
+from mika.cli.names import names
 from mika.control.address import terminal_address
 from mika.errors import MikaError, UsageError
 from mika.status import UnitStatus
@@ -18,7 +19,7 @@ _END_SECONDS = 0.5
 
 
 @click.command("attach")
-@click.argument("name")
+@click.argument("name", shell_complete=names())
 @click.pass_obj
 def attach_command(context: Context, name: str) -> None:
     """The terminal of a process that was started with --debug: for `breakpoint()`, or any program that asks something.

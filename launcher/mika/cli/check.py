@@ -11,6 +11,7 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Number, Whole
+from mika.cli.names import names
 from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.spelling import pasteable
 from mika.errors import FAILED, OK, USAGE, UsageError
@@ -23,7 +24,7 @@ _EACH = 1_000_000
 
 
 @click.command("check")
-@click.argument("processes", nargs=-1, metavar="[PROCESS]...")
+@click.argument("processes", nargs=-1, metavar="[PROCESS]...", shell_complete=names())
 @click.option("--histories", "files", multiple=True, metavar="FILE...", help="Recorded histories; needs no server.")
 @click.option("--closed", default=20, show_default=True, type=Whole(0, 1000), help="Latest closed runs.")
 @click.option("--open", "most", default=200, show_default=True, type=Whole(0, 100_000), help="Open runs.")

@@ -12,6 +12,7 @@ import click
 import psutil
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.names import names
 from mika.cli.screen.table import address, duration, note, state_word
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
@@ -44,7 +45,7 @@ class Running:
 
 
 @click.command("describe")
-@click.argument("name")
+@click.argument("name", shell_complete=names())
 @json_option
 @click.pass_obj
 def describe_command(context: Context, name: str, as_json: bool) -> None:

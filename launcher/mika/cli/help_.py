@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mika.cli.names import of_help
 from mika.cli.spelling import pasteable
 from mika.cli.topics import TOPICS
 from mika.errors import UsageError
@@ -11,7 +12,7 @@ from mika.text import did_you_mean
 
 
 @click.command("help")
-@click.argument("words", nargs=-1, metavar="[COMMAND|TOPIC]")
+@click.argument("words", nargs=-1, metavar="[COMMAND|TOPIC]", shell_complete=of_help)
 @click.pass_context
 def help_command(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Help about a command (as COMMAND --help), or about a topic."""

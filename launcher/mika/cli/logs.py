@@ -15,6 +15,7 @@ import click
 from mika.cli.context import Context, look_option, make_pretty, use_color
 from mika.cli.kinds import Whole
 from mika.cli.log_filter import LogFilter, compile_pattern, parse_level
+from mika.cli.names import names as known_names
 from mika.cli.screen.relay import Prefixes
 from mika.cli.screen.view import describe
 from mika.cli.spelling import pasteable
@@ -40,7 +41,7 @@ _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 
 
 @click.command("logs")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=known_names(EVENT_LOG))
 @click.option("-f", "--follow", is_flag=True, help="Go on, with what is written from now on.")
 @click.option("-n", "--lines", type=Whole(min=0), help="Only the last N lines of each.")
 @click.option("--since", metavar="T", help="From then on: 90s, 5m, 2h ago, at 18:00, or 2026-11-24T18:00.")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from mika.cli.context import Context
+from mika.cli.names import names
 
-_what = click.argument("what", required=False, default="", metavar="[ui|api|docs|NAME]")
+_WORDS = ("ui", "api", "docs")
+_what = click.argument("what", required=False, default="", metavar="[ui|api|docs|NAME]", shell_complete=names(*_WORDS))
 
 
 @click.command("open")
@@ -28,7 +30,7 @@ def open_command(context: Context, what: str) -> None:
 
 
 @click.command("url")
-@click.argument("name")
+@click.argument("name", shell_complete=names(*_WORDS))
 @click.pass_obj
 def url_command(context: Context, name: str) -> None:
     """Print where a process or service (or ui, docs) is, and nothing else: for scripts.

@@ -8,13 +8,14 @@ import time
 import click
 
 from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
+from mika.cli.names import names as known_names
 from mika.cli.screen.progress import progress
 from mika.cli.spelling import pasteable
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.stack import waiting
 
-_names = click.argument("names", nargs=-1, required=True, metavar="NAME...")
+_names = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known_names())
 _DOING: dict[Verb, str] = {"restart": "restarting", "start": "starting", "stop": "stopping"}
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.names import names as known_names
 from mika.stack import waiting
 
 
 @click.command("wait")
-@click.argument("names", nargs=-1, metavar="[PROCESS]...")
+@click.argument("names", nargs=-1, metavar="[PROCESS]...", shell_complete=known_names())
 @click.option("--timeout", metavar="S", help="Give up after this many seconds.")
 @json_option
 @click.pass_obj
