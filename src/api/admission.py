@@ -109,7 +109,7 @@ class Admission:
         self._count, self._has_worker, self._is_gone = count, has_worker, is_gone
         self._time_out, self._clock = time_out, clock
         self._request = SharedRequest(self._look, COUNT_EVERY, clock)
-        self._open, self._looked_at = 0, -math.inf
+        self._open, self._looked_at, self._completed_at = 0, -math.inf, -math.inf
         self._samples: deque[_Sample] = deque()
         self._measured: tuple[float, float] | None = None
         """The rate of the last backlog, and when that was."""
@@ -152,6 +152,8 @@ class Admission:
         if count.completed is None:
             samples.clear()
             return
+        if samples and count.completed > samples[-1].completed:
+            self._completed_at = now
         samples.append(_Sample(now, count.completed, count.epoch))
         while now - samples[0].at > self._time_out / 2:
             samples.popleft()
@@ -162,7 +164,8 @@ class Admission:
         while self._waiting:
             has_worker = self._has_worker()
             with contextlib.suppress(*TEMPORAL_ERRORS):  # it may be slow, because of all those messages
-                await self._request.get()
+                async with asyncio.timeout(COUNT_EVERY):
+                    await self._request.get()
             if self._is_gone(self._waiting[0].since if self._waiting else self._clock()):
                 self._release(len(self._waiting))  # to start them will say what is wrong
                 return
@@ -205,10 +208,9 @@ class Admission:
         return self._open + len(self._starts)
 
     def _limit(self) -> int:
-        rate = self._rate()
-        if rate is None:
-            return max(_LEAST, math.ceil(_SURE_RATE * self._time_out))
-        return max(_LEAST, int(_SHARE * rate * self._time_out))
+        by_rate = max(_LEAST, int(_SHARE * (self._rate() or 0.0) * self._time_out))
+        # An earlier backlog cannot tell that this one will be as slow.
+        return by_rate if self._is_sure() else max(by_rate, math.ceil(_SURE_RATE * self._time_out))
 
     def _rate(self) -> float | None:
         """Messages answered per second by busy workers, as last measured; None if nothing tells."""
@@ -222,14 +224,20 @@ class Admission:
         span, completed = last.at - first.at, last.completed - first.completed
         if span >= _LEAST_SPAN and completed >= _LEAST_COMPLETED:
             rate, known = completed / span, self._rate()
-            if span >= _SURE_SPAN or known is None or rate > known:
+            if self._is_sure() or known is None or rate > known:
                 self._measured = rate, last.at
         elif span >= _STALLED:
             self._measured = None
 
+    def _is_sure(self) -> bool:
+        """Whether the counts of this very backlog tell its rate."""
+        return bool(self._samples) and self._samples[-1].at - self._samples[0].at >= _SURE_SPAN
+
     def _refusal(self, before: int, *, has_worker: bool) -> Problem:
         self._refused += 1
-        return self._busy(before) if has_worker else self._no_worker()
+        # A worker that is busy with all that shows hardly any other sign of life.
+        is_moving = self._clock() - self._completed_at < _STALLED
+        return self._busy(before) if has_worker or is_moving or not self._under_way() else self._no_worker()
 
     def _busy(self, before: int) -> Problem:
         rate, under_way = self._rate(), self._under_way()
