@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-import click
-
+from mika.cli.screen.colours import QUIET, paint
 from mika.cli.screen.table import coloured, duration, note, state_word
 from mika.cli.screen.top_layout import GAP, Cell, Item, Section, fitting, red
 from mika.cli.screen.width import cut, width
@@ -40,7 +39,7 @@ def render(overview: Overview, columns: int, rows: int, clock: str = "") -> list
         sections.append(_queues(overview.queues))
     if overview.workflows is not None:
         sections.append(_workflows(overview.workflows))
-    keys = [click.style(cut(_KEYS, columns), dim=True)] if clock else []
+    keys = [paint(cut(_KEYS, columns), QUIET)] if clock else []
     return [*head, *fitting(sections, columns, rows - len(head) - len(keys)), *keys][:rows]
 
 
