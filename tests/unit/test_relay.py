@@ -242,6 +242,24 @@ def test_a_log_that_comes_later(logs):
 # --- a terminal with a line at its bottom -----------------------------------------------------------------------------
 
 
+def test_what_a_process_wrote_last_stands_before_the_event_of_its_exit(logs):
+    screen = Screen()
+    relay = Relay(logs.folder, ["web"], color=False, out=screen)
+    relay.say("ready")
+    logs.write("web", b"first\n")
+    relay.show_logs()
+    poll_until(lambda: "first" in screen.getvalue(), 5, "the first line")
+    screen.moving.clear()  # so that the relay sees the next three together
+    relay.say("something")
+    logs.write("web", b"boom\n")
+    relay.say("web exited")
+    screen.moving.set()
+    relay.close()
+    text = screen.getvalue()
+    assert text.index("ready") < text.index("first")
+    assert text.index("boom") < text.index("web exited")
+
+
 def pinned_relay(logs, screen: Screen, **options) -> Relay:
     relay = Relay(logs.folder, ["a", "b"], color=False, out=screen, **options)
     relay.show_logs()

@@ -92,7 +92,7 @@ class Relay:
         self._drawn, self._drawn_width = "", 0  # what stands at the bottom now
         self._followers = {name: logs.Follower(folder, name, tail=0) for name in names}
         self._messages: deque[str] = deque()
-        self._logs_on = threading.Event()
+        self._logs_on, self._logs_shown = threading.Event(), False
         self._ending = threading.Event()
         self._wake = threading.Event()  # there is something to print now, so the pause is over
         self._broken = False
@@ -159,10 +159,11 @@ class Relay:
                 pause = _FIRST_PAUSE if self._wake.wait(pause) else min(1.5 * pause, _LAST_PAUSE)
 
     def _print_some(self) -> bool:
-        wrote = self._print_messages()
-        if not self._logs_on.is_set():
-            return wrote
-        for name, follower in self._followers.items():
+        """The logs first: what a process wrote last stands before the event that says how it exited."""
+        logs_on = self._logs_on.is_set()
+        wrote = False if self._logs_shown else self._print_messages()  # what was said before they were switched on
+        self._logs_shown = logs_on
+        for name, follower in self._followers.items() if logs_on else ():
             if self._selection.only not in ("", name):
                 follower.skip_to_end_if_behind(0)
                 continue
@@ -172,7 +173,7 @@ class Relay:
             if text := text + self._new_lines(name, follower):
                 self._write(text)
                 wrote = True
-        return wrote
+        return self._print_messages() or wrote
 
     def _print_messages(self) -> bool:
         texts = []
