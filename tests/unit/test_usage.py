@@ -8,6 +8,7 @@ import sys
 import time
 
 import psutil
+import pytest
 from mika.machine.usage import Usage
 
 from tests.kit.machine import poll_until
@@ -54,6 +55,7 @@ def test_what_a_child_uses_counts():
         poll_until(lambda: not child.is_running(), 5, "the child has ended")
 
 
+@pytest.mark.alone  # a child of which no look has known yet counts when it ends
 def test_children_that_have_ended_count_once():
     with started(SHORT_CHILDREN) as busy:
         root = psutil.Process(busy.pid)
@@ -66,7 +68,7 @@ def test_children_that_have_ended_count_once():
                 now = time.monotonic()
                 seconds += (usage.look({"busy": busy.pid})["busy"].cpu or 0.0) / 100 * (now - at)
                 at = now
-            assert abs(seconds - (used(root) - before)) < 0.3
+            assert abs(seconds - (used(root) - before)) < 0.5
         finally:
             for process in (root, *root.children(recursive=True)):
                 process.kill()
