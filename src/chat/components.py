@@ -15,6 +15,7 @@ _FORWARDED = 50
 
 
 def read(components: list[Any]) -> Content:
+    """Raises `Problem` (`message_too_large`)."""
     content = Content()
     _read_into(content, components, depth=0)
     return content
@@ -31,6 +32,7 @@ def source_of(components: list[Any]) -> Mapping[str, Any]:
 def _read_into(content: Content, components: object, depth: int) -> None:
     if not isinstance(components, list) or depth > MAX_DEPTH:
         return
+    content.room.take(parts=len(components))
     for component in components:
         kind = component.get("type") if isinstance(component, dict) else None
         reader = _READERS.get(kind) if isinstance(kind, str) else None
@@ -85,7 +87,7 @@ def _quote(content: Content, component: Mapping[str, Any], depth: int) -> None:
     if depth == 0:
         content.quoted_id = short(component.get("id"))
         content.quoted_sender = short(component.get("sender_id"))
-    inner = Content()
+    inner = Content(content.room)
     _read_into(inner, component.get("origin"), depth + 1)
     content.pictures += inner.pictures
     content.skipped += inner.skipped
@@ -99,7 +101,7 @@ def _forward(content: Content, component: Mapping[str, Any], depth: int) -> None
     for node in nodes[:_FORWARDED] if isinstance(nodes, list) else []:
         if not isinstance(node, dict):
             continue
-        inner = Content()
+        inner = Content(content.room)
         _read_into(inner, node.get("message_chain"), depth + 1)
         content.pictures += inner.pictures
         content.skipped += inner.skipped

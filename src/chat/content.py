@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from src.intake.problems import Problem
+from src.intake.simple import MAX_MESSAGE_BYTES
+
 MAX_NOTE = 200
 """Characters of a name that somebody else chose, such as a file's."""
 MAX_DEPTH = 5
 """Of messages inside messages: quotes of quotes, forwarded forwards."""
+MAX_PARTS = 5000
+"""Components or segments of one message, with those of the messages inside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,27 @@ class Picture:
 
 
 @dataclass(slots=True)
+class Room:
+    """What a message and those inside it may still have. Asked before anything is joined, hashed or searched."""
+
+    parts: int = MAX_PARTS
+    characters: int = MAX_MESSAGE_BYTES
+
+    def take(self, *, parts: int = 0, characters: int = 0) -> None:
+        """Raises `Problem` (`message_too_large`)."""
+        self.parts -= parts
+        self.characters -= characters
+        if self.parts < 0:
+            raise Problem("message_too_large", f"The message has more than {MAX_PARTS} parts.")
+        if self.characters < 0:
+            raise Problem("message_too_large", f"The message has more than {MAX_MESSAGE_BYTES} bytes of text.")
+
+
+@dataclass(slots=True)
 class Content:
     """Filled in the order of the message, by `components.py` and `segments.py`."""
+
+    room: Room = field(default_factory=Room)
 
     parts: list[str | Mention] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
@@ -42,6 +66,8 @@ class Content:
     """Types of components that nobody here knows."""
 
     def type(self, text: str) -> None:
+        """Raises `Problem` (`message_too_large`)."""
+        self.room.take(characters=len(text))
         self.parts.append(text)
         self.said.append(text)
 
@@ -80,7 +106,7 @@ def short(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     try:
-        text = " ".join(str(value).split())[:MAX_NOTE]
+        text = " ".join(str(value)[: 10 * MAX_NOTE].split())[:MAX_NOTE]
     except ValueError:  # a number with thousands of digits
         return ""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from src.chat.content import Content, Picture, short, text_of
+from src.chat.content import Content, Picture, Room, short, text_of
+from src.intake.problems import Problem
 
-_CODE = re.compile(r"\[CQ:([A-Za-z0-9_.-]+)((?:,[^,\[\]]*)*)\]")
+_CODE = re.compile(r"\[CQ:([A-Za-z0-9_.-]+)((?:,[^\[\]]*)?)\]")
+_MAX_DATA = 100
+"""Of one CQ code."""
 _NOTES = {
     "record": "voice message",
     "video": "video",
@@ -34,10 +37,12 @@ def text_message(text: str) -> list[dict[str, Any]]:
 
 
 def read(message: str | list[Any] | Mapping[str, Any]) -> Content:
-    """Anything that is not a segment is skipped."""
-    segments = from_cq(message) if isinstance(message, str) else message
+    """Anything that is not a segment is skipped. Raises `Problem` (`message_too_large`)."""
+    found = from_cq(message) if isinstance(message, str) else message
+    segments = found if isinstance(found, list) else [found]
     content = Content()
-    for segment in segments if isinstance(segments, list) else [segments]:
+    content.room.take(parts=len(segments))
+    for segment in segments:
         kind = segment.get("type") if isinstance(segment, Mapping) else None
         data = segment.get("data") if isinstance(segment, Mapping) else None
         if not isinstance(kind, str):
@@ -74,7 +79,11 @@ def _read_one(content: Content, kind: str, data: Mapping[str, Any]) -> None:
 
 
 def from_cq(text: str) -> list[dict[str, Any]]:
-    """The segments of a text with CQ codes. What only looks like one is text."""
+    """The segments of a text with CQ codes. What only looks like one is text.
+
+    Raises `Problem` (`message_too_large`).
+    """
+    Room().take(parts=text.count("[CQ:"))
     segments: list[dict[str, Any]] = []
 
     def add_text(part: str) -> None:
@@ -84,6 +93,8 @@ def from_cq(text: str) -> list[dict[str, Any]]:
     end = 0
     for code in _CODE.finditer(text):
         add_text(text[end : code.start()])
+        if code[2].count(",") > _MAX_DATA:
+            raise Problem("message_too_large", f"A CQ code has more than {_MAX_DATA} values.")
         pairs = (pair.partition("=") for pair in code[2].split(",")[1:])
         data = {key.strip(): _unescaped(value.replace("&#44;", ",")) for key, _, value in pairs if key.strip()}
         segments.append({"type": code[1], "data": data})

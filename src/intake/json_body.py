@@ -10,12 +10,18 @@ from pydantic_core import from_json
 
 from src.intake.problems import Problem
 
+_MAX_VALUES = 250_000
+"""Of arrays and objects together. Millions would hold up everybody else for seconds."""
+
 
 def decode(body: bytes) -> dict[str, Any]:
     """The object in `body`. Half a surrogate pair in a text, which chat programs do send, becomes `?`.
 
-    Raises `Problem` (`invalid_message`).
+    Raises `Problem` (`invalid_message`, `message_too_large`).
     """
+    # Each value has one of these in front of it. They also occur in texts, which are short, but not in base64.
+    if body.count(b",") + body.count(b"{") + body.count(b"[") > _MAX_VALUES:
+        raise Problem("message_too_large", f"The body has more than {_MAX_VALUES} values.")
     try:
         decoded: object = _from_json(body)
     except ValueError as error:

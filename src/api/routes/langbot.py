@@ -61,7 +61,8 @@ async def _decoded(request: Request) -> dict[str, Any]:
     try:
         decoded = decode(body)
     except Problem as problem:
-        raise (problem if len(body) <= MAX_BODY_BYTES else too_large) from None
+        is_telling = len(body) <= MAX_BODY_BYTES or problem.code == "message_too_large"
+        raise (problem if is_telling else too_large) from None
     if len(body) > MAX_BODY_BYTES and not is_event(decoded):
         raise too_large
     return decoded

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import resource
 import socket
+import threading
 import time
 from contextlib import ExitStack
 
+import httpx
 import psutil
 import pytest
 
@@ -175,6 +177,48 @@ def test_memory_is_bounded_while_large_bodies_are_held_back(bot, many_files):
     large = b'{"user_id": "u", "message": "' + b"x" * 900_000 + b'"}'
     response = bot.http.post("/webhook/langbot", content=large, headers={"Content-Type": "application/json"})
     assert response.json()["code"] == "message_too_large"
+
+
+def pushed(message):
+    data = {"bot_uuid": "b", "sender": {"id": 1}, "group": {"id": 2}, "message": message}
+    return json.dumps({"event_type": "bot.group_message", "uuid": "u", "data": data}, separators=(",", ":")).encode()
+
+
+def posted(message):
+    event = {"post_type": "message", "message_type": "group", "self_id": 3, "user_id": 1, "group_id": 2}
+    return json.dumps({**event, "message": message}).encode()
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/webhook/langbot", pushed([{}] * 4_000_000)),
+        ("/webhook/langbot", pushed([{"type": "At", "target": "1"}] * 200_000)),
+        ("/webhook/langbot", pushed([{"type": "Plain", "text": "x y " * 3_250_000}])),
+        ("/onebot", posted("[CQ:a]" * 400_000)),
+        ("/onebot", posted("[CQ:a" + "," * 5_000_000)),
+        ("/onebot", posted("x y " * 3_250_000)),
+    ],
+    ids=["components", "mentions", "text", "codes", "commas", "onebot text"],
+)
+def test_nobody_waits_while_a_message_is_far_too_large(bot, path, body):
+    began = time.monotonic()
+    answers = []
+
+    def post():
+        headers = {"Content-Type": "application/json"}
+        answers.append(httpx.post(f"{bot.http.base_url}{path}", content=body, headers=headers, timeout=60))
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    slowest = 0.0
+    while thread.is_alive():
+        slowest = max(slowest, bot.http.get("/healthz").elapsed.total_seconds())
+        time.sleep(0.02)
+    thread.join()
+    print(f"/healthz within {slowest:.2f} s, the answer after {time.monotonic() - began:.2f} s")
+    assert (answers[0].status_code, answers[0].json()["code"]) == (413, "message_too_large")
+    assert slowest < 2
 
 
 def test_too_many_connections_get_a_problem_but_the_probe_an_answer(bot, many_files):

@@ -168,6 +168,22 @@ def test_no_chain_of_components_is_too_odd(chain):
     json.dumps([content.text(), content.typed, content.skipped, sorted(content.mentions)]).encode()
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        [{"type": "At", "target": "1"}] * 5001,
+        [{"type": "Quote", "origin": [{}] * 2500}] * 2,
+        [{"type": "Plain", "text": "x" * 50_001}] * 2,
+        [{"type": "Quote", "origin": [{"type": "Plain", "text": "x" * 100_000}]}, {"type": "Plain", "text": "x"}],
+    ],
+    ids=["components", "in quotes", "text", "quoted text"],
+)
+def test_more_than_a_message_may_have(message):
+    with pytest.raises(Problem) as caught:
+        components.read(message)
+    assert caught.value.code == "message_too_large"
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(["bot.group_message", "bot.person_message", "x"]),

@@ -90,8 +90,30 @@ def test_what_only_looks_like_a_code_is_text():
     assert segments.read("[CQ:at,qq=1").text() == "[CQ:at,qq=1"
     assert segments.read("&#91;CQ:at,qq=1&#93; &amp;#91;").text() == "[CQ:at,qq=1] &#91;"
     assert segments.from_cq("") == []
-    long = "[CQ:a" + "," * 100_000
+    long = "[CQ:a" + "," * 90_000
     assert segments.read(long).text() == long
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "[CQ:a]" * 5001,
+        [{}] * 5001,
+        f"[CQ:a{',b=c' * 101}]",
+        "x" * 100_001,
+        [{"type": "text", "data": {"text": "x" * 50_001}}] * 2,
+    ],
+    ids=["codes", "segments", "data", "text", "texts"],
+)
+def test_more_than_a_message_may_have(message):
+    with pytest.raises(Problem) as caught:
+        segments.read(message)
+    assert caught.value.code == "message_too_large"
+
+
+def test_as_much_as_a_message_may_have():
+    assert len(segments.read("[CQ:face,id=1]" * 5000).parts) == 5000
+    assert segments.read("x" * 100_000).typed == "x" * 100_000
 
 
 def test_segments_in_words():
