@@ -113,9 +113,10 @@ def read_event(decoded: dict[str, Any]) -> Event | Silence:
 
 def _seconds(value: object) -> str:
     """A time as text, the same for `5` and `5.0`; empty if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     try:
-        return f"{float(value):.3f}"
-    except OverflowError:
+        seconds = float(value)
+    except OverflowError:  # a whole number with hundreds of digits
         return ""
+    return f"{seconds:.3f}" if math.isfinite(seconds) else ""

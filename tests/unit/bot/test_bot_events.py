@@ -114,6 +114,7 @@ def test_the_id_is_the_same_for_the_same_message_only():
         id_of(message=source(id=4)),
         id_of(timestamp=None),
         id_of(timestamp=None, message=source(timestamp=1795493999)),
+        id_of(timestamp=10**309, message=source(timestamp=-(10**309))),
     ]
     assert len({first, *others}) == 1 + len(others)
     assert id_of(message=[{"type": "Plain", "text": "hi"}]) == ""
