@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -27,6 +28,10 @@ _PRIVATE |= {"n8n_basic_username", "n8n_basic_password", "n8n_header_name", "n8n
 _PRIVATE |= {"history_key"}
 
 
+_COMMAS = re.compile("[,\uff0c\u3001\uff1b]")
+"""Also those of Chinese: the comma, the one of lists, and the semicolon."""
+
+
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -42,7 +47,7 @@ def _mongodb_url(value: SecretStr) -> SecretStr:
 
 def _list(value: object) -> object:
     """`a, b` as a tuple."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    return tuple(part.strip() for part in _COMMAS.split(value) if part.strip()) if isinstance(value, str) else value
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]

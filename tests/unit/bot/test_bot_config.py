@@ -42,6 +42,14 @@ def test_the_environment_wins_over_dotenv_and_an_empty_value_is_not_set(tmp_path
     assert settings.llm_base_url is None
 
 
+def test_lists_may_have_chinese_commas(monkeypatch):
+    monkeypatch.setenv("LANGBOT_ALLOWED_GROUPS", "777\uff0c888, 999\uff1b")
+    monkeypatch.setenv("BOT_NAMES", "米卡、mika")
+    settings = load_settings_or_exit()
+    assert settings.langbot_allowed_groups == ("777", "888", "999")
+    assert settings.bot_names == ("米卡", "mika")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
