@@ -10,11 +10,10 @@ import ssl
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import httpx
 
-from src.outside import is_on_this_machine, retry_after, through_proxy
+from src.outside import is_on_this_machine, path_part, retry_after, through_proxy
 from src.send_errors import MaybeSentError, NotSentError
 
 if TYPE_CHECKING:
@@ -36,7 +35,10 @@ async def send(settings: Settings, target: ReplyTarget, text: str) -> None:
     if settings.langbot_api_base_url is None:
         raise NotSentError("LANGBOT_API_BASE_URL is not set for the worker, but it is for the API", retryable=False)
     key = settings.langbot_api_key.get_secret_value() if settings.langbot_api_key else ""
-    url = f"{settings.langbot_api_base_url}/api/v1/platform/bots/{quote(target.bot_uuid, safe='')}/send_message"
+    try:
+        url = f"{settings.langbot_api_base_url}/api/v1/platform/bots/{path_part(target.bot_uuid)}/send_message"
+    except ValueError as error:
+        raise NotSentError(f"the bot's id in the event {error}", retryable=False) from None
     body = {
         "target_type": target.target_type,
         "target_id": target.target_id,

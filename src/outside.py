@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
@@ -29,6 +29,14 @@ def storable(text: str) -> str:
         return shown
     note = f"\n[cut: the whole answer has {len(shown)} characters]"
     return shown[: LONGEST_ANSWER - len(note)] + note
+
+
+def path_part(text: str) -> str:
+    """As one part of a URL's path, which it cannot leave. Raises `ValueError`."""
+    # `%2E%2E` and `..%2Fx` are no help: many servers and proxies decode them first.
+    if not {".", ".."}.isdisjoint(re.split(r"[/\\]", text)):
+        raise ValueError("must not contain the path . or ..")
+    return quote(text, safe="")
 
 
 def is_on_this_machine(url: str) -> bool:

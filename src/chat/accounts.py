@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import structlog
 
 from src.chat.content import short
-from src.outside import is_on_this_machine, needs_certificates
+from src.outside import is_on_this_machine, needs_certificates, path_part
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -50,10 +49,10 @@ class Accounts:
         """The account, or an empty text."""
         import httpx  # noqa: PLC0415 - only needed for an @ or a reply
 
-        url = f"{base_url}/api/v1/platform/bots/{quote(bot_uuid, safe='')}"
         key = self._settings.langbot_api_key
         headers = {"X-API-Key": key.get_secret_value()} if key else {}
         try:
+            url = f"{base_url}/api/v1/platform/bots/{path_part(bot_uuid)}"
             client = httpx.AsyncClient(trust_env=not is_on_this_machine(url), verify=needs_certificates(url))
             async with asyncio.timeout(_TIMEOUT), client:
                 answer = await client.get(url, headers=headers)

@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
 
 from src.chat import components
 from src.chat.content import Content, short
 from src.chat.silence import Silence
 from src.intake.json_body import invalid
 from src.intake.simple import Id, OptionalId, empty_to_none
+from src.outside import path_part
 
 MAX_EVENT_BYTES = 15 * 1024 * 1024
 """An inlined image of 10 MB, as base64, and the rest."""
@@ -30,6 +31,13 @@ def _optional_party(value: object) -> object:
     return None if isinstance(value, dict) and empty_to_none(value.get("id")) is None else value
 
 
+def _fits_a_path(value: str | None) -> str | None:
+    """The bot's id becomes a part of an address in LangBot's API."""
+    if value is not None:
+        path_part(value)
+    return value
+
+
 class Party(BaseModel):
     id: Id
 
@@ -39,7 +47,7 @@ class EventData(BaseModel):
 
     sender: Annotated[Party, BeforeValidator(_party)]
     message: list[Any]
-    bot_uuid: OptionalId = None
+    bot_uuid: Annotated[OptionalId, AfterValidator(_fits_a_path)] = None
     group: Annotated[Party | None, BeforeValidator(_optional_party)] = None
     group_id: OptionalId = None
     timestamp: Any = None

@@ -44,6 +44,12 @@ def test_langbot_is_asked_once(langbot):
     assert headers["x-api-key"] == "lb-key"
 
 
+def test_an_id_never_leaves_its_place_in_the_path(langbot):
+    langbot.default = known(30003)
+    assert ask(accounts(langbot.url), "..", "../x") == [set(), set()]
+    assert not langbot.requests
+
+
 @pytest.mark.parametrize(
     "answer",
     [Answer(401, {}), Answer(500, {}), Answer(200, b"<html>"), Answer(200, []), Answer(200, {"data": 5}), known(0)],

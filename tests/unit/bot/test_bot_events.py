@@ -121,6 +121,14 @@ def test_the_id_is_the_same_for_the_same_message_only():
     assert id_of(message=source(id=None)) == ""
 
 
+@pytest.mark.parametrize("name", [".", "..", "../x", "a/..", "..\\x"])
+def test_the_bot_has_no_id_that_leaves_its_place_in_a_path(name):
+    with pytest.raises(Problem) as caught:
+        read_event(event(bot_uuid=name))
+    assert "data.bot_uuid" in caught.value.detail
+    assert read_event(event(bot_uuid=f"x{name}x")).bot == f"x{name}x"
+
+
 def content_of(*chain):
     return components.read(list(chain))
 

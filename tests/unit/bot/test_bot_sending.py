@@ -50,6 +50,13 @@ def test_a_later_run_of_the_same_message_sends_nothing(langbot, with_sender):
     assert langbot.texts() == ["hello"]
 
 
+def test_a_bots_id_never_leaves_its_place_in_the_path(langbot, with_sender):
+    reply = OutgoingReply(ReplyTarget("..", "person", "10001"), "hello", "w1")
+    sent = with_sender(lambda sender: sender.deliver(reply, 10))
+    assert sent.delivery == "refused"
+    assert "bot's id" in sent.detail
+
+
 @pytest.mark.parametrize(
     ("answer", "delivered", "outcomes"),
     [
