@@ -100,5 +100,5 @@ def _refusal(host: str) -> Problem:
     return Problem(
         "host_not_allowed",
         f"The request is for the host {host[:100]!r}, which is not a name of this machine. If it is that of your tunnel"
-        " or proxy, add it to API_ALLOWED_HOSTS (names, separated by commas) in .env, and restart the API.",
+        " or proxy, add it to API_ALLOWED_HOSTS (names, separated by commas) in .env, then `mika restart api`.",
     )

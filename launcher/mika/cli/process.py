@@ -32,6 +32,8 @@ def restart_command(
 ) -> None:
     """Stop gracefully, start again with a fresh budget, and return when ready. Revives one that gave up.
 
+    What has changed in `.env`, mika.toml, pyproject.toml or the Procfile is taken.
+
     A worker's new code is checked first, as `mika check` does: if open runs would not go on with it, mika asks.
     """
     if not force:
@@ -47,7 +49,7 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
     from mika.stack import debugging
 
     limit = context.timeout(timeout)
-    units, note = context.client.debug(names)
+    units, notes = context.client.debug(names)
     with progress(f"restarting {', '.join(units)}"):
         status = waiting.until_ready(context.client, units, limit)
     if as_json:
@@ -56,7 +58,7 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
     for name in units:
         for line in debugging.wait_for_report(context.folder, name):
             click.echo(pasteable(f"{name}: {line}"))
-    if note:
+    for note in notes:
         click.echo(pasteable(note))
     click.echo(f"ready: {', '.join(units)}")
 
@@ -104,7 +106,9 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
     limit = context.timeout(timeout)
     client = context.client
     began = time.monotonic()
-    units = client.control(verb, names)
+    units, notes = client.control(verb, names)
+    for note in notes:
+        click.echo(pasteable(note), err=True)
     with progress(f"{_DOING[verb]} {', '.join(units)}"):
         if verb == "stop":
             status = waiting.until_stopped(client, units, limit)

@@ -54,15 +54,13 @@ class Client:
         """Ask the supervisor to stop the stack. Returns at once, while the stack is still stopping."""
         self._send(Down(force=force))
 
-    def control(self, verb: Verb, names: Sequence[str]) -> list[str]:
-        """Start, stop or restart units by name or type. Returns the names of the selected units."""
-        answer = self._send(ControlUnits(verb, tuple(names)))
-        return [str(name) for name in answer["names"]]
+    def control(self, verb: Verb, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Start, stop or restart units by name or type. Returns their names, and what the user should know."""
+        return _selected(self._send(ControlUnits(verb, tuple(names))))
 
-    def debug(self, names: Sequence[str]) -> tuple[list[str], str]:
-        """Restart processes for a debugger. Returns the names of the selected ones, and what the user should know."""
-        answer = self._send(DebugUnits(tuple(names)))
-        return [str(name) for name in answer["names"]], str(answer["note"])
+    def debug(self, names: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Restart processes for a debugger. Returns their names, and what the user should know."""
+        return _selected(self._send(DebugUnits(tuple(names))))
 
     def _send(self, request: Request) -> Json:
         state = self.folder.read_state()
@@ -121,6 +119,10 @@ def send(address: str, key: str, request: Request) -> Json:
         failure.exit_code = fields["exit"]
         raise failure
     return content["result"]
+
+
+def _selected(answer: Json) -> tuple[list[str], list[str]]:
+    return [str(name) for name in answer["names"]], [str(note) for note in answer["notes"]]
 
 
 def not_running(folder: ProjectDir) -> NotRunningError:

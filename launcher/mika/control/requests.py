@@ -28,7 +28,7 @@ class Down:
 
 @dataclass(frozen=True, slots=True)
 class ControlUnits:
-    """Start, stop or restart units by name or type. The answer contains the names of the selected units."""
+    """Start, stop or restart units by name or type. The answer: their names, and `notes`: what the user should know."""
 
     op: ClassVar[str] = "control"
     verb: Verb
@@ -37,7 +37,7 @@ class ControlUnits:
 
 @dataclass(frozen=True, slots=True)
 class DebugUnits:
-    """Restart processes for a debugger. The answer contains their names, and `note`: what the user should know."""
+    """Restart processes for a debugger. The answer: their names, and `notes`: what the user should know."""
 
     op: ClassVar[str] = "debug"
     names: tuple[str, ...]

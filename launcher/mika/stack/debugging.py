@@ -71,9 +71,10 @@ class Debugging:
         if self._names and (note := self._note(self._names)):
             self._bus.publish(events.Notice(level="info", message=note))
 
-    def restart(self, supervisor: Supervisor, names: Sequence[str]) -> dict[str, object]:
-        """The answer to `DebugUnits`."""
-        return {"names": supervisor.control("restart", names, debug=True), "note": self._note(names)}
+    def restart(self, supervisor: Supervisor, names: Sequence[str], notes: Sequence[str]) -> dict[str, object]:
+        """The answer to `DebugUnits`, with `notes` about the settings."""
+        selected = supervisor.control("restart", names, debug=True)
+        return {"names": selected, "notes": [*notes, *filter(None, [self._note(names)])]}
 
     def _note(self, names: Sequence[str]) -> str:
         if self._has_long_tasks or self._backend.name == "none":

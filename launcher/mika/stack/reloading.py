@@ -36,7 +36,7 @@ class Reloading:
 
     def __init__(self, prepared: Prepared, selection: Sequence[str], supervisor: Supervisor, bus: Bus) -> None:
         self._folder, self._supervisor, self._bus = prepared.folder, supervisor, bus
-        self._settings = SettingsOfTheStack(prepared.config, prepared.factory, prepared.backend.name, selection)
+        self._settings = SettingsOfTheStack(prepared, selection, is_watched=True)
         self._concerned = Concerned(prepared.folder.project, self._processes)
         self._loops = WriteLoops()
         self._swaps: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)

@@ -1,16 +1,28 @@
-"""`mika up --watch`: what a running stack takes of changed settings (`.env`, mika.toml, pyproject.toml, Procfile)."""
+"""What a running stack takes of changed settings (`.env`, mika.toml, pyproject.toml, Procfile).
+
+`mika up --watch` reads them when they change, `mika restart NAME` whenever it is called.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+from mika import events
 from mika.config.load import Config, load
+from mika.errors import UsageError
+from mika.events import Bus
+from mika.reason import Reason
 from mika.replay.check import spec_of
 from mika.replay.keeping import as_watched
-from mika.stack.processes import ProcessFactory
+from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.unit import Unit
+
+if TYPE_CHECKING:
+    from mika.stack.stack import Prepared, UpOptions
 
 _OF_THE_STACK = ("MIKA_BACKEND",)
 _SHOWN = 3
@@ -29,16 +41,16 @@ class Change:
 class SettingsOfTheStack:
     """The settings of a running stack. Where it is (addresses, backend) does not change before the next `mika up`."""
 
-    def __init__(self, config: Config, factory: ProcessFactory, backend: str, selection: Sequence[str]) -> None:
-        self._started, self._latest, self._factory = config, config, factory
-        self._backend, self._selection = backend, selection
+    def __init__(self, prepared: Prepared, selection: Sequence[str], *, is_watched: bool) -> None:
+        self._started, self._latest, self._factory = prepared.config, prepared.config, prepared.factory
+        self._backend, self._selection, self._is_watched = prepared.backend.name, selection, is_watched
 
     def read(self, running: Mapping[str, Unit]) -> Change:
         """Read them again. `running` are the units of the processes. Raises UsageError for a mistake in them."""
         latest = self._as_given(load(self._started.project)).for_backend(self._backend)
         config = latest.as_started(self._started.addresses())
         processes = self._factory.with_config(config).units(self._selection)
-        units = {unit.name: as_watched(unit) for unit in processes}
+        units = {unit.name: as_watched(unit) if self._is_watched else unit for unit in processes}
         not_taken = tuple(self._not_taken(latest, config, running, units))
         self._latest = latest
         taken = {name: unit for name, unit in units.items() if name in running}
@@ -70,6 +82,35 @@ class SettingsOfTheStack:
 
     def _is_other(self, latest: Config, name: str) -> bool:
         return latest.text(name) != self._started.text(name)
+
+
+async def take(
+    prepared: Prepared, options: UpOptions, supervisor: Supervisor, verb: Verb, names: Sequence[str], bus: Bus
+) -> list[str]:
+    """Give the processes that are to be started their settings as they are now; returns what the user should know.
+
+    A mistake in them is told, and changes nothing: a restart must work all the same. Raises UsageError for an unknown
+    name. With `--watch`, they were given them as soon as the files had changed.
+    """
+    selected = supervisor.select(names)
+    starting = {name for name, m in selected.items() if verb == "restart" or not m.state.alive}
+    managed = {name: m for name, m in supervisor.managed.items() if m.unit.role == "process"}
+    if options.watch or verb == "stop" or starting.isdisjoint(managed):
+        return []
+    settings = SettingsOfTheStack(prepared, options.processes, is_watched=False)
+    try:
+        change = await asyncio.to_thread(settings.read, {name: m.unit for name, m in managed.items()})
+    except UsageError as error:
+        text = f"nothing of changed settings is taken: {Reason(error.message, error.hint)}"
+        bus.publish(events.Notice(level="warning", message=text))
+        return [text]
+    for name in starting & set(change.units):
+        managed[name].unit = change.units[name]
+    taken = [(name, f"takes changed settings: {why}") for name, why in change.restart.items() if name in starting]
+    left = [("", f"settings changed: `mika down`, then `mika up` takes {text}") for text in change.not_taken]
+    for name, text in [*taken, *left]:
+        bus.publish(events.Notice(name=name, level="info", message=text))
+    return [f"{name} {text}".lstrip() for name, text in [*taken, *left]]
 
 
 def _difference(old: Unit, new: Unit) -> str:

@@ -29,7 +29,7 @@ from mika.stack.processes import ProcessFactory, check_ports
 from mika.stack.waiting import failure_of, not_ready
 from mika.status import StackStatus
 from mika.supervisor import record
-from mika.supervisor.supervisor import Supervisor
+from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
 from mika.supervisor.unit import Unit
@@ -378,9 +378,16 @@ class Stack:
                 self.request_stop(force=request.force)
                 return {}
             case ControlUnits():
-                return {"names": supervisor.control(request.verb, request.names)}
+                notes = await self._take_settings(supervisor, request.verb, request.names)
+                return {"names": supervisor.control(request.verb, request.names), "notes": notes}
             case DebugUnits():
-                return self._debugging.restart(supervisor, request.names)
+                notes = await self._take_settings(supervisor, "restart", request.names)
+                return self._debugging.restart(supervisor, request.names, notes)
+
+    async def _take_settings(self, supervisor: Supervisor, verb: Verb, names: Sequence[str]) -> list[str]:
+        from mika.stack.settings_change import take
+
+        return await take(self._prepared, self._options, supervisor, verb, names, self._bus)
 
     def urls(self) -> dict[str, str]:
         """Where the processes that answer by HTTP are, by name, and the Temporal UI."""

@@ -55,7 +55,7 @@ class Supervisor:
 
         Raises UsageError for an unknown name, and for a service.
         """
-        selected = self._select(names)
+        selected = self.select(names)
         for name, managed in selected.items():
             if managed.unit.role == "service":
                 raise UsageError(f"{name} is a service: mika lets a debugger into processes of the Procfile only")
@@ -72,7 +72,7 @@ class Supervisor:
         """
         if self._stopping:
             raise MikaError("the stack is stopping", "wait until it has stopped, then run `mika up`", code="stopping")
-        selected = self._select(names)
+        selected = self.select(names)
         if debug:
             self.debug(names)
         elif verb == "restart":
@@ -95,7 +95,8 @@ class Supervisor:
         self._update()
         return list(selected)
 
-    def _select(self, names: Sequence[str]) -> dict[str, Managed]:
+    def select(self, names: Sequence[str]) -> dict[str, Managed]:
+        """The units with these names or types, by name. Raises UsageError for an unknown one."""
         selected: dict[str, Managed] = {}
         for name in names:
             matches = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}

@@ -182,7 +182,7 @@ class Commands:
         self._asked = _Question(f"{what}:", answers, action)
 
     def _tell(self, verb: Verb, name: str) -> None:
-        names = self._client.control(verb, [name])
+        names, _ = self._client.control(verb, [name])  # what else is to be known is shown as an event
         self._say(f"{_DOING[verb]} {', '.join(names)}")
 
     def _stop_or_start(self, name: str) -> None:

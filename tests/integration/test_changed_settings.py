@@ -1,0 +1,43 @@
+"""`mika restart NAME` takes the settings as they are now, as far as a running stack can."""
+
+from __future__ import annotations
+
+from tests.kit.machine import poll_until
+from tests.kit.programs import SLEEP
+
+SAYS = "import os\nprint('sees', os.environ.get('GREETING'), os.environ.get('GONE'), flush=True)\n" + SLEEP
+
+
+def sees(this, name, text):
+    poll_until(lambda: f"sees {text}" in this.log(name), 15, f"{name} sees {text}")
+
+
+def test_a_restart_takes_what_changed_and_what_was_removed(project):
+    this = project(scripts={"web": SAYS, "clock": SAYS})
+    this.write(".env", "GREETING=first\nGONE=yes\n")
+    this.ok("up", "-d")
+    sees(this, "web", "first yes")
+    this.write(".env", "GREETING=second\nTEMPORAL_NAMESPACE=other\n")
+    told = this.ok("restart", "web")
+    sees(this, "web", "second None")
+    assert "web takes changed settings: GONE, GREETING" in told.text
+    assert "settings changed: `mika down`, then `mika up` takes TEMPORAL_NAMESPACE" in told.text
+    assert len(this.events("started", "clock")) == 1, "nobody restarted it"
+
+    this.ok("stop", "clock")
+    this.ok("start", "clock")
+    sees(this, "clock", "second None")
+    this.write("mika.toml", '[process.web]\nenv = { GREETING = "third" }\n')
+    this.ok("restart", "web", "--debug")
+    sees(this, "web", "third None")
+
+
+def test_a_mistake_in_the_settings_is_told_and_the_restart_works(project):
+    this = project(scripts={"web": SAYS})
+    this.write(".env", "GREETING=first\n")
+    this.ok("up", "-d")
+    this.write("mika.toml", "[process.web]\nenv = 5\n")
+    told = this.ok("restart", "web")
+    assert "nothing of changed settings is taken: mika.toml:2: 'env' must be a table" in told.text
+    poll_until(lambda: len(this.events("started", "web")) == 2, 15, "the restart")
+    assert this.log("web").count("sees first None") >= 1
