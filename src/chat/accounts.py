@@ -1,4 +1,4 @@
-"""The bot's own accounts: without them, an @ of the bot looks like one of anybody else."""
+"""The bot's own accounts: without them, an @ of the bot looks like one of anybody else, and so do its own words."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Accounts:
 
     async def _ask(self, base_url: str, bot_uuid: str) -> str:
         """The account, or an empty text."""
-        import httpx  # noqa: PLC0415 - only needed for an @ or a reply
+        import httpx  # noqa: PLC0415 - only needed where LangBot can be asked
 
         key = self._settings.langbot_api_key
         headers = {"X-API-Key": key.get_secret_value()} if key else {}
@@ -57,7 +57,7 @@ class Accounts:
             async with asyncio.timeout(_TIMEOUT), client:
                 answer = await client.get(url, headers=headers)
                 body = answer.json() if answer.is_success else None
-        except (httpx.HTTPError, ValueError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             log.warning("own_account_unknown", error=type(error).__name__, hint="set BOT_IDS")
             return ""
         for key_ in ("data", "bot", "adapter_runtime_values"):

@@ -72,7 +72,8 @@ class Hearing:
             return event
         content = event.content
         own = frozenset(self._settings.bot_ids)
-        if event.is_group and (content.mentions or content.quoted_sender):
+        is_for_somebody = event.is_group and (content.mentions or content.quoted_sender)
+        if is_for_somebody or self._rules.may_answer(event.group, content.typed):
             own = await self._accounts.of(event.bot)
         kind = "group" if event.is_group else "person"
         return await self.hear(

@@ -52,6 +52,10 @@ class Rules:
     def is_named(self, text: str) -> bool:
         return self._names is not None and self._names.search(text) is not None
 
+    def may_answer(self, group: str, typed: str) -> bool:
+        """Whether what is neither an @ nor a reply is answered, unless the bot itself wrote it."""
+        return not group or self._settings.bot_answers_groups == "all" or self.is_named(typed)
+
     def silence(self, heard: Heard) -> Silence | None:
         """Why this message is not answered; None if it is. What is answered counts for the limits."""
         if heard.user in heard.own_accounts:

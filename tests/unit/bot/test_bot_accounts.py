@@ -8,6 +8,8 @@ import threading
 import pytest
 
 from src.chat.accounts import Accounts
+from src.chat.hearing import Hearing
+from src.chat.silence import Silence
 from src.config import Settings
 from tests.kit.machine import free_port
 from tests.kit.stub_http import Answer, StubServer
@@ -94,3 +96,38 @@ def test_langbot_that_is_slow_is_waited_for(langbot):
     langbot.plan.append(answer)
     threading.Timer(3, answer.hold.set).start()
     assert ask(accounts(langbot.url), "b") == [{"30003"}]
+
+
+def said(text, *, sender, kind="group"):
+    data = {"bot_uuid": "b", "sender": {"id": sender}, "message": [{"type": "Plain", "text": text}]}
+    group = {"group": {"id": 20002}} if kind == "group" else {}
+    return {"uuid": "u", "event_type": f"bot.{kind}_message", "data": data | group}
+
+
+def hear(url, *events):
+    hearing = Hearing(Settings(_env_file=None, langbot_api_base_url=url))
+
+    async def run():
+        return [await hearing.langbot(event) for event in events]
+
+    return [each.code if isinstance(each, Silence) else "answered" for each in asyncio.run(run())]
+
+
+def test_the_bot_does_not_answer_itself(langbot):
+    """Its name is in its own reply: without an @, it went on until the rate limit."""
+    langbot.default = known(30003)
+    heard = hear(
+        langbot.url,
+        said("hello", sender=7),
+        said("mika, hello", sender=7),
+        said("mika said: mika, hello", sender=30003),
+        said("hello", sender=30003, kind="person"),
+    )
+    assert heard == ["not_called", "answered", "own_message", "own_message"]
+    assert len(langbot.requests) == 1
+
+
+@pytest.mark.parametrize("answer", [Answer(401, {}), Answer(200, b"<html>")], ids=["refused", "no JSON"])
+def test_who_does_not_know_its_account_answers(langbot, answer):
+    langbot.default = answer
+    assert hear(langbot.url, said("mika, hi", sender=7), said("hi", sender=7, kind="person")) == ["answered"] * 2
