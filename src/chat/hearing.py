@@ -32,6 +32,8 @@ class Arrival:
     """A message as its door understood it. `group` is empty in a private chat."""
 
     door: str
+    bot: str
+    """Which one, as the door calls it; empty if it does not say."""
     user: str
     group: str
     content: Content
@@ -79,6 +81,7 @@ class Hearing:
         return await self.hear(
             Arrival(
                 door="langbot",
+                bot=event.bot,
                 user=event.user,
                 group=event.group,
                 content=content,
@@ -101,6 +104,7 @@ class Hearing:
         workflow_id = workflow_id_for(incoming, arrival.message_id)
         heard = Heard(
             key=workflow_id,
+            bot=arrival.bot,
             user=arrival.user,
             group=arrival.group,
             typed=content.typed,
@@ -146,7 +150,7 @@ class Hearing:
         if problem is None:
             self._record(heeded.arrival, workflow_id=heeded.workflow_id)
             return
-        self._rules.withdraw(heeded.heard)
+        self._rules.withdraw(heeded.heard, was_taken=problem.workflow_id is not None)
         if problem.workflow_id:
             self._record(heeded.arrival, workflow_id=problem.workflow_id)
         else:

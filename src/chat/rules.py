@@ -28,6 +28,8 @@ class Heard:
     """What decides. `key` is the same for the same message, however often it is pushed."""
 
     key: str
+    bot: str
+    """Which of the bots, as the door calls them. All of them hear what is said in a group."""
     user: str
     group: str
     typed: str
@@ -45,7 +47,8 @@ class Rules:
         self._settings = settings
         self._clock = clock
         self._names = _pattern(settings.bot_names)
-        self._passed: OrderedDict[str, None] = OrderedDict()
+        self._passed: OrderedDict[str, float] = OrderedDict()
+        """When a message counted for the limits."""
         self._said: OrderedDict[str, float] = OrderedDict()
         self._rates: OrderedDict[str, deque[float]] = OrderedDict()
 
@@ -65,17 +68,26 @@ class Rules:
         silence = self._not_allowed(heard) or self._not_called(heard) or self._again(heard) or self._too_often(heard)
         if silence is None:
             now = self._clock()
-            _remember(self._passed, heard.key, None)
+            _remember(self._passed, heard.key, now)
             _remember(self._said, _sayer(heard), now)
             for name, _, _ in self._limits(heard):
                 self._rates.setdefault(name, deque()).append(now)
                 _remember(self._rates, name, self._rates[name])
         return silence
 
-    def withdraw(self, heard: Heard) -> None:
-        """It could not be answered after all: saying it again at once is no repetition."""
-        self._passed.pop(heard.key, None)
+    def withdraw(self, heard: Heard, *, was_taken: bool) -> None:
+        """It could not be answered after all: saying it again at once is no repetition.
+
+        It still counts for the limits if it was taken: it has cost what they limit.
+        """
+        counted_at = self._passed.pop(heard.key, None)
         self._said.pop(_sayer(heard), None)
+        if was_taken or counted_at is None:
+            return
+        for name, _, _ in self._limits(heard):
+            times = self._rates.get(name, deque())
+            if counted_at in times:
+                times.remove(counted_at)
 
     def _not_allowed(self, heard: Heard) -> Silence | None:
         allowed = self._settings.langbot_allowed_groups
@@ -114,7 +126,7 @@ class Rules:
             return None
         return Silence(
             "duplicate",
-            f"the same user said the same in this group less than {DUPLICATE_WITHIN:g} s before",
+            f"the same user said the same to the bot in this group less than {DUPLICATE_WITHIN:g} s before",
             f"nothing is to be done; after {DUPLICATE_WITHIN:g} s it is answered again",
         )
 
@@ -144,7 +156,7 @@ class Rules:
 
 
 def _sayer(heard: Heard) -> str:
-    return f"{heard.user}\0{heard.group}\0{heard.same_as}"
+    return f"{heard.bot}\0{heard.user}\0{heard.group}\0{heard.same_as}"
 
 
 def _remember(memory: OrderedDict[str, T], key: str, value: T) -> None:

@@ -87,6 +87,7 @@ async def _arrival(message: OneBotMessage, settings: Settings) -> Arrival:
     target = ReplyTarget(message.self_id, kind, message.group or message.user, "onebot")
     return Arrival(
         door="onebot",
+        bot=message.self_id,
         user=message.user,
         group=message.group,
         content=content,

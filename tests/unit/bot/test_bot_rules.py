@@ -28,9 +28,9 @@ def rules(clock=None, **settings):
 _keys = iter(range(10**9))
 
 
-def heard(typed="mika, hi", *, group="g", user="u", mentions=(), quoted="", own=("30003",), key=""):
+def heard(typed="mika, hi", *, group="g", user="u", mentions=(), quoted="", own=("30003",), key="", bot="b"):
     key = key or str(next(_keys))
-    return Heard(key, user, group, typed, typed, frozenset(mentions), quoted, frozenset(own))
+    return Heard(key, bot, user, group, typed, typed, frozenset(mentions), quoted, frozenset(own))
 
 
 def code(silence):
@@ -95,10 +95,11 @@ def test_the_same_again_within_5_s(clock):
     assert bot.silence(heard("mika, something else")) is None
     assert bot.silence(heard(user="v")) is None
     assert bot.silence(heard(group="h")) is None
+    assert bot.silence(heard(bot="another")) is None
     clock.now += 5
     again = heard()
     assert bot.silence(again) is None
-    bot.withdraw(again)  # Temporal was away
+    bot.withdraw(again, was_taken=False)  # Temporal was away
     assert bot.silence(heard()) is None
 
 
@@ -130,6 +131,21 @@ def test_what_is_not_answered_does_not_count(clock):
     bot = rules(clock, bot_user_rate_limit=1)
     assert code(bot.silence(heard("hello"))) == "not_called"
     assert bot.silence(heard("mika")) is None
+
+
+@pytest.mark.parametrize("limit", ["bot_user_rate_limit", "bot_group_rate_limit"])
+def test_what_was_not_taken_does_not_count(clock, limit):
+    bot = rules(clock, **{limit: 2})
+    for number in range(10):  # Temporal was away
+        message = heard(f"mika {number}")
+        assert bot.silence(message) is None
+        bot.withdraw(message, was_taken=False)
+        clock.now += 1
+    for number in range(2):  # these have cost a reply of the model
+        message = heard(f"mika {number}")
+        assert bot.silence(message) is None
+        bot.withdraw(message, was_taken=True)
+    assert code(bot.silence(heard("mika, one more"))) == f"rate_limited_{limit.split('_')[1]}"
 
 
 def test_what_became_of_a_message():
