@@ -88,7 +88,7 @@ class MessageService:
             except WorkflowFailureError as error:
                 raise await self._with_diagnosis(problem_of(error, workflow_id), handle) from error
             except asyncio.CancelledError:
-                raise _stopping(_kept_note(workflow_id), workflow_id) from None
+                raise _stopping(self._kept_note(workflow_id), workflow_id) from None
         log.info("workflow_completed", workflow_id=workflow_id, elapsed_ms=_milliseconds_since(began))
         return reply
 
@@ -252,7 +252,7 @@ class MessageService:
                     if diagnosis.cause in HANGING:
                         verdict = replace(verdict, diagnosis=diagnosis)
                     if not result.done():
-                        detail = f"{_sentences(verdict.diagnosis)} {_kept_note(handle.id)}"
+                        detail = f"{_sentences(verdict.diagnosis)} {self._kept_note(handle.id)}"
                         raise Problem(verdict.code, detail, workflow_id=handle.id, diagnosis=verdict.diagnosis)
         finally:
             result.cancel()
@@ -305,10 +305,14 @@ class MessageService:
             namespace = self._settings.temporal_namespace
             detail = f"Temporal at {address} has no namespace {namespace!r}, or no longer has this message."
         elif workflow_id:
-            detail = f"Temporal at {address} stopped answering. {_kept_note(workflow_id)}"
+            detail = f"Temporal at {address} stopped answering. {self._kept_note(workflow_id)}"
         else:
             detail = f"Temporal at {address} does not answer; the message was not accepted."
         return Problem("temporal_unavailable", detail, workflow_id=workflow_id)
+
+    def _kept_note(self, workflow_id: str) -> str:
+        limit = f"within {self._time_out:g} s of its arrival (WORKFLOW_RUN_TIMEOUT)"
+        return f"The message is kept: if it is answered {limit}, its reply appears at /workflows/{workflow_id}."
 
 
 def _stopping(note: str, kept_id: str | None) -> Problem:
@@ -324,10 +328,6 @@ def _sentences(diagnosis: Diagnosis) -> str:
 
 def _capitalized(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
-
-
-def _kept_note(workflow_id: str) -> str:
-    return f"The message is kept: its reply will appear at /workflows/{workflow_id}."
 
 
 def problem_of(error: WorkflowFailureError, workflow_id: str) -> Problem:

@@ -259,8 +259,14 @@ def test_an_empty_reply_of_the_bot_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("phase", "way_back"),
     [
-        (Phase.STOPPED, "worker is stopped: `mika start worker`; then the message will be answered: it is kept"),
-        (Phase.EXITED, "worker has exited: `mika start worker`; then the message will be answered: it is kept"),
+        (
+            Phase.STOPPED,
+            "worker is stopped: `mika start worker`; then the message is answered, if within 60 s of its arrival",
+        ),
+        (
+            Phase.EXITED,
+            "worker has exited: `mika start worker`; then the message is answered, if within 60 s of its arrival",
+        ),
         (Phase.GAVE_UP, "worker gave up: no module (`mika logs worker` says more); then `mika restart worker`"),
     ],
 )

@@ -171,7 +171,7 @@ class _Sender:
             raise problem
         name = _TEMPORARY.get(code) or _TEMPORARY.get(cause)
         if name and (start_hint := self._start_hint(name)):
-            then = "the message will be answered: it is kept" if self._workflow_id else "send it again"
+            then = f"the message is answered, if {self._limit()}" if self._workflow_id else "send it again"
             problem.hint = f"{start_hint}; then {then}"
             raise problem
         if not is_running:
@@ -180,6 +180,10 @@ class _Sender:
             self._say_once(f"Still no reply ({cause}): {body.get('fix')}; waiting")
         self._cause = cause
         return self._no_reply(body) if is_running else problem
+
+    def _limit(self) -> str:
+        """How long a message without a worker is kept."""
+        return f"within {self._config.number('WORKFLOW_RUN_TIMEOUT'):g} s of its arrival (WORKFLOW_RUN_TIMEOUT)"
 
     def _final(self, answer: http.Answer) -> MikaError:
         """The error for an answer that will not change."""

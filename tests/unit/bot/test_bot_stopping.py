@@ -48,4 +48,5 @@ def test_a_stopped_api_says_whether_the_message_is_kept(started):
     problem = asyncio.run(stopped_while_waiting())
     assert (problem.code, problem.workflow_id) == ("api_stopping", Handle.id if started else None)
     assert ("kept" in problem.detail) == started
+    assert ("within 60 s of its arrival (WORKFLOW_RUN_TIMEOUT)" in problem.detail) == started
     assert problem.response().status_code == 503
