@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
+
+_HOST = re.compile(r"(?<=://)([^/ @]+?)(:\d+)?(?=[/ ]|$)")
 
 
 def is_loopback(host: str) -> bool:
@@ -19,8 +22,11 @@ def is_loopback(host: str) -> bool:
 
 
 def reachable(host: str) -> str:
-    """The host to connect to if a server listens on `host`: loopback, if it listens on all interfaces."""
-    return "127.0.0.1" if host in ("", "0.0.0.0", "::") else host
+    """The host to connect to if a server listens on `host`: loopback, if it listens on all interfaces.
+
+    Of `::` that of IPv6: many a server, uvicorn among them, then takes no connection of IPv4.
+    """
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def join(host: str, port: int) -> str:
@@ -31,6 +37,16 @@ def join(host: str, port: int) -> str:
 def http_url(host: str, port: int) -> str:
     """The URL, without a path, of a web server that listens on `host`."""
     return f"http://{join(reachable(host), port)}"
+
+
+def reachable_url(url: str) -> str:
+    """`url` with the host to connect to, and brackets around one of IPv6: it was put together from settings."""
+
+    def reached(found: re.Match[str]) -> str:
+        host = reachable(found[1].strip("[]"))
+        return (f"[{host}]" if ":" in host else host) + (found[2] or "")
+
+    return _HOST.sub(reached, url, count=1)
 
 
 def origin(url: str) -> str:

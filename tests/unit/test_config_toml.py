@@ -150,3 +150,12 @@ def test_a_worker_with_several_queues(tmp_path: Path) -> None:
 def test_a_process_that_ends_the_stack_runs_once(tmp_path: Path) -> None:
     (tmp_path / "mika.toml").write_text("[process.tests]\nends = true\n")
     assert load(tmp_path).process("tests") == ProcessOptions(restart="never", ends=True)
+
+
+@pytest.mark.parametrize(("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]")])
+def test_an_api_on_all_interfaces_is_asked_at_loopback_where_send_and_doctor_look_for_it(
+    tmp_path: Path, host: str, asked: str
+) -> None:
+    (tmp_path / "mika.toml").write_text('[process.api]\nready = "http://$API_HOST:$API_PORT/healthz"\n')
+    found = load(tmp_path, environ={"API_HOST": host})
+    assert found.ready_rule("api").target == f"http://{asked}:8000/healthz" == f"{found.api_url}/healthz"

@@ -10,6 +10,7 @@ from string import Template
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
+from mika.address import reachable_url
 from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printable
 from mika.errors import UsageError
 from mika.status import Condition
@@ -96,14 +97,16 @@ class ProcessOptions:
 def fill_in(ready: str, env: Mapping[str, str]) -> str:
     """The rule with its variables (`$API_PORT`) filled in. Raises ValueError for one that is not set.
 
-    A regular expression and a command have `$` of their own.
+    A regular expression and a command have `$` of their own. A web address is where to ask: at loopback, if the server
+    listens on all interfaces (API_HOST=0.0.0.0).
     """
-    if "$" not in ready or ready.startswith(("log:", "exec:")):
+    if ready.startswith(("log:", "exec:")):
         return ready
     try:
-        return Template(ready).substitute(env)
+        filled = Template(ready).substitute(env) if "$" in ready else ready
     except KeyError as error:
         raise ValueError(f"needs {error.args[0]}, which is not set") from None
+    return reachable_url(filled) if filled.startswith(("http://", "https://")) else filled
 
 
 def rules_of(ready: str) -> list[str]:
