@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mika.cli.main import run
 from mika.config import load as config
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.reason import Reason
@@ -70,7 +71,14 @@ class Sent:
     """One `send`: its reply or error, and what it said."""
 
     def __init__(
-        self, folder: Path, api: Api | None, status: StackStatus | MikaError, timeout: float = 20.0, text: str = "hi"
+        self,
+        folder: Path,
+        api: Api | None,
+        status: StackStatus | MikaError,
+        timeout: float = 20.0,
+        text: str = "hi",
+        bot: str | None = None,
+        **env: str,
     ) -> None:
         self.said: list[str] = []
         self.reply: Reply | None = None
@@ -78,26 +86,44 @@ class Sent:
         began = time.monotonic()
         with free_port() as port:
             try:
-                self.reply = asyncio.run(self._send(folder, api, status, timeout, text, port))
+                self.reply = asyncio.run(
+                    self._send(folder, api, status, timeout, text, bot, env | {"API_PORT": str(port)})
+                )
             except MikaError as error:
                 self.error = error
         self.seconds = time.monotonic() - began
 
     async def _send(
-        self, folder: Path, api: Api | None, status: StackStatus | MikaError, timeout: float, text: str, port: int
+        self,
+        folder: Path,
+        api: Api | None,
+        status: StackStatus | MikaError,
+        timeout: float,
+        text: str,
+        bot: str | None,
+        env: dict[str, str],
     ) -> Reply:
         def ask() -> StackStatus:
             if isinstance(status, MikaError):
                 raise status
             return status
 
-        settings = config.load(folder, environ={"API_PORT": str(port), "WEBHOOK_SECRET": "s3cret"})
+        settings = config.load(folder, environ={"WEBHOOK_SECRET": "s3cret", **env})
         async with contextlib.AsyncExitStack() as after:
             if api is not None:
-                await after.enter_async_context(await asyncio.start_server(api.serve, "127.0.0.1", port))
+                await after.enter_async_context(
+                    await asyncio.start_server(api.serve, "127.0.0.1", settings.port("API_PORT"))
+                )
             return await asyncio.to_thread(
                 lambda: send(
-                    text, user="ann", group=None, config=settings, status=ask, timeout=timeout, say=self.said.append
+                    text,
+                    user="ann",
+                    group=None,
+                    bot=bot,
+                    config=settings,
+                    status=ask,
+                    timeout=timeout,
+                    say=self.said.append,
                 )
             )
 
@@ -121,6 +147,38 @@ def test_a_reply(tmp_path):
     assert body["message_id"]
     assert "group_id" not in body
     assert more == []
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "LANGBOT_API_BASE_URL is not set, so the reply cannot reach a chat"),
+        (
+            "http://127.0.0.1:1",
+            "LANGBOT_API_BASE_URL was not set when this API started, so the reply cannot reach a chat",
+        ),
+    ],
+)
+def test_a_reply_to_an_event_that_no_chat_can_get(tmp_path, url, why):
+    env = {"LANGBOT_API_BASE_URL": url} if url else {}
+    for api in (Api((200, {**ANSWERED, "skip_pipeline": False})), Api((503, KEPT), (200, DONE))):
+        assert Sent(tmp_path, api, HEALTHY, bot="b", **env).reply == Reply("hello", "w", "none", why)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "more", "code"),
+    [
+        ("", (), 0),
+        ("sent", ("--as", "langbot"), 0),
+        ("none", ("--as", "langbot"), 1),
+        ("refused", ("--as", "langbot"), 1),
+        ("maybe_sent", ("--as", "langbot"), 0),
+        ("maybe_sent", ("--as", "langbot", "--bot", "b"), 1),
+    ],
+)
+def test_the_exit_code_says_whether_a_chat_gets_the_reply(tmp_path, monkeypatch, delivery, more, code):
+    monkeypatch.setattr("mika.cli.send.send", lambda _text, **_options: Reply("hello", "w", delivery))
+    assert run(["-C", str(tmp_path), "send", "hi", *more]) == code
 
 
 def test_an_empty_message(tmp_path):

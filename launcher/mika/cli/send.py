@@ -57,7 +57,7 @@ def send_command(
     While a worker or the API is being restarted the message waits; it is started once, whatever happens.
 
     With --as langbot, the bot sends its reply through LangBot, and this prints what it sent. For a reply in a real
-    chat, name a bot of LangBot (--bot), and a user or group that it knows.
+    chat, name a bot of LangBot (--bot), and a user or group that it knows. Exit code 1 if no chat can get it.
     """
     if bot is not None and door is None:
         raise UsageError("--bot belongs to --as langbot", "add --as langbot, or leave --bot out")
@@ -83,7 +83,7 @@ def send_command(
         print_json({"version": 1, **asdict(reply)})
     else:
         _show(reply)
-    if bot is not None and reply.delivery not in ("", "sent"):
+    if reply.delivery in ("none", "refused") or (bot is not None and reply.delivery not in ("", "sent")):
         raise SystemExit(1)
 
 

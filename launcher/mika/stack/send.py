@@ -151,6 +151,10 @@ class _Sender:
         if answer.status != 200 or body.get("status", "ok") not in ("ok", "completed") or not body.get("response"):
             return None
         delivery, detail = str(body.get("delivery") or ""), str(body.get("detail") or "")
+        if "event_type" in self._message and not delivery:  # only a reply that LangBot was asked to send has one
+            is_set = self._config.text("LANGBOT_API_BASE_URL")
+            lack = "was not set when this API started" if is_set else "is not set"
+            delivery, detail = "none", detail or f"LANGBOT_API_BASE_URL {lack}, so the reply cannot reach a chat"
         return Reply(str(body["response"]), str(body.get("workflow_id") or self._workflow_id), delivery, detail)
 
     def _not_yet(self, answer: http.Answer) -> MikaError:

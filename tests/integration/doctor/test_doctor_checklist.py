@@ -41,6 +41,8 @@ def test_a_healthy_stack_gives_no_alarm(hand: Hand) -> None:
         found
     )
     assert {"history", "llm", "logs"} <= set(found)
+    assert found["langbot"]["status"] == "skip"
+    assert "LANGBOT_API_BASE_URL is not set" in found["langbot"]["finding"]
 
 
 def test_fifty_runs_on_a_busy_healthy_stack_give_no_alarm(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mika.doctor.check import Check, fail, ok, warn
+from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.examination import Examination
 
 _OF_OTHER_CHECKS = {"temporal", "worker", "history"}  # which compare them with what is here
@@ -16,11 +16,14 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 async def dependencies(exam: Examination) -> Sequence[Check]:
     """A line for each part of `/readyz` that has a `state` and that no other check is about."""
     found = await exam.dependencies()
-    return [
+    checks = [
         _check(name, part)
         for name, part in found.items()
         if name not in _OF_OTHER_CHECKS and _NAME.fullmatch(name) and isinstance(part, dict) and "state" in part
     ]
+    if "langbot" not in found and not exam.config.text("LANGBOT_API_BASE_URL") and await exam.is_bot():
+        checks.append(skipped("langbot", "LANGBOT_API_BASE_URL is not set: no reply can reach a chat of LangBot"))
+    return checks
 
 
 def _check(name: str, part: dict[str, Any]) -> Check:
