@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from src.outside import is_on_this_machine, path_part, retry_after, through_proxy
-from src.send_errors import MaybeSentError, NotSentError
+from src.send_errors import MaybeSentError, NotSentError, UnreachableError
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -51,9 +51,8 @@ async def send(settings: Settings, target: ReplyTarget, text: str) -> None:
         ) as client:
             response = await client.post(url, json=body, headers={"X-API-Key": key} if key else {})
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-        raise NotSentError(
-            f"LangBot cannot be reached (LANGBOT_API_BASE_URL){through_proxy(url)}: {_words(error)}", retryable=True
-        ) from None
+        reason = f"LangBot cannot be reached (LANGBOT_API_BASE_URL){through_proxy(url)}: {_words(error)}"
+        raise UnreachableError(reason) from None
     except (httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
         raise NotSentError(f"the request to LangBot cannot be made: {_words(error)}", retryable=False) from None
     except httpx.HTTPError as error:

@@ -10,7 +10,7 @@ import httpx
 from src.chat.content import short
 from src.chat.segments import text_message
 from src.outside import is_on_this_machine, needs_certificates, retry_after, through_proxy
-from src.send_errors import MaybeSentError, NotSentError
+from src.send_errors import MaybeSentError, NotSentError, UnreachableError
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -33,7 +33,7 @@ async def send(settings: Settings, target: ReplyTarget, text: str) -> None:
         answer = await _call(settings, "send_group_msg" if is_group else "send_private_msg", body, _TIMEOUT)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         reason = f"OneBot cannot be reached (ONEBOT_API_URL){through_proxy(url)}: {error}"
-        raise NotSentError(reason, retryable=True) from None
+        raise UnreachableError(reason) from None
     except (httpx.HTTPError, TimeoutError) as error:
         raise MaybeSentError(f"OneBot did not answer, but the reply may have been sent: {error!r}") from None
     _check(answer)

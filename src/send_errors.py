@@ -12,5 +12,12 @@ class NotSentError(Exception):
         self.retry_after = retry_after
 
 
+class UnreachableError(NotSentError):
+    """Nobody listens at the address that the settings name."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, retryable=True)
+
+
 class MaybeSentError(Exception):
     """It was perhaps delivered, so it must not be sent again."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from mika.diagnosis.model import HISTORY_ERROR, LLM_ERROR, LLM_TIMEOUT
+from mika.diagnosis.model import HISTORY_ERROR, LANGBOT_DOWN, LLM_ERROR, LLM_TIMEOUT, NOT_SENT, ONEBOT_DOWN
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -28,7 +28,7 @@ from src.messages import (
     Sent,
     Turn,
 )
-from src.send_errors import NotSentError
+from src.send_errors import NotSentError, UnreachableError
 from src.sending import Sender
 
 if TYPE_CHECKING:
@@ -102,9 +102,9 @@ class BotActivities:
                 else:
                     sent = await self._sender.deliver(reply, _time_limit())
             except NotSentError as error:
-                raise ApplicationError(
-                    str(error), type="NotSentError", next_retry_delay=_delta(error.retry_after)
-                ) from None
+                down = ONEBOT_DOWN if reply.target.door == "onebot" else LANGBOT_DOWN
+                kind = down if isinstance(error, UnreachableError) else NOT_SENT
+                raise ApplicationError(str(error), type=kind, next_retry_delay=_delta(error.retry_after)) from None
             except HistoryError as error:
                 raise ApplicationError(str(error), type=HISTORY_ERROR) from None
         context = {**_context(), "workflow_id": reply.message_id}

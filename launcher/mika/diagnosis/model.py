@@ -25,6 +25,7 @@ FRESH_EMBEDDED = 9.0
 
 # The types of the errors that the bot's activities raise. They are stored in histories: rename none.
 LLM_ERROR, LLM_TIMEOUT, HISTORY_ERROR = "LlmError", "LlmTimeout", "HistoryError"
+NOT_SENT, LANGBOT_DOWN, ONEBOT_DOWN = "NotSentError", "LangBotDown", "OneBotDown"
 
 
 class Cause(StrEnum):

@@ -11,8 +11,11 @@ from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
 from mika.diagnosis.lost import lost_activity, lost_cache, lost_task
 from mika.diagnosis.model import (
     HISTORY_ERROR,
+    LANGBOT_DOWN,
     LLM_ERROR,
     LLM_TIMEOUT,
+    NOT_SENT,
+    ONEBOT_DOWN,
     Cause,
     Diagnosis,
     Surroundings,
@@ -196,6 +199,13 @@ def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
+_NOT_SENT_FIXES = {
+    LANGBOT_DOWN: "start LangBot, or correct LANGBOT_API_BASE_URL",
+    ONEBOT_DOWN: "start NapCat or Lagrange, or correct ONEBOT_API_URL",
+    NOT_SENT: "wait: the reply is sent when the chat takes messages again",
+}
+
+
 def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)
@@ -208,6 +218,8 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
         return "`mika doctor --llm` tests the model"
     if kind == HISTORY_ERROR:
         return "`mika doctor` checks the store of conversations"
+    if kind in _NOT_SENT_FIXES:
+        return _NOT_SENT_FIXES[kind]
     more = f" (`{worker.logs}` has more)" if worker.logs else ""
     return f"fix what it says{more}, {worker.then_restart()}"
 
