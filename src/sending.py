@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -19,16 +19,23 @@ from src.messages import Sent
 from src.send_errors import MaybeSentError, NotSentError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from src.config import Settings
     from src.history.base import History
     from src.messages import Delivery, OutgoingReply, ReplyTarget
 
 log = structlog.get_logger("mika.sending")
 
+T = TypeVar("T")
+
 LONGEST_SEND = 10.0
 """Seconds for one part. A chat that takes longer has probably got it."""
 _OPEN_PATIENCE = 3.0
 """Seconds to wait for whoever has marked a part as open. It may be a worker that was slow, and is sending it now."""
+_LEAST_FOR_APOLOGY = 2.0
+"""Seconds in which a LangBot that works has answered. With less, an apology is not begun."""
+_FOR_ITS_MARK = 0.5  # s, of those that an apology may take
 _FIRST = 0
 _MEANING: dict[SendMark, Sent] = {
     SendMark.OPEN: Sent("maybe_sent", "an attempt to send it was cut off, and is not repeated"),
@@ -42,16 +49,16 @@ _MEANING: dict[SendMark, Sent] = {
 _WORST: tuple[Delivery, ...] = ("refused", "maybe_sent", "none", "sent")
 
 
-async def send(settings: Settings, target: ReplyTarget, text: str) -> None:
-    """Send one message, once. Raises `NotSentError`, `MaybeSentError`."""
+async def send(settings: Settings, target: ReplyTarget, text: str, limit: float = LONGEST_SEND) -> None:
+    """Send one message, once, in at most `limit` seconds. Raises `NotSentError`, `MaybeSentError`."""
     from src import langbot, onebot  # noqa: PLC0415 - httpx is only needed here
 
     door = onebot if target.door == "onebot" else langbot
     try:
-        async with asyncio.timeout(LONGEST_SEND):
+        async with asyncio.timeout(limit):
             await door.send(settings, target, text)
     except TimeoutError:
-        raise MaybeSentError(f"no answer within {LONGEST_SEND:g} s") from None
+        raise MaybeSentError(f"no answer within {limit:.3g} s") from None
 
 
 class Sender:
@@ -91,28 +98,41 @@ class Sender:
         outcomes = [_MEANING[mark or SendMark.GIVEN_UP] for mark in marks]
         return _whole([_of_part(outcome, number, count) for number, outcome in enumerate(outcomes)])
 
-    async def apologize(self, target: ReplyTarget, message_id: str) -> bool:
+    async def apologize(self, target: ReplyTarget, message_id: str, limit: float) -> bool:
         """Send the canned reply for a message of which nobody knows whether it was taken. Whether it may be there.
 
-        Only one attempt. If the message was taken after all, its own reply is not sent.
+        Only one attempt, and none if `limit` seconds are too few. If the message was taken after all, its own reply is
+        not sent. Raises `HistoryError`; nothing was sent then.
         """
-        earlier = await self._history.mark_send(message_id, _FIRST, SendMark.OPEN)
+        until = time.monotonic() + limit - _FOR_ITS_MARK
+        if limit < _LEAST_FOR_APOLOGY + _FOR_ITS_MARK:
+            return not await self.leave(message_id, limit)
+        earlier = await _in_time(self._history.mark_send(message_id, _FIRST, SendMark.OPEN), limit)
         if earlier is not None:
             return earlier != SendMark.LEFT
         mark = SendMark.APOLOGIZED
         try:
-            await send(self._settings, target, CANNED_REPLY)
+            if (remaining := until - time.monotonic()) < _LEAST_FOR_APOLOGY:
+                raise NotSentError("the history was slow, and no time is left", retryable=False)  # noqa: TRY301
+            await send(self._settings, target, CANNED_REPLY, min(remaining, LONGEST_SEND))
         except NotSentError as error:
             mark = SendMark.LEFT
             log.warning("apology_not_sent", workflow_id=message_id, error=str(error))
         except MaybeSentError as error:
             log.warning("apology_maybe_sent", workflow_id=message_id, error=str(error))
-        await self._history.change_mark(message_id, _FIRST, mark)
+        try:
+            await _in_time(self._history.change_mark(message_id, _FIRST, mark), _FOR_ITS_MARK)
+        except HistoryError as error:  # it stays open, so that nobody sends anything
+            log.warning("mark_not_stored", workflow_id=message_id, error=str(error))
         return mark == SendMark.APOLOGIZED
 
-    async def leave(self, message_id: str) -> bool:
-        """Send nothing for this message, because LangBot's pipeline will. False if something was already sent."""
-        return await self._history.mark_send(message_id, _FIRST, SendMark.LEFT) in {None, SendMark.LEFT}
+    async def leave(self, message_id: str, limit: float) -> bool:
+        """Send nothing for this message, because LangBot's pipeline will. False if something was already sent.
+
+        Raises `HistoryError`, also if the store does not answer within `limit` seconds.
+        """
+        marked = await _in_time(self._history.mark_send(message_id, _FIRST, SendMark.LEFT), limit)
+        return marked in {None, SendMark.LEFT}
 
     async def _mark(self, message_id: str, number: int) -> SendMark | None:
         """None if this caller may send the part now; otherwise its mark, after a while if that is open."""
@@ -141,6 +161,15 @@ class Sender:
         except HistoryError as error:  # it stays open, so that nobody sends it again
             log.warning("mark_not_stored", workflow_id=reply.message_id, error=str(error))
         return outcome
+
+
+async def _in_time(work: Awaitable[T], limit: float) -> T:
+    """Raises `HistoryError` if the store has not answered within `limit` seconds; it may do what was asked later."""
+    try:
+        async with asyncio.timeout(limit):
+            return await work
+    except TimeoutError:
+        raise HistoryError(f"the history did not answer within {limit:.3g} s") from None
 
 
 def _of_part(outcome: Sent, number: int, count: int) -> Sent:

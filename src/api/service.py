@@ -69,11 +69,11 @@ class MessageService:
         counter = MessageCounter(temporal, queue, self._calls)
         self._admission = Admission(counter.read, self._has_worker, self._calls.is_gone, self._time_out)
 
-    async def take(self, incoming: IncomingMessage, workflow_id: str) -> None:
-        """Start the message's workflow durably. Nobody waits for its reply: the workflow itself sends it."""
+    async def take(self, incoming: IncomingMessage, workflow_id: str, limit: float) -> None:
+        """Start the message's workflow durably, within `limit` seconds. The workflow itself sends its reply."""
         began = time.monotonic()
         with self._logged(incoming, workflow_id, began):
-            await self._start_or_fail(incoming, workflow_id, _EVENT_PATIENCE)
+            await self._start_or_fail(incoming, workflow_id, min(_EVENT_PATIENCE, limit), limit)
         log.info("workflow_taken", workflow_id=workflow_id, elapsed_ms=_milliseconds_since(began))
 
     async def answer(self, incoming: IncomingMessage, workflow_id: str) -> Reply:
@@ -158,17 +158,21 @@ class MessageService:
             raise
 
     async def _start_or_fail(
-        self, incoming: IncomingMessage, workflow_id: str, patience: float
+        self, incoming: IncomingMessage, workflow_id: str, patience: float, limit: float | None = None
     ) -> WorkflowHandle[Any, Reply]:
-        """Raises `Problem`; the message was not accepted then. `patience`: seconds for which it may wait for that."""
+        """Raises `Problem`; the message was not accepted then. `patience`: seconds for which it may wait for its turn.
+
+        `limit`: seconds after which nobody waits for Temporal any more.
+        """
         try:
-            try:
-                await self._admission.admit(patience)
-            except Problem:
-                if (handle := await self._known(workflow_id)) is not None:
-                    return handle
-                raise
-            return await self._start(incoming, workflow_id)
+            async with asyncio.timeout(limit):
+                try:
+                    await self._admission.admit(patience)
+                except Problem:
+                    if (handle := await self._known(workflow_id)) is not None:
+                        return handle
+                    raise
+                return await self._start(incoming, workflow_id)
         except TEMPORAL_ERRORS as error:
             raise self._unavailable(error, None) from error
         except asyncio.CancelledError:

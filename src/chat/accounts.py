@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("mika.api")
 
-_TIMEOUT = 8.0  # s; LangBot waits 15 s for its event, and may be slow itself
+_PATIENCE = 2.0  # s: LangBot waits 15 s for its event, which has other things to wait for, too
+_TIMEOUT = 8.0  # s: a LangBot that has just been started is slow; the next event has its answer
 _FRESH, _RETRY = 3600.0, 3.0  # s: how long an answer, or none, is believed
 _MAX_BOTS = 100
 
@@ -27,23 +29,35 @@ class Accounts:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known: dict[str, tuple[float, str]] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._asking: dict[str, asyncio.Task[str]] = {}
 
     async def of(self, bot_uuid: str) -> frozenset[str]:
-        """May take 8 s for the first event of a bot. Empty if nobody knows."""
+        """May take 2 s, until LangBot has answered once for this bot. Empty if nobody knows."""
         own = frozenset(self._settings.bot_ids)
         if own or not bot_uuid or self._settings.langbot_api_base_url is None:
             return own
-        if bot_uuid not in self._locks and len(self._locks) >= _MAX_BOTS:  # somebody makes them up
+        if len(self._known.keys() | {bot_uuid} | self._asking.keys()) > _MAX_BOTS:  # somebody makes them up
             return own
-        async with self._locks.setdefault(bot_uuid, asyncio.Lock()):
-            until, account = self._known.get(bot_uuid, (0.0, ""))
-            if time.monotonic() >= until:
-                # What was known stays true while LangBot does not answer.
-                asked = await self._ask(self._settings.langbot_api_base_url, bot_uuid)
-                account = asked or account
-                self._known[bot_uuid] = (time.monotonic() + (_FRESH if asked else _RETRY), account)
+        until, account = self._known.get(bot_uuid, (0.0, ""))
+        if time.monotonic() >= until:
+            if bot_uuid not in self._asking:
+                asking = asyncio.create_task(self._update(self._settings.langbot_api_base_url, bot_uuid))
+                self._asking[bot_uuid] = asking
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    account = await asyncio.shield(self._asking[bot_uuid])
         return frozenset({account} - {"", "0"})  # 0: not connected yet
+
+    async def _update(self, base_url: str, bot_uuid: str) -> str:
+        """Ask, and remember what is known then. Whoever waits for it may leave."""
+        try:
+            asked = await self._ask(base_url, bot_uuid)
+            # What was known stays true while LangBot does not answer.
+            account = asked or self._known.get(bot_uuid, (0.0, ""))[1]
+            self._known[bot_uuid] = (time.monotonic() + (_FRESH if asked else _RETRY), account)
+        finally:
+            del self._asking[bot_uuid]
+        return account
 
     async def _ask(self, base_url: str, bot_uuid: str) -> str:
         """The account, or an empty text."""

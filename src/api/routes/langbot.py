@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ _DOCUMENTED: dict[str, Any] = {
 @router.post("/webhook", **_DOCUMENTED)
 @router.post("/webhook/langbot", **_DOCUMENTED)
 async def webhook(request: Request) -> dict[str, Any]:
+    began = time.monotonic()
     check_secret(request, request.app.state.settings)
     decoded = await _decoded(request)
     if not is_event(decoded):
@@ -51,7 +53,7 @@ async def webhook(request: Request) -> dict[str, Any]:
     if isinstance(heeded, Silence):
         reason = {"reason": heeded.code, "detail": heeded.detail, "fix": heeded.fix}
         return _answer(None, skip_pipeline=False) | {"success": False, "response": "", **reason}
-    return await _event(request, heeded)
+    return await _event(request, heeded, began)
 
 
 async def _decoded(request: Request) -> dict[str, Any]:
@@ -81,14 +83,15 @@ async def _simple(request: Request, decoded: dict[str, Any]) -> dict[str, Any]:
     return _answer(workflow_id, skip_pipeline=True) | in_chat(reply.response)
 
 
-async def _event(request: Request, heeded: Heeded) -> dict[str, Any]:
+async def _event(request: Request, heeded: Heeded, began: float) -> dict[str, Any]:
     settings: Settings = request.app.state.settings
     service: MessageService = request.app.state.service
     hearing: Hearing = request.app.state.hearing
     # LangBot ignores the answer of a webhook, so the workflow sends the reply to an event, if it can.
     if heeded.incoming.reply_to is not None and settings.langbot_api_base_url is not None:
         # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.
-        problem = await take(service, request.app.state.sender, settings, heeded.incoming, heeded.workflow_id)
+        sender = request.app.state.sender
+        problem = await take(service, sender, settings, heeded.incoming, heeded.workflow_id, began=began)
         hearing.settle(heeded, problem)
         if problem is None:
             return _answer(heeded.workflow_id, skip_pipeline=True)

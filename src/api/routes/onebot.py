@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -41,6 +42,7 @@ log = structlog.get_logger("mika.api")
     openapi_extra=NEEDS_SECRET | json_body(OneBotEvent),
 )
 async def onebot(request: Request) -> Response:
+    began = time.monotonic()
     settings: Settings = request.app.state.settings
     if settings.onebot_secret is None:
         check_secret(request, settings)
@@ -53,7 +55,8 @@ async def onebot(request: Request) -> Response:
         return Response(status_code=204)
     service: MessageService = request.app.state.service
     if settings.onebot_api_url is not None:
-        problem = await take(service, request.app.state.sender, settings, heeded.incoming, heeded.workflow_id)
+        sender = request.app.state.sender
+        problem = await take(service, sender, settings, heeded.incoming, heeded.workflow_id, began=began)
         hearing.settle(heeded, problem)
         if problem is not None:
             raise problem

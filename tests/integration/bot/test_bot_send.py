@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from src.chat_text import CANNED_REPLY
-from tests.kit.bot_processes import SIGSTOP, BotProcesses, needs_sigstop
+from tests.kit.bot_processes import SIGSTOP, BotProcesses, TemporalServer, needs_sigstop
 from tests.kit.langbot_api import UNLIMITED, LangBotApi, event
 from tests.kit.machine import FreePort, free_port, poll_until
 from tests.kit.stub_http import Answer, StubServer, completion
@@ -333,3 +334,21 @@ def test_what_was_not_taken(tmp_path, on_failure):
             assert body["message"] == [{"type": "Plain", "text": CANNED_REPLY}]
             langbot.stop()
             assert push(bot)["skip_pipeline"] is False  # the apology cannot be sent: LangBot's own pipeline answers
+
+
+@needs_sigstop
+@pytest.mark.parametrize("on_failure", ["pipeline", "apology"])
+def test_an_event_is_answered_before_langbot_stops_waiting(tmp_path, on_failure):
+    """LangBot accepts, and answers nothing; Temporal is frozen; and the bot has not been heard of before."""
+    with socket.create_server(("127.0.0.1", 0)) as langbot, TemporalServer(tmp_path, in_memory=True) as temporal:
+        url = f"http://127.0.0.1:{langbot.getsockname()[1]}"
+        settings = {"LANGBOT_API_BASE_URL": url, "LANGBOT_ON_FAILURE": on_failure, **UNLIMITED}
+        with BotProcesses(tmp_path, temporal.port, **settings) as bot:
+            bot.start_api()
+            temporal.process.send(SIGSTOP)
+            body = event()
+            body["data"]["message"].append({"type": "At", "target": "30003"})
+            began = time.monotonic()
+            answer = bot.http.post("/webhook/langbot", json=body).json()
+            assert time.monotonic() - began < 13
+            assert answer["skip_pipeline"] is (on_failure == "apology")  # which is perhaps in the chat

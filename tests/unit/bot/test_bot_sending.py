@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
+import time
 from datetime import timedelta
 
 import pytest
 
 from src.chat_text import CANNED_REPLY
 from src.config import Settings
+from src.history.base import HistoryError
 from src.history.keys import KeyFile
 from src.history.sqlite import SqliteHistory
 from src.messages import OutgoingReply, ReplyTarget, Sent
@@ -78,7 +82,7 @@ def test_two_attempts_at_once_send_it_once(langbot, with_sender, answer, deliver
 
 def test_what_was_left_to_the_pipeline_is_not_sent(langbot, with_sender):
     async def work(sender):
-        return await sender.leave("w1"), await sender.leave("w1"), await sender.deliver(LONG, 10)
+        return await sender.leave("w1", 5), await sender.leave("w1", 5), await sender.deliver(LONG, 10)
 
     first, second, sent = with_sender(work)
     assert first
@@ -90,8 +94,8 @@ def test_what_was_left_to_the_pipeline_is_not_sent(langbot, with_sender):
 
 def test_what_was_sent_is_not_left_to_the_pipeline(langbot, with_sender):
     with_sender(lambda sender: sender.deliver(REPLY, 10))
-    assert not with_sender(lambda sender: sender.leave("w1"))
-    assert with_sender(lambda sender: sender.apologize(TARGET, "w1"))
+    assert not with_sender(lambda sender: sender.leave("w1", 5))
+    assert with_sender(lambda sender: sender.apologize(TARGET, "w1", 5))
     assert langbot.texts() == ["hello"]
 
 
@@ -100,7 +104,7 @@ def test_an_apology_is_tried_once_and_takes_the_place_of_the_reply(langbot, with
     langbot.default = answer
 
     async def work(sender):
-        said = [await sender.apologize(TARGET, "w1") for _ in range(2)]
+        said = [await sender.apologize(TARGET, "w1", 5) for _ in range(2)]
         return said, await sender.deliver(REPLY, 10)
 
     said, sent = with_sender(work)
@@ -108,6 +112,33 @@ def test_an_apology_is_tried_once_and_takes_the_place_of_the_reply(langbot, with
     assert sent.delivery == "none"
     assert len(langbot.requests) == 1
     assert langbot.texts() == ([CANNED_REPLY] if stands else [])
+
+
+def test_an_apology_ends_in_time(langbot, with_sender):
+    langbot.default = "hang"
+    began = time.monotonic()
+    assert with_sender(lambda sender: sender.apologize(TARGET, "w1", 3))  # perhaps it is there
+    assert time.monotonic() - began < 3.5
+    assert not with_sender(lambda sender: sender.apologize(TARGET, "w2", 2))  # too late to begin one
+    assert len(langbot.requests) == 1
+    assert with_sender(lambda sender: sender.leave("w2", 2))
+
+
+def test_a_history_that_is_locked_is_not_waited_for(tmp_path, langbot, with_sender):
+    with_sender(lambda sender: sender.leave("w0", 5))
+    with contextlib.closing(sqlite3.connect(tmp_path / "history.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        async def work(sender):
+            began = time.monotonic()
+            with pytest.raises(HistoryError):
+                await sender.leave("w1", 1)
+            with pytest.raises(HistoryError):
+                await sender.apologize(TARGET, "w1", 3)
+            return time.monotonic() - began
+
+        assert with_sender(work) < 4.5
+    assert langbot.requests == []
 
 
 def test_after_the_last_call_nothing_is_sent(langbot, with_sender):
