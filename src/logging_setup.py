@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from urllib.parse import quote, unquote
 
 import structlog
+from mika.diagnosis.users import shorten
 
 _PROBES = ("/healthz", "/readyz")
+_OF_A_USER = "/history/"
 # At INFO, these log whole URLs, which may contain a key.
 _QUIET_LOGGERS = ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "pymongo")
 
@@ -50,15 +53,15 @@ def configure_logging() -> None:
 
 
 def _tidy_access_line(record: logging.LogRecord) -> bool:
-    """Remove the query string, which may contain the webhook's secret. Drop successful probes of a supervisor."""
+    """Remove what is nobody's business: the query string, which may contain the webhook's secret, and a user's id.
+
+    Drop successful probes of a supervisor.
+    """
     if isinstance(record.args, tuple) and len(record.args) == 5:
         client, method, target, version, status = record.args
         path = str(target).partition("?")[0]
+        if path.startswith(_OF_A_USER):
+            path = _OF_A_USER + quote(shorten(unquote(path.removeprefix(_OF_A_USER))))
         record.args = (client, method, path, version, status)
         return not (path in _PROBES and status == 200)
     return True
-
-
-def shorten(user_id: str) -> str:
-    """The part of a user id that may be logged."""
-    return f"{user_id[:8]}..."

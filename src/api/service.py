@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from mika.diagnosis.model import FINE, HANGING, PATIENCE
 from mika.diagnosis.temporal import Temporal
+from mika.diagnosis.users import shorten
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import (
@@ -29,7 +30,6 @@ from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, is_transient
 from src.api.signs import ASK_EVERY, WorkerSigns, WorkflowSnapshot, make_poll_reader
 from src.api.verdict import Judge, Verdict, Watch
 from src.intake.problems import Problem
-from src.logging_setup import shorten
 from src.messages import WORKFLOW, IncomingMessage, Reply, Sent, send_workflow_id
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from mika.diagnosis.users import shorten
 
 from src.chat.accounts import Accounts
 from src.chat.content import Content, short
@@ -16,7 +17,6 @@ from src.chat.rules import Heard, Rules
 from src.chat.silence import MessageLog, Silence
 from src.intake.problems import Problem
 from src.intake.simple import check_text
-from src.logging_setup import shorten
 from src.messages import IncomingMessage, ReplyTarget, workflow_id_for
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, HTTPException, Request
+from mika.diagnosis.users import shorten
 
 from src.api.answers import ForgottenAnswer, HistoryAnswer
 from src.api.hosts import comes_from_this_machine
@@ -14,7 +15,6 @@ from src.api.openapi import NEEDS_SECRET, answers
 from src.api.secret import check_secret
 from src.history.base import HistoryError
 from src.intake.problems import Problem
-from src.logging_setup import shorten
 
 if TYPE_CHECKING:
     from src.config import Settings

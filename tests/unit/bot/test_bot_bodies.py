@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
+from mika.diagnosis.users import shorten
 
 from src.chat.events import is_event, read_event
 from src.intake.json_body import decode
 from src.intake.problems import KINDS, Problem
 from src.intake.simple import MAX_MESSAGE_BYTES, read_simple
-from src.logging_setup import shorten
+from src.logging_setup import _tidy_access_line
 from src.messages import IncomingMessage, workflow_id_for
 
 
@@ -116,7 +118,25 @@ def test_ids_of_workflows():
 
 def test_shortened_ids():
     assert shorten("1000112345") == "10001123..."
-    assert shorten("u") == "u..."
+    assert [shorten(user) for user in ("12345678", "12345", "u", "")] == ["1234...", "12...", "...", "..."]
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/history/2851234567890?group_id=7", "/history/28512345..."),
+        ("/history/12345", "/history/12..."),
+        ("/history/anonymous%2Fsomebody", "/history/anonymou..."),
+        ("/history/%E4%BD%A0%E5%A5%BD", "/history/%E4%BD%A0..."),
+        ("/history/", "/history/..."),
+        ("/webhook/langbot?secret=x", "/webhook/langbot"),
+    ],
+)
+def test_the_access_log_has_neither_a_secret_nor_an_id(target, shown):
+    said = ("127.0.0.1:1", "GET", target, "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, '%s - "%s %s HTTP/%s" %d', said, None)
+    assert _tidy_access_line(record)
+    assert record.getMessage() == f'127.0.0.1:1 - "GET {shown} HTTP/1.1" 200'
 
 
 @pytest.mark.parametrize("code", KINDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import FINE, Diagnosis
+from mika.diagnosis.users import shorten
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.batch import few_at_once
 from mika.doctor.workflows.judge import Diagnosed, diagnose
@@ -15,9 +16,6 @@ from mika.doctor.workflows.story import PAGE, connect, status_of
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-
-_SHOWN = 8
-"""Characters of a user's name: as many as the bot's log shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,6 @@ async def _users(exam: Examination, infos: Sequence[WorkflowExecutionInfo]) -> S
         started = (await temporal.first_events(info.execution, 1))[0].workflow_execution_started_event_attributes
         told = proto.readable(started.input.payloads[0])[1] if started.input.payloads else None
         user_id = told.get("user_id") if isinstance(told, dict) else None
-        return f"{user_id[:_SHOWN]}..." if isinstance(user_id, str) and user_id else None
+        return shorten(user_id) if isinstance(user_id, str) and user_id else None
 
     return await few_at_once(infos, user)
