@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -17,6 +19,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from src.messages import SEND_PATIENCE
@@ -50,10 +53,23 @@ def _list(value: object) -> object:
     return tuple(part.strip() for part in _COMMAS.split(value) if part.strip()) if isinstance(value, str) else value
 
 
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    """It is sent as an HTTP header, which would fail with each request."""
+    text = value.get_secret_value().strip()
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be only the key, in ASCII characters")
+    return SecretStr(text)
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list)]
+Key = Annotated[SecretStr, AfterValidator(_header_value)]
 HttpUrl = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_http_url)]
 
 
@@ -88,16 +104,16 @@ class Settings(BaseSettings):
     history_retention_days: Annotated[float, Field(gt=0, le=36500)] = 90
 
     llm_base_url: HttpUrl | None = None
-    llm_api_key: SecretStr | None = None
+    llm_api_key: Key | None = None
     llm_model: Name | None = None
 
     langbot_api_base_url: HttpUrl | None = None
-    langbot_api_key: SecretStr | None = None
+    langbot_api_key: Key | None = None
     webhook_secret: SecretStr | None = None
 
     # Replies that the workflow sends, and messages that were not taken.
     langbot_send_patience: Annotated[Seconds, Field(le=7 * 86400)] = SEND_PATIENCE
-    langbot_on_failure: Literal["pipeline", "apology"] = "pipeline"
+    langbot_on_failure: Annotated[Literal["pipeline", "apology"], BeforeValidator(_lower)] = "pipeline"
     api_host: Name = "127.0.0.1"
     # Names of a tunnel or proxy in front of the API. `*.example.org` and `*` are possible.
     api_allowed_hosts: Names = ()
@@ -113,7 +129,7 @@ class Settings(BaseSettings):
     bot_names: Names = ("mika", "米卡")
     # The bot's own accounts (QQ numbers), for an @. LangBot is asked for them where it can be.
     bot_ids: Names = ()
-    bot_answers_groups: Literal["called", "all"] = "called"
+    bot_answers_groups: Annotated[Literal["called", "all"], BeforeValidator(_lower)] = "called"
     langbot_allowed_groups: Names = ()
     # Messages in groups that are answered in a minute; 0: no limit.
     bot_user_rate_limit: Annotated[int, Field(ge=0)] = 20
@@ -123,11 +139,11 @@ class Settings(BaseSettings):
 
     # OneBot v11 over HTTP. Without an address, the reply is the answer to the event.
     onebot_api_url: HttpUrl | None = None
-    onebot_access_token: SecretStr | None = None
+    onebot_access_token: Key | None = None
     onebot_secret: SecretStr | None = None
 
     # How LangBot's n8n runner logs in; instead of WEBHOOK_SECRET.
-    n8n_auth: Literal["none", "basic", "header", "jwt"] = "none"
+    n8n_auth: Annotated[Literal["none", "basic", "header", "jwt"], BeforeValidator(_lower)] = "none"
     n8n_basic_username: SecretStr | None = None
     n8n_basic_password: SecretStr | None = None
     n8n_header_name: SecretStr | None = None
@@ -155,19 +171,33 @@ class Settings(BaseSettings):
 
 
 def load_settings_or_exit() -> Settings:
-    """The settings. If a value is not valid, exits with status 2 and one line that names the setting."""
+    """The settings. With bad values, exits with status 2 after one line for each: where, what, and how to fix it."""
     try:
         return Settings()
     except ValidationError as error:
-        reason = "; ".join(_describe(item["loc"], item["msg"], item.get("input")) for item in error.errors())
-    except (UnicodeDecodeError, OSError) as error:
-        reason = f".env cannot be read as UTF-8 text: {error}"
-    print(f"mika: configuration: {reason} (set it in .env or in the environment)", file=sys.stderr)
+        reasons = [_describe(item) for item in error.errors()]
+    except UnicodeDecodeError as error:
+        reasons = [f".env: it is not UTF-8 text ({error}); save it as UTF-8"]
+    except OSError as error:
+        reasons = [f".env: it cannot be read: {error}"]
+    for reason in reasons:
+        print(f"mika: configuration: {reason}", file=sys.stderr)
     raise SystemExit(2)
 
 
-def _describe(location: tuple[int | str, ...], message: str, value: object) -> str:
-    name = str(location[0]) if location else "settings"
-    # Without a location, the value is that of all settings together.
-    shown_value = "" if not location or name.lower() in _PRIVATE else f", got {str(value)[:80]!r}"
-    return f"{name.upper()}: {message.removeprefix('Value error, ')}{shown_value}"
+def _describe(error: ErrorDetails) -> str:
+    if not error["loc"]:  # of several settings together: their values are not shown
+        return f"{error['msg'].removeprefix('Value error, ')}; set it in .env or in the environment"
+    name = str(error["loc"][0])
+    if error["type"] in ("string_too_short", "too_short"):
+        text = f"must have at least {error['ctx']['min_length']} characters"
+    else:
+        text = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    got = "" if name.lower() in _PRIVATE else f", got {str(error['input'])[:80]!r}"
+    return f"{_origin(name.upper())}: {name.upper()} {text}{got}; correct it there, then start the bot again"
+
+
+def _origin(name: str) -> str:
+    """The file or `the environment`. What mika has read from the file is in the environment, too."""
+    written = dotenv_values(".env", encoding="utf-8-sig", interpolate=False).get(name)
+    return ".env" if written is not None and os.environ.get(name, written) == written else "the environment"

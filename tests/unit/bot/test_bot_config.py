@@ -70,6 +70,9 @@ def test_lists_may_have_chinese_commas(monkeypatch):
         ("LANGBOT_SEND_PATIENCE", "0"),
         ("LANGBOT_ON_FAILURE", "silence"),
         ("MIKA_HANG_TIMEOUT", "-1"),
+        ("HISTORY_KEY", "pass-word"),
+        ("LANGBOT_API_KEY", "密钥pass-word"),
+        ("ONEBOT_ACCESS_TOKEN", "pass-word\n2"),
     ],
 )
 def test_a_bad_value_is_one_line_and_exit_2(name, value, monkeypatch, capsys):
@@ -81,6 +84,28 @@ def test_a_bad_value_is_one_line_and_exit_2(name, value, monkeypatch, capsys):
     assert err.count("\n") == 1
     assert name in err
     assert "pass-word" not in err
+
+
+def test_each_mistake_is_a_line_that_says_where_and_what(tmp_path, monkeypatch, capsys):
+    (tmp_path / ".env").write_text("HISTORY_KEY=short\nLANGBOT_ON_FAILURE=silence\nTEMPORAL_PORT=1\n", encoding="utf-8")
+    monkeypatch.setenv("LANGBOT_ON_FAILURE", "silence")  # as mika, which has read the file, gives it to the bot
+    monkeypatch.setenv("TEMPORAL_PORT", "0")
+    with pytest.raises(SystemExit):
+        load_settings_or_exit()
+    then = "; correct it there, then start the bot again"
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"mika: configuration: .env: HISTORY_KEY must have at least 16 characters{then}",
+        f"mika: configuration: .env: LANGBOT_ON_FAILURE must be 'pipeline' or 'apology', got 'silence'{then}",
+        "mika: configuration: the environment: TEMPORAL_PORT must be greater than or equal to 1, got '0'" + then,
+    ]
+
+
+def test_the_case_of_a_choice_does_not_matter(monkeypatch):
+    monkeypatch.setenv("LANGBOT_ON_FAILURE", "Apology")
+    monkeypatch.setenv("BOT_ANSWERS_GROUPS", "ALL ")
+    monkeypatch.setenv("N8N_AUTH", "None")
+    settings = load_settings_or_exit()
+    assert (settings.langbot_on_failure, settings.bot_answers_groups, settings.n8n_auth) == ("apology", "all", "none")
 
 
 def test_a_dotenv_that_is_not_text(tmp_path, capsys):
