@@ -117,7 +117,8 @@ class Rules:
             "not_called",
             f"a message in a group that does not call the bot: neither an @ of it, nor a reply to it, nor a name "
             f"(BOT_NAMES: {names})",
-            "say its name or @ it; another name goes into BOT_NAMES; BOT_ANSWERS_GROUPS=all answers everything",
+            "say its name or @ it; another name goes into BOT_NAMES in .env (BOT_ANSWERS_GROUPS=all answers "
+            "everything), then `mika restart api`",
         )
 
     def _again(self, heard: Heard) -> Silence | None:
@@ -141,7 +142,8 @@ class Rules:
                 return Silence(
                     f"rate_limited_{who}",
                     f"more than {limit} messages from this {who} in a minute ({setting})",
-                    f"wait {_WINDOW - (now - times[0]):.0f} s, or raise {setting} in .env (0: no limit)",
+                    f"wait {_WINDOW - (now - times[0]):.0f} s, or raise {setting} in .env (0: no limit), then "
+                    "`mika restart api`",
                 )
         return None
 
