@@ -12,7 +12,7 @@ from mika.diagnosis.users import shorten
 from src.chat.accounts import Accounts
 from src.chat.content import Content, short
 from src.chat.events import read_event
-from src.chat.images import keep, make_image_store
+from src.chat.images import keep, make_image_store, notes_on
 from src.chat.rules import Heard, Rules
 from src.chat.silence import MessageLog, Silence
 from src.intake.problems import Problem
@@ -125,15 +125,14 @@ class Hearing:
             )
             return silence
         heeded = Heeded(incoming, workflow_id, arrival, heard)
-        references, refused = await keep(content.pictures, self._images)
-        content.pictures.clear()  # megabytes, which would stay until the reply is there
-        text += "".join(f"\n[an image cannot be shown: {reason}]" for reason in refused)
         try:
             check_text(text)
         except Problem as problem:
             self.settle(heeded, problem)
             raise
-        incoming = IncomingMessage(arrival.user, text, arrival.group, arrival.target, references)
+        references, refused = await keep(content.pictures, self._images)
+        content.pictures.clear()  # megabytes, which would stay until the reply is there
+        incoming = IncomingMessage(arrival.user, text + notes_on(refused), arrival.group, arrival.target, references)
         return Heeded(incoming, workflow_id, arrival, heard)
 
     @contextlib.contextmanager

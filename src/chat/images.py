@@ -21,7 +21,7 @@ import structlog
 from src.chat.content import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from src.config import Settings
     from src.messages import Question
@@ -31,6 +31,7 @@ log = structlog.get_logger("mika.worker")
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_IMAGES = 8
 """Of one message that are shown to the model."""
+_MAX_NOTES = 3
 _MAX_URL = 2000
 _KEPT = 24 * 3600.0
 """Seconds. A message is answered within minutes; the file outlives a repeated run of its workflow."""
@@ -131,17 +132,27 @@ async def keep(pictures: Iterable[Picture], store: ImageStore) -> tuple[list[str
         if len(references) == MAX_IMAGES:
             refused.append(f"only the first {MAX_IMAGES} are shown")
             break
+        reason = "neither its address nor its content was sent"
         # The content first: an address of QQ soon expires.
         if picture.base64:
             try:
                 references.append(await asyncio.to_thread(lambda text: store.save(_decoded(text)), picture.base64))
+                continue
             except ImageError as error:
-                refused.append(str(error))
-        elif picture.url.startswith(("http://", "https://")) and len(picture.url) <= _MAX_URL:
+                reason = str(error)
+        if picture.url.startswith(("http://", "https://")) and len(picture.url) <= _MAX_URL:
             references.append(picture.url)
         else:
-            refused.append("neither its address nor its content was sent")
+            refused.append(reason)
     return references, refused
+
+
+def notes_on(refused: Sequence[str]) -> str:
+    """For the model, after the text of the message."""
+    notes = [f"\n[an image cannot be shown: {reason}]" for reason in refused[:_MAX_NOTES]]
+    if more := len(refused) - len(notes):
+        notes.append(f"\n[{more} more cannot be shown]")
+    return "".join(notes)
 
 
 async def with_images(question: Question, store: ImageStore) -> tuple[str, list[str]]:
@@ -158,15 +169,16 @@ async def with_images(question: Question, store: ImageStore) -> tuple[str, list[
 
 
 def _decoded(text: str) -> bytes:
-    """Plain base64, `base64://…` or `data:image/png;base64,…`."""
+    """Plain base64, `base64://…` or `data:image/png;base64,…`; also in lines, and without the padding at its end."""
     if text.startswith("base64://"):
         text = text.removeprefix("base64://")
     elif text.startswith("data:"):
         text = text.partition(",")[2]
+    text = "".join(text.split()).rstrip("=")
     if len(text) > MAX_IMAGE_BYTES * 4 // 3 + 4:
         raise ImageError(f"larger than {MAX_IMAGE_BYTES // 1024 // 1024} MB")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         raise ImageError("not valid base64") from None
 

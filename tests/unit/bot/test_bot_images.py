@@ -13,6 +13,7 @@ import pytest
 
 from src.api.app import create_app
 from src.chat.content import Picture
+from src.chat.hearing import Hearing
 from src.chat.images import MAX_IMAGE_BYTES, ImageError, ImageStore, keep, make_image_store
 from src.config import Settings
 from tests.kit.machine import poll_until
@@ -29,8 +30,8 @@ def kept(store, *pictures):
     return asyncio.run(keep(pictures, store))
 
 
-def inlined(data, form="{}"):
-    return Picture("https://qq/expires", form.format(base64.b64encode(data).decode()))
+def inlined(data, form="{}", address="https://qq/expires"):
+    return Picture(address, form.format(base64.b64encode(data).decode()))
 
 
 @pytest.mark.parametrize("form", ["{}", "base64://{}", "data:image/jpg;base64,{}"])
@@ -48,6 +49,31 @@ def test_an_inlined_image_becomes_a_private_file(store, tmp_path, form):
     assert len(list(file.parent.iterdir())) == 1
 
 
+@pytest.mark.parametrize("length", [14, 15, 16])
+def test_base64_in_lines_or_without_its_padding(store, tmp_path, length):
+    data = PNG + bytes(length)
+    text = base64.b64encode(data).decode()
+    lines = "\r\n".join(text[start : start + 8] for start in range(0, len(text), 8))
+    for form in (lines, base64.encodebytes(data).decode(), text.rstrip("="), f"base64://{text.rstrip('=')}"):
+        (reference,), refused = kept(store, Picture("", form))
+        assert not refused
+        assert (tmp_path / "images" / reference.removeprefix("file:")).read_bytes() == data
+
+
+def test_the_address_is_shown_if_the_content_is_broken(store):
+    assert kept(store, Picture("https://a/1.png", "???")) == (["https://a/1.png"], [])
+    assert kept(store, inlined(b"MZ a program")) == (["https://qq/expires"], [])
+
+
+def test_thousands_of_broken_images_are_a_few_notes(tmp_path):
+    hearing = Hearing(Settings(_env_file=None, mika_history_file=tmp_path / "history.sqlite3"))
+    message = [{"type": "Source", "id": 1, "timestamp": 1}, *[{"type": "Image", "base64": "???"}] * 3000]
+    data = {"bot_uuid": "b", "sender": {"id": 1}, "message": message}
+    heeded = asyncio.run(hearing.langbot({"event_type": "bot.person_message", "uuid": "u", "data": data}))
+    notes = heeded.incoming.message.splitlines()[1:]
+    assert notes == ["[an image cannot be shown: not valid base64]"] * 3 + ["[2997 more cannot be shown]"]
+
+
 def test_an_address_stays_one(store, tmp_path):
     assert kept(store, Picture("https://a/1.png")) == (["https://a/1.png"], [])
     assert store.load("https://a/1.png") == "https://a/1.png"
@@ -62,8 +88,8 @@ def test_an_address_stays_one(store, tmp_path):
         (Picture("https://a/" + "x" * 3000), "neither"),
         (Picture("", "???"), "base64"),
         (Picture("", "你好"), "base64"),
-        (inlined(b"MZ a program"), "PNG"),
-        (inlined(PNG + bytes(MAX_IMAGE_BYTES)), "10 MB"),
+        (inlined(b"MZ a program", address=""), "PNG"),
+        (inlined(PNG + bytes(MAX_IMAGE_BYTES), address=""), "10 MB"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -75,12 +101,13 @@ def test_what_is_not_taken(store, picture, reason):
 
 def test_10_mb_are_taken(tmp_path):
     big = PNG + bytes(MAX_IMAGE_BYTES - len(PNG))
-    assert not kept(ImageStore(tmp_path, 10**9), inlined(big))[1]
+    ((reference,), _) = kept(ImageStore(tmp_path, 10**9), inlined(big))
+    assert reference.startswith("file:")
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path):
     (tmp_path / "images").write_text("")
-    assert "cannot be stored" in kept(ImageStore(tmp_path / "images", 1000), inlined(PNG))[1][0]
+    assert "cannot be stored" in kept(ImageStore(tmp_path / "images", 1000), inlined(PNG, address=""))[1][0]
 
 
 def test_no_more_than_eight(store):
