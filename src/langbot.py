@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from src.outside import is_on_this_machine, path_part, retry_after, through_proxy
+from src.outside import decoded, is_on_this_machine, path_part, retry_after, through_proxy
 from src.send_errors import MaybeSentError, NotSentError, UnreachableError
 
 if TYPE_CHECKING:
@@ -81,10 +81,7 @@ def _judge(response: httpx.Response) -> None:
 
 def _is_success(response: httpx.Response) -> bool:
     """Whether it is `{"code": 0, "data": {"sent": true}}`."""
-    try:
-        body = response.json()
-    except ValueError:
-        return False
+    body = decoded(response.content)
     if not isinstance(body, dict) or body.get("code") != 0:
         return False
     data = body.get("data")

@@ -124,7 +124,7 @@ class OpenAiLlm:
                 f"the LLM at {self._host} cannot be reached{through_proxy(self._url)}: {error.__cause__ or error}",
                 retryable=True,
             ) from None
-        except (openai.OpenAIError, ValueError) as error:
+        except (openai.OpenAIError, ValueError, RecursionError) as error:
             raise self._format_error(type(error).__name__) from None
         return self._text(completion)
 

@@ -9,7 +9,7 @@ import httpx
 
 from src.chat.content import short
 from src.chat.segments import text_message
-from src.outside import is_on_this_machine, needs_certificates, retry_after, through_proxy
+from src.outside import decoded, is_on_this_machine, needs_certificates, retry_after, through_proxy
 from src.send_errors import MaybeSentError, NotSentError, UnreachableError
 
 if TYPE_CHECKING:
@@ -86,10 +86,7 @@ def _check(answer: httpx.Response) -> None:
 
 
 def _decoded(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        body = answer.json()
-    except ValueError:
-        return {}
+    body = decoded(answer.content)
     return body if isinstance(body, dict) else {}
 
 

@@ -4,6 +4,7 @@ this machine is never behind a proxy.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,6 +30,14 @@ def storable(text: str) -> str:
         return shown
     note = f"\n[cut: the whole answer has {len(shown)} characters]"
     return shown[: LONGEST_ANSWER - len(note)] + note
+
+
+def decoded(answer: bytes) -> object:
+    """The JSON in another program's answer; None if it is none."""
+    try:
+        return json.loads(answer)
+    except (ValueError, RecursionError):  # hundreds of thousands of brackets
+        return None
 
 
 def path_part(text: str) -> str:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from src.outside import is_on_this_machine, needs_certificates, through_proxy
+from src.outside import decoded, is_on_this_machine, needs_certificates, through_proxy
 
 if TYPE_CHECKING:
     import httpx
@@ -107,20 +107,13 @@ def _unavailable(code: str, detail: str, fix: str) -> dict[str, str]:
 
 
 def _is_langbots(response: httpx.Response) -> bool:
-    body = _json(response)
+    body = decoded(response.content)
     return isinstance(body, dict) and {"code", "msg"} <= body.keys()
-
-
-def _json(response: httpx.Response) -> Any:  # noqa: ANN401 - another program's answer
-    try:
-        return response.json()
-    except ValueError:
-        return None
 
 
 def _bots(listing: httpx.Response) -> dict[str, str]:
     """The state by LangBot's bots; a key may be allowed to send, and not to list them."""
-    body = _json(listing)
+    body = decoded(listing.content)
     data = body.get("data") if isinstance(body, dict) else None
     found = data.get("bots") if isinstance(data, dict) else None
     if listing.status_code != HTTPStatus.OK or not isinstance(found, list):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from src.chat.content import short
-from src.outside import is_on_this_machine, needs_certificates, path_part
+from src.outside import decoded, is_on_this_machine, needs_certificates, path_part
 
 if TYPE_CHECKING:
     from src.config import Settings
@@ -70,7 +70,7 @@ class Accounts:
             client = httpx.AsyncClient(trust_env=not is_on_this_machine(url), verify=needs_certificates(url))
             async with asyncio.timeout(_TIMEOUT), client:
                 answer = await client.get(url, headers=headers)
-                body = answer.json() if answer.is_success else None
+                body = decoded(answer.content) if answer.is_success else None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
             log.warning("own_account_unknown", error=type(error).__name__, hint="set BOT_IDS")
             return ""

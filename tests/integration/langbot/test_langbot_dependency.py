@@ -61,6 +61,7 @@ def test_nothing_listens() -> None:
         (Answer(200, b"<html>", {"Content-Type": "text/html"}), "failed", "not LangBot's API"),
         (Answer(404, {"detail": "Not Found"}), "failed", "not LangBot's API"),
         (Answer(400, b"bad request"), "failed", "not LangBot's API"),
+        (Answer(400, b"[" * 200_000), "failed", "not LangBot's API"),
     ],
 )
 def test_replies_would_not_be_taken(api: StubServer, answer: Answer, error: str, text: str) -> None:

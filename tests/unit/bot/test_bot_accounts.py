@@ -54,7 +54,15 @@ def test_an_id_never_leaves_its_place_in_the_path(langbot):
 
 @pytest.mark.parametrize(
     "answer",
-    [Answer(401, {}), Answer(500, {}), Answer(200, b"<html>"), Answer(200, []), Answer(200, {"data": 5}), known(0)],
+    [
+        Answer(401, {}),
+        Answer(500, {}),
+        Answer(200, b"<html>"),
+        Answer(200, []),
+        Answer(200, b"[" * 200_000),
+        Answer(200, {"data": 5}),
+        known(0),
+    ],
     ids=lambda answer: str(answer.body)[:30],
 )
 def test_langbot_does_not_know(langbot, answer):

@@ -102,8 +102,9 @@ def test_an_account_without_credit(stub):
         Answer(200, b"[]"),
         Answer(200, {"ok": True}),
         Answer(200, b"null"),
+        Answer(200, b"[" * 200_000, {"Content-Type": "application/json"}),
     ],
-    ids=["html", "not-json", "list", "other", "null"],
+    ids=["html", "not-json", "list", "other", "null", "brackets"],
 )
 def test_a_200_that_is_no_completion_is_a_wrong_address(stub, answer):
     stub.default = answer

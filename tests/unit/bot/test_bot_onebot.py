@@ -227,6 +227,7 @@ def test_a_reply_is_sent_as_a_segment(api):
         (Answer(503, {}), NotSentError, True),
         (Answer(500, {}), MaybeSentError, None),
         (Answer(200, b"<html>"), MaybeSentError, None),
+        (Answer(200, b"[" * 200_000), MaybeSentError, None),
         (Answer(200, {"status": "failed", "retcode": 100, "message": "risk control"}), NotSentError, False),
         (Answer(200, {"status": "failed", "retcode": 1404}), NotSentError, False),
         (Answer(200, {"status": "failed", "retcode": 1200, "message": "Timeout"}), MaybeSentError, None),

@@ -15,11 +15,13 @@ from src.config import Settings
 from src.history.base import HistoryError
 from src.history.keys import KeyFile
 from src.history.sqlite import SqliteHistory
+from src.langbot import send
 from src.messages import OutgoingReply, ReplyTarget, Sent
-from src.send_errors import NotSentError
+from src.send_errors import MaybeSentError, NotSentError
 from src.sending import Sender
 from tests.kit.langbot_api import LangBotApi
 from tests.kit.machine import free_port
+from tests.kit.stub_http import Answer, StubServer
 
 TARGET = ReplyTarget("bot-1", "person", "10001")
 REPLY = OutgoingReply(TARGET, "hello", "w1")
@@ -59,6 +61,14 @@ def test_a_bots_id_never_leaves_its_place_in_the_path(langbot, with_sender):
     sent = with_sender(lambda sender: sender.deliver(reply, 10))
     assert sent.delivery == "refused"
     assert "bot's id" in sent.detail
+
+
+def test_an_answer_of_brackets_is_not_langbots():
+    with StubServer() as stub:
+        stub.default = Answer(200, b"[" * 200_000)
+        with pytest.raises(MaybeSentError) as caught:
+            asyncio.run(send(Settings(_env_file=None, langbot_api_base_url=stub.url), TARGET, "hello"))
+    assert "not LangBot's own answer" in str(caught.value)
 
 
 @pytest.mark.parametrize(
