@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ _KEPT = 24 * 3600.0
 """Seconds. A message is answered within minutes; the file outlives a repeated run of its workflow."""
 _CLEAN_EVERY, _CLEAN_REGULARLY = 60.0, 900.0
 """Seconds: while images come, and always."""
+_SHARE = 16
+"""The folder is looked at again after a sixteenth of what may be kept. Each look leaves that much free."""
 _NAME = re.compile(r"[0-9a-f]{64}\.(png|jpeg|gif|webp)")
 
 
@@ -50,7 +53,11 @@ class ImageStore:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self._share = max_bytes // _SHARE
         self._cleaned_at = 0.0
+        self._added = 0
+        """Bytes since then."""
+        self._lock = threading.Lock()
 
     def save(self, data: bytes) -> str:
         """The reference. Raises `ImageError`."""
@@ -67,8 +74,7 @@ class ImageStore:
                 os.utime(path)  # its age begins anew
             except FileNotFoundError:
                 self._write(path, data)
-            if not 0 <= time.time() - self._cleaned_at < _CLEAN_EVERY:
-                self.clean()
+                self._clean_after(len(data))
         except OSError as error:
             raise ImageError(f"cannot be stored: {error.strerror or error}") from None
         return f"file:{name}"
@@ -97,10 +103,17 @@ class ImageStore:
                 Path(name).unlink()
             raise
 
+    def _clean_after(self, added: int) -> None:
+        with self._lock:
+            self._added += added
+            if self._added >= self._share or not 0 <= time.time() - self._cleaned_at < _CLEAN_EVERY:
+                self.clean()
+                self._added = 0
+
     def clean(self) -> None:
         """Remove what is too old, and the oldest of what is too much. Raises `OSError`."""
         self._cleaned_at = now = time.time()
-        total = 0
+        total = self._share
         for modified, size, path in sorted(_files(self._folder), reverse=True):
             total += size
             if now - modified > _KEPT or total > self._max_bytes:

@@ -138,6 +138,16 @@ def test_the_old_and_the_too_much_are_removed(tmp_path, monkeypatch):
     assert names == {reference.removeprefix("file:") for reference in (third, fourth)}
 
 
+def test_never_more_than_the_limit_however_fast_images_come(tmp_path):
+    store = ImageStore(tmp_path, 1000)
+    for number in range(60):
+        newest = store.save(PNG + bytes([number]) * 50)
+        files = list(tmp_path.iterdir())
+        assert sum(path.stat().st_size for path in files) <= 1000
+        assert newest.removeprefix("file:") in {path.name for path in files}
+    assert len(files) > 10
+
+
 def test_the_old_are_removed_also_if_no_other_image_comes(tmp_path):
     settings = Settings(_env_file=None, mika_history_file=tmp_path / "history.sqlite3")
     store = make_image_store(settings)
