@@ -13,7 +13,9 @@ from src.api.body import read_json_body
 from src.api.n8n_login import check_login
 from src.api.openapi import NEEDS_SECRET, PROBLEMS_OF_A_BODY, PROBLEMS_OF_A_MESSAGE, answers, described, json_body
 from src.chat.n8n import N8nBody, read_n8n
+from src.chat_text import CANNED_REPLY
 from src.intake.json_body import decode
+from src.intake.problems import Problem
 from src.intake.simple import MAX_BODY_BYTES
 from src.messages import workflow_id_for
 
@@ -36,7 +38,12 @@ async def n8n(request: Request) -> Response:
     incoming = read_n8n(decode(await read_json_body(request, MAX_BODY_BYTES)))
     service: MessageService = request.app.state.service
     workflow_id = workflow_id_for(incoming, "")
-    reply = await service.answer(incoming, workflow_id)
+    try:
+        reply = await service.answer(incoming, workflow_id)
+    except Problem as problem:
+        if problem.workflow_id is None:  # it was not taken, so no other reply will come
+            problem.canned_reply = CANNED_REPLY
+        raise
     if request.query_params.get("format") == "json":
         return JSONResponse({"status": "ok", "response": reply.response, "workflow_id": workflow_id})
     # LangBot 4.7 shows nothing for one plain object where its adapter does not stream.

@@ -326,12 +326,13 @@ def test_what_was_not_taken(tmp_path, on_failure):
                 answer = push(bot, message_id="m-1")
                 assert answer["skip_pipeline"] is (on_failure == "apology")
             assert langbot.texts() == ([CANNED_REPLY] if on_failure == "apology" else [])
-            response = bot.post()
-            assert response.status_code == 503
-            body = response.json()
-            assert body["code"] == "temporal_unavailable"
-            assert body["response"] == CANNED_REPLY
-            assert body["message"] == [{"type": "Plain", "text": CANNED_REPLY}]
+            by_n8n = bot.http.post("/webhook/n8n", json={"chatInput": "hi", "user_id": "person_10001"})
+            for response in (bot.post(), by_n8n):
+                assert response.status_code == 503
+                body = response.json()
+                assert body["code"] == "temporal_unavailable"
+                assert body["response"] == CANNED_REPLY
+                assert body["message"] == [{"type": "Plain", "text": CANNED_REPLY}]
             langbot.stop()
             assert push(bot)["skip_pipeline"] is False  # the apology cannot be sent: LangBot's own pipeline answers
 
