@@ -7,6 +7,7 @@ a connection for as long as it likes. An app cannot help: it only sees a request
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -93,15 +94,25 @@ class ImpatientProtocol(H11Protocol):
         has_begun = bool(self.conn.trailing_data[0]) and self.conn.our_state is h11.IDLE
         if has_begun:  # or else the client only keeps a connection in reserve
             log.warning("request_too_slow", client=self.client and self.client[0])
-            response = Problem("request_timeout", f"The headers did not arrive within {HEAD_TIMEOUT:g} s.").response()
-            headers = [*response.raw_headers, (b"connection", b"close")]
-            for event in (
-                h11.Response(status_code=response.status_code, headers=headers, reason=b"Request Timeout"),
-                h11.Data(data=bytes(response.body)),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            self._refuse(Problem("request_timeout", f"The headers did not arrive within {HEAD_TIMEOUT:g} s."))
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Not plain text, as uvicorn's own."""
+        self._refuse(Problem("bad_request", msg))
+        self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Without the app, which has not seen a request."""
+        response = problem.response()
+        headers = [*response.raw_headers, (b"connection", b"close")]
+        reason = HTTPStatus(response.status_code).phrase.encode()
+        for event in (
+            h11.Response(status_code=response.status_code, headers=headers, reason=reason),
+            h11.Data(data=bytes(response.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
 
     def _is_over_limit(self) -> bool:
         """Of too many connections, those that came first are served: to refuse all of them would help nobody."""

@@ -31,6 +31,7 @@ class Kind:
 
 
 KINDS = {
+    "bad_request": Kind(400, "Not a request of HTTP"),
     "invalid_message": Kind(422, "The message is not valid"),
     "message_too_large": Kind(413, "The message is too large"),
     "unauthorized": Kind(401, "The webhook's secret is missing or wrong"),

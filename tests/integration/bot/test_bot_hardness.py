@@ -89,6 +89,14 @@ def test_a_second_request_whose_headers_never_end(bot):
         assert 4 < drip(client, b"GET /healthz HTTP/1.1\r\n", b"a", 12) < 9
 
 
+def test_bytes_that_are_not_http(bot):
+    with connect(bot) as client:
+        client.sendall(b"hello\r\n\r\n")
+        status, body = answer(client)
+        assert (status, body["code"]) == (400, "bad_request")
+        assert everything(client) == b""
+
+
 def test_a_connection_without_a_request(bot):
     with connect(bot) as client:
         began = time.monotonic()
