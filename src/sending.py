@@ -98,6 +98,10 @@ class Sender:
         outcomes = [_MEANING[mark or SendMark.GIVEN_UP] for mark in marks]
         return _whole([_of_part(outcome, number, count) for number, outcome in enumerate(outcomes)])
 
+    async def earlier(self, message_id: str, limit: float) -> SendMark | None:
+        """What became of a message that came before. Raises `HistoryError`, also after `limit` seconds."""
+        return await _in_time(self._history.find_mark(message_id, _FIRST), limit)
+
     async def apologize(self, target: ReplyTarget, message_id: str, limit: float) -> bool:
         """Send the canned reply for a message of which nobody knows whether it was taken. Whether it may be there.
 

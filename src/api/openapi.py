@@ -48,6 +48,7 @@ PROBLEMS_OF_A_MESSAGE = (
     "no_worker",
     "api_stopping",
     "busy",
+    "already_answered",
     "worker_unresponsive",
     "workflow_timeout",
     "activity_failed",

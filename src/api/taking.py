@@ -10,12 +10,12 @@ all of it, and each part gets what is left.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from src.history.base import HistoryError
+from src.history.base import HistoryError, SendMark
 from src.intake.problems import Problem
 
 if TYPE_CHECKING:
@@ -32,6 +32,23 @@ _RESERVE = 4.0
 """Seconds of them that are not waited for Temporal, but kept for the mark and an apology."""
 _LEAST = 1.0
 """Seconds that each part has, even if it took long to receive the event. It is over after 10 s."""
+_NOT_STARTED = {"busy", "no_worker"}
+"""Problems after which there is surely no workflow: the same event may be taken when it comes again."""
+_INSTEAD: dict[SendMark | None, str] = {
+    SendMark.LEFT: "It could not be taken when it came first, and was left to LangBot's pipeline.",
+    SendMark.APOLOGIZED: "It could not be taken when it came first, and the chat got an apology.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """`problem`: why the bot did not take the event; None if its workflow answers it.
+
+    `is_answered`: whether the chat has something of the bot's, or will get it, so that nobody else should answer.
+    """
+
+    problem: Problem | None = None
+    is_answered: bool = True
 
 
 async def take(
@@ -42,21 +59,33 @@ async def take(
     workflow_id: str,
     *,
     began: float,
-) -> Problem | None:
+) -> Taken:
     """Start the workflow that answers an event. If it was not taken, the chat may get an apology.
 
-    `began`: the `time.monotonic` at which the event arrived. The problem, if somebody else must answer the event; None
-    if the chat has a reply or will get one.
+    `began`: the `time.monotonic` at which the event arrived.
     """
     until = began + _LIMIT
+    earlier = await _earlier(sender, workflow_id)
+    if earlier in _INSTEAD:
+        return Taken(Problem("already_answered", _INSTEAD[earlier]), is_answered=earlier == SendMark.APOLOGIZED)
     patient = replace(incoming, send_patience=settings.langbot_send_patience)
     try:
         await service.take(patient, workflow_id, max(until - time.monotonic() - _RESERVE, _LEAST))
     except Problem as problem:
-        if incoming.reply_to is not None and await _is_served(sender, settings, incoming.reply_to, workflow_id, until):
-            return None
-        return problem
-    return None
+        if incoming.reply_to is None:
+            return Taken(problem, is_answered=False)
+        if problem.code in _NOT_STARTED and settings.langbot_on_failure == "pipeline":
+            return Taken(problem, is_answered=earlier is not None)
+        return Taken(problem, await _is_served(sender, settings, incoming.reply_to, workflow_id, until))
+    return Taken()
+
+
+async def _earlier(sender: Sender, workflow_id: str) -> SendMark | None:
+    """None also if the store does not say: the workflow asks it, too, before it sends anything."""
+    try:
+        return await sender.earlier(workflow_id, _LEAST)
+    except HistoryError:
+        return None
 
 
 async def _is_served(sender: Sender, settings: Settings, target: ReplyTarget, workflow_id: str, until: float) -> bool:

@@ -87,6 +87,10 @@ class History(Protocol):
         """
         ...
 
+    async def find_mark(self, workflow_id: str, part: int) -> SendMark | None:
+        """The mark of a part."""
+        ...
+
     async def change_mark(self, workflow_id: str, part: int, mark: SendMark) -> None:
         """Replace the mark of a part that this caller marked."""
         ...

@@ -166,13 +166,21 @@ class MongoHistory:
                 try:
                     await self._sends.insert_one(send)
                 except DuplicateKeyError:
-                    found = await self._sends.find_one({"_id": send["_id"]})
-                    if found:  # or else it has just been removed
-                        return SendMark(found["mark"])
+                    if (
+                        found := await self.find_mark(workflow_id, part)
+                    ) is not None:  # or else it has just been removed
+                        return found
                 else:
                     return None
         except PyMongoError as error:
             raise _history_error(error) from error
+
+    async def find_mark(self, workflow_id: str, part: int) -> SendMark | None:
+        try:
+            found = await self._sends.find_one({"_id": _send_id(workflow_id, part)})
+        except PyMongoError as error:
+            raise _history_error(error) from error
+        return SendMark(found["mark"]) if found else None
 
     async def change_mark(self, workflow_id: str, part: int, mark: SendMark) -> None:
         try:

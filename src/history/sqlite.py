@@ -173,13 +173,13 @@ class SqliteHistory:
                 )
                 if inserted.rowcount:
                     return None
-                found = db.execute(
-                    "SELECT mark FROM sends WHERE workflow_id = ? AND part = ?", (workflow_id, part)
-                ).fetchone()
-                if found:  # or else it has just been removed
-                    return SendMark(found[0])
+                if (found := _find_mark(db, workflow_id, part)) is not None:  # or else it has just been removed
+                    return found
 
         return await self._run(work)
+
+    async def find_mark(self, workflow_id: str, part: int) -> SendMark | None:
+        return await self._run(lambda db: _find_mark(db, workflow_id, part))
 
     async def change_mark(self, workflow_id: str, part: int, mark: SendMark) -> None:
         await self._run(
@@ -213,6 +213,11 @@ class SqliteHistory:
             return work(self._connection)
         except (sqlite3.Error, OSError) as error:
             raise HistoryError(f"the history file {self._path} cannot be used: {error}") from error
+
+
+def _find_mark(db: sqlite3.Connection, workflow_id: str, part: int) -> SendMark | None:
+    found = db.execute("SELECT mark FROM sends WHERE workflow_id = ? AND part = ?", (workflow_id, part)).fetchone()
+    return SendMark(found[0]) if found else None
 
 
 def _rename(db: sqlite3.Connection, names: Names, conversation: Conversation) -> None:

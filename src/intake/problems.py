@@ -48,6 +48,7 @@ KINDS = {
     "workflow_timeout": Kind(504, "The message was not answered in time", 10),
     "activity_failed": Kind(502, "A step of answering the message failed", 10),
     "api_stopping": Kind(503, "The API is stopping", 2),
+    "already_answered": Kind(409, "Somebody else has answered the message"),
     "busy": Kind(429, "More messages than the workers can answer in time", 10),
     "workflow_stopped": Kind(502, "The workflow was canceled or terminated"),
     "internal_error": Kind(500, "Internal error"),

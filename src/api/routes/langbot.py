@@ -91,12 +91,12 @@ async def _event(request: Request, heeded: Heeded, began: float) -> dict[str, An
     if heeded.incoming.reply_to is not None and settings.langbot_api_base_url is not None:
         # LangBot waits 15 s at most, and for few webhooks at once: it is told as soon as the message cannot be lost.
         sender = request.app.state.sender
-        problem = await take(service, sender, settings, heeded.incoming, heeded.workflow_id, began=began)
-        hearing.settle(heeded, problem)
-        if problem is None:
+        taken = await take(service, sender, settings, heeded.incoming, heeded.workflow_id, began=began)
+        hearing.settle(heeded, taken.problem)
+        if taken.problem is None:
             return _answer(heeded.workflow_id, skip_pipeline=True)
-        not_taken = {"success": False, "code": problem.code, "detail": problem.detail}
-        return _answer(heeded.workflow_id, skip_pipeline=False) | not_taken
+        not_taken = {"success": False, "code": taken.problem.code, "detail": taken.problem.detail}
+        return _answer(None, skip_pipeline=taken.is_answered) | not_taken
     log.warning("reply_not_sent", hint="set LANGBOT_API_BASE_URL, so that replies to LangBot's events reach the chat")
     with hearing.settled_after(heeded):
         reply = await service.answer(replace(heeded.incoming, reply_to=None), heeded.workflow_id)

@@ -56,10 +56,10 @@ async def onebot(request: Request) -> Response:
     service: MessageService = request.app.state.service
     if settings.onebot_api_url is not None:
         sender = request.app.state.sender
-        problem = await take(service, sender, settings, heeded.incoming, heeded.workflow_id, began=began)
-        hearing.settle(heeded, problem)
-        if problem is not None:
-            raise problem
+        taken = await take(service, sender, settings, heeded.incoming, heeded.workflow_id, began=began)
+        hearing.settle(heeded, taken.problem)
+        if taken.problem is not None and not taken.is_answered:
+            raise taken.problem
         return JSONResponse({"status": "ok", "workflow_id": heeded.workflow_id})
     try:
         with hearing.settled_after(heeded):

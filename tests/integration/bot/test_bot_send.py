@@ -353,3 +353,23 @@ def test_an_event_is_answered_before_langbot_stops_waiting(tmp_path, on_failure)
             answer = bot.http.post("/webhook/langbot", json=body).json()
             assert time.monotonic() - began < 13
             assert answer["skip_pipeline"] is (on_failure == "apology")  # which is perhaps in the chat
+
+
+@needs_sigstop
+def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(tmp_path):
+    with (
+        free_port() as port,
+        LangBotApi(port, tmp_path / "chat.jsonl") as langbot,
+        TemporalServer(tmp_path, in_memory=True) as temporal,
+        BotProcesses(tmp_path, temporal.port, LANGBOT_API_BASE_URL=langbot.url, **UNLIMITED) as bot,
+    ):
+        bot.start_worker()
+        bot.start_api()
+        temporal.process.send(SIGSTOP)
+        first = push(bot, message_id="m-1")
+        assert (first["skip_pipeline"], first["code"], first["workflow_id"]) == (False, "temporal_unavailable", None)
+        temporal.process.send(signal.SIGCONT)
+        outcome(bot, poll_until(lambda: push(bot)["workflow_id"], 30, "Temporal"))
+        again = push(bot, message_id="m-1")
+        assert (again["skip_pipeline"], again["code"]) == (False, "already_answered")
+        assert len(langbot.texts()) == 1
