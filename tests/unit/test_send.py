@@ -211,6 +211,31 @@ def test_the_same_message_is_tried_again(tmp_path):
     assert len(sent.said) == 2, "the second is that it does not answer"
 
 
+REFUSED = {"status": "ok", "success": False, "response": None, "code": "temporal_unavailable", "detail": "It is away."}
+
+
+@pytest.mark.parametrize("workflow_id", [None, "w0"])
+def test_an_event_that_was_not_taken_comes_again_as_a_new_one(tmp_path, workflow_id):
+    """The bot has left the first one to LangBot's pipeline, and never answers it."""
+    refused = {**REFUSED, "workflow_id": workflow_id, "skip_pipeline": False}
+    taken = {"status": "ok", "success": True, "response": None, "workflow_id": "w", "skip_pipeline": True}
+    again = {**refused, "code": "already_answered", "detail": "It was away."}
+    api = Api((200, refused), (200, again), (200, taken), (200, {**DONE, "delivery": "sent"}))
+    sent = Sent(tmp_path, api, HEALTHY, bot="b")
+    assert sent.reply == Reply("hello", "w", "sent")
+    *posts, (last, _) = api.requests
+    assert last == "GET /workflows/w"
+    assert len({body["data"]["message"][0]["id"] for _, body in posts}) == 3
+    assert sent.said == [f"It {verb} away. Waiting for it (up to 20 s)." for verb in ("is", "was")]
+
+
+def test_an_event_that_got_an_apology_is_not_sent_again(tmp_path):
+    api = Api((200, {**REFUSED, "workflow_id": None, "skip_pipeline": True}))
+    sent = Sent(tmp_path, api, HEALTHY, bot="b")
+    assert (sent.error.code, sent.error.message) == ("temporal_unavailable", "the API answered: It is away.")
+    assert len(api.requests) == 1
+
+
 def test_an_api_that_is_at_work_is_told_apart_from_one_that_hangs(tmp_path, monkeypatch):
     monkeypatch.setattr(sending, "_REQUEST_TIMEOUT", 1.0)
     api = Api("silent", (200, {"status": "ok"}), (200, ANSWERED))
@@ -382,6 +407,6 @@ def test_an_api_that_comes_back_is_waited_for(tmp_path, status):
 def test_an_api_of_another_name_is_waited_for(tmp_path):
     with free_port() as port:
         settings = config.load(tmp_path, environ={"API_PORT": str(port)})
-        sender = sending._Sender({}, settings, lambda: HEALTHY, 1.0, print)
+        sender = sending._Sender(dict, settings, lambda: HEALTHY, 1.0, print)
     web = process("web", Phase.STARTING, address=f"{settings.api_url}/healthz")
     assert sender._units(stack(web), "api") == [web]

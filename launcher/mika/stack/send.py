@@ -1,6 +1,7 @@
 """Send one message through the bot's API, and retry as long as that can help.
 
-The message carries an id, so it is safe to send it again: the API starts it only once.
+The message carries an id, so it is safe to send it again: the API starts it only once. An event that could not be taken
+is never answered later (LangBot's own pipeline does that), so it is sent again as a new one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _TEMPORARY = {
     "worker_unresponsive": "worker",
     "temporal_unavailable": "temporal",
     "api_stopping": "api",
+    "already_answered": "temporal",  # an event that came again before the first answer to it
 }
 """Problems and causes that disappear when the named unit is back."""
 _PERMANENT = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # waiting does not help
@@ -72,12 +74,14 @@ def send(
     if not text.strip():
         raise UsageError("the message is empty", 'write one: mika send "hello"')
     check_whose_port(config)
+    if bot is not None:
+        return _Sender(
+            lambda: langbot_event(text, user=user, group=group, bot=bot), config, status, timeout, say
+        ).reply()
     message: dict[str, Any] = {"user_id": user, "message": text, "message_id": uuid.uuid4().hex}
     if group is not None:
         message["group_id"] = group
-    if bot is not None:
-        message = langbot_event(text, user=user, group=group, bot=bot)
-    return _Sender(message, config, status, timeout, say).reply()
+    return _Sender(lambda: message, config, status, timeout, say).reply()
 
 
 class _Sender:
@@ -85,13 +89,14 @@ class _Sender:
 
     def __init__(
         self,
-        message: dict[str, Any],
+        make_message: Callable[[], dict[str, Any]],
         config: Config,
         status: Callable[[], StackStatus],
         timeout: float,
         say: Callable[[str], None],
     ) -> None:
-        self._message, self._config, self._status, self._say = message, config, status, say
+        self._make_message, self._message = make_message, make_message()
+        self._config, self._status, self._say = config, status, say
         self._url = config.api_url
         self._headers = webhook.secret_header(config)
         self._timeout, self._deadline = timeout, time.monotonic() + timeout
@@ -161,14 +166,18 @@ class _Sender:
         """The error to raise at the deadline. If waiting cannot help, it is raised at once."""
         body = answer.json
         # An event is answered as soon as it is taken; its reply is then that of the workflow.
-        is_taken = "event_type" in self._message and body.get("success") is True
+        is_event = "event_type" in self._message
+        is_taken, is_refused = (is_event and body.get("success") is success for success in (True, False))
         is_running = (
             answer.status == 200 and (is_taken or body.get("status") == "running") and bool(body.get("workflow_id"))
         )
         code, cause = str(body.get("code") or ""), str(body.get("cause") or "")
-        if not is_running and code not in _TEMPORARY:
+        if not is_running and (code not in _TEMPORARY or (is_refused and body.get("skip_pipeline") is True)):
             raise self._final(answer)
-        self._workflow_id = self._workflow_id or str(body.get("workflow_id") or "")
+        if is_refused:
+            self._message = self._make_message()
+        else:
+            self._workflow_id = self._workflow_id or str(body.get("workflow_id") or "")
         stuck = f"the message is kept, and not answered ({cause})"
         problem = MikaError(stuck, _hint(body, self._workflow_id), code=cause) if is_running else _problem(body)
         if cause in _PERMANENT:

@@ -373,3 +373,24 @@ def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(tmp_path):
         again = push(bot, message_id="m-1")
         assert (again["skip_pipeline"], again["code"]) == (False, "already_answered")
         assert len(langbot.texts()) == 1
+
+
+@needs_sigstop
+def test_mika_send_as_langbot_waits_while_temporal_is_frozen(tmp_path):
+    with (
+        free_port() as port,
+        LangBotApi(port, tmp_path / "chat.jsonl") as langbot,
+        TemporalServer(tmp_path, in_memory=True) as temporal,
+        BotProcesses(tmp_path, temporal.port, LANGBOT_API_BASE_URL=langbot.url, **UNLIMITED) as bot,
+    ):
+        bot.start_api()
+        bot.start_worker()
+        temporal.process.send(SIGSTOP)
+        command = [sys.executable, "-m", "mika", "-C", str(tmp_path), "send", "--as", "langbot", "hello"]
+        sending = bot.run("mika", command, API_PORT=bot.http.base_url.port, MIKA_BACKEND="external")
+        sending.wait_for("Waiting for it")
+        time.sleep(2)
+        temporal.process.send(signal.SIGCONT)
+        assert sending.popen.wait(60) == 0, sending.output()
+        assert "delivery: sent" in sending.output()
+        assert len(langbot.texts()) == 1
