@@ -34,8 +34,13 @@ _DENIED = {13, 18}  # Unauthorized, AuthenticationFailed
 class MongoHistory:
     """One document per turn; `_id` is the workflow's id. Must be used in the event loop that first uses it."""
 
-    def __init__(self, url: str, database: str, key: KeyFile, retention: timedelta) -> None:
-        """Does not connect yet. Raises `HistoryError` if the URL is not valid."""
+    def __init__(
+        self, url: str, database: str, key: KeyFile, retention: timedelta, marks_at_least: timedelta = timedelta()
+    ) -> None:
+        """Does not connect yet. Raises `HistoryError` if the URL is not valid.
+
+        `retention`: of turns, and of marks, which are kept for `marks_at_least`.
+        """
         try:
             self._client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
                 url,
@@ -52,6 +57,7 @@ class MongoHistory:
             raise HistoryError(f"MONGODB_URL or MONGODB_DATABASE cannot be used: {error}") from None
         self._key = key
         self._retention = retention
+        self._keeps_marks = max(retention, marks_at_least)
         self._is_key_stored = False
         self._database = database
         self._hosts = urlsplit(url).netloc.rpartition("@")[2]
@@ -158,7 +164,7 @@ class MongoHistory:
         send = {
             "_id": _send_id(workflow_id, part),
             "mark": mark.value,
-            "expires_at": now + self._retention,
+            "expires_at": now + self._keeps_marks,
         }
         try:
             await self._make_indexes()

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -25,7 +26,6 @@ from src.messages import Conversation, FinishedTurn, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import timedelta
     from pathlib import Path
 
 log = structlog.get_logger("mika.history")
@@ -60,10 +60,12 @@ CREATE TABLE IF NOT EXISTS sends (
 class SqliteHistory:
     """Opened on first use, so that its folder need not exist when it is made."""
 
-    def __init__(self, path: Path, key: KeyFile, retention: timedelta) -> None:
+    def __init__(self, path: Path, key: KeyFile, retention: timedelta, marks_at_least: timedelta = timedelta()) -> None:
+        """`retention`: of turns, and of marks, which are kept for `marks_at_least`."""
         self._path = path
         self._key = key
         self._retention = retention.total_seconds()
+        self._keeps_marks = max(retention, marks_at_least).total_seconds()
         self._connection: sqlite3.Connection | None = None
         self._cleaned_at = float("-inf")
         self._is_key_stored = False
@@ -158,9 +160,9 @@ class SqliteHistory:
     def _delete_old(self, db: sqlite3.Connection) -> None:
         """Once an hour: a worker may run for months."""
         if time.monotonic() - self._cleaned_at > _CLEAN_EVERY:
-            oldest = time.time() - self._retention
-            db.execute("DELETE FROM turns WHERE created_at < ?", (oldest,))
-            db.execute("DELETE FROM sends WHERE created_at < ?", (oldest,))
+            now = time.time()
+            db.execute("DELETE FROM turns WHERE created_at < ?", (now - self._retention,))
+            db.execute("DELETE FROM sends WHERE created_at < ?", (now - self._keeps_marks,))
             self._cleaned_at = time.monotonic()
 
     async def mark_send(self, workflow_id: str, part: int, mark: SendMark) -> SendMark | None:

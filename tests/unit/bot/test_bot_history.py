@@ -11,12 +11,14 @@ from datetime import timedelta
 
 import pytest
 
+from src.config import Settings
 from src.history.base import (
     REMEMBERED_CHARACTERS,
     REMEMBERED_TURNS,
     HistoryError,
     SendMark,
 )
+from src.history.factory import make_history
 from src.history.keys import KeyFile, earlier_name
 from src.history.sqlite import SqliteHistory
 from src.messages import Conversation, FinishedTurn, Turn
@@ -231,3 +233,26 @@ def test_the_retention_can_be_set(path):
     with_history(path, lambda history: history.save("w1", finished(1, created_at=NOW - 3 * 86400)))
     assert with_history(path, lambda history: history.recent(ALONE, before=""), days=2) == []
     assert with_history(path, lambda history: history.of_user(ALONE.user_id, None)) == []
+
+
+@pytest.mark.parametrize("patience", [600, 604800])
+def test_a_mark_outlives_its_reply(path, patience):
+    """Who finds no mark sends."""
+    settings = Settings(
+        _env_file=None, mika_history_file=path, history_retention_days=1e-9, langbot_send_patience=patience
+    )
+
+    async def mark():
+        history = make_history(settings)
+        try:
+            return await history.mark_send("w1", 0, SendMark.SENT)
+        finally:
+            await history.close()
+
+    assert asyncio.run(mark()) is None
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE sends SET created_at = ?", (time.time() - patience - 3600,))
+    assert asyncio.run(mark()) == SendMark.SENT
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE sends SET created_at = ?", (time.time() - patience - 2 * 86400,))
+    assert asyncio.run(mark()) is None  # nobody needs it any more
