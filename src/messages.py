@@ -28,7 +28,7 @@ Delivery = Literal["none", "sent", "maybe_sent", "refused", "waiting"]
 - `sent`: it is in the chat.
 - `maybe_sent`: nobody can know, so it was not sent again.
 - `refused`: it is surely not in the chat, and no longer tried.
-- `waiting`: `SendReplyWorkflow` tries on.
+- `waiting`: `SendReplyWorkflow` tries on, or finds out that an attempt was cut off.
 """
 
 
