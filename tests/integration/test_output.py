@@ -179,6 +179,9 @@ def test_logs_that_are_chosen_by_what_they_say(project):
     assert this.ok("logs", "--level", "warn").out.splitlines() == lines[1:4]  # the traceback belongs to the error
     assert this.ok("logs", "--level", "error", "-n", "1").out.splitlines() == lines[3:4]
     assert this.ok("logs", "--workflow", "rder-17").out.splitlines() == lines[:1]
+    unknown = this.mika("logs", "--workflow", "order-19")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert unknown.err.startswith("mika: no line of these logs names order-19\n")
     assert this.ok("logs", "--grep", "BROKEN", "-i").out.splitlines() == lines[2:3]
     assert this.ok("logs", "--until", "1h").out == ""
     assert this.ok("logs", "--until", "0s", "--since", "1h").out.splitlines() == lines

@@ -19,7 +19,7 @@ from mika.cli.names import names as known_names
 from mika.cli.screen.relay import Prefixes
 from mika.cli.screen.view import describe
 from mika.cli.spelling import pasteable
-from mika.errors import UsageError
+from mika.errors import MikaError, UsageError
 from mika.events import BackingOff, Exited, GaveUp, Ready, Started, Unhealthy
 from mika.project import logs
 from mika.project.event_log import EventReader, read_event
@@ -49,7 +49,7 @@ _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 @click.option("--grep", metavar="RE", help="Only lines that match this regular expression.")
 @click.option("-i", "--ignore-case", is_flag=True, help="For --grep: upper and lower case are the same.")
 @click.option("--level", metavar="LEVEL", help="Only lines of this level or above: debug, info, warning, error.")
-@click.option("--workflow", metavar="ID", help="Only lines that name this workflow; a part of its id is enough.")
+@click.option("--workflow", metavar="ID", help="Only lines that name this workflow: a part of its id, or `last`.")
 @click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its date and time.")
 @look_option
 @click.pass_obj
@@ -70,6 +70,7 @@ def logs_command(
     """Show the output of processes and services, also when nothing runs. `mika` is the log of events."""
     folder = context.folder.logs
     pattern = compile_pattern(grep, ignore_case=ignore_case)
+    workflow = _last_workflow(context) if workflow == "last" else workflow
     naming = Naming(workflow) if workflow is not None else None
     wanted = LogFilter(pattern, parse_level(level), naming, _moment("--until", until))
     began = _moment("--since", since)
@@ -88,10 +89,23 @@ def logs_command(
     # With a filter the last lines are those that it lets through, so all lines are read.
     entries = logs.read_merged(folder, chosen, tail=lines if wanted.is_empty else None, since=began)
     matches = (entry for entry in entries if wanted.matches(*entry))
+    is_found = False
     for name, line in matches if wanted.is_empty or lines is None else _last_of_each(matches, lines):
+        is_found = True
         shown.print(name, line)
     if follow:
         _follow(context.folder, chosen, shown, wanted)
+    elif workflow is not None and not is_found:
+        fix = "`mika workflows` lists the ids; the other options may leave lines out"
+        raise MikaError(f"no line of these logs names {workflow}", fix, code="no_lines")
+
+
+def _last_workflow(context: Context) -> str:
+    """The id of the workflow that was started last. Raises MikaError if there is none, or no server answers."""
+    from mika.cli.asking import ask
+    from mika.doctor.workflows.story import find
+
+    return str(ask(context, lambda exam: find(exam, "last")).workflow_execution_info.execution.workflow_id)
 
 
 def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[tuple[str, logs.Line]]:

@@ -30,6 +30,7 @@ def test_the_list_of_workflows_needs_no_browser(hand: Hand) -> None:
     assert good not in hand.ok("workflows").out
     assert hand.ok("doctor", "--workflow", short, "--json").json["workflow"]["id"] == good
     assert hand.mika("doctor", "--workflow", "--json").json["workflow"]["id"] == bad  # the last one
+    assert bad in hand.mika("logs", "--workflow", "last").err  # it was not the stack of this folder that had it
     assert short not in hand.ok("workflows", "--failed").out
     running = hand.ok("workflows", "--running", "-n", "1", "--json").json["workflows"]
     assert [row["id"] for row in running] == [stuck]

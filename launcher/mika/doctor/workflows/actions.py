@@ -28,7 +28,7 @@ def plan_stop(
 
     def step(info: WorkflowExecutionInfo) -> Step:
         if info.status != proto.RUNNING:
-            fix = f"{for_workflow('doctor --workflow', info.execution.workflow_id)} tells its story"
+            fix = f"{for_workflow('doctor --workflow', info.execution.workflow_id)} shows its history"
             return Step(info=info, why_not=Reason(f"it does not run: {status_of(info)}", fix))
 
         async def act() -> Effect:

@@ -152,7 +152,7 @@ async def find_running(exam: Examination, wanted: str) -> WorkflowExecutionInfo:
     if info.status != proto.RUNNING:
         raise MikaError(
             f"{info.execution.workflow_id} does not run: {status_of(info)}",
-            f"{for_workflow('doctor --workflow', info.execution.workflow_id)} tells its story",
+            f"{for_workflow('doctor --workflow', info.execution.workflow_id)} shows its history",
             code="not_running_workflow",
         )
     return info
