@@ -1,4 +1,4 @@
-"""A Temporal cluster of somebody else: TLS, client certificates, API keys; and why it does not let us in."""
+"""An existing Temporal cluster: TLS, client certificates, API keys; and why it does not let us in."""
 
 from __future__ import annotations
 

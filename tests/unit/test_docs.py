@@ -25,6 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (RO
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_IMAGE = re.compile(r'(?:src|srcset)="([^"]+)"')
 _INLINE_CODE = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"(?<![\w./*-])(?:\./)?[\w.-]+(?:/[\w.-]+)+/?(?![\w*/])")
 _FILE_NAME = re.compile(r"(?<![\w./*-])\w[\w.-]*\.(?:py|md|sh)\b")
@@ -68,7 +69,7 @@ def paths_in(code: str) -> Iterator[str]:
 
 @each_page
 def test_every_relative_link_resolves(page):
-    for target in _LINK.findall(prose(page)):
+    for target in [*_LINK.findall(prose(page)), *_IMAGE.findall(prose(page))]:
         if re.match(r"[a-z]+:", target):
             continue
         path, _, fragment = target.partition("#")

@@ -1,4 +1,4 @@
-"""A Temporal cluster of somebody else: the settings that Temporal's own tools read, and their file of profiles.
+"""An existing Temporal cluster: the settings that Temporal's own tools read, and their file of profiles.
 
 What is here needs no SDK, so that `mika status` stays fast: where the cluster is. How to log in there, the SDK itself
 reads when somebody connects (`readiness/access.py`). https://docs.temporal.io/references/client-environment-configuration
