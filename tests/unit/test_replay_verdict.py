@@ -73,6 +73,20 @@ def test_runs_that_do_not_fit_are_one_line_with_event_place_and_command():
     assert "mika restart worker --force" in reason.fix
 
 
+def test_what_has_deprecate_patch_is_not_told_to_guard_the_change(tmp_path):
+    flow = tmp_path / "wf.py"
+    flow.write_text('workflow.deprecate_patch("notify-first")\n', encoding="utf-8")
+    (reason,) = verdict(HOOK, worker(), misfit(where=[str(flow), 1]), done(bad=1)).reasons()
+    assert reason.fix.startswith(
+        "keep `workflow.patched` until no run of before is open (`deprecate_patch` guards none);"
+    )
+
+
+def test_a_closed_run_that_does_not_fit_is_in_nobodys_way():
+    (reason,) = verdict(HOOK, worker(), misfit(status="COMPLETED"), done(bad=1)).reasons()
+    assert "`mika check --closed 0`" in reason.fix
+
+
 @pytest.mark.parametrize("changes", [{"was_stuck": True}, {"status": "COMPLETED"}], ids=["stuck before", "closed"])
 def test_what_the_old_code_cannot_go_on_with_either_is_told_and_no_reason_to_keep_it(changes):
     checked = verdict(HOOK, worker(), misfit(**changes), done(bad=1))

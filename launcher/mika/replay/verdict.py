@@ -254,16 +254,25 @@ def _article(asked: str) -> str:
 
 def _advice(misfit: Misfit, process: str) -> str:
     if not misfit.is_open:
-        return "runs like it that are open would not go on; guard the change with `workflow.patched`"
+        none_open = "if none is open or queried any more: `mika check --closed 0`"
+        return f"runs like it that are open would not go on: guard the change with `workflow.patched`; {none_open}"
     if misfit.raises:
         return f"fix the code, or take it all the same: `mika restart {process} --force`"
     then = for_workflow("workflows terminate", misfit.id)
     if misfit.reset_to:
         then = f"{for_workflow('workflows reset', misfit.id, f'--to {misfit.reset_to}')} or {then}"
-    return (
-        f'guard the change with `workflow.patched("NAME")`; or take it all the same: `mika restart {process} --force`, '
-        f"then {then}"
-    )
+    return f"{_guard(misfit)}; or take it all the same: `mika restart {process} --force`, then {then}"
+
+
+def _guard(misfit: Misfit) -> str:
+    """`deprecate_patch` guards nothing: it goes on only with runs that have the marker of `patched`."""
+    try:
+        source = Path(misfit.place.file).read_text(encoding="utf-8", errors="replace") if misfit.place else ""
+    except OSError:
+        source = ""
+    if "deprecate_patch(" in source:
+        return "keep `workflow.patched` until no run of before is open (`deprecate_patch` guards none)"
+    return 'guard the change with `workflow.patched("NAME")`'
 
 
 def _runs(number: int, kind: str = "") -> str:
