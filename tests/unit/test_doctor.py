@@ -334,7 +334,7 @@ def test_a_list_of_workflows() -> None:
     ]
     lines = render_rows(rows).splitlines()
     assert lines[0].split() == ["AGE", "STATE", "TOOK", "CAUSE", "ID"]
-    assert lines[1].split() == ["4.0", "s", "completed", "0.3", "s", "healthy", "good"]
+    assert lines[1].split() == ["4.0", "s", "completed", "0.3", "s", "-", "good"]
     assert "7 min" in lines[2]
     json.dumps([row.as_json() for row in rows])
 

@@ -25,7 +25,12 @@ CASES = {
     "check --timeout 0": "--timeout: '0' is not a number of 1 or more",
     "doctor --timeout 0": "--timeout: '0' is not a number above 0 and up to 600",
     "completion fsh": "SHELL: there is no 'fsh'; did you mean 'fish'?\none of bash, zsh, fish, powershell",
-    "attach a b": "'b' is too much\nput quotes around what has spaces; see `mika attach --help`",
+    "attach a b": "'b' is too much\nsee `mika attach --help`",
+    "run Hello Bob": "'Bob' is too much\n`--input` takes an argument of the workflow; see `mika run --help`",
+    "doctor w1": "'w1' is too much\n`--workflow` takes the id of a workflow; see `mika doctor --help`",
+    "send hello there": "'there' is too much\nput quotes around what has spaces; see `mika send --help`",
+    "why-silent a b": "'b' is too much\nput quotes around what has spaces; see `mika why-silent --help`",
+    "send --as lanbot hi": "--as: there is no 'lanbot'; did you mean 'langbot'?",
     "status x y": "'x y' is too much\nsee `mika status --help`",
 }
 

@@ -36,10 +36,9 @@ class Choice(_Choice):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            raise _wrong(
-                f"{label(param)}: there is no '{value}'{did_you_mean(str(value), self.choices)}",
-                f"one of {', '.join(self.choices)}",
-            ) from None
+            meant = did_you_mean(str(value), self.choices)
+            others = "" if meant and len(self.choices) == 1 else f"one of {', '.join(self.choices)}"
+            raise _wrong(f"{label(param)}: there is no '{value}'{meant}", others) from None
 
 
 class Whole(click.IntRange):

@@ -46,10 +46,19 @@ def _told(
         case click.BadParameter():
             return f"{label(error.param)}: {error.message}", see
         case click.UsageError() if left := _left_over(context, argv):
-            takes_text = any(isinstance(param, click.Argument) for param in command.params)
-            quotes = "put quotes around what has spaces; " if takes_text else ""
-            return f"'{' '.join(left)}' is too much", f"{quotes}{see}"
+            return f"'{' '.join(left)}' is too much", f"{_where_it_belongs(command)}{see}"
     return error.format_message(), see
+
+
+def _where_it_belongs(command: click.Command) -> str:
+    """What takes a word that is too much, where that is likely: most commands just take no more."""
+    known = set(_options(command))
+    if "--input" in known:
+        return "`--input` takes an argument of the workflow; "
+    if "--workflow" in known:
+        return "`--workflow` takes the id of a workflow; "
+    takes_text = any("TEXT" in label(param) for param in command.params if isinstance(param, click.Argument))
+    return "put quotes around what has spaces; " if takes_text else ""
 
 
 def _options(command: click.Command) -> Iterator[str]:

@@ -54,7 +54,7 @@ def render(rows: list[Row]) -> str:
         "TOOK": ["" if row.took is None else seconds(row.took) for row in rows],
         "WHO": [cut(row.who or "", _WIDEST_WHO) for row in rows],
         "TRIES": [str(row.attempts or "") for row in rows],
-        "CAUSE": [str(row.diagnosis.cause) for row in rows],
+        "CAUSE": ["-" if row.ok else str(row.diagnosis.cause) for row in rows],
         "ID": [short[row.id] for row in rows],
     }
     shown = {title: cells for title, cells in columns.items() if any(cells)}
