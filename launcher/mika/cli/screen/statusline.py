@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mika.cli.screen.table import state_word
 from mika.status import Phase, StackStatus, UnitStatus
@@ -36,11 +36,6 @@ def bar_of(status: StackStatus) -> Bar:
     """Each unit with its state, those with a problem first."""
     parts = tuple(_part(unit) for unit in status.units)
     return Bar(tuple(sorted(parts, key=lambda part: part.is_ok)), is_stopping=status.state == "stopping")
-
-
-def unknown(bar: Bar) -> Bar:
-    """While the supervisor does not say how the units are."""
-    return replace(bar, parts=(), workflows="")
 
 
 def workflow_words(running: int, failed: int) -> str:
