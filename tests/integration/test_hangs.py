@@ -57,11 +57,11 @@ async def answer(self, message, history, **more):
         await asyncio.sleep(float(seconds))
     return await offline(self, message, history, **more)
 
-def in_workflow(message, history, *more):
+def in_workflow(message, **more):
     kind = message.partition(' ')[0]
     if kind.startswith('workflow') and once(kind):
         blocked_here(kind)
-    return question(message, history, *more)
+    return question(message, **more)
 
 offline, src.llm.OfflineLlm.answer = src.llm.OfflineLlm.answer, answer
 question, src.messages.Question = src.messages.Question, in_workflow
