@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mika.cli.screen import top
+from mika.cli.screen.top import render as top
 from mika.cli.screen.width import width
 from mika.diagnosis.model import Cause, Diagnosis, Poller
 from mika.diagnosis.survey import Queue

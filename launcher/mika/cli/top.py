@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.screen import top_screen
+from mika.cli.screen.top import screen
 from mika.cli.status import running_status
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ def top_command(context: Context, as_json: bool) -> None:
 
 def show(context: Context, *, as_json: bool = False) -> None:
     """Raises NotRunningError when no stack runs at the beginning; later it says so, and looks on."""
-    if not as_json and top_screen.can_be_taken():
+    if not as_json and screen.can_be_taken():
         with contextlib.suppress(KeyboardInterrupt):
             _follow(context)
         return
     running_status(context)
     import asyncio
 
-    from mika.cli.screen.top import render
+    from mika.cli.screen.top.render import render
 
     overview = asyncio.run(_looking(context).once())
     if as_json:
@@ -52,7 +52,7 @@ def _follow(context: Context) -> None:
     running_status(context)  # before anything that takes long to import
     import asyncio
 
-    from mika.cli.screen.top_view import follow
+    from mika.cli.screen.top.view import follow
 
     asyncio.run(follow(_looking(context)))
 

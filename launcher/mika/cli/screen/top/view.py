@@ -11,17 +11,16 @@ import sys
 import threading
 import time
 
-from mika.cli.screen import top_screen
-from mika.cli.screen.top import render
-from mika.cli.screen.top_screen import Screen
+from mika.cli.screen.top.render import render
+from mika.cli.screen.top.screen import Screen, size
 from mika.stack.looking import Looking
 
 if sys.platform == "win32":
     from mika.cli.keys._windows import Terminal
-    from mika.cli.screen import top_windows as system
+    from mika.cli.screen.top import _windows as system
 else:
     from mika.cli.keys._posix import Terminal
-    from mika.cli.screen import top_posix as system
+    from mika.cli.screen.top import _posix as system
 
 _END = frozenset("qQ\x04")  # Ctrl-D stands for a terminal that is gone, too
 _BACKGROUND_INTERVAL = 0.25  # s
@@ -69,7 +68,7 @@ class _View:
     async def run(self) -> None:
         while not self._over:
             self._changed.clear()
-            columns, lines = top_screen.size()
+            columns, lines = size()
             self._screen.draw(render(self._looking.overview(), columns, lines, time.strftime("%H:%M:%S")))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LONGEST):

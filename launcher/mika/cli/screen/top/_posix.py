@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 if sys.platform == "win32":
-    raise ImportError("mika.cli.screen.top_posix does not work on Windows")
+    raise ImportError("mika.cli.screen.top._posix does not work on Windows")
 
 
 def on_signals(*, end: Callable[[int], None], suspend: Callable[[], None], resized: Callable[[], None]) -> None:

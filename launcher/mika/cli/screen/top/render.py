@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from mika.cli.screen.colours import QUIET, paint
 from mika.cli.screen.table import coloured, duration, note, state_word
-from mika.cli.screen.top_layout import GAP, Cell, Item, Section, fitting, red
+from mika.cli.screen.top.layout import GAP, Cell, Item, Section, fitting, red
 from mika.cli.screen.width import cut, width
 from mika.cli.spelling import pasteable
 from mika.diagnosis.model import seconds
