@@ -20,7 +20,7 @@ from mika.config.process_options import ProcessOptions
 from mika.errors import UsageError
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
-from mika.stack.stack import prepare
+from mika.stack.prepared import prepare
 
 COMPOSE = """
 services:

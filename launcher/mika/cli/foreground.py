@@ -17,6 +17,7 @@ from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
 from mika.stack import stack
+from mika.stack.prepared import Prepared, UpOptions
 
 if TYPE_CHECKING:
     from mika.cli.keys.console import Console
@@ -45,16 +46,14 @@ _AS_USUAL = Look()
 
 
 def supervise(
-    prepared: stack.Prepared, options: stack.UpOptions, *, quiet: bool, as_json: bool, look: Look = _AS_USUAL
+    prepared: Prepared, options: UpOptions, *, quiet: bool, as_json: bool, look: Look = _AS_USUAL
 ) -> Supervised:
     """Run the stack until it ends. The caller holds the project's lock."""
     return _Foreground(prepared, options, look, quiet=quiet, as_json=as_json).run()
 
 
 class _Foreground:
-    def __init__(
-        self, prepared: stack.Prepared, options: stack.UpOptions, look: Look, *, quiet: bool, as_json: bool
-    ) -> None:
+    def __init__(self, prepared: Prepared, options: UpOptions, look: Look, *, quiet: bool, as_json: bool) -> None:
         units = prepared.units(options.processes)
         names = [unit.name for unit in units]
         logged = [unit.name for unit in units if unit.kind != "container"]

@@ -29,9 +29,10 @@ from mika.config.load import Config
 from mika.errors import OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
-from mika.stack import background, stack
+from mika.stack import background
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
+from mika.stack.prepared import Prepared, UpOptions, prepare
 
 
 @click.command("up")
@@ -73,7 +74,7 @@ def up_command(
     """
     with background.reported_to(Path(serve) if serve is not None else None):
         config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
-        options = stack.UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch, debug)
+        options = UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch, debug)
         folder = ProjectDir(config.project)
         look = Look(pretty, plain=plain or os.environ.get("TERM") == "dumb")
         asks = not (yes or as_json or serve is not None)
@@ -118,13 +119,13 @@ def up_command(
 
 def _prepare(
     config: Config, folder: ProjectDir, answers: Sequence[str], *, asks: bool, is_running: bool
-) -> tuple[stack.Prepared, list[str] | None]:
+) -> tuple[Prepared, list[str] | None]:
     """The stack of the Procfile, or else of what is found, and the words that make another `mika up` find the same.
 
     The words are None if a stack runs already: to attach to it, nothing is asked, so this one must not be started.
     """
     if (config.project / "Procfile").exists():
-        return stack.prepare(config, folder), []
+        return prepare(config, folder), []
     from mika.cli import found
     from mika.detect import written
 
@@ -136,10 +137,10 @@ def _prepare(
         words = ["--yes", *(word for answer in given for word in ("--answer", answer))]
         if asks:
             confirm("\nStart this? (`mika init` writes it down.)")
-    return stack.prepare(written.configured(proposal, config), folder, written.entries(proposal)), words
+    return prepare(written.configured(proposal, config), folder, written.entries(proposal)), words
 
 
-def _serve(prepared: stack.Prepared, options: stack.UpOptions, report: Path) -> NoReturn:
+def _serve(prepared: Prepared, options: UpOptions, report: Path) -> NoReturn:
     """Be the background part of `up -d`, with the lock in hand."""
     if not background.is_wanted(report):
         sys.exit(OK)

@@ -14,7 +14,7 @@ from mika.project.folder import ProjectDir
 from mika.replay.check import TIMEOUT, Program, check_program, may_be_worker
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
-from mika.stack import stack
+from mika.stack.prepared import prepare
 from mika.status import StackStatus
 from mika.supervisor.sweep import own_run_id
 from mika.supervisor.unit import Unit
@@ -69,13 +69,13 @@ def programs(config: Config, folder: ProjectDir, names: Sequence[str] = ()) -> l
 def _processes(config: Config, folder: ProjectDir) -> list[Unit]:
     """Those of the Procfile, or else of what is found in the project."""
     if (config.project / "Procfile").exists():
-        return stack.prepare(config, folder).factory.units(())
+        return prepare(config, folder).factory.units(())
     proposal = written.proposed(config)
     if not proposal.processes:
         raise UsageError(
             f"Procfile: not found in {config.project}, nor a worker of Temporal", "give its folder with -C"
         )
-    return stack.prepare(written.configured(proposal, config), folder, written.entries(proposal)).factory.units(())
+    return prepare(written.configured(proposal, config), folder, written.entries(proposal)).factory.units(())
 
 
 def _choose(units: Sequence[Unit], names: Sequence[str]) -> list[Unit]:

@@ -25,7 +25,7 @@ from mika.supervisor.reload import LOOP_PAUSE, Burst, WriteLoops, changes
 from mika.supervisor.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from mika.stack.stack import Prepared
+    from mika.stack.prepared import Prepared
 
 _READ_AFTER = 2.0
 """Seconds after a burst until the imports are read again."""

@@ -22,7 +22,7 @@ from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.unit import Unit
 
 if TYPE_CHECKING:
-    from mika.stack.stack import Prepared, UpOptions
+    from mika.stack.prepared import Prepared, UpOptions
 
 _OF_THE_STACK = ("MIKA_BACKEND",)
 _SHOWN = 3

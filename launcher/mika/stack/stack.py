@@ -8,87 +8,33 @@ import os
 import secrets
 import time
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mika import backends, events, tasks
+from mika import events, tasks
 from mika.address import origin
-from mika.backends.base import Backend, temporal_probe
-from mika.config.load import Config
+from mika.backends.base import temporal_probe
 from mika.control.address import control_address
 from mika.control.requests import ControlUnits, DebugUnits, Down, GetStatus, Request
 from mika.control.server import Server
-from mika.errors import MikaError, UsageError, describe
+from mika.errors import MikaError, describe
 from mika.events import Bus
-from mika.procfile.entries import Entry
 from mika.project.event_log import EventLog
-from mika.project.folder import ProjectDir, RunState
-from mika.project.logs import EVENT_LOG
+from mika.project.folder import RunState
 from mika.stack.debugging import Debugging
-from mika.stack.processes import ProcessFactory, check_ports
+from mika.stack.prepared import Prepared, UpOptions
+from mika.stack.processes import check_ports
 from mika.stack.waiting import failure_of, not_ready
 from mika.status import StackStatus
 from mika.supervisor import record
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
-from mika.supervisor.unit import Unit
 
 if TYPE_CHECKING:
     from mika.declared.declaring import Declaring
 
 _FOLDER_INTERVAL = 2.0  # s
 _ADDRESS_INTERVAL = 2.0  # s
-
-
-@dataclass(frozen=True, slots=True)
-class UpOptions:
-    """The options of `mika up`. `timeout` is in seconds, for the whole start."""
-
-    processes: Sequence[str] = ()
-    timeout: float = 120.0
-    keep_services: bool = False
-    watch: bool = False
-    debug: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A stack whose configuration has been checked. Nothing of it is running yet."""
-
-    config: Config
-    folder: ProjectDir
-    backend: Backend
-    factory: ProcessFactory
-    notes: tuple[str, ...] = ()
-
-    def units(self, selection: Sequence[str]) -> list[Unit]:
-        """The services, then the processes that `selection` names. Raises UsageError for a mistake in them."""
-        services, processes = self.backend.units(), self.factory.units(selection)
-        reserved = {service.name for service in services} | {EVENT_LOG}
-        for process in processes:
-            if process.name in reserved or process.type in reserved:
-                raise UsageError(
-                    f"Procfile: '{process.type}' is the name of a service of the {self.backend.name} backend",
-                    "give the process another name, or use `--backend none` or `--backend external`",
-                )
-        return [*services, *processes]
-
-
-def prepare(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None = None) -> Prepared:
-    """Choose the backend, and check everything that can be checked without starting it. Raises UsageError.
-
-    `entries` take the place of a Procfile.
-    """
-    backend, note = backends.make(config, folder, entries)
-    config = config.for_backend(backend.name)
-    factory = ProcessFactory(
-        config, folder, needed=backend.needed, known=backend.known, env=backend.environment(), entries=entries
-    )
-    notes = [note, backend.left_out, *map(str, backend.concerns), *config.notes()]
-    if config.declared and backend.name == "none":
-        notes.append("backend none has no Temporal: nothing of [temporal] and [schedule.NAME] is made")
-    return Prepared(config, folder, backend, factory, tuple(filter(None, notes)))
 
 
 class Stack:
