@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from mika.cli.screen.statusline import Bar, bar_of, cells, render, workflow_words
+from mika.cli.screen.statusline import Bar, bar_of, render, workflow_words
+from mika.cli.screen.width import width
 from mika.reason import Reason
 from mika.status import LastExit, Phase, StackStatus, UnitStatus
 
@@ -18,8 +19,8 @@ def unit(name: str, phase: Phase = Phase.READY, restarts: int = 0, **more) -> Un
     return UnitStatus(name=name, role="process", phase=phase, restarts=restarts, **more)
 
 
-def line(*units: UnitStatus, width: int = 79, **more) -> str:
-    return render(replace(bar_of(stack(*units)), **more), width)
+def line(*units: UnitStatus, columns: int = 79, **more) -> str:
+    return render(replace(bar_of(stack(*units)), **more), columns)
 
 
 def test_a_problem_comes_first_and_a_state_is_a_word():
@@ -37,7 +38,7 @@ def test_many_are_counted():
     units = [unit(f"service-{number}") for number in range(9)]
     assert line(*units, unit("worker", Phase.GAVE_UP, 8)) == "worker gave up (8 restarts)  9 ready | ? help"
     assert line(*units) == "9 ready | ? help"
-    assert line(*units, width=199).startswith("service-0 ready  service-1 ready  ")
+    assert line(*units, columns=199).startswith("service-0 ready  service-1 ready  ")
 
 
 def test_workflows_and_what_is_shown():
@@ -55,14 +56,14 @@ def test_a_question_takes_the_whole_line():
     assert line(unit("api"), question="restart: 1 api  Esc: none") == "restart: 1 api  Esc: none"
 
 
-@pytest.mark.parametrize("width", range(1, 60))
+@pytest.mark.parametrize("columns", range(1, 60))
 @pytest.mark.parametrize("names", [["worker", "api"], ["工作者的名字很长", "另一个"], []])
-def test_it_is_never_wider_than_the_terminal(names, width):
+def test_it_is_never_wider_than_the_terminal(names, columns):
     units = [unit(name, Phase.BACKOFF, 12) for name in names]
-    assert cells(line(*units, width=width, workflows="12 open")) <= width
-    assert cells(line(*units, width=width, question="find: 找到它们所有的_")) <= width
-    if width >= 20:
-        assert line(*units, width=width).endswith("? help")
+    assert width(line(*units, columns=columns, workflows="12 open")) <= columns
+    assert width(line(*units, columns=columns, question="find: 找到它们所有的_")) <= columns
+    if columns >= 20:
+        assert line(*units, columns=columns).endswith("? help")
 
 
 def test_nothing_is_known_yet():

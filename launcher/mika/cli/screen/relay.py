@@ -22,7 +22,7 @@ import click
 from mika.cli.log_filter import LogFilter
 from mika.cli.screen.colours import NAMES, paint
 from mika.cli.screen.selection import Selection, marked, pattern_of
-from mika.cli.screen.statusline import cells
+from mika.cli.screen.width import width as columns_of
 from mika.project import logs
 from mika.text import plain
 
@@ -246,7 +246,7 @@ class Relay:
 
     def _erase(self, width: int) -> str:
         """To the start of the pinned line. A terminal that has become narrower has wrapped it into several rows."""
-        above = (cells(self._drawn) - 1) // width if width < self._drawn_width else 0
+        above = (columns_of(self._drawn) - 1) // width if width < self._drawn_width else 0
         return (f"\x1b[{above}A" if above else "") + _ERASE
 
     def _width(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mika.cli.screen.table import state_word
+from mika.cli.screen.width import fitted, width
 from mika.status import Phase, StackStatus, UnitStatus
 
 _GAP = "  "
@@ -44,17 +45,17 @@ def workflow_words(running: int, failed: int) -> str:
     return f"{words}, {failed} failed in 1 h" if failed else words
 
 
-def render(bar: Bar, width: int) -> str:
-    """The line, in at most `width` columns of the terminal."""
+def render(bar: Bar, columns: int) -> str:
+    """The line, in at most so many columns of the terminal."""
     if bar.question:
-        return _cut(bar.question, width)
+        return fitted(bar.question, columns)
     more = _BETWEEN.join(filter(None, (bar.workflows, *bar.shown, bar.hint)))
     for units in (_all(bar), _short(bar)):
         line = _BETWEEN.join(filter(None, (units, more)))
-        if cells(line) <= width:
+        if width(line) <= columns:
             return line
-    room = width - cells(_BETWEEN + bar.hint)
-    return _cut(f"{_cut(line, room)}{_BETWEEN}{bar.hint}" if room > 0 else bar.hint, width)
+    room = columns - width(_BETWEEN + bar.hint)
+    return fitted(f"{fitted(line, room)}{_BETWEEN}{bar.hint}" if room > 0 else bar.hint, columns)
 
 
 def _part(unit: UnitStatus) -> Part:
@@ -85,22 +86,3 @@ def _short(bar: Bar) -> str:
 def _stopping(bar: Bar) -> str:
     left = [part.name for part in bar.parts if part.words not in ("stopped", "exited", "gave up")]
     return f"stopping: waiting for {', '.join(left)}" if left else "stopping"
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal it takes."""
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
-def _cut(text: str, width: int) -> str:
-    if cells(text) <= width:
-        return text
-    if text.isascii():
-        return f"{text[: width - 3]}..." if width > 3 else text[:width]
-    from rich.cells import set_cell_size
-
-    return f"{set_cell_size(text, width - 3)}..." if width > 3 else set_cell_size(text, width)

@@ -21,7 +21,11 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
 
 def cut(text: str, columns: int) -> str:
     """In one line, without escapes, and at most `columns` wide: an ellipsis stands for what does not fit."""
-    text = "".join(filter(str.isprintable, " ".join(plain(text).split())))
+    return fitted("".join(filter(str.isprintable, " ".join(plain(text).split()))), columns)
+
+
+def fitted(text: str, columns: int) -> str:
+    """At most `columns` wide: an ellipsis stands for what does not fit."""
     if width(text) <= columns:
         return text
     while text and width(text) >= columns:
