@@ -202,7 +202,7 @@ def _unchecked(outcome: Outcome, queues: Sequence[str]) -> Iterator[Reason]:
         case "timeout" if not report.hooked:
             yield Reason(f"{text}: no Python was started within {outcome.seconds:.0f} s")
         case "timeout" if not report.workers:
-            yield Reason(f"{text}: the program made no Worker within {outcome.seconds:.0f} s")
+            yield Reason(f"{text}: the program made no Worker within {outcome.seconds:.0f} s", _LONGER)
         case "timeout" if not report.is_finished:
             missing = [queue for queue in queues if queue not in report.finished_queues()]
             of = f" of {', '.join(missing)}" if missing else ""
