@@ -42,9 +42,6 @@ _LEAST = 20
 # Of the time-out. The rest is for what the rate does not tell: it falls when the machine has more to do, and a step
 # that a busy worker does not take from its own queue in time waits once more, behind the others.
 _SHARE = 1 / 3
-# Of the patience: whose turn comes later than this is refused when that is first known. The rate may fall, and nobody
-# should wait for long to be refused then.
-_FIRST_SHARE = 0.9
 # With fewer open messages than this, the rate shows how many come, and not how many could be answered.
 _BACKLOG = 10
 # Between two looks that are further apart, nobody knows whether there was always a backlog.
@@ -87,8 +84,6 @@ class _Waiting:
     since: float
     patience: float
     turn: asyncio.Future[None]
-    is_expected: bool = False
-    """Its turn was expected to come in time, when the rate was first known."""
 
 
 class Admission:
@@ -147,11 +142,11 @@ class Admission:
         self._open, self._looked_at = count.open, now
         while self._starts and self._starts[0] < asked - _LAG:
             self._starts.popleft()
-        if not samples or samples[-1].epoch != count.epoch or asked - samples[-1].at >= _LONGEST_GAP:
-            samples.clear()
         if count.completed is None:
             samples.clear()
             return
+        if samples and (samples[-1].epoch != count.epoch or asked - samples[-1].at >= _LONGEST_GAP):
+            samples.clear()
         if samples and count.completed > samples[-1].completed:
             self._completed_at = now
         samples.append(_Sample(now, count.completed, count.epoch))
@@ -199,10 +194,8 @@ class Admission:
     def _comes_too_late(self, waiting: _Waiting, before: int) -> bool:
         """Whether its turn will not come in time, after so many others."""
         rate = self._rate()
-        patience = waiting.patience if waiting.is_expected or rate is None else _FIRST_SHARE * waiting.patience
         comes_in = before / rate if rate else 0.0
-        waiting.is_expected = waiting.is_expected or rate is not None
-        return self._clock() - waiting.since + comes_in >= patience
+        return self._clock() - waiting.since + comes_in >= waiting.patience
 
     def _under_way(self) -> int:
         return self._open + len(self._starts)

@@ -53,7 +53,6 @@ class Content:
     """Filled in the order of the message, by `components.py` and `segments.py`."""
 
     room: Room = field(default_factory=Room)
-
     parts: list[str | Mention] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     """What the user typed."""

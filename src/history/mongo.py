@@ -172,9 +172,8 @@ class MongoHistory:
                 try:
                     await self._sends.insert_one(send)
                 except DuplicateKeyError:
-                    if (
-                        found := await self.find_mark(workflow_id, part)
-                    ) is not None:  # or else it has just been removed
+                    found = await self.find_mark(workflow_id, part)
+                    if found is not None:  # or else it has just been removed
                         return found
                 else:
                     return None
