@@ -113,10 +113,9 @@ class _Polling:
     """
 
     def __init__(self, temporal: TemporalProbe, launch: Launch, rule: Ready) -> None:
-        from mika.diagnosis.untaken import pid_of
         from mika.readiness.temporal import is_identity_of
 
-        self._temporal, self._launch, self._rule, self._pid_of = temporal, launch, rule, pid_of
+        self._temporal, self._launch, self._rule = temporal, launch, rule
         self.queue = rule.queue
         self._cpu = CpuUse(launch.pids)
         self._is_own = is_identity_of(launch.identity, launch.pids)
@@ -127,6 +126,8 @@ class _Polling:
         """The processes that poll, as far as their identities tell."""
 
     async def probe(self) -> None:
+        from mika.diagnosis.untaken import pid_of
+
         queue, wanted = self.queue, self._rule.task_type
         pollers = await self._temporal.own_pollers(queue, self._is_own)
         polled = {polled.name.lower() for polled in pollers}
@@ -135,7 +136,7 @@ class _Polling:
         self._first_poll = self._first_poll or time.monotonic()
         if len(polled) == 1 and not wanted and time.monotonic() - self._first_poll < _OTHER_TYPE:
             raise NotYet(f"it polls {queue} only for {polled.pop()} tasks so far")
-        self._pids = {pid for identity in set().union(*pollers.values()) if (pid := self._pid_of(identity)) is not None}
+        self._pids = {pid for identity in set().union(*pollers.values()) if (pid := pid_of(identity)) is not None}
 
     async def still(self) -> None:
         """Raise NotYet if it does not work any more. A server that cannot be asked is not the fault of the worker."""
