@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -355,16 +356,23 @@ def test_an_event_is_answered_before_langbot_stops_waiting(tmp_path, on_failure)
             assert answer["skip_pipeline"] is (on_failure == "apology")  # which is perhaps in the chat
 
 
-@needs_sigstop
-def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(tmp_path):
+@contextlib.contextmanager
+def all_of_it(tmp_path):
+    """The bot, LangBot and a server that may be frozen: the one of the other tests is theirs, too."""
     with (
         free_port() as port,
         LangBotApi(port, tmp_path / "chat.jsonl") as langbot,
         TemporalServer(tmp_path, in_memory=True) as temporal,
         BotProcesses(tmp_path, temporal.port, LANGBOT_API_BASE_URL=langbot.url, **UNLIMITED) as bot,
     ):
-        bot.start_worker()
         bot.start_api()
+        bot.start_worker()
+        yield bot, langbot, temporal
+
+
+@needs_sigstop
+def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(tmp_path):
+    with all_of_it(tmp_path) as (bot, langbot, temporal):
         temporal.process.send(SIGSTOP)
         first = push(bot, message_id="m-1")
         assert (first["skip_pipeline"], first["code"], first["workflow_id"]) == (False, "temporal_unavailable", None)
@@ -377,14 +385,7 @@ def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(tmp_path):
 
 @needs_sigstop
 def test_mika_send_as_langbot_waits_while_temporal_is_frozen(tmp_path):
-    with (
-        free_port() as port,
-        LangBotApi(port, tmp_path / "chat.jsonl") as langbot,
-        TemporalServer(tmp_path, in_memory=True) as temporal,
-        BotProcesses(tmp_path, temporal.port, LANGBOT_API_BASE_URL=langbot.url, **UNLIMITED) as bot,
-    ):
-        bot.start_api()
-        bot.start_worker()
+    with all_of_it(tmp_path) as (bot, langbot, temporal):
         temporal.process.send(SIGSTOP)
         command = [sys.executable, "-m", "mika", "-C", str(tmp_path), "send", "--as", "langbot", "hello"]
         sending = bot.run("mika", command, API_PORT=bot.http.base_url.port, MIKA_BACKEND="external")
