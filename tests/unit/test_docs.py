@@ -1,4 +1,4 @@
-"""The documentation names only what exists, and both READMEs say the same."""
+"""The documentation names only what exists, and each Chinese page has what the English one has."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ FOLDERS = (".ci", ".github", "benchmarks", "compose", "docs", "launcher", "src",
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 
+CHINESE = [page for page in PAGES if page.name.endswith(".zh-CN.md")]
+
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+_SHAPE = re.compile(r"#+ |\||- ")
+_COLUMN = re.compile(r"(?<!\\)\|")
 _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _IMAGE = re.compile(r'(?:src|srcset)="([^"]+)"')
 _INLINE_CODE = re.compile(r"`([^`\n]+)`")
+_CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _PATH = re.compile(r"(?<![\w./*-])(?:\./)?[\w.-]+(?:/[\w.-]+)+/?(?![\w*/])")
 _FILE_NAME = re.compile(r"(?<![\w./*-])\w[\w.-]*\.(?:py|md|sh)\b")
 _MODULE = re.compile(r"-m ((?:benchmarks|launcher|mika|src|tests)[\w.]*)")
@@ -106,10 +111,34 @@ def test_every_module_that_is_run_exists(page):
         assert any((one / "__main__.py").exists() or one.with_suffix(".py").exists() for one in candidates), module
 
 
-def test_both_readmes_have_the_same_shape():
-    english, chinese = ROOT / "README.md", ROOT / "README.zh-CN.md"
-    assert shape(english) == shape(chinese)
-    assert [commands(block) for block in code_blocks(english)] == [commands(block) for block in code_blocks(chinese)]
+@pytest.mark.parametrize("chinese", CHINESE, ids=[str(page.relative_to(ROOT)) for page in CHINESE])
+def test_a_chinese_page_has_the_shape_of_the_english_one(chinese):
+    english = english_of(chinese)
+    assert shape(chinese) == shape(english)
+    assert [commands(block) for block in code_blocks(chinese)] == [commands(block) for block in code_blocks(english)]
+
+
+@pytest.mark.parametrize("chinese", CHINESE, ids=[str(page.relative_to(ROOT)) for page in CHINESE])
+def test_each_section_of_a_chinese_page_names_the_same_code(chinese):
+    assert [code_in(part) for part in sections(chinese)] == [code_in(part) for part in sections(english_of(chinese))]
+
+
+@pytest.mark.parametrize("chinese", CHINESE, ids=[str(page.relative_to(ROOT)) for page in CHINESE])
+def test_a_page_in_two_languages_links_to_the_other_one(chinese):
+    english = english_of(chinese)
+    assert f"]({english.name})" in prose(chinese)
+    assert f"]({chinese.name})" in prose(english)
+
+
+def test_a_chinese_page_links_to_chinese_pages_where_there_are_some():
+    translated = {english_of(page) for page in CHINESE}
+    english = {
+        f"{page.name}: {target}"
+        for page in CHINESE
+        for target in _LINK.findall(prose(page))
+        if (page.parent / target.partition("#")[0]).resolve() in translated - {english_of(page)}
+    }
+    assert not english
 
 
 @pytest.mark.parametrize(
@@ -158,12 +187,30 @@ def test_every_example_of_settings_is_accepted(tmp_path, block):
     load(tmp_path)
 
 
+def english_of(chinese: Path) -> Path:
+    return chinese.with_name(chinese.name.replace(".zh-CN.", "."))
+
+
 def shape(page: Path) -> list[str]:
-    """Its headings by their level, and its tables row by row."""
-    lines = prose(page).splitlines()
-    return [line.partition(" ")[0] if line.startswith("#") else "|" for line in lines if line.startswith(("#", "|"))]
+    """Its headings by their level, its tables row by row with their columns, and its points."""
+    found = [_SHAPE.match(line) for line in prose(page).splitlines()]
+    return [
+        f"{len(_COLUMN.findall(line.string))} columns" if line[0] == "|" else line[0]
+        for line in found
+        if line is not None
+    ]
+
+
+def sections(page: Path) -> list[str]:
+    return _HEADING.sub("\f", prose(page)).split("\f")
+
+
+def code_in(text: str) -> set[str]:
+    return {" ".join(code.split()) for _, code in _CODE.findall(text)}
 
 
 def commands(block: str) -> list[str]:
-    """The lines of a code block without their comments, which are translated."""
+    """The lines of a code block without their comments, which are translated, and so are the words in a drawing."""
+    if "──▶" in block:
+        return block.splitlines()[:1]
     return [line.partition("# ")[0].rstrip() for line in block.splitlines()]
