@@ -119,8 +119,10 @@ def test_a_chinese_page_has_the_shape_of_the_english_one(chinese):
 
 
 @pytest.mark.parametrize("chinese", CHINESE, ids=[str(page.relative_to(ROOT)) for page in CHINESE])
-def test_each_section_of_a_chinese_page_names_the_same_code(chinese):
-    assert [code_in(part) for part in sections(chinese)] == [code_in(part) for part in sections(english_of(chinese))]
+def test_each_section_of_a_chinese_page_has_the_same_code_and_as_many_links(chinese):
+    ours, theirs = sections(chinese), sections(english_of(chinese))
+    assert [code_in(part) for part in ours] == [code_in(part) for part in theirs]
+    assert [len(_LINK.findall(part)) for part in ours] == [len(_LINK.findall(part)) for part in theirs]
 
 
 @pytest.mark.parametrize("chinese", CHINESE, ids=[str(page.relative_to(ROOT)) for page in CHINESE])
