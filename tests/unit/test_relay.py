@@ -260,11 +260,19 @@ def test_what_a_process_wrote_last_stands_before_the_event_of_its_exit(logs):
     assert text.index("boom") < text.index("web exited")
 
 
+ERASED = "\r\x1b[2K\x1b[J"
+
+
+def pinned(text: str) -> str:
+    """In reverse video, not wrapped, with the cursor at its beginning."""
+    return f"\x1b[7m\x1b[?7l{text}\x1b[?7h\x1b[0m\r"
+
+
 def pinned_relay(logs, screen: Screen, **options) -> Relay:
     relay = Relay(logs.folder, ["a", "b"], color=False, out=screen, **options)
     relay.show_logs()
     relay.pin(lambda width: f"all well ({width})")
-    poll_until(lambda: screen.getvalue().endswith("all well (79)\x1b[0m"), 5, "the line")
+    poll_until(lambda: screen.getvalue().endswith(pinned("all well (79)")), 5, "the line")
     return relay
 
 
@@ -273,11 +281,11 @@ def test_the_pinned_line_stays_below_and_is_gone_at_the_end(logs):
     relay = pinned_relay(logs, screen)
     logs.write("a", b"one\ntwo\n")
     poll_until(lambda: "two" in screen.getvalue(), 5, "its lines")
-    drawn = "\x1b[7mall well (79)\x1b[0m"
-    assert screen.getvalue() == f"\x1b[?2004h{drawn}\r\x1b[Ja | one\na | two\n{drawn}"
+    drawn = pinned("all well (79)")
+    assert screen.getvalue() == f"\x1b[?2004h{drawn}{ERASED}a | one\na | two\n{drawn}"
     logs.write("b", b"half")
     relay.close()
-    assert screen.getvalue().endswith(f"{drawn}\r\x1b[Jb | half\n\x1b[?2004l")
+    assert screen.getvalue().endswith(f"{drawn}{ERASED}b | half\n\x1b[?2004l")
 
 
 def test_the_pinned_line_is_drawn_once_a_block_and_not_again_while_nothing_changes(logs):
@@ -290,14 +298,14 @@ def test_the_pinned_line_is_drawn_once_a_block_and_not_again_while_nothing_chang
     time.sleep(0.7)
     assert screen.getvalue().count("all well") == drawn
     relay.pin(lambda width: "bad")
-    poll_until(lambda: screen.getvalue().endswith("\r\x1b[J\x1b[7mbad\x1b[0m"), 5, "the new line")
+    poll_until(lambda: screen.getvalue().endswith(ERASED + pinned("bad")), 5, "the new line")
     relay.pin(None)
     relay.wait_unpinned(5)
-    assert screen.getvalue().endswith("bad\x1b[0m\r\x1b[J\x1b[?2004l")
+    assert screen.getvalue().endswith(f"{pinned('bad')}{ERASED}\x1b[?2004l")
     relay.close()
 
 
-def test_a_narrower_terminal_has_wrapped_the_pinned_line(logs, monkeypatch):
+def test_the_pinned_line_fits_a_terminal_that_was_made_narrower(logs, monkeypatch):
     screen = Screen(terminal=True)
     relay = Relay(logs.folder, ["a"], color=False, out=screen)
     width = 80
@@ -305,9 +313,7 @@ def test_a_narrower_terminal_has_wrapped_the_pinned_line(logs, monkeypatch):
     relay.pin(lambda columns: "x" * columns)
     poll_until(lambda: "x" * 79 in screen.getvalue(), 5, "the line")
     width = 30
-    poll_until(
-        lambda: screen.getvalue().endswith("\x1b[2A\r\x1b[J\x1b[7m" + "x" * 29 + "\x1b[0m"), 5, "the shorter line"
-    )
+    poll_until(lambda: screen.getvalue().endswith(ERASED + pinned("x" * 29)), 5, "the shorter line")
     relay.close()
 
 

@@ -22,7 +22,6 @@ import click
 from mika.cli.log_filter import LogFilter
 from mika.cli.screen.colours import NAMES, paint
 from mika.cli.screen.selection import Selection, marked, pattern_of
-from mika.cli.screen.width import width as columns_of
 from mika.project import logs
 from mika.text import plain
 
@@ -35,7 +34,11 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 """Seconds between two looks at quiet logs: short after a line, longer when nothing happens, for the battery's sake."""
 _STUCK = 3.0
 """Seconds without progress after which a reader that takes nothing is left alone, at the end."""
-_ERASE = "\r\x1b[J"
+_ERASE = "\r\x1b[2K\x1b[J"
+"""The line itself first: at the top of the screen, tmux would move what `J` erases into its history."""
+_PINNED = "\x1b[7m\x1b[?7l{}\x1b[?7h\x1b[0m\r"
+"""In reverse video: no colour, readable on any background. Never in two rows, and with the cursor at its beginning: a
+terminal that is made narrower may wrap it, and takes the cursor along."""
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 """The terminal then says what is pasted, so that none of it is taken for a key."""
 
@@ -222,9 +225,9 @@ class Relay:
         pin = self._pin  # may be changed by another thread at any time
         width = self._width() if pin is not None or self._drawn else 0
         pinned = pin(max(1, width - 1)) if pin is not None else ""  # the last column would make some terminals wrap
-        before = self._erase(width) if self._drawn else ""
+        before = _ERASE if self._drawn else ""
         modes = "" if bool(pinned) == bool(self._drawn) else _PASTE_ON if pinned else _PASTE_OFF
-        shown = f"\x1b[7m{pinned}\x1b[0m" if pinned else ""  # reverse video: no colour, readable on any background
+        shown = _PINNED.format(pinned) if pinned else ""
         data = before + text + modes + shown
         try:
             if data:
@@ -243,11 +246,6 @@ class Relay:
         width = self._width()
         if width != self._drawn_width or (pin(max(1, width - 1)) if pin is not None else "") != self._drawn:
             self._write("")
-
-    def _erase(self, width: int) -> str:
-        """To the start of the pinned line. A terminal that has become narrower has wrapped it into several rows."""
-        above = (columns_of(self._drawn) - 1) // width if width < self._drawn_width else 0
-        return (f"\x1b[{above}A" if above else "") + _ERASE
 
     def _width(self) -> int:
         try:
