@@ -32,7 +32,10 @@ while True:
     os.remove('chat')
     for n in range(20_000):
         print('chatty line', n)
-    print('all written', flush=True)
+    for n in range(50):
+        print(f'\\rstep {n} of 50', end='', flush=True)
+        time.sleep(0.02)
+    print('\\nall written', flush=True)
 """
 JSON = """
 import json, os, time
@@ -88,6 +91,7 @@ def test_the_status_line_stays_at_the_bottom(stack, terminal):
 
 def test_20_000_lines_leave_nothing_of_it_behind(stack, terminal):
     (stack.folder / "chat").touch()
+    terminal.shows(r"chatty \| step \d+ of 50\n.* \? help")
     terminal.shows(r"chatty  all written")
     terminal.last_row_is(READY)
     rows = terminal.all_rows()
@@ -96,6 +100,7 @@ def test_20_000_lines_leave_nothing_of_it_behind(stack, terminal):
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d chatty  chatty line \d+", row) for row in chatty)
     skipped = sum(int(row.split()[3]) for row in rows if "lines skipped here" in row)
     assert len(chatty) + skipped >= 20_000
+    assert [row[9:] for row in rows if "step" in row] == ["chatty  step 49 of 50"]
 
 
 def test_another_size(stack, terminal):

@@ -265,7 +265,7 @@ ERASED = "\r\x1b[2K\x1b[J"
 
 def pinned(text: str) -> str:
     """In reverse video, not wrapped, with the cursor at its beginning."""
-    return f"\x1b[7m\x1b[?7l{text}\x1b[?7h\x1b[0m\r"
+    return f"\x1b[?7l\x1b[7m{text}\x1b[0m\x1b[?7h\r"
 
 
 def pinned_relay(logs, screen: Screen, **options) -> Relay:
@@ -302,6 +302,22 @@ def test_the_pinned_line_is_drawn_once_a_block_and_not_again_while_nothing_chang
     relay.pin(None)
     relay.wait_unpinned(5)
     assert screen.getvalue().endswith(f"{pinned('bad')}{ERASED}\x1b[?2004l")
+    relay.close()
+
+
+def test_a_line_that_is_rewritten_is_one_row_above_the_pinned_one(logs):
+    screen = Screen(terminal=True)
+    relay = pinned_relay(logs, screen)
+    logs.write("a", b" 10%|#   \r 20%|##  ")
+    bar = "\x1b[7mall well (79)\x1b[0m"
+    poll_until(lambda: screen.getvalue().endswith(f"\x1b[?7la |  20%|##\n{bar}\x1b[?7h\r\x1b[1A"), 5, "its last step")
+    logs.write("a", b"\r100%|####")
+    poll_until(lambda: f"a | 100%|####\n{bar}" in screen.getvalue(), 5, "the next step")
+    logs.write("b", b"other\n")
+    poll_until(lambda: f"{ERASED}b | other\n" in screen.getvalue(), 5, "a line of another process")
+    assert screen.getvalue().count("100%|####\n") == 2, "drawn again below it"
+    logs.write("a", b"\n")
+    poll_until(lambda: screen.getvalue().endswith(pinned("all well (79)")), 5, "the line is finished")
     relay.close()
 
 

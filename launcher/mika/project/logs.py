@@ -204,6 +204,11 @@ class Follower:
         self._partial = b""
         return [line]
 
+    @property
+    def unfinished(self) -> bytes:
+        """What was read of a line whose end is still to come."""
+        return self._partial
+
     def unread_bytes(self) -> int:
         """How many bytes were written but not read so far."""
         total = 0

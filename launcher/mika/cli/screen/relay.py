@@ -4,6 +4,7 @@ It follows the log files, so a slow or stopped terminal blocks nobody and costs 
 line; only a terminal that cannot keep up skips, and then it is told how many lines.
 
 A terminal may have a line pinned to its bottom: it is erased before each block of lines, and drawn again after it.
+Above it stands what a program is still writing to a line that it rewrites (CR), as progress bars do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -21,7 +22,9 @@ import click
 
 from mika.cli.log_filter import LogFilter
 from mika.cli.screen.colours import NAMES, paint
+from mika.cli.screen.escapes import for_screen
 from mika.cli.screen.selection import Selection, marked, pattern_of
+from mika.cli.screen.width import fitted
 from mika.project import logs
 from mika.text import plain
 
@@ -36,9 +39,12 @@ _STUCK = 3.0
 """Seconds without progress after which a reader that takes nothing is left alone, at the end."""
 _ERASE = "\r\x1b[2K\x1b[J"
 """The line itself first: at the top of the screen, tmux would move what `J` erases into its history."""
-_PINNED = "\x1b[7m\x1b[?7l{}\x1b[?7h\x1b[0m\r"
-"""In reverse video: no colour, readable on any background. Never in two rows, and with the cursor at its beginning: a
-terminal that is made narrower may wrap it, and takes the cursor along."""
+_BAR = "\x1b[7m{}\x1b[0m"
+"""In reverse video: no colour, readable on any background."""
+_PINNED = "\x1b[?7l{}\x1b[?7h\r"
+"""Without wrapping, and with the cursor at the beginning of the first row: a terminal that is made narrower may wrap
+them, and takes the cursor along."""
+_PROGRESS_PAUSE = 0.1  # s, between two looks while a program rewrites its line
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 """The terminal then says what is pasted, so that none of it is taken for a key."""
 
@@ -92,7 +98,8 @@ class Relay:
         self._selection = Selection(is_pretty=pretty is not None)
         self._filter, self._find = LogFilter(), pattern_of("")
         self._pin: Pinned | None = None
-        self._drawn, self._drawn_width = "", 0  # what stands at the bottom now
+        self._drawn: tuple[str, ...] = ()  # the rows that stand at the bottom now
+        self._drawn_width = 0
         self._followers = {name: logs.Follower(folder, name, tail=0) for name in names}
         self._messages: deque[str] = deque()
         self._logs_on, self._logs_shown = threading.Event(), False
@@ -152,9 +159,11 @@ class Relay:
             is_ending = self._ending.is_set()
             self._wake.clear()  # before the look: what comes after it sets it again
             printed = self._print_some()
-            self._redraw()
+            redrawn = self._redraw()
             if printed:
                 pause = _FIRST_PAUSE
+            elif redrawn:
+                pause = _PROGRESS_PAUSE
             elif is_ending:
                 self._print_rest()
                 return
@@ -222,30 +231,49 @@ class Relay:
         """Write whole lines, and the pinned one below them."""
         if self._broken:
             return
-        pin = self._pin  # may be changed by another thread at any time
-        width = self._width() if pin is not None or self._drawn else 0
-        pinned = pin(max(1, width - 1)) if pin is not None else ""  # the last column would make some terminals wrap
+        rows, width = self._rows()
         before = _ERASE if self._drawn else ""
-        modes = "" if bool(pinned) == bool(self._drawn) else _PASTE_ON if pinned else _PASTE_OFF
-        shown = _PINNED.format(pinned) if pinned else ""
-        data = before + text + modes + shown
+        modes = "" if bool(rows) == bool(self._drawn) else _PASTE_ON if rows else _PASTE_OFF
+        up = f"\x1b[{len(rows) - 1}A" if len(rows) > 1 else ""
+        data = (
+            before
+            + text
+            + modes
+            + (_PINNED.format("\n".join([*rows[:-1], _BAR.format(rows[-1])])) + up if rows else "")
+        )
         try:
             if data:
                 self._out.write(data)
                 self._out.flush()
         except (OSError, ValueError):  # `mika up | head`, or the terminal was closed: the stack does not care
             self._broken = True
-        self._drawn, self._drawn_width = pinned, width
+        self._drawn, self._drawn_width = rows, width
         self._progress = time.monotonic()
 
-    def _redraw(self) -> None:
-        """Draw the pinned line if it, or the width of the terminal, has changed."""
-        pin = self._pin
-        if pin is None and not self._drawn:
-            return
+    def _redraw(self) -> bool:
+        """Draw the pinned rows if they, or the width of the terminal, have changed; returns whether."""
+        if self._pin is None and not self._drawn:
+            return False
+        if self._rows() == (self._drawn, self._drawn_width):
+            return False
+        self._write("")
+        return True
+
+    def _rows(self) -> tuple[tuple[str, ...], int]:
+        """What is to stand at the bottom, and the columns of the terminal."""
+        pin = self._pin  # may be changed by another thread at any time
+        if pin is None:
+            return (), 0
         width = self._width()
-        if width != self._drawn_width or (pin(max(1, width - 1)) if pin is not None else "") != self._drawn:
-            self._write("")
+        columns = max(1, width - 1)  # the last one would make some terminals wrap
+        return (*self._rewritten(columns), pin(columns)), width
+
+    def _rewritten(self, columns: int) -> Iterator[str]:
+        """The last step of each line that a program is rewriting."""
+        for name, follower in self._followers.items() if self._logs_shown else ():
+            if b"\r" in follower.unfinished and self._selection.only in ("", name):
+                step = for_screen(logs.decode(follower.unfinished)).expandtabs().rstrip()
+                yield fitted(plain(self._prefixes.line(name, step)), columns)
 
     def _width(self) -> int:
         try:
