@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import regex
 
-CANNED_REPLY = "抱歉，我现在无法回答，请稍后再试。\nSorry, I cannot answer right now. Please try again later."  # noqa: RUF001
+CANNED_REPLY = "抱歉，我现在无法回答，请稍后再试。\nSorry, I cannot answer right now. Please try again later."
 """What the user sees when the model has failed for good."""
 
 _FENCE = re.compile(

@@ -17,6 +17,8 @@ import pytest
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+os.environ["MIKA_LANG"] = "en"  # whoever runs the tests: they read what mika says
+
 pytest.register_assert_rewrite("tests.kit")
 pytest_plugins = ["tests.kit.workers"]
 

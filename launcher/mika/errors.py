@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mika.wording import _
+
 OK, FAILED, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -44,9 +46,9 @@ class InterruptedByUserError(MikaError):
 
 
 _CONNECTION: dict[type[BaseException], str] = {
-    ConnectionRefusedError: "connection refused",
-    ConnectionResetError: "connection reset",
-    ConnectionAbortedError: "connection aborted",
+    ConnectionRefusedError: _("connection refused"),
+    ConnectionResetError: _("connection reset"),
+    ConnectionAbortedError: _("connection aborted"),
 }
 
 
@@ -54,8 +56,10 @@ def describe(error: BaseException | None) -> str:
     """Any error as one short line. The name of its type is used only if it has no message."""
     if error is None:
         return ""
+    if isinstance(error, MikaError):
+        return error.message
     if isinstance(error, ConnectionError) and error.errno is not None:
         # Not the message of the OS, which depends on its language.
-        return _CONNECTION.get(type(error), error.strerror or "connection failed")
+        return _CONNECTION.get(type(error), error.strerror or _("connection failed"))
     text = " ".join(str(error).split())
     return (text or type(error).__name__)[:300]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from mika.decoded import Json
+from mika.wording import _
 
 RepairAction = Literal["start", "restart", "namespace", "sweep", "up"]
 
@@ -25,12 +26,15 @@ class Repair:
     def __str__(self) -> str:
         match self.action:
             case "namespace":
-                return f"create the namespace {self.target}"
+                return _("create the namespace {name}", name=self.target)
             case "sweep":
-                return "stop what an earlier run left behind"
+                return _("stop what an earlier run left behind")
             case "up":
-                return "start the stack (`mika up -d`)"
-        return f"{self.action} {self.target}"
+                return _("start the stack (`mika up -d`)")
+            case "start":
+                return _("start {name}", name=self.target)
+            case "restart":
+                return _("restart {name}", name=self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,13 @@ class Reason:
         return bool(self.text)
 
     def __str__(self) -> str:
-        """For users only; no code parses it."""
-        return f"{self.text}: {self.fix}" if self.fix else self.text
+        """For users only; no code parses it. It is a `Text`, so `str(reason)` can be translated."""
+        return _("{text}: {fix}", text=self.text, fix=self.fix) if self.fix else self.text
 
     def within(self, context: str) -> Self:
         """The same reason with `context` in front of its text."""
-        return type(self)(f"{context}: {self.text}" if self.text else context, self.fix, self.repair)
+        text = _("{context}: {text}", context=context, text=self.text) if self.text else context
+        return type(self)(text, self.fix, self.repair)
 
     def as_json(self) -> dict[str, object]:
         """An object with `text`, and with `fix` and `repair` if they are set."""
@@ -66,10 +71,15 @@ class Reason:
         """Raises KeyError or TypeError if `value` does not come from `as_json`."""
         repair = value.get("repair")
         return cls(
-            str(value["text"]),
-            str(value.get("fix", "")),
+            _as_text(value["text"]),
+            _as_text(value.get("fix", "")),
             Repair(repair["action"], str(repair["target"])) if repair is not None else None,
         )
+
+
+def _as_text(value: object) -> str:
+    """Not `str()` of a text: that forgets how to translate it."""
+    return value if isinstance(value, str) else str(value)
 
 
 NONE = Reason("")

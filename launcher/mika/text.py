@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mika.errors import UsageError
+from mika.wording import _
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,14 +19,23 @@ def read_text(path: Path, label: str) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"{label}: cannot be read: {error.strerror or error}; check that it is a file and that you may read it"
+            _(
+                "{file}: cannot be read: {error}; check that it is a file and that you may read it",
+                file=label,
+                error=error.strerror or error,
+            )
         ) from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UsageError(
-            f"{label}:{line}: byte 0x{data[error.start]:02x} is not valid UTF-8; save the file as UTF-8"
+            _(
+                "{file}:{line}: byte 0x{byte:02x} is not valid UTF-8; save the file as UTF-8",
+                file=label,
+                line=line,
+                byte=data[error.start],
+            )
         ) from error
 
 
@@ -33,12 +43,19 @@ def existing_folder(project: Path) -> Path:
     """`project` with all symbolic links resolved. Raises UsageError when it is not a folder."""
     try:
         if not project.is_dir():
-            state = "is not a folder" if project.exists() else "does not exist"
-            raise UsageError(f"-C: {project} {state}; give the folder that contains the Procfile")
+            raise UsageError(
+                _("-C: {folder} is not a folder; give the folder that contains the Procfile", folder=project)
+                if project.exists()
+                else _("-C: {folder} does not exist; give the folder that contains the Procfile", folder=project)
+            )
         return project.resolve()
     except OSError as error:
         raise UsageError(
-            f"-C: {project} cannot be opened: {error.strerror}; check the path and its permissions"
+            _(
+                "-C: {folder} cannot be opened: {error}; check the path and its permissions",
+                folder=project,
+                error=error.strerror,
+            )
         ) from error
 
 
@@ -62,14 +79,21 @@ def nearest(name: str, choices: Iterable[str], similarity: float = 0.6) -> str |
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`; did you mean 'worker'?`, or an empty string if no choice is similar."""
     match = nearest(name, choices)
-    return f"; did you mean '{match}'?" if match else ""
+    return _("; did you mean '{name}'?", name=match) if match else ""
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
     """The error for a name that does not exist, with the most similar name and the list of all names."""
     names = list(choices)
-    known_names = ", ".join(names) or "none"
-    return UsageError(f"no {kind} is named '{name}'{did_you_mean(name, names)} (there are: {known_names})")
+    return UsageError(
+        _(
+            "no {kind} is named '{name}'{suggestion} (there are: {names})",
+            kind=kind,
+            name=name,
+            suggestion=did_you_mean(name, names),
+            names=", ".join(names) or _("none"),
+        )
+    )
 
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}  # s
@@ -84,7 +108,9 @@ def duration(text: str) -> float:
         seconds = sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([wdhms])", plain_text))
         if 0 < seconds <= _MOST:
             return seconds
-    raise UsageError(f"{text!r} is not a duration", "give it as `30d`, `1h30m` or `45s` (w, d, h, m, s)")
+    raise UsageError(
+        _("{text!r} is not a duration", text=text), _("give it as `30d`, `1h30m` or `45s` (w, d, h, m, s)")
+    )
 
 
 def duration_text(seconds: float) -> str:

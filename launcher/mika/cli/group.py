@@ -1,14 +1,29 @@
-"""A group of commands that says which one may have been meant."""
+"""A group of commands that says which one may have been meant, and gives help in the user's language."""
 
 from __future__ import annotations
 
 import click
 
+from mika.cli.language.help import Context
 from mika.errors import UsageError
+from mika.wording import _
 
 
 class Group(click.Group):
     """In place of click's own."""
+
+    context_class = Context
+
+    def find(self, name: str) -> click.Command | None:
+        """Its command of that name."""
+        return self.commands.get(name)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        command = self.find(cmd_name)
+        if command is not None:
+            command.context_class = Context
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -18,7 +33,8 @@ class Group(click.Group):
             from mika.cli.misuse import no_command
 
             error = UsageError(
-                no_command(ctx.command_path, args[0], self.list_commands(ctx)), f"see `{ctx.command_path} --help`"
+                no_command(ctx.command_path, args[0], self.list_commands(ctx)),
+                _("see `{command} --help`", command=ctx.command_path),
             )
             error.code = "usage"
             raise error

@@ -20,6 +20,7 @@ import click
 from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error
 from mika.cli.group import Group
+from mika.cli.language import language
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
 
@@ -68,13 +69,12 @@ class Verbs(Group):
         del ctx
         return list(_VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _VERBS:
+    def find(self, name: str) -> click.Command | None:
+        if name not in _VERBS:
             return None
-        cmd_name = _ALIASES.get(cmd_name, cmd_name)
-        module = importlib.import_module(f"mika.cli.{_MODULES.get(cmd_name, cmd_name)}")
-        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        name = _ALIASES.get(name, name)
+        module = importlib.import_module(f"mika.cli.{_MODULES.get(name, name)}")
+        command: click.Command = getattr(module, f"{name.replace('-', '_')}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -89,6 +89,7 @@ class Verbs(Group):
 @click.pass_context
 def cli(ctx: click.Context, project: str | None) -> None:
     """Bring up a Temporal-backed stack with one command, keep it up, and see why when a message hangs."""
+    language()  # a wrong MIKA_LANG is said before anything is done
     ctx.obj = Context(Path(project).absolute() if project is not None else find_project(_here()))
 
 

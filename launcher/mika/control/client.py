@@ -15,6 +15,7 @@ from mika.decoded import Json
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus
+from mika.wording import unpacked
 
 if sys.platform == "win32":
     from mika.control._windows_client import exchange
@@ -112,7 +113,7 @@ def send(address: str, key: str, request: Request) -> Json:
         raise ChannelError(f"the supervisor does not answer at {address}: {error or 'time-out'}") from None
     if not wire.is_signed(key, nonce + "answer", answer, mac):
         raise ChannelError(f"the answer at {address} is not from the supervisor of this folder")
-    content = json.loads(answer)
+    content = unpacked(json.loads(answer))
     if "error" in content:
         fields = content["error"]
         failure = MikaError(fields["message"], fields["hint"], code=fields["code"])
@@ -122,7 +123,7 @@ def send(address: str, key: str, request: Request) -> Json:
 
 
 def _selected(answer: Json) -> tuple[list[str], list[str]]:
-    return [str(name) for name in answer["names"]], [str(note) for note in answer["notes"]]
+    return list(answer["names"]), list(answer["notes"])
 
 
 def not_running(folder: ProjectDir) -> NotRunningError:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from mika.control import requests, wire
 from mika.control.requests import Request
 from mika.errors import MikaError
+from mika.wording import packed
 
 if sys.platform == "win32":
     from mika.control import _windows as _platform
@@ -77,7 +78,7 @@ class Server:
         try:
             body, mac = wire.split(line)
             if wire.is_signed(self._key, nonce, body, mac):
-                answer = json.dumps(await self._answer(body)).encode()
+                answer = json.dumps(packed(await self._answer(body))).encode()
                 await _write(writer, wire.signed_line(self._key, nonce + "answer", answer))
         finally:
             self._answering -= 1

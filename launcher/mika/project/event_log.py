@@ -11,6 +11,7 @@ from mika.guard.segments import SegmentWriter
 from mika.project import logs
 from mika.project.folder import ProjectDir
 from mika.project.logs import EVENT_LOG
+from mika.wording import packed, unpacked
 
 _MAX_BYTES = 8_000_000
 
@@ -23,7 +24,7 @@ class EventLog:
 
     def write(self, event: Event) -> None:
         # A path need not be UTF-8.
-        self._writer.write(json.dumps(event.as_json(), ensure_ascii=False).encode(errors="replace") + b"\n")
+        self._writer.write(json.dumps(packed(event.as_json()), ensure_ascii=False).encode(errors="replace") + b"\n")
 
     def close(self) -> None:
         self._writer.close()
@@ -42,6 +43,6 @@ class EventReader:
 
 def read_event(line: logs.Line) -> Event | None:
     """The event in a line of the event log; None if it is not valid."""
-    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-        return events.from_json(json.loads(line.data))
+    with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+        return events.from_json(unpacked(json.loads(line.data)))
     return None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mika.errors import FAILED, MikaError
 from mika.project.folder import ProjectDir, write_private
+from mika.wording import packed, unpacked
 
 ALREADY_UP = "already_up"
 """Code of the error when two `up -d` started at once and this one was slower. Its parent attaches to the other one."""
@@ -47,7 +48,7 @@ class Background:
         """The error that it wrote to the report file before it exited."""
         code = self._process.returncode
         try:
-            error = json.loads(self._report.read_text(encoding="utf-8"))
+            error = unpacked(json.loads(self._report.read_text(encoding="utf-8")))
             failure = MikaError(error["message"], error["hint"], code=error["code"])
         except (OSError, ValueError, KeyError):
             failure = MikaError(
@@ -102,8 +103,9 @@ def reported_to(report: Path | None) -> Iterator[None]:
         if report is None:
             raise
         failure = error if isinstance(error, MikaError) else MikaError(f"unexpected {type(error).__name__}: {error}")
+        fields: dict[str, object] = {"message": failure.message, "hint": failure.hint, "code": failure.code}
         if report.exists():  # otherwise the parent process has exited
-            write_private(report, json.dumps({"message": failure.message, "hint": failure.hint, "code": failure.code}))
+            write_private(report, json.dumps(packed(fields)))
         sys.exit(failure.exit_code)
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from mika.text import plain
+
+# Chinese breaks between any two characters, but no line begins with its punctuation.
+_CLOSING = "，。：；、！？）」』》…"
+_BREAKABLE = re.compile(rf"\s+|[\u2e80-\uffef][{_CLOSING}]*|[^\s\u2e80-\uffef]+[{_CLOSING}]*")
 
 
 def width(text: str) -> int:
@@ -31,3 +37,14 @@ def fitted(text: str, columns: int) -> str:
     while text and width(text) >= columns:
         text = text[: columns - 1] if len(text) >= columns else text[:-1]
     return f"{text.rstrip()}…" if columns > 0 else ""
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """The lines of a paragraph, each at most `columns` wide unless one word is wider."""
+    lines = [""]
+    for match in _BREAKABLE.finditer(" ".join(text.split())):
+        part = match.group()
+        if width(lines[-1] + part.rstrip()) > columns and lines[-1]:
+            lines.append("")
+        lines[-1] += part if lines[-1] else part.lstrip()
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,61 @@
+"""click's help in the user's language. The texts stand where click wants them; here they are looked up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import click
+
+from mika.cli.language import shown
+from mika.cli.screen.width import width, wrapped
+from mika.wording import Text, _
+
+OF_CLICK = (
+    _("Usage:"),
+    _("Options"),
+    _("Commands"),
+    _("Show this message and exit."),
+    _("Show the version and exit."),
+)
+"""What click itself says."""
+
+_AS_IT_IS = "\b\n"
+"""click then keeps the lines of a paragraph: it counts characters, where Chinese needs columns."""
+_EXTRAS = re.compile(r"  \[[^][]*\]$")
+"""What click appends to the help of an option: `[default: 3; required]`."""
+
+
+class _Formatter(click.HelpFormatter):
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, f"{_shown('Usage:')} " if prefix is None else prefix)
+
+    def write_heading(self, heading: str) -> None:
+        super().write_heading(_shown(heading))
+
+    def write_text(self, text: str) -> None:
+        super().write_text(_in_lines(_shown(text), self.width - self.current_indent))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        rows = [(term, _shown(text)) for term, text in rows]
+        first = min(max((width(term) for term, _text in rows), default=0), col_max) + col_spacing
+        columns = self.width - self.current_indent - first
+        super().write_dl([(term, _in_lines(text, columns)) for term, text in rows], col_max, col_spacing)
+
+
+class Context(click.Context):
+    formatter_class = _Formatter
+
+
+def _shown(text: str) -> str:
+    extras = _EXTRAS.search(text)
+    template = text[: extras.start()] if extras else text
+    return shown(Text(template, template)) + text[len(template) :]
+
+
+def _in_lines(text: str, columns: int) -> str:
+    """A text for click, with the lines of each paragraph that click could not break."""
+    return "\n\n".join(
+        part if part.isascii() or part.startswith("\b") else _AS_IT_IS + "\n".join(wrapped(part, columns))
+        for part in text.split("\n\n")
+    )

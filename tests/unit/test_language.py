@@ -1,0 +1,127 @@
+"""What mika says, in the user's language. The texts and catalogues themselves: `python -m tests.kit.texts`."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from babel.messages import mofile
+from mika.cli import language, main
+from mika.cli.screen.width import width
+
+from tests.kit import texts
+
+_IN_BACKTICKS = re.compile(r"`[^`]+`")
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIKA_LANG", "zh_CN")
+
+
+@pytest.fixture(autouse=True)
+def of_this_test() -> Iterator[None]:
+    """The language is chosen once in a process."""
+    language.translation.cache_clear()
+    yield
+    language.translation.cache_clear()
+
+
+def _messages() -> list[tuple[str, str, str]]:
+    """(room, English, Chinese)."""
+    return [
+        (room, message.id, message.string)
+        for room, catalogue in texts.catalogues().items()
+        for message in catalogue
+        if message.id
+    ]
+
+
+def _fields(template: str) -> set[str]:
+    return {name for _text, name, _spec, _conversion in string.Formatter().parse(template) if name is not None}
+
+
+def test_every_text_is_marked() -> None:
+    assert {room: lines for room, lines in texts.unmarked().items() if lines} == {}
+
+
+def test_every_text_has_a_translation() -> None:
+    """And none is translated that nobody shows. If this fails, `python -m tests.kit.texts` tells what to translate."""
+    assert {room: set(found) for room, found in texts.in_code().items() if found} == {
+        room: {message.id for message in catalogue if message.id and message.string}
+        for room, catalogue in texts.catalogues().items()
+    }
+
+
+def test_the_compiled_catalogue_is_of_today() -> None:
+    with texts.COMPILED.open("rb") as file:
+        compiled = {message.id: message.string for message in mofile.read_mo(file) if message.id}
+    assert compiled == {english: chinese for _room, english, chinese in _messages()}
+
+
+def test_a_translation_names_the_same_values_and_commands() -> None:
+    wrong = [
+        f"{room}: {english!r} -> {chinese!r}"
+        for room, english, chinese in _messages()
+        if sorted(_IN_BACKTICKS.findall(english)) != sorted(_IN_BACKTICKS.findall(chinese))
+        or ("{" in english and _fields(english) != _fields(chinese))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh_CN"),
+        ({"LANG": "zh_TW.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "zh_CN.UTF-8", "LC_MESSAGES": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_ALL": "zh_CN.GBK"}, "zh_CN"),
+        ({"LANG": "zh_CN.UTF-8", "MIKA_LANG": "en"}, "en"),
+        ({"MIKA_LANG": "zh"}, "zh_CN"),
+        ({"MIKA_LANG": "zh-Hans"}, "zh_CN"),
+        ({"MIKA_LANG": "en_GB"}, "en"),
+    ],
+)
+def test_the_language_is_that_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
+    for name in ("MIKA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert language.language() == expected
+
+
+def test_a_language_that_mika_does_not_speak(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIKA_LANG", "fr")
+    assert main.run(["status"]) == 2
+    assert capfd.readouterr().err == ("mika: MIKA_LANG: mika does not speak 'fr'\n      set it to `en` or `zh_CN`\n")
+
+
+@pytest.mark.usefixtures("chinese")
+def test_help_fits_the_screen(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for verb in (["--help"], ["up", "--help"], ["logs", "--help"], ["workflows", "retry", "--help"]):
+        assert main.run(verb) == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert lines[0].startswith("用法：")
+        assert max(map(width, lines)) <= 80
+        assert not any(re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", line) for line in lines), "English is left"
+
+
+@pytest.mark.usefixtures("chinese")
+def test_json_is_english(tmp_path: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Procfile").write_text("web: true\n")
+    assert main.run(["-C", str(tmp_path), "status", "--json"]) == 3
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["message"].startswith("no stack is running in")
+    assert main.run(["-C", str(tmp_path), "status"]) == 3
+    assert not capfd.readouterr().err.startswith("mika: no stack")

@@ -1,0 +1,77 @@
+"""Texts that can be said in another language, on their way to the screen."""
+
+import copy
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mika.errors import MikaError, describe
+from mika.reason import Reason
+from mika.wording import Text, _, joined, packed, unpacked
+
+_CHINESE = {
+    "{name} exited: {reason}": "{name} 已退出：{reason}",
+    "exit code {code}": "退出码 {code}",
+    "; then ": "；然后",
+}
+
+
+def _zh(text: str) -> str:
+    return text.translated(lambda template: _CHINESE.get(template, template)) if isinstance(text, Text) else text
+
+
+_EXITED = _("{name} exited: {reason}", name="worker", reason=_("exit code {code}", code=3))
+
+
+def test_a_text_is_its_english() -> None:
+    assert _EXITED == "worker exited: exit code 3"
+    assert json.dumps([_EXITED]) == '["worker exited: exit code 3"]'
+    assert f"{_EXITED}." == "worker exited: exit code 3."
+
+
+def test_a_text_within_a_text_is_translated_too() -> None:
+    assert _zh(_EXITED) == "worker 已退出：退出码 3"
+
+
+def test_parts_stay_translatable() -> None:
+    assert _zh(joined("; ", [_EXITED, "{as it is}"])) == "worker 已退出：退出码 3; {as it is}"
+    assert _zh("1. " + _EXITED + _("; then ") + "x") == "1. worker 已退出：退出码 3；然后x"
+    assert isinstance(str(Reason(_EXITED, _("restart it"))), Text)
+    assert describe(MikaError(_EXITED)) is _EXITED
+
+
+def test_a_copy_is_still_a_text() -> None:
+    assert _zh(copy.deepcopy(_EXITED)) == _zh(_EXITED)
+
+
+_plain = st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+_texts = st.recursive(
+    st.builds(Text, st.text(min_size=1), st.text(min_size=1), st.just({})),
+    lambda inner: st.builds(
+        lambda value: Text(f"<{value}>", "<{value}>", {"value": value}),
+        inner | _plain,
+    ),
+)
+_json = st.recursive(
+    _texts | _plain | st.none() | st.booleans(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.text().filter(lambda key: key != "texts"), _json))
+def test_texts_survive_json_between_two_mikas(value: dict[str, object]) -> None:
+    arrived = unpacked(json.loads(json.dumps(packed(value))))
+    assert arrived == value
+    assert _all_texts(arrived) == _all_texts(value)
+
+
+def _all_texts(value: object) -> list[tuple[str, str, object]]:
+    match value:
+        case Text():
+            return [(value, value.template, value.values)]
+        case dict():
+            return [text for part in value.values() for text in _all_texts(part)]
+        case list():
+            return [text for part in value for text in _all_texts(part)]
+    return []
