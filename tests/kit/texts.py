@@ -1,6 +1,6 @@
 """The texts that mika shows, and their translations. `python -m tests.kit.texts` brings the catalogues up to date.
 
-Each room of `launcher/mika` has a catalogue of its own, `locale/zh_CN/ROOM.po`, for people to edit; mika reads the
+Each folder of `launcher/mika` has a catalogue of its own, `locale/zh_CN/ROOM.po` (`cli-screen.po`), for people to edit; mika reads the
 `mika.mo` that is compiled from all of them.
 """
 
@@ -23,7 +23,7 @@ from mika.cli.main import cli
 PACKAGE = CATALOGUES.parent
 PLACE = CATALOGUES / CHINESE
 COMPILED = PLACE / "LC_MESSAGES" / "mika.mo"
-LOOSE = "mika"
+_LOOSE = "mika"
 """The room of the modules that are in none."""
 
 
@@ -32,13 +32,17 @@ def in_code() -> dict[str, dict[str, str]]:
     rooms: dict[str, dict[str, str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE)
-        room = rooms.setdefault(name.parts[0] if len(name.parts) > 1 else LOOSE, {})
+        room = rooms.setdefault(_room(name), {})
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 room.setdefault(literal(node, name), name.as_posix())
     for text in _of_help(cli, click.Context(cli)):
         rooms["cli"].setdefault(text, "cli (help)")
     return rooms
+
+
+def _room(module: Path) -> str:
+    return "-".join(module.parent.parts[:2]) or _LOOSE
 
 
 def literal(call: ast.Call, name: Path) -> str:
@@ -58,7 +62,7 @@ def unmarked() -> dict[str, list[str]]:
     rooms: dict[str, list[str]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE)
-        room = rooms.setdefault(name.parts[0] if len(name.parts) > 1 else LOOSE, [])
+        room = rooms.setdefault(_room(name), [])
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and _shows(node.func):
                 values = (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg != "code"))
