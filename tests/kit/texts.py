@@ -1,7 +1,7 @@
 """The texts that mika shows, and their translations. `python -m tests.kit.texts` brings the catalogues up to date.
 
-Each folder of `launcher/mika` has a catalogue of its own, `locale/zh_CN/ROOM.po` (`cli-screen.po`), for people to edit; mika reads the
-`mika.mo` that is compiled from all of them.
+Each folder of `launcher/mika` has a catalogue of its own for people to edit, `locale/zh_CN/ROOM.po` (`cli-screen.po`);
+mika reads the `mika.mo` that is compiled from all of them.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def main() -> None:
         with (PLACE / f"{room}.po").open("wb") as file:
             pofile.write_po(file, catalogue, width=0, omit_header=True)
         missing = sum(1 for message in catalogue if message.id and not message.string)
-        print(f"{room:<12}{len(catalogue):>5} texts, {missing} not translated, {len(unmarked()[room])} not marked")
+        print(f"{room:<18}{len(catalogue):>5} texts, {missing} not translated, {len(unmarked()[room])} not marked")
     COMPILED.parent.mkdir(parents=True, exist_ok=True)
     with COMPILED.open("wb") as file:
         mofile.write_mo(file, compiled(rooms))
