@@ -21,6 +21,7 @@ from mika.readiness.temporal import TemporalProbe
 from mika.reason import Reason
 from mika.supervisor.unit import Launch, Unit
 from mika.supervisor.watch import Liveness
+from mika.wording import _
 
 _ATTEMPT_SECONDS = 10.0  # one attempt is several calls for each thing
 _PAUSE_SECONDS = 3.0
@@ -63,9 +64,9 @@ class Declaring:
 
     def _rungs(self, rungs: Sequence[Rung]) -> list[Rung]:
         if not self._is_ours:
-            return [*rungs, Rung("compared with what is declared", self._compare, _ATTEMPT_SECONDS)]
+            return [*rungs, Rung(_("compared with what is declared"), self._compare, _ATTEMPT_SECONDS)]
         own = [
-            Rung(f"declared {group.kind.noun}s", partial(self._make, group), _ATTEMPT_SECONDS)
+            Rung(_("declared {kind}s", kind=group.kind.noun), partial(self._make, group), _ATTEMPT_SECONDS)
             for group in groups(self._declared)
         ]
         if not self._declared.namespaces:
@@ -100,7 +101,8 @@ class Declaring:
             for reason in await differences(await self._server(), self._declared, self._record):
                 self._say_once(reason)
         except (NotYet, RPCError, RuntimeError) as error:
-            self._say_once(Reason(f"the server could not be compared with what is declared: {describe(error)}"))
+            text = _("the server could not be compared with what is declared: {error}", error=describe(error))
+            self._say_once(Reason(text))
         return self._probe.detail
 
     async def pause(self) -> None:
@@ -118,8 +120,8 @@ class Declaring:
                 await asyncio.gather(*pauses)
         except (NotYet, RPCError, RuntimeError, TimeoutError) as error:
             names = ", ".join(item.name for item in ours)
-            reason = "no answer" if isinstance(error, TimeoutError) else describe(error)
-            self._say(f"the schedules ({names}) may not be paused: {reason}")
+            reason = _("no answer") if isinstance(error, TimeoutError) else describe(error)
+            self._say(_("the schedules ({names}) may not be paused: {reason}", names=names, reason=reason))
 
     async def _server(self) -> Server:
         return Server(await self._probe.temporal(), self._probe.address, self._is_ours)

@@ -16,6 +16,7 @@ from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
 from mika.readiness.ladder import NotYet
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 State = Literal["same", "missing", "edited", "changed", "foreign"]
 """`edited`: the declaration, since mika made it. `changed`: by somebody else. `foreign`: not made by mika."""
@@ -23,7 +24,7 @@ State = Literal["same", "missing", "edited", "changed", "foreign"]
 SCHEDULES = Schedules()
 _NAMESPACES, _ATTRIBUTES, _ENDPOINTS = Namespaces(), SearchAttributes(), NexusEndpoints()
 _BY_NOUN = {kind.noun: kind for kind in (_NAMESPACES, _ATTRIBUTES, _ENDPOINTS, SCHEDULES)}
-_AGAIN = "`mika down` and `mika up`"
+_AGAIN = _("`mika down` and `mika up`")
 _HOPELESS = (3, 7, 12, 16)  # INVALID_ARGUMENT, PERMISSION_DENIED, UNIMPLEMENTED, UNAUTHENTICATED
 Finder = Callable[[Temporal, str], Awaitable[str | None]]
 
@@ -120,22 +121,49 @@ class Group(Generic[Item]):
 
     def reason(self, server: Server, item: Item, state: State, found: str) -> Reason:
         """The words for any state but `same`."""
-        thing = f"the {self.kind.noun} {item.name}"
+        kind, name, where = self.kind.noun, item.name, item.where
         again = _AGAIN if server.is_ours else server.command(self.kind.creation(item))
         if state == "missing":
-            return Reason(f"{thing} is declared ({item.where}), and not there", again)
+            text = _("the {kind} {name} is declared ({where}), and not there", kind=kind, name=name, where=where)
+            return Reason(text, again)
         if state == "edited" and self.kind.can_change:
-            return Reason(f"{thing} is not yet as it is declared now ({item.where})", again)
+            text = _("the {kind} {name} is not yet as it is declared now ({where})", kind=kind, name=name, where=where)
+            return Reason(text, again)
         removal = server.command(self.kind.removal(item.namespace, item.name))
         if description := self.kind.describe(found):
-            text = f"{thing} {description}, and {self.kind.wanted(item)} is declared ({item.where})"
-            return Reason(text, f"correct the declaration, or {removal}; then {again}")
+            text = _(
+                "the {kind} {name} {difference}, and {wanted} is declared ({where})",
+                kind=kind,
+                name=name,
+                difference=description,
+                wanted=self.kind.wanted(item),
+                where=where,
+            )
+            return Reason(text, _corrected(removal, again))
         if state == "changed":
-            text = f"{thing} was changed since mika made it, and does not do what is declared ({item.where})"
-            return Reason(text, f"correct the declaration, or {removal}; then {again}")
-        text = f"the declared {self.kind.noun} {item.name} ({item.where}) exists, and mika did not make it"
-        fix = f"rename the declared one, or, if the other one is not needed, {removal}; then {again}"
-        return Reason(f"{text}: it is left as it is", fix)
+            text = _(
+                "the {kind} {name} was changed since mika made it, and does not do what is declared ({where})",
+                kind=kind,
+                name=name,
+                where=where,
+            )
+            return Reason(text, _corrected(removal, again))
+        text = _(
+            "the declared {kind} {name} ({where}) exists, and mika did not make it: it is left as it is",
+            kind=kind,
+            name=name,
+            where=where,
+        )
+        fix = _(
+            "rename the declared one, or, if the other one is not needed, {removal}; then {again}",
+            removal=removal,
+            again=again,
+        )
+        return Reason(text, fix)
+
+
+def _corrected(removal: str, again: str) -> str:
+    return _("correct the declaration, or {removal}; then {again}", removal=removal, again=again)
 
 
 AnyGroup = Group[Namespace] | Group[SearchAttribute] | Group[NexusEndpoint] | Group[Schedule]
@@ -165,8 +193,8 @@ async def differences(server: Server, declared: Declared, record: Record) -> lis
             continue
         if await find(kind.find, server.temporal, namespace, name) is not None:
             removal = server.command(kind.removal(namespace, name))
-            text = f"the {noun} {name} was declared before, and is still there"
-            reasons.append(Reason(text, f"declare it again, or {removal}"))
+            text = _("the {kind} {name} was declared before, and is still there", kind=noun, name=name)
+            reasons.append(Reason(text, _("declare it again, or {removal}", removal=removal)))
     return reasons
 
 
@@ -182,10 +210,16 @@ def named(noun: str, name: str) -> Iterator[None]:
     try:
         yield
     except (TemporalError, RuntimeError) as error:
-        raise NotYet(Reason(f"{noun} {name}: {describe(error)}")) from error
+        text = _("{kind} {name}: {error}", kind=noun, name=name, error=describe(error))
+        raise NotYet(Reason(text)) from error
     except OSError as error:
-        text = f"{noun} {name}: .mika/data cannot be written: {error.strerror or error}"
-        raise NotYet(Reason(text, "make room there, and check who may write to it")) from error
+        text = _(
+            "{kind} {name}: .mika/data cannot be written: {error}",
+            kind=noun,
+            name=name,
+            error=error.strerror or error,
+        )
+        raise NotYet(Reason(text, _("make room there, and check who may write to it"))) from error
 
 
 @contextlib.contextmanager
@@ -198,8 +232,14 @@ def refusals(noun: str, item: Thing) -> Iterator[None]:
     except RPCError as error:
         if int(error.status) not in _HOPELESS:
             raise
-        text = f"{item.where}: Temporal refuses the {noun} {item.name}: {describe(error)}"
-        raise RefusedError(Reason(text, "correct it, then run `mika up` again")) from error
+        text = _(
+            "{where}: Temporal refuses the {kind} {name}: {error}",
+            where=item.where,
+            kind=noun,
+            name=item.name,
+            error=describe(error),
+        )
+        raise RefusedError(Reason(text, _("correct it, then run `mika up` again"))) from error
 
 
 async def find(finder: Finder, temporal: Temporal, namespace: str, name: str) -> str | None:

@@ -12,6 +12,7 @@ from mika.config.declared import Namespace, NexusEndpoint, SearchAttribute, Thin
 from mika.diagnosis import commands
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+from mika.wording import _
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ _TYPES = {
     "Datetime": 6,
     "KeywordList": 7,
 }  # IndexedValueType
+_UNKNOWN = "of an unknown type"
 _EXAMPLES: dict[str, object] = {
     "Text": "mika",
     "Keyword": "mika",
@@ -118,7 +120,7 @@ class Namespaces(Kind[Namespace]):
     async def prove(self, temporal: Temporal, items: Sequence[Namespace]) -> None:
         """Each service caches for a second that a namespace does not exist, so they are asked twice."""
         del items
-        for _ in range(2):
+        for _attempt in range(2):
             await temporal.count_workflows()
             await temporal.queue_state(_QUEUE, TaskType.WORKFLOW)
 
@@ -145,7 +147,7 @@ class SearchAttributes(Kind[SearchAttribute]):
         answer = await service.list_search_attributes(request, timeout=_LIMIT, retry=False)
         types = {number: kind for kind, number in _TYPES.items()}
         number = answer.custom_attributes.get(name)
-        return None if number is None else types.get(number, "of an unknown type")
+        return None if number is None else types.get(number, _UNKNOWN)
 
     async def make(self, temporal: Temporal, item: SearchAttribute) -> None:
         from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -170,7 +172,7 @@ class SearchAttributes(Kind[SearchAttribute]):
         await temporal.rehearse_upsert(values)
 
     def describe(self, content: str) -> str:
-        return f"is {content}"
+        return _("is of an unknown type") if content == _UNKNOWN else _("is {type}", type=content)
 
     def creation(self, item: SearchAttribute) -> str:
         return commands.create_attribute(item.name, item.type, item.namespace)
@@ -217,7 +219,7 @@ class NexusEndpoints(Kind[NexusEndpoint]):
         return next(iter(answer.endpoints), None)
 
     def describe(self, content: str) -> str:
-        return f"leads to {content}"
+        return _("leads to {target}", target=content)
 
     def creation(self, item: NexusEndpoint) -> str:
         target = f"--target-namespace {shlex.quote(item.namespace)} --target-task-queue {shlex.quote(item.task_queue)}"
