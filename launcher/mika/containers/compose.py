@@ -18,6 +18,7 @@ from mika.config import compose_file
 from mika.containers.engine import EngineError
 from mika.errors import MikaError, UsageError
 from mika.guard.segments import SegmentWriter
+from mika.wording import _
 
 LOG = "compose"
 """Compose's output goes to `.mika/logs/compose.log`."""
@@ -44,10 +45,10 @@ def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ..
     if standalone is not None:
         return (standalone,)
     raise EngineError(
-        "docker compose is not installed on this machine",
-        "install Docker's compose plugin, or `pip install 'mika[compose]'`",
+        _("docker compose is not installed on this machine"),
+        _("install Docker's compose plugin, or `pip install 'mika[compose]'`"),
         code="compose_missing",
-        alternative="use `--backend embedded`",
+        alternative=_("use `--backend embedded`"),
     )
 
 
@@ -99,21 +100,26 @@ class Compose:
         result = _capture([*self.command, "config", "--format", "json"], self.env, self.project, timeout)
         if result is None:
             raise MikaError(
-                f"`{' '.join(self.command)} config` could not be run, or did not exit within {timeout:.0f} s",
-                "run it by hand",
+                _(
+                    "`{command} config` could not be run, or did not exit within {seconds:.0f} s",
+                    command=" ".join(self.command),
+                    seconds=timeout,
+                ),
+                _("run it by hand"),
                 code="compose_unusable",
             )
         if result.returncode:
             if "unknown flag" in result.stderr or "Usage:" in result.stdout + result.stderr:
-                raise MikaError(f"{self.command[-1]} is too old", "install compose v2 or later", code="compose_old")
+                message = _("{command} is too old", command=self.command[-1])
+                raise MikaError(message, _("install compose v2 or later"), code="compose_old")
             if "project name must not be empty" in result.stderr:
                 raise UsageError(
-                    f"compose cannot make a project name from the folder's name '{self.project.name}'",
-                    "set COMPOSE_PROJECT_NAME in .env to a name of a-z, 0-9, - and _",
+                    _("compose cannot make a project name from the folder's name '{name}'", name=self.project.name),
+                    _("set COMPOSE_PROJECT_NAME in .env to a name of a-z, 0-9, - and _"),
                 )
             raise UsageError(
                 config_error(result.stderr, self.project, self._faulty_file(timeout)),
-                "`docker compose config` shows the same error",
+                _("`docker compose config` shows the same error"),
             )
         try:
             document = json.loads(result.stdout)
@@ -121,15 +127,15 @@ class Compose:
             document = None
         if not isinstance(document, dict):
             raise MikaError(
-                f"`{' '.join(self.command)} config` did not print a JSON object",
-                "install a newer compose",
+                _("`{command} config` did not print a JSON object", command=" ".join(self.command)),
+                _("install a newer compose"),
                 code="compose_old",
             )
         return document
 
     def _faulty_file(self, timeout: float) -> str:
         """The file with the mistake. Compose does not name it when it has merged the override into the main file."""
-        main = compose_file.file_of(self.project, self.env) or "the compose file"
+        main = compose_file.file_of(self.project, self.env) or _("the compose file")
         override = compose_file.override_of(self.project, self.env)
         if override is None:
             return main
@@ -139,7 +145,9 @@ class Compose:
     def run_now(self, arguments: list[str], timeout: float) -> tuple[int, str]:
         """Run a command in this thread until it exits. Returns its exit code (-1: it did not exit) and its output."""
         result = _capture([*self._base_command(), *arguments], self.env, self.project, timeout)
-        return (-1, f"it did not exit within {timeout:.0f} s") if result is None else (result.returncode, result.stderr)
+        if result is None:
+            return -1, _("it did not exit within {seconds:.0f} s", seconds=timeout)
+        return result.returncode, result.stderr
 
     async def run(self, arguments: list[str], log_dir: Path, extra_env: Mapping[str, str]) -> tuple[int, str]:
         """Run a command, and return its exit code and output. When cancelled, interrupt it so that it exits cleanly."""
@@ -213,7 +221,9 @@ def _interrupt(process: asyncio.subprocess.Process) -> None:
 def config_error(text: str, project: Path, label: str) -> str:
     """Compose's error as one line that begins with the file and the line. `label`: the file, if compose names none."""
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("time=")]
-    message = " ".join(lines)[:400] or "compose rejects the file but does not say why"
+    message = " ".join(lines)[:400]
+    if not message:
+        return _("{file}: {error}", file=label, error=_("compose rejects the file but does not say why"))
     message = message.replace(f"{project}/", "").replace(f"{project}\\", "")
     if error := _YAML_ERROR.search(message):
         return f"{error['file'] or label}:{error['line']}:{error['column']}: {error['what']}"
@@ -222,5 +232,6 @@ def config_error(text: str, project: Path, label: str) -> str:
     if separator and (error := _LINE_ERROR.search(rest)):
         column = f":{error['column']}" if error["column"] else ""
         return f"{name}:{error['line']}{column}: {error['what']}"
-    message = re.sub(r"(\S+) false schema$", r"\1: compose does not know this key", message)
-    return message if ".y" in name else f"{label}: {message}"
+    if unknown := re.search(r"(\S+) false schema$", message):
+        message = message[: unknown.start()] + _("{key}: compose does not know this key", key=unknown[1])
+    return message if ".y" in name else _("{file}: {error}", file=label, error=message)

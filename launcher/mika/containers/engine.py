@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mika.errors import MikaError
+from mika.wording import _
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -30,7 +31,7 @@ _ENGINE_PROGRAMS = {
     "colima",
     "orbstack",
 }
-_OTHER_BACKEND = "use `--backend embedded`"
+_OTHER_BACKEND = _("use `--backend embedded`")
 _NOT_FOUND_WINDOWS = "The system cannot find the file specified"
 
 
@@ -41,7 +42,8 @@ class EngineError(MikaError):
     """
 
     def __init__(self, message: str, fix: str, *, code: str, alternative: str = "") -> None:
-        super().__init__(message, f"{fix}, or {alternative}" if alternative else fix, code=code)
+        hint = _("{fix}, or {alternative}", fix=fix, alternative=alternative) if alternative else fix
+        super().__init__(message, hint, code=code)
         self.fix = fix
 
     @property
@@ -79,10 +81,13 @@ def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
     host = env.get("DOCKER_HOST", "")
     if host.lower().startswith("ssh:"):
         raise EngineError(
-            f"the Docker engine at {host} is on another machine, so Temporal and MongoDB would listen there",
-            "unset DOCKER_HOST to use this machine's engine",
+            _(
+                "the Docker engine at {host} is on another machine, so Temporal and MongoDB would listen there",
+                host=host,
+            ),
+            _("unset DOCKER_HOST to use this machine's engine"),
             code="engine_unusable",
-            alternative="use a Temporal server over there: `--backend external`",
+            alternative=_("use a Temporal server over there: `--backend external`"),
         )
     client = None
     try:
@@ -97,7 +102,9 @@ def connect(env: Mapping[str, str], timeout: float) -> DockerClient:
     if api < OLDEST_API:
         client.close()
         raise EngineError(
-            f"the Docker engine {version.get('Version')} is too old", "install 20.10 or later", code="engine_old"
+            _("the Docker engine {version} is too old", version=version.get("Version")),
+            _("install 20.10 or later"),
+            code="engine_old",
         )
     return client
 
@@ -132,38 +139,42 @@ def _check_context(env: Mapping[str, str]) -> None:
     except Exception:  # noqa: BLE001 - a context whose files are damaged; compose fails in the same way
         exists = False
     if not exists:
-        source = "DOCKER_CONTEXT" if env.get("DOCKER_CONTEXT") else "docker's config.json"
+        source = "DOCKER_CONTEXT" if env.get("DOCKER_CONTEXT") else _("docker's config.json")
         raise EngineError(
-            f"the docker context '{name}' ({source}) does not exist",
-            "`docker context ls` lists the contexts; `docker context use default` switches to the default one",
+            _("the docker context '{name}' ({source}) does not exist", name=name, source=source),
+            _("`docker context ls` lists the contexts; `docker context use default` switches to the default one"),
             code="engine_context",
         )
 
 
 def _explain(error: BaseException, env: Mapping[str, str]) -> EngineError:
     host = env.get("DOCKER_HOST") or ""
-    at = f" at {host}" if host else ""
+    the_engine = _("the Docker engine at {host}", host=host) if host else _("the Docker engine")
     causes = list(_chain(error))
     text = " ".join(str(error).split())[:200]
     if any(isinstance(cause, PermissionError) for cause in causes) or "Access is denied" in text:
-        hint = "start Docker Desktop as this user, or join the group docker-users"
-        if sys.platform != "win32":
-            hint = "`sudo usermod -aG docker $USER`, then log in again (members of the group docker may use the engine)"
-        return EngineError(f"this user may not use the Docker engine{at}", hint, code="engine_denied")
+        return EngineError(_("this user may not use {engine}", engine=the_engine), _permission(), code="engine_denied")
     if any("Timeout" in type(cause).__name__ for cause in causes):
         return EngineError(
-            f"the Docker engine{at} does not answer: it hangs or is still starting",
-            "restart Docker (Desktop)",
+            _("{engine} does not answer: it hangs or is still starting", engine=the_engine),
+            _("restart Docker (Desktop)"),
             code="engine_hung",
             alternative=_OTHER_BACKEND,
         )
     absent = any(isinstance(cause, FileNotFoundError | ConnectionError) for cause in causes)
     if absent or _NOT_FOUND_WINDOWS in text or "CreateFile" in text:
-        return EngineError(
-            f"no Docker engine answers{at}", "start Docker (Desktop)", code="engine_absent", alternative=_OTHER_BACKEND
-        )
-    hint = "correct DOCKER_HOST, or unset it" if host else "check `docker info`"
-    return EngineError(f"the Docker engine{at} cannot be used: {text}", hint, code="engine_unusable")
+        message = _("no Docker engine answers at {host}", host=host) if host else _("no Docker engine answers")
+        return EngineError(message, _("start Docker (Desktop)"), code="engine_absent", alternative=_OTHER_BACKEND)
+    hint = _("correct DOCKER_HOST, or unset it") if host else _("check `docker info`")
+    message = _("{engine} cannot be used: {error}", engine=the_engine, error=text)
+    return EngineError(message, hint, code="engine_unusable")
+
+
+def _permission() -> str:
+    """How to get the permission to use the engine."""
+    if sys.platform == "win32":
+        return _("start Docker Desktop as this user, or join the group docker-users")
+    return _("`sudo usermod -aG docker $USER`, then log in again (members of the group docker may use the engine)")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
