@@ -26,6 +26,7 @@ from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.supervisor.unit import Unit
+from mika.wording import _, joined
 
 _PATIENCE = 10.0  # s, for compose to read its file
 
@@ -57,8 +58,8 @@ class Beside(Backend):
         names = [unit.name for unit in units]
         if twice := next((name for name in names if names.count(name) > 1), ""):
             raise UsageError(
-                f"the compose file has a service '{twice}', the name of the one that mika starts itself",
-                f'exclude it (`exclude = ["{twice}"]` in mika.toml), or use `--backend docker`',
+                _("the compose file has a service '{name}', the name of the one that mika starts itself", name=twice),
+                _('exclude it (`exclude = ["{name}"]` in mika.toml), or use `--backend docker`', name=twice),
             )
         return units
 
@@ -110,7 +111,7 @@ def with_services(
     if plan.file.error:
         if is_asked:
             raise UsageError(plan.file.error)
-        temporal.concerns = (Reason(plan.file.error, "until it is correct, no service of it is started"),)
+        temporal.concerns = (Reason(plan.file.error, _("until it is correct, no service of it is started")),)
         return temporal
     if not list(plan):
         both = Beside(temporal, None)
@@ -122,13 +123,13 @@ def with_services(
 
 
 def left_out(path: str, choice: Choice) -> str:
-    return f"{path}: left out: {choice.describe()}" if choice.left_out else ""
+    return _("{file}: left out: {services}", file=path, services=choice.describe()) if choice.left_out else ""
 
 
 def _without_services(error: MikaError, named_in: str) -> MikaError:
     """The same error; the way out of it is another one than for the docker backend, if the settings name services."""
     if named_in and isinstance(error, engine.EngineError):
-        error.hint = f"{error.fix}, or remove them from `services` ({named_in})"
+        error.hint = _("{fix}, or remove them from `services` ({place})", fix=error.fix, place=named_in)
     return error
 
 
@@ -142,8 +143,8 @@ class _Look:
     def beside(self, temporal: Backend, path: str, *, is_asked: bool) -> Beside:
         try:
             if not is_asked and not engine.may_be_there(self._env):
-                text = "there is no Docker engine here"
-                raise engine.EngineError(text, "start Docker (Desktop)", code="engine_absent")
+                text = _("there is no Docker engine here")
+                raise engine.EngineError(text, _("start Docker (Desktop)"), code="engine_absent")
             selection = select(self._config, temporal.name, self._plan, self._entries, timeout=_PATIENCE)
             dropped = {} if is_asked else self._obstacles(selection.program, selection.file)
             file = selection.file.only({service.name for service in selection.file.services} - {*dropped})
@@ -159,7 +160,7 @@ class _Look:
         both = Beside(temporal, docker, infrastructure.named_in(self._config))
         both.left_out = left_out(path, selection.choice)
         both.concerns = (
-            *(Reason(f"{name} is not started: {why}") for name, why in dropped.items()),
+            *(Reason(_("{name} is not started: {why}", name=name, why=why)) for name, why in dropped.items()),
             *concerns(self._config, file, selection.all),
         )
         return both
@@ -176,8 +177,8 @@ class _Look:
             try:
                 existing = by_service(list_containers(client, file.project))
             except Exception as error:  # noqa: BLE001 - docker's errors have no common base
-                text = f"the Docker engine does not answer: {describe(error)}"
-                raise engine.EngineError(text, "restart Docker", code="engine_hung") from None
+                text = _("the Docker engine does not answer: {error}", error=describe(error))
+                raise engine.EngineError(text, _("restart Docker"), code="engine_hung") from None
             owner.check_project(file.project, existing.values(), program.folder)
             found: dict[str, str] = {}
             for service in file.services:
@@ -186,14 +187,16 @@ class _Look:
                     taken = next((port.published for port in service.ports if not is_free(port)), 0)
                     if taken and engine.is_local(client):
                         by = owner.of_port(client, taken, file.project)
-                        found[service.name] = f"port {taken} is taken by {by}, which is used as it is"
+                        text = _("port {port} is taken by {owner}, which is used as it is", port=taken, owner=by)
+                        found[service.name] = text
                 elif container.state == "paused":
-                    found[service.name] = f"its container is paused (`docker unpause {container.name}`)"
+                    text = _("its container is paused (`docker unpause {name}`)", name=container.name)
+                    found[service.name] = text
         is_changed = True
         while is_changed:
             without = {s.name: need for s in file.services for need in s.needs if need in found and s.name not in found}
             is_changed = bool(without)
-            found |= {name: f"it needs {need}" for name, need in without.items()}
+            found |= {name: _("it needs {name}", name=need) for name, need in without.items()}
         return found
 
     def _missing(self, error: MikaError) -> Iterator[Reason]:
@@ -201,19 +204,30 @@ class _Look:
         lacking = [s for s in self._plan if not s.ports or not all(map(ports.has_listener, s.ports))]
         if not lacking:
             return
-        shown = ", ".join(
-            f"{service.name} ({', '.join(address.join('127.0.0.1', port) for port in service.ports) or 'no port'})"
-            for service in lacking
-        )
+        services = joined(", ", (_("{name} ({addresses})", name=s.name, addresses=_addresses(s)) for s in lacking))
         expected = [port for service in lacking for port in service.ports]
         users = infrastructure.users_of(expected, infrastructure.project_variables(self._config))
-        of = f" ({', '.join(users)})" if users else ""
-        is_one = len(lacking) == 1
-        verb, them, until = ("is", "it", "it answers") if is_one else ("are", "them", "they answer")
+        of = _(" ({names})", names=", ".join(users)) if users else ""
+        if len(lacking) == 1:
+            text = _(
+                "{service} is not started: {error}; what needs it{users} will fail until it answers there",
+                service=services,
+                error=error.message,
+                users=of,
+            )
+        else:
+            text = _(
+                "{services} are not started: {error}; what needs them{users} will fail until they answer there",
+                services=services,
+                error=error.message,
+                users=of,
+            )
         fix = error.fix if isinstance(error, engine.EngineError) else error.hint
-        then = f"{fix}; then `mika down` and `mika up`" if fix else ""
-        text = f"{shown} {verb} not started: {error.message}; what needs {them}{of} will fail until {until} there"
-        yield Reason(text, then)
+        yield Reason(text, _("{fix}; then `mika down` and `mika up`", fix=fix) if fix else "")
+
+
+def _addresses(service: JudgedService) -> str:
+    return ", ".join(address.join("127.0.0.1", port) for port in service.ports) or _("no port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,16 +258,17 @@ def concerns(config: Config, file: ComposeFile, kinds: Sequence[JudgedService]) 
     known = {service.name for service in kinds if service.kind == "infrastructure" and not service.why}
     for service in file.services:
         if service.name in known and not service.ports and not service.one_shot:
-            text = f"{service.name} publishes no port, so nothing outside of compose can reach it"
-            yield Reason(text, "give it `ports` in the compose file, or in its override")
+            text = _("{name} publishes no port, so nothing outside of compose can reach it", name=service.name)
+            yield Reason(text, _("give it `ports` in the compose file, or in its override"))
     yield from credentials.differences(file.services, _variables(config))
 
 
 def _variables(config: Config) -> dict[str, Variable]:
     """Those that processes of the project have, with the place where each of them is set."""
+    of_the_shell = _("environment")
     origins = {name: setting.origin for name, setting in {**config.settings, **config.extras}.items()}
     variables = {
-        name: Variable(name, value, "environment" if name in os.environ else origins.get(name, "environment"))
+        name: Variable(name, value, of_the_shell if name in os.environ else origins.get(name, of_the_shell))
         for name, value in {**config.dotenv, **os.environ}.items()
     }
     if url := config.text("MONGODB_URL"):

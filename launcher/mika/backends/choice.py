@@ -18,6 +18,7 @@ from mika.containers import engine
 from mika.errors import MikaError
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
+from mika.wording import _
 
 
 def choose(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tuple[str, str]:
@@ -48,14 +49,17 @@ def _settled(config: Config, folder: ProjectDir) -> tuple[str, str] | None:
     """What `choose` returns, if that needs no look at the engine."""
     if config.is_elsewhere:
         place = join(config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"))
-        return "external", f"Temporal is at {place} ({config.settings['TEMPORAL_HOST'].origin}): none is started here"
+        origin = config.settings["TEMPORAL_HOST"].origin
+        return "external", _("Temporal is at {address} ({origin}): none is started here", address=place, origin=origin)
     last = folder.last_backend()
     if last in BACKENDS:  # with another backend, the history of conversations would seem to have vanished
-        is_default = last in ("embedded", "docker")
-        return last, "" if is_default else f"backend {last}, as last time in this folder (`--backend NAME` changes it)"
+        if last in ("embedded", "docker"):
+            return last, ""
+        return last, _("backend {name}, as last time in this folder (`--backend NAME` changes it)", name=last)
     if not mentions_temporal(config):
-        note = "nothing in this project mentions Temporal, so none is started"
-        return "none", f"{note} (`mika up --backend embedded` starts one)"
+        return "none", _(
+            "nothing in this project mentions Temporal, so none is started (`mika up --backend embedded` starts one)"
+        )
     return None
 
 
@@ -66,11 +70,11 @@ def _docker_obstacle(config: Config, entries: Sequence[Entry]) -> str | None:
         return ""
     env = config.child_env()
     if not engine.may_be_there(env):
-        return "there is no Docker engine here: started embedded (`mika up --backend docker` once Docker is running)"
+        return _("there is no Docker engine here: started embedded (`mika up --backend docker` once Docker is running)")
     try:
         client = engine.connect(env, engine.QUICK)
     except engine.EngineError as error:
-        return f"{error.message}: started embedded (`mika up --backend docker` once it is running)"
+        return _("{reason}: started embedded (`mika up --backend docker` once it is running)", reason=error.message)
     from mika.backends.beside import select
     from mika.backends.docker.pull import find_missing
     from mika.backends.docker.services import check_temporal
@@ -80,13 +84,17 @@ def _docker_obstacle(config: Config, entries: Sequence[Entry]) -> str | None:
         check_temporal(file, config)
         missing = find_missing(client, file.services)
     except MikaError as error:
-        return f"{error.message}: started embedded (`mika up --backend docker` says more)"
+        return _("{reason}: started embedded (`mika up --backend docker` says more)", reason=error.message)
     finally:
         client.close()
     if missing:
-        images = missing[0].image + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-        remedy = f"`mika up --backend docker` pulls them{_download_size(missing, file)}"
-        return f"Docker is running, but its images are not here ({images}): started embedded; {remedy}"
+        image, more = missing[0].image, len(missing) - 1
+        return _(
+            "Docker is running, but its images are not here ({images}): started embedded; `mika up --backend docker`"
+            " pulls them{size}",
+            images=_("{image} and {count} more", image=image, count=more) if more else image,
+            size=_download_size(missing, file),
+        )
     return None
 
 
@@ -96,4 +104,6 @@ def _download_size(missing: list[Service], file: ComposeFile) -> str:
     total = sum(mb or 0 for mb in sizes)
     if None in sizes:
         return ""
-    return f", about {total / 1000:.1f} GB" if total >= 500 else f", about {total} MB"
+    if total >= 500:
+        return _(", about {size:.1f} GB", size=total / 1000)
+    return _(", about {size} MB", size=total)

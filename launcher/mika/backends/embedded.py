@@ -21,6 +21,7 @@ from mika.readiness.temporal import ui_rung
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
 from mika.supervisor.watch import Liveness
+from mika.wording import _
 
 # Development settings, so that `mika doctor` and `/readyz` soon notice a killed worker: with Temporal's defaults it
 # stays in the poller list for 5 minutes, with these for 15 s. The values are JSON, so durations keep their quotes.
@@ -75,8 +76,11 @@ class Embedded(Backend):
         host = self._config.text("TEMPORAL_HOST")
         if ":" in host:  # its inner services call each other at 127.0.0.1, whatever `--ip` says
             raise UsageError(
-                f"TEMPORAL_HOST is {host}, and Temporal's development server works only at an IPv4 address",
-                "set TEMPORAL_HOST=127.0.0.1",
+                _(
+                    "TEMPORAL_HOST is {host}, and Temporal's development server works only at an IPv4 address",
+                    host=host,
+                ),
+                _("set TEMPORAL_HOST=127.0.0.1"),
             )
         ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
         ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")
@@ -89,7 +93,7 @@ class Embedded(Backend):
             del launch
             alive = Liveness(self._probe.alive, interval=2.0, patience=_HANG_PATIENCE)
             *rungs, usable = self._probe.rungs(queue)
-            return [*rungs, Rung("retention", self._set_retention), usable], alive
+            return [*rungs, Rung(_("retention"), self._set_retention), usable], alive
 
         def ui_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
             del launch
@@ -120,7 +124,7 @@ class Embedded(Backend):
     async def _set_retention(self) -> str:
         days = self._config.number("TEMPORAL_RETENTION")
         await (await self._probe.temporal()).set_retention(timedelta(days=days))
-        return f"keeps what has ended for {days:g} days"
+        return _("keeps what has ended for {days:g} days", days=days)
 
     def _spec(self, launch: Launch) -> ServiceSpec:
         database = self._folder.data / "temporal.db"
@@ -192,16 +196,18 @@ def _download() -> Path:
             asyncio.run(fetch())
         except (RuntimeError, TimeoutError, OSError) as error:
             raise MikaError(
-                f"`temporal` is not on PATH and could not be downloaded: {error}",
-                "install the Temporal CLI (https://docs.temporal.io/cli) so that `temporal` is on PATH, "
-                "or use `--backend docker` or `--backend external`",
+                _("`temporal` is not on PATH and could not be downloaded: {error}", error=error),
+                _(
+                    "install the Temporal CLI (https://docs.temporal.io/cli) so that `temporal` is on PATH, "
+                    "or use `--backend docker` or `--backend external`"
+                ),
                 code="temporal_missing",
             ) from None
     binary = cached_binary()
     if binary is None:
         raise MikaError(
-            "the Temporal server was downloaded, but is not in the cache",
-            f"look into {folder}",
+            _("the Temporal server was downloaded, but is not in the cache"),
+            _("look into {folder}", folder=folder),
             code="temporal_missing",
         )
     return binary

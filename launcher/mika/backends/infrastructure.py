@@ -15,6 +15,7 @@ from mika.detect.compose_text import ComposeText, load
 from mika.errors import UsageError
 from mika.procfile.entries import Entry
 from mika.text import did_you_mean
+from mika.wording import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def chosen(config: Config, services: Sequence[JudgedService], backend: str, opti
     """Which of them are started."""
     named = config.names["services"].names if "services" in config.names else None
     if named is None and config.text("MIKA_BACKEND") == "none":  # whoever asks for that wants the Procfile alone
-        return Choice((), tuple((service.name, "backend none") for service in services))
+        return Choice((), tuple((service.name, _("backend none")) for service in services))
     excluded = config.names["exclude"].names if "exclude" in config.names else ()
     return choose(services, backend, named=named, excluded=excluded, optional=optional)
 
@@ -76,15 +77,29 @@ def named_in(config: Config) -> str:
 def _check_names(config: Config, file: ComposeText | None) -> None:
     for key, given in config.names.items():
         if file is None and given.names:
-            raise UsageError(f"{given.origin}: {key} names services, and there is no compose file in {config.project}")
+            raise UsageError(
+                _(
+                    "{place}: {key} names services, and there is no compose file in {folder}",
+                    place=given.origin,
+                    key=key,
+                    folder=config.project,
+                )
+            )
         if file is None or file.error:
             continue
         known = [entry.name for entry in file.entries]
         for name in given.names:
             if name not in known:
-                there = ", ".join(known) or "none"
-                close = did_you_mean(name, known)
-                raise UsageError(f"{given.origin}: {file.path} has no service '{name}'{close} (there are: {there})")
+                raise UsageError(
+                    _(
+                        "{place}: {file} has no service '{name}'{suggestion} (there are: {names})",
+                        place=given.origin,
+                        file=file.path,
+                        name=name,
+                        suggestion=did_you_mean(name, known),
+                        names=", ".join(known) or _("none"),
+                    )
+                )
 
 
 def _runs(config: Config, entries: Sequence[Entry]) -> Iterator[Runs]:

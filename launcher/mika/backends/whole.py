@@ -15,6 +15,7 @@ from mika.backends.mentions import mentions_temporal
 from mika.config.load import Config
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
+from mika.wording import _
 
 
 def docker(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tuple[Backend, str]:
@@ -26,9 +27,9 @@ def docker(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tupl
     selection = select(config, "docker", plan, entries)
     if not any(service.kind == "temporal" for service in selection.all):
         if not mentions_temporal(config):
-            note = "neither the compose file nor the project mentions Temporal, so none is started"
+            note = _("neither the compose file nor the project mentions Temporal, so none is started")
             return with_services(Nothing(), config, folder, entries, is_asked=True), note
-        note = "the compose file has no Temporal, so mika runs it itself (backend embedded)"
+        note = _("the compose file has no Temporal, so mika runs it itself (backend embedded)")
         config = config.for_backend("embedded")
         return with_services(Embedded(config, folder), config, folder, entries, is_asked=True), note
     services.check_temporal(selection.file, config)

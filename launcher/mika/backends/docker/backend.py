@@ -28,6 +28,7 @@ from mika.machine import ports
 from mika.project.folder import ProjectDir
 from mika.supervisor.policy import Rules
 from mika.supervisor.unit import Launch, Unit
+from mika.wording import _
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -67,8 +68,8 @@ class Docker(Backend):
             container = existing.get(service.name)
             if container is not None and container.state == "paused":
                 raise UsageError(
-                    f"the container {container.name} is paused",
-                    f"`docker unpause {container.name}`, then `mika up` again",
+                    _("the container {name} is paused", name=container.name),
+                    _("`docker unpause {name}`, then `mika up` again", name=container.name),
                 )
             if (container is None or not container.is_running) and engine.is_local(client):
                 await self._check_ports(service)
@@ -94,7 +95,7 @@ class Docker(Backend):
             if not await asyncio.to_thread(is_free, port):
                 raise UsageError(
                     self._describe_taken_port(port.published),
-                    f"stop it, or {self._other_port(service)}",
+                    self._way_out(service),
                     code="port_taken",
                 )
 
@@ -103,8 +104,12 @@ class Docker(Backend):
         assert self._client is not None  # noqa: S101 - preflight has connected
         if volumes := cleanup.list_volumes(self._client, self.file.project):
             say(
-                f"using existing volumes of the compose project '{self.file.project}' ({', '.join(volumes)});"
-                " if you do not want that, set COMPOSE_PROJECT_NAME=another-name in .env"
+                _(
+                    "using existing volumes of the compose project '{project}' ({names});"
+                    " if you do not want that, set COMPOSE_PROJECT_NAME=another-name in .env",
+                    project=self.file.project,
+                    names=", ".join(volumes),
+                )
             )
 
     async def _connect(self, say: Callable[[str], None]) -> DockerClient:
@@ -118,20 +123,24 @@ class Docker(Backend):
                 if not is_starting or time.monotonic() >= deadline:
                     raise
                 if not is_announced:
-                    say("waiting for Docker, which is starting")
+                    say(_("waiting for Docker, which is starting"))
                     is_announced = True
             await asyncio.sleep(_RETRY_INTERVAL)
 
     def _describe_taken_port(self, port: int) -> str:
         assert self._client is not None  # noqa: S101 - preflight has connected
         users = [service for service in self.file.services if any(p.published == port for p in service.ports)]
-        variable = f" ({self._port_variable(users[0]) or users[0].name})" if users else ""
-        return f"port {port}{variable} is taken by {owner.of_port(self._client, port, self.file.project)}"
+        taken_by = owner.of_port(self._client, port, self.file.project)
+        if not users:
+            return _("port {port} is taken by {owner}", port=port, owner=taken_by)
+        variable = self._port_variable(users[0]) or users[0].name
+        return _("port {port} ({variable}) is taken by {owner}", port=port, variable=variable, owner=taken_by)
 
-    def _other_port(self, service: Service) -> str:
-        """How to give it one."""
-        variable = self._port_variable(service)
-        return f"set {variable} in .env to another port" if variable else f"give {service.name} another port"
+    def _way_out(self, service: Service) -> str:
+        """What to do when its port is taken."""
+        if variable := self._port_variable(service):
+            return _("stop it, or set {variable} in .env to another port", variable=variable)
+        return _("stop it, or give {name} another port", name=service.name)
 
     def _port_variable(self, service: Service) -> str:
         """By which the compose file lets the user choose the service's port; empty if it does not."""
@@ -182,11 +191,11 @@ class Docker(Backend):
                 rung = ui_rung(self.urls()["temporal_ui"])
                 return {rung.name: rung.probe}
             case "mongodb":
-                return {"usable": self._mongo[service.name].usable}
+                return {_("usable"): self._mongo[service.name].usable}
             case "postgresql":
                 from mika.backends.docker.probes import postgresql
 
-                return {"usable": lambda: postgresql(service)}
+                return {_("usable"): lambda: postgresql(service)}
         return {}
 
     def _is_foreign(self, service: Service) -> bool:
@@ -289,8 +298,8 @@ def read_compose(
     env = compose_file.environment(config.project, config.child_env())
     if compose_file.file_of(config.project, env) is None:
         raise UsageError(
-            f"there is no compose file in {config.project}",
-            "write a docker-compose.yml there, or use `--backend embedded`",
+            _("there is no compose file in {folder}", folder=config.project),
+            _("write a docker-compose.yml there, or use `--backend embedded`"),
         )
     if profiles:
         env["COMPOSE_PROFILES"] = ",".join(filter(None, [env.get("COMPOSE_PROFILES"), *profiles]))
@@ -301,10 +310,10 @@ def read_compose(
         if engine.may_be_there(env):
             raise
         raise engine.EngineError(
-            "Docker is not installed here, or is not running",
-            "install and start Docker (Desktop)",
+            _("Docker is not installed here, or is not running"),
+            _("install and start Docker (Desktop)"),
             code="engine_absent",
-            alternative="use `--backend embedded`",
+            alternative=_("use `--backend embedded`"),
         ) from None
     program = Compose(command, config.project, env)
     return program, services.parse(program.config(timeout), config)

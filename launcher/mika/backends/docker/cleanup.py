@@ -11,6 +11,7 @@ from mika.backends.docker.ownership import Ownership
 from mika.containers import PROJECT_LABEL
 from mika.containers.compose import Compose
 from mika.errors import MikaError
+from mika.wording import Text, _
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -31,7 +32,8 @@ def take_down(
     if (ours or ownership.has_record) and not foreign:
         code, output = compose.run_now(["down", "--remove-orphans"], _DOWN_TIMEOUT)
         if code:
-            raise MikaError(f"`docker compose down` failed: {_last_line(output)}", "run it by hand", code="not_stopped")
+            message = _("`docker compose down` failed: {error}", error=_last_line(output))
+            raise MikaError(message, _("run it by hand"), code="not_stopped")
     else:
         for container in ours:
             with contextlib.suppress(Exception):  # it was removed meanwhile
@@ -54,19 +56,24 @@ def delete_volumes(client: DockerClient, compose: Compose, project: str) -> list
     remaining = list_volumes(client, project)
     if remaining:
         deleted = [name for name in before if name not in remaining]
-        raise MikaError(
-            f"{', '.join(remaining)} could not be deleted{': a container uses it' if 'in use' in output else ''}"
-            + (f" (deleted: {', '.join(deleted)})" if deleted else ""),
-            f"`docker ps -a --filter volume={remaining[0]}` shows which container uses it",
-            code="not_deleted",
+        names = ", ".join(remaining)
+        text = (
+            _("{names} could not be deleted: a container uses it", names=names)
+            if "in use" in output
+            else _("{names} could not be deleted", names=names)
         )
+        if deleted:
+            text += _(" (deleted: {names})", names=", ".join(deleted))
+        hint = _("`docker ps -a --filter volume={name}` shows which container uses it", name=remaining[0])
+        raise MikaError(text, hint, code="not_deleted")
     if code:
-        raise MikaError(
-            f"`docker compose down --volumes` failed: {_last_line(output)}", "run it by hand", code="not_deleted"
-        )
+        message = _("`docker compose down --volumes` failed: {error}", error=_last_line(output))
+        raise MikaError(message, _("run it by hand"), code="not_deleted")
     return before
 
 
 def _last_line(output: str) -> str:
+    if isinstance(output, Text):  # not what it printed, but mika's own words
+        return output
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "it printed nothing"
+    return lines[-1] if lines else _("it printed nothing")

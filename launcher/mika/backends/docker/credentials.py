@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from mika import address
 from mika.backends.docker.services import Port, Service
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9]*)(?:\+\w+)?://(?:(?P<user>[^:@/\s]*)(?::(?P<password>[^/\s]*))?@)?"
@@ -71,7 +72,13 @@ def differences(services: tuple[Service, ...], variables: Mapping[str, Variable]
             continue
         those = [(service, port) for service in services if (port := service.port(family.port)) is not None]
         if reason := _difference(url, family, those):
-            yield Reason(f"{variable.origin}: {variable.name} {reason.text}", reason.fix)
+            text = _(
+                "{place}: {variable} {difference}",
+                place=variable.origin,
+                variable=variable.name,
+                difference=reason.text,
+            )
+            yield Reason(text, reason.fix)
 
 
 def _difference(url: re.Match[str], family: _Family, services: list[tuple[Service, Port]]) -> Reason:
@@ -82,15 +89,20 @@ def _difference(url: re.Match[str], family: _Family, services: list[tuple[Servic
     if named is not None:
         service, port = named
         where = address.join(address.reachable(port.host), port.published)
-        text = f"names {host}:{number}, an address that exists only inside compose"
-        return Reason(text, f"from here it is {where}")
+        text = _("names {host}:{port}, an address that exists only inside compose", host=host, port=number)
+        return Reason(text, _("from here it is {address}", address=where))
     if not address.is_loopback(host.strip("[]")):
         return NONE
     here = next((found for found in services if found[1].published == number), None)
     if here is None:
         service, port = services[0]
-        text = f"has port {number}, and compose publishes {service.name} at port {port.published}"
-        return Reason(text, f"write {port.published}, if {service.name} is meant")
+        text = _(
+            "has port {port}, and compose publishes {name} at port {published}",
+            port=number,
+            name=service.name,
+            published=port.published,
+        )
+        return Reason(text, _("write {port}, if {name} is meant", port=port.published, name=service.name))
     return _login(here[0], url, family)
 
 
@@ -106,18 +118,26 @@ def _login(service: Service, url: re.Match[str], family: _Family) -> Reason:
     if not secret:
         if family.schemes[0] != "mongodb" or not given or service.has_init_scripts:
             return NONE
-        text = f"logs in as '{given}', and compose gives {name} no user"
-        return Reason(text, f"set {family.users[0]} and {family.passwords[0]} there")
+        text = _("logs in as '{given}', and compose gives {name} no user", given=given, name=name)
+        fix = _("set {user} and {password} there", user=family.users[0], password=family.passwords[0])
+        return Reason(text, fix)
     if given != user and user and service.has_init_scripts:
         return NONE  # they may have made that user
     if user and not given:
-        return Reason(f"has no login, and compose gives {name} the user '{user}'", f"add {user}:PASSWORD@ ({secret})")
+        text = _("has no login, and compose gives {name} the user '{user}'", name=name, user=user)
+        return Reason(text, _("add {user}:PASSWORD@ ({variable})", user=user, variable=secret))
     if user and given != user:
-        return Reason(f"logs in as '{given}', and compose gives {name} the user '{user}'", "make them the same")
+        text = _("logs in as '{given}', and compose gives {name} the user '{user}'", given=given, name=name, user=user)
+        return Reason(text, _("make them the same"))
     if unquote(url["password"] or "") != env[secret]:
-        return Reason(f"has another password than compose gives {name} ({secret})", "make them the same")
+        text = _("has another password than compose gives {name} ({variable})", name=name, variable=secret)
+        return Reason(text, _("make them the same"))
     is_elsewhere = url["database"] not in (None, "", "admin") and "authsource=" not in (url["query"] or "").lower()
     if family.schemes[0] == "mongodb" and is_elsewhere:
-        text = f"looks for '{user}' in the database '{url['database']}', and compose makes that user in admin"
-        return Reason(text, f"add {'&' if url['query'] else '?'}authSource=admin")
+        text = _(
+            "looks for '{user}' in the database '{database}', and compose makes that user in admin",
+            user=user,
+            database=url["database"],
+        )
+        return Reason(text, _("add {option}", option=f"{'&' if url['query'] else '?'}authSource=admin"))
     return NONE

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mika.backends.docker.monitor import ContainerSnapshot
 from mika.reason import NONE, Reason, Repair
 from mika.supervisor.diagnose import find_error_line
 from mika.text import plain
+from mika.wording import Text, _
 
 _SIGNALS = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
-_OTHER_VERSION = "set POSTGRES_IMAGE=postgres:{0} in .env to keep the data, or delete it: `mika down --volumes`"
-KEEP_DATA = "set the original password in .env to keep the data, or delete the data: `mika down --volumes`"
+KEEP_DATA = _("set the original password in .env to keep the data, or delete the data: `mika down --volumes`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +26,42 @@ class Failure:
     """The service has exited, and its own reason says more."""
 
 
-# Lines of a container's log whose cause a restart does not remove: pattern, meaning, fix. `{0}` is the pattern's first
-# group.
-_CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
-    (
-        re.compile(r"password authentication failed for user \"?([^\s\"\\]+)"),
-        "PostgreSQL refuses the password of '{0}': its volume keeps the password that it was created with",
-        KEEP_DATA,
-    ),
+def _other_password(user: str) -> Reason:
+    text = _(
+        "PostgreSQL refuses the password of '{user}': its volume keeps the password that it was created with", user=user
+    )
+    return Reason(text, KEEP_DATA)
+
+
+def _other_version(old: str, new: str) -> Reason:
+    fix = _(
+        "set POSTGRES_IMAGE=postgres:{version} in .env to keep the data, or delete it: `mika down --volumes`",
+        version=old,
+    )
+    return Reason(_("its volume was created by PostgreSQL {old}, and this is {new}", old=old, new=new), fix)
+
+
+_DISK_FULL = _("the disk of the Docker engine is full")
+# Lines of a container's log whose cause a restart does not remove: pattern, and the cause for its groups.
+_CAUSES: tuple[tuple[re.Pattern[str], Callable[..., Reason]], ...] = (
+    (re.compile(r"password authentication failed for user \"?([^\s\"\\]+)"), _other_password),
     (
         re.compile(r"initialized by PostgreSQL version (\d+), which is not compatible with this version (\d+)"),
-        "its volume was created by PostgreSQL {0}, and this is {1}",
-        _OTHER_VERSION,
+        _other_version,
     ),
     (
         re.compile(
             r"(?:\^M|\\r|\r)['\"]?: (?:bad interpreter|No such file|not found|command not found)|Illegal option -\r"
         ),
-        "a mounted script has Windows line endings (CRLF)",
-        "save it with LF",
+        lambda: Reason(_("a mounted script has Windows line endings (CRLF)"), _("save it with LF")),
     ),
-    (re.compile(r"exec format error"), "the image is for another processor", "set `platform` in the compose file"),
+    (
+        re.compile(r"exec format error"),
+        lambda: Reason(_("the image is for another processor"), _("set `platform` in the compose file")),
+    ),
     (
         re.compile(r"No space left on device", re.IGNORECASE),
-        "the disk of the Docker engine is full",
-        "`docker system df` shows what uses the space",
+        lambda: Reason(_DISK_FULL, _("`docker system df` shows what uses the space")),
     ),
 )
 _DATABASE_GONE = "no usable database connection found"  # Temporal's words
@@ -62,18 +73,21 @@ _EMPTY_DATABASE = re.compile(
 def exit_reason(container: ContainerSnapshot, code: int) -> str:
     """Why a container has exited: `killed by SIGKILL (exit code 137)`, `out of memory ...`, `exit code 1`."""
     if container.oom:
-        limit = f": its limit is {container.memory / 2**20:.0f} MB (mem_limit)" if container.memory else ""
-        return f"out of memory, killed by the kernel (exit code {code}){limit}"
-    signal = _SIGNALS.get(code)
-    return f"killed by {signal} (exit code {code})" if signal else f"exit code {code}"
+        text = _("out of memory, killed by the kernel (exit code {code})", code=code)
+        if not container.memory:
+            return text
+        return text + _(": its limit is {limit:.0f} MB (mem_limit)", limit=container.memory / 2**20)
+    if signal := _SIGNALS.get(code):
+        return _("killed by {signal} (exit code {code})", signal=signal, code=code)
+    return _("exit code {code}", code=code)
 
 
 def lasting_cause(lines: Sequence[str]) -> Reason:
     """The cause that a restart cannot fix, or NONE."""
     for line in reversed(lines[-30:]):
-        for pattern, text, fix in _CAUSES:
+        for pattern, cause in _CAUSES:
             if match := pattern.search(line):
-                return Reason(text.format(*match.groups()), fix.format(*match.groups()))
+                return cause(*match.groups())
     return NONE
 
 
@@ -85,9 +99,9 @@ def has_lost_its_database(lines: Sequence[str]) -> bool:
 def last_reason(lines: Sequence[str]) -> Reason:
     """The line that most likely says why. Temporal's own last line only mentions the database."""
     if any(_EMPTY_DATABASE.search(line) for line in lines):
-        return Reason("its database is empty", "`mika up` sets it up again", Repair("up"))
+        return Reason(_("its database is empty"), _("`mika up` sets it up again"), Repair("up"))
     if has_lost_its_database(lines):
-        return Reason(f"{_DATABASE_GONE} (see the log of its database)")
+        return Reason(_("{error} (see the log of its database)", error=_DATABASE_GONE))
     return Reason(find_error_line([plain(line) for line in lines]))
 
 
@@ -105,13 +119,19 @@ def port_of(text: str) -> int | None:
     return int(match[1]) if is_taken and match else None
 
 
+_FREE_SPACE = _("`docker system prune` frees some")
+_NO_NETWORK = _("Docker has no free network left")
 _ENGINE_ERRORS = (
-    ("no space left on device", "the disk of the Docker engine is full", "`docker system prune` frees some"),
-    ("cannot start a paused container", "its container is paused", "`docker unpause` it"),
-    ("mounts denied", "Docker Desktop does not share this folder", "add it in Settings, Resources, File sharing"),
-    ("error while creating mount source path", "a folder in `volumes` could not be created", ""),
-    ("non-overlapping ipv4 address pool", "Docker has no free network left", "`docker network prune`"),
-    ("all predefined address pools", "Docker has no free network left", "`docker network prune`"),
+    ("no space left on device", _DISK_FULL, _FREE_SPACE),
+    ("cannot start a paused container", _("its container is paused"), _("`docker unpause` it")),
+    (
+        "mounts denied",
+        _("Docker Desktop does not share this folder"),
+        _("add it in Settings, Resources, File sharing"),
+    ),
+    ("error while creating mount source path", _("a folder in `volumes` could not be created"), ""),
+    ("non-overlapping ipv4 address pool", _NO_NETWORK, "`docker network prune`"),
+    ("all predefined address pools", _NO_NETWORK, "`docker network prune`"),
 )
 """What the engine's error contains (in lower case), what it means, and the fix."""
 
@@ -119,15 +139,19 @@ _ENGINE_ERRORS = (
 def engine_reason(text: str) -> Reason:
     """What the engine's error means; the engine's own words if mika does not know it."""
     if match := _NAME.search(text):
-        name = match[1]
-        return Reason(f"the container name {name} is taken by another container", f"`docker rm {name}`, or rename it")
+        return Reason(
+            _("the container name {name} is taken by another container", name=match[1]),
+            _("`docker rm {name}`, or rename it", name=match[1]),
+        )
     for mark, meaning, fix in _ENGINE_ERRORS:
         if mark in text.lower():
-            return Reason(f"{meaning} ({_brief(text)})", fix)
+            return Reason(_("{meaning} ({error})", meaning=meaning, error=_brief(text)), fix)
     return Reason(_brief(text))
 
 
 def _brief(text: str) -> str:
+    if isinstance(text, Text):  # mika's own words
+        return text
     return _LOG_PREFIX.sub("", " ".join(text.split()))[:300]
 
 
@@ -142,9 +166,9 @@ def compose_failure(output: str, containers: Sequence[ContainerSnapshot]) -> Fai
         service = next((container.service for container in containers if container.name == match[1]), "")
         return Failure(service, Reason(match[0]), is_shown_by_service=bool(service) and match[2] is not None)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = (
-        [line for line in lines if "rror" in line or "failed" in line] or lines[-1:] or ["compose does not say why"]
-    )
+    errors = [line for line in lines if "rror" in line or "failed" in line] or lines[-1:]
+    if not errors:
+        return Failure("", Reason(_("compose does not say why")))
     mentioned = [container.service for container in containers if f"Container {container.name} " in errors[-1]]
     return Failure(mentioned[0] if mentioned else "", Reason(errors[-1]))
 
@@ -152,20 +176,20 @@ def compose_failure(output: str, containers: Sequence[ContainerSnapshot]) -> Fai
 _PULL_ERRORS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("toomanyrequests", "429", "rate limit"),
-        "its registry answers 429 (too many requests)",
-        "wait, or raise the limit with `docker login`",
+        _("its registry answers 429 (too many requests)"),
+        _("wait, or raise the limit with `docker login`"),
     ),
-    (("no space left on device",), "the disk of the Docker engine is full", "`docker system prune` frees some"),
-    (("no matching manifest",), "it was not built for this processor", "set `platform` in the compose file"),
+    (("no space left on device",), _DISK_FULL, _FREE_SPACE),
+    (("no matching manifest",), _("it was not built for this processor"), _("set `platform` in the compose file")),
     (
         ("manifest unknown", "not found: manifest", "manifest for"),
-        "the tag does not exist",
-        "correct it in the compose file or in .env",
+        _("the tag does not exist"),
+        _("correct it in the compose file or in .env"),
     ),
     (
         ("access denied", "unauthorized", "authentication required", "denied"),
-        "the image does not exist, or needs a login",
-        "correct its name, or `docker login`",
+        _("the image does not exist, or needs a login"),
+        _("correct its name, or `docker login`"),
     ),
 )
 """What the registry's answer contains (in lower case), what it means, and the fix. The first match counts."""
@@ -175,10 +199,11 @@ _UNREACHABLE = ("no such host", "dial tcp", "i/o timeout", "tls handshake", "eof
 def pull_failure(image: str, text: str) -> Reason:
     """Why an image could not be pulled, and what to do."""
     lower_text = text.lower()
-    failure = f"the image {image} could not be pulled"
-    for marks, meaning, fix in _PULL_ERRORS:
-        if any(mark in lower_text for mark in marks):
-            return Reason(f"{failure}: {meaning}", fix)
-    if any(mark in lower_text for mark in _UNREACHABLE):
-        return Reason(f"{failure}: its registry cannot be reached ({_brief(text)})", "go online, or `docker load` it")
-    return Reason(f"{failure}: {_brief(text)}")
+    cause, fix = next(
+        ((meaning, fix) for marks, meaning, fix in _PULL_ERRORS if any(mark in lower_text for mark in marks)),
+        (_brief(text), ""),
+    )
+    if not fix and any(mark in lower_text for mark in _UNREACHABLE):
+        cause = _("its registry cannot be reached ({error})", error=cause)
+        fix = _("go online, or `docker load` it")
+    return Reason(_("the image {image} could not be pulled: {cause}", image=image, cause=cause), fix)

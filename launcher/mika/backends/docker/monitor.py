@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mika import tasks
 from mika.containers import FOLDER_LABEL, ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, engine
 from mika.errors import describe
+from mika.wording import _
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -171,7 +172,7 @@ class Monitor:
     def _list(self, changed: set[str]) -> dict[str, ContainerSnapshot]:
         entries = list_with_signatures(self.client, self.project, self._cache, changed)
         self._cache = {container.id: (signature, container) for signature, container in entries}
-        return by_service([container for _, container in entries])
+        return by_service([container for _signature, container in entries])
 
     def _listen(self) -> None:
         """Refresh early on events, and keep the exit codes. If the engine closes the stream, connect again."""
@@ -206,7 +207,7 @@ class Monitor:
 
 def list_containers(client: DockerClient, project: str) -> list[ContainerSnapshot]:
     """The containers of a compose project. Blocks."""
-    return [container for _, container in list_with_signatures(client, project, {}, set())]
+    return [container for _signature, container in list_with_signatures(client, project, {}, set())]
 
 
 def list_with_signatures(
@@ -276,7 +277,7 @@ def _inspect(client: DockerClient, entry: dict[str, Any]) -> ContainerSnapshot:
 
 def _describe_outage(error: Exception) -> str:
     if "Timeout" in type(error).__name__:
-        return "the Docker engine does not answer (it hangs)"
-    return "the Docker engine does not answer" + (
-        "" if "Connection" in type(error).__name__ else f": {describe(error)}"
-    )
+        return _("the Docker engine does not answer (it hangs)")
+    if "Connection" in type(error).__name__:
+        return _("the Docker engine does not answer")
+    return _("the Docker engine does not answer: {error}", error=describe(error))

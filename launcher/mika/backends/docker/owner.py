@@ -11,6 +11,7 @@ from mika.backends.docker.monitor import ContainerSnapshot
 from mika.containers import FOLDER_LABEL, PROJECT_LABEL
 from mika.errors import UsageError
 from mika.machine import ports
+from mika.wording import _
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,8 +27,13 @@ def check_project(project: str, containers: Iterable[ContainerSnapshot], folder:
         if _is_same_folder(other, folder) or not other.is_dir():
             continue
         raise UsageError(
-            f"the compose project '{project}' is in use by {other} (container {container.name})",
-            "set COMPOSE_PROJECT_NAME=another-name in .env of this folder, or take that stack down",
+            _(
+                "the compose project '{project}' is in use by {folder} (container {name})",
+                project=project,
+                folder=other,
+                name=container.name,
+            ),
+            _("set COMPOSE_PROJECT_NAME=another-name in .env of this folder, or take that stack down"),
             code="project_taken",
         )
 
@@ -49,8 +55,13 @@ def of_port(client: DockerClient, port: int, project: str) -> str:
             name, labels = entry["Names"][0].lstrip("/"), entry["Labels"]
             owner = labels.get(PROJECT_LABEL)
             if not owner:
-                return f"the container {name}"
-            is_ours = owner == project
-            owner_text = "this project" if is_ours else f"the project '{owner}' in {labels.get(FOLDER_LABEL, '?')}"
-            return f"the container {name} of {owner_text}"
+                return _("the container {name}", name=name)
+            if owner == project:
+                return _("the container {name} of this project", name=name)
+            return _(
+                "the container {name} of the project '{project}' in {folder}",
+                name=name,
+                project=owner,
+                folder=labels.get(FOLDER_LABEL, "?"),
+            )
     return ports.describe_listener(ports.find_listener("0.0.0.0", port))

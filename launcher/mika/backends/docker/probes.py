@@ -11,6 +11,7 @@ from mika.backends.docker.services import Service
 from mika.readiness import mongodb
 from mika.readiness.ladder import NotYet
 from mika.reason import Reason
+from mika.wording import _
 
 _PROTOCOL_3 = 196608
 _STARTING_UP = ("57P03", "57P01", "57P02")  # cannot_connect_now, admin_shutdown, crash_shutdown
@@ -43,16 +44,18 @@ class MongoProbe:
         except mongodb.MongoError as error:
             self.close()
             if error.code == mongodb.AUTHENTICATION_FAILED:
-                cause = "its volume keeps the user that it was created with"
-                text = f"MongoDB refuses the password of '{self._user}': {cause}"
+                text = _(
+                    "MongoDB refuses the password of '{user}': its volume keeps the user that it was created with",
+                    user=self._user,
+                )
                 raise HopelessError(Reason(text, KEEP_DATA)) from None
-            raise NotYet(str(error)) from None
+            raise NotYet(error.args[0]) from None  # str() would forget how to translate it
         except BaseException:  # also a cancellation: an answer may have been read in part
             self.close()
             raise
         if not (hello.get("isWritablePrimary") or hello.get("ismaster")):
-            raise NotYet("it is not a primary yet")
-        return "answers ping"
+            raise NotYet(_("it is not a primary yet"))
+        return _("answers ping")
 
     def close(self) -> None:
         if self._connection is not None:
@@ -78,9 +81,9 @@ async def postgresql(service: Service) -> str:
             body = await reader.readexactly(struct.unpack(">I", head[1:])[0] - 4)
             fields = {part[:1]: part[1:].decode("utf-8", "replace") for part in body.split(b"\0") if part}
             if fields.get(b"C") in _STARTING_UP:
-                raise NotYet(fields.get(b"M", "it is starting"))
+                raise NotYet(fields.get(b"M", _("it is starting")))
     except asyncio.IncompleteReadError:
-        raise NotYet("it accepts connections, but closes them at once") from None
+        raise NotYet(_("it accepts connections, but closes them at once")) from None
     finally:
         writer.close()
-    return "accepts connections"
+    return _("accepts connections")

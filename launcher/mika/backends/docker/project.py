@@ -18,6 +18,7 @@ from mika.backends.docker.services import ComposeFile, Service
 from mika.containers import engine
 from mika.containers.compose import Compose
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 _RETRY_INTERVAL = 0.25
 
@@ -51,7 +52,7 @@ class Project:
         """Begin to start everything that is not running. Only the first call has an effect."""
         if self._task is None:
             self._task = asyncio.create_task(self._bring_up(run_id), name="compose-up")
-            self._task.add_done_callback(lambda _: self.monitor.request_refresh())
+            self._task.add_done_callback(lambda _task: self.monitor.request_refresh())
         await asyncio.sleep(0)
 
     @property
@@ -67,7 +68,7 @@ class Project:
     def pull_progress(self, service: Service) -> str | None:
         """What the service's image is waiting for; None if the image is there."""
         if self._pulls is None:
-            return "looking for the image"
+            return _("looking for the image")
         pull = self._pulls.get(service.image)
         return None if pull is None or service.is_built else pull.progress()
 
@@ -101,8 +102,10 @@ class Project:
             names = [service.name for service in self.file.services if service.image == error.image]
             self.failure = Failure(names[0], error.reason)
         except OSError as error:
-            reason = Reason(f"{self.compose.command[0]} could not be run: {error.strerror or error}")
-            self.failure = Failure("", reason)
+            text = _(
+                "{command} could not be run: {error}", command=self.compose.command[0], error=error.strerror or error
+            )
+            self.failure = Failure("", Reason(text))
         except Exception as error:  # noqa: BLE001 - docker's errors have no common base; any of them ends the start
             self.failure = Failure("", explain.engine_reason(str(error)))
 

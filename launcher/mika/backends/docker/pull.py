@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mika.backends.docker.explain import pull_failure
 from mika.backends.docker.services import Service
 from mika.reason import Reason
+from mika.wording import _
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -36,7 +37,7 @@ class Pull:
         self._lock = threading.Lock()
         self._stream: Any = None
         self._stopped = False
-        self._shown, self._shown_at = f"pulling {image}", 0.0
+        self._shown, self._shown_at = _("pulling {image}", image=image), 0.0
 
     def run(self, client: DockerClient) -> None:
         """Pull the image in this thread. Raises PullError."""
@@ -72,11 +73,16 @@ class Pull:
         with self._lock:
             layers, finished = dict(self._layers), len(self._finished)
         if layers:
-            received_mb = sum(received for received, _ in layers.values()) / 1e6
-            total_mb = sum(total for _, total in layers.values()) / 1e6
-            rate = received_mb / max(0.1, now - self._began)
-            amount = f"{received_mb:.0f} of {total_mb:.0f} MB, {rate:.1f} MB/s, {finished} of {len(layers)} layers"
-            self._shown = f"pulling {self.image}: {amount}"
+            received_mb = sum(received for received, _total in layers.values()) / 1e6
+            self._shown = _(
+                "pulling {image}: {received:.0f} of {total:.0f} MB, {rate:.1f} MB/s, {finished} of {layers} layers",
+                image=self.image,
+                received=received_mb,
+                total=sum(total for _received, total in layers.values()) / 1e6,
+                rate=received_mb / max(0.1, now - self._began),
+                finished=finished,
+                layers=len(layers),
+            )
         self._shown_at = now
         return self._shown
 

@@ -17,6 +17,7 @@ from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.supervisor.guard import Exit
 from mika.supervisor.unit import Launch
+from mika.wording import _
 
 _REMOVAL_DELAY, _REMOVAL_DELAY_AFTER_STOP = 0.6, 5.0
 """Seconds to wait after an exit for the container to be removed as well; longer if somebody has stopped it. A manual
@@ -106,7 +107,7 @@ class ContainerRun:
                     project.reported_exits[name] = container.start_key
                 return exit_
             if self._stopping and (monitor.error or not self._may_still_run(container)):
-                return Exit(0, Reason(monitor.error or "stopped"))
+                return Exit(0, Reason(monitor.error or _("stopped")))
             if is_restart and self._has_engine_given_up(container) and (start_failure := await self._start_again()):
                 return start_failure
             await monitor.wait_for_refresh()
@@ -179,7 +180,7 @@ class ContainerRun:
 
     def _make_exit(self, container: ContainerSnapshot, code: int) -> Exit:
         if code == 0 and self.service.one_shot:
-            return Exit(0, Reason("done (exit code 0)"))
+            return Exit(0, Reason(_("done (exit code 0)")))
         # Another attempt of a failed one-shot would only fail again in the same way.
         return Exit(code, Reason(explain.exit_reason(container, code)), final=self.service.one_shot)
 

@@ -16,6 +16,7 @@ from mika.config.load import Config
 from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.detect.compose import TEMPORAL_PORT, ServiceText
 from mika.errors import UsageError
+from mika.wording import _
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SCRIPT_SUFFIXES = (".sh", ".bash")
@@ -116,12 +117,19 @@ def check_temporal(file: ComposeFile, config: Config) -> None:
     all_ports = [port for service in file.services for port in service.ports]
     if other_ports := [port.published for port in all_ports if port.target == TEMPORAL_PORT]:
         raise UsageError(
-            f"the compose file publishes Temporal on port {other_ports[0]}, but TEMPORAL_PORT is {temporal_port}",
-            f"set TEMPORAL_PORT={other_ports[0]} in .env, or publish it as ${{TEMPORAL_PORT:-7233}}:7233",
+            _(
+                "the compose file publishes Temporal on port {published}, but TEMPORAL_PORT is {port}",
+                published=other_ports[0],
+                port=temporal_port,
+            ),
+            _(
+                "set TEMPORAL_PORT={port} in .env, or publish it as ${{TEMPORAL_PORT:-7233}}:7233",
+                port=other_ports[0],
+            ),
         )
     raise UsageError(
-        f"no service of the compose file publishes TEMPORAL_PORT ({temporal_port})",
-        f"give the Temporal service `ports: [127.0.0.1:{temporal_port}:7233]`, or use another backend",
+        _("no service of the compose file publishes TEMPORAL_PORT ({port})", port=temporal_port),
+        _("give the Temporal service `ports: [127.0.0.1:{port}:7233]`, or use another backend", port=temporal_port),
     )
 
 
@@ -225,16 +233,23 @@ def check_mounts(file: ComposeFile, project: Path) -> None:
                 # Compose would create a folder of that name, and the container would fail.
                 if mount.suffix in _FILE_SUFFIXES:
                     raise UsageError(
-                        f"the service {service.name} mounts {mount}, which does not exist",
-                        "restore the file, or correct `volumes` in the compose file",
+                        _("the service {name} mounts {file}, which does not exist", name=service.name, file=mount),
+                        _("restore the file, or correct `volumes` in the compose file"),
                     )
                 continue
             for script in _scripts(mount):
                 if _has_crlf(script):
                     raise UsageError(
-                        f"{_short(script, project)}: has Windows line endings (CRLF), which the shell in the container"
-                        f" {service.name} does not understand",
-                        "save it with LF; with git: put `*.sh text eol=lf` into .gitattributes and check it out again",
+                        _(
+                            "{file}: has Windows line endings (CRLF), which the shell in the container"
+                            " {name} does not understand",
+                            file=_short(script, project),
+                            name=service.name,
+                        ),
+                        _(
+                            "save it with LF; with git: put `*.sh text eol=lf` into .gitattributes"
+                            " and check it out again"
+                        ),
                     )
 
 

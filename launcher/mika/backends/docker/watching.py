@@ -16,13 +16,14 @@ from mika.readiness.ladder import PROBE_TIMEOUT, Certain, NotYet, Rung, reason_o
 from mika.reason import Reason, Repair
 from mika.supervisor.unit import Launch
 from mika.supervisor.watch import Liveness
+from mika.wording import _
 
 _LIVENESS_INTERVAL = 0.5  # s; reading the monitor's last result costs nothing
 _PROBE_INTERVAL = 2.0  # s between two probes of a service that answers
 _ANSWER_TIMEOUT = 0.8 * PROBE_TIMEOUT  # less, so that there is time to report what else is known about it
 _REMOVED = Reason(
-    "its container was removed by somebody (`docker compose down`?)",
-    "`mika up` recreates what is missing",
+    _("its container was removed by somebody (`docker compose down`?)"),
+    _("`mika up` recreates what is missing"),
     Repair("up"),
 )
 
@@ -47,13 +48,13 @@ class ContainerWatch:
         A service that answers in its own protocol need not wait for the next turn of its health check.
         """
         del launch
-        rungs = [Rung("image", self._image), Rung("created", self._created)]
+        rungs = [Rung(_("image"), self._image), Rung(_("created"), self._created)]
         if self._service.one_shot:
-            return [*rungs, Rung("completed", self._completed)], None
-        rungs.append(Rung("running", self._running))
+            return [*rungs, Rung(_("completed"), self._completed)], None
+        rungs.append(Rung(_("running"), self._running))
         rungs += [Rung(name, self._probe_running(probe)) for name, probe in self._service_probes.items()]
         if not self._service_probes and self._service.has_health_check:
-            rungs.append(Rung("healthy", self._healthy))
+            rungs.append(Rung(_("healthy"), self._healthy))
         # Never "hung", so never killed: the database behind it may be hanging, or the machine below it.
         return rungs, Liveness(self._alive, interval=_LIVENESS_INTERVAL, patience=None)
 
@@ -81,24 +82,26 @@ class ContainerWatch:
     async def _created(self) -> str:
         container = self._current_container()
         if container is None:
-            raise NotYet("compose has not created it yet")
+            raise NotYet(_("compose has not created it yet"))
         return container.name
 
     async def _running(self) -> str:
         container = self._running_container()
         if not self.run.is_attached:
-            raise NotYet(f"its container is {container.state}")
+            raise NotYet(_("its container is {state}", state=container.state))
         return container.name
 
     async def _healthy(self) -> str:
         container = self._running_container()
         if container.health != "healthy":
-            raise NotYet(f"its health check: {container.health_output or container.health or 'not run yet'}")
-        return "healthy"
+            result = container.health_output or container.health or _("not run yet")
+            raise NotYet(_("its health check: {result}", result=result))
+        return _("healthy")
 
     async def _completed(self) -> str:
         container = self._current_container()
-        raise NotYet("still running" if container is not None and container.is_running else "not started yet")
+        is_running = container is not None and container.is_running
+        raise NotYet(_("still running") if is_running else _("not started yet"))
 
     def _probe_running(self, probe: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str]]:
         """`probe` for a container that must be running. A hopeless answer ends the run."""
@@ -119,11 +122,12 @@ class ContainerWatch:
         container = self._running_container()
         if not self._service_probes:
             if container.health == "unhealthy":
-                raise Certain(f"its health check fails: {container.health_output or 'no output'}")
-            return container.health or "running"
+                output = container.health_output or _("no output")
+                raise Certain(_("its health check fails: {output}", output=output))
+            return container.health or _("running")
         if time.monotonic() - self._answered_at < _PROBE_INTERVAL:
             return self._answer
-        *_, last_probe = self._service_probes.values()
+        *_others, last_probe = self._service_probes.values()
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
                 self._answer = await last_probe()
@@ -142,13 +146,17 @@ class ContainerWatch:
         if not container.has_network:
             name = self._service.name
             return Reason(
-                "its container was disconnected from its network by somebody",
-                f"`mika restart {name}` recreates both",
+                _("its container was disconnected from its network by somebody"),
+                _("`mika restart {name}` recreates both", name=name),
                 Repair("restart", name),
             )
         if container.health == "unhealthy":
             answer = reason_of(error)
-            text = f"{answer.text or 'no answer'}; its health check fails, too: {container.health_output}"
+            text = _(
+                "{answer}; its health check fails, too: {output}",
+                answer=answer.text or _("no answer"),
+                output=container.health_output,
+            )
             return Reason(text, answer.fix, answer.repair)
         return None
 
@@ -166,11 +174,13 @@ class ContainerWatch:
         """The container, which is running. Raises Certain or NotYet if it is not."""
         container = self._current_container()
         if container is None:
-            raise Certain(_REMOVED if self._has_existed() else "there is no container yet")
+            raise Certain(_REMOVED if self._has_existed() else _("there is no container yet"))
         if container.state == "paused":
-            raise Certain(Reason("its container is paused", f"`docker unpause {container.name}` resumes it"))
+            fix = _("`docker unpause {name}` resumes it", name=container.name)
+            raise Certain(Reason(_("its container is paused"), fix))
         if container.state in ("exited", "restarting", "dead"):
-            raise Certain(f"its container has exited: {exit_reason(container, container.exit_code)}")
+            reason = exit_reason(container, container.exit_code)
+            raise Certain(_("its container has exited: {reason}", reason=reason))
         if container.state != "running":
-            raise NotYet(f"its container is {container.state}")
+            raise NotYet(_("its container is {state}", state=container.state))
         return container
