@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mika.wording import _
+from mika.wording import Text, _
 
 OK, FAILED, USAGE, NOT_RUNNING, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -61,5 +61,7 @@ def describe(error: BaseException | None) -> str:
     if isinstance(error, ConnectionError) and error.errno is not None:
         # Not the message of the OS, which depends on its language.
         return _CONNECTION.get(type(error), error.strerror or _("connection failed"))
+    if len(error.args) == 1 and isinstance(error.args[0], Text):
+        return error.args[0]
     text = " ".join(str(error).split())
     return (text or type(error).__name__)[:300]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mika.reason import Reason, Repair
+from mika.wording import Text
 
 Status = Literal["ok", "warn", "fail", "skip"]
 _LONGEST = 300
@@ -28,7 +29,8 @@ class Check:
 
     @property
     def finding(self) -> str:
-        return self.reason.text[:_LONGEST]
+        text = self.reason.text
+        return Text(text[:_LONGEST], f"{{text:.{_LONGEST}}}", {"text": text})  # a translation, too, is cut
 
     @property
     def fix(self) -> str:

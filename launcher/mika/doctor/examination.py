@@ -30,6 +30,7 @@ from mika.project.folder import ProjectDir, RunState
 from mika.readiness import webhook
 from mika.readiness.login import Login, read
 from mika.status import StackStatus, UnitStatus
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.service import RPCError
@@ -60,7 +61,7 @@ class Examination:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         for task in self._facts.values():
             task.cancel()
         await asyncio.gather(*self._facts.values(), return_exceptions=True)
@@ -173,8 +174,12 @@ class Examination:
         except TimeoutError:
             pid = self.run.pid if self.run is not None else "unknown"
             return MikaError(
-                f"the supervisor (pid {pid}) does not answer within {_SUPERVISOR_SECONDS:g} s",
-                f"if it stays so, kill its process (`kill {pid}`): its services then stop by themselves",
+                _(
+                    "the supervisor (pid {pid}) does not answer within {seconds:g} s",
+                    pid=pid,
+                    seconds=_SUPERVISOR_SECONDS,
+                ),
+                _("if it stays so, kill its process (`kill {pid}`): its services then stop by themselves", pid=pid),
             )
         except NotRunningError:
             return None
@@ -226,7 +231,8 @@ class Examination:
         other = await in_thread(lambda: find_other_stack(self.host, self.port, self.config.project))
         if other is None:
             return answer
-        return replace(answer, state="foreign", detail=f"the one that answers there is that of the stack in {other}")
+        detail = _("the one that answers there is that of the stack in {folder}", folder=other)
+        return replace(answer, state="foreign", detail=detail)
 
     async def temporal(self) -> Temporal:
         """For questions about the configured namespace. Raises RuntimeError where there is no server."""

@@ -17,6 +17,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Repair
 from mika.supervisor.survivors import describe_survivors, recall
 from mika.supervisor.sweep import sweep_if_idle
+from mika.wording import _, joined
 
 _STEP = 0.1
 _RETENTION = timedelta(days=3)
@@ -44,14 +45,15 @@ def repair_all(
         try:
             if repair.action == "up":
                 start_stack()
-                result = "started the stack"
+                result: str = _("started the stack")
             else:
                 result = asyncio.run(_repair(config, folder, repair))
         except MikaError as error:
-            say(f"{check.id}: {error.message}{f' ({error.hint})' if error.hint else ''}")
+            why = _("{message} ({hint})", message=error.message, hint=error.hint) if error.hint else error.message
+            say(_("{check}: {result}", check=check.id, result=why))
             continue
         done = True
-        say(f"{check.id}: {result}")
+        say(_("{check}: {result}", check=check.id, result=result))
     return done
 
 
@@ -73,7 +75,9 @@ def _sweep(folder: ProjectDir) -> str:
     if survivors := recall(folder):
         reason = describe_survivors(survivors)
         raise MikaError(reason.text, reason.fix)
-    return "cleared what a killed run left" + (f": {', '.join(map(str, swept))}" if swept else "")
+    if not swept:
+        return _("cleared what a killed run left")
+    return _("cleared what a killed run left: {processes}", processes=joined(", ", map(str, swept)))
 
 
 async def _control(exam: Examination, verb: Verb, name: str) -> str:
@@ -82,26 +86,31 @@ async def _control(exam: Examination, verb: Verb, name: str) -> str:
     while time.monotonic() < deadline:
         unit = (await in_thread(exam.client.status)).unit(name)
         if unit is not None and unit.is_ok:
-            return f"{verb}ed {name}"
+            return _("restarted {name}", name=name) if verb == "restart" else _("started {name}", name=name)
         if unit is not None and unit.has_failed:
-            raise MikaError(f"{name} gave up again: {unit.reason.text}", logs)
+            raise MikaError(_("{name} gave up again: {reason}", name=name, reason=unit.reason.text), logs)
         await asyncio.sleep(_STEP)
-    raise MikaError(f"{name} is not ready after {_READY_SECONDS:.0f} s", logs)
+    raise MikaError(_("{name} is not ready after {seconds:.0f} s", name=name, seconds=_READY_SECONDS), logs)
 
 
 async def _create_namespace(exam: Examination, name: str) -> str:
     import tenacity
     from temporalio.service import RPCError
 
-    temporal, failure = (await exam.temporal()).in_namespace(name), "could not be created"
+    temporal, is_made = (await exam.temporal()).in_namespace(name), False
     try:
         await temporal.register_namespace(_RETENTION)
-        failure = "was created, but cannot be used yet"
+        is_made = True
         async for attempt in tenacity.AsyncRetrying(
             wait=tenacity.wait_fixed(_STEP), stop=tenacity.stop_after_delay(_READY_SECONDS), reraise=True
         ):
             with attempt:
                 await temporal.describe_namespace()
     except RPCError as error:
-        raise MikaError(f"the namespace {name} {failure}: {error}", "may this user create one?") from None
-    return f"created the namespace {name}"
+        text = (
+            _("the namespace {name} was created, but cannot be used yet: {error}", name=name, error=error)
+            if is_made
+            else _("the namespace {name} could not be created: {error}", name=name, error=error)
+        )
+        raise MikaError(text, _("may this user create one?")) from None
+    return _("created the namespace {name}", name=name)

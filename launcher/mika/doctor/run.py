@@ -27,6 +27,7 @@ from mika.doctor.examination import Examination
 from mika.errors import UsageError, describe
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
+from mika.wording import _
 
 TIMEOUT = 5.0
 _LLM_SECONDS = 15.0
@@ -70,9 +71,11 @@ async def examine(config: Config, folder: ProjectDir, *, timeout: float = TIMEOU
                 result = await check(exam)
                 return [result] if isinstance(result, Check) else result or ()
         except TimeoutError:
-            reason = Reason(f"no answer within {limit:g} s", "try again with a longer --timeout")
+            reason = Reason(_("no answer within {seconds:g} s", seconds=limit), _("try again with a longer --timeout"))
         except Exception as error:  # noqa: BLE001 - a check that breaks must not prevent the others
-            reason = Reason(f"could not be checked: {describe(error)}", f"`mika doctor --timeout {2 * timeout:g}`")
+            text = _("could not be checked: {error}", error=describe(error))
+            longer = f"`mika doctor --timeout {2 * timeout:g}`"
+            reason = Reason(text, longer)
         return [Check(check_id, "fail", reason, unanswered=True)]
 
     async with Examination(config, folder, llm=llm) as exam:
@@ -96,5 +99,5 @@ def _is_down(checks: Sequence[Check]) -> bool:
 
 def broken_configuration(error: UsageError) -> Report:
     """The report when the settings cannot be read."""
-    rest = [skipped(check_id, "the configuration cannot be read", "config") for check_id, _ in CHECKS[1:]]
-    return Report((fail("config", error.message, error.hint or "fix that line"), *rest))
+    rest = [skipped(check_id, _("the configuration cannot be read"), "config") for check_id, _check in CHECKS[1:]]
+    return Report((fail("config", error.message, error.hint or _("fix that line")), *rest))

@@ -18,6 +18,7 @@ from mika.readiness import access
 from mika.readiness.ladder import Hopeless
 from mika.readiness.login import Login, read
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 TIMEOUT = RPC_TIMEOUT
 """Seconds for the SDK to connect, and for the answers over that connection."""
@@ -48,7 +49,7 @@ class Server:
     def temporal(self) -> Temporal:
         """Raises RuntimeError where there is no server."""
         if self.connection is None:
-            raise RuntimeError(f"not connected to {self.address}")
+            raise RuntimeError(_("not connected to {address}", address=self.address))
         return self.connection
 
 
@@ -70,26 +71,30 @@ async def look(host: str, port: int, namespace: str, variables: Mapping[str, str
     except Hopeless as error:
         return Server("barred", address, error.reason.text, reason=error.reason)
     except TimeoutError:
-        return Server("silent", address, f"it accepts a connection and does not answer within {TIMEOUT:g} s")
+        return Server("silent", address, _silence(TIMEOUT))
+
+
+def _silence(seconds: float) -> str:
+    return _("it accepts a connection and does not answer within {seconds:g} s", seconds=seconds)
 
 
 def _not_temporal(found: Finding, address: str) -> Server:
     match found.kind:
         case "refused":
-            return Server("refused", address, "nothing listens there")
+            return Server("refused", address, _("nothing listens there"))
         case "unreachable":
             return Server("refused", address, found.detail)
         case "unanswered":
-            return Server("silent", address, f"no connection within {grpc.TIMEOUT:g} s")
+            return Server("silent", address, _("no connection within {seconds:g} s", seconds=grpc.TIMEOUT))
         case "silent":
-            return Server("silent", address, f"it accepts a connection and does not answer within {grpc.TIMEOUT:g} s")
+            return Server("silent", address, _silence(grpc.TIMEOUT))
         case "closed" | "closed_tls":
-            text = "it closes each connection at once: it is still starting, or stopping"
+            text = _("it closes each connection at once: it is still starting, or stopping")
             return Server("unhealthy", address, text)
         case "http":
-            text = f"a web server answers there{f' ({found.detail})' if found.detail else ''}"
-            return Server("foreign", address, text)
-    return Server("foreign", address, "something that is not a Temporal server listens there")
+            named = _("a web server answers there ({name})", name=found.detail)
+            return Server("foreign", address, named if found.detail else _("a web server answers there"))
+    return Server("foreign", address, _("something that is not a Temporal server listens there"))
 
 
 async def _ask(address: str, namespace: str, login: Login) -> Server:
@@ -99,15 +104,17 @@ async def _ask(address: str, namespace: str, login: Login) -> Server:
     try:
         temporal = Temporal(await access.open_client(address, "mika-doctor", login), namespace)
         if not await temporal.is_serving():
-            return Server("unhealthy", address, "it answers NOT_SERVING: it is still starting, or its database is away")
+            text = _("it answers NOT_SERVING: it is still starting, or its database is away")
+            return Server("unhealthy", address, text)
         version = await temporal.server_version()
     except RPCError as error:
         if call_error(error) == CallError.DENIED:
             raise Hopeless(access.denied(address, login, error.status)) from error
         return Server("unhealthy", address, describe(error))
     except (RuntimeError, ValueError) as error:
-        return Server("unhealthy", address, f"the SDK cannot connect to it: {describe(error)}")
-    return Server("up", address, f"SERVING at {address}", version=version, connection=temporal)
+        return Server("unhealthy", address, _("the SDK cannot connect to it: {error}", error=describe(error)))
+    serving = _("SERVING at {address}", address=address)
+    return Server("up", address, serving, version=version, connection=temporal)
 
 
 def other_temporal(listeners: Mapping[int, Listener], port: int) -> Listener | None:

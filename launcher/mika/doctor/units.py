@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mika.doctor.check import Check, skipped
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.doctor.examination import Examination
@@ -43,28 +44,65 @@ async def _awaited(exam: Examination, check_id: str) -> str:
 def reason_of(unit: UnitStatus) -> Reason:
     """What is wrong with it, and what to do. Its own fix and repair count more than those of its phase."""
     name, own = unit.name, unit.reason
-    why = own.text or (unit.last_exit.reason.text if unit.last_exit is not None else "") or "no reason is known"
+    why = own.text or (unit.last_exit.reason.text if unit.last_exit is not None else "") or _("no reason is known")
     if unit.kind == "external":
-        is_starting = unit.phase is Phase.STARTING
-        fix = "wait for it: `mika wait`" if is_starting else "restart that server"
-        fix += ", or correct its address (`mika config` shows where it is set)"
-        return Reason(f"{name} is {unit.phase}: {why}", own.fix or fix, own.repair)
-    logs = f"`mika logs {name}` says why"
-    cure = own.fix or f"{logs}; fix that"
+        return _of_external(unit, why)
+    logs = _("`mika logs {name}` says why", name=name)
+    cure = own.fix or _("{logs}; fix that", logs=logs)
     start, restart = Repair("start", name), Repair("restart", name)
-    wait = f"wait for it: `mika wait`; if that does not help, {logs}"
+    wait = _("wait for it: `mika wait`; if that does not help, {logs}", logs=logs)
     text, fix, repair = {
-        Phase.STOPPED: ("was stopped", f"`mika start {name}`", start),
-        Phase.STOPPING: ("is stopping", f"wait until it has stopped, then `mika start {name}`", None),
-        Phase.EXITED: (f"has exited: {why}", f"{cure}; then `mika start {name}`", start),
-        Phase.GAVE_UP: (f"gave up: {why}", f"{cure}; then `mika restart {name}`", restart),
-        Phase.BACKOFF: (f"keeps exiting: {why}", f"{cure}; it is started again by itself", None),
-        Phase.WAITING: (f"has not started: {why}", own.fix or "wait for what it needs: `mika wait`", None),
-        Phase.STARTING: (f"is starting: {own.text or 'not ready yet'}", own.fix or wait, None),
+        Phase.STOPPED: (_("{name} was stopped", name=name), f"`mika start {name}`", start),
+        Phase.STOPPING: (
+            _("{name} is stopping", name=name),
+            _("wait until it has stopped, then `mika start {name}`", name=name),
+            None,
+        ),
+        Phase.EXITED: (
+            _("{name} has exited: {reason}", name=name, reason=why),
+            _("{cure}; then `mika start {name}`", cure=cure, name=name),
+            start,
+        ),
+        Phase.GAVE_UP: (
+            _("{name} gave up: {reason}", name=name, reason=why),
+            _("{cure}; then `mika restart {name}`", cure=cure, name=name),
+            restart,
+        ),
+        Phase.BACKOFF: (
+            _("{name} keeps exiting: {reason}", name=name, reason=why),
+            _("{cure}; it is started again by itself", cure=cure),
+            None,
+        ),
+        Phase.WAITING: (
+            _("{name} has not started: {reason}", name=name, reason=why),
+            own.fix or _("wait for what it needs: `mika wait`"),
+            None,
+        ),
+        Phase.STARTING: (
+            _("{name} is starting: {reason}", name=name, reason=own.text or _("not ready yet")),
+            own.fix or wait,
+            None,
+        ),
         Phase.UNHEALTHY: (
-            f"is unhealthy: {why}",
-            own.fix or f"`mika restart {name}`; {logs}",
+            _("{name} is unhealthy: {reason}", name=name, reason=why),
+            own.fix or _("`mika restart {name}`; {logs}", name=name, logs=logs),
             None if own.fix else restart,
         ),
     }[unit.phase]
-    return Reason(f"{name} {text}", fix, own.repair or repair)
+    return Reason(text, fix, own.repair or repair)
+
+
+def _of_external(unit: UnitStatus, why: str) -> Reason:
+    """The same for a server that is not ours."""
+    restart = _("restart that server, or correct its address (`mika config` shows where it is set)")
+    match unit.phase:
+        case Phase.STARTING:
+            text, fix = (
+                _("{name} is starting: {reason}", name=unit.name, reason=why),
+                _("wait for it: `mika wait`, or correct its address (`mika config` shows where it is set)"),
+            )
+        case Phase.UNHEALTHY:
+            text, fix = _("{name} is unhealthy: {reason}", name=unit.name, reason=why), restart
+        case phase:
+            text, fix = _("{name} is {phase}: {reason}", name=unit.name, phase=phase, reason=why), restart
+    return Reason(text, unit.reason.fix or fix, unit.reason.repair)

@@ -15,6 +15,7 @@ from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.detect.compose_text import refuse_bombs
 from mika.errors import MikaError, UsageError, describe
 from mika.reason import Reason
+from mika.wording import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,12 @@ class Container:
         return self.state == "running" and self.health != "unhealthy"
 
     def describe(self) -> str:
-        """The end of a sentence that begins with `its container`."""
+        """What is wrong, as a sentence about `its container`."""
         if self.state == "exited":
-            return f"has exited with code {self.exit_code}"
-        return "is unhealthy" if self.state == "running" else f"is {self.state}"
+            return _("its container has exited with code {code}", code=self.exit_code)
+        if self.state == "running":
+            return _("its container is unhealthy")
+        return _("its container is {state}", state=self.state)
 
 
 def containers(env: Mapping[str, str], project: Path) -> list[Container]:
@@ -61,7 +64,9 @@ def containers(env: Mapping[str, str], project: Path) -> list[Container]:
             awaited = {name for entry in ours for name in _completed(entry["Labels"].get(DEPENDS_ON_LABEL, ""))}
         except Exception as error:  # noqa: BLE001 - docker's errors have no common base, and each means the same here
             raise EngineError(
-                f"the Docker engine does not answer: {describe(error)}", "restart Docker", code="engine_hung"
+                _("the Docker engine does not answer: {error}", error=describe(error)),
+                _("restart Docker"),
+                code="engine_hung",
             ) from None
     return sorted((_container(*entry, awaited) for entry in inspected), key=lambda container: container.service)
 
@@ -89,13 +94,13 @@ def compose_error(env: Mapping[str, str], project: Path) -> Reason | None:
     """What compose finds wrong with the project's file; None if nothing, or if compose cannot be asked."""
     env = compose_file.environment(project, env)
     if compose_file.file_of(project, env) is None:
-        fix = "write a docker-compose.yml there, or use `--backend embedded`"
-        return Reason(f"there is no compose file in {project}", fix)
+        fix = _("write a docker-compose.yml there, or use `--backend embedded`")
+        return Reason(_("there is no compose file in {folder}", folder=project), fix)
     try:
         refuse_bombs(project, env)
         compose.Compose(compose.find(env, engine.QUICK), project, env).config(engine.QUICK)
     except UsageError as error:
-        return Reason(error.message, "fix it, then `mika up`")
+        return Reason(error.message, _("fix it, then `mika up`"))
     except MikaError as error:
         return None if error.code == "compose_unusable" else Reason(error.message, error.hint)
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import commands
@@ -16,11 +17,12 @@ from mika.machine.grpc import Finding
 from mika.readiness.ladder import Hopeless, NotYet
 from mika.readiness.login import CA, CERTIFICATE, KEY, Login, context_of, shown
 from mika.reason import Reason
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.service import ServiceClient
 
-_ADDRESS = "correct its address (`mika config` shows where it is set)"
+_ADDRESS = _("correct its address (`mika config` shows where it is set)")
 _DENIED = {7: "PERMISSION_DENIED", 16: "UNAUTHENTICATED"}
 
 
@@ -41,7 +43,7 @@ async def look(host: str, port: int, login: Login) -> Finding:
         host, port, SYSTEM_INFO, context=context, server_name=login.server_name, metadata=login.metadata
     )
     if found.kind == "closed" and context is None and await _speaks_tls(host, port):
-        return Finding("wants_tls")  # some servers hang up on clear text without a word
+        return replace(found, kind="wants_tls")  # some servers hang up on clear text without a word
     return found
 
 
@@ -62,39 +64,45 @@ def judge(found: Finding, address: str, login: Login) -> NotYet | None:
         case "status":
             if found.code in _DENIED:
                 return Hopeless(denied(address, login, found.code))
-            return NotYet(f"{address} answers, but not yet to clients (gRPC {found.code})") if found.code else None
+            text = _("{address} answers, but not yet to clients (gRPC {code})", address=address, code=found.code)
+            return NotYet(text) if found.code else None
         case "refused" | "unanswered" | "unreachable":
-            return NotYet(f"cannot connect to {address}: {found.detail}")
+            return NotYet(cannot_connect(address, found.detail))
         case "silent":
-            return NotYet(f"{address} accepts a connection and does not answer")
+            return NotYet(_("{address} accepts a connection and does not answer", address=address))
         case "closed":
-            return NotYet(f"{address} closes each connection at once")
+            return NotYet(_("{address} closes each connection at once", address=address))
         case "closed_tls":
             return NotYet(_closed_after_tls(address, login))
         case "http" | "other":
-            return NotYet(Reason(f"what answers at {address} is not a Temporal server", _ADDRESS))
+            text = _("what answers at {address} is not a Temporal server", address=address)
+            return NotYet(Reason(text, _ADDRESS))
         case "wants_tls":
-            fix = f"set TEMPORAL_TLS=true, and {CA} if its CA is not a public one"
-            return Hopeless(Reason(f"{address} speaks only TLS, and TLS is off here", fix))
+            fix = _("set TEMPORAL_TLS=true, and {setting} if its CA is not a public one", setting=CA)
+            return Hopeless(Reason(_("{address} speaks only TLS, and TLS is off here", address=address), fix))
         case "no_tls":
-            fix = f"{_ADDRESS}, or set TEMPORAL_TLS=false"
-            return Hopeless(Reason(f"{address} does not speak TLS, and TLS is on here", fix))
+            fix = _("{correct_address}, or set TEMPORAL_TLS=false", correct_address=_ADDRESS)
+            return Hopeless(Reason(_("{address} does not speak TLS, and TLS is on here", address=address), fix))
         case "certificate":
             return Hopeless(_bad_certificate(found, address, login))
         case "alert":
             return Hopeless(_refused_client(found.detail, address, login))
 
 
+def cannot_connect(address: str, reason: str) -> str:
+    return _("cannot connect to {address}: {reason}", address=address, reason=reason)
+
+
 def denied(address: str, login: Login, code: int) -> Reason:
     """Why the server does not let this client in. `code` is gRPC's."""
     name = _DENIED.get(code, str(code))
     if login.api_key:
-        text, fix = f"{address} refuses the API key ({name})", "set TEMPORAL_API_KEY to one that may use this namespace"
-    elif login.certificate is not None:
-        text, fix = f"{address} refuses this client ({name})", f"set {CERTIFICATE} to one that may use this namespace"
-    else:
-        text, fix = f"{address} wants a login ({name})", "set TEMPORAL_API_KEY"
-    return Reason(text, fix)
+        text = _("{address} refuses the API key ({code})", address=address, code=name)
+        return Reason(text, _("set {setting} to one that may use this namespace", setting="TEMPORAL_API_KEY"))
+    if login.certificate is not None:
+        text = _("{address} refuses this client ({code})", address=address, code=name)
+        return Reason(text, _("set {setting} to one that may use this namespace", setting=CERTIFICATE))
+    return Reason(_("{address} wants a login ({code})", address=address, code=name), _("set TEMPORAL_API_KEY"))
 
 
 async def missing_namespace(temporal: Temporal, address: str, login: Login) -> Reason:
@@ -106,47 +114,89 @@ async def missing_namespace(temporal: Temporal, address: str, login: Login) -> R
         names = ", ".join(await temporal.namespaces())
     except Exception:  # noqa: BLE001 - not everybody may list them
         names = ""
-    there, name = f" to one that is there ({names})" if names else "", temporal.namespace
-    create = f"create it there: {commands.temporal(commands.create_namespace(name), address)}"
+    name = temporal.namespace
+    command = commands.temporal(commands.create_namespace(name), address)
+    create = _("create it there: {command}", command=command)
     if login != Login():  # the command would need it, too
-        create = "have it created there"
-    return Reason(f"{address} has no namespace '{name}'", f"set TEMPORAL_NAMESPACE{there}, or {create}")
+        create = _("have it created there")
+    fix = (
+        _("set TEMPORAL_NAMESPACE to one that is there ({names}), or {create}", names=names, create=create)
+        if names
+        else _("set TEMPORAL_NAMESPACE, or {create}", create=create)
+    )
+    return Reason(_("{address} has no namespace '{namespace}'", address=address, namespace=name), fix)
 
 
 def _bad_certificate(found: Finding, address: str, login: Login) -> Reason:
-    subject = f"the certificate of {address}"
+    subject = _("the certificate of {address}", address=address)
     if found.code in grpc.WRONG_NAME:
-        asked = login.server_name or address.rpartition(":")[0]
-        names = ", ".join(found.names)
-        plain = next((name for name in found.names if "*" not in name), "NAME")
-        text = f"{subject} is not for {asked}" + (f", but for {names}" if names else "")
-        return Reason(text, f"set TEMPORAL_TLS_SERVER_NAME={plain} if that is the right server, else {_ADDRESS}")
+        return _wrong_name(found, subject, login.server_name or address.rpartition(":")[0])
     if found.code == grpc.EXPIRED:
-        return Reason(f"{subject} has expired", "have it renewed there (or is the clock of this machine wrong?)")
+        return Reason(
+            _("{certificate} has expired", certificate=subject),
+            _("have it renewed there (or is the clock of this machine wrong?)"),
+        )
     if found.code == grpc.NOT_YET_VALID:
-        return Reason(f"{subject} is not valid yet", "set the clock of this machine")
+        return Reason(_("{certificate} is not valid yet", certificate=subject), _("set the clock of this machine"))
     if found.code in grpc.UNKNOWN_ISSUER:
-        ca = f"not signed by the CA {shown(login.ca)}" if login.ca else "not signed by a CA that this system trusts"
-        return Reason(f"{subject} is {ca}", f"set {CA} to the certificate of its CA")
-    return Reason(f"{subject} is not valid: {found.detail}", "have it replaced there")
+        text = (
+            _("{certificate} is not signed by the CA {ca}", certificate=subject, ca=shown(login.ca))
+            if login.ca
+            else _("{certificate} is not signed by a CA that this system trusts", certificate=subject)
+        )
+        return Reason(text, _("set {setting} to the certificate of its CA", setting=CA))
+    text = _("{certificate} is not valid: {reason}", certificate=subject, reason=found.detail)
+    return Reason(text, _("have it replaced there"))
+
+
+def _wrong_name(found: Finding, subject: str, asked: str) -> Reason:
+    names = ", ".join(found.names)
+    plain = next((name for name in found.names if "*" not in name), "NAME")
+    text = (
+        _("{certificate} is not for {name}, but for {names}", certificate=subject, name=asked, names=names)
+        if names
+        else _("{certificate} is not for {name}", certificate=subject, name=asked)
+    )
+    fix = _(
+        "set TEMPORAL_TLS_SERVER_NAME={name} if that is the right server, else {correct_address}",
+        name=plain,
+        correct_address=_ADDRESS,
+    )
+    return Reason(text, fix)
 
 
 def _closed_after_tls(address: str, login: Login) -> Reason:
     """Some servers do not say what they have against a client certificate; others hang up while they start."""
-    text = f"{address} hangs up as soon as TLS is set up"
+    text = _("{address} hangs up as soon as TLS is set up", address=address)
     if login.certificate is None:
-        return Reason(text, f"if it wants a client certificate, set {CERTIFICATE} and {KEY}; else look at that server")
-    return Reason(text, f"does a CA of that server know {shown(login.certificate)}, and is it still valid?")
+        fix = _(
+            "if it wants a client certificate, set {certificate} and {key}; else look at that server",
+            certificate=CERTIFICATE,
+            key=KEY,
+        )
+        return Reason(text, fix)
+    certificate = shown(login.certificate)
+    return Reason(
+        text, _("does a CA of that server know {certificate}, and is it still valid?", certificate=certificate)
+    )
 
 
 def _refused_client(alert: str, address: str, login: Login) -> Reason:
     if login.certificate is None and "CERTIFICATE" in alert:
-        return Reason(f"{address} wants a client certificate ({alert})", f"set {CERTIFICATE} and {KEY}")
+        text = _("{address} wants a client certificate ({alert})", address=address, alert=alert)
+        return Reason(text, _("set {certificate} and {key}", certificate=CERTIFICATE, key=KEY))
     if login.certificate is None:
-        fix = f"if it wants a client certificate, set {CERTIFICATE} and {KEY}; else look at its log"
-        return Reason(f"{address} breaks off the TLS handshake ({alert})", fix)
-    client = f"the client certificate {shown(login.certificate)}"
+        text = _("{address} breaks off the TLS handshake ({alert})", address=address, alert=alert)
+        fix = _(
+            "if it wants a client certificate, set {certificate} and {key}; else look at its log",
+            certificate=CERTIFICATE,
+            key=KEY,
+        )
+        return Reason(text, fix)
+    client = _("the client certificate {source}", source=shown(login.certificate))
     if "EXPIRED" in alert:
-        return Reason(f"{client} has expired, says {address}", f"renew it, and set {CERTIFICATE} and {KEY} to that")
-    fix = f"set {CERTIFICATE} and {KEY} to one that a CA of that server has signed"
-    return Reason(f"{address} refuses {client} ({alert})", fix)
+        text = _("{certificate} has expired, says {address}", certificate=client, address=address)
+        return Reason(text, _("renew it, and set {certificate} and {key} to that", certificate=CERTIFICATE, key=KEY))
+    text = _("{address} refuses {certificate} ({alert})", address=address, certificate=client, alert=alert)
+    fix = _("set {certificate} and {key} to one that a CA of that server has signed", certificate=CERTIFICATE, key=KEY)
+    return Reason(text, fix)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mika.errors import describe
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 if TYPE_CHECKING:
     import tenacity
@@ -114,7 +115,7 @@ async def _attempt(rung: Rung) -> str:
         async with asyncio.timeout(rung.timeout):
             return await rung.probe()
     except TimeoutError:
-        raise TimeoutError(f"no answer within {rung.timeout:.1f} s") from None
+        raise TimeoutError(_("no answer within {seconds:.1f} s", seconds=rung.timeout)) from None
 
 
 def reason_of(error: BaseException | None) -> Reason:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mika.readiness.ladder import Hopeless
 from mika.reason import Reason
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS, DataSource
@@ -63,8 +64,9 @@ def read(variables: Mapping[str, str]) -> Login:
     try:
         profile = ClientConfigProfile.load(override_env_vars=variables)
     except RuntimeError as error:
-        first, _, _ = str(error).partition("\n")  # below stands the line itself, perhaps with a key
-        raise _wrong(f"the login to Temporal cannot be read: {first}", "`mika config` says where it is") from None
+        first = str(error).partition("\n")[0]  # below stands the line itself, perhaps with a key
+        text = _("the login to Temporal cannot be read: {error}", error=first)
+        raise _wrong(text, _("`mika config` says where it is")) from None
     if profile.tls is not None and not profile.tls.disabled:
         _check(profile.tls)
     return _login(profile)
@@ -78,11 +80,15 @@ def _check(tls: ClientConfigTLS) -> None:
             try:
                 source.read_bytes()
             except OSError as error:
-                text = f"{source} cannot be read: {error.strerror or type(error).__name__}"
-                raise _wrong(text, f"correct {setting}") from error
+                reason = error.strerror or type(error).__name__
+                text = _("{file} cannot be read: {error}", file=source, error=reason)
+                raise _wrong(text, _("correct {setting}", setting=setting)) from error
     if (tls.client_cert is None) != (tls.client_private_key is None):
-        given, missing = ("certificate", KEY) if tls.client_cert is not None else ("key", CERTIFICATE)
-        raise _wrong(f"only the {given} of a client certificate and its key is given", f"set {missing}, too")
+        if tls.client_cert is not None:
+            text, missing = _("only the certificate of a client certificate and its key is given"), KEY
+        else:
+            text, missing = _("only the key of a client certificate and its key is given"), CERTIFICATE
+        raise _wrong(text, _("set {setting}, too", setting=missing))
 
 
 def _login(profile: ClientConfigProfile) -> Login:
@@ -114,17 +120,23 @@ def context_of(login: Login) -> ssl.SSLContext | None:
     try:
         _trust(context, login.ca)
     except (ssl.SSLError, UnicodeDecodeError) as error:
-        raise _wrong(f"the CA certificate {shown(login.ca)} is not in PEM format", f"correct {CA}") from error
+        text = _("the CA certificate {source} is not in PEM format", source=shown(login.ca))
+        raise _wrong(text, _("correct {setting}", setting=CA)) from error
     if isinstance(login.certificate, Path) and isinstance(login.key, Path):
         try:
             context.load_cert_chain(login.certificate, login.key, password=lambda: b"")
         except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
-                text = f"{login.key} is not the key of the certificate {login.certificate}"
-            else:
-                text = f"{login.certificate} and {login.key} are not a certificate and its key in PEM format"
-                text += ", without a password"
-            raise _wrong(text, f"correct {CERTIFICATE} or {KEY}") from error
+            text = (
+                _("{key} is not the key of the certificate {certificate}", key=login.key, certificate=login.certificate)
+                if error.reason == "KEY_VALUES_MISMATCH"
+                else _(
+                    "{certificate} and {key} are not a certificate and its key in PEM format, without a password",
+                    certificate=login.certificate,
+                    key=login.key,
+                )
+            )
+            fix = _("correct {certificate} or {key}", certificate=CERTIFICATE, key=KEY)
+            raise _wrong(text, fix) from error
     return context
 
 
@@ -139,7 +151,7 @@ def _trust(context: ssl.SSLContext, ca: DataSource | None) -> None:
 
 def shown(source: DataSource | None) -> str:
     """A source for people: its path, never its content."""
-    return str(source) if isinstance(source, Path) else "that is given as data"
+    return str(source) if isinstance(source, Path) else _("that is given as data")
 
 
 def _wrong(text: str, fix: str) -> Hopeless:

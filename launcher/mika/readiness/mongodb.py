@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 from mika.errors import describe
 from mika.machine.local import in_thread
 from mika.readiness import scram
+from mika.wording import _
 
 PORT = 27017
 AUTHENTICATION_FAILED = 18
@@ -47,14 +48,14 @@ def address_of(url: str) -> tuple[str, int] | None:
     """
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise ValueError("write '@', ':', '/' and '%' in its user name and password as %40, %3A, %2F and %25")
+        raise ValueError(_("write '@', ':', '/' and '%' in its user name and password as %40, %3A, %2F and %25"))
     options = {name.lower(): values[-1] for name, values in parse_qs(parts["options"] or "").items()}
     has_tls = "true" in (options.get("tls"), options.get("ssl"))
     if parts["srv"] or has_tls or "," in parts["hosts"] or "%2f" in parts["hosts"].lower():
         return None
     server = urlsplit(f"//{parts['hosts']}")
     if not server.hostname:
-        raise ValueError("it names no host")
+        raise ValueError(_("it names no host"))
     return server.hostname, server.port or PORT
 
 
@@ -68,9 +69,9 @@ async def why_silent(host: str, port: int, timeout: float = 1.5) -> str:
             finally:
                 connection.close()
     except TimeoutError:
-        return f"no answer within {timeout:g} s"
+        return _("no answer within {seconds:g} s", seconds=timeout)
     except socket.gaierror as error:
-        return error.strerror or "its name cannot be resolved"
+        return error.strerror or _("its name cannot be resolved")
     except (OSError, MongoError) as error:
         return describe(error)
     return ""
@@ -89,12 +90,12 @@ class Connection:
         # In a thread of ours: at its end asyncio waits for those in which it resolves names.
         addresses = await in_thread(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         refused: OSError | None = None
-        for *_, address in addresses:
+        for *_unused, address in addresses:
             try:
                 return cls(*await asyncio.open_connection(str(address[0]), port))
             except OSError as error:
                 refused = error
-        raise refused or OSError("its name has no address")
+        raise refused or OSError(_("its name has no address"))
 
     def close(self) -> None:
         self._writer.close()
@@ -105,19 +106,19 @@ class Connection:
         body = struct.pack("<IB", 0, 0) + encode({**document, "$db": "admin"})
         self._writer.write(_HEADER.pack(_HEADER.size + len(body), number, 0, _OP_MSG) + body)
         try:
-            length, _, answers, code = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
+            length, _unused, answers, code = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
             if code != _OP_MSG or answers != number or not _HEADER.size < length <= _MAX_ANSWER:
-                raise MongoError("what listens there is not MongoDB")
+                raise MongoError(_("what listens there is not MongoDB"))
             message = await self._reader.readexactly(length - _HEADER.size)
         except asyncio.IncompleteReadError:
-            raise MongoError("it accepts the connection and closes it") from None
+            raise MongoError(_("it accepts the connection and closes it")) from None
         try:
             answer = decode(message[5:])  # behind the flags and the section's kind
         except (ValueError, IndexError, struct.error, RecursionError):
-            raise MongoError("what listens there is not MongoDB") from None
+            raise MongoError(_("what listens there is not MongoDB")) from None
         if answer.get("ok") != 1:
             refusal = answer.get("code")
-            text = str(answer.get("errmsg") or "it refuses the command")
+            text = str(answer.get("errmsg") or "") or _("it refuses the command")
             raise MongoError(text, refusal if isinstance(refusal, int) else 0)
         return answer
 
@@ -136,7 +137,7 @@ class Connection:
         try:
             final = scram.final_message(hash_name, secret, first, started["payload"].decode())
         except (ValueError, KeyError, AttributeError):
-            raise MongoError("its answer to a login cannot be read") from None
+            raise MongoError(_("its answer to a login cannot be read")) from None
         conversation = started.get("conversationId", 1)
         await self.command({"saslContinue": 1, "conversationId": conversation, "payload": final.encode()})
 

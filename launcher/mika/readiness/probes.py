@@ -19,6 +19,7 @@ from mika.address import join
 from mika.machine import http
 from mika.readiness.ladder import PROBE_TIMEOUT, NotYet
 from mika.text import plain
+from mika.wording import _
 
 _LAST_BYTES = 4096  # of the output of a check command: enough for its last line
 
@@ -40,7 +41,7 @@ async def tcp(host: str, port: int) -> str:
         try:
             async with asyncio.timeout(0.03):
                 if await reader.read(1) == b"":
-                    raise NotYet(f"{join(host, port)} accepts and closes at once")
+                    raise NotYet(_("{address} accepts and closes at once", address=join(host, port)))
         except TimeoutError:
             pass
     finally:
@@ -63,7 +64,8 @@ async def http_ok(url: str, status: str = "2xx", timeout: float = PROBE_TIMEOUT)
     if answer.kind != "http":
         raise NotYet(answer.reason)
     if not has_status(answer.status, status):
-        raise UnwelcomeAnswer(f"{url} answers {answer.status} {answer.reason}".rstrip())
+        status_line = f"{answer.status} {answer.reason}".rstrip()
+        raise UnwelcomeAnswer(_("{url} answers {status}", url=url, status=status_line))
     return url
 
 
@@ -104,8 +106,10 @@ class CheckCommand:
                 output.seek(max(0, output.seek(0, os.SEEK_END) - _LAST_BYTES))
                 lines = plain(output.read().decode("utf-8", errors="replace")).split("\n")
                 last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-                raise NotYet(f"exit code {code}" + (f": {last[:200]}" if last else ""))
-        return "exit code 0"
+                if last:
+                    raise NotYet(_("exit code {code}: {line}", code=code, line=last[:200]))
+                raise NotYet(_("exit code {code}", code=code))
+        return _("exit code {code}", code=0)
 
 
 def _kill_tree(process: subprocess.Popen[bytes]) -> None:
@@ -133,4 +137,4 @@ class LogLine:
             text = plain(line).strip()  # also without CR, so that `$` in a pattern matches the end of any line
             if self._pattern.search(text):
                 return text[:120]
-        raise NotYet(f"no line matches {self._pattern.pattern!r} yet")
+        raise NotYet(_("no line matches {pattern!r} yet", pattern=self._pattern.pattern))

@@ -17,6 +17,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.temporal import Temporal, literal
 from mika.readiness.ladder import NotYet
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -53,7 +54,8 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     histories += await _histories(temporal, others)
     if any(_is_answer(event, is_own) and proto.at(event.event_time) > taken_at for h in histories for event in h):
         return
-    raise StuckTask(f"it took a workflow task and did not answer it in time ({first.execution.workflow_id})")
+    workflow = first.execution.workflow_id
+    raise StuckTask(_("it took a workflow task and did not answer it in time ({workflow})", workflow=workflow))
 
 
 async def _has_timed_out(temporal: Temporal, info: WorkflowExecutionInfo) -> bool:

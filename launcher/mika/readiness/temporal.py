@@ -19,11 +19,12 @@ from mika.address import join
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
-from mika.readiness.access import denied, missing_namespace, open_client, why_not
+from mika.readiness.access import cannot_connect, denied, missing_namespace, open_client, why_not
 from mika.readiness.ladder import Hopeless, NotYet, Rung
 from mika.readiness.login import Login, read
 from mika.readiness.probes import http_ok, tcp
 from mika.readiness.stuck import IsOwn, check_no_stuck_task
+from mika.wording import _
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
     hosts = {socket.gethostname(), socket.getfqdn()}
 
     def is_own(other: str) -> bool:
-        pid, _, rest = other.partition("@")
+        pid, _at, rest = other.partition("@")
         return other == identity or (pid.isdecimal() and rest.partition("@")[0] in hosts and int(pid) in pids())
 
     return is_own
@@ -55,18 +56,18 @@ class TemporalProbe:
         self.host, self.port, self.namespace = host, port, namespace
         self.address = join(host, port)
         self._variables, self._missing_since = login, 0.0
-        self.namespace_rung = f"namespace {namespace}"
-        self.detail = f"SERVING, namespace {namespace}"
+        self.namespace_rung = _("namespace {namespace}", namespace=namespace)
+        self.detail = _("SERVING, namespace {namespace}", namespace=namespace)
         self._connection: Temporal | None = None
 
     def rungs(self, task_queue: str) -> list[Rung]:
         """The ladder from an open port to a server on which a workflow can be started now."""
         return [
-            Rung("port open", lambda: tcp(self.host, self.port)),
-            Rung("connected", self.connect, _CONNECT_SECONDS),
-            Rung("serving", self.serving),
+            Rung(_("port open"), lambda: tcp(self.host, self.port)),
+            Rung(_("connected"), self.connect, _CONNECT_SECONDS),
+            Rung(_("serving"), self.serving),
             Rung(self.namespace_rung, self.namespace_exists),
-            Rung("usable", lambda: self.usable(task_queue)),
+            Rung(_("usable"), lambda: self.usable(task_queue)),
         ]
 
     async def connect(self) -> str:
@@ -76,7 +77,7 @@ class TemporalProbe:
     async def serving(self) -> str:
         temporal = await self._temporal()
         if not await self._asked(temporal.is_serving()):
-            raise NotYet("the server answers NOT_SERVING")
+            raise NotYet(_("the server answers NOT_SERVING"))
         return "SERVING"
 
     async def namespace_exists(self) -> str:
@@ -91,12 +92,12 @@ class TemporalProbe:
             is_new = time.monotonic() - self._missing_since < _NAMESPACE_PATIENCE
             reason = await missing_namespace(temporal, self.address, await self._login())
             raise (NotYet if is_new else Hopeless)(reason) from error
-        return f"namespace {self.namespace}"
+        return self.namespace_rung
 
     async def usable(self, task_queue: str) -> str:
         """Visibility, the namespace registry and matching answer, twice in a row."""
         temporal = await self._temporal()
-        for _ in range(2):
+        for _time in range(2):
             await self._asked(temporal.count_workflows())
             await self._asked(temporal.queue_state(task_queue, TaskType.WORKFLOW))
         return self.detail
@@ -126,8 +127,12 @@ class TemporalProbe:
         own = {task_type: own for task_type, them in everyone.items() if (own := set(filter(is_own, them)))}
         if not own:
             others = sorted(set().union(*everyone.values()))[:3]
-            shown = f" (others do: {', '.join(others)})" if others else ""
-            raise NotYet(f"it does not poll {task_queue} yet{shown}")
+            if others:
+                text = _(
+                    "it does not poll {queue} yet (others do: {others})", queue=task_queue, others=", ".join(others)
+                )
+                raise NotYet(text)
+            raise NotYet(_("it does not poll {queue} yet", queue=task_queue))
         return own
 
     async def no_stuck_task(self, task_queue: str, is_own: IsOwn) -> None:
@@ -153,8 +158,7 @@ class TemporalProbe:
             try:
                 client = await open_client(self.address, "mika", await self._login())
             except (RuntimeError, ValueError) as error:  # its Rust debug text is not worth showing if there is more
-                text = f"cannot connect to {self.address}: {describe(error)}"
-                raise await self._why_not() or NotYet(text) from error
+                raise await self._why_not() or NotYet(cannot_connect(self.address, describe(error))) from error
             self._connection = Temporal(client, self.namespace)
         return self._connection
 
@@ -168,4 +172,4 @@ class TemporalProbe:
 def ui_rung(url: str) -> Rung:
     """`/` answers before the UI reaches the server; its API does not."""
     probe: Callable[[], Awaitable[str]] = lambda: http_ok(f"{url}/api/v1/cluster-info")  # noqa: E731
-    return Rung("UI answers", probe)
+    return Rung(_("UI answers"), probe)

@@ -17,10 +17,12 @@ from mika.doctor.processes import Process
 from mika.doctor.units import not_ok, not_working, unit_check
 from mika.errors import MikaError
 from mika.machine import http
+from mika.machine.ports import Listener
 from mika.readiness.ladder import NotYet
 from mika.readiness.probes import has_status, tcp_here
 from mika.reason import Repair
 from mika.status import UnitStatus
+from mika.wording import _
 
 _MOST_ASKED = 10
 
@@ -29,7 +31,7 @@ async def api(exam: Examination) -> Sequence[Check]:
     """A line for each process whose rule says where it listens."""
     asked = [process for process in await exam.processes() if process.place]
     if not asked:
-        return [skipped("api", "no `ready` rule says where a process listens")]
+        return [skipped("api", _("no `ready` rule says where a process listens"))]
     return await asyncio.gather(*(of_process(exam, process) for process in asked))
 
 
@@ -61,26 +63,49 @@ async def _measured(exam: Examination, process: Process, units: Sequence[UnitSta
     if health.kind == "refused":
         return await _nothing_listens(exam, process, units)
     if await why_not_ours(exam, process):
-        return skipped("api", f"another program has its port {port}", "ports")
+        return skipped("api", _("another program has its port {port}", port=port), "ports")
     owner = (await exam.listeners()).get(port or 0)
-    who = f" ({owner})" if owner and owner.pid else ""
-    restart, repair = f"{how_to_stop(owner)} and start it again", None
-    if units:
-        restart, repair = f"`mika restart {units[0].name}`", Repair("restart", units[0].name)
+    restart, repair = _restart(owner, units)
     if health.kind == "silent":
-        return fail("api", f"{name} at {url}{who} accepts a connection and does not answer", restart, repair)
+        text = _("{name} at {place} accepts a connection and does not answer", name=name, place=_held(url, owner))
+        return fail("api", text, restart, repair)
     if health.kind != "http" or not has_status(health.status, process.rule.status):
-        answered = f"answers {health.status}" if health.kind == "http" else f"does not answer: {health.reason}"
-        return fail("api", f"{name}: {url}{who} {answered}", f"{restart}; `mika logs {name}` says more")
+        text = (
+            _("{name}: {place} answers {status}", name=name, place=_held(url, owner), status=health.status)
+            if health.kind == "http"
+            else _(
+                "{name}: {place} does not answer: {reason}", name=name, place=_held(url, owner), reason=health.reason
+            )
+        )
+        return fail("api", text, _("{restart}; `mika logs {name}` says more", restart=restart, name=name))
     is_api = await _is_api(exam, process)
     if folder := other_folder(exam, process, owner):
-        text = f"what answers on port {port}{who} is not this project's {name}: it runs in {folder}"
+        text = _(
+            "what answers on port {port} is not this project's {name}: it runs in {folder}",
+            port=_held(str(port), owner),
+            name=name,
+            folder=folder,
+        )
+        stop = how_to_stop(owner)
         fix = (
-            f"{how_to_stop(owner)} and `mika up` here, or give this project another {'API_PORT' if is_api else 'port'}"
+            _("{stop} and `mika up` here, or give this project another API_PORT", stop=stop)
+            if is_api
+            else _("{stop} and `mika up` here, or give this project another port", stop=stop)
         )
         return warn("api", text, fix)
     differs = await _dependencies(exam, name, restart) if is_api else None
     return differs or ok("api", f"{name}: {url}")
+
+
+def _held(place: str, owner: Listener | None) -> str:
+    """A place, and who listens there, if that is known."""
+    return _("{place} ({owner})", place=place, owner=owner) if owner and owner.pid else place
+
+
+def _restart(owner: Listener | None, units: Sequence[UnitStatus]) -> tuple[str, Repair | None]:
+    if units:
+        return f"`mika restart {units[0].name}`", Repair("restart", units[0].name)
+    return _("{stop} and start it again", stop=how_to_stop(owner)), None
 
 
 async def _is_api(exam: Examination, process: Process) -> bool:
@@ -94,43 +119,65 @@ async def _dependencies(exam: Examination, name: str, restart: str) -> Check | N
     # The API of another project does not say these; then nothing is known.
     namespace, queue = temporal.get("namespace", exam.namespace), worker.get("queue", exam.queue)
     if (is_unavailable or namespace != exam.namespace) and (skip := await needs_server(exam, "api")):
-        return skipped("api", f"{exam.config.api_url} answers, but {skip.finding}", skip.because)
+        text = _("{url} answers, but {finding}", url=exam.config.api_url, finding=skip.finding)
+        return skipped("api", text, skip.because)
     if namespace != exam.namespace:
-        text = f"the API uses the namespace {namespace}, and TEMPORAL_NAMESPACE is {exam.namespace} here"
-        return fail("api", text, f"{restart} with TEMPORAL_NAMESPACE={exam.namespace}")
+        text = _(
+            "the API uses the namespace {used}, and TEMPORAL_NAMESPACE is {here} here",
+            used=namespace,
+            here=exam.namespace,
+        )
+        return fail("api", text, _with(restart, f"TEMPORAL_NAMESPACE={exam.namespace}"))
     if is_unavailable:  # although the doctor can use it, with the settings that it has
-        address, here = temporal.get("address", "an unknown address"), (await exam.server()).address
-        text = f"the API cannot use Temporal at {address} ({temporal.get('detail')}), which is up at {here}"
-        fix = f"{restart} with TEMPORAL_HOST={exam.host} and TEMPORAL_PORT={exam.port}"
-        skip = await because_of_docker(exam, "api", text)
-        return skip or fail("api", text, f"{restart}; `mika logs {name}` says more" if address == here else fix)
+        address, here = temporal.get("address", _("an unknown address")), (await exam.server()).address
+        text = _(
+            "the API cannot use Temporal at {address} ({detail}), which is up at {here}",
+            address=address,
+            detail=temporal.get("detail"),
+            here=here,
+        )
+        fix = _(
+            "{restart} with TEMPORAL_HOST={host} and TEMPORAL_PORT={port}",
+            restart=restart,
+            host=exam.host,
+            port=exam.port,
+        )
+        if address == here:
+            fix = _("{restart}; `mika logs {name}` says more", restart=restart, name=name)
+        return await because_of_docker(exam, "api", text) or fail("api", text, fix)
     if queue != exam.queue:
-        text = f"the API puts messages into {queue}, and TEMPORAL_TASK_QUEUE is {exam.queue} here"
-        return fail("api", text, f"{restart} with TEMPORAL_TASK_QUEUE={exam.queue}")
+        text = _(
+            "the API puts messages into {used}, and TEMPORAL_TASK_QUEUE is {here} here", used=queue, here=exam.queue
+        )
+        return fail("api", text, _with(restart, f"TEMPORAL_TASK_QUEUE={exam.queue}"))
     return None
+
+
+def _with(restart: str, setting: str) -> str:
+    return _("{restart} with {setting}", restart=restart, setting=setting)
 
 
 async def _nothing_listens(exam: Examination, process: Process, units: Sequence[UnitStatus]) -> Check:
     if unit := not_ok(units):
         return await unit_check(exam, "api", unit)
-    text = f"nothing listens at {process.place}"
+    text = _("nothing listens at {place}", place=process.place)
     if units:
         name = units[0].name
-        fix = f"`mika restart {name}`; `mika logs {name}` says at which address it listens"
-        return fail("api", f"{name} runs, but {text}", fix, Repair("restart", name))
+        fix = _("`mika restart {name}`; `mika logs {name}` says at which address it listens", name=name)
+        return fail("api", _("{name} runs, but {text}", name=name, text=text), fix, Repair("restart", name))
     if elsewhere := await _elsewhere(exam, process):
         return elsewhere
     if exam.found is not None:
-        return skipped("api", f"{process.name} is not started", "config")
+        return skipped("api", _("{name} is not started", name=process.name), "config")
     if isinstance(await exam.supervisor(), MikaError):
         return skipped("api", text, "stack")
     if await exam.status() is not None:
-        text = f"this stack was started without {process.name}, and {text}"
-        return fail("api", text, "`mika down`, then `mika up`")
+        text = _("this stack was started without {name}, and {text}", name=process.name, text=text)
+        return fail("api", text, _("`mika down`, then `mika up`"))
     if exam.wants_temporal and not (await exam.server()).up:
-        down = "the stack is not up"
+        down = _("the stack is not up")
         return await because_of_docker(exam, "api", down) or skipped("api", down, "temporal")
-    return fail("api", text, f"`mika up`, or by hand: `{process.command}`", Repair("up"))
+    return fail("api", text, _("`mika up`, or by hand: `{command}`", command=process.command), Repair("up"))
 
 
 async def _elsewhere(exam: Examination, process: Process) -> Check | None:
@@ -147,6 +194,12 @@ async def _elsewhere(exam: Examination, process: Process) -> Check | None:
     for listener, answer in zip(ours, answers, strict=True):
         if answer.status == 200 and answer.json.get("status") == "ok":
             other = listener.port
-            text = f"the API listens on port {other} ({listener}), and API_PORT is {port}"
-            return fail("api", text, f"set API_PORT={other} in .env, or start it with `--port {port}`")
+            text = _(
+                "the API listens on port {other} ({owner}), and API_PORT is {port}",
+                other=other,
+                owner=listener,
+                port=port,
+            )
+            fix = _("set API_PORT={other} in .env, or start it with `--port {port}`", other=other, port=port)
+            return fail("api", text, fix)
     return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from mika.address import join
-from mika.declared.drift import Server, differences, groups
+from mika.declared.drift import AnyGroup, Server, differences, groups
 from mika.declared.record import Record
 from mika.doctor.check import Check, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
+from mika.wording import _, joined
 
 _SHOWN = 3
 
@@ -15,12 +18,18 @@ _SHOWN = 3
 async def declared(exam: Examination) -> Check:
     wanted, record = exam.config.declared, Record(exam.folder, exam.backend)
     if not wanted and not record.made:
-        return skipped("declared", "nothing is declared: no [temporal] and no [schedule.NAME] in mika.toml")
+        return skipped("declared", _("nothing is declared: no [temporal] and no [schedule.NAME] in mika.toml"))
     if skip := await needs_server(exam, "declared"):
         return skip
     server = Server(await exam.temporal(), join(exam.host, exam.port), is_ours=exam.backend != "external")
     if found := await differences(server, wanted, record):
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        return warn("declared", "; ".join(reason.text for reason in found[:_SHOWN]) + more, found[0].fix)
-    counts = [(len(group.items), group.kind.noun) for group in groups(wanted)]
-    return ok("declared", ", ".join(f"{count} {noun}{'s' if count > 1 else ''}" for count, noun in counts) or "nothing")
+        text = reduce(lambda some, more: _("{some}; {more}", some=some, more=more), (r.text for r in found[:_SHOWN]))
+        if len(found) > _SHOWN:
+            text = _("{some}; and {count} more", some=text, count=len(found) - _SHOWN)
+        return warn("declared", text, found[0].fix)
+    return ok("declared", joined(", ", map(_count, groups(wanted))) or _("nothing"))
+
+
+def _count(group: AnyGroup) -> str:
+    count, noun = len(group.items), group.kind.noun
+    return _("{count} {noun}", count=count, noun=noun) if count < 2 else _("{count} {noun}s", count=count, noun=noun)

@@ -8,6 +8,7 @@ from typing import Any
 
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.examination import Examination
+from mika.wording import _
 
 _OF_OTHER_CHECKS = {"temporal", "worker", "history"}  # which compare them with what is here
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,30}")
@@ -22,14 +23,15 @@ async def dependencies(exam: Examination) -> Sequence[Check]:
         if name not in _OF_OTHER_CHECKS and _NAME.fullmatch(name) and isinstance(part, dict) and "state" in part
     ]
     if "langbot" not in found and not exam.config.text("LANGBOT_API_BASE_URL") and await exam.is_bot():
-        checks.append(skipped("langbot", "LANGBOT_API_BASE_URL is not set: no reply can reach a chat of LangBot"))
+        checks.append(skipped("langbot", _("LANGBOT_API_BASE_URL is not set: no reply can reach a chat of LangBot")))
     return checks
 
 
 def _check(name: str, part: dict[str, Any]) -> Check:
-    detail, fix = _text(part.get("detail")) or f"{name} is {_text(part['state'])}", _text(part.get("fix"))
+    detail, fix = _text(part.get("detail")), _text(part.get("fix"))
+    detail = detail or _("{name} is {state}", name=name, state=_text(part["state"]))
     if part["state"] != "ready":
-        return fail(name, detail, fix or "`mika logs api` may say more")
+        return fail(name, detail, fix or _("`mika logs api` may say more"))
     return warn(name, detail, fix) if fix else ok(name, detail)
 
 

@@ -15,6 +15,7 @@ from mika.errors import MikaError
 from mika.machine.local import in_thread
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
+from mika.wording import _
 
 _ON_THE_WAY = (Phase.WAITING, Phase.STARTING, Phase.BACKOFF)
 
@@ -75,33 +76,38 @@ async def _look(exam: Examination) -> Result:
     if status is None and exam.backend == "docker":
         return await in_thread(lambda: _ask_engine(exam))
     if isinstance(status, MikaError):
-        return skipped("docker", "the supervisor does not answer", "stack"), ()
+        return skipped("docker", _("the supervisor does not answer"), "stack"), ()
     containers = [unit for unit in status.services if unit.kind == "container"] if status is not None else []
     concerns = status.concerns if status is not None else ()
     troubles = [_by_supervisor(unit) for unit in containers if not unit.is_ok]
     if concerns and not troubles:
         return Check("docker", "warn", _together(concerns)), ()
     if not containers:
-        return skipped("docker", f"not used here (backend {exam.backend or 'not chosen yet'})"), ()
+        text = _("not used here (backend {backend})", backend=exam.backend or _("not chosen yet"))
+        return skipped("docker", text), ()
     return _judged(troubles, sum(not unit.is_at_rest for unit in containers))
 
 
 def _together(concerns: Sequence[Reason]) -> Reason:
     """The first one with its fix, and how many more there are."""
-    more = f" (and {len(concerns) - 1} more: `mika status`)" if len(concerns) > 1 else ""
-    return Reason(f"{concerns[0].text}{more}", concerns[0].fix)
+    text = concerns[0].text
+    if len(concerns) > 1:
+        text = _("{text} (and {count} more: `mika status`)", text=text, count=len(concerns) - 1)
+    return Reason(text, concerns[0].fix)
 
 
 def _judged(troubles: Sequence[Trouble], running: int) -> Result:
     """The first service that the others need, and those that have the same cause."""
     if not troubles:
-        return ok("docker", f"{running} containers run"), ()
+        return ok("docker", _("{count} containers run", count=running)), ()
     first, *others = ordered = sorted(troubles, key=lambda trouble: (trouble.rank, trouble.phase in _ON_THE_WAY))
     names, reason = [first.name, *(other.name for other in others if other.cause == first.cause)], first.reason
     if len(names) > 1 and first.phase is Phase.STOPPED:
-        reason = Reason(f"{', '.join(names)} were stopped", f"`mika start {' '.join(names)}`", reason.repair)
+        text, start = _("{names} were stopped", names=", ".join(names)), f"`mika start {' '.join(names)}`"
+        reason = Reason(text, start, reason.repair)
     elif len(names) > 1 and first.rank != Rank.ENGINE:
-        reason = Reason(f"{', '.join(names)}: {first.cause}", reason.fix, reason.repair)
+        text = _("{names}: {cause}", names=", ".join(names), cause=first.cause)
+        reason = Reason(text, reason.fix, reason.repair)
     # The bot works without the UI.
     check = Check("docker", "warn" if first.rank == Rank.UI else "fail", reason, unit=first.name if first.phase else "")
     return check, tuple(ordered)
@@ -109,7 +115,7 @@ def _judged(troubles: Sequence[Trouble], running: int) -> Result:
 
 def _by_supervisor(unit: UnitStatus) -> Trouble:
     if unit.container == "unknown":
-        reason = Reason(unit.reason.text, "start Docker (Desktop): the stack then goes on by itself")
+        reason = Reason(unit.reason.text, _("start Docker (Desktop): the stack then goes on by itself"))
         return Trouble(unit.name, unit.type, Rank.ENGINE, reason.text, reason)
     cause = unit.name if unit.phase in _ON_THE_WAY else unit.reason.text
     return Trouble(unit.name, unit.type, _rank(unit.type, unit.address), cause, reason_of(unit), unit.phase)
@@ -133,12 +139,12 @@ def _ask_engine(exam: Examination) -> Result:
         containers = unsupervised.containers(env, exam.config.project)
     except EngineError as error:
         # Its alternative is another backend: but this folder's history is in Docker.
-        then = ", then `mika up`" if error.is_transient else ""
-        return fail("docker", error.message, f"{error.fix}{then}"), ()
+        fix = _("{fix}, then `mika up`", fix=error.fix) if error.is_transient else error.fix
+        return fail("docker", error.message, fix), ()
     if broken := unsupervised.compose_error(env, exam.config.project):
         return Check("docker", "fail", broken), ()
     if not containers:
-        return fail("docker", "there are no containers of this project", "`mika up`", Repair("up")), ()
+        return fail("docker", _("there are no containers of this project"), "`mika up`", Repair("up")), ()
     running = sum(container.state == "running" for container in containers)
     return _judged([_by_engine(container) for container in containers if not container.is_ok], running)
 
@@ -147,11 +153,11 @@ def _by_engine(container: unsupervised.Container) -> Trouble:
     state, name, repair = container.describe(), container.name, None
     match container.state:
         case "paused":
-            fix = f"`docker unpause {name}`"
+            fix: str = f"`docker unpause {name}`"
         case "exited" | "dead" | "created":
             fix, repair = "`mika up`", Repair("up")
         case _:
-            fix = f"`docker logs {name}` says why; then `docker restart {name}`"
-    reason = Reason(f"{container.service}: its container {state}", fix, repair)
-    cause = name if container.state == "paused" else f"its container {state}"
+            fix = _("`docker logs {name}` says why; then `docker restart {name}`", name=name)
+    reason = Reason(_("{service}: {state}", service=container.service, state=state), fix, repair)
+    cause = name if container.state == "paused" else state
     return Trouble(container.service, container.service, _rank(container.service), cause, reason)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mika.address import join
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.examination import Examination
+from mika.errors import describe
 from mika.machine.local import in_thread, is_writable
 from mika.readiness import mongodb
+from mika.wording import _
 
 
 async def history(exam: Examination) -> Check | None:
@@ -30,8 +34,8 @@ async def history(exam: Examination) -> Check | None:
     check = await in_thread(lambda: _sqlite(file, restart))
     store = await exam.dependency("history") if check.status == "ok" else {}
     if store.get("state") == "unavailable":
-        fix = f"fix what it says; {await _log_of_api(exam)} has more"
-        return fail("history", f"the API cannot use its store: {store.get('detail')}", fix)
+        fix = _("fix what it says; {log} has more", log=await _log_of_api(exam))
+        return fail("history", _unusable(store), fix)
     return check
 
 
@@ -39,13 +43,17 @@ async def _container(exam: Examination) -> Check:
     """The MongoDB of the compose file: the API knows its address."""
     store = await exam.dependency("history")
     if "state" not in store:
-        text = "MongoDB in its container; the API, which uses it, does not answer"
-        return await because_of_docker(exam, "history", text) or skipped("history", text)
+        unknown = _("MongoDB in its container; the API, which uses it, does not answer")
+        return await because_of_docker(exam, "history", unknown) or skipped("history", unknown)
     if store["state"] == "ready":
         return ok("history", str(store.get("detail", "")))
-    text, is_up = f"the API cannot use its store: {store.get('detail')}", await exam.status() is not None
-    fix = "`mika restart mongodb`; `mika logs mongodb` says why" if is_up else "`mika up`"
+    text, is_up = _unusable(store), await exam.status() is not None
+    fix: str = _("`mika restart mongodb`; `mika logs mongodb` says why") if is_up else "`mika up`"
     return await because_of_docker(exam, "history", text) or fail("history", text, fix)
+
+
+def _unusable(store: Mapping[str, Any]) -> str:
+    return _("the API cannot use its store: {detail}", detail=store.get("detail"))
 
 
 async def _mongodb(exam: Examination, url: str) -> Check:
@@ -53,29 +61,36 @@ async def _mongodb(exam: Examination, url: str) -> Check:
     try:
         server = mongodb.address_of(url)
     except ValueError as error:
-        return fail("history", f"MONGODB_URL cannot be read: {error}", "correct MONGODB_URL")
-    answers = "MongoDB is not asked from here (MONGODB_URL has several servers, mongodb+srv, TLS or a socket file)"
+        text = _("MONGODB_URL cannot be read: {error}", error=describe(error))
+        return fail("history", text, _("correct MONGODB_URL"))
+    answers = _("MongoDB is not asked from here (MONGODB_URL has several servers, mongodb+srv, TLS or a socket file)")
     if server is not None:
-        answers = f"MongoDB at {join(*server)} answers"
+        answers = _("MongoDB at {address} answers", address=join(*server))
         if reason := await mongodb.why_silent(*server):
-            text = f"MongoDB at {join(*server)} does not answer ({reason})"
-            fix = "`mika up`" if exam.backend == "docker" else "start it, or correct MONGODB_URL"
-            skip = await because_of_docker(exam, "history", text)
-            without = " (without MONGODB_URL a file is used)" if await exam.is_bot() else ""
-            return skip or fail("history", text, f"{fix}{without}")
+            return await _silent(exam, join(*server), reason)
     store = await exam.dependency("history")
     detail = str(store.get("detail", ""))
     if not store:
-        text = f"{answers}; the login was not checked: only the bot's API tells"
+        text = _("{answers}; the login was not checked: only the bot's API tells", answers=answers)
         return ok("history", text) if server is not None else skipped("history", text)
     if store.get("kind", "mongodb") != "mongodb":
-        fix = "start the bot again, with MONGODB_URL as it is now: `mika down`, then `mika up`"
-        return warn("history", f"{answers}; the API does not use it: {detail}", fix)
+        fix = _("start the bot again, with MONGODB_URL as it is now: `mika down`, then `mika up`")
+        text = _("{answers}; the API does not use it: {detail}", answers=answers, detail=detail)
+        return warn("history", text, fix)
     if store.get("state") == "ready":
-        return ok("history", f"{answers}; the API uses {detail}")
-    text, fix = f"{answers}; the API cannot use it: {detail}", f"{await _log_of_api(exam)} says more"
+        return ok("history", _("{answers}; the API uses {detail}", answers=answers, detail=detail))
+    text = _("{answers}; the API cannot use it: {detail}", answers=answers, detail=detail)
+    fix = _("{log} says more", log=await _log_of_api(exam))
     if store.get("error") == "denied":
-        fix = f"correct user, password and authSource in MONGODB_URL; {fix}"
+        fix = _("correct user, password and authSource in MONGODB_URL; {log}", log=fix)
+    return await because_of_docker(exam, "history", text) or fail("history", text, fix)
+
+
+async def _silent(exam: Examination, address: str, reason: str) -> Check:
+    text = _("MongoDB at {address} does not answer ({reason})", address=address, reason=reason)
+    fix = "`mika up`" if exam.backend == "docker" else _("start it, or correct MONGODB_URL")
+    if await exam.is_bot():
+        fix = _("{fix} (without MONGODB_URL a file is used)", fix=fix)
     return await because_of_docker(exam, "history", text) or fail("history", text, fix)
 
 
@@ -88,16 +103,18 @@ async def _how_to_restart(exam: Examination) -> str:
     """A command for the bot's processes, which have the file open."""
     api = await exam.api_process()
     names = [process.name for process in await exam.processes() if exam.queue in process.queues or process == api]
-    return f"`mika restart {' '.join(names)}`" if names else "`mika down` and `mika up`"
+    return f"`mika restart {' '.join(names)}`" if names else _("`mika down` and `mika up`")
 
 
 def _sqlite(file: Path, restart: str) -> Check:
-    shown = f"SQLite file {file}"
+    shown = _("SQLite file {file}", file=file)
     if not file.exists():
         if is_writable(file.parent):
-            return ok("history", f"{shown} (created with the first message)")
+            return ok("history", _("{file} (created with the first message)", file=shown))
         return fail(
-            "history", f"{file.parent} cannot be written", f"give yourself the right: `chmod u+rwx {file.parent}`"
+            "history",
+            _("{folder} cannot be written", folder=file.parent),
+            _("give yourself the right: `chmod u+rwx {folder}`", folder=file.parent),
         )
     try:
         # mode=rw: this must not create it.
@@ -106,14 +123,14 @@ def _sqlite(file: Path, restart: str) -> Check:
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             database.rollback()
     except sqlite3.Error as error:
-        return fail("history", f"{shown}: {error}", _sqlite_fix(file, error, restart))
+        return fail("history", _("{file}: {error}", file=shown, error=error), _sqlite_fix(file, error, restart))
     return ok("history", shown)
 
 
 def _sqlite_fix(file: Path, error: sqlite3.Error, restart: str) -> str:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # without the details of an extended code
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return f"make it writable: `chmod u+w {file}`"
+            return _("make it writable: `chmod u+w {file}`", file=file)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"another program holds it: close that (a database viewer?), or {restart}"
-    return f"move it away (`mv {file} {file}.broken`) and {restart}: a new one is created"
+            return _("another program holds it: close that (a database viewer?), or {restart}", restart=restart)
+    return _("move it away (`mv {file} {file}.broken`) and {restart}: a new one is created", file=file, restart=restart)

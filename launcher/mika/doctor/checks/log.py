@@ -14,6 +14,7 @@ from mika.doctor.check import Check, ok, warn
 from mika.doctor.examination import Examination
 from mika.machine.local import in_thread
 from mika.project import logs
+from mika.wording import _
 
 RECENT = 600.0
 """Seconds back that a traceback is of interest."""
@@ -28,11 +29,13 @@ async def log_files(exam: Examination) -> Check:
     names = [name for name in await in_thread(lambda: logs.names(folder)) if name != logs.EVENT_LOG]
     newest = await in_thread(lambda: max(filter(None, (_trouble(folder, name) for name in names)), default=None))
     if newest is None:
-        return ok("logs", f"no traceback in the last {recent}" if names else "no log files yet")
+        return ok("logs", _("no traceback in the last {time}", time=recent) if names else _("no log files yet"))
     when, name, text = newest
     path = logs.segments(folder, name)[-1].path.relative_to(exam.folder.project)
     return warn(
-        "logs", f"{path}, {seconds(time.time() - when)} ago: {text}", f"`mika logs {name} -n 60` shows all of it"
+        "logs",
+        _("{file}, {time} ago: {text}", file=path, time=seconds(time.time() - when), text=text),
+        _("`mika logs {name} -n 60` shows all of it", name=name),
     )
 
 
@@ -56,13 +59,13 @@ def last_trouble(lines: Sequence[str]) -> tuple[int, str] | None:
             if text := _of_json(line):
                 return index, text
         elif line.startswith("Timeout (") and index + 1 < len(lines):
-            return index, f"the event loop was blocked: {_main_thread(lines[index + 1 :])}"
+            return index, _("the event loop was blocked: {frame}", frame=_main_thread(lines[index + 1 :]))
     return None
 
 
 def _last_line(lines: Sequence[str]) -> str:
     """The end of a traceback: the first line that is not indented and looks like an error."""
-    return next((line for line in lines if not line[:1].isspace() and _ERROR.fullmatch(line)), "a traceback")
+    return next((line for line in lines if not line[:1].isspace() and _ERROR.fullmatch(line)), _("a traceback"))
 
 
 def _of_json(line: str) -> str:
@@ -77,7 +80,8 @@ def _of_json(line: str) -> str:
 
 def _main_thread(dump: Sequence[str]) -> str:
     """Where the main thread is in the output of faulthandler: it is the last one, and its first frame the innermost."""
-    frame, is_innermost = "no frame", False
+    frame: str = _("no frame")
+    is_innermost = False
     for line in takewhile(lambda line: not line or line.startswith((*_THREADS, "  ")), dump):
         if line.startswith(_THREADS):
             is_innermost = True

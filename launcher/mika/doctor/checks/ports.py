@@ -11,6 +11,7 @@ from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
 from mika.machine.ports import Listener, describe_listener, quote_path
 from mika.readiness.probes import has_status
+from mika.wording import _, joined
 
 
 async def ports(exam: Examination) -> Check:
@@ -27,8 +28,8 @@ async def ports(exam: Examination) -> Check:
             return _taken(listeners.get(port), port, variable, text, process.name)
     wanted = {port for process in processes if (port := local_port(process)) is not None}
     wanted |= {exam.port} if exam.wants_temporal else set()
-    held = [f"{port}: {listeners[port]}" for port in sorted(wanted) if port in listeners]
-    return ok("ports", "; ".join(held) or "free")
+    held = [_("{port}: {owner}", port=port, owner=listeners[port]) for port in sorted(wanted) if port in listeners]
+    return ok("ports", joined("; ", held) or _("free"))
 
 
 def local_port(process: Process) -> int | None:
@@ -50,11 +51,11 @@ async def why_not_ours(exam: Examination, process: Process) -> str:
     health = await exam.health(process.url)
     match health.kind:
         case "http" if not has_status(health.status, process.rule.status):
-            return f"it answers {health.status} to {process.url}"
+            return _("it answers {status} to {url}", status=health.status, url=process.url)
         case "foreign":
-            return "it does not speak HTTP"
+            return _("it does not speak HTTP")
         case "silent" if folder := other_folder(exam, process, owner):
-            return f"it does not answer, and runs in {folder}"
+            return _("it does not answer, and runs in {folder}", folder=folder)
     return ""
 
 
@@ -72,16 +73,30 @@ def other_folder(exam: Examination, process: Process, owner: Listener | None) ->
 def how_to_stop(owner: Listener | None) -> str:
     """A command where there is one, as a clause for a fix."""
     if owner is None or not owner.pid:
-        return "stop that program"
-    return f"`mika -C {quote_path(owner.stack)} down`" if owner.stack else f"stop it (`kill {owner.pid}`)"
+        return _("stop that program")
+    return f"`mika -C {quote_path(owner.stack)} down`" if owner.stack else _("stop it (`kill {pid}`)", pid=owner.pid)
 
 
 def _taken(owner: Listener | None, port: int, variable: str, text: str, name: str = "") -> Check:
     """`variable` is the one that changes the port; empty if only the process `name` itself decides it."""
-    return fail(
-        "ports",
-        f"port {port} ({variable or name}) is taken by {describe_listener(owner)}: {text}",
-        f"{how_to_stop(owner)}, or use another port: {variable}={port + 1} in .env, then `mika up`"
-        if variable
-        else f"{how_to_stop(owner)}, or give {name} another port, in its command and in its `ready` rule",
+    finding = _(
+        "port {port} ({name}) is taken by {owner}: {text}",
+        port=port,
+        name=variable or name,
+        owner=describe_listener(owner),
+        text=text,
     )
+    fix = (
+        _(
+            "{stop}, or use another port: {setting} in .env, then `mika up`",
+            stop=how_to_stop(owner),
+            setting=f"{variable}={port + 1}",
+        )
+        if variable
+        else _(
+            "{stop}, or give {name} another port, in its command and in its `ready` rule",
+            stop=how_to_stop(owner),
+            name=name,
+        )
+    )
+    return fail("ports", finding, fix)

@@ -15,9 +15,10 @@ from mika.machine.local import in_thread
 from mika.readiness.access import denied, missing_namespace
 from mika.reason import Repair
 from mika.status import UnitStatus
+from mika.wording import _
 
-_NO_TEMPORAL = "backend none: no Temporal is configured"
-_DOWN = "Temporal is down"
+_NO_TEMPORAL = _("backend none: no Temporal is configured")
+_DOWN = _("Temporal is down")
 _SKEW = 5.0
 
 
@@ -27,10 +28,10 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
         return skipped(check_id, _NO_TEMPORAL)
     server = await exam.server()
     if server.state == "barred":
-        return skipped(check_id, "mika cannot log in to Temporal", "temporal")
+        return skipped(check_id, _("mika cannot log in to Temporal"), "temporal")
     if not server.up:
         if is_not_started(exam, server):
-            return skipped(check_id, "nothing is started here yet", "" if exam.found is None else "config")
+            return skipped(check_id, _("nothing is started here yet"), "" if exam.found is None else "config")
         if server.state == "foreign" and is_loopback(exam.host):
             return skipped(check_id, _DOWN, "ports")
         return await because_of_docker(exam, check_id, _DOWN) or skipped(check_id, _DOWN, "temporal")
@@ -38,8 +39,8 @@ async def needs_server(exam: Examination, check_id: str) -> Check | None:
     if error is None or check_id == "namespace":
         return None
     if call_error(error) == CallError.NOT_FOUND:
-        return skipped(check_id, f"the namespace {exam.namespace} is missing", "namespace")
-    text = f"Temporal cannot read the namespace {exam.namespace}"
+        return skipped(check_id, _("the namespace {namespace} is missing", namespace=exam.namespace), "namespace")
+    text = _("Temporal cannot read the namespace {namespace}", namespace=exam.namespace)
     return await because_of_docker(exam, check_id, text) or skipped(check_id, text, "namespace")
 
 
@@ -56,16 +57,18 @@ async def temporal(exam: Examination) -> Check:
     if server.up:
         # It says SERVING whatever its database does. What is wrong with the namespace, another check says.
         if unit is None or unit.is_ok or await exam.namespace_error() is not None:
-            return ok("temporal", f"{server.detail}, version {server.version}")
-        skip = await because_of_docker(exam, "temporal", f"{server.detail}, but {reason_of(unit).text}")
+            text = _("{detail}, version {version}", detail=server.detail, version=server.version)
+            return ok("temporal", text)
+        text = _("{detail}, but {reason}", detail=server.detail, reason=reason_of(unit).text)
+        skip = await because_of_docker(exam, "temporal", text)
         return skip or await unit_check(exam, "temporal", unit)
     if server.state == "foreign" and is_loopback(exam.host):
-        return skipped("temporal", f"another program has its port {exam.port}", "ports")
-    text = f"no Temporal server at {server.address}: {server.detail}"
+        return skipped("temporal", _("another program has its port {port}", port=exam.port), "ports")
+    text = _("no Temporal server at {address}: {detail}", address=server.address, detail=server.detail)
     if is_not_started(exam, server):
         if exam.found is not None:
-            return skipped("temporal", f"{text}; `mika up` starts one", "config")
-        return skipped("temporal", f"{text}; `mika up` starts one if something here uses Temporal")
+            return skipped("temporal", _("{text}; `mika up` starts one", text=text), "config")
+        return skipped("temporal", _("{text}; `mika up` starts one if something here uses Temporal", text=text))
     if skip := await because_of_docker(exam, "temporal", text):
         return skip
     if isinstance(await exam.supervisor(), MikaError):
@@ -80,27 +83,33 @@ async def temporal(exam: Examination) -> Check:
 async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus | None) -> Check:
     """No server, and the supervisor, if there is one, does not say why."""
     if server.state == "foreign":
-        fix = "correct its address, which `mika config` shows (7233 is its API, 8233 only its UI)"
-        return fail("temporal", text, fix)
+        return fail(
+            "temporal",
+            text,
+            _("correct its address, which `mika config` shows (7233 is its API, 8233 only its UI)"),
+        )
     is_refused = server.state == "refused"
-    verb = "start" if is_refused else "restart"
-    fix = f"{verb} that server, or correct its address (`mika config` shows where it is set)"
+    fix: str = (
+        _("start that server, or correct its address (`mika config` shows where it is set)")
+        if is_refused
+        else _("restart that server, or correct its address (`mika config` shows where it is set)")
+    )
     repair, is_ours = None, exam.backend not in ("external", "none")
     if unit is not None and unit.kind != "external":
-        fix = f"`mika restart {unit.name}`; `mika logs {unit.name}` says why"
+        fix = _("`mika restart {name}`; `mika logs {name}` says why", name=unit.name)
     elif is_refused and is_ours:
         fix, repair = "`mika up`", Repair("up")
     elif exam.backend == "docker":
-        fix = "`mika up` takes it over; `mika logs temporal` then says why"
+        fix = _("`mika up` takes it over; `mika logs temporal` then says why")
     listeners = await exam.listeners() if is_loopback(exam.host) else {}
     owner = listeners.get(exam.port)
     if not is_refused and owner and owner.pid:
-        text += f"; the port is held by {owner}"
+        text = _("{text}; the port is held by {owner}", text=text, owner=owner)
     # Where ours is to be started, another server is of no interest.
     is_wanted = is_refused and (not is_ours or not exam.backend)
     if is_wanted and (other := other_temporal(listeners, exam.port)):
-        text += f"; but {other} listens on {other.port}"
-        fix += f"; or, if you mean that server, TEMPORAL_PORT={other.port} in .env"
+        text = _("{text}; but {owner} listens on {port}", text=text, owner=other, port=other.port)
+        fix = _("{fix}; or, if you mean that server, TEMPORAL_PORT={port} in .env", fix=fix, port=other.port)
     return fail("temporal", text, fix, repair)
 
 
@@ -117,17 +126,22 @@ async def namespace(exam: Examination) -> Check:
     if kind == CallError.NOT_FOUND:
         return fail(
             "namespace",
-            f"Temporal at {address} has no namespace {exam.namespace!r}",
-            f"{commands.temporal(commands.create_namespace(exam.namespace), address)}"
-            " (`mika doctor --fix` does it), or set TEMPORAL_NAMESPACE",
+            _("Temporal at {address} has no namespace {namespace!r}", address=address, namespace=exam.namespace),
+            _(
+                "{command} (`mika doctor --fix` does it), or set TEMPORAL_NAMESPACE",
+                command=commands.temporal(commands.create_namespace(exam.namespace), address),
+            ),
             Repair("namespace", exam.namespace),
         )
     if kind == CallError.DENIED:
         reason = denied(address, await in_thread(exam.login), error.status)
         return fail("namespace", reason.text, reason.fix)
-    text = f"namespace {exam.namespace}: {error}"
-    log = "`mika logs temporal` says why" if exam.backend in ("docker", "embedded") else "that server's log says why"
-    fix = f"the server itself has a problem (its database?): {log}"
+    text = _("namespace {namespace}: {error}", namespace=exam.namespace, error=error)
+    fix = (
+        _("the server itself has a problem (its database?): `mika logs temporal` says why")
+        if exam.has_own_server
+        else _("the server itself has a problem (its database?): that server's log says why")
+    )
     return await because_of_docker(exam, "namespace", text) or fail("namespace", text, fix)
 
 
@@ -135,12 +149,17 @@ async def clock(exam: Examination) -> Check:
     if skip := await needs_server(exam, "clock"):
         return skip
     if (await exam.ui()).kind != "http":
-        return skipped("clock", "no UI, and nothing else tells the server's time", "ui")
+        return skipped("clock", _("no UI, and nothing else tells the server's time"), "ui")
     ahead = await exam.skew()
     if abs(ahead) <= _SKEW:
-        return ok("clock", "the server's clock agrees with this machine's")
-    text = f"the server's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
-    return warn("clock", text, "synchronize them (after a sleep: restart Docker Desktop; Windows: `w32tm /resync`)")
+        return ok("clock", _("the server's clock agrees with this machine's"))
+    text = (
+        _("the server's clock is {seconds:.0f} s ahead of this machine's", seconds=ahead)
+        if ahead > 0
+        else _("the server's clock is {seconds:.0f} s behind this machine's", seconds=-ahead)
+    )
+    fix = _("synchronize them (after a sleep: restart Docker Desktop; Windows: `w32tm /resync`)")
+    return warn("clock", text, fix)
 
 
 async def ui(exam: Examination) -> Check:
@@ -152,9 +171,13 @@ async def ui(exam: Examination) -> Check:
         return ok("ui", exam.ui_url)
     is_default = exam.config.settings["TEMPORAL_UI_PORT"].origin == "default"
     if exam.backend == "external" and is_default and answer.kind != "http":
-        return skipped("ui", "none at the default port; TEMPORAL_UI_PORT says where it is")
-    answered = f"answers {answer.status}" if answer.kind == "http" else f"does not answer: {answer.reason}"
-    text, fix = f"the UI at {exam.ui_url} {answered}", "check TEMPORAL_UI_PORT; `mika down` and `mika up`"
+        return skipped("ui", _("none at the default port; TEMPORAL_UI_PORT says where it is"))
+    text = (
+        _("the UI at {url} answers {status}", url=exam.ui_url, status=answer.status)
+        if answer.kind == "http"
+        else _("the UI at {url} does not answer: {reason}", url=exam.ui_url, reason=answer.reason)
+    )
+    fix: str = _("check TEMPORAL_UI_PORT; `mika down` and `mika up`")
     if exam.backend == "docker":
         fix = "`mika up`" if await exam.status() is None else "`mika restart temporal-ui`"
     return await because_of_docker(exam, "ui", text) or warn("ui", text, fix)

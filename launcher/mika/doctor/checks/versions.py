@@ -22,6 +22,7 @@ from mika.detect.packages import Installed
 from mika.doctor.check import Check, ok, warn
 from mika.doctor.examination import Examination
 from mika.machine.local import in_thread
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
@@ -57,17 +58,18 @@ async def versions(exam: Examination) -> Check:
     unmet = await in_thread(lambda: [(home, text) for home in homes for text in find_unmet(home)])
     if unmet:
         home, text = unmet[0]
-        more = f" (and {len(unmet) - 1} more)" if len(unmet) > 1 else ""
+        if len(unmet) > 1:
+            text = _("{text} (and {count} more)", text=text, count=len(unmet) - 1)
         install = await in_thread(lambda: how_to_install(project, home.folder, home.program))
-        return warn("versions", f"{text}{more}", install)
+        return warn("versions", text, install)
     told = dict.fromkeys(_shown(home, project) for home in homes)
-    text = "; ".join(told) or "no Python environment of the project was found"
+    text = joined("; ", told) or _("no Python environment of the project was found")
     server = await exam.server() if exam.wants_temporal else None
     if server is None or not server.up:
         return ok("versions", text)
-    text += f"; Temporal server {server.version}"
+    text = _("{text}; Temporal server {version}", text=text, version=server.version)
     if _major(server.version) > 1:
-        return warn("versions", f"{text}: mika knows servers before 2.0", "install a newer mika")
+        return warn("versions", _("{text}: mika knows servers before 2.0", text=text), _("install a newer mika"))
     return ok("versions", text)
 
 
@@ -111,7 +113,12 @@ def find_unmet(home: Home) -> Iterator[str]:
     constraint = str(_table(poetry, "dependencies").get("python") or "")
     is_fit = _fits(home.python, [wanted] if wanted else _alternatives(constraint))
     if not is_fit:
-        yield f"Python is {home.python} in {home.root.name}, and pyproject.toml asks for {wanted or constraint}"
+        yield _(
+            "Python is {version} in {environment}, and pyproject.toml asks for {wanted}",
+            version=home.python,
+            environment=home.root.name,
+            wanted=wanted or constraint,
+        )
     dependencies = project.get("dependencies")
     for line in dependencies if isinstance(dependencies, list) else []:
         yield from _unmet_package(home, str(line))
@@ -136,9 +143,16 @@ def _unmet_package(home: Home, line: str) -> Iterator[str]:
             return
         installed = home.version(need.name)
         if not installed and home.installed.is_closed:
-            yield f"the package {need.name} is not installed in {home.root.name}"
+            yield _(
+                "the package {package} is not installed in {environment}", package=need.name, environment=home.root.name
+            )
         elif installed and not need.specifier.contains(installed, prereleases=True):
-            yield f"{need.name} is {installed}, and pyproject.toml asks for {need.specifier}"
+            yield _(
+                "{package} is {version}, and pyproject.toml asks for {wanted}",
+                package=need.name,
+                version=installed,
+                wanted=need.specifier,
+            )
 
 
 def _fits(python: str, alternatives: list[str]) -> bool:

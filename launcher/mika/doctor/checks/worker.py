@@ -17,6 +17,7 @@ from mika.doctor.units import not_ok, not_working, unit_check
 from mika.doctor.workers import unit_of, units_of
 from mika.reason import Repair
 from mika.status import UnitStatus
+from mika.wording import _
 
 _RECONNECTS = 60.0
 """Seconds after the start of the server for which a worker that does not poll is taken to be reconnecting."""
@@ -26,7 +27,7 @@ async def worker(exam: Examination) -> Sequence[Check]:
     """A line for each task queue: whether a worker takes its tasks."""
     queues = await exam.queues()
     if not queues:
-        hint = 'no task queue is known: `ready = "worker:QUEUE"` in the table of a process names it'
+        hint = _('no task queue is known: `ready = "worker:QUEUE"` in the table of a process names it')
         return [await needs_server(exam, "worker") or skipped("worker", hint)]
     checks = await asyncio.gather(*(of_queue(exam, queue) for queue in queues))
     return list(dict.fromkeys(checks))  # the server is down for all of them
@@ -62,20 +63,40 @@ async def _of_pollers(exam: Examination, queue: str, alive: Sequence[Poller], un
     if workflows and activities:
         complete = [poller for poller in alive if poller.workflows and poller.activities]
         if not complete:
-            return ok("worker", f"{len(alive)} workers poll {queue}, workflows and activities apart")
-        more = f" and {len(complete) - 1} more" if len(complete) > 1 else ""
-        return ok("worker", f"{complete[0].who}{more} polls {queue}, last seen {seconds(complete[0].age)} ago")
+            text = _("{count} workers poll {queue}, workflows and activities apart", count=len(alive), queue=queue)
+            return ok("worker", text)
+        who = complete[0].who
+        if len(complete) > 1:
+            who = _("{worker} and {count} more", worker=who, count=len(complete) - 1)
+        time = seconds(complete[0].age)
+        return ok("worker", _("{worker} polls {queue}, last seen {time} ago", worker=who, queue=queue, time=time))
     missing = TaskType.ACTIVITY if workflows else TaskType.WORKFLOW
     # A worker may well have only one type. The bot's needs both; with others, it shows when a task waits.
     is_needed = queue == exam.queue and await exam.is_bot()
     state = await (await exam.temporal()).queue_state(queue, missing)
     if not is_needed and proto.span(state.stats.approximate_backlog_age) < PATIENCE:
-        only = "workflow tasks" if workflows else "activities"
-        return ok("worker", f"{first.who} polls {queue}, only for {only}, last seen {seconds(first.age)} ago")
+        return ok("worker", _only(first, queue, missing))
     if reconnects := await _reconnects(exam, units):  # its pollers come back one after the other
         return reconnects
-    text = f"{first.who} polls {queue}, but no {'activities' if workflows else 'workflow tasks'}"
-    return fail("worker", text, "register both in that worker and start it again")
+    text = (
+        _("{worker} polls {queue}, but no activities", worker=first.who, queue=queue)
+        if workflows
+        else _("{worker} polls {queue}, but no workflow tasks", worker=first.who, queue=queue)
+    )
+    return fail("worker", text, _("register both in that worker and start it again"))
+
+
+def _only(poller: Poller, queue: str, missing: TaskType) -> str:
+    """One that takes only one type of tasks, and may well do so."""
+    worker, time = poller.who, seconds(poller.age)
+    if missing is TaskType.ACTIVITY:
+        return _(
+            "{worker} polls {queue}, only for workflow tasks, last seen {time} ago",
+            worker=worker,
+            queue=queue,
+            time=time,
+        )
+    return _("{worker} polls {queue}, only for activities, last seen {time} ago", worker=worker, queue=queue, time=time)
 
 
 async def _of_none(
@@ -93,7 +114,12 @@ async def _of_none(
     misplaced = find_misplaced(queue, surroundings)
     if misplaced is None:
         return None
-    text = f"no worker polls {queue}: {misplaced.worker.who} polls {misplaced.place}"
+    text = _(
+        "no worker polls {queue}: {worker} polls {place}",
+        queue=queue,
+        worker=misplaced.worker.who,
+        place=misplaced.place,
+    )
     return fail("worker", text, misplaced.fix)
 
 
@@ -102,23 +128,26 @@ def _stuck(poller: Poller, unit: UnitStatus | None, surroundings: Surroundings) 
     fix = f"`mika restart {unit.name}`" if unit is not None else surroundings.worker.how_to_restart()
     repair = Repair("restart", unit.name) if unit is not None else None
     if poller.state == "hung":
-        return fail("worker", f"{poller.who} hangs: its event loop does not run", fix, repair)
-    text = f"{poller.who} is suspended (SIGSTOP) and takes nothing"
-    return fail("worker", text, f"resume it: `kill -CONT {pid or 'PID'}`, or {fix}", repair)
+        text = _("{worker} hangs: its event loop does not run", worker=poller.who)
+        return fail("worker", text, fix, repair)
+    text = _("{worker} is suspended (SIGSTOP) and takes nothing", worker=poller.who)
+    fix = _("resume it: `kill -CONT {pid}`, or {fix}", pid=pid or "PID", fix=fix)
+    return fail("worker", text, fix, repair)
 
 
 async def _not_polling(
     exam: Examination, queue: str, units: Sequence[UnitStatus], listed: Sequence[Poller], surroundings: Surroundings
 ) -> Check:
     """No worker polls, and nothing says why; those of the supervisor, if any, are well."""
-    last = f" ({describe(listed[0])})" if listed else ""
+    last = _(" ({poller})", poller=describe(listed[0])) if listed else ""
     if not units:
-        return fail("worker", f"no worker polls {queue}{last}", surroundings.worker.how_to_start())
+        text = _("no worker polls {queue}{last}", queue=queue, last=last)
+        return fail("worker", text, surroundings.worker.how_to_start())
     if reconnects := await _reconnects(exam, units):
         return reconnects
     name = units[0].name
-    text = f"{name} runs, but does not poll {queue}{last}"
-    fix = f"`mika logs {name}` says why; if that does not help, `mika restart {name}`"
+    text = _("{name} runs, but does not poll {queue}{last}", name=name, queue=queue, last=last)
+    fix = _("`mika logs {name}` says why; if that does not help, `mika restart {name}`", name=name)
     return fail("worker", text, fix, Repair("restart", name))
 
 
@@ -128,8 +157,9 @@ async def _reconnects(exam: Examination, units: Sequence[UnitStatus]) -> Check |
     if not units or server is None or server.uptime_s is None or server.uptime_s >= _RECONNECTS:
         return None
     name = units[0].name
-    text = f"{name} is reconnecting: Temporal was started {seconds(server.uptime_s)} ago"
-    return fail("worker", text, f"wait some seconds; if that does not help, `mika restart {name}`")
+    text = _("{name} is reconnecting: Temporal was started {time} ago", name=name, time=seconds(server.uptime_s))
+    fix = _("wait some seconds; if that does not help, `mika restart {name}`", name=name)
+    return fail("worker", text, fix)
 
 
 async def queue(exam: Examination) -> Check:
@@ -138,18 +168,27 @@ async def queue(exam: Examination) -> Check:
         return skip
     queues = await exam.queues()
     if not queues:
-        return skipped("queue", "no task queue is known")
+        return skipped("queue", _("no task queue is known"))
     temporal = await exam.temporal()
     waiting = [found for found in await asyncio.gather(*(look_at(temporal, name) for name in queues)) if found.backlog]
     if not waiting:
-        return ok("queue", f"{', '.join(queues)}: nothing waits")
+        return ok("queue", _("{queues}: nothing waits", queues=", ".join(queues)))
     worst = max(waiting, key=lambda found: found.oldest)
-    tasks = f"{worst.workflow_tasks} workflow tasks and {worst.activities} activities"
-    text = f"{tasks} wait in {worst.name}, the oldest for {seconds(worst.oldest)}"
+    text = _(
+        "{workflow_tasks} workflow tasks and {activities} activities wait in {queue}, the oldest for {time}",
+        workflow_tasks=worst.workflow_tasks,
+        activities=worst.activities,
+        queue=worst.name,
+        time=seconds(worst.oldest),
+    )
     if worst.oldest < PATIENCE:
         return ok("queue", text)
     if not (await exam.surroundings()).alive(exam.namespace, worst.name):
         return skipped("queue", text, "worker")
     process = next((process.name for process in await exam.processes() if worst.name in process.queues), "")
-    more = f": `mika up {process}=2`, or look at `mika logs {process}`" if process else ""
-    return warn("queue", text, f"the workers are too slow or too few{more}")
+    fix = (
+        _("the workers are too slow or too few: `mika up {name}=2`, or look at `mika logs {name}`", name=process)
+        if process
+        else _("the workers are too slow or too few")
+    )
+    return warn("queue", text, fix)

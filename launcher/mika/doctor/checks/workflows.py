@@ -16,6 +16,7 @@ from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.judge import Diagnosed, diagnose, why_slow
+from mika.wording import _
 
 RECENT = timedelta(minutes=10)
 _MOST_RUNNING, _MOST_CLOSED, _MOST_SLOW = 20, 10, 5
@@ -34,11 +35,11 @@ class Judged:
 
     @property
     def text(self) -> str:
-        return f"{self.id}: {self.diagnosis.cause}, {self.diagnosis.finding}"
+        return _("{id}: {cause}, {finding}", id=self.id, cause=self.diagnosis.cause, finding=self.diagnosis.finding)
 
     @property
     def fix(self) -> str:
-        return f"{self.diagnosis.fix} ({for_workflow('doctor --workflow', self.id)})"
+        return _("{fix} ({command})", fix=self.diagnosis.fix, command=for_workflow("doctor --workflow", self.id))
 
     @property
     def queue(self) -> str:
@@ -67,20 +68,33 @@ async def workflows(exam: Examination) -> Check:
 
         # The oldest: the list begins with the newest.
         first = next((w for w in reversed(hanging) if not is_explained(w)), hanging[-1])
-        count = f"{len(hanging)} of {len(running)} running workflows hang, such as"
-        text = f"{count if len(hanging) > 1 else 'a workflow hangs:'} {first.text}"
+        text = _("a workflow hangs: {workflow}", workflow=first.text)
+        if len(hanging) > 1:
+            text = _(
+                "{count} of {all} running workflows hang, such as {workflow}",
+                count=len(hanging),
+                all=len(running),
+                workflow=first.text,
+            )
         return skipped("workflows", text, "worker") if is_explained(first) else fail("workflows", text, first.fix)
     recent = seconds(RECENT.total_seconds())
     troubled = [workflow for workflow in running if workflow.diagnosis.cause not in FINE]
     if troubled:
         first = troubled[0]
-        return warn("workflows", f"{len(troubled)} running in trouble, the latest {first.text}", first.fix)
+        text = _("{count} running in trouble, the latest {workflow}", count=len(troubled), workflow=first.text)
+        return warn("workflows", text, first.fix)
     if closed:
         first = closed[0]
-        return warn("workflows", f"{len(closed)} of the last {recent} failed, the latest {first.text}", first.fix)
+        text = _(
+            "{count} of the last {time} failed, the latest {workflow}",
+            count=len(closed),
+            time=recent,
+            workflow=first.text,
+        )
+        return warn("workflows", text, first.fix)
     if slow := await _slow(exam, queues):
         return slow
-    return ok("workflows", f"{len(running)} running, none failed within {recent}")
+    return ok("workflows", _("{count} running, none failed within {time}", count=len(running), time=recent))
 
 
 async def _slow(exam: Examination, queues: Sequence[str]) -> Check | None:
@@ -97,7 +111,8 @@ async def _slow(exam: Examination, queues: Sequence[str]) -> Check | None:
         return None
     task, info = max(found, key=lambda pair: pair[0].took)
     why, fix = await why_slow(exam, task, info.type.name)
-    return warn("workflows", f"slow: {task.text} of {info.execution.workflow_id}{why}", fix)
+    text = _("slow: {task} of {id}{why}", task=task.text, id=info.execution.workflow_id, why=why)
+    return warn("workflows", text, fix)
 
 
 def _since() -> str:
@@ -118,16 +133,23 @@ async def timeouts(exam: Examination) -> Check | None:
     if task >= run:
         return warn(
             "timeouts",
-            f"WORKFLOW_TASK_TIMEOUT ({task:g} s) leaves nothing of a run ({run:g} s): a hang is noticed too late",
-            f"set WORKFLOW_TASK_TIMEOUT={min(10.0, run / 2):g} in .env, then `mika down` and `mika up`",
+            _(
+                "WORKFLOW_TASK_TIMEOUT ({task:g} s) leaves nothing of a run ({run:g} s): a hang is noticed too late",
+                task=task,
+                run=run,
+            ),
+            _(
+                "set WORKFLOW_TASK_TIMEOUT={seconds:g} in .env, then `mika down` and `mika up`",
+                seconds=min(10.0, run / 2),
+            ),
         )
     if await needs_server(exam, "timeouts") is None:
-        _, closed = await _judged(exam)
+        _running, closed = await _judged(exam)
         for workflow in closed:
             if workflow.diagnosis.cause == Cause.TIMED_OUT_SLOW and workflow.info.task_queue == exam.queue:
-                text = f"too short for {workflow.id}: {workflow.diagnosis.finding}"
+                text = _("too short for {id}: {finding}", id=workflow.id, finding=workflow.diagnosis.finding)
                 return warn("timeouts", text, workflow.diagnosis.fix)
-    return ok("timeouts", f"run {run:g} s, workflow task {task:g} s")
+    return ok("timeouts", _("run {run:g} s, workflow task {task:g} s", run=run, task=task))
 
 
 async def _judged(exam: Examination) -> tuple[list[Judged], list[Judged]]:
