@@ -32,6 +32,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
 from mika.text import plain
+from mika.wording import Text, _
 
 from tests.kit.doctor import examine, load
 from tests.kit.machine import free_port, posix_only
@@ -356,3 +357,10 @@ def test_every_repair_has_words() -> None:
     for repair in (Repair("start", "worker"), Repair("namespace", "x"), Repair("sweep"), Repair("up")):
         assert str(repair)
     assert not Repair("up").is_safe
+
+
+def test_a_finding_is_cut_in_every_language() -> None:
+    finding = fail("x", _("it says: {text}", text="x" * 400), "").finding
+    assert finding == "it says: " + "x" * 291
+    assert isinstance(finding, Text)
+    assert finding.translated(lambda template: template.replace("it says: ", "它说：")) == "它说：" + "x" * 297
