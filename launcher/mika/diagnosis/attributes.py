@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from mika.diagnosis import commands
+from mika.wording import _
 
 # With an SQL database, and with Elasticsearch.
 _UNDECLARED = re.compile(r"no mapping defined for search attribute (\S+)|search attribute (\S+) is not defined")
@@ -18,10 +19,10 @@ def undeclared_attribute(text: str) -> str:
 
 def how_to_declare(name: str, namespace: str, address: str) -> str:
     """Both ways. Nothing that the server stores says of which type the attribute is to be: only the code knows."""
-    line = f'`{name} = "TYPE"` below `[temporal.search_attributes]`'
-    command = commands.temporal(commands.create_attribute(name, "TYPE", namespace), address)
-    types = "Keyword, Text, Int, Double, Bool, Datetime or KeywordList"
-    return (
-        f"declare it in mika.toml ({line}), then `mika down` and `mika up`; or {command}."
-        f" TYPE is what the code gives it (in Python, `for_keyword` is Keyword): {types}"
+    return _(
+        'declare it in mika.toml (`{name} = "TYPE"` below `[temporal.search_attributes]`), then `mika down` and'
+        " `mika up`; or {command}. TYPE is what the code gives it (in Python, `for_keyword` is Keyword): Keyword,"
+        " Text, Int, Double, Bool, Datetime or KeywordList",
+        name=name,
+        command=commands.temporal(commands.create_attribute(name, "TYPE", namespace), address),
     )

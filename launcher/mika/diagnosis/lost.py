@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds
 from mika.diagnosis.proto import EventType
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -25,27 +26,40 @@ def lost_activity(
     pending: PendingActivityInfo, description: DescribeWorkflowExecutionResponse, surroundings: Surroundings, now: float
 ) -> Diagnosis:
     """For an activity that was taken by a worker whose process is gone. `now`: the server's time."""
-    step, options = f"the activity {pending.activity_type.name}", pending.activity_options
+    step, options = _("the activity {name}", name=pending.activity_type.name), pending.activity_options
     started, beat = proto.at(pending.last_started_time), proto.span(options.heartbeat_timeout)
-    limits = {
-        "heartbeat time-out": (max(started, proto.at(pending.last_heartbeat_time)), beat),
-        "start-to-close time-out": (started, proto.span(options.start_to_close_timeout)),
+    limits: dict[str, tuple[float, float]] = {
+        _("heartbeat time-out"): (max(started, proto.at(pending.last_heartbeat_time)), beat),
+        _("start-to-close time-out"): (started, proto.span(options.start_to_close_timeout)),
     }
     ends = {name: since + limit for name, (since, limit) in limits.items() if limit}
     which = min(ends, key=lambda name: ends[name], default="")
     noticed, left = ends.get(which, 0.0), proto.at(pending.expiration_time)
-    when = f" in {seconds(max(0.0, noticed - now))}" if which else ""
     is_last = pending.maximum_attempts and pending.attempt >= pending.maximum_attempts
-    then = f"the server gives it out again{when}"
-    if is_last or (left and which and left <= noticed):
-        then = f"this was its last attempt: it fails{when}"
-    then += f" ({which} of {seconds(limits[which][1])})" if which else ""
-    shorter = "" if beat else "; a heartbeat_timeout, with activity.heartbeat() in the activity, would shorten that"
+    fails = bool(is_last or (left and which and left <= noticed))
+    if which:
+        when, limit = seconds(max(0.0, noticed - now)), seconds(limits[which][1])
+        then = (
+            _("this was its last attempt: it fails in {time} ({which} of {limit})", time=when, which=which, limit=limit)
+            if fails
+            else _("the server gives it out again in {time} ({which} of {limit})", time=when, which=which, limit=limit)
+        )
+    else:
+        then = _("this was its last attempt: it fails") if fails else _("the server gives it out again")
     return _lost(
-        f"{step}: its worker {pending.last_worker_identity} was killed or crashed",
+        _("{step}: its worker {worker} was killed or crashed", step=step, worker=pending.last_worker_identity),
         then,
-        f"wait for it{shorter}",
-        (f"{step} was taken {seconds(now - started)} ago, attempt {pending.attempt}",),
+        _("wait for it")
+        if beat
+        else _("wait for it; a heartbeat_timeout, with activity.heartbeat() in the activity, would shorten that"),
+        (
+            _(
+                "{step} was taken {time} ago, attempt {attempt}",
+                step=step,
+                time=seconds(now - started),
+                attempt=pending.attempt,
+            ),
+        ),
         options.task_queue.name or description.workflow_execution_info.task_queue,
         surroundings,
     )
@@ -56,12 +70,23 @@ def lost_task(
 ) -> Diagnosis:
     """For a workflow task that was taken `elapsed` seconds ago by a worker whose process is gone."""
     limit = proto.span(description.execution_config.default_workflow_task_timeout)
-    when = f" in {seconds(max(0.0, limit - elapsed))} (workflow task time-out of {seconds(limit)})" if limit else ""
+    then = _("the server gives it out again")
+    if limit:
+        then = _(
+            "the server gives it out again in {time} ({which} of {limit})",
+            time=seconds(max(0.0, limit - elapsed)),
+            which=_("workflow task time-out"),
+            limit=seconds(limit),
+        )
     return _lost(
-        f"worker {identity} took its workflow task {seconds(elapsed)} ago, and was killed or crashed before an answer",
-        f"the server gives it out again{when}",
-        "wait for it; a shorter task_timeout where the workflow is started would shorten that",
-        (f"worker {identity}: its process is gone",),
+        _(
+            "worker {worker} took its workflow task {time} ago, and was killed or crashed before an answer",
+            worker=identity,
+            time=seconds(elapsed),
+        ),
+        then,
+        _("wait for it; a shorter task_timeout where the workflow is started would shorten that"),
+        (_("worker {worker}: its process is gone", worker=identity),),
         description.workflow_execution_info.task_queue,
         surroundings,
     )
@@ -84,10 +109,13 @@ def lost_cache(
     if not is_waiting or surroundings.state_of(identity) != "gone":
         return None
     return _lost(
-        f"its next step waits for worker {identity}, which has it in its cache, and was killed or crashed",
-        f"any other worker gets it within {seconds(max(0.0, _STICKY - elapsed))}",
-        "wait for it",
-        (f"worker {identity}: its process is gone",),
+        _(
+            "its next step waits for worker {worker}, which has it in its cache, and was killed or crashed",
+            worker=identity,
+        ),
+        _("any other worker gets it within {time}", time=seconds(max(0.0, _STICKY - elapsed))),
+        _("wait for it"),
+        (_("worker {worker}: its process is gone", worker=identity),),
         description.workflow_execution_info.task_queue,
         surroundings,
     )
@@ -98,8 +126,9 @@ def _lost(
 ) -> Diagnosis:
     surroundings = surroundings.around(queue)
     if alive := surroundings.alive(surroundings.namespace, queue):
-        evidence = (*evidence, f"now {alive[0].who} polls {queue}")
-        return Diagnosis(Cause.WORKER_KILLED, f"{what}; {then}", evidence, wait)
+        evidence = (*evidence, _("now {worker} polls {queue}", worker=alive[0].who, queue=queue))
+        return Diagnosis(Cause.WORKER_KILLED, _("{what}; {then}", what=what, then=then), evidence, wait)
     worker = surroundings.worker
-    nobody = worker.down or f"no worker polls {queue}"
-    return Diagnosis(Cause.NO_WORKER, f"{what}, and now {nobody}", evidence, worker.how_to_start())
+    nobody = worker.down or _("no worker polls {queue}", queue=queue)
+    finding = _("{what}, and now {nobody}", what=what, nobody=nobody)
+    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start())

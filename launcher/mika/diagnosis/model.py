@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.commands import for_workflow
+from mika.wording import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -126,24 +127,36 @@ class WorkerCommands:
         """A clause for a fix."""
         if self.cure:
             return self.cure
-        ways = [_quoted(self.start), f"by hand `{self.by_hand}`" if self.by_hand else ""]
-        text = ", or ".join(filter(None, ways))
-        return f"start a worker: {text}" if text else "start a worker"
+        if not self.start:
+            return (
+                _("start a worker: by hand `{command}`", command=self.by_hand) if self.by_hand else _("start a worker")
+            )
+        commands = _quoted(self.start)
+        if not self.by_hand:
+            return _("start a worker: {commands}", commands=commands)
+        return _("start a worker: {commands}, or by hand `{by_hand}`", commands=commands, by_hand=self.by_hand)
 
     def how_to_restart(self) -> str:
         """A clause for a fix."""
-        ways = [f"restart it: {_quoted(self.restart)}"] if self.restart else []
-        if self.by_hand or not ways:
-            ways.append("stop its process and start it again" + (f": `{self.by_hand}`" if self.by_hand else ""))
-        return ", or ".join(ways)
+        by_hand = _("stop its process and start it again")
+        if self.by_hand:
+            by_hand = _("stop its process and start it again: `{command}`", command=self.by_hand)
+        if not self.restart:
+            return by_hand
+        restart = _("restart it: {commands}", commands=_quoted(self.restart))
+        return _("{way}, or {other_way}", way=restart, other_way=by_hand) if self.by_hand else restart
 
     def then_restart(self) -> str:
         """The last step of a fix that changes the worker's code."""
-        return f"then {_quoted(self.restart) or 'restart the worker'}"
+        return _("then {commands}", commands=_quoted(self.restart)) if self.restart else _("then restart the worker")
 
 
 def _quoted(commands: tuple[str, ...]) -> str:
-    return " and ".join(f"`{command}`" for command in commands)
+    text = ""
+    for command in commands:
+        quoted = f"`{command}`"
+        text = _("{commands} and {command}", commands=text, command=quoted) if text else quoted
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +242,7 @@ def _plain(name: str) -> str:
 def seconds(value: float) -> str:
     """A duration for people."""
     if value < 10:
-        return f"{value:.1f} s"
+        return _("{value:.1f} s", value=value)
     if value < 120:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.0f} h"
+        return _("{value:.0f} s", value=value)
+    return _("{value:.0f} min", value=value / 60) if value < 7200 else _("{value:.0f} h", value=value / 3600)

@@ -10,6 +10,8 @@ import json
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from mika.wording import _
+
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 # WorkflowExecutionStatus
 RUNNING, COMPLETED, FAILED, CANCELED, TERMINATED, CONTINUED_AS_NEW, TIMED_OUT = 1, 2, 3, 4, 5, 6, 7
 STATUS = {
-    RUNNING: "running",
-    COMPLETED: "completed",
-    FAILED: "failed",
-    CANCELED: "canceled",
-    TERMINATED: "terminated",
-    CONTINUED_AS_NEW: "continued_as_new",
-    TIMED_OUT: "timed_out",
+    RUNNING: _("running"),
+    COMPLETED: _("completed"),
+    FAILED: _("failed"),
+    CANCELED: _("canceled"),
+    TERMINATED: _("terminated"),
+    CONTINUED_AS_NEW: _("continued_as_new"),
+    TIMED_OUT: _("timed_out"),
 }
 # PendingWorkflowTaskState and PendingActivityState: the same meaning
 SCHEDULED, STARTED = 1, 2
@@ -96,10 +98,12 @@ def message(failure: Failure) -> str:
     """One line: the type of the innermost failure and what it says."""
     root = innermost(failure)
     text = " ".join(root.message.split())[:300]
-    kind = root.application_failure_info.type if root.HasField("application_failure_info") else ""
     if root.HasField("timeout_failure_info"):
-        kind = f"{TIMEOUTS.get(root.timeout_failure_info.timeout_type, 'a')} time-out"
-    return f"{kind}: {text}" if kind and text and not text.startswith(kind) else text or kind or "no message"
+        which = TIMEOUTS.get(root.timeout_failure_info.timeout_type, "")
+        expired = _("{which} time-out", which=which) if which else _("a time-out")
+        return _("{time_out}: {text}", time_out=expired, text=text) if text else expired
+    kind = root.application_failure_info.type if root.HasField("application_failure_info") else ""
+    return f"{kind}: {text}" if kind and text and not text.startswith(kind) else text or kind or _("no message")
 
 
 def timeout_type(failure: Failure) -> int:

@@ -26,6 +26,7 @@ from mika.diagnosis.model import (
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
 from mika.diagnosis.untaken import untaken
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from temporalio.api.failure.v1 import Failure
@@ -84,7 +85,7 @@ def running(
 ) -> Diagnosis:
     """`waited`: seconds since the wait began, by the caller's clock; None: judged by `now` and the server's times."""
     info = description.workflow_execution_info
-    has_been_running = f"it has been running for {seconds(max(0.0, now - proto.at(info.start_time)))}"
+    time = seconds(max(0.0, now - proto.at(info.start_time)))
     waiting = waiting_for(description)
     failed = failed_task(events)
     if failed is not None and (waiting is None or waiting.activity is None):
@@ -92,30 +93,29 @@ def running(
     if waiting is None and (step := retried_step(events)) and step.failure is not None:
         return Diagnosis(
             Cause.ACTIVITY_RETRYING,
-            f"the local activity {step.name} failed {times(step.attempt)} and is being retried:"
-            f" {proto.message(step.failure)}",
-            (f"attempt {step.attempt + 1} is next",),
+            _(
+                "{step} failed {times} and is being retried: {error}",
+                step=_("the local activity {name}", name=step.name),
+                times=times(step.attempt),
+                error=proto.message(step.failure),
+            ),
+            (_("attempt {attempt} is next", attempt=step.attempt + 1),),
             fix_of_failure(step.failure, surroundings.worker),
         )
     if waiting is None:
-        return Diagnosis(Cause.RUNNING, f"{has_been_running}; nothing is pending (a timer, or between two steps)")
+        finding = _("it has been running for {time}; nothing is pending (a timer, or between two steps)", time=time)
+        return Diagnosis(Cause.RUNNING, finding)
     # Nobody is expected to take an activity during the pause before its next attempt.
     elapsed = max(0.0, now - waiting.since if waited is None else waited - waiting.backoff)
     if waiting.activity is not None:
         return _activity(waiting, waiting.activity, description, surroundings, now, elapsed)
     if waiting.attempt >= GIVE_UP_ATTEMPT:
-        worker = surroundings.worker
-        return Diagnosis(
-            Cause.WORKER_UNRESPONSIVE,
-            f"workers failed its workflow task {times(waiting.attempt - 1)}",
-            (f"attempt {waiting.attempt} of the workflow task",),
-            (f"`{worker.logs}` says why; " if worker.logs else "") + worker.how_to_restart(),
-        )
+        return _failed_by_workers(waiting.attempt, surroundings.worker)
     if elapsed < surroundings.patience:
-        return Diagnosis(Cause.RUNNING, has_been_running)
+        return Diagnosis(Cause.RUNNING, _("it has been running for {time}", time=time))
     if not waiting.taken:
         lost = lost_cache(elapsed, events, description, surroundings)
-        what = "it" if waiting.attempt == 1 else "its next step"
+        what = _("it") if waiting.attempt == 1 else _("its next step")
         return lost or untaken(what, elapsed, info, surroundings)
     identity = taker(events)
     if surroundings.state_of(identity) == "gone":
@@ -123,18 +123,32 @@ def running(
     return _unanswered(elapsed, identity, surroundings)
 
 
-def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Diagnosis:
-    who = f"worker {identity}" if identity else "a worker"
-    state = surroundings.state_of(identity)
-    evidence: tuple[str, ...] = (f"{who} took the workflow task {seconds(elapsed)} ago; an answer takes milliseconds",)
-    why = "its event loop is blocked, or it is suspended"
-    if state:
-        evidence += (f"{who} is {'suspended (SIGSTOP)' if state == 'stopped' else state}",)
-    else:  # nobody here can see its process
-        why = "it was killed, it is suspended, or its event loop is blocked"
+def _failed_by_workers(attempt: int, worker: WorkerCommands) -> Diagnosis:
+    fix = worker.how_to_restart()
+    if worker.logs:
+        fix = _("`{logs}` says why; {restart}", logs=worker.logs, restart=fix)
     return Diagnosis(
         Cause.WORKER_UNRESPONSIVE,
-        f"{who} took it {seconds(elapsed)} ago and does not answer: {why}",
+        _("workers failed its workflow task {times}", times=times(attempt - 1)),
+        (_("attempt {attempt} of the workflow task", attempt=attempt),),
+        fix,
+    )
+
+
+def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Diagnosis:
+    who = _("worker {worker}", worker=identity) if identity else _("a worker")
+    state, time = surroundings.state_of(identity), seconds(elapsed)
+    evidence: tuple[str, ...] = (
+        _("{who} took the workflow task {time} ago; an answer takes milliseconds", who=who, time=time),
+    )
+    why = _("its event loop is blocked, or it is suspended")
+    if state:
+        evidence += (_("{who} is {state}", who=who, state=_STATES[state]),)
+    else:  # nobody here can see its process
+        why = _("it was killed, it is suspended, or its event loop is blocked")
+    return Diagnosis(
+        Cause.WORKER_UNRESPONSIVE,
+        _("{who} took it {time} ago and does not answer: {why}", who=who, time=time, why=why),
         evidence,
         surroundings.worker.how_to_restart(),
     )
@@ -149,7 +163,7 @@ def _activity(
     elapsed: float,
 ) -> Diagnosis:
     info = description.workflow_execution_info
-    step = f"the activity {waiting.what}"
+    step = _("the activity {name}", name=waiting.what)
     failure = pending.last_failure if pending.HasField("last_failure") else None
     if not waiting.taken and elapsed >= surroundings.patience:
         return untaken(step, elapsed, info, surroundings, queue=pending.activity_options.task_queue.name)
@@ -157,8 +171,12 @@ def _activity(
     if is_lost and pending.attempt > GIVE_UP_ATTEMPT:
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
-            f"{step} was taken {times(pending.attempt - 1)}, and each time its worker stopped sending heartbeats",
-            (f"last worker: {pending.last_worker_identity}",),
+            _(
+                "{step} was taken {times}, and each time its worker stopped sending heartbeats",
+                step=step,
+                times=times(pending.attempt - 1),
+            ),
+            (_("last worker: {worker}", worker=pending.last_worker_identity),),
             surroundings.worker.how_to_restart(),
         )
     state = surroundings.state_of(pending.last_worker_identity)
@@ -167,42 +185,74 @@ def _activity(
     if waiting.taken and state == "stopped":
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
-            f"{step} is with worker {pending.last_worker_identity}, whose process is suspended",
-            (f"taken {seconds(elapsed)} ago, attempt {pending.attempt}",),
+            _(
+                "{step} is with worker {worker}, whose process is suspended",
+                step=step,
+                worker=pending.last_worker_identity,
+            ),
+            (_("taken {time} ago, attempt {attempt}", time=seconds(elapsed), attempt=pending.attempt),),
             surroundings.worker.how_to_restart(),
         )
     if failure is not None:
         return _retrying(step, pending, failure, now, surroundings.worker)
-    doing = f"{step} has been {'running' if waiting.taken else 'queued'} for {seconds(elapsed)}"
-    budget = proto.span(pending.activity_options.start_to_close_timeout)
-    return Diagnosis(Cause.RUNNING, doing + (f" of at most {seconds(budget)}" if budget and waiting.taken else ""))
+    return Diagnosis(Cause.RUNNING, _doing(step, waiting.taken, elapsed, pending))
+
+
+def _doing(step: str, taken: bool, elapsed: float, pending: PendingActivityInfo) -> str:
+    time, budget = seconds(elapsed), proto.span(pending.activity_options.start_to_close_timeout)
+    if not taken:
+        return _("{step} has been queued for {time}", step=step, time=time)
+    if not budget:
+        return _("{step} has been running for {time}", step=step, time=time)
+    limit = seconds(budget)
+    return _("{step} has been running for {time} of at most {limit}", step=step, time=time, limit=limit)
 
 
 def _retrying(
     step: str, pending: PendingActivityInfo, failure: Failure, now: float, worker: WorkerCommands
 ) -> Diagnosis:
-    limit = f" of {pending.maximum_attempts}" if pending.maximum_attempts else ""
-    due = proto.at(pending.next_attempt_schedule_time) - now
-    starts = f"starts in {seconds(due)}" if due > 0 else "is under way"
+    attempt = _("attempt {attempt}", attempt=pending.attempt)
+    if pending.maximum_attempts:
+        attempt = _("attempt {attempt} of {most}", attempt=pending.attempt, most=pending.maximum_attempts)
+    due, identity = proto.at(pending.next_attempt_schedule_time) - now, pending.last_worker_identity
     fix = fix_of_failure(failure, worker)
     if pending.state == proto.STARTED:  # a restart would interrupt it
-        fix = f"wait for the attempt that is under way; if that fails, too: {fix}"
+        fix = _("wait for the attempt that is under way; if that fails, too: {fix}", fix=fix)
     return Diagnosis(
         Cause.ACTIVITY_RETRYING,
-        f"{step} failed {times(pending.attempt - 1)} and is being retried: {proto.message(failure)}",
-        (f"attempt {pending.attempt}{limit} {starts}", f"last worker: {pending.last_worker_identity or 'unknown'}"),
+        _(
+            "{step} failed {times} and is being retried: {error}",
+            step=step,
+            times=times(pending.attempt - 1),
+            error=proto.message(failure),
+        ),
+        (
+            _("{attempt} starts in {time}", attempt=attempt, time=seconds(due))
+            if due > 0
+            else _("{attempt} is under way", attempt=attempt),
+            _("last worker: {worker}", worker=identity) if identity else _("last worker: unknown"),
+        ),
         fix,
     )
 
 
+_STATES = {
+    "alive": _("alive"),
+    "stale": _("stale"),
+    "gone": _("gone"),
+    "stopped": _("suspended (SIGSTOP)"),
+    "hung": _("hung"),
+}
+
+
 def times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return _("once") if count == 1 else _("{count} times", count=count)
 
 
 _NOT_SENT_FIXES = {
-    LANGBOT_DOWN: "start LangBot, or correct LANGBOT_API_BASE_URL",
-    ONEBOT_DOWN: "start NapCat or Lagrange, or correct ONEBOT_API_URL",
-    NOT_SENT: "wait: the reply is sent when the chat takes messages again",
+    LANGBOT_DOWN: _("start LangBot, or correct LANGBOT_API_BASE_URL"),
+    ONEBOT_DOWN: _("start NapCat or Lagrange, or correct ONEBOT_API_URL"),
+    NOT_SENT: _("wait: the reply is sent when the chat takes messages again"),
 }
 
 
@@ -211,17 +261,20 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     root = proto.innermost(failure)
     kind, text = root.application_failure_info.type, root.message
     if "is not registered on this worker" in text:
-        return f"the worker runs other code than the workflow: correct the name, {worker.then_restart()}"
+        return _(
+            "the worker runs other code than the workflow: correct the name, {restart}", restart=worker.then_restart()
+        )
     if is_own_time_out(failure):
-        return "raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model"
+        return _("raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model")
     if kind == LLM_ERROR:
-        return "`mika doctor --llm` tests the model"
+        return _("`mika doctor --llm` tests the model")
     if kind == HISTORY_ERROR:
-        return "`mika doctor` checks the store of conversations"
+        return _("`mika doctor` checks the store of conversations")
     if kind in _NOT_SENT_FIXES:
         return _NOT_SENT_FIXES[kind]
-    more = f" (`{worker.logs}` has more)" if worker.logs else ""
-    return f"fix what it says{more}, {worker.then_restart()}"
+    if worker.logs:
+        return _("fix what it says (`{logs}` has more), {restart}", logs=worker.logs, restart=worker.then_restart())
+    return _("fix what it says, {restart}", restart=worker.then_restart())
 
 
 def is_own_time_out(failure: Failure) -> bool:
@@ -244,31 +297,49 @@ def failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttrib
 def _task_failing(
     failed: WorkflowTaskFailedEventAttributes, attempt: int, info: WorkflowExecutionInfo, surroundings: Surroundings
 ) -> Diagnosis:
-    text, worker = proto.message(failed.failure), surroundings.worker
-    evidence: tuple[str, ...] = (f"worker {failed.identity} failed the workflow task: {text}",)
-    restart, again = worker.then_restart(), ""
+    text = proto.message(failed.failure)
+    evidence: tuple[str, ...] = (
+        _("worker {worker} failed the workflow task: {error}", worker=failed.identity, error=text),
+    )
+    again = ""
     if info.status == proto.RUNNING:
-        evidence += (f"attempt {max(2, attempt)} is next",)
+        evidence += (_("attempt {attempt} is next", attempt=max(2, attempt)),)
     else:
-        again = f"; then {workflow_command('retry', info)}"
-    if failed.cause == proto.NON_DETERMINISTIC:
-        finding = "the workflow's code changed in a way that does not fit what it already did"
-        keep = ": it goes on by itself; or keep the change: `mika workflows reset --stuck --to last-good`"
-        fix = f"undo the change (or guard it with workflow.patched), {restart}{again or keep}"
-    elif attribute := undeclared_attribute(text):
-        finding = (
-            f"it sets the search attribute {attribute}, which the namespace {surroundings.namespace} does not have"
-        )
-        fix = f"{how_to_declare(attribute, surroundings.namespace, surroundings.address)}{again}"
-    elif "is not registered" in text:
-        finding, fix = text, f"register that workflow in the worker (or correct the name), {restart}{again}"
-    elif "restricted" in text.lower() and "workflow" in text.lower():
-        finding = f"the sandbox refused something in the workflow's code: {text}"
-        fix = f"move that call into an activity, {restart}{again}"
-    else:
-        finding = f"the workflow's code raises: {text}"
-        fix = f"fix the workflow's code, {restart}{again or ': it goes on by itself'}"
+        again = _("; then {retry}", retry=workflow_command("retry", info))
+    finding, fix = _finding_and_fix(failed, text, again, surroundings)
     return Diagnosis(Cause.WORKFLOW_TASK_FAILING, finding, evidence, fix)
+
+
+def _finding_and_fix(
+    failed: WorkflowTaskFailedEventAttributes, text: str, again: str, surroundings: Surroundings
+) -> tuple[str, str]:
+    """`again` is how to start the workflow again; empty while it runs."""
+    restart = surroundings.worker.then_restart()
+    by_itself = _(": it goes on by itself")
+    if failed.cause == proto.NON_DETERMINISTIC:
+        keep = _(": it goes on by itself; or keep the change: `mika workflows reset --stuck --to last-good`")
+        return _("the workflow's code changed in a way that does not fit what it already did"), _(
+            "undo the change (or guard it with workflow.patched), {restart}{then}", restart=restart, then=again or keep
+        )
+    if attribute := undeclared_attribute(text):
+        namespace = surroundings.namespace
+        finding = _(
+            "it sets the search attribute {attribute}, which the namespace {namespace} does not have",
+            attribute=attribute,
+            namespace=namespace,
+        )
+        return finding, joined("", (how_to_declare(attribute, namespace, surroundings.address), again))
+    if "is not registered" in text:
+        return text, _(
+            "register that workflow in the worker (or correct the name), {restart}{then}", restart=restart, then=again
+        )
+    if "restricted" in text.lower() and "workflow" in text.lower():
+        return _("the sandbox refused something in the workflow's code: {error}", error=text), _(
+            "move that call into an activity, {restart}{then}", restart=restart, then=again
+        )
+    return _("the workflow's code raises: {error}", error=text), _(
+        "fix the workflow's code, {restart}{then}", restart=restart, then=again or by_itself
+    )
 
 
 def failing_task(

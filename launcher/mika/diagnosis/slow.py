@@ -10,6 +10,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, seconds
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import taker, waiting_for
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -30,7 +31,10 @@ class SlowTask:
 
     @property
     def text(self) -> str:
-        return f"{seconds(self.took)} in {'its first' if self.is_first else 'one'} workflow task"
+        took = seconds(self.took)
+        if self.is_first:
+            return _("{took} in its first workflow task", took=took)
+        return _("{took} in one workflow task", took=took)
 
 
 def taken_task(
@@ -63,7 +67,7 @@ def still_slow(task: SlowTask, why: str, fix: str) -> Diagnosis:
     """For a task that a worker has now and is at work on. `why` and `fix` are what is known of the reason."""
     return Diagnosis(
         Cause.SLOW,
-        f"slow: {task.text} so far{why}",
-        (f"worker {task.worker} has it, and uses the CPU",),
+        _("slow: {task} so far{why}", task=task.text, why=why),
+        (_("worker {worker} has it, and uses the CPU", worker=task.worker),),
         fix,
     )

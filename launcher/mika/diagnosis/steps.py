@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.proto import EventType
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.failure.v1 import Failure
@@ -31,6 +32,7 @@ class Step:
     before: Failure | None = None
     """How the attempt before the last one failed."""
     outcome: str = ""
+    """In words, to be shown: `timed out`."""
 
     @property
     def took(self) -> float:
@@ -55,16 +57,16 @@ def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
                     step.failure = step.before = started.last_failure if started.HasField("last_failure") else None
             case EventType.ACTIVITY_COMPLETED:
                 completed = event.activity_task_completed_event_attributes
-                _end(by_id.get(completed.scheduled_event_id), when, "completed")
+                _end(by_id.get(completed.scheduled_event_id), when, _("completed"))
             case EventType.ACTIVITY_FAILED:
                 failing = event.activity_task_failed_event_attributes
-                _end(by_id.get(failing.scheduled_event_id), when, "failed", failing.failure)
+                _end(by_id.get(failing.scheduled_event_id), when, _("failed"), failing.failure)
             case EventType.ACTIVITY_TIMED_OUT:
                 expired = event.activity_task_timed_out_event_attributes
-                _end(by_id.get(expired.scheduled_event_id), when, "timed out", expired.failure)
+                _end(by_id.get(expired.scheduled_event_id), when, _("timed out"), expired.failure)
             case EventType.ACTIVITY_CANCELED:
                 canceled = event.activity_task_canceled_event_attributes
-                _end(by_id.get(canceled.scheduled_event_id), when, "canceled")
+                _end(by_id.get(canceled.scheduled_event_id), when, _("canceled"))
             case EventType.TASK_COMPLETED:
                 worker = event.workflow_task_completed_event_attributes.identity
             case EventType.MARKER_RECORDED:
@@ -84,9 +86,9 @@ def _local_step(marker: MarkerRecordedEventAttributes, when: float, worker: str)
     told = proto.readable(data)[1] if data is not None else None
     known = told if isinstance(told, dict) else {}
     step = Step(str(known.get("activity_type", "?")), when, 0.0, when, when, int(known.get("attempt") or 1), worker)
-    step.outcome = "completed"
+    step.outcome = _("completed")
     if marker.HasField("failure"):
-        step.failure, step.outcome = marker.failure, "failed"
+        step.failure, step.outcome = marker.failure, _("failed")
     return step
 
 

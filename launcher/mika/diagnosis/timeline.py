@@ -11,11 +11,13 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import seconds
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import Step, steps
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
-    from temporalio.api.history.v1 import HistoryEvent
-    from temporalio.api.workflow.v1 import PendingActivityInfo
+    from temporalio.api.failure.v1 import Failure
+    from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
+    from temporalio.api.workflow.v1 import PendingActivityInfo, PendingWorkflowTaskInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 _LONGEST_PAYLOAD = 2000
@@ -46,13 +48,7 @@ def timeline(
     for pending in description.pending_activities if info.status == proto.RUNNING else ():
         lines.append((now, _pending(pending, now)))
     if description.HasField("pending_workflow_task") and info.status == proto.RUNNING:
-        task = description.pending_workflow_task
-        if task.state == proto.STARTED:
-            text = f"its workflow task was taken {seconds(now - proto.at(task.started_time))} ago and not answered yet"
-        else:
-            text = f"its workflow task has been waiting for a worker for {seconds(now - proto.at(task.scheduled_time))}"
-        attempt = f" (attempt {task.attempt})" if task.attempt > 1 else ""
-        lines.append((now, text + attempt))
+        lines.append((now, _pending_task(description.pending_workflow_task, now)))
     return [Entry(max(0.0, when - started), text) for when, text in lines]
 
 
@@ -63,34 +59,35 @@ def _event(event: HistoryEvent, activities: dict[int, Step], *, payloads: bool) 
     match event.event_type:
         case EventType.EXECUTION_STARTED:
             execution = event.workflow_execution_started_event_attributes
-            timeouts = {"run": execution.workflow_run_timeout, "execution": execution.workflow_execution_timeout}
-            limits = [f"{name} {seconds(proto.span(value))}" for name, value in timeouts.items() if proto.span(value)]
-            who = f" by {execution.identity}" if execution.identity else ""
-            yield f"started{who}: {execution.workflow_type.name} in {execution.task_queue.name}" + (
-                f" (time-outs: {', '.join(limits)})" if limits else ""
-            )
-            yield from _payloads("input", execution.input.payloads, payloads=payloads)
+            yield _started(execution)
+            yield from _payloads(_("input"), execution.input.payloads, payloads=payloads)
         case EventType.TASK_STARTED:
-            yield f"taken by worker {event.workflow_task_started_event_attributes.identity or 'unknown'}"
+            worker = event.workflow_task_started_event_attributes.identity
+            yield _("taken by worker {worker}", worker=worker) if worker else _("taken by worker unknown")
         case EventType.TASK_TIMED_OUT:
-            yield "the worker did not answer within the workflow task time-out"
+            yield _("the worker did not answer within the workflow task time-out")
         case EventType.TASK_FAILED:
             task = event.workflow_task_failed_event_attributes
-            yield f"the workflow task failed: {proto.message(task.failure)}"
+            yield _("the workflow task failed: {error}", error=proto.message(task.failure))
         case EventType.EXECUTION_COMPLETED:
-            yield "completed"
+            yield _("completed")
             result = event.workflow_execution_completed_event_attributes.result
-            yield from _payloads("result", result.payloads, payloads=payloads)
+            yield from _payloads(_("result"), result.payloads, payloads=payloads)
         case EventType.EXECUTION_FAILED:
-            yield f"failed: {proto.message(event.workflow_execution_failed_event_attributes.failure)}"
+            failed = event.workflow_execution_failed_event_attributes
+            yield _("failed: {error}", error=proto.message(failed.failure))
         case EventType.EXECUTION_TIMED_OUT:
-            yield "timed out"
+            yield _("timed out")
         case EventType.EXECUTION_CANCELED:
-            yield "canceled"
+            yield _("canceled")
         case EventType.EXECUTION_TERMINATED:
             terminated = event.workflow_execution_terminated_event_attributes
-            why = f": {terminated.reason}" if terminated.reason else ""
-            yield f"terminated by {terminated.identity or 'somebody'}{why}"
+            who = terminated.identity or _("somebody")
+            yield (
+                _("terminated by {who}: {why}", who=who, why=terminated.reason)
+                if terminated.reason
+                else _("terminated by {who}", who=who)
+            )
         case _:
             yield from _activity_event(event, activities, payloads=payloads)
 
@@ -99,58 +96,97 @@ def _activity_event(event: HistoryEvent, activities: dict[int, Step], *, payload
     match event.event_type:
         case EventType.ACTIVITY_SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
-            yield f"activity {scheduled.activity_type.name} scheduled"
-            yield from _payloads("input", scheduled.input.payloads, payloads=payloads)
+            yield _("activity {name} scheduled", name=scheduled.activity_type.name)
+            yield from _payloads(_("input"), scheduled.input.payloads, payloads=payloads)
         case EventType.ACTIVITY_STARTED:
             started = event.activity_task_started_event_attributes
             step = activities.get(started.scheduled_event_id)
             name = step.name if step else "?"
-            attempt = f" (attempt {started.attempt})" if started.attempt > 1 else ""
-            yield f"activity {name} taken by {started.identity}{attempt}"
+            taken = _("activity {name} taken by {worker}", name=name, worker=started.identity)
+            yield taken + _attempt(started.attempt)
             if started.HasField("last_failure"):
-                yield f"activity {name} had failed before: {proto.message(started.last_failure)}"
+                yield _(
+                    "activity {name} had failed before: {error}", name=name, error=proto.message(started.last_failure)
+                )
         case EventType.ACTIVITY_COMPLETED:
             completed = event.activity_task_completed_event_attributes
-            yield _ended(activities.get(completed.scheduled_event_id), "completed")
-            yield from _payloads("result", completed.result.payloads, payloads=payloads)
+            yield _ended(activities.get(completed.scheduled_event_id), _("completed"))
+            yield from _payloads(_("result"), completed.result.payloads, payloads=payloads)
         case EventType.ACTIVITY_FAILED:
             failed = event.activity_task_failed_event_attributes
-            yield f"{_ended(activities.get(failed.scheduled_event_id), 'failed')}: {proto.message(failed.failure)}"
+            yield _with_error(_ended(activities.get(failed.scheduled_event_id), _("failed")), failed.failure)
         case EventType.MARKER_RECORDED:
             if local := activities.get(event.event_id):
-                attempts = f", attempt {local.attempt}" if local.attempt > 1 else ""
-                why = f": {proto.message(local.failure)}" if local.failure else ""
-                yield f"local activity {local.name} {local.outcome}{attempts}{why}"
+                text = _("local activity {name} {outcome}", name=local.name, outcome=local.outcome)
+                text += _and_attempt(local.attempt)
+                yield _with_error(text, local.failure) if local.failure else text
         case EventType.ACTIVITY_TIMED_OUT:
             expired = event.activity_task_timed_out_event_attributes
-            yield f"{_ended(activities.get(expired.scheduled_event_id), 'timed out')}: {proto.message(expired.failure)}"
+            yield _with_error(_ended(activities.get(expired.scheduled_event_id), _("timed out")), expired.failure)
 
 
 def _ended(step: Step | None, outcome: str) -> str:
     if step is None:
-        return f"activity {outcome}"
-    attempts = f", attempt {step.attempt}" if step.attempt > 1 else ""
-    return f"activity {step.name} {outcome} after {seconds(step.took)}{attempts}"
+        return _("activity {outcome}", outcome=outcome)
+    text = _("activity {name} {outcome} after {time}", name=step.name, outcome=outcome, time=seconds(step.took))
+    return text + _and_attempt(step.attempt)
+
+
+def _with_error(text: str, failure: Failure) -> str:
+    return _("{text}: {error}", text=text, error=proto.message(failure))
+
+
+def _attempt(number: int) -> str:
+    return _(" (attempt {attempt})", attempt=number) if number > 1 else ""
+
+
+def _and_attempt(number: int) -> str:
+    return _(", attempt {attempt}", attempt=number) if number > 1 else ""
+
+
+def _started(execution: WorkflowExecutionStartedEventAttributes) -> str:
+    kind, queue, who = execution.workflow_type.name, execution.task_queue.name, execution.identity
+    text = _("started: {workflow} in {queue}", workflow=kind, queue=queue)
+    if who:
+        text = _("started by {who}: {workflow} in {queue}", who=who, workflow=kind, queue=queue)
+    run, whole = proto.span(execution.workflow_run_timeout), proto.span(execution.workflow_execution_timeout)
+    limits = [
+        *([_("run {time}", time=seconds(run))] if run else []),
+        *([_("execution {time}", time=seconds(whole))] if whole else []),
+    ]
+    return text + _(" (time-outs: {limits})", limits=joined(", ", limits)) if limits else text
+
+
+def _pending_task(task: PendingWorkflowTaskInfo, now: float) -> str:
+    if task.state == proto.STARTED:
+        time = seconds(now - proto.at(task.started_time))
+        text = _("its workflow task was taken {time} ago and not answered yet", time=time)
+    else:
+        time = seconds(now - proto.at(task.scheduled_time))
+        text = _("its workflow task has been waiting for a worker for {time}", time=time)
+    return text + _attempt(task.attempt)
 
 
 def _pending(pending: PendingActivityInfo, now: float) -> str:
     name = pending.activity_type.name
+    due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time)) - now
     if pending.state == proto.STARTED:
-        text = f"activity {name} has been running for {seconds(now - proto.at(pending.last_started_time))}"
+        time = seconds(now - proto.at(pending.last_started_time))
+        text = _("activity {name} has been running for {time}", name=name, time=time)
+    elif due > 0:
+        text = _("activity {name} is retried in {time}", name=name, time=seconds(due))
     else:
-        due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time)) - now
-        text = f"activity {name} " + (
-            f"is retried in {seconds(due)}" if due > 0 else f"has been waiting for a worker for {seconds(-due)}"
-        )
-    attempt = f" (attempt {pending.attempt})" if pending.attempt > 1 else ""
-    last = f"; last failure: {proto.message(pending.last_failure)}" if pending.HasField("last_failure") else ""
-    return text + attempt + last
+        text = _("activity {name} has been waiting for a worker for {time}", name=name, time=seconds(-due))
+    text += _attempt(pending.attempt)
+    if pending.HasField("last_failure"):
+        text += _("; last failure: {error}", error=proto.message(pending.last_failure))
+    return text
 
 
 def _payloads(what: str, contents: Sequence[Payload], *, payloads: bool) -> Iterator[str]:
     if payloads:
         for payload in contents:
-            yield f"    {what}: {decode(payload)}"
+            yield _("    {what}: {value}", what=what, value=decode(payload))
 
 
 def decode(payload: Payload) -> str:
@@ -160,6 +196,10 @@ def decode(payload: Payload) -> str:
         try:
             text = json.dumps(json.loads(payload.data), ensure_ascii=False)
         except ValueError:
-            return f"{len(payload.data)} bytes that are not valid JSON"
-        return text if len(text) <= _LONGEST_PAYLOAD else f"{text[:_LONGEST_PAYLOAD]}... ({len(text)} characters)"
-    return "null" if encoding == "binary/null" else f"{len(payload.data)} bytes ({encoding or 'unknown encoding'})"
+            return _("{count} bytes that are not valid JSON", count=len(payload.data))
+        if len(text) <= _LONGEST_PAYLOAD:
+            return text
+        return _("{text}... ({count} characters)", text=text[:_LONGEST_PAYLOAD], count=len(text))
+    if encoding == "binary/null":
+        return "null"
+    return _("{count} bytes ({encoding})", count=len(payload.data), encoding=encoding or _("unknown encoding"))

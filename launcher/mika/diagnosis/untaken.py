@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -29,18 +30,22 @@ class Misplaced:
     def place(self) -> str:
         """Where the worker polls."""
         if self.cause == Cause.WRONG_NAMESPACE:
-            return f"{self.worker.queue} in the namespace {self.worker.namespace}"
+            return _("{queue} in the namespace {namespace}", queue=self.worker.queue, namespace=self.worker.namespace)
         return self.worker.queue
 
     @property
     def fix(self) -> str:
         if not self.setting:
             if self.wrong == "worker":
-                return f"correct the task queue in that worker (it should be {self.value}), and start it again"
-            return f"correct the task queue where the workflows are started: {self.value} has a worker"
+                return _(
+                    "correct the task queue in that worker (it should be {queue}), and start it again",
+                    queue=self.value,
+                )
+            return _("correct the task queue where the workflows are started: {queue} has a worker", queue=self.value)
+        setting = f"{self.setting}={self.value}"
         if self.wrong == "worker":
-            return f"start that worker again with {self.setting}={self.value}"
-        return f"set {self.setting}={self.value} for the process that starts the workflows, and restart that process"
+            return _("start that worker again with {setting}", setting=setting)
+        return _("set {setting} for the process that starts the workflows, and restart that process", setting=setting)
 
 
 def untaken(
@@ -52,14 +57,19 @@ def untaken(
     """
     own_queue, queue = bool(queue) and queue != info.task_queue, queue or info.task_queue
     surroundings = surroundings.around(queue)
-    finding = f"no worker has taken {what} for {seconds(waited)}"
+    finding = _("no worker has taken {what} for {time}", what=what, time=seconds(waited))
     evidence = _listed(queue, surroundings)
     misplaced = find_misplaced(queue, surroundings, waited=waited, own_queue=own_queue)
     if misplaced is not None:
-        finding += f": it waits in {queue}, and {misplaced.worker.who} polls {misplaced.place}"
-        # What already waits in the wrong queue stays there.
-        lost = misplaced.wrong == "starter"
-        fix = f"{misplaced.fix}; then {workflow_command('retry', info)}" if lost else misplaced.fix
+        finding += _(
+            ": it waits in {queue}, and {worker} polls {place}",
+            queue=queue,
+            worker=misplaced.worker.who,
+            place=misplaced.place,
+        )
+        fix = misplaced.fix
+        if misplaced.wrong == "starter":  # what already waits in the wrong queue stays there
+            fix = _("{fix}; then {retry}", fix=fix, retry=workflow_command("retry", info))
         return Diagnosis(misplaced.cause, finding, evidence, fix)
     alive = surroundings.alive(surroundings.namespace, queue)
     stopped = [p for p in surroundings.at(surroundings.namespace, queue) if p.state == "stopped"]
@@ -67,17 +77,24 @@ def untaken(
         pid = pid_of(stopped[0].identity) or "PID"
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
-            f"{finding}: worker {stopped[0].who} is suspended (SIGSTOP)",
+            _("{finding}: worker {worker} is suspended (SIGSTOP)", finding=finding, worker=stopped[0].who),
             evidence,
-            f"resume it: `kill -CONT {pid}`, or {surroundings.worker.how_to_restart()}",
+            _(
+                "resume it: `kill -CONT {pid}`, or {restart}",
+                pid=str(pid),
+                restart=surroundings.worker.how_to_restart(),
+            ),
         )
     # A worker asks for more after each task, so one that asked a moment ago is busy with tasks that came earlier.
     busy = [poller for poller in alive if poller.age < min(waited, surroundings.patience)]
     if busy:
-        return Diagnosis(Cause.RUNNING, f"{finding}: {busy[0].who} is busy with earlier tasks", evidence)
+        finding = _("{finding}: {worker} is busy with earlier tasks", finding=finding, worker=busy[0].who)
+        return Diagnosis(Cause.RUNNING, finding, evidence)
     worker = surroundings.worker
-    finding += f": {worker.down}" if worker.down else ""
-    return Diagnosis(Cause.NO_WORKER, f"{finding} (task queue {queue})", evidence, worker.how_to_start())
+    if worker.down:
+        finding = _("{finding}: {why}", finding=finding, why=worker.down)
+    finding = _("{finding} (task queue {queue})", finding=finding, queue=queue)
+    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start())
 
 
 def find_misplaced(
@@ -120,32 +137,40 @@ def _listed(queue: str, surroundings: Surroundings) -> tuple[str, ...]:
     if surroundings.pollers is None:
         return ()
     own_place = (surroundings.namespace, queue)
-    lines = [f"{queue}: {describe(poller)}" for poller in surroundings.at(*own_place)]
+    lines = [_("{queue}: {poller}", queue=queue, poller=describe(p)) for p in surroundings.at(*own_place)]
     others = [p for p in surroundings.pollers if p.state == "alive" and (p.namespace, p.queue) != own_place]
-    elsewhere = [f"namespace {p.namespace}, queue {p.queue}: {describe(p)}" for p in others[:3]]
-    return (*(lines or [f"nobody is listed as polling {queue}"]), *elsewhere)
+    elsewhere = [
+        _(
+            "namespace {namespace}, queue {queue}: {poller}",
+            namespace=p.namespace,
+            queue=p.queue,
+            poller=describe(p),
+        )
+        for p in others[:3]
+    ]
+    return (*(lines or [_("nobody is listed as polling {queue}", queue=queue)]), *elsewhere)
 
 
 def describe(poller: Poller) -> str:
     """A poller in a line of evidence."""
-    last_seen = f"last seen {seconds(poller.age)} ago"
-    who = poller.who
+    who, time = poller.who, seconds(poller.age)
     match poller.state:
         case "gone":
-            return f"{who} is still listed ({last_seen}), but its process is gone"
+            return _("{worker} is still listed (last seen {time} ago), but its process is gone", worker=who, time=time)
         case "stopped":
-            return f"{who} is listed ({last_seen}), but its process is suspended"
+            return _("{worker} is listed (last seen {time} ago), but its process is suspended", worker=who, time=time)
         case "hung":
-            return f"{who} is listed ({last_seen}), but its event loop does not run"
+            return _(
+                "{worker} is listed (last seen {time} ago), but its event loop does not run", worker=who, time=time
+            )
         case "stale":
-            return f"{who} is listed, but {last_seen}: it is gone"
+            return _("{worker} is listed, but last seen {time} ago: it is gone", worker=who, time=time)
+        case "alive" if poller.workflows and poller.activities:
+            return _("{worker} polls, last seen {time} ago", worker=who, time=time)
+        case "alive" if poller.workflows:
+            return _("{worker} polls only workflow tasks, last seen {time} ago", worker=who, time=time)
         case "alive":
-            only = "" if poller.workflows and poller.activities else _only(poller)
-            return f"{who} polls{only}, {last_seen}"
-
-
-def _only(poller: Poller) -> str:
-    return " only workflow tasks" if poller.workflows else " only activities"
+            return _("{worker} polls only activities, last seen {time} ago", worker=who, time=time)
 
 
 def pid_of(identity: str) -> int | None:

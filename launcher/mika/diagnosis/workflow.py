@@ -11,6 +11,7 @@ from mika.diagnosis.closed import failed, timed_out
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import running
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -44,26 +45,28 @@ def classify(
         case proto.TIMED_OUT:
             return timed_out(description, events, surroundings)
         case proto.CANCELED:
-            return Diagnosis(Cause.CANCELED, f"it was canceled after {took}", (), _start_again(info))
+            return Diagnosis(Cause.CANCELED, _("it was canceled after {took}", took=took), (), _start_again(info))
         case _:
             return Diagnosis(Cause.TERMINATED, _terminated(events, took), (), _start_again(info))
 
 
 def ended_well(info: WorkflowExecutionInfo) -> Diagnosis:
     """Of a workflow that has completed, a list says all."""
-    return Diagnosis(
-        Cause.HEALTHY, f"it completed after {seconds(proto.at(info.close_time) - proto.at(info.start_time))}"
-    )
+    took = seconds(proto.at(info.close_time) - proto.at(info.start_time))
+    return Diagnosis(Cause.HEALTHY, _("it completed after {took}", took=took))
 
 
 def _start_again(info: WorkflowExecutionInfo) -> str:
-    return f"nothing to fix; to start it again: {workflow_command('retry', info)}"
+    return _("nothing to fix; to start it again: {command}", command=workflow_command("retry", info))
 
 
 def _terminated(events: Sequence[HistoryEvent], took: str) -> str:
     last = events[-1] if events else None
-    who, why = "somebody", ""
+    who: str = _("somebody")
+    why = ""
     if last is not None and last.event_type == EventType.EXECUTION_TERMINATED:
         attributes = last.workflow_execution_terminated_event_attributes
         who, why = attributes.identity or who, attributes.reason
-    return f"it was terminated by {who} after {took}{f': {why}' if why else ''}"
+    if why:
+        return _("it was terminated by {who} after {took}: {why}", who=who, took=took, why=why)
+    return _("it was terminated by {who} after {took}", who=who, took=took)
