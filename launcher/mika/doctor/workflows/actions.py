@@ -13,12 +13,13 @@ from mika.doctor.examination import Examination
 from mika.doctor.workflows.batch import Effect, NeedlessError, Step, few_at_once
 from mika.doctor.workflows.story import status_of
 from mika.reason import Reason
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
-_MESSAGE_TWICE = "it still runs: the message may be answered twice"
+_MESSAGE_TWICE = _("it still runs: the message may be answered twice")
 
 
 def plan_stop(
@@ -28,18 +29,19 @@ def plan_stop(
 
     def step(info: WorkflowExecutionInfo) -> Step:
         if info.status != proto.RUNNING:
-            fix = f"{for_workflow('doctor --workflow', info.execution.workflow_id)} shows its history"
-            return Step(info=info, why_not=Reason(f"it does not run: {status_of(info)}", fix))
+            show = for_workflow("doctor --workflow", info.execution.workflow_id)
+            fix = _("{command} shows its history", command=show)
+            return Step(info=info, why_not=Reason(_("it does not run: {status}", status=status_of(info)), fix))
 
         async def act() -> Effect:
             temporal = await exam.temporal()
             if verb == "terminate":
                 await temporal.terminate(info.execution)
-                return Effect("terminated")
+                return Effect(_("terminated"))
             await temporal.request_cancel(info.execution)
-            return Effect("asked to cancel")
+            return Effect(_("asked to cancel"))
 
-        return Step(info=info, does=verb, act=act)
+        return Step(info=info, does=_("cancel") if verb == "cancel" else _("terminate"), act=act)
 
     return [step(info) for info in infos]
 
@@ -59,7 +61,8 @@ async def plan_retry(
 async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: bool, replace: bool) -> Step:
     old_id, is_running = str(info.execution.workflow_id), info.status == proto.RUNNING
     if is_running and not (named or replace):
-        return Step(info=info, why_not=Reason("it still runs", f"{workflow_command('terminate', info)} ends it"))
+        fix = _("{command} ends it", command=workflow_command("terminate", info))
+        return Step(info=info, why_not=Reason(_("it still runs"), fix))
     temporal = await exam.temporal()
     started = (await temporal.first_events(info.execution))[0].workflow_execution_started_event_attributes
     queue = await _queue(exam, started.task_queue.name)
@@ -70,13 +73,20 @@ async def _plan_retry(exam: Examination, info: WorkflowExecutionInfo, *, named: 
             await temporal.terminate(info.execution)
         await _start_again(exam, started, new_id, queue)
         return Effect(
-            f"started {new_id} in {queue}; {for_workflow('doctor --workflow', new_id)} tells how it goes",
+            _(
+                "started {id} in {queue}; {command} tells how it goes",
+                id=new_id,
+                queue=queue,
+                command=for_workflow("doctor --workflow", new_id),
+            ),
             {"new_id": new_id, "queue": queue},
         )
 
     if is_running and replace:
-        return Step(info=info, does=f"terminate it, and start it again as {new_id}", act=act)
-    return Step(info=info, does=f"start it again as {new_id}", more=_MESSAGE_TWICE if is_running else "", act=act)
+        return Step(info=info, does=_("terminate it, and start it again as {id}", id=new_id), act=act)
+    return Step(
+        info=info, does=_("start it again as {id}", id=new_id), more=_MESSAGE_TWICE if is_running else "", act=act
+    )
 
 
 async def _queue(exam: Examination, old: str) -> str:
@@ -108,4 +118,4 @@ async def _start_again(
     except RPCError as error:
         if error.status != RPCStatusCode.ALREADY_EXISTS:
             raise
-        raise NeedlessError(Reason(f"it was started again before, as {new_id}")) from None
+        raise NeedlessError(Reason(_("it was started again before, as {id}", id=new_id))) from None

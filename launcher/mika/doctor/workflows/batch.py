@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mika.errors import MikaError
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -104,7 +105,7 @@ async def _outcome(step: Step) -> Outcome:
     except NeedlessError as needless:
         return Outcome(step, "skipped", needless.reason)
     except RPCError as error:
-        return Outcome(step, "failed", Reason(f"Temporal refuses: {' '.join(str(error).split())}"))
+        return Outcome(step, "failed", Reason(_("Temporal refuses: {error}", error=" ".join(str(error).split()))))
     except MikaError as error:
         return Outcome(step, "failed", Reason(error.message, error.hint))
     return Outcome(step, "done", Reason(effect.text), effect.detail)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.proto import EventType
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -42,7 +43,7 @@ def of_activity(events: Sequence[HistoryEvent], name: str) -> int | None:
 
 def activities(events: Sequence[HistoryEvent]) -> list[str]:
     """The types of the activities that were asked for, in order."""
-    return list(dict.fromkeys(name for _, name, is_child in _steps(events) if not is_child))
+    return list(dict.fromkeys(name for _event_id, name, is_child in _steps(events) if not is_child))
 
 
 def failing_task(events: Sequence[HistoryEvent]) -> int | None:
@@ -74,7 +75,9 @@ def runs_again(events: Sequence[HistoryEvent], to: int) -> list[str]:
     names = Counter(
         name for event_id, name, is_child in _steps(events) if event_id > to or (not is_child and event_id not in ended)
     )
-    return [name if number == 1 else f"{name} ({number} times)" for name, number in names.items()]
+    return [
+        name if number == 1 else _("{name} ({count} times)", name=name, count=number) for name, number in names.items()
+    ]
 
 
 def _steps(events: Sequence[HistoryEvent]) -> Iterable[tuple[int, str, bool]]:

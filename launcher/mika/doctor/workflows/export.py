@@ -14,6 +14,7 @@ from mika.doctor.workflows.batch import Effect, Step
 from mika.errors import MikaError, UsageError
 from mika.machine.local import in_thread
 from mika.project.folder import write_private
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -48,9 +49,11 @@ def plan(exam: Examination, infos: Sequence[WorkflowExecutionInfo], folder: Path
                 await in_thread(lambda: write_private(path, text))
             except OSError as error:
                 raise MikaError(f"{path}: {error.strerror or error}") from None
-            return Effect(f"{path} ({len(events)} events)", {"file": str(path), "events": len(events)})
+            return Effect(
+                _("{file} ({count} events)", file=path, count=len(events)), {"file": str(path), "events": len(events)}
+            )
 
-        return Step(info=info, does=f"export to {path}", act=act)
+        return Step(info=info, does=_("export to {file}", file=path), act=act)
 
     return [step(info) for info in infos]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mika.diagnosis.temporal import literal
 from mika.doctor.examination import Examination
 from mika.errors import MikaError
+from mika.wording import _
 
 SHORTEST = 8
 """Characters of a part; what is shorter may only be the beginning of an id."""
@@ -54,6 +55,13 @@ async def id_of(exam: Examination, part: str, namespace: str = "") -> str | None
     if len(ids) > 1:
         examples = ", ".join([*sorted(ids)[:3], *(["..."] if len(ids) > 3 else [])])
         raise MikaError(
-            f"{len(ids)} workflows have {part!r} in their ids: {examples}", "give more of it", code="ambiguous"
+            _(
+                "{count} workflows have {part!r} in their ids: {examples}",
+                count=len(ids),
+                part=part,
+                examples=examples,
+            ),
+            _("give more of it"),
+            code="ambiguous",
         )
     return next(iter(ids), None)

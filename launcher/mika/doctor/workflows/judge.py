@@ -20,6 +20,7 @@ from mika.diagnosis.workflow import classify, ended_well
 from mika.doctor.examination import Examination
 from mika.doctor.workers import pid_of_worker
 from mika.machine.local import CpuUse, in_thread
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -31,7 +32,7 @@ _SAMPLE = 0.3
 """Seconds over which the use of the CPU is measured."""
 _BUSY = 0.2
 """The share of one CPU above which a worker is at work on its task: its own threads need a fraction of that."""
-_INTO_AN_ACTIVITY = "what takes so long belongs in an activity: a workflow task should take milliseconds"
+_INTO_AN_ACTIVITY = _("what takes so long belongs in an activity: a workflow task should take milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +91,18 @@ async def why_slow(exam: Examination, task: SlowTask, workflow_type: str) -> tup
     if not imports:
         return "", _INTO_AN_ACTIVITY
     first, *more = imports
-    others = f" and {len(more)} more" if more else ""
-    why = f"; imports in the sandbox, again for each workflow ({first.path} imports {first.package}{others})"
-    passed = "`with workflow.unsafe.imports_passed_through():`"
-    return why, f"pass them through: import {first.package} in {first.path} within {passed}"
+    others = _(" and {count} more", count=len(more)) if more else ""
+    why = _(
+        "; imports in the sandbox, again for each workflow ({file} imports {package}{others})",
+        file=first.path,
+        package=first.package,
+        others=others,
+    )
+    return why, _(
+        "pass them through: import {package} in {file} within `with workflow.unsafe.imports_passed_through():`",
+        package=first.package,
+        file=first.path,
+    )
 
 
 async def _imports(exam: Examination, workflow_type: str) -> Sequence[SandboxImport]:

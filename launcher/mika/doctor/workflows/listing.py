@@ -58,7 +58,7 @@ class Row:
 async def latest(exam: Examination, count: int, *, failed: bool = False, running: bool = False) -> list[Row]:
     """The latest workflows of the namespace, newest first. Raises NotRunningError and MikaError as `connect`."""
     judged = await newest(exam, count, failed=failed, running=running)
-    users = await _users(exam, [info for info, _ in judged])
+    users = await _users(exam, [info for info, _found in judged])
     now = await exam.server_time()
     return [row_of(info, found, now, who) for (info, found), who in zip(judged, users, strict=True)]
 

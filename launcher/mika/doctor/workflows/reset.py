@@ -15,6 +15,7 @@ from mika.doctor.workflows.batch import Effect, NeedlessError, Step, few_at_once
 from mika.doctor.workflows.selection import is_retried
 from mika.doctor.workflows.story import status_of
 from mika.reason import Reason
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -70,7 +71,7 @@ async def _step(
     events = await temporal.history(now.execution)
     if not again and boundaries.was_reset(events):
         repeat = for_workflow("workflows reset", info.execution.workflow_id)
-        reason = Reason("it was reset before", f"{repeat} does it again")
+        reason = Reason(_("it was reset before"), _("{command} does it again", command=repeat))
         return Step(info=info, needless=True, why_not=reason)
     run = Run(now, events, is_retried(description) and now.status == proto.RUNNING)
     if to != LAST_GOOD:
@@ -83,7 +84,8 @@ async def _step(
 
 
 _NOT_REPLAYED = Reason(
-    "no process of this project replays it, so its last good event is not known", "name one: `--to EVENT_ID`"
+    _("no process of this project replays it, so its last good event is not known"),
+    _("name one: `--to EVENT_ID`"),
 )
 
 
@@ -91,34 +93,43 @@ def _wanted(run: Run, to: str) -> int | Reason:
     """The event that the user has named."""
     valid = boundaries.boundaries(run.events)
     if not valid:
-        return Reason("no worker has taken it yet, so there is nothing to repeat")
+        return Reason(_("no worker has taken it yet, so there is nothing to repeat"))
     if to == FIRST:
         return valid[0]
     if to.isdecimal():
         return int(to) if int(to) in valid else _invalid(int(to), valid)
     event_id = boundaries.of_activity(run.events, to)
     if event_id is None:
-        names = ", ".join(boundaries.activities(run.events))
-        return Reason(f"it has no activity {to}; it has " + (names or "none"))
+        if names := ", ".join(boundaries.activities(run.events)):
+            return Reason(_("it has no activity {name}; it has {names}", name=to, names=names))
+        return Reason(_("it has no activity {name}; it has none", name=to))
     return event_id
 
 
 def _invalid(event_id: int, valid: Sequence[int]) -> Reason:
     ids = ", ".join(map(str, valid[-_SHOWN_IDS:]))
-    more = f"the last {_SHOWN_IDS} are " if len(valid) > _SHOWN_IDS else "those are "
-    return Reason(f"event {event_id} is not the end of a workflow task; {more}{ids}", f"`--to {valid[-1]}`")
+    text = _("event {event} is not the end of a workflow task; those are {ids}", event=event_id, ids=ids)
+    if len(valid) > _SHOWN_IDS:
+        text = _(
+            "event {event} is not the end of a workflow task; the last {count} are {ids}",
+            event=event_id,
+            count=_SHOWN_IDS,
+            ids=ids,
+        )
+    return Reason(text, _("`--to {event}`", event=valid[-1]))
 
 
 def _try_again(exam: Examination, run: Run) -> Step:
     """The code fits all that has happened. If its last task failed, then only the pause before the next one is left."""
     event_id = boundaries.failing_task(run.events)
     if not run.is_stuck or event_id is None:
-        reason = Reason("the code as it is now fits it, and its workflow task does not fail: nothing to repeat")
+        reason = Reason(_("the code as it is now fits it, and its workflow task does not fail: nothing to repeat"))
         return Step(info=run.info, needless=True, why_not=reason)
     failed = failed_task(run.events)
     if failed is None or failed.cause == proto.NON_DETERMINISTIC:
         return _to(exam, run, event_id)
-    return _to(exam, run, event_id, f"it goes on only if this is fixed: {proto.message(failed.failure)}")
+    warning = _("it goes on only if this is fixed: {error}", error=proto.message(failed.failure))
+    return _to(exam, run, event_id, warning)
 
 
 def _to(exam: Examination, run: Run, event_id: int, warning: str = "") -> Step:
@@ -129,11 +140,15 @@ def _to(exam: Examination, run: Run, event_id: int, warning: str = "") -> Step:
         temporal = await exam.temporal()
         _still(run, await temporal.describe(execution.workflow_id))
         new = await temporal.reset(execution, event_id)
-        return Effect(f"reset to event {event_id}: run {new}", {"to": event_id, "again": again, "new_run_id": new})
+        text = _("reset to event {event}: run {run}", event=event_id, run=new)
+        return Effect(text, {"to": event_id, "again": again, "new_run_id": new})
 
-    runs = f"may run again: {', '.join(again)}" if again else "nothing runs again"
-    more = "; ".join(filter(None, ("" if run.is_open else f"it is {status_of(run.info)}", runs, warning)))
-    return Step(info=run.info, does=f"reset to event {event_id}", more=more, act=act)
+    more = _("may run again: {names}", names=joined(", ", again)) if again else _("nothing runs again")
+    if not run.is_open:
+        more = _("it is {status}; {more}", status=status_of(run.info), more=more)
+    if warning:
+        more = _("{more}; {warning}", more=more, warning=warning)
+    return Step(info=run.info, does=_("reset to event {event}", event=event_id), more=more, act=act)
 
 
 def _still(run: Run, now: DescribeWorkflowExecutionResponse) -> None:
@@ -142,10 +157,10 @@ def _still(run: Run, now: DescribeWorkflowExecutionResponse) -> None:
     if info.execution.run_id != run.info.execution.run_id:
         raise NeedlessError(_is_replaced(info))
     if run.is_open and info.status != proto.RUNNING:
-        raise NeedlessError(Reason(f"it has ended meanwhile: {status_of(info)}"))
+        raise NeedlessError(Reason(_("it has ended meanwhile: {status}", status=status_of(info))))
     if run.is_stuck and not is_retried(now):
-        raise NeedlessError(Reason("it goes on by itself meanwhile"))
+        raise NeedlessError(Reason(_("it goes on by itself meanwhile")))
 
 
 def _is_replaced(now: WorkflowExecutionInfo) -> Reason:
-    return Reason(f"a later run of it exists: {now.execution.run_id} ({status_of(now)})")
+    return Reason(_("a later run of it exists: {run} ({status})", run=now.execution.run_id, status=status_of(now)))

@@ -13,6 +13,7 @@ from mika.doctor.workflows.batch import few_at_once
 from mika.doctor.workflows.listing import newest
 from mika.doctor.workflows.story import PAGE, connect, find
 from mika.errors import UsageError
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -47,7 +48,10 @@ async def by_query(
         if error.status != RPCStatusCode.INVALID_ARGUMENT:
             raise
         text = " ".join(str(error).split())
-        raise UsageError(f"--query {query}: {text}", "such as --query 'WorkflowType=\"Order\"'") from None
+        raise UsageError(
+            _("--query {query}: {error}", query=query, error=text),
+            _("such as --query 'WorkflowType=\"Order\"'"),
+        ) from None
 
 
 async def latest(exam: Examination, count: int) -> list[WorkflowExecutionInfo]:

@@ -15,6 +15,7 @@ from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again, find_running, status_of
 from mika.errors import MikaError
 from mika.text import duration_text
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
@@ -92,8 +93,8 @@ async def _begin(exam: Examination, execution: WorkflowExecution, seconds: float
         return await fast_forward(await exam.temporal(), execution, seconds)
     except ImportError:
         raise MikaError(
-            f"mika's own Temporal SDK ({version('temporalio')}) has no time skipping",
-            "install `temporalio>=1.35` where mika is installed",
+            _("mika's own Temporal SDK ({version}) has no time skipping", version=version("temporalio")),
+            _("install `temporalio>=1.35` where mika is installed"),
             code="no_time_skipping",
         ) from None
     except RPCError as error:
@@ -101,20 +102,36 @@ async def _begin(exam: Examination, execution: WorkflowExecution, seconds: float
             raise
         server = await exam.server()
         raise MikaError(
-            f"Temporal {server.version} at {server.address} does not skip time",
-            f"it needs server 1.32 with the dynamic configuration value {SETTING} "
-            f"(`temporal server start-dev --dynamic-config-value {SETTING}`); `mika up` starts its own server with it",
+            _("Temporal {version} at {address} does not skip time", version=server.version, address=server.address),
+            _(
+                "it needs server 1.32 with the dynamic configuration value {setting} "
+                "(`temporal server start-dev --dynamic-config-value {setting}`); `mika up` starts its own server"
+                " with it",
+                setting=SETTING,
+            ),
             code="no_time_skipping",
         ) from None
 
 
 def told(skipped: Skipped) -> list[str]:
     """As lines."""
-    lines = [f"fired: timer {timer.id} ({duration_text(timer.lasts)})" for timer in skipped.happened.fired]
-    lines += [f"ran: activity {name}" for name in skipped.happened.activities]
+    lines: list[str] = [
+        _("fired: timer {timer} ({time})", timer=timer.id, time=duration_text(timer.lasts))
+        for timer in skipped.happened.fired
+    ]
+    lines += [_("ran: activity {name}", name=name) for name in skipped.happened.activities]
     if skipped.clock is None:
         return [*lines, skipped.status]
     where = datetime.fromtimestamp(skipped.clock, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     following = skipped.next_timer
-    after = f"timer {following[0].id} fires in {duration_text(following[1])}" if following else "no timer is set"
-    return [*lines, f"{skipped.status}; its clock says {where}, and {after}"]
+    if following is None:
+        text = _("{status}; its clock says {time}, and no timer is set", status=skipped.status, time=where)
+    else:
+        text = _(
+            "{status}; its clock says {time}, and timer {timer} fires in {duration}",
+            status=skipped.status,
+            time=where,
+            timer=following[0].id,
+            duration=duration_text(following[1]),
+        )
+    return [*lines, text]

@@ -25,6 +25,7 @@ from mika.doctor.workflows.judge import judge, why_slow
 from mika.doctor.workflows.own_lines import OwnLines, own_lines
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine.local import in_thread
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
@@ -73,20 +74,22 @@ async def connect(exam: Examination) -> None:
     if not server.up:
         if server.reason:
             raise MikaError(server.reason.text, server.reason.fix, code="temporal_unavailable")
-        text = f"no Temporal server at {server.address}: {server.detail}"
+        text = _("no Temporal server at {address}: {detail}", address=server.address, detail=server.detail)
         if await exam.supervisor() is None:
             nothing = await in_thread(lambda: not_running(exam.folder))
             if server.state == "refused" and exam.backend not in ("external", "none"):  # `mika up` starts it
                 raise nothing
-            hint = nothing.hint if exam.found is not None else "`mika doctor` says why"
-            raise NotRunningError(f"{nothing.message}, and {text}", hint)
-        raise MikaError(text, "`mika doctor` says why", code="temporal_unavailable")
+            hint = nothing.hint if exam.found is not None else _("`mika doctor` says why")
+            raise NotRunningError(_("{nothing}, and {text}", nothing=nothing.message, text=text), hint)
+        raise MikaError(text, _("`mika doctor` says why"), code="temporal_unavailable")
     error = await exam.namespace_error()
     if error is not None:
-        text = f"Temporal at {server.address} has no namespace {exam.namespace!r}"
+        text = _(
+            "Temporal at {address} has no namespace {namespace!r}", address=server.address, namespace=exam.namespace
+        )
         is_missing = call_error(error) == CallError.NOT_FOUND
         raise MikaError(
-            text if is_missing else str(error), "`mika doctor` says what to do", code="namespace_missing"
+            text if is_missing else str(error), _("`mika doctor` says what to do"), code="namespace_missing"
         ) from None
 
 
@@ -130,18 +133,21 @@ async def find(exam: Examination, wanted: str) -> DescribeWorkflowExecutionRespo
     """The description of an id, a unique part of one, or `last`. Raises as `investigate`, and MikaError `not_found`."""
     found = await _search(exam, wanted)
     if isinstance(found, Story):
-        raise MikaError(f"{wanted}: {found.diagnosis.finding}", found.diagnosis.fix, code="not_found")
+        raise MikaError(
+            _("{name}: {finding}", name=wanted, finding=found.diagnosis.finding), found.diagnosis.fix, code="not_found"
+        )
     return found
 
 
 async def _search(exam: Examination, wanted: str) -> DescribeWorkflowExecutionResponse | Story:
     """The description of an id, a unique part of one, or `last`; or the story of why there is none."""
     if not wanted.strip():  # as a prefix it would fit the only workflow of a namespace, which nobody meant
-        raise UsageError("the id of the workflow is empty", "give its id, a part of it, or `last`")
+        raise UsageError(_("the id of the workflow is empty"), _("give its id, a part of it, or `last`"))
     await connect(exam)
     workflow_id = await _last(exam) if wanted == "last" else wanted
     if not workflow_id:
-        return _not_found(wanted, f"no workflow was ever started in the namespace {exam.namespace}")
+        text = _("no workflow was ever started in the namespace {namespace}", namespace=exam.namespace)
+        return _not_found(wanted, text)
     description = await _describe(exam, workflow_id) or await _describe(exam, await id_of(exam, wanted) or "")
     return description or await _elsewhere(exam, wanted)
 
@@ -151,8 +157,11 @@ async def find_running(exam: Examination, wanted: str) -> WorkflowExecutionInfo:
     info = (await find(exam, wanted)).workflow_execution_info
     if info.status != proto.RUNNING:
         raise MikaError(
-            f"{info.execution.workflow_id} does not run: {status_of(info)}",
-            f"{for_workflow('doctor --workflow', info.execution.workflow_id)} shows its history",
+            _("{id} does not run: {status}", id=info.execution.workflow_id, status=status_of(info)),
+            _(
+                "{command} shows its history",
+                command=for_workflow("doctor --workflow", info.execution.workflow_id),
+            ),
             code="not_running_workflow",
         )
     return info
@@ -179,7 +188,7 @@ async def _describe(exam: Examination, workflow_id: str) -> DescribeWorkflowExec
     except RPCError as error:
         if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
             return None
-        raise MikaError(f"Temporal does not answer: {error}", code="temporal_unavailable") from None
+        raise MikaError(_("Temporal does not answer: {error}", error=error), code="temporal_unavailable") from None
 
 
 async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queue: str) -> Diagnosis:
@@ -189,10 +198,11 @@ async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queu
     """
     if diagnosis.cause == Cause.WORKER_UNRESPONSIVE:
         held = next((unit.name for unit in await units_of(exam, queue) if unit.debug), "")
-        fix = f"let it go on, in the editor or in `mika attach {held}`"
-        return (
-            replace(diagnosis, finding=f"{held} is being debugged: {diagnosis.finding}", fix=fix) if held else diagnosis
-        )
+        if not held:
+            return diagnosis
+        finding = _("{name} is being debugged: {finding}", name=held, finding=diagnosis.finding)
+        fix = _("let it go on, in the editor or in `mika attach {name}`", name=held)
+        return replace(diagnosis, finding=finding, fix=fix)
     if diagnosis.cause != Cause.NO_WORKER:
         return diagnosis
     check = await of_queue(exam, queue)
@@ -209,12 +219,14 @@ async def _with_slow_task(
     if task is None:
         return diagnosis
     why, fix = await why_slow(exam, task, workflow_type)
-    return replace(diagnosis, evidence=(*diagnosis.evidence, f"slow: {task.text}{why}: {fix}"))
+    slow = _("slow: {task}{why}: {fix}", task=task.text, why=why, fix=fix)
+    return replace(diagnosis, evidence=(*diagnosis.evidence, slow))
 
 
 def _with_memo(diagnosis: Diagnosis, info: WorkflowExecutionInfo) -> Diagnosis:
     """With what the workflow itself says about its course: its memo, which is made to be shown in lists."""
-    memo = (f"memo {name}: {decode(payload)}" for name, payload in sorted(info.memo.fields.items()))
+    fields = sorted(info.memo.fields.items())
+    memo = (_("memo {name}: {value}", name=name, value=decode(payload)) for name, payload in fields)
     return replace(diagnosis, evidence=(*diagnosis.evidence, *memo))
 
 
@@ -237,17 +249,25 @@ async def _elsewhere(exam: Examination, wanted: str) -> Story:
         if isinstance(workflow_id, str):
             return _not_found(
                 wanted,
-                f"it is in the namespace {name}, and TEMPORAL_NAMESPACE is {exam.namespace}",
-                f"set TEMPORAL_NAMESPACE={name} where it should be visible, and start that again",
-                (f"namespace {name}: {workflow_id}",),
+                _(
+                    "it is in the namespace {found}, and TEMPORAL_NAMESPACE is {namespace}",
+                    found=name,
+                    namespace=exam.namespace,
+                ),
+                _(
+                    "set TEMPORAL_NAMESPACE={namespace} where it should be visible, and start that again",
+                    namespace=name,
+                ),
+                (_("namespace {namespace}: {id}", namespace=name, id=workflow_id),),
             )
-    return _not_found(wanted, f"no workflow with that id, or with it in its id, in the namespace {exam.namespace}")
+    text = _("no workflow with that id, or with it in its id, in the namespace {namespace}", namespace=exam.namespace)
+    return _not_found(wanted, text)
 
 
 def _not_found(
     wanted: str,
     finding: str,
-    fix: str = "`mika workflows` lists the latest; one that ended before the retention (1 to 3 days) is deleted",
+    fix: str = _("`mika workflows` lists the latest; one that ended before the retention (1 to 3 days) is deleted"),
     evidence: tuple[str, ...] = (),
 ) -> Story:
     return Story(wanted, "", "not_found", None, None, Diagnosis(Cause.NOT_FOUND, finding, evidence, fix))

@@ -15,6 +15,7 @@ from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again
 from mika.errors import MikaError
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
@@ -56,7 +57,8 @@ async def start(exam: Examination, kind: str, texts: Sequence[str], *, queue: st
 
 
 def already_started(workflow_id: str) -> MikaError:
-    return MikaError(f"{workflow_id} runs already", "give another --id, or none", code="already_started")
+    text = _("{id} runs already", id=workflow_id)
+    return MikaError(text, _("give another --id, or none"), code="already_started")
 
 
 async def signal(exam: Examination, execution: WorkflowExecution, name: str, texts: Sequence[str]) -> None:
@@ -87,7 +89,8 @@ async def ask(
 
 
 def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:
-    return MikaError(f"the {verb} {name} of {workflow_id} failed: {why}", code=f"{verb}_failed")
+    text = _("the {verb} {name} of {id} failed: {why}", verb=verb, name=name, id=workflow_id, why=why)
+    return MikaError(text, code=f"{verb}_failed")
 
 
 async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer | None:
@@ -102,7 +105,8 @@ async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> 
             diagnosis = await diagnose_again(exam, workflow_id)
             if diagnosis.cause in HANGING and diagnosis.cause != told:
                 told = diagnosis.cause
-                say(f"{workflow_id} waits: {diagnosis.finding}" + (f"; {diagnosis.fix}" if diagnosis.fix else ""))
+                text = _("{id} waits: {finding}", id=workflow_id, finding=diagnosis.finding)
+                say(_("{text}; {fix}", text=text, fix=diagnosis.fix) if diagnosis.fix else text)
         with contextlib.suppress(WorkflowFailureError):
             return _answer(waiting.result())
     finally:
@@ -117,7 +121,8 @@ async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable
         while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
             diagnosis = await diagnose_again(exam, workflow_id)
             if diagnosis.cause in HANGING:
-                raise MikaError(f"{workflow_id} does not answer: {diagnosis.finding}", diagnosis.fix, code="no_answer")
+                text = _("{id} does not answer: {finding}", id=workflow_id, finding=diagnosis.finding)
+                raise MikaError(text, diagnosis.fix, code="no_answer")
         return waiting.result()
     finally:
         waiting.cancel()
