@@ -57,8 +57,17 @@ def _(template: str, /, **values: object) -> Text:
     """
     if not values:
         return Text(template, template)
-    kept = {name: value if isinstance(value, Value) else str(value) for name, value in values.items()}
+    kept = {name: _kept(value) for name, value in values.items()}
     return Text(template.format_map(kept), template, kept)
+
+
+def _kept(value: object) -> Value:
+    match value:
+        case str() | int() | float():
+            return value
+        case BaseException(args=[Text() as text]):  # its `str()` would be English for ever
+            return text
+    return str(value)
 
 
 def joined(separator: str, texts: Iterable[str]) -> Text:

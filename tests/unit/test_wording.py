@@ -40,6 +40,12 @@ def test_parts_stay_translatable() -> None:
     assert describe(MikaError(_EXITED)) is _EXITED
 
 
+def test_an_error_keeps_the_text_that_it_was_made_with() -> None:
+    error = ValueError(_EXITED)
+    assert _zh(_("{name} exited: {reason}", name="web", reason=error)) == "web 已退出：worker 已退出：退出码 3"
+    assert describe(error) is _EXITED
+
+
 def test_a_copy_is_still_a_text() -> None:
     assert _zh(copy.deepcopy(_EXITED)) == _zh(_EXITED)
 
