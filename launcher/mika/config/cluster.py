@@ -16,6 +16,7 @@ from mika.config.settings import BY_NAME, Setting, make_setting
 from mika.config.sources import TomlTable, read_toml
 from mika.errors import UsageError
 from mika.text import did_you_mean
+from mika.wording import _
 
 PROFILE, FILE = "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"
 PATHS = (
@@ -86,27 +87,45 @@ def profile_settings(settings: Mapping[str, Setting], environ: Mapping[str, str]
     if path is None or not path.is_file():
         if not is_wanted:
             return {}, False
-        missing = f"{FILE} names {path}, which is not a file" if path else f"there is no file of profiles for {PROFILE}"
         raise UsageError(
-            f"{(file if path else profile).origin}: {missing}", f"set {FILE} to the file with the profiles"
+            _("{where}: {setting} names {path}, which is not a file", where=file.origin, setting=FILE, path=path)
+            if path
+            else _("{where}: there is no file of profiles for {setting}", where=profile.origin, setting=PROFILE),
+            _("set {setting} to the file with the profiles", setting=FILE),
         )
     name = str(profile.value or _DEFAULT)
     table = read_toml(path, ("profile",), label=str(path))
     if name not in table.values:
         if profile.value is None:
             return {}, False
-        text = f"{profile.origin}: {path} has no profile '{name}'{did_you_mean(name, table.values)}"
-        raise UsageError(text, f"set {PROFILE} to one of: {', '.join(table.values) or '(there are none)'}")
+        text = _(
+            "{where}: {file} has no profile '{name}'{suggestion}",
+            where=profile.origin,
+            file=path,
+            name=name,
+            suggestion=did_you_mean(name, table.values),
+        )
+        known = ", ".join(table.values) or _("(there are none)")
+        raise UsageError(text, _("set {setting} to one of: {names}", setting=PROFILE, names=known))
     return _of_profile(table, name), is_wanted
 
 
 def _of_profile(table: TomlTable, name: str) -> dict[str, Setting]:
     values = table.values[name]
     if not isinstance(values, dict):
-        raise UsageError(f"{table.where(name)}: '{name}' must be a table; write [profile.{name}]")
+        raise UsageError(
+            _(
+                "{where}: '{name}' must be a table; write [{table}]",
+                where=table.where(name),
+                name=name,
+                table=f"profile.{name}",
+            )
+        )
     for key in ("address", "namespace"):
         if not isinstance(values.get(key, ""), str):
-            raise UsageError(f"{table.where(name, key)}: {key} must be a string; put it in quotes")
+            raise UsageError(
+                _("{where}: {key} must be a string; put it in quotes", where=table.where(name, key), key=key)
+            )
     found = address_settings(values.get("address", ""), table.where(name, "address"))
     if namespace := values.get("namespace"):
         variable = BY_NAME["TEMPORAL_NAMESPACE"]

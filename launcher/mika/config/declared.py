@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mika.config.cron import check_cron
-from mika.config.process_options import toml_type
+from mika.config.process_options import toml_type, unknown_key
 from mika.config.settings import LONGEST_S, printable
 from mika.errors import UsageError
 from mika.text import did_you_mean
+from mika.wording import _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -128,9 +129,15 @@ def _check_namespaces(declared: Declared, namespace: str) -> None:
     for item in items:
         if item.namespace not in known:
             raise UsageError(
-                f"{item.where}: {item.name} is for the namespace '{printable(item.namespace)}', which is not"
-                f" TEMPORAL_NAMESPACE ({namespace}){did_you_mean(item.namespace, known[1:])};"
-                " add it to `namespaces` in [temporal]"
+                _(
+                    "{where}: {name} is for the namespace '{namespace}', which is not"
+                    " TEMPORAL_NAMESPACE ({default}){suggestion}; add it to `namespaces` in [temporal]",
+                    where=item.where,
+                    name=item.name,
+                    namespace=printable(item.namespace),
+                    default=namespace,
+                    suggestion=did_you_mean(item.namespace, known[1:]),
+                )
             )
 
 
@@ -140,7 +147,7 @@ def _check_namespaces(declared: Declared, namespace: str) -> None:
 def _namespaces(table: TomlTable, value: object) -> tuple[Namespace, ...]:
     where = table.where("temporal", "namespaces")
     if not isinstance(value, list):
-        raise UsageError(f"{where}: 'namespaces' must be a list of names, such as [\"orders\"]")
+        raise UsageError(_("{where}: 'namespaces' must be a list of names, such as [\"orders\"]", where=where))
     names = dict.fromkeys(_text(where, "namespaces", item) for item in value)
     return tuple(Namespace(namespace=name, name=name, where=where) for name in names)
 
@@ -158,13 +165,23 @@ def _attributes(table: TomlTable) -> Iterable[SearchAttribute]:
 def _attribute(table: TomlTable, path: tuple[str, ...], namespace: str, kind: object) -> SearchAttribute:
     where, name = table.where(*path), path[-1]
     if kind not in ATTRIBUTE_TYPES:
-        given = f"'{printable(kind)}'" if isinstance(kind, str) else toml_type(kind)
-        guess = did_you_mean(kind, ATTRIBUTE_TYPES) if isinstance(kind, str) else ""
-        text = f"the search attribute '{printable(name)}' has the type {given}{guess}"
-        raise UsageError(f"{where}: {text}; give one of {', '.join(ATTRIBUTE_TYPES)}")
+        raise UsageError(
+            _(
+                "{where}: the search attribute '{name}' has the type {given}{suggestion}; give one of {types}",
+                where=where,
+                name=printable(name),
+                given=f"'{printable(kind)}'" if isinstance(kind, str) else toml_type(kind),
+                suggestion=did_you_mean(kind, ATTRIBUTE_TYPES) if isinstance(kind, str) else "",
+                types=", ".join(ATTRIBUTE_TYPES),
+            )
+        )
     if not name.isprintable() or not name or "`" in name or " " in name:
         raise UsageError(
-            f"{where}: '{printable(name)}' is not the name of a search attribute; give one like CustomerId"
+            _(
+                "{where}: '{name}' is not the name of a search attribute; give one like CustomerId",
+                where=where,
+                name=printable(name),
+            )
         )
     return SearchAttribute(namespace=namespace, name=name, where=where, type=str(kind))
 
@@ -174,11 +191,19 @@ def _endpoints(table: TomlTable) -> Iterable[NexusEndpoint]:
     for name in _table(table, *path):
         where = table.where(*path, name)
         if not _ENDPOINT_NAME.fullmatch(name):
-            text = f"'{printable(name)}' is not the name of a Nexus endpoint"
-            raise UsageError(f"{where}: {text}; give letters, digits and -, such as billing")
+            raise UsageError(
+                _(
+                    "{where}: '{name}' is not the name of a Nexus endpoint;"
+                    " give letters, digits and -, such as billing",
+                    where=where,
+                    name=printable(name),
+                )
+            )
         values = _table(table, *path, name, keys=_ENDPOINT_KEYS)
         if "task_queue" not in values:
-            raise UsageError(f"{where}: the Nexus endpoint {name} has no task queue; add `task_queue`")
+            raise UsageError(
+                _("{where}: the Nexus endpoint {name} has no task queue; add `task_queue`", where=where, name=name)
+            )
         texts = {key: _text(table.where(*path, name, key), key, value) for key, value in values.items()}
         yield NexusEndpoint(**{"namespace": "", **texts}, name=name, where=where)
 
@@ -193,12 +218,22 @@ def _schedule_keys(table: TomlTable, name: str) -> dict[str, Any]:
 
 def _schedule(name: str, given: Mapping[str, Any]) -> Schedule:
     where = given["where"]
-    for key, what in (("workflow", "type of workflow"), ("task_queue", "task queue")):
-        if key not in given:
-            raise UsageError(f"{where}: the schedule {name} has no {what}; add `{key}`")
+    if "workflow" not in given:
+        raise UsageError(
+            _("{where}: the schedule {name} has no type of workflow; add `workflow`", where=where, name=name)
+        )
+    if "task_queue" not in given:
+        raise UsageError(_("{where}: the schedule {name} has no task queue; add `task_queue`", where=where, name=name))
     if ("cron" in given) == ("interval" in given):
-        both = "both `cron` and `interval`; remove one" if "cron" in given else "no time; add `cron` or `interval`"
-        raise UsageError(f"{where}: the schedule {name} has {both}")
+        raise UsageError(
+            _(
+                "{where}: the schedule {name} has both `cron` and `interval`; remove one",
+                where=where,
+                name=name,
+            )
+            if "cron" in given
+            else _("{where}: the schedule {name} has no time; add `cron` or `interval`", where=where, name=name)
+        )
     return Schedule(**{"namespace": "", **given}, name=name)
 
 
@@ -212,19 +247,34 @@ def _table(table: TomlTable, *path: str, keys: Sequence[str] = ()) -> dict[str, 
         values = values.get(part, {})
         if not isinstance(values, dict):
             name = ".".join(path[:depth]) if path[0] != "schedule" or depth == 1 else "schedule.NAME"
-            raise UsageError(f"{table.where(*path[:depth])}: '{printable(part)}' must be a table; write [{name}]")
+            raise UsageError(
+                _(
+                    "{where}: '{name}' must be a table; write [{table}]",
+                    where=table.where(*path[:depth]),
+                    name=printable(part),
+                    table=name,
+                )
+            )
     for key in values:
         if keys and key not in keys:
-            hint = f"{did_you_mean(key, keys)} (known: {', '.join(keys)})"
-            raise UsageError(f"{table.where(*path, key)}: unknown key '{printable(key)}' in [{'.'.join(path)}]{hint}")
+            raise unknown_key(table.where(*path, key), key, ".".join(path), keys)
     return dict(values)
 
 
 def _text(where: str, key: str, value: object) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{where}: '{key}' must be a string, not {toml_type(value)}; put it in quotes")
+        raise UsageError(
+            _(
+                "{where}: '{key}' must be a string, not {type}; put it in quotes",
+                where=where,
+                key=key,
+                type=toml_type(value),
+            )
+        )
     if not value.strip() or not value.isprintable():
-        raise UsageError(f"{where}: '{key}' is empty or has a control character; give a name on one line")
+        raise UsageError(
+            _("{where}: '{key}' is empty or has a control character; give a name on one line", where=where, key=key)
+        )
     return value
 
 
@@ -233,21 +283,43 @@ def _cron(where: str, key: str, value: object) -> str:
     try:
         check_cron(text)
     except ValueError as error:
-        fix = "" if "`" in str(error) else '; give one such as "0 3 * * *" (at 3:00 UTC every day)'
-        raise UsageError(f"{where}: '{key}' is '{printable(text)}', which {error}{fix}") from None
+        raise UsageError(
+            _(
+                "{where}: '{key}' is '{value}', which {problem}",
+                where=where,
+                key=key,
+                value=printable(text),
+                problem=error,
+            )
+        ) from None
     return text
 
 
 def _interval(where: str, key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_S:
         given = printable(str(value)) if isinstance(value, int | float) else toml_type(value)
-        raise UsageError(f"{where}: '{key}' is {given}; give a whole number of seconds, from 1 to {LONGEST_S:.0f}")
+        raise UsageError(
+            _(
+                "{where}: '{key}' is {given}; give a whole number of seconds, from 1 to {longest:.0f}",
+                where=where,
+                key=key,
+                given=given,
+                longest=LONGEST_S,
+            )
+        )
     return value
 
 
 def _args(where: str, key: str, value: object) -> tuple[Argument, ...]:
     if not isinstance(value, list):
-        raise UsageError(f"{where}: '{key}' must be a list of the workflow's arguments, not {toml_type(value)}")
+        raise UsageError(
+            _(
+                "{where}: '{key}' must be a list of the workflow's arguments, not {type}",
+                where=where,
+                key=key,
+                type=toml_type(value),
+            )
+        )
     return tuple(_json(where, key, item) for item in value)
 
 
@@ -263,7 +335,14 @@ def _json(where: str, key: str, value: object, depth: int = 0) -> Argument:
         case dict() if depth < _DEEPEST:
             return {str(name): _json(where, key, item, depth + 1) for name, item in value.items()}
     what = toml_type(value) if not isinstance(value, float) else str(value)
-    raise UsageError(f"{where}: '{key}' contains {what}, which JSON cannot hold; write it as a string")
+    raise UsageError(
+        _(
+            "{where}: '{key}' contains {what}, which JSON cannot hold; write it as a string",
+            where=where,
+            key=key,
+            what=what,
+        )
+    )
 
 
 _PARSERS: dict[str, Callable[[str, str, object], object]] = {"cron": _cron, "interval": _interval, "args": _args}

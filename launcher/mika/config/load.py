@@ -37,6 +37,7 @@ from mika.config.settings import (
 from mika.config.sources import DotEnv, TomlTable, read_dotenv, read_toml
 from mika.errors import UsageError
 from mika.text import did_you_mean, existing_folder, nearest
+from mika.wording import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +131,7 @@ class Config:
         for name in (*_ADDRESSES, *cluster.LOGIN):
             if addresses.get(name, self.text(name)) != self.text(name):
                 with contextlib.suppress(UsageError):  # the state file is damaged
-                    changed[name] = make_setting(BY_NAME[name], addresses[name], "the running stack")
+                    changed[name] = make_setting(BY_NAME[name], addresses[name], _("the running stack"))
         outdated = {name: self.settings[name] for name in changed}
         return replace(self, settings=MappingProxyType({**self.settings, **changed}), outdated=outdated)
 
@@ -162,16 +163,23 @@ class Config:
 
     def notes(self) -> list[str]:
         """What may not be meant as it is: a misspelled setting in `.env`, and a Python from elsewhere."""
-        notes = []
+        notes: list[str] = []
         for extra in self.extras.values():
             setting = nearest(extra.name, _OURS, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:
-                notes.append(f"{extra.origin}: {extra.name} is not a setting of mika; did you mean '{setting}'?")
+                notes.append(
+                    _(
+                        "{where}: {name} is not a setting of mika; did you mean '{setting}'?",
+                        where=extra.origin,
+                        name=extra.name,
+                        setting=setting,
+                    )
+                )
         environment = find_environment([self.project], os.environ)
         if environment is not None and environment.root.parent != self.project:
-            notes.append(f"processes use the Python environment {environment.root}")
+            notes.append(_("processes use the Python environment {folder}", folder=environment.root))
         for name, own in self.own_environments().items():
-            notes.append(f"{name} uses the Python environment {own.root}")
+            notes.append(_("{name} uses the Python environment {folder}", name=name, folder=own.root))
         return notes
 
     def own_environments(self) -> dict[str, Environment]:
@@ -241,11 +249,11 @@ def load(
     over |= _from_dotenv(dotenv)
     for name, variable in BY_NAME.items():
         if name in environ:
-            over[name] = make_setting(variable, environ[name], "environment")
+            over[name] = make_setting(variable, environ[name], _("environment"))
     for name, raw in (overrides or {}).items():
         if raw is not None:
             option = "--" + BY_NAME[name].key.replace("_", "-")
-            over[name] = make_setting(BY_NAME[name], raw, option, name="the option")
+            over[name] = make_setting(BY_NAME[name], raw, option, name=_("the option"))
     settings = _with_profile(settings, over, project, environ)
     _check_combinations(settings)
     declarations = read_declared(tables, as_text(settings["TEMPORAL_NAMESPACE"].value))
@@ -275,7 +283,7 @@ def option(name: str, raw: str | None) -> Value:
     variable = BY_NAME[name]
     if raw is None:
         return variable.default
-    return make_setting(variable, raw, "--" + variable.key.replace("_", "-"), name="the option").value
+    return make_setting(variable, raw, "--" + variable.key.replace("_", "-"), name=_("the option")).value
 
 
 def _from_toml(table: TomlTable) -> dict[str, Setting]:
@@ -286,9 +294,19 @@ def _from_toml(table: TomlTable) -> dict[str, Setting]:
         variable = BY_KEY.get(key)
         if variable is None:
             close = did_you_mean(key, [*BY_KEY, *_TABLES, *NAME_LISTS])
-            raise UsageError(f"{table.where(key)}: unknown key '{key}'{close}")
+            raise UsageError(
+                _("{where}: unknown key '{key}'{suggestion}", where=table.where(key), key=key, suggestion=close)
+            )
         if not isinstance(value, variable.kind.toml) or (isinstance(value, bool) and bool not in variable.kind.toml):
-            raise UsageError(f"{table.where(key)}: {key} is {toml_type(value)}; give {variable.kind.expected}")
+            raise UsageError(
+                _(
+                    "{where}: {key} is {type}; give {expected}",
+                    where=table.where(key),
+                    key=key,
+                    type=toml_type(value),
+                    expected=variable.kind.expected,
+                )
+            )
         settings[variable.name] = make_setting(variable, str(value), table.where(key), name=key)
     return settings
 
@@ -326,9 +344,13 @@ def _check_combinations(settings: Mapping[str, Setting]) -> None:
     run, execution = settings["WORKFLOW_RUN_TIMEOUT"], settings["WORKFLOW_EXECUTION_TIMEOUT"]
     if float(as_text(run.value)) > float(as_text(execution.value)):
         raise UsageError(
-            f"{_blamed_origin(run, execution)}: WORKFLOW_RUN_TIMEOUT is {run.shown} s, longer than"
-            f" WORKFLOW_EXECUTION_TIMEOUT ({execution.shown} s); a run is part"
-            " of an execution, so lower the first or raise the second"
+            _(
+                "{where}: WORKFLOW_RUN_TIMEOUT is {run} s, longer than WORKFLOW_EXECUTION_TIMEOUT ({execution} s);"
+                " a run is part of an execution, so lower the first or raise the second",
+                where=_blamed_origin(run, execution),
+                run=run.shown,
+                execution=execution.shown,
+            )
         )
     if settings["MIKA_BACKEND"].value in {"external", "none"}:
         return  # mika does not start Temporal, so its ports need not be free
@@ -337,8 +359,13 @@ def _check_combinations(settings: Mapping[str, Setting]) -> None:
         other = by_port.setdefault(settings[name].value, settings[name])
         if other.name != name and _is_same_host(settings, name, other.name):
             raise UsageError(
-                f"{_blamed_origin(settings[name], other)}: {name} and {other.name} are both {other.shown};"
-                " give one of them another port"
+                _(
+                    "{where}: {name} and {other} are both {port}; give one of them another port",
+                    where=_blamed_origin(settings[name], other),
+                    name=name,
+                    other=other.name,
+                    port=other.shown,
+                )
             )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mika.config.process_options import toml_type
 from mika.errors import UsageError
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.config.sources import TomlTable
@@ -30,6 +31,19 @@ def read_names(source: TomlTable) -> dict[str, Names]:
 def _names(source: TomlTable, key: str) -> Names:
     value, where = source.values[key], source.where(key)
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
-        given = f"is {toml_type(value)}" if not isinstance(value, list) else "has something that is not a name"
-        raise UsageError(f'{where}: {key} {given}; give a list of service names, such as ["mongo", "redis"]')
+        raise UsageError(
+            _(
+                "{where}: {key} has something that is not a name;"
+                ' give a list of service names, such as ["mongo", "redis"]',
+                where=where,
+                key=key,
+            )
+            if isinstance(value, list)
+            else _(
+                '{where}: {key} is {type}; give a list of service names, such as ["mongo", "redis"]',
+                where=where,
+                key=key,
+                type=toml_type(value),
+            )
+        )
     return Names(tuple(value), where)

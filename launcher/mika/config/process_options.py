@@ -15,9 +15,10 @@ from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printabl
 from mika.errors import UsageError
 from mika.status import Condition
 from mika.text import did_you_mean
+from mika.wording import Text, _
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from mika.config.sources import TomlTable
@@ -27,7 +28,7 @@ Stdin = Literal["closed", "open"]
 # Names rather than numbers, because SIGBREAK and SIGQUIT each exist on one platform only, and one file is for both.
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGBREAK")
 LARGEST_COUNT = 64
-_READY_FORMS = "worker:QUEUE[/activity|/workflow], http://… [STATUS], tcp:PORT, log:REGEX, exec:COMMAND or none"
+_READY_FORMS = _("worker:QUEUE[/activity|/workflow], http://… [STATUS], tcp:PORT, log:REGEX, exec:COMMAND or none")
 _AND = re.compile(r",\s*(?=worker:)")
 _STATUS = re.compile(r"[1-5](\d\d|xx)|any")
 TASK_TYPES = ("activity", "workflow")
@@ -105,7 +106,7 @@ def fill_in(ready: str, env: Mapping[str, str]) -> str:
     try:
         filled = Template(ready).substitute(env) if "$" in ready else ready
     except KeyError as error:
-        raise ValueError(f"needs {error.args[0]}, which is not set") from None
+        raise ValueError(_("needs {variable}, which is not set", variable=error.args[0])) from None
     return reachable_url(filled) if filled.startswith(("http://", "https://")) else filled
 
 
@@ -119,7 +120,9 @@ def parse_ready(text: str) -> Ready:
     if text.startswith(("http://", "https://")):
         url, separator, status = text.partition(" ")
         if separator and not _STATUS.fullmatch(status.strip()):
-            raise ValueError(f"has '{printable(status.strip())}' for a status; give one such as 204, 4xx or any")
+            raise ValueError(
+                _("has '{value}' for a status; give one such as 204, 4xx or any", value=printable(status.strip()))
+            )
         return Ready("http", parse_http_url(url), status.strip() or Ready("http", "").status)
     first, *others = rules_of(text)
     if others:
@@ -128,7 +131,7 @@ def parse_ready(text: str) -> Ready:
     if kind == "none" and not separator:
         return Ready("none", "")
     if separator and not target.strip():
-        raise ValueError(f"has nothing after '{kind}:'")
+        raise ValueError(_("has nothing after '{kind}:'", kind=kind))
     match kind:
         case "worker":
             return Ready("worker", target.strip())
@@ -138,43 +141,71 @@ def parse_ready(text: str) -> Ready:
             try:
                 re.compile(target)
             except (re.error, RecursionError, OverflowError) as error:
-                raise ValueError(f"is not a regular expression ({error})") from error
+                raise ValueError(_("is not a regular expression ({error})", error=error)) from error
             return Ready("log", target)
         case "exec":
             return Ready("exec", target.strip())
-    raise ValueError("has an unknown form")
+    raise ValueError(_("has an unknown form"))
 
 
 def read_processes(source: TomlTable, project: Path) -> dict[str, dict[str, Any]]:
     """The options that are given in each `[process.NAME]` table, after a check. Raises UsageError."""
     tables = source.values.get("process", {})
     if not isinstance(tables, dict):
-        raise UsageError(f"{source.where('process')}: 'process' must be tables; write [process.NAME] above its keys")
+        raise UsageError(
+            _(
+                "{where}: '{name}' must be tables; write [process.NAME] above its keys",
+                where=source.where("process"),
+                name="process",
+            )
+        )
     return {name: _read_table(source, name, table, project) for name, table in tables.items()}
 
 
 def _read_table(source: TomlTable, name: str, table: object, project: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         where = source.where("process", name)
-        raise UsageError(f"{where}: '{printable(name)}' must be a table; write [process.NAME] above its keys")
+        raise UsageError(
+            _(
+                "{where}: '{name}' must be a table; write [process.NAME] above its keys",
+                where=where,
+                name=printable(name),
+            )
+        )
     options: dict[str, Any] = {}
     for key, value in table.items():
         where = source.where("process", name, key)
         parse = _PARSERS.get(key)
         if parse is None:
-            raise UsageError(
-                f"{where}: unknown key '{printable(key)}' in [process.{printable(name)}]{did_you_mean(key, _PARSERS)}"
-                f" (known: {', '.join(_PARSERS)})"
-            )
+            raise unknown_key(where, key, f"process.{printable(name)}", _PARSERS)
         try:
             options[key] = parse(value)
         except ValueError as error:
-            raise UsageError(f"{where}: '{key}' {error}") from error
+            raise UsageError(_("{where}: '{key}' {problem}", where=where, key=key, problem=error)) from error
         if key == "cwd" and not (project / value).is_dir():
             raise UsageError(
-                f"{where}: 'cwd' is '{printable(value)}', a folder that does not exist in {project}; create it"
+                _(
+                    "{where}: 'cwd' is '{value}', a folder that does not exist in {project}; create it",
+                    where=where,
+                    value=printable(value),
+                    project=project,
+                )
             )
     return options
+
+
+def unknown_key(where: str, key: str, table: str, known: Collection[str]) -> UsageError:
+    """The error for a key that `[table]` does not have."""
+    return UsageError(
+        _(
+            "{where}: unknown key '{key}' in [{table}]{suggestion} (known: {keys})",
+            where=where,
+            key=printable(key),
+            table=table,
+            suggestion=did_you_mean(key, known),
+            keys=", ".join(known),
+        )
+    )
 
 
 def make_options(given: Mapping[str, Any], where: str) -> ProcessOptions:
@@ -182,15 +213,17 @@ def make_options(given: Mapping[str, Any], where: str) -> ProcessOptions:
     if not given.get("ends"):
         return ProcessOptions(**given)
     if given.get("restart", "never") != "never":
-        raise UsageError(f"{where}: 'ends' is for a process that runs once; remove 'restart', or give \"never\"")
+        raise UsageError(
+            _("{where}: 'ends' is for a process that runs once; remove 'restart', or give \"never\"", where=where)
+        )
     return ProcessOptions(**{**given, "restart": "never"})
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"must be a string, not {toml_type(value)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
+        raise ValueError(_("must be a string, not {type}; put it in quotes", type=toml_type(value)))  # noqa: TRY004 - one error for a bad value
     if not value or "\0" in value:
-        raise ValueError("is empty; give a value, or remove it")
+        raise ValueError(_("is empty; give a value, or remove it"))
     return value
 
 
@@ -198,7 +231,14 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
     def parse(value: object) -> str:
         text = _text(value)
         if text not in choices:
-            raise ValueError(f"is '{printable(text)}'{did_you_mean(text, choices)}; give one of {', '.join(choices)}")
+            raise ValueError(
+                _(
+                    "is '{value}'{suggestion}; give one of {names}",
+                    value=printable(text),
+                    suggestion=did_you_mean(text, choices),
+                    names=", ".join(choices),
+                )
+            )
         return text
 
     return parse
@@ -207,76 +247,98 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
 def _ready(value: object) -> str:
     if isinstance(value, list):
         if not value or not all(isinstance(item, str) and item.startswith("worker:") for item in value):
-            raise ValueError('must have a `worker:QUEUE` for each queue, such as ["worker:orders", "worker:mail"]')
+            raise ValueError(_('must have a `worker:QUEUE` for each queue, such as ["worker:orders", "worker:mail"]'))
         value = ", ".join(value)
     text = _text(value)
     try:
         # The variables are known later; a number is good for any of them.
         parse_ready(fill_in(text, defaultdict(lambda: "1")))
     except ValueError as error:
-        raise ValueError(f"is '{printable(text)}', which {error}; give {_READY_FORMS}") from error
+        raise ValueError(
+            _(
+                "is '{value}', which {problem}; give {expected}",
+                value=printable(text),
+                problem=error,
+                expected=_READY_FORMS,
+            )
+        ) from error
     return text
 
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"must be a number of seconds, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+        raise ValueError(_("must be a number of seconds, not {type}", type=toml_type(value)))  # noqa: TRY004 - one error for a bad value
     if not math.isfinite(value) or not 0 <= value <= LONGEST_S:
-        raise ValueError(f"is {value}; give a number of seconds from 0 to {LONGEST_S:.0f}")
+        raise ValueError(
+            _("is {value}; give a number of seconds from 0 to {longest:.0f}", value=value, longest=LONGEST_S)
+        )
     return float(value)
 
 
 def _grace(value: object) -> float:
     seconds = _seconds(value)
     if not seconds:
-        raise ValueError(f"is {value}; give a number of seconds greater than 0, such as 10")
+        raise ValueError(_("is {value}; give a number of seconds greater than 0, such as 10", value=value))
     return seconds
 
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"must be a whole number, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+        raise ValueError(_("must be a whole number, not {type}", type=toml_type(value)))  # noqa: TRY004 - one error for a bad value
     if not 0 <= value <= LARGEST_COUNT:
-        raise ValueError(f"is {value}; give a whole number from 0 to {LARGEST_COUNT}")
+        raise ValueError(_("is {value}; give a whole number from 0 to {largest}", value=value, largest=LARGEST_COUNT))
     return value
 
 
 def _env(value: object) -> Mapping[str, str]:
     if not isinstance(value, dict):
-        raise ValueError(f'must be a table, not {toml_type(value)}; write {{ NAME = "value" }}')  # noqa: TRY004 - one error for a bad value
+        raise ValueError(_('must be a table, not {type}; write {{ NAME = "value" }}', type=toml_type(value)))  # noqa: TRY004 - one error for a bad value
     for name, item in value.items():
         if not name or "=" in name or "\0" in name:
-            raise ValueError(f"contains '{printable(name)}', which is not a variable name")
+            raise ValueError(_("contains '{name}', which is not a variable name", name=printable(name)))
         if not isinstance(item, str):
-            raise ValueError(f"contains {name}, which must be a string, not {toml_type(item)}; put it in quotes")  # noqa: TRY004 - one error for a bad value
+            raise ValueError(  # noqa: TRY004 - one error for a bad value
+                _(
+                    "contains {name}, which must be a string, not {type}; put it in quotes",
+                    name=name,
+                    type=toml_type(item),
+                )
+            )
         if "\0" in item:
-            raise ValueError(f"contains {name}, which has a NUL character; remove it")
+            raise ValueError(_("contains {name}, which has a NUL character; remove it", name=name))
     return MappingProxyType(cast("dict[str, str]", value))
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"must be true or false, not {toml_type(value)}")  # noqa: TRY004 - one error for a bad value
+        raise ValueError(_("must be true or false, not {type}", type=toml_type(value)))  # noqa: TRY004 - one error for a bad value
     return value
 
 
-def _texts(noun: str, example: str) -> Callable[[object], tuple[str, ...]]:
+def _texts(problem: Text) -> Callable[[object], tuple[str, ...]]:
     def parse(value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
-            raise ValueError(f"must be a list of {noun}, such as {example}")
+            raise ValueError(problem)
         return tuple(value)
 
     return parse
 
 
+_names = _texts(_('must be a list of names, such as ["temporal", "migrate:completed"]'))
+
+
 def _needs(value: object) -> tuple[Need, ...]:
     needs = []
-    for text in _texts("names", '["temporal", "migrate:completed"]')(value):
+    for text in _names(value):
         name, separator, condition = text.partition(":")
         if separator and condition not in CONDITIONS:
             raise ValueError(
-                f"contains '{printable(text)}'{did_you_mean(condition, CONDITIONS)};"
-                f" after the colon, give one of {', '.join(CONDITIONS)}"
+                _(
+                    "contains '{value}'{suggestion}; after the colon, give one of {names}",
+                    value=printable(text),
+                    suggestion=did_you_mean(condition, CONDITIONS),
+                    names=", ".join(CONDITIONS),
+                )
             )
         needs.append(Need(name, cast("Condition", condition) if separator else None))
     return tuple(needs)
@@ -285,14 +347,14 @@ def _needs(value: object) -> tuple[Need, ...]:
 def toml_type(value: object) -> str:
     """What TOML calls the type of a value."""
     names = {
-        bool: "a boolean",
-        int: "a whole number",
-        float: "a number",
-        str: "a string",
-        list: "a list",
-        dict: "a table",
+        bool: _("a boolean"),
+        int: _("a whole number"),
+        float: _("a number"),
+        str: _("a string"),
+        list: _("a list"),
+        dict: _("a table"),
     }
-    return names.get(type(value), "a date or time")
+    return names.get(type(value), _("a date or time"))
 
 
 _PARSERS: dict[str, Callable[[object], object]] = {
@@ -305,7 +367,7 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "cwd": _text,
     "needs": _needs,
     "early": _flag,
-    "watch": _texts("patterns", '["src/api/**/*.py"]'),
+    "watch": _texts(_('must be a list of patterns, such as ["src/api/**/*.py"]')),
     "ends": _flag,
     "stdin": _one_of(get_args(Stdin)),
     "ready_timeout": _seconds,

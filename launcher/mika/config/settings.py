@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mika.errors import UsageError
+from mika.wording import Text, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,18 +88,44 @@ def make_setting(variable: Variable, raw: str, origin: str, name: str | None = N
     value: Value = None
     if text or variable.default is not None:
         if not text:
-            raise UsageError(f"{origin}: {label} is empty; give {variable.kind.expected}, or remove it")
+            raise UsageError(
+                _(
+                    "{where}: {name} is empty; give {expected}, or remove it",
+                    where=origin,
+                    name=label,
+                    expected=variable.kind.expected,
+                )
+            )
         try:
             value = variable.kind.parse(text)
         except ValueError as error:
-            subject = "has a value that" if variable.secret else f"is '{printable(shown)}', which"
-            raise UsageError(f"{origin}: {label} {subject} {error}; give {variable.kind.expected}") from error
+            raise UsageError(_misfit(variable, label, printable(shown), origin, error)) from error
     return Setting(variable.name, value, raw, origin, shown != text, shown)
+
+
+def _misfit(variable: Variable, name: str, shown: str, origin: str, problem: ValueError) -> Text:
+    expected = variable.kind.expected
+    if variable.secret:
+        return _(
+            "{where}: {name} has a value that {problem}; give {expected}",
+            where=origin,
+            name=name,
+            problem=problem,
+            expected=expected,
+        )
+    return _(
+        "{where}: {name} is '{value}', which {problem}; give {expected}",
+        where=origin,
+        name=name,
+        value=shown,
+        problem=problem,
+        expected=expected,
+    )
 
 
 def default_setting(variable: Variable) -> Setting:
     text = as_text(variable.default)
-    return Setting(variable.name, variable.default, text, "default", secret=False, shown=text)
+    return Setting(variable.name, variable.default, text, _("default"), secret=False, shown=text)
 
 
 def printable(text: str) -> str:
@@ -109,16 +136,16 @@ def printable(text: str) -> str:
 
 def parse_number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
-        raise ValueError("is not a number")
+        raise ValueError(_("is not a number"))
     return float(text)
 
 
 def parse_port(text: str) -> int:
     if not re.fullmatch(r"[+-]?\d+", text, re.ASCII):
-        raise ValueError("is not a port number")
+        raise ValueError(_("is not a port number"))
     # The length first: int() fails with another error for very long numbers.
     if len(text) > 5 or not 1 <= int(text) <= 65535:
-        raise ValueError("is out of range")
+        raise ValueError(_("is out of range"))
     return int(text)
 
 
@@ -129,7 +156,7 @@ def parse_http_url(text: str) -> str:
     except ValueError:
         valid = False
     if not valid or not text.isprintable() or " " in text:
-        raise ValueError("is not a web address")
+        raise ValueError(_("is not a web address"))
     return text
 
 
@@ -137,9 +164,9 @@ def _number(expected: str, *, low: float = 0.0, high: float = LONGEST_S, zero: b
     def parse(text: str) -> float:
         number = parse_number(text)
         if number < low or (number == 0 and not zero):
-            raise ValueError("is too small")
+            raise ValueError(_("is too small"))
         if number > high:
-            raise ValueError(f"is too large (at most {as_text(high)})")
+            raise ValueError(_("is too large (at most {highest})", highest=as_text(high)))
         return number
 
     return Kind(expected, parse, (int, float))
@@ -150,30 +177,30 @@ def _backend(text: str) -> str:
         from mika.text import nearest
 
         match = nearest(text, BACKENDS)
-        raise ValueError("is not a backend" + (f" (did you mean '{match}'?)" if match else ""))
+        raise ValueError(_("is not a backend (did you mean '{name}'?)", name=match) if match else _("is not a backend"))
     return text
 
 
 def _host(text: str) -> str:
     if "://" in text or "/" in text:
-        raise ValueError("is a URL or a path")
+        raise ValueError(_("is a URL or a path"))
     if text.count(":") == 1:
-        raise ValueError("contains a port, which is a separate setting")
+        raise ValueError(_("contains a port, which is a separate setting"))
     if not text.isprintable() or any(c in " ,;[]@?#" for c in text):
-        raise ValueError("is not a host name")
+        raise ValueError(_("is not a host name"))
     return text
 
 
 def _word(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("contains a line break or a control character")
+        raise ValueError(_("contains a line break or a control character"))
     return text
 
 
 def _header_value(text: str) -> str:
     # Keys are sent in HTTP headers, where a placeholder such as <填入> would fail with an encoding error.
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("contains a space, a line break or a non-ASCII character")
+        raise ValueError(_("contains a space, a line break or a non-ASCII character"))
     return text
 
 
@@ -182,7 +209,7 @@ def _yes_or_no(text: str) -> str:
     try:
         return {"true": "true", "1": "true", "false": "false", "0": "false"}[text.lower()]
     except KeyError:
-        raise ValueError("is neither true nor false") from None
+        raise ValueError(_("is neither true nor false")) from None
 
 
 def _any(text: str) -> str:
@@ -192,42 +219,42 @@ def _any(text: str) -> str:
 def _mongodb_url(text: str) -> str:
     scheme, separator, rest = text.partition("://")
     if not separator or scheme not in {"mongodb", "mongodb+srv"} or not rest.strip("/") or not text.isprintable():
-        raise ValueError("is not a MongoDB address")
+        raise ValueError(_("is not a MongoDB address"))
     return text
 
 
 def _database(text: str) -> str:
     # https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
     if len(text.encode()) > 63 or not text.isprintable() or any(c in '/\\. "$*<>:|?' for c in text):
-        raise ValueError("is not a database name")
+        raise ValueError(_("is not a database name"))
     return text
 
 
-_SECONDS = _number("a number of seconds greater than 0, such as 60")
-_PORT = Kind("a whole number from 1 to 65535", parse_port, (int,))
-_HOST = Kind("only a host name or IP address, such as 127.0.0.1", _host)
-_WORD = Kind("a name on one line", _word)
-_URL = Kind("an address such as https://example.com/v1", parse_http_url)
-_KEY = Kind("only the key, in ASCII characters", _header_value)
-_PATH = Kind("a path", _word)
-_PEM = Kind("a certificate or key in PEM format", _any)
+_SECONDS = _number(_("a number of seconds greater than 0, such as 60"))
+_PORT = Kind(_("a whole number from 1 to 65535"), parse_port, (int,))
+_HOST = Kind(_("only a host name or IP address, such as 127.0.0.1"), _host)
+_WORD = Kind(_("a name on one line"), _word)
+_URL = Kind(_("an address such as https://example.com/v1"), parse_http_url)
+_KEY = Kind(_("only the key, in ASCII characters"), _header_value)
+_PATH = Kind(_("a path"), _word)
+_PEM = Kind(_("a certificate or key in PEM format"), _any)
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("MIKA_BACKEND", "auto", Kind("one of " + ", ".join(BACKENDS), _backend)),
+    Variable("MIKA_BACKEND", "auto", Kind(_("one of {names}", names=", ".join(BACKENDS)), _backend)),
     Variable("MIKA_TIMEOUT", 120.0, _SECONDS),
-    Variable("MIKA_HANG_TIMEOUT", 5.0, _number("a number of seconds, or 0 to switch it off", zero=True)),
-    Variable("MIKA_CHECK", "true", Kind("true or false", _yes_or_no)),
-    Variable("MIKA_LOG_MAX_MB", 64.0, _number("a number of megabytes greater than 0, such as 64", high=1e6)),
+    Variable("MIKA_HANG_TIMEOUT", 5.0, _number(_("a number of seconds, or 0 to switch it off"), zero=True)),
+    Variable("MIKA_CHECK", "true", Kind(_("true or false"), _yes_or_no)),
+    Variable("MIKA_LOG_MAX_MB", 64.0, _number(_("a number of megabytes greater than 0, such as 64"), high=1e6)),
     Variable("TEMPORAL_HOST", "127.0.0.1", _HOST),
     Variable("TEMPORAL_PORT", 7233, _PORT),
     Variable("TEMPORAL_NAMESPACE", "default", _WORD),
     Variable("TEMPORAL_UI_PORT", 8088, _PORT),
-    Variable("TEMPORAL_RETENTION", 3.0, _number("a number of days, 1 to 3650", low=1.0, high=3650)),
+    Variable("TEMPORAL_RETENTION", 3.0, _number(_("a number of days, 1 to 3650"), low=1.0, high=3650)),
     Variable("TEMPORAL_TASK_QUEUE", "mika-bot-task-queue", _WORD),
     Variable("TEMPORAL_PROFILE", None, _WORD),
     Variable("TEMPORAL_CONFIG_FILE", None, _PATH),
     Variable("TEMPORAL_API_KEY", None, _KEY, secret=True),
-    Variable("TEMPORAL_TLS", None, Kind("true or false", _yes_or_no, (str, bool))),
+    Variable("TEMPORAL_TLS", None, Kind(_("true or false"), _yes_or_no, (str, bool))),
     Variable("TEMPORAL_TLS_SERVER_NAME", None, _HOST),
     Variable("TEMPORAL_TLS_SERVER_CA_CERT_PATH", None, _PATH),
     Variable("TEMPORAL_TLS_SERVER_CA_CERT_DATA", None, _PEM, secret=True),
@@ -242,10 +269,10 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "WORKFLOW_TASK_TIMEOUT",
         30.0,
-        _number("a number of seconds greater than 0, up to 120 (Temporal's maximum)", high=LONGEST_WORKFLOW_TASK_S),
+        _number(_("a number of seconds greater than 0, up to 120 (Temporal's maximum)"), high=LONGEST_WORKFLOW_TASK_S),
     ),
-    Variable("MONGODB_URL", None, Kind("an address such as mongodb://127.0.0.1:27017", _mongodb_url)),
-    Variable("MONGODB_DATABASE", "mika_bot", Kind("letters, digits, _ and -, at most 63", _database)),
+    Variable("MONGODB_URL", None, Kind(_("an address such as mongodb://127.0.0.1:27017"), _mongodb_url)),
+    Variable("MONGODB_DATABASE", "mika_bot", Kind(_("letters, digits, _ and -, at most 63"), _database)),
     Variable("LLM_BASE_URL", None, _URL),
     Variable("LLM_API_KEY", None, _KEY, secret=True),
     Variable("LLM_MODEL", None, _WORD),

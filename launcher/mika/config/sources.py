@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mika.errors import UsageError
 from mika.text import read_text
+from mika.wording import _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,22 +52,33 @@ def read_toml(path: Path, prefix: tuple[str, ...] = (), label: str = "") -> Toml
     except tomllib.TOMLDecodeError as error:
         raise UsageError(toml_error(label, text, str(error))) from error
     except RecursionError as error:
-        raise UsageError(f"{label}: is nested too deeply; simplify it") from error
+        raise UsageError(_("{file}: is nested too deeply; simplify it", file=label)) from error
     for depth, part in enumerate(prefix):
         table = table.get(part, {})
         if not isinstance(table, dict):
             line = line_of(text, prefix[: depth + 1])
-            raise UsageError(f"{label}:{line}: '{part}' must be a table; write [{'.'.join(prefix)}]")
+            raise UsageError(
+                _(
+                    "{where}: '{name}' must be a table; write [{table}]",
+                    where=f"{label}:{line}",
+                    name=part,
+                    table=".".join(prefix),
+                )
+            )
     return TomlTable(label, text, prefix, table)
 
 
 def toml_error(label: str, text: str, message: str) -> str:
     """The message of tomllib about `text` in one line, with the place at its beginning."""
-    problem, _, location = message.partition(" (at ")
+    problem, _at, location = message.partition(" (at ")
     position = re.search(r"line (\d+), column (\d+)", location)
     # Without a position, the error is at the end of the document.
     place = f"{position[1]}:{position[2]}" if position else str(max(1, len(text.splitlines())))
-    return f"{label}:{place}: not valid TOML: {problem[:1].lower()}{problem[1:]}; correct that line"
+    return _(
+        "{where}: not valid TOML: {problem}; correct that line",
+        where=f"{label}:{place}",
+        problem=f"{problem[:1].lower()}{problem[1:]}",
+    )
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int:
@@ -119,14 +131,24 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
         where = f"{label}:{line}"
         if binding.error:
             raise UsageError(
-                f"{where}: is not a NAME=value line; quote a value that contains quotes, or begins or ends with a space"
+                _(
+                    "{where}: is not a NAME=value line;"
+                    " quote a value that contains quotes, or begins or ends with a space",
+                    where=where,
+                )
             )
         if binding.key is None:
             continue
         if binding.value is None:
-            raise UsageError(f"{where}: '{binding.key}' has no value; write {binding.key}=value, or remove the line")
+            raise UsageError(
+                _(
+                    "{where}: '{name}' has no value; write {name}=value, or remove the line",
+                    where=where,
+                    name=binding.key,
+                )
+            )
         if "\0" in source:
-            raise UsageError(f"{where}: contains a NUL character; remove it")
+            raise UsageError(_("{where}: contains a NUL character; remove it", where=where))
         value = binding.value
         if not _SINGLE_QUOTED.match(source):
             atoms = list(parse_variables(value))
@@ -134,7 +156,11 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
             for atom in atoms:
                 if isinstance(atom, Variable) and atom.default is None and atom.name not in scope:
                     raise UsageError(
-                        f"{where}: ${{{atom.name}}} is not set; set it further up, or put the value in single quotes"
+                        _(
+                            "{where}: {variable} is not set; set it further up, or put the value in single quotes",
+                            where=where,
+                            variable=f"${{{atom.name}}}",
+                        )
                     )
             value = "".join(atom.resolve(scope) for atom in atoms)
         values[binding.key] = value

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from mika.config.settings import printable
 from mika.errors import UsageError
 from mika.procfile.words import REFERENCE, Operator, Part, Word, Words, reference_part, split
-from mika.text import did_you_mean
+from mika.text import nearest
+from mika.wording import Text, _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ def build(
     try:
         return builder.build()
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from error
+        raise UsageError(_("{where}: {problem}", where=where, problem=error)) from error
 
 
 class _Builder:
@@ -82,7 +83,7 @@ class _Builder:
             assignments.append(items[0])
             del items[0]
         if not items:
-            raise ValueError("has no command; write the program to run")
+            raise ValueError(_("has no command; write the program to run"))
         is_simple = not words.is_opaque and not any(isinstance(item, Operator) for item in items)
         if (
             is_simple
@@ -101,7 +102,7 @@ class _Builder:
             return self._windows_shell(self.command[items[0].start : words.end], extra)
         argv = [text for item in items for text in self._fields(item)]
         if not argv:
-            raise ValueError("is empty once its variables are filled in; write the program to run")
+            raise ValueError(_("is empty once its variables are filled in; write the program to run"))
         program = self._program(argv[0], extra.get("PATH"))
         if self.windows and program.lower().endswith(_BATCH):
             rest = self.command[items[1].start : words.end] if len(items) > 1 else ""
@@ -116,7 +117,7 @@ class _Builder:
         """The leading `NAME=value` words: each may use those before it, but the command's arguments may not."""
         before, extra = self.env, dict[str, str]()
         for word in assignments:
-            name, _, value = "".join(self._value(part) for part in word.parts).partition("=")
+            name, _equals, value = "".join(self._value(part) for part in word.parts).partition("=")
             extra[name.upper() if self.windows else name] = value
             self.env = {**before, **extra}
         self.env = before
@@ -136,8 +137,7 @@ class _Builder:
         if part.default is not None:
             return value or part.default
         if value is None:
-            suggestion = _suggest_variable(part.text, self.env)
-            raise ValueError(f"${part.text} is not set{suggestion}; set it in .env or in the environment")
+            raise ValueError(_unset(part.text, self.env))
         return value
 
     def _fields(self, item: Word | Operator) -> list[str]:
@@ -233,16 +233,29 @@ class _Builder:
         shown = printable(program)
         if has_folder:
             if any(_is_file(candidate) for candidate in candidates):
-                raise ValueError(f"'{shown}' is not executable; run: chmod +x {shown}")
-            raise ValueError(f"the program '{shown}' does not exist in {self.cwd}; check its spelling")
+                raise ValueError(_("'{program}' is not executable; run: chmod +x {program}", program=shown))
+            raise ValueError(
+                _(
+                    "the program '{program}' does not exist in {folder}; check its spelling",
+                    program=shown,
+                    folder=self.cwd,
+                )
+            )
         alternative = {"python3": "python", "python": "python3" if not self.windows else "py"}.get(program)
         if alternative and self._exists(alternative):
             raise ValueError(
-                f"the program '{shown}' is not on PATH; write '{alternative}', or create an environment: uv sync"
+                _(
+                    "the program '{program}' is not on PATH; write '{other}', or create an environment: uv sync",
+                    program=shown,
+                    other=alternative,
+                )
             )
         raise ValueError(
-            f"the program '{shown}' is not on PATH; check its spelling,"
-            " and whether mika uses the environment that has it (`mika config` shows which)"
+            _(
+                "the program '{program}' is not on PATH; check its spelling,"
+                " and whether mika uses the environment that has it (`mika config` shows which)",
+                program=shown,
+            )
         )
 
     def _exists(self, program: str) -> bool:
@@ -273,6 +286,11 @@ def _is_plain_script(program: str) -> bool:
     return False
 
 
-def _suggest_variable(name: str, env: Mapping[str, str]) -> str:
-    # Without quotes, as it is written in the Procfile.
-    return did_you_mean(name, env).replace("'", "")
+def _unset(name: str, env: Mapping[str, str]) -> Text:
+    if near := nearest(name, env):
+        return _(
+            "{variable} is not set; did you mean {near}?; set it in .env or in the environment",
+            variable=f"${name}",
+            near=near,
+        )
+    return _("{variable} is not set; set it in .env or in the environment", variable=f"${name}")

@@ -10,6 +10,7 @@ from mika.config.process_options import LARGEST_COUNT
 from mika.config.settings import parse_port, printable
 from mika.errors import UsageError
 from mika.text import read_text, unknown_name
+from mika.wording import Text, _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,9 +55,12 @@ def read(path: Path) -> list[Entry]:
     label = path.name
     if not path.exists():
         raise UsageError(
-            f"{label}: not found in {path.parent.resolve()}; write one with a line for each process,"
-            " or give its folder with -C",
-            hint=f"For example:\n{EXAMPLE}",
+            _(
+                "{file}: not found in {folder}; write one with a line for each process, or give its folder with -C",
+                file=label,
+                folder=path.parent.resolve(),
+            ),
+            hint=_example(),
         )
     lines: dict[str, int] = {}
     texts: list[str] = []
@@ -68,17 +72,28 @@ def read(path: Path) -> list[Entry]:
         try:
             name = _check_line(text)
         except ValueError as error:
-            raise UsageError(f"{label}:{number}: {error}") from error
+            raise UsageError(_("{where}: {problem}", where=f"{label}:{number}", problem=error)) from error
         # Ignoring case: on Windows, `Web` and `web` would have the same log file.
         first = first_lines.setdefault(name.lower(), number)
         if first != number:
-            raise UsageError(f"{label}:{number}: '{name}' is already on line {first}; give it another name")
+            raise UsageError(
+                _(
+                    "{where}: '{name}' is already on line {line}; give it another name",
+                    where=f"{label}:{number}",
+                    name=name,
+                    line=first,
+                )
+            )
         lines[name] = number
         texts.append(text)
     if not texts:
-        raise UsageError(f"{label}: has no entries; write a line for each process", hint=f"For example:\n{EXAMPLE}")
+        raise UsageError(_("{file}: has no entries; write a line for each process", file=label), hint=_example())
     parsed = parse_procfile("\n".join(texts)).processes
     return [Entry(name, parsed[name], line, index) for index, (name, line) in enumerate(lines.items())]
+
+
+def _example() -> Text:
+    return _("For example:\n{example}", example=EXAMPLE)
 
 
 def _check_line(text: str) -> str:
@@ -86,32 +101,36 @@ def _check_line(text: str) -> str:
     # honcho splits at every Unicode line break, so it would silently cut off a command that contains one.
     invisible = next((c for c in text if c != "\t" and (ord(c) < 32 or c in "\x7f\x85\u2028\u2029")), None)
     if invisible:
-        raise ValueError(f"contains the invisible character U+{ord(invisible):04X}; remove it")
+        raise ValueError(_("contains the invisible character U+{code:04X}; remove it", code=ord(invisible)))
     name, separator, command = text.partition(":")
     if not separator:
         if "\uff1a" in text:
-            raise ValueError("contains the full-width colon \uff1a; write ':' after the name")
-        raise ValueError(f"'{printable(text)}' is not an entry; write 'name: command'")
-    shown = printable(name.strip())
-    if not shown:
-        raise ValueError("has no name before the colon; write 'name: command'")
-    if name != name.rstrip():
-        raise ValueError(f"has a space between the name '{shown}' and the colon; write '{shown}: …'")
-    if re.search(r"\s", name):
-        raise ValueError(f"'{printable(text)}' is not an entry; write 'name: command'")
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"the name '{shown}' is not allowed; use letters (a-z), digits, _ and -, and no - at the start"
-        )
-    if name.lower() in _WINDOWS_DEVICES:
-        raise ValueError(f"the name '{shown}' is a device on Windows; use another one")
+            raise ValueError(_("contains the full-width colon \uff1a; write ':' after the name"))
+        raise ValueError(_("'{line}' is not an entry; write 'name: command'", line=printable(text)))
+    _check_name(name, text)
     if not command.strip():
-        raise ValueError(f"'{name}' has no command; write it after the colon")
+        raise ValueError(_("'{name}' has no command; write it after the colon", name=name))
     if re.search(r"(^|\s)\\$", command):
         raise ValueError(
-            "ends with a backslash, but a Procfile has no continuation lines; write the command on one line"
+            _("ends with a backslash, but a Procfile has no continuation lines; write the command on one line")
         )
     return name
+
+
+def _check_name(name: str, line: str) -> None:
+    shown = printable(name.strip())
+    if not shown:
+        raise ValueError(_("has no name before the colon; write 'name: command'"))
+    if name != name.rstrip():
+        raise ValueError(_("has a space between the name '{name}' and the colon; write '{name}: …'", name=shown))
+    if re.search(r"\s", name):
+        raise ValueError(_("'{line}' is not an entry; write 'name: command'", line=printable(line)))
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            _("the name '{name}' is not allowed; use letters (a-z), digits, _ and -, and no - at the start", name=shown)
+        )
+    if name.lower() in _WINDOWS_DEVICES:
+        raise ValueError(_("the name '{name}' is a device on Windows; use another one", name=shown))
 
 
 def select(entries: Sequence[Entry], args: Sequence[str]) -> tuple[list[Entry], dict[str, int]]:
@@ -122,12 +141,16 @@ def select(entries: Sequence[Entry], args: Sequence[str]) -> tuple[list[Entry], 
     for arg in args:
         name, separator, count = arg.partition("=")
         if name not in names:
-            raise unknown_name("process", printable(name), names)
+            raise unknown_name(_("process"), printable(name), names)
         if separator:
             if not re.fullmatch(r"[0-9]{1,4}", count) or int(count) > LARGEST_COUNT:
                 raise UsageError(
-                    f"{printable(arg)}: '{printable(count)}' is not a count;"
-                    f" give a whole number from 0 to {LARGEST_COUNT}"
+                    _(
+                        "{argument}: '{count}' is not a count; give a whole number from 0 to {largest}",
+                        argument=printable(arg),
+                        count=printable(count),
+                        largest=LARGEST_COUNT,
+                    )
                 )
             counts[name] = int(count)
         chosen.add(name)
@@ -148,7 +171,14 @@ def expand(entries: Sequence[Entry], counts: Mapping[str, int], env: Mapping[str
             base = parse_port(env["PORT"].strip())
         except ValueError as error:
             raise UsageError(
-                f"environment: PORT is '{printable(env['PORT'])}', which {error}; give a whole number from 1 to 65535"
+                _(
+                    "{where}: {name} is '{value}', which {problem}; give {expected}",
+                    where=_("environment"),
+                    name="PORT",
+                    value=printable(env["PORT"]),
+                    problem=error,
+                    expected=_("a whole number from 1 to 65535"),
+                )
             ) from error
     instances: list[Instance] = []
     for entry in entries:
@@ -159,7 +189,11 @@ def expand(entries: Sequence[Entry], counts: Mapping[str, int], env: Mapping[str
             port = int(process.env["PORT"])
             if port > 65535:
                 raise UsageError(
-                    f"environment: PORT is {base}, which leaves no port for '{process.name}'; give a smaller one"
+                    _(
+                        "environment: PORT is {port}, which leaves no port for '{name}'; give a smaller one",
+                        port=base,
+                        name=process.name,
+                    )
                 )
             name = process.name if count > 1 else entry.name
             instances.append(Instance(name, entry.name, index, process.cmd, port, entry.line))

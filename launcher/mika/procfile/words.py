@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mika.wording import _
+
 REFERENCE = re.compile(
     r"\$(?:(?P<name>[A-Za-z_]\w*)|\{(?P<braced>[A-Za-z_]\w*)(?::-(?P<default>[^}$`\"'\\]*))?\})", re.ASCII
 )
@@ -87,7 +89,13 @@ class _Splitter:
         return match is not None
 
     def unclosed(self, quote: str, start: int) -> ValueError:
-        return ValueError(f"the quote {quote} at column {start + 1} of the command is never closed; close it")
+        return ValueError(
+            _(
+                "the quote {quote} at column {column} of the command is never closed; close it",
+                quote=quote,
+                column=start + 1,
+            )
+        )
 
 
 class _PosixSplitter(_Splitter):
@@ -221,7 +229,10 @@ class _WindowsSplitter(_Splitter):
             if self.text.startswith(("${", "$("), self.at):
                 shown = self.text[self.at : self.at + 2]
                 raise ValueError(
-                    f"{shown}… is shell syntax, which Windows does not have; use $NAME or ${{NAME:-default}}"
+                    _(
+                        "{beginning}… is shell syntax, which Windows does not have; use $NAME or ${{NAME:-default}}",
+                        beginning=shown,
+                    )
                 )
             self.add(Part("$", quoted=quoted), self.at)
             self.at += 1
