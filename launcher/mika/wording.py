@@ -71,8 +71,10 @@ def _kept(value: object) -> Value:
 
 
 def joined(separator: str, texts: Iterable[str]) -> Text:
-    """As `separator.join(texts)`, each part still translatable."""
+    """As `separator.join(texts)`, each part still translatable, and the separator too if it is a text."""
     parts = tuple(texts)
+    if isinstance(separator, Text):
+        parts, separator = tuple(part for text in parts for part in (separator, text))[1:], ""
     values: dict[str, Value] = {f"part{index}": part for index, part in enumerate(parts)}
     escaped = separator.replace("{", "{{").replace("}", "}}")
     return Text(separator.join(parts), escaped.join(f"{{{name}}}" for name in values), values)
