@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mika.wording import _, joined
+
 Kind = Literal["temporal", "infrastructure", "app"]
 
 TEMPORAL_PORT = 7233
@@ -22,7 +24,7 @@ _PROGRAMS = re.compile(
 )
 _RUNNERS = re.compile(r"^(?:exec|uv run|poetry run|pdm run|pipenv run|hatch run|rye run)(?: --)? +")
 _HOST = re.compile(r"(?:^|(?<=[@/,\s]))([\w.-]+)(?=$|[:/,\s])")
-_BUILT = "built from this project: the app"
+_BUILT = _("built from this project: the app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,12 @@ def _by_itself(entry: ServiceText, temporal_ports: Collection[int]) -> JudgedSer
     if _INFRASTRUCTURE.search(entry.image):
         return JudgedService(entry, "infrastructure")
     if TEMPORAL_PORT in targets or published & set(temporal_ports):
-        return JudgedService(entry, "temporal", "by its port")
+        return JudgedService(entry, "temporal", _("by its port"))
     if _PORTS & targets:
-        return JudgedService(entry, "infrastructure", "by its port")
+        return JudgedService(entry, "infrastructure", _("by its port"))
     if _PROGRAMS.search(entry.image):
-        return JudgedService(entry, "app", f"{entry.image} runs the project's code: the app")
-    return JudgedService(entry, "infrastructure", "its image is none of the project's")
+        return JudgedService(entry, "app", _("{image} runs the project's code: the app", image=entry.image))
+    return JudgedService(entry, "infrastructure", _("its image is none of the project's"))
 
 
 def _give_temporal_its_own(services: dict[str, JudgedService], used_ports: Collection[int]) -> None:
@@ -132,7 +134,7 @@ def _give_temporal_its_own(services: dict[str, JudgedService], used_ports: Colle
         temporal |= more
     for name in temporal:
         if services[name].kind != "temporal":
-            services[name] = replace(services[name], kind="temporal", why="only Temporal uses it")
+            services[name] = replace(services[name], kind="temporal", why=_("only Temporal uses it"))
 
 
 def _give_the_app_its_own(services: dict[str, JudgedService], processes: Sequence[Runs]) -> None:
@@ -147,11 +149,12 @@ def _give_the_app_its_own(services: dict[str, JudgedService], processes: Sequenc
         command = essence(service.entry.command)
         same = names.get(name) or (commands.get(command) if command else None)
         if same is not None:
-            services[name] = replace(service, kind="app", why=f"`{same}` is the same: the app")
+            services[name] = replace(service, kind="app", why=_("`{name}` is the same: the app", name=same))
         elif port := next((port for port in service.ports if port in ports), 0):
-            services[name] = replace(service, kind="app", why=f"`{ports[port]}` listens at its port {port}")
+            why = _("`{name}` listens at its port {port}", name=ports[port], port=port)
+            services[name] = replace(service, kind="app", why=why)
         elif service.why and not temporal.isdisjoint(service.entry.others()):
-            services[name] = replace(service, kind="app", why="it uses Temporal: the app")
+            services[name] = replace(service, kind="app", why=_("it uses Temporal: the app"))
 
 
 def _keep_helpers(services: dict[str, JudgedService]) -> None:
@@ -161,7 +164,7 @@ def _keep_helpers(services: dict[str, JudgedService]) -> None:
         for need in services[waiting.pop()].entry.needs:
             needed = services.get(need)
             if needed is not None and needed.kind == "app" and _PROGRAMS.search(needed.entry.image):
-                services[need] = replace(needed, kind="infrastructure", why="infrastructure needs it")
+                services[need] = replace(needed, kind="infrastructure", why=_("infrastructure needs it"))
                 waiting.append(need)
 
 
@@ -205,7 +208,9 @@ class Choice:
         reasons: dict[str, list[str]] = {}
         for name, why in self.left_out:
             reasons.setdefault(why, []).append(name)
-        return "; ".join(f"{', '.join(names)} ({why})" for why, names in reasons.items())
+        return joined(
+            _("; "), (_("{names} ({why})", names=", ".join(names), why=why) for why, names in reasons.items())
+        )
 
 
 def choose(
@@ -220,7 +225,7 @@ def choose(
     wanted = None if named is None else _with_needs(services, named)
     started, left_out = [], []
     for service in services:
-        why = _why_not(service, backend, wanted, optional) if service.name not in excluded else "excluded"
+        why = _why_not(service, backend, wanted, optional) if service.name not in excluded else _("excluded")
         if why:
             left_out.append((service.name, why))
         else:
@@ -232,16 +237,16 @@ def _why_not(service: JudgedService, backend: str, wanted: Collection[str] | Non
     """Why it is not started; empty if it is."""
     is_temporals = backend == "docker" and service.kind == "temporal"
     if wanted is not None and not is_temporals:
-        return "" if service.name in wanted else "not in `services`"
+        return "" if service.name in wanted else _("not in `services`")
     if service.entry.off:
         return service.entry.off
     match service.kind:
         case "temporal" if backend != "docker":
-            return "mika runs Temporal itself" if backend == "embedded" else f"backend {backend}"
+            return _("mika runs Temporal itself") if backend == "embedded" else _("backend {name}", name=backend)
         case "app":
             return service.why
         case "infrastructure" if backend != "docker" and service.name in optional:
-            return "optional: `--backend docker` starts it"
+            return _("optional: `--backend docker` starts it")
     return ""
 
 

@@ -15,7 +15,8 @@ from mika.config import compose_file
 from mika.detect import nodes
 from mika.detect.compose import ServiceText
 from mika.detect.files import LARGEST
-from mika.errors import UsageError
+from mika.errors import UsageError, describe
+from mika.wording import _
 
 if TYPE_CHECKING:
     from yaml import Node
@@ -51,9 +52,9 @@ def load(root: Path, env: Mapping[str, str]) -> ComposeText | None:
             reader.read(path)
         return ComposeText(label, tuple(reader.entries()), tuple(reader.optional))
     except nodes.InvalidError as error:
-        return ComposeText(label, error=str(error))
+        return ComposeText(label, error=describe(error))
     except OSError as error:
-        return ComposeText(label, error=f"{label}: cannot be read: {error.strerror or error}")
+        return ComposeText(label, error=_("{file}: cannot be read: {error}", file=label, error=error.strerror or error))
 
 
 def refuse_bombs(root: Path, env: Mapping[str, str]) -> None:
@@ -64,7 +65,7 @@ def refuse_bombs(root: Path, env: Mapping[str, str]) -> None:
             reader.read(path)
         tuple(reader.entries())  # what they extend, too
     except nodes.TooLargeError as error:
-        raise UsageError(str(error), "compose would need too much memory for it: make it smaller") from None
+        raise UsageError(describe(error), _("compose would need too much memory for it: make it smaller")) from None
     except (nodes.InvalidError, OSError):
         return
 
@@ -92,7 +93,9 @@ class _Reader:
         for name, node in nodes.items(nodes.get(document, "services")).items():
             self._services.setdefault(name, []).append((path, node))
         if len(self._services) > _MOST_SERVICES:
-            raise nodes.TooLargeError(f"{self._label(path)}: more than {_MOST_SERVICES} services")
+            raise nodes.TooLargeError(
+                _("{file}: more than {most} services", file=self._label(path), most=_MOST_SERVICES)
+            )
         self.optional += nodes.names(nodes.get(document, OPTIONAL))
 
     def entries(self) -> Iterator[ServiceText]:
@@ -107,8 +110,6 @@ class _Reader:
                 needs += nodes.names(own.get("depends_on"))
                 merged |= own
             profiles = tuple(self._fill_in(text) for text in nodes.names(merged.get("profiles")))
-            is_off = bool(profiles) and active.isdisjoint(profiles) and "*" not in active
-            scale = nodes.text(merged.get("scale") or nodes.get(merged.get("deploy"), "replicas"))
             yield ServiceText(
                 name,
                 self._fill_in(nodes.text(merged.get("image"))),
@@ -118,19 +119,21 @@ class _Reader:
                 " ".join(filter(None, (self._command(merged.get(key)) for key in ("entrypoint", "command")))),
                 tuple(self._fill_in(text) for text in _environment(merged.get("environment"))),
                 profiles,
-                f"its profile {profiles[0]} is not active" if is_off else "scale is 0" if scale == "0" else "",
+                _why_off(merged, profiles, active),
             )
 
     def _document(self, path: Path) -> Node | None:
         if path not in self._documents:
             label = self._label(path)
             if len(self._documents) >= _MOST_FILES:
-                raise nodes.TooLargeError(f"{label}: more than {_MOST_FILES} files")
+                raise nodes.TooLargeError(_("{file}: more than {most} files", file=label, most=_MOST_FILES))
             with path.open("rb") as file:
                 source = file.read(self._room + 1)
             self._room -= len(source)
             if self._room < 0:
-                raise nodes.TooLargeError(f"{label}: with what it includes, larger than {LARGEST} bytes")
+                raise nodes.TooLargeError(
+                    _("{file}: with what it includes, larger than {most} bytes", file=label, most=LARGEST)
+                )
             self._documents[path] = nodes.parse(label, source)
         return self._documents[path]
 
@@ -165,7 +168,7 @@ class _Reader:
 
     def _fill_in(self, text: str) -> str:
         """With its variables; those that are not set are empty, as in compose."""
-        for _ in range(5):  # a default may have a variable of its own: the innermost first
+        for _time in range(5):  # a default may have a variable of its own: the innermost first
             filled = _VARIABLE.sub(self._value, text)
             if filled == text:
                 break
@@ -180,6 +183,13 @@ class _Reader:
         if operator.endswith("+"):
             return word if has_value else ""
         return (value or "") if has_value or not operator.endswith("-") else word
+
+
+def _why_off(service: Mapping[str, Node], profiles: tuple[str, ...], active: set[str]) -> str:
+    if profiles and active.isdisjoint(profiles) and "*" not in active:
+        return _("its profile {profile} is not active", profile=profiles[0])
+    scale = nodes.text(service.get("scale") or nodes.get(service.get("deploy"), "replicas"))
+    return _("scale is 0") if scale == "0" else ""
 
 
 def _environment(node: Node | None) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mika.detect.files import Files, upwards
+from mika.wording import _, joined
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NODES = ("npm", "pnpm", "yarn")
@@ -48,7 +49,7 @@ class Tooling:
             case "pip":
                 made = python or (r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python")
                 steps = [] if python else ["`python -m venv .venv`"]
-                return ", then ".join([*steps, f"`{made} -m pip install {self.packages}`"])
+                return joined(_(", then "), [*steps, f"`{made} -m pip install {self.packages}`"])
         return f"`{self.tool} install`"
 
 
@@ -87,7 +88,11 @@ def how_to_install(project: Path, folder: Path, python: Path | None = None) -> s
     home = project / found.folder
     if python is not None and python.is_relative_to(home):
         python = python.relative_to(home)
-    return found.install(str(python or "")) + (f" in {found.folder}" if found.folder else "")
+    return _in_folder(found.install(str(python or "")), found.folder)
+
+
+def _in_folder(commands: str, folder: str) -> str:
+    return _("{commands} in {folder}", commands=commands, folder=folder) if folder else commands
 
 
 def how_to_add(project: Path, package: str, python: Path) -> str:
@@ -96,14 +101,13 @@ def how_to_add(project: Path, package: str, python: Path) -> str:
     is_inside = home.is_relative_to(project)
     relative = home.relative_to(project).as_posix() if is_inside else "."
     found = python_tooling(Files(project), "" if relative == "." else relative)
-    where = f" in {found.folder}" if found.folder else ""
     match found.tool:
         case "uv" if is_inside:
-            return f"`uv add --dev {package}`{where}"
+            return _in_folder(f"`uv add --dev {package}`", found.folder)
         case "poetry":
-            return f"`poetry add --group dev {package}`{where}"
+            return _in_folder(f"`poetry add --group dev {package}`", found.folder)
         case "pipenv":
-            return f"`pipenv install --dev {package}`{where}"
+            return _in_folder(f"`pipenv install --dev {package}`", found.folder)
     return f"`{python} -m pip install {package}`"
 
 

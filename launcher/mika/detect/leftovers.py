@@ -14,6 +14,7 @@ from mika.config.sources import toml_error
 from mika.detect import package_json
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files
+from mika.wording import Text, _
 
 _FRONTENDS = {
     "vite": "Vite",
@@ -59,24 +60,41 @@ def frontends(files: Files, taken: set[str]) -> Iterator[str]:
         name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "frontend"
         place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
         name = f"{name}-js" if name in taken else name
-        line = f"{name}: {tool}{place} run {script}"
-        yield f"{path} is a web app of {kind}: left out; to run it, add `{line}` to the Procfile"
+        yield _(
+            "{path} is a web app of {kind}: left out; to run it, add `{line}` to the Procfile",
+            path=path,
+            kind=kind,
+            line=f"{name}: {tool}{place} run {script}",
+        )
 
 
 def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
     """A line for each example of an `.env` with keys that are set nowhere. Only their names are shown."""
     for path in files.named(_EXAMPLES):
         beside = posixpath.join(posixpath.dirname(path), ".env")
-        given = {name for name, _ in _LINE.findall(files.text(beside))} | variables.keys()
+        given = {name for name, _value in _LINE.findall(files.text(beside))} | variables.keys()
         wanted = [
             name
             for name, value in _LINE.findall(files.text(path))
             if name not in given and (_SECRET.search(name) or _PLACEHOLDER.fullmatch(value.strip()[:_LONGEST]))
         ]
         if wanted:
-            more = f" and {len(wanted) - _MOST_NAMES} more" if len(wanted) > _MOST_NAMES else ""
-            verb, them = ("is", "it") if len(wanted) == 1 else ("are", "them")
-            yield f"{path} has {', '.join(wanted[:_MOST_NAMES])}{more}, which {verb} not set: add {them} to {beside}"
+            yield _unset(path, wanted, beside)
+
+
+def _unset(path: str, names: list[str], beside: str) -> Text:
+    shown, more = ", ".join(names[:_MOST_NAMES]), len(names) - _MOST_NAMES
+    if len(names) == 1:
+        return _("{path} has {name}, which is not set: add it to {file}", path=path, name=shown, file=beside)
+    if more <= 0:
+        return _("{path} has {names}, which are not set: add them to {file}", path=path, names=shown, file=beside)
+    return _(
+        "{path} has {names} and {more} more, which are not set: add them to {file}",
+        path=path,
+        names=shown,
+        more=more,
+        file=beside,
+    )
 
 
 def broken(files: Files) -> Iterator[str]:
@@ -89,8 +107,9 @@ def broken(files: Files) -> Iterator[str]:
             elif text.strip():
                 json.loads(text)
         except json.JSONDecodeError as error:
-            yield f"{path}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}; correct that line"
+            where = f"{path}:{error.lineno}:{error.colno}"
+            yield _("{where}: not valid JSON: {problem}; correct that line", where=where, problem=error.msg)
         except tomllib.TOMLDecodeError as error:
             yield toml_error(path, text, str(error))
         except RecursionError:
-            yield f"{path}: is nested too deeply; simplify it"
+            yield _("{file}: is nested too deeply; simplify it", file=path)

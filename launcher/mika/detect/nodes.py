@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mika.wording import _
+
 if TYPE_CHECKING:
     from yaml import Node
 
@@ -28,12 +30,21 @@ def parse(label: str, source: bytes) -> Node | None:
         document = yaml.compose(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InvalidError(f"{label}:{line}: not valid YAML: {error.problem or error.context}") from None
+        where, problem = f"{label}:{line}", error.problem or error.context
+        raise InvalidError(_("{where}: not valid YAML: {problem}", where=where, problem=problem)) from None
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        raise InvalidError(f"{label}: not valid YAML: {' '.join(str(error).split())[:120]}") from None
+        problem = " ".join(str(error).split())[:120]
+        raise InvalidError(_("{where}: not valid YAML: {problem}", where=label, problem=problem)) from None
     if document is not None and (large := _too_large(document)) is not None:
         line = large.start_mark.line + 1
-        raise TooLargeError(f"{label}:{line}: its aliases (`*name`) expand to more than {_MOST_NODES} values")
+        raise TooLargeError(
+            _(
+                "{file}:{line}: its aliases (`*name`) expand to more than {most} values",
+                file=label,
+                line=line,
+                most=_MOST_NODES,
+            )
+        )
     return document
 
 

@@ -13,6 +13,7 @@ from mika.detect.environments import tooling
 from mika.detect.languages import Maker, Texts
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
+from mika.wording import _
 
 _NAME = re.compile(r"[\w:.@/-]+")
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|ts-node-dev")
@@ -37,8 +38,15 @@ def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
             note = _build(texts.text(maker.manifest), command) if maker.language.name == "node" else ""
             found[start] = Worker(path, start, queues, watch=watch, note=note)
         if not commands:
-            where = f"no script of {maker.manifest}" if maker.language.name == "node" else "no program here"
-            notes.append(f"{maker.path} makes a worker, but {where} and no text starts it")
+            notes.append(
+                _(
+                    "{path} makes a worker, but no script of {manifest} and no text starts it",
+                    path=maker.path,
+                    manifest=maker.manifest,
+                )
+                if maker.language.name == "node"
+                else _("{path} makes a worker, but no program here and no text starts it", path=maker.path)
+            )
     return list(found.values()), notes
 
 
@@ -87,9 +95,9 @@ def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[st
 
 def _build(package: str, command: str) -> str:
     """What to know of a script that runs what another one makes."""
-    scripts, (tool, _, name) = _scripts(package), (*command.split(), "", "")[:3]
+    scripts, (tool, _run, name) = _scripts(package), (*command.split(), "", "")[:3]
     is_built = "build" in scripts and _BUILT.search(scripts.get(name, "")) is not None
-    return f"it runs what `{tool} run build` makes" if is_built else ""
+    return _("it runs what `{tool} run build` makes", tool=tool) if is_built else ""
 
 
 def _importers(texts: Texts, maker: Maker) -> list[str]:

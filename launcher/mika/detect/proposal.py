@@ -19,6 +19,7 @@ from mika.detect.files import Files
 from mika.detect.languages import Texts
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources
+from mika.wording import Text, _
 
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
@@ -143,11 +144,11 @@ class _Proposer:
         port = app.port if app.port is not None and (is_fixed or app.port not in self._ports) else next(free)
         self._ports.add(port)
         env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {})
-        why = [f"{app.path}: GET {app.health}" if app.health else f"{app.path}: no health path is known"]
+        why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         if app.port == port:
-            why.append(f"port {port} is what the project says")
+            why.append(_("port {port} is what the project says", port=port))
         if worker is not None:
-            why.append(f"the worker of {', '.join(worker.known) or 'a queue'} runs inside it")
+            why.append(_("the worker of {queues} runs inside it", queues=", ".join(worker.known) or _("a queue")))
         return Process(
             name,
             app.start.command.replace("{port}", str(port)),
@@ -163,8 +164,7 @@ class _Proposer:
         assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
         env, why, queues = dict(worker.start.env), worker.path, worker.known
         if queues:
-            variable = worker.queues[0].variable
-            why += f" polls {', '.join(queues)}" + (f" ({variable}, or its default)" if variable else "")
+            why = _polls(worker.path, queues, worker.queues[0].variable)
         elif worker.queues:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
@@ -178,10 +178,14 @@ class _Proposer:
         for one in preparation.find(self._files, self._sources, self._said):
             if one.is_seed:
                 self._notes.append(
-                    f"{one.where} has `{one.start.command}`: left out, since it may not be for each start"
+                    _(
+                        "{file} has `{command}`: left out, since it may not be for each start",
+                        file=one.where,
+                        command=one.start.command,
+                    )
                 )
                 continue
-            why = (f"{one.where} has it before the start; runs once",)
+            why = (_("{file} has it before the start; runs once", file=one.where),)
             environment, name = tooling(self._files, one.path), _unique("migrate", taken)
             env = dict(one.start.env)
             migrations.append(
@@ -199,8 +203,16 @@ class _Proposer:
         if answer := self._answers.get(key, "").strip():
             return answer
         variable = next((queue.variable for queue in worker.queues if queue.variable), "")
-        hint = f" ({variable} is not set: or set it in .env)" if variable else ""
-        self._questions.append(Question(key, f"which task queue does {worker.path} poll{hint}?"))
+        text = (
+            _(
+                "which task queue does {path} poll ({variable} is not set: or set it in .env)?",
+                path=worker.path,
+                variable=variable,
+            )
+            if variable
+            else _("which task queue does {path} poll?", path=worker.path)
+        )
+        self._questions.append(Question(key, text))
         return UNKNOWN_QUEUE
 
     def _documented(self, found: Sequence[_Found], same: Callable[[_Found], Hashable]) -> list[list[_Found]]:
@@ -223,7 +235,8 @@ class _Proposer:
         if answer in (*names, ALL):
             return [process for process in candidates if answer in (process.name, ALL)]
         commands = ", ".join(f"{process.name} (`{process.command}`)" for process in candidates)
-        self._questions.append(Question(key, f"which {kind} is to run: {commands}, or all?", (*names, ALL)))
+        text = _("which {kind} is to run: {commands}, or all?", kind=kind, commands=commands)
+        self._questions.append(Question(key, text, (*names, ALL)))
         return candidates
 
     @staticmethod
@@ -242,13 +255,15 @@ class _Proposer:
     def _choose_backend(self, *, has_other_sdk: bool) -> None:
         uses_temporal = has_other_sdk or any(map(_imports_temporal, self._sources.entries))
         if not uses_temporal and (self._compose is None or any(map(is_temporal, self._compose.entries))):
-            self._settings["MIKA_BACKEND"] = Guess("none", "nothing here uses Temporal")
+            self._settings["MIKA_BACKEND"] = Guess("none", _("nothing here uses Temporal"))
         if self._compose is not None and self._compose.error:
             self._notes.append(self._compose.error)
         further_down = list(self._files.named("|".join(map(re.escape, compose_file.NAMES))))
         if self._compose is None and len(further_down) == 1:
             path = further_down[0]
-            self._notes.append(f"{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env")
+            self._notes.append(
+                _("{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env", path=path)
+            )
 
     def _note_addresses(self) -> None:
         """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""
@@ -258,29 +273,48 @@ class _Proposer:
                     continue
                 target = call.args[0] if call.args else module.keyword(call, "target_host")
                 value = self._sources.value(target, module)
-                host, _, port = (value.text or "").partition(":")
+                host, _colon, port = (value.text or "").partition(":")
                 if host in ("localhost", "127.0.0.1") and port.isdecimal() and not value.variable:
                     if int(port) != self._temporal_port:
-                        self._settings["TEMPORAL_PORT"] = Guess(port, f"{module.path} connects to it")
+                        self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} connects to it", path=module.path))
                 elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and value.variable not in _GIVEN:
-                    hint = f"set {value.variable}" if value.variable else "change it"
-                    self._notes.append(
-                        f"{module.path} connects to {value.text}, a name that exists only inside compose: {hint}"
-                    )
+                    self._notes.append(_only_in_compose(module.path, value.text or "", value.variable))
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
-            self._notes.append(f"{path} makes a worker, but nothing here starts it as a program")
+            self._notes.append(_("{path} makes a worker, but nothing here starts it as a program", path=path))
         self._notes += leftovers.broken(self._files)
         for path, error in list(self._sources.errors.items())[:3]:
             line = f":{error.lineno}" if error.lineno else ""
-            self._notes.append(f"{path}{line}: not understood: {error.msg}")
+            self._notes.append(_("{where}: not understood: {problem}", where=f"{path}{line}", problem=error.msg))
         if self._files.is_cut:
-            self._notes.append("this folder has more files than could be looked at: the guesses may be incomplete")
+            self._notes.append(_("this folder has more files than could be looked at: the guesses may be incomplete"))
+
+
+def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
+    names = ", ".join(queues)
+    if not variable:
+        return _("{path} polls {queues}", path=path, queues=names)
+    return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)
+
+
+def _only_in_compose(path: str, address: str, variable: str) -> Text:
+    if not variable:
+        return _(
+            "{path} connects to {address}, a name that exists only inside compose: change it",
+            path=path,
+            address=address,
+        )
+    return _(
+        "{path} connects to {address}, a name that exists only inside compose: set {variable}",
+        path=path,
+        address=address,
+        variable=variable,
+    )
 
 
 def _imports_temporal(module: Module) -> bool:
-    return any(source.partition(".")[0] == "temporalio" for source, _ in module.imports.values())
+    return any(source.partition(".")[0] == "temporalio" for source, _name in module.imports.values())
 
 
 def _unique(name: str, taken: set[str]) -> str:

@@ -13,6 +13,7 @@ from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
 from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile.entries import Entry
+from mika.wording import _, joined
 
 
 def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Proposal:
@@ -24,8 +25,15 @@ def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Propos
 
 def in_words(proposal: Proposal) -> str:
     """What was found, as a clause; empty if that is nothing."""
-    queues = {p.name: f", polls {', '.join(p.queues)}" if p.queues else "" for p in proposal.processes}
-    return ", ".join(f"{p.name} (`{p.command}`{queues[p.name]})" for p in proposal.processes)
+    return joined(
+        _(", "),
+        (
+            _("{name} (`{command}`, polls {queues})", name=p.name, command=p.command, queues=", ".join(p.queues))
+            if p.queues
+            else _("{name} (`{command}`)", name=p.name, command=p.command)
+            for p in proposal.processes
+        ),
+    )
 
 
 def procfile(proposal: Proposal) -> str:
@@ -57,7 +65,7 @@ def configured(proposal: Proposal, config: Config) -> Config:
     settings = dict(config.settings)
     for name, guess in proposal.settings.items():
         if settings[name].origin == "default" or settings[name].value == "auto":
-            settings[name] = make_setting(BY_NAME[name], guess.value, f"found ({guess.why})")
+            settings[name] = make_setting(BY_NAME[name], guess.value, _("found ({why})", why=guess.why))
     processes = dict(config.processes)
     for process in proposal.processes:
         given, default = config.process(process.name), ProcessOptions()
