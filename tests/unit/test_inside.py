@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 from typing import Any, Literal, NewType
 
 import pydantic
 import pytest
 import typing_extensions
-from mika.replay.hook.mika_inside import describing, validating
+from mika.replay.hook.mika_inside import describing, validating, words
+from mika.wording import unpacked
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 
@@ -88,6 +90,16 @@ def test_what_does_not_fit_is_refused_with_its_field(method, texts, says, conver
     with pytest.raises(validating.RefusedError) as refused:
         validating.arguments(method, texts, converter)
     assert str(refused.value).startswith(says)
+
+
+def test_a_refusal_can_be_said_in_another_language() -> None:
+    with pytest.raises(validating.RefusedError) as refused:
+        validating.arguments(Workflow.of_order, ['{"id": 1, "items": []}'], PLAIN)
+    line = {"state": "refused", "text": refused.value.args[0]}
+    text = unpacked(json.loads(json.dumps({**line, "texts": words.packed(line)})))["text"]
+    chinese = {"{path}: {value} is not {kind}": "{path}：{value} 不是{kind}", "a string": "字符串"}
+    assert text == "order.id: 1 is not a string"
+    assert text.translated(lambda template: chinese[template]) == "order.id：1 不是字符串"
 
 
 @pytest.mark.filterwarnings("ignore:The `(parse_obj|dict)` method is deprecated")  # the SDK's own use of it

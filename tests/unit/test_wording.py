@@ -35,7 +35,10 @@ def test_a_text_within_a_text_is_translated_too() -> None:
 
 def test_parts_stay_translatable() -> None:
     assert _zh(joined("; ", [_EXITED, "{as it is}"])) == "worker 已退出：退出码 3; {as it is}"
-    assert _zh(joined(_("; then "), [_EXITED, "x", _EXITED])) == "worker 已退出：退出码 3；然后x；然后worker 已退出：退出码 3"
+    assert (
+        _zh(joined(_("; then "), [_EXITED, "x", _EXITED]))
+        == "worker 已退出：退出码 3；然后x；然后worker 已退出：退出码 3"
+    )
     assert joined(_("; then "), []) == ""
     assert _zh("1. " + _EXITED + _("; then ") + "x") == "1. worker 已退出：退出码 3；然后x"
     assert isinstance(str(Reason(_EXITED, _("restart it"))), Text)

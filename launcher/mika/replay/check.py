@@ -18,6 +18,7 @@ from mika.replay.program import Order, Outcome, run_inside
 from mika.replay.verdict import Verdict, judge, not_checked
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
+from mika.wording import _
 
 if sys.platform == "win32":
     from mika.replay import _windows as _system
@@ -59,11 +60,11 @@ async def run_program(program: Program, order: Order, *, timeout: float = TIMEOU
     """What it has reported; or why it was not run. Only what surely is Python is: another program would be live."""
     spec = spec_of(program.unit, program.run_id)
     if spec is None:
-        return Reason("not checked: it is not a process of this machine")
+        return Reason(_("not checked: it is not a process of this machine"))
     if program.live_pid and not _has_core_in_tree(program.live_pid):
-        return Reason("not checked: it does not use Temporal's Python SDK")
+        return Reason(_("not checked: it does not use Temporal's Python SDK"))
     if not program.live_pid and not runs_python(spec.command, spec.cwd, spec.env.get("PATH")):
-        return Reason("not checked: only a running process shows whether this command runs Python", "`mika up`")
+        return Reason(_("not checked: only a running process shows whether this command runs Python"), "`mika up`")
     return await run_inside(spec, program.folder, order, queues=_expected(program, order), timeout=timeout)
 
 
@@ -83,7 +84,7 @@ def _queues_of(unit: Unit) -> tuple[str, ...]:
 
 
 def _has_core_in_tree(pid: int) -> bool:
-    return any(_system.has_core(each) for each, _ in _system.tree(pid))
+    return any(_system.has_core(each) for each, _parent in _system.tree(pid))
 
 
 def runs_python(command: Sequence[str] | str, cwd: Path, path: str | None = None) -> bool:

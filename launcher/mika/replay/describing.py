@@ -10,6 +10,7 @@ from mika.reason import Reason
 from mika.replay.check import TIMEOUT, Program, run_program
 from mika.replay.program import Order, Outcome
 from mika.replay.verdict import judge
+from mika.wording import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _why(program: Program, outcome: Outcome) -> Reason:
     verdict = judge(program.unit.type, program.folder.project, outcome)
     if verdict.error is not None or verdict.ended is not None or verdict.unchecked:
         return next(iter(verdict.reasons()))
-    return Reason(f"not checked: no worker of it has answered within {TIMEOUT:g} s")
+    return Reason(_("not checked: no worker of it has answered within {seconds:g} s", seconds=TIMEOUT))
 
 
 def _workflow(line: Json, queue: str, program: Program) -> WorkflowType:

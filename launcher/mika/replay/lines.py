@@ -131,7 +131,8 @@ class Report:
             case "fits":
                 self.fits.add((str(line["id"]), str(line["run"])))
             case "unread":
-                self.unread.append((str(line["id"]), str(line["text"])))
+                why = line["text"]  # not its `str()`: that could not be translated
+                self.unread.append((str(line["id"]), why if isinstance(why, str) else str(why)))
             case "done":
                 self.results.append(_result(line))
             case "broken":
@@ -155,6 +156,10 @@ class Report:
     def replayed_queues(self) -> set[str]:
         """The queues of which a worker with workflows has nothing left to do."""
         return self.finished_queues() & {worker.queue for worker in self.workers if worker.types}
+
+    @property
+    def reached_nobody(self) -> bool:
+        return bool(self.unconnected) and not self.workers
 
     @property
     def is_finished(self) -> bool:

@@ -25,6 +25,7 @@ from mika.project.folder import ProjectDir
 from mika.project.logs import decode, read_tail
 from mika.replay.lines import Report
 from mika.supervisor.guard import Guard, ServiceSpec, StartFailedError
+from mika.wording import unpacked
 
 if sys.platform == "win32":
     from mika.replay import _windows as _system
@@ -138,8 +139,8 @@ class _Reader:
         self._position += len(lines) + 1
         self.last_line = time.monotonic()
         for line in lines.split(b"\n"):
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                self.report.add(json.loads(line))
+            with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
+                self.report.add(unpacked(json.loads(line)))
 
 
 async def _until_reported(guard: Guard, reader: _Reader, queues: frozenset[str], deadline: float) -> End:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import commands, locating
 from .histories import Run, in_order, is_fresh, load, shape
 from .report import ORDER, remaining, say
+from .words import _
 from .workers import BUILD_ID, active_config, workflow_names
 
 if TYPE_CHECKING:
@@ -60,13 +61,18 @@ async def check(worker: Any) -> None:
             failure = await replay.replay(run.history)
         except TimeoutError:
             if remaining():
-                say("unread", id=run.id, type=run.type, text=f"its {len(run.events)} events took too long to replay")
+                say(
+                    "unread",
+                    id=run.id,
+                    type=run.type,
+                    text=_("its {count} events took too long to replay", count=len(run.events)),
+                )
             else:
                 counts["missed"] += 1
             continue
         codec_error = codec.take_error()
         if failure is not None and codec_error:
-            say("unread", id=run.id, type=run.type, text=f"the codec failed: {codec_error}")
+            say("unread", id=run.id, type=run.type, text=_("the codec failed: {error}", error=codec_error))
             continue
         counts["good" if failure is None else "bad"] += 1
         counts["open_good"] += failure is None and is_open
@@ -203,7 +209,7 @@ class _Replay:
         queue.put_nowait(history)
         result = asyncio.ensure_future(results.__anext__())
         limit = max(_HISTORY_SECONDS, _EVENT_SECONDS * len(history.events))
-        done, _ = await asyncio.wait({result}, timeout=min(limit, remaining()))
+        done, _waiting = await asyncio.wait({result}, timeout=min(limit, remaining()))
         if not done:
             self._open = None  # left as it is: this process is killed soon
             raise TimeoutError

@@ -7,6 +7,8 @@ import os
 import time
 from typing import Any, NoReturn
 
+from .words import packed
+
 
 def _read_order(place: str) -> Any:
     """The order itself, or the name of the file with it: the environment has no room for a large one."""
@@ -30,6 +32,8 @@ def remaining() -> float:
 def say(kind: str, **fields: object) -> None:
     """Add one line to the report. A forked child writes to the same file, so each line is one write at its end."""
     line = {"kind": kind, "pid": os.getpid(), **fields}
+    if texts := packed(fields):
+        line["texts"] = texts
     try:
         descriptor = os.open(ORDER["report"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     except OSError:

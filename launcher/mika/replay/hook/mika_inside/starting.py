@@ -11,6 +11,7 @@ from .describing import definitions, handlers
 from .isolation import is_ordered
 from .report import ORDER, say
 from .validating import RefusedError, arguments
+from .words import Text, _
 from .workers import active_config
 
 _KINDS = {"signal": "signals", "query": "queries", "update": "updates"}
@@ -34,7 +35,7 @@ async def call(worker: Any) -> None:
     try:
         answer |= await _made(worker.client, definition, wanted, converter)
     except RefusedError as error:
-        answer = {"state": "refused", "text": str(error)}
+        answer = {"state": "refused", "text": error.args[0]}
     except Exception as error:  # noqa: BLE001 - of the program's converter, codec or interceptors
         cause = error.__cause__ or error  # of a failed update, workflow
         kind = getattr(cause, "type", None) or type(cause).__name__
@@ -79,9 +80,15 @@ def _handler(definition: Any, wanted: dict[str, Any]) -> Callable[..., Any]:
     if handler is None and ("*" in found or wanted["name"].startswith("__")):
         return _anything
     if handler is None:
-        there = f"there are: {', '.join(sorted(found))}" if found else "it has none"
-        raise RefusedError(f"{wanted['type']} has no {wanted['call']} {wanted['name']!r} ({there})")
+        raise RefusedError(_lacks(wanted["type"], wanted["call"], wanted["name"], sorted(found)))
     return handler
+
+
+def _lacks(type_: str, kind: str, name: str, known: list[str]) -> Text:
+    if not known:
+        return _("{type} has no {kind} {name!r} (it has none)", type=type_, kind=kind, name=name)
+    names = ", ".join(known)
+    return _("{type} has no {kind} {name!r} (there are: {names})", type=type_, kind=kind, name=name, names=names)
 
 
 def _anything(_self: object, *arguments: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .describing import Parameter, own_schema, parameters, type_adapter
+from .words import Text, _
 
 _CLASSES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -16,6 +17,16 @@ _CLASSES: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
     "object": (dict,),
     "array": (list,),
+}
+
+
+_KINDS = {
+    "string": _("a string"),
+    "integer": _("an integer"),
+    "number": _("a number"),
+    "boolean": _("a boolean"),
+    "object": _("an object"),
+    "array": _("an array"),
 }
 
 
@@ -33,15 +44,32 @@ def arguments(function: Callable[..., Any], texts: Sequence[str], converter: Any
         wanted = [*wanted[:-1], *[wanted[-1]] * max(0, len(texts) - len(wanted) + 1)]
     least = sum(each.required for each in wanted)
     if not least <= len(texts) <= len(wanted):
-        number = f"{least} to {len(wanted)}" if least < len(wanted) else f"{least}" if least else "no"
-        names = f" ({', '.join(each.name for each in wanted)})" if wanted else ""
-        raise RefusedError(f"it takes {number} argument{'' if len(wanted) == 1 else 's'}{names}, not {len(texts)}")
+        raise RefusedError(_wrong_number(least, [each.name for each in wanted], len(texts)))
     values, unchecked = [], []
     for parameter, text in zip(wanted, texts, strict=False):
         if parameter.hint is Any:
             unchecked.append(parameter.name)
         values.append(_argument(parameter, text, converter))
     return values, list(dict.fromkeys(unchecked))
+
+
+def _wrong_number(least: int, names: list[str], given: int) -> Text:
+    most, shown = len(names), ", ".join(names)
+    if not most:
+        return _("it takes no arguments, not {given}", given=given)
+    if least < most == 1:
+        return _("it takes 0 to 1 argument ({names}), not {given}", names=shown, given=given)
+    if least < most:
+        return _(
+            "it takes {least} to {most} arguments ({names}), not {given}",
+            least=least,
+            most=most,
+            names=shown,
+            given=given,
+        )
+    if most == 1:
+        return _("it takes 1 argument ({names}), not {given}", names=shown, given=given)
+    return _("it takes {count} arguments ({names}), not {given}", count=most, names=shown, given=given)
 
 
 def _argument(parameter: Parameter, text: str, converter: Any) -> Any:
@@ -94,13 +122,16 @@ def misfit(schema: dict[str, Any], value: Any, path: str) -> str:
         return "" if "" in problems else next(inner, problems[0])
     if "enum" in schema:
         known = ", ".join(json.dumps(each) for each in schema["enum"])
-        return "" if value in schema["enum"] else f"{path}: {json.dumps(value)} is none of {known}"
+        if value in schema["enum"]:
+            return ""
+        return _("{path}: {value} is none of {known}", path=path, value=json.dumps(value), known=known)
     kind = schema.get("type")
     if kind is None:
         return ""
     is_kind = isinstance(value, _CLASSES[kind])
     if not is_kind or (isinstance(value, bool) and kind != "boolean"):
-        return f"{path}: {json.dumps(value)[:80]} is not {_with_article(kind)}"
+        shown = json.dumps(value)[:80]
+        return _("{path}: {value} is not {kind}", path=path, value=shown, kind=_KINDS.get(kind, kind))
     if kind == "array":
         items = (misfit(schema.get("items", {}), each, f"{path}[{number}]") for number, each in enumerate(value))
         return next(filter(None, items), "")
@@ -111,14 +142,11 @@ def _misfit_of_fields(schema: dict[str, Any], value: dict[str, Any], path: str) 
     properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
     for name in schema.get("required", ()):
         if name not in value:
-            return f"{path}.{name}: it is missing"
+            return _("{path}: it is missing", path=f"{path}.{name}")
     for name, each in value.items():
         if name not in properties and others is False:
-            return f"{path}.{name}: there is no such field (there are: {', '.join(properties)})"
+            known = ", ".join(properties)
+            return _("{path}: there is no such field (there are: {names})", path=f"{path}.{name}", names=known)
         if problem := misfit(properties.get(name, others or {}), each, f"{path}.{name}"):
             return problem
     return ""
-
-
-def _with_article(kind: str) -> str:
-    return kind if kind == "null" else f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
