@@ -84,7 +84,7 @@ def _is_prose(value: ast.expr) -> bool:
     """Whether it has a literal with words in it."""
     match value:
         case ast.Constant(value=str() as text):
-            return bool(_WORDS.search(text))
+            return bool(_WORDS.search(_COMMANDS.sub("", text)))
         case ast.JoinedStr(values=parts):
             return any(isinstance(part, ast.Constant) and _WORDS.search(str(part.value)) for part in parts)
         case ast.BinOp(left=left, right=right):
@@ -97,6 +97,8 @@ def _is_prose(value: ast.expr) -> bool:
 
 
 _WORDS = re.compile(r"[A-Za-z]{2}")
+_COMMANDS = re.compile(r"`[^`]+`")
+"""A command is the same in every language."""
 
 
 def _of_help(command: click.Command, context: click.Context) -> Iterator[str]:
