@@ -12,7 +12,7 @@ from mika.config.process_options import toml_type, unknown_key
 from mika.config.settings import LONGEST_S, printable
 from mika.errors import UsageError
 from mika.text import did_you_mean
-from mika.wording import _
+from mika.wording import Text, _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -165,16 +165,7 @@ def _attributes(table: TomlTable) -> Iterable[SearchAttribute]:
 def _attribute(table: TomlTable, path: tuple[str, ...], namespace: str, kind: object) -> SearchAttribute:
     where, name = table.where(*path), path[-1]
     if kind not in ATTRIBUTE_TYPES:
-        raise UsageError(
-            _(
-                "{where}: the search attribute '{name}' has the type {given}{suggestion}; give one of {types}",
-                where=where,
-                name=printable(name),
-                given=f"'{printable(kind)}'" if isinstance(kind, str) else toml_type(kind),
-                suggestion=did_you_mean(kind, ATTRIBUTE_TYPES) if isinstance(kind, str) else "",
-                types=", ".join(ATTRIBUTE_TYPES),
-            )
-        )
+        raise UsageError(_no_type(where, printable(name), kind))
     if not name.isprintable() or not name or "`" in name or " " in name:
         raise UsageError(
             _(
@@ -184,6 +175,26 @@ def _attribute(table: TomlTable, path: tuple[str, ...], namespace: str, kind: ob
             )
         )
     return SearchAttribute(namespace=namespace, name=name, where=where, type=str(kind))
+
+
+def _no_type(where: str, name: str, given: object) -> Text:
+    types = ", ".join(ATTRIBUTE_TYPES)
+    if not isinstance(given, str):
+        return _(
+            "{where}: the search attribute '{name}' has the type {type}; give one of {types}",
+            where=where,
+            name=name,
+            type=toml_type(given),
+            types=types,
+        )
+    return _(
+        "{where}: the search attribute '{name}' has the type '{value}'{suggestion}; give one of {types}",
+        where=where,
+        name=name,
+        value=printable(given),
+        suggestion=did_you_mean(given, ATTRIBUTE_TYPES),
+        types=types,
+    )
 
 
 def _endpoints(table: TomlTable) -> Iterable[NexusEndpoint]:
@@ -297,13 +308,20 @@ def _cron(where: str, key: str, value: object) -> str:
 
 def _interval(where: str, key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LONGEST_S:
-        given = printable(str(value)) if isinstance(value, int | float) else toml_type(value)
         raise UsageError(
             _(
-                "{where}: '{key}' is {given}; give a whole number of seconds, from 1 to {longest:.0f}",
+                "{where}: '{key}' is {value}; give a whole number of seconds, from 1 to {longest:.0f}",
                 where=where,
                 key=key,
-                given=given,
+                value=printable(str(value)),
+                longest=LONGEST_S,
+            )
+            if isinstance(value, int | float)
+            else _(
+                "{where}: '{key}' is {type}; give a whole number of seconds, from 1 to {longest:.0f}",
+                where=where,
+                key=key,
+                type=toml_type(value),
                 longest=LONGEST_S,
             )
         )
