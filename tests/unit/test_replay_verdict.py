@@ -11,6 +11,7 @@ from mika.replay.check import runs_python
 from mika.replay.lines import Report
 from mika.replay.program import Outcome
 from mika.replay.verdict import Verdict, judge
+from mika.wording import Text, _
 
 PROJECT = Path("/project")
 
@@ -135,6 +136,14 @@ def test_what_could_not_be_checked_is_named_and_refuses_nothing(lines, end, word
     checked = verdict(*lines, end=end)
     assert (checked.state, checked.refuses) == ("unchecked", False)
     assert words in texts(checked)[0]
+
+
+def test_why_a_history_was_not_replayed_can_be_said_in_another_language():
+    why = _("its {count} events took too long to replay", count=9)
+    (reason, _fits) = verdict(HOOK, worker(), {"kind": "unread", "id": "order-1", "text": why}, done(good=1)).reasons()
+    chinese = {"{run} was not checked: {why}": "{run} 没有检查：{why}", why.template: "{count} 个事件太多"}
+    assert isinstance(reason.text, Text)
+    assert reason.text.translated(lambda template: chinese[template]) == "order-1 没有检查：9 个事件太多"
 
 
 def test_only_commands_that_surely_run_python_are_run_without_a_live_process(tmp_path):
