@@ -10,6 +10,7 @@ from mika.cli.context import Context
 from mika.doctor.examination import Examination
 from mika.errors import MikaError
 from mika.project.folder import ProjectDir
+from mika.wording import _
 
 T = TypeVar("T")
 
@@ -25,7 +26,8 @@ def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
             try:
                 return await work(exam)
             except RPCError as error:
-                fix = "`mika doctor` checks it"
-                raise MikaError(f"Temporal refuses: {error}", fix, code="temporal_error") from None
+                raise MikaError(
+                    _("Temporal refuses: {error}", error=error), _("`mika doctor` checks it"), code="temporal_error"
+                ) from None
 
     return asyncio.run(main())

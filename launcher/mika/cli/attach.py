@@ -8,11 +8,14 @@ import time
 import click
 
 from mika.cli.context import Context
+from mika.cli.language import echo
 from mika.cli.names import names
+from mika.cli.screen.table import state_word
 from mika.control.address import terminal_address
 from mika.errors import MikaError, UsageError
 from mika.status import UnitStatus
 from mika.text import unknown_name
+from mika.wording import _
 
 _END_SECONDS = 0.5
 """How long after its terminal was closed a process may need to end."""
@@ -29,28 +32,37 @@ def attach_command(context: Context, name: str) -> None:
     """
     unit = _one(context, name)
     if sys.platform == "win32":
-        raise MikaError("on Windows a process has no terminal of its own", "attach an editor: debugpy works there")
+        raise MikaError(
+            _("on Windows a process has no terminal of its own"), _("attach an editor: debugpy works there")
+        )
     else:  # noqa: RET506 - mypy looks at one of the two
         from mika.control import terminal
 
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
-            raise UsageError("`mika attach` needs a terminal", "run it in one, without a pipe")
-        click.echo(f"attached to {unit.name} (pid {unit.pid}): Ctrl-] leaves, Ctrl-C goes to the process", err=True)
+            raise UsageError(_("`mika attach` needs a terminal"), _("run it in one, without a pipe"))
+        echo(
+            _(
+                "attached to {name} (pid {pid}): Ctrl-] leaves, Ctrl-C goes to the process",
+                name=unit.name,
+                pid=unit.pid,
+            ),
+            err=True,
+        )
         try:
             ended = terminal.attach(terminal_address(context.folder.project, unit.name))
         except (FileNotFoundError, ConnectionError):
             raise MikaError(
-                f"{unit.name} has no terminal: it was not started for debugging",
-                f"`mika restart {unit.name} --debug`",
+                _("{name} has no terminal: it was not started for debugging", name=unit.name),
+                _("`mika restart {name} --debug`", name=unit.name),
                 code="no_terminal",
             ) from None
         click.echo(err=True)
         if ended == "left":
-            click.echo(f"left: {unit.name} goes on", err=True)
+            echo(_("left: {name} goes on", name=unit.name), err=True)
         elif _goes_on(context, unit):
-            click.echo(f"left: another terminal has attached to {unit.name}", err=True)
+            echo(_("left: another terminal has attached to {name}", name=unit.name), err=True)
         else:
-            click.echo(f"{unit.name} has ended", err=True)
+            echo(_("{name} has ended", name=unit.name), err=True)
 
 
 def _goes_on(context: Context, unit: UnitStatus) -> bool:
@@ -67,12 +79,17 @@ def _one(context: Context, name: str) -> UnitStatus:
     status = context.client.status()
     found = [unit for unit in status.matching(name) if unit.role == "process"]
     if not found:
-        raise unknown_name("process", name, [unit.name for unit in status.processes])
+        raise unknown_name(_("process"), name, [unit.name for unit in status.processes])
     running = [unit for unit in found if unit.pid]
     if not running:
         raise MikaError(
-            f"{name} is not running ({found[0].state})", f"`mika restart {name} --debug`", code="no_terminal"
+            _("{name} is not running ({state})", name=name, state=state_word(found[0])),
+            _("`mika restart {name} --debug`", name=name),
+            code="no_terminal",
         )
     if len(running) > 1:
-        raise UsageError(f"there are several {name}", f"give one of {', '.join(unit.name for unit in running)}")
+        raise UsageError(
+            _("there are several {name}", name=name),
+            _("give one of {names}", names=", ".join(unit.name for unit in running)),
+        )
     return running[0]

@@ -10,8 +10,11 @@ from pathlib import Path
 import click
 
 from mika.cli.context import show_error
+from mika.cli.language import echo
+from mika.cli.spelling import say
 from mika.errors import MikaError
 from mika.project.folder import write_private
+from mika.wording import _
 
 _PROMPT = "> "
 _KEPT = 500
@@ -23,7 +26,7 @@ def chat(answer: Callable[[str], None], history: Path) -> None:
 
     `history` is the file with the earlier lines; it is only made where its folder is.
     """
-    click.echo("a line is a message; Ctrl-D ends", err=True)
+    echo(_("a line is a message; Ctrl-D ends"), err=True)
     with _line_editing(history):
         while True:
             try:
@@ -42,7 +45,7 @@ def _answer(answer: Callable[[str], None], text: str) -> None:
     try:
         answer(text)
     except KeyboardInterrupt:
-        click.echo("\nno longer waited for; `mika workflows` shows what became of it", err=True)
+        say("\n" + _("no longer waited for; `mika workflows` shows what became of it"), err=True)
     except MikaError as error:
         show_error(error, as_json=False)
 

@@ -13,11 +13,12 @@ from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Number, Whole
 from mika.cli.names import names
 from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.errors import FAILED, OK, USAGE, UsageError
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack import checking
+from mika.wording import _
 
 _COLORS = {"fits": GOOD, "misfit": BAD, "unchecked": WAITING}
 _EACH = 1_000_000
@@ -58,7 +59,9 @@ def check_command(
     if as_json:
         print_json({"version": 1, "ok": code == OK, "checks": [verdict.as_json() for verdict in verdicts]})
     elif not verdicts:
-        raise UsageError("no process polls a task queue, as far as the settings say", "name one: `mika check NAME`")
+        raise UsageError(
+            _("no process polls a task queue, as far as the settings say"), _("name one: `mika check NAME`")
+        )
     else:
         show(verdicts)
     sys.exit(code)
@@ -69,9 +72,9 @@ def show(verdicts: Sequence[Verdict], *, err: bool = False) -> None:
     for verdict in verdicts:
         for reason in verdict.reasons():
             name = paint(verdict.process, _COLORS[verdict.state])
-            click.echo(f"{name}: {pasteable(reason.text)}", err=err)
+            say(_("{name}: {text}", name=name, text=reason.text), err=err)
             if reason.fix:
-                click.echo(f"      {pasteable(reason.fix)}", err=err)
+                say("      " + reason.fix, err=err)
 
 
 def _existing(files: Sequence[str]) -> list[Path]:
@@ -79,7 +82,9 @@ def _existing(files: Sequence[str]) -> list[Path]:
     paths = [Path(file).absolute() for file in files]
     for path in paths:
         if not path.is_file():
-            raise UsageError(f"--histories: {path} is not a file", "record one: `mika workflows export ID -o DIR`")
+            raise UsageError(
+                _("--histories: {path} is not a file", path=path), _("record one: `mika workflows export ID -o DIR`")
+            )
     return paths
 
 

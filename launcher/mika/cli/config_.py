@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import fields
 from types import MappingProxyType
 
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.language import shown
+from mika.cli.screen.width import pad, width
 from mika.config import compose_file
 from mika.config.cluster import is_login
 from mika.config.declared import Argument, Declared
@@ -17,9 +20,10 @@ from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.config.process_options import Need, ProcessOptions
 from mika.config.settings import mask
+from mika.wording import _
 
 _DEFAULTS = ProcessOptions()
-_IF = "if Docker is here"
+_IF = _("if Docker is here")
 
 
 @click.command("config")
@@ -36,7 +40,7 @@ def config_command(context: Context, as_json: bool) -> None:
     python = str(environment.scripts) if environment is not None else None
     settings = [*config.settings.values(), *config.extras.values()]
     if as_json:
-        shown = {
+        values = {
             s.name: {"value": s.shown if s.secret else s.value, "origin": s.origin, "secret": s.secret}
             for s in settings
         }
@@ -49,7 +53,7 @@ def config_command(context: Context, as_json: bool) -> None:
                 "version": 1,
                 "project": str(config.project),
                 "python": python,
-                "settings": shown,
+                "settings": values,
                 "processes": processes,
                 **_declared(config.declared),
                 "services": services,
@@ -61,7 +65,7 @@ def config_command(context: Context, as_json: bool) -> None:
         for s in settings
         if s.value is not None or not is_login(s.name)  # most projects need no login
     ]
-    rows.append(("python", python or "-", "" if python is not None else "the first one on PATH"))
+    rows.append(("python", python or "-", "" if python is not None else _("the first one on PATH")))
     rows += [
         (f"{name}.{option.name}", _toml(getattr(options, option.name)), config.process_tables[name])
         for name, options in config.processes.items()
@@ -69,13 +73,19 @@ def config_command(context: Context, as_json: bool) -> None:
         if getattr(options, option.name) != getattr(_DEFAULTS, option.name)
     ]
     rows += _declared_rows(config.declared)
-    rows += [(f"services.{name}", "left out" if why else "started", why or _IF) for name, why in services.items()]
+    rows += [(f"services.{name}", _("left out") if why else _("started"), why or _IF) for name, why in services.items()]
     rows += [
-        (f"{name}.python", str(own.scripts), "its own environment") for name, own in config.own_environments().items()
+        (f"{name}.python", str(own.scripts), _("its own environment"))
+        for name, own in config.own_environments().items()
     ]
-    widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
-    for name, value, origin in rows:
-        click.echo(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {origin}")
+    _print(rows)
+
+
+def _print(rows: Sequence[tuple[str, str, str]]) -> None:
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(width(row[i]) for row in cells) for i in (0, 1)]
+    for name, value, origin in cells:
+        click.echo(f"{pad(name, widths[0])}  {pad(value, widths[1])}  {origin}")
 
 
 def _declared(declared: Declared) -> dict[str, object]:
@@ -158,7 +168,7 @@ def _services(config: Config) -> dict[str, str]:
     left_out = dict(plan.choice.left_out)
     for name in with_docker.choice.started if with_docker is not None else ():
         if name in left_out:
-            left_out[name] += ", unless Docker and all images are here"
+            left_out[name] = left_out[name] + _(", unless Docker and all images are here")
     return {service.name: left_out.get(service.name, "") for service in plan.services}
 
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mika.cli.language import echo, shown
 from mika.cli.screen.colours import BAD, paint
 from mika.cli.spelling import pasteable
 from mika.errors import InterruptedByUserError, MikaError, UsageError
 from mika.text import existing_folder
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
@@ -105,14 +107,25 @@ def make_pretty(look: bool | None, names: Sequence[str], root: Path, *, alone: b
 def confirm(question: str) -> None:
     """Return after a yes. Raises InterruptedByUserError after a no, and UsageError where nobody answers (a script)."""
     try:
-        agreed = click.confirm(question, err=True)
+        agreed = is_yes(question)
     except click.Abort as abort:
         if not isinstance(abort.__context__, EOFError):
             raise  # Ctrl-C
         click.echo(err=True)
-        raise UsageError("nothing was done: nobody answered the question", "in a script, give --yes") from None
+        raise UsageError(_("nothing was done: nobody answered the question"), _("in a script, give --yes")) from None
     if not agreed:
-        raise InterruptedByUserError("nothing was done: the answer was no")
+        raise InterruptedByUserError(_("nothing was done: the answer was no"))
+
+
+def is_yes(question: str) -> bool:
+    """The answer, on standard error. As `click.confirm`, which speaks English only. Raises click.Abort."""
+    while True:
+        answer = click.prompt(f"{shown(question)} [y/N]", default="", show_default=False, err=True).strip().lower()
+        if answer in ("y", "yes"):
+            return True
+        if answer in ("", "n", "no"):
+            return False
+        echo(_("Error: invalid input"), err=True)
 
 
 def is_terminal() -> bool:
@@ -125,9 +138,9 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    click.echo(f"{paint('mika:', BAD)} {pasteable(error.message)}", err=True)
+    click.echo(f"{paint('mika:', BAD)} {pasteable(shown(error.message))}", err=True)
     if error.hint:
-        click.echo("\n".join(f"      {line}" for line in pasteable(error.hint).splitlines()), err=True)
+        click.echo("\n".join(f"      {line}" for line in pasteable(shown(error.hint)).splitlines()), err=True)
 
 
 def harden_streams() -> None:

@@ -12,8 +12,10 @@ import click
 import psutil
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.language import shown
 from mika.cli.names import names
 from mika.cli.screen.table import address, duration, note, state_word
+from mika.cli.screen.width import pad, width
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
 from mika.config.settings import mask
@@ -24,6 +26,7 @@ from mika.project.event_log import read_event
 from mika.project.logs import EVENT_LOG
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
+from mika.wording import _
 
 _EVENTS = 20_000
 """The last lines of the event log in which starts and exits are looked for."""
@@ -55,12 +58,12 @@ def describe_command(context: Context, name: str, as_json: bool) -> None:
     units = status.matching(name) if status is not None else ()
     known = _names(context, config, status)
     if not units and name not in known:
-        raise unknown_name("process or service", name, known)
+        raise unknown_name(_("process or service"), name, known)
     if as_json:
         print_json({"version": 1, "units": [_as_json(context, config, unit) for unit in units]})
         return
     if not units or status is None:
-        rows = [("name", name), ("state", "no stack is running here: `mika up`"), *_past(context, name)]
+        rows = [(_("name"), name), (_("state"), _("no stack is running here: `mika up`")), *_past(context, name)]
         click.echo(pasteable(_table(rows)))
         return
     click.echo("\n\n".join(pasteable(_table(_rows(context, config, status, unit))) for unit in units))
@@ -80,32 +83,34 @@ def _names(context: Context, config: Config, status: StackStatus | None) -> list
 
 
 def _rows(context: Context, config: Config, status: StackStatus, unit: UnitStatus) -> Iterator[tuple[str, str]]:
-    yield "name", unit.name
-    yield "state", "; ".join(filter(None, [state_word(unit), note(unit)]))
-    yield "address", address(unit, status)
+    yield _("name"), unit.name
+    state, more = state_word(unit), note(unit)
+    yield _("state"), _("{state}; {more}", state=state, more=more) if more else state
+    yield _("address"), address(unit, status)
     yield "pid", str(unit.pid or "")
-    yield "up", duration(unit.uptime_s)
-    yield "memory", f"{unit.rss_mb:.0f} MB" if unit.rss_mb is not None else ""
-    yield "listens", ", ".join(unit.listens)
+    yield _("up"), duration(unit.uptime_s)
+    yield _("memory"), f"{unit.rss_mb:.0f} MB" if unit.rss_mb is not None else ""
+    yield _("listens"), ", ".join(unit.listens)
     running = _running(unit.pid)
     if running is not None:
-        yield "command", shlex.join(mask("", word) for word in running.command)
-        yield "program", running.program
-        yield "folder", running.folder
+        yield _("command"), shlex.join(mask("", word) for word in running.command)
+        yield _("program"), running.program
+        yield _("folder"), running.folder
     if unit.role == "process":
-        yield "ready when", config.process(unit.name).ready
+        yield _("ready when"), config.process(unit.name).ready
     if running is not None:
         for number, (variable, value, origin) in enumerate(environment(config, unit.name, running.env)):
-            yield "environment" if not number else "", f"{variable}={value}  ({origin})"
+            given = _("{variable}={value}  ({origin})", variable=variable, value=value, origin=origin)
+            yield _("environment") if not number else "", given
     yield from _past(context, unit.name)
 
 
 def _past(context: Context, name: str) -> Iterator[tuple[str, str]]:
     segments = logs.segments(context.folder.logs, name)
-    yield "log", f"{segments[-1].path}" if segments else "none yet"
+    yield _("log"), f"{segments[-1].path}" if segments else _("none yet")
     for number, (seconds, event) in enumerate(history(context, name)):
         clock = f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M:%S}"
-        yield "history" if not number else "", f"{clock}  {_told(event)}"
+        yield _("history") if not number else "", f"{clock}  " + _told(event)
         if isinstance(event, Exited):
             yield from (("", f"    {line}") for line in event.last_lines)
 
@@ -124,8 +129,10 @@ def history(context: Context, name: str) -> list[tuple[float, Started | Exited]]
 
 def _told(event: Started | Exited) -> str:
     if isinstance(event, Started):
-        return f"started, pid {event.pid}"
-    return f"exited, {event.reason.text}{'' if event.expected else ' (not expected)'}"
+        return _("started, pid {pid}", pid=event.pid)
+    if event.expected:
+        return _("exited, {reason}", reason=event.reason.text)
+    return _("exited, {reason} (not expected)", reason=event.reason.text)
 
 
 def environment(config: Config, name: str, env: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -138,7 +145,7 @@ def environment(config: Config, name: str, env: dict[str, str]) -> list[tuple[st
         if variable in _UNSAID or os.environ.get(variable) == value:
             continue
         is_ours = variable in _OURS or variable.startswith(("MIKA_", "TEMPORAL_"))
-        origin = origins.get(variable) or ("mika" if is_ours else "where `mika up` was started")
+        origin = origins.get(variable) or ("mika" if is_ours else _("where `mika up` was started"))
         rows.append((variable, mask(variable, value), origin))
     return rows
 
@@ -158,21 +165,21 @@ def _running(pid: int | None) -> Running | None:
 def _as_json(context: Context, config: Config, unit: UnitStatus) -> dict[str, object]:
     running = _running(unit.pid)
     past = [dict[str, object](time=seconds, **event.as_json()) for seconds, event in history(context, unit.name)]
-    shown: dict[str, object] = {**unit.as_json(), "history": past, "running": None}
+    value: dict[str, object] = {**unit.as_json(), "history": past, "running": None}
     if running is not None:
-        shown["running"] = {
+        value["running"] = {
             "command": [mask("", word) for word in running.command],
             "program": running.program,
             "cwd": running.folder,
             "env": {
-                variable: {"value": value, "origin": origin}
-                for variable, value, origin in environment(config, unit.name, running.env)
+                variable: {"value": given, "origin": origin}
+                for variable, given, origin in environment(config, unit.name, running.env)
             },
         }
-    return shown
+    return value
 
 
 def _table(rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> str:
-    shown = [(label, text) for label, text in rows if text]
-    width = max(len(label) for label, _ in shown)
-    return "\n".join(f"{label.ljust(width)}  {text}".rstrip() for label, text in shown)
+    lines = [(shown(label), shown(text)) for label, text in rows if text]
+    columns = max(width(label) for label, _text in lines)
+    return "\n".join(f"{pad(label, columns)}  {text}".rstrip() for label, text in lines)

@@ -9,11 +9,13 @@ import time
 
 import click
 
-from mika.cli.context import Context, json_option, print_json
+from mika.cli.context import Context, is_yes, json_option, print_json
 from mika.cli.kinds import Number
+from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.screen.story import render_story
-from mika.cli.spelling import pasteable
+from mika.cli.screen.width import pad
+from mika.cli.spelling import say
 from mika.config.load import Config
 from mika.doctor import run
 from mika.doctor.check import Check, Report
@@ -25,9 +27,10 @@ from mika.project.folder import ProjectDir
 from mika.reason import Repair
 from mika.stack.background import own_command
 from mika.text import existing_folder
+from mika.wording import _
 
 _EVERY = 2.0
-_MARKS = {"ok": ("ok", GOOD), "warn": ("warn", WAITING), "fail": ("FAIL", BAD), "skip": ("-", None)}
+_MARKS = {"ok": (_("ok"), GOOD), "warn": (_("warn"), WAITING), "fail": (_("FAIL"), BAD), "skip": ("-", None)}
 
 
 @click.command("doctor")
@@ -67,7 +70,7 @@ def doctor_command(
     Exit code 1 when a check fails, or when the workflow is in trouble.
     """
     if payloads and workflow is None:
-        raise UsageError("--payloads shows the messages of one workflow", "give it with --workflow ID")
+        raise UsageError(_("--payloads shows the messages of one workflow"), _("give it with --workflow ID"))
     while True:
         result: Story | Report
         if workflow is not None:
@@ -80,7 +83,7 @@ def doctor_command(
             text = render(result) if isinstance(result, Report) else render_story(result, context.project)
             if watch:
                 click.clear()
-            click.echo(pasteable(text))
+            say(text)
         if not watch:
             sys.exit(OK if result.ok else FAILED)
         time.sleep(_EVERY)
@@ -102,40 +105,43 @@ def _report(context: Context, timeout: float, *, llm: bool, fix: bool) -> Report
 def render(report: Report) -> str:
     """One line for each check, and below a failure how to fix it. While nothing runs, only what is in the way."""
     checks = report.in_the_way if report.is_down else report.checks
-    lines = ["no stack is running here: `mika up`"] if report.is_down else []
+    lines = [shown(_("no stack is running here: `mika up`"))] if report.is_down else []
     for check in checks:
         text, colour = _MARKS[check.status]
-        because = f" (because of {check.because})" if check.because else ""
-        lines.append(f"{paint(text.ljust(4), colour)}  {check.id:<10}  {check.finding}{because}")
+        because = shown(_(" (because of {check})", check=check.because)) if check.because else ""
+        mark = paint(pad(shown(text), 4), colour)
+        lines.append(f"{mark}  {check.id:<10}  {shown(check.finding)}{because}")
         if check.fix and check.status in ("warn", "fail"):
-            lines.append(f"{'':<18}{click.style('fix:', bold=True)} {check.fix}")
+            lines.append(f"{'':<18}{click.style(shown(_('fix:')), bold=True)} {shown(check.fix)}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
-        lines.append(f"\n{len(failed)} to fix, first: {failed[0]}")
+        lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
+    elif warned:
+        lines += ["", shown(_("nothing to fix; look at: {checks}", checks=", ".join(warned)))]
     elif not report.is_down:
-        lines.append("\nnothing to fix" + (f"; look at: {', '.join(warned)}" if warned else ""))
+        lines += ["", shown(_("nothing to fix"))]
     return "\n".join(lines)
 
 
 def _say(text: str) -> None:
-    click.echo(pasteable(text), err=True)  # not to standard output, which --json needs for itself
+    say(text, err=True)  # not to standard output, which --json needs for itself
 
 
 def _agrees(check: Check, repair: Repair) -> bool:
     """A script that answers nothing means no."""
     try:
-        return click.confirm(f"{check.finding}\n{repair}?", err=True)
+        return is_yes(check.finding + "\n" + _("{repair}?", repair=repair))
     except click.Abort:
         if sys.stdin.isatty():
             raise  # Ctrl-C
-        _say("(no answer: left as it is)")
+        _say(_("(no answer: left as it is)"))
         return False
 
 
 def _start_stack(config: Config) -> None:
     command = own_command(["-C", str(config.project), "up", "-d"])
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
-        raise MikaError("`mika up -d` failed", "it says above why")
+        raise MikaError(_("`mika up -d` failed"), _("it says above why"))
 
 
 async def _story(config: Config, wanted: str, *, payloads: bool) -> Story:

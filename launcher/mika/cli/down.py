@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
+from mika.cli.language import echo
 from mika.cli.screen.progress import progress, stopped
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.errors import FAILED, MikaError, UsageError
 from mika.stack import down
 from mika.supervisor.survivors import describe_survivors
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.config.load import Config
@@ -35,14 +37,16 @@ def down_command(
     folder = context.folder
     if volumes and not yes:
         names = "".join(f", {name}" for name in down.named_data(folder, context.load()))
-        confirm(f"Delete the data of {folder.project} (conversations and workflows{names})?")
+        confirm(
+            _("Delete the data of {folder} (conversations and workflows{names})?", folder=folder.project, names=names)
+        )
     began = time.monotonic()
     stopping = _running(context)
     limit = context.timeout(timeout)
-    with progress(f"stopping {', '.join(stopping)}".rstrip()):
+    with progress(_("stopping {names}", names=", ".join(stopping)) if stopping else _("stopping")):
         result = down.take_down(folder, _config(context), limit, everything=everything, volumes=volumes)
     if result.note:
-        click.echo(result.note, err=True)
+        echo(result.note, err=True)
     if as_json:
         print_json(result.as_json())
     else:
@@ -71,17 +75,18 @@ def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took
     containers = result.containers
     if result.survivors:
         reason = describe_survivors(result.survivors)
-        click.echo(f"{reason.text}\n  fix: {reason.fix}")
+        echo(_("{text}\n  fix: {fix}", text=reason.text, fix=reason.fix))
         return
     if result.was_running or containers.stopped:
-        click.echo(stopped(names, took, data_stays=bool(folder.stored()) and not volumes))
+        echo(stopped(names, took, data_stays=bool(folder.stored()) and not volumes))
     else:
-        click.echo(f"nothing is running in {folder.project.as_posix()}")
+        echo(_("nothing is running in {folder}", folder=folder.project.as_posix()))
     if containers.running:
         left = ", ".join(containers.running)
-        click.echo(pasteable(f"left running, since mika did not start them: {left} (`mika down --all` stops them)"))
+        say(_("left running, since mika did not start them: {names} (`mika down --all` stops them)", names=left))
     if result.swept:
-        click.echo(f"stopped {len(result.swept)} left-over processes: {', '.join(map(str, result.swept))}")
+        swept = ", ".join(map(str, result.swept))
+        echo(_("stopped {count} left-over processes: {processes}", count=len(result.swept), processes=swept))
     if volumes:
         deleted = ", ".join(result.deleted)
-        click.echo(f"deleted: {deleted}" if deleted else "there was no data to delete")
+        echo(_("deleted: {what}", what=deleted) if deleted else _("there was no data to delete"))

@@ -18,6 +18,7 @@ from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
 from mika.stack import stack
 from mika.stack.prepared import Prepared, UpOptions
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.cli.keys.console import Console
@@ -149,11 +150,12 @@ class _Foreground:
         self._stop_asked_at = time.monotonic()
         self._stopping_since = self._stopping_since or self._stop_asked_at
         self._interrupted = self._interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
-        self._view.say(
-            "stopping at once"
-            if self._stack.stopping
-            else f"stopping ({'Ctrl-C or q' if self._console is not None else 'Ctrl-C'} again forces it)"
-        )
+        if self._stack.stopping:
+            self._view.say(_("stopping at once"))
+        elif self._console is not None:
+            self._view.say(_("stopping (Ctrl-C or q again forces it)"))
+        else:
+            self._view.say(_("stopping (Ctrl-C again forces it)"))
         self._stack.request_stop(force=self._stack.stopping)
 
 
@@ -165,7 +167,9 @@ def _signals(handler: Callable[[int], None]) -> Iterator[None]:
     wanted = [getattr(signal, name) for name in names if hasattr(signal, name)]
     # A hang-up that is ignored already stays so: that is what `nohup mika up &` asks for.
     wanted = [number for number in wanted if signal.Signals(number).name != "SIGHUP" or not _is_ignored(number)]
-    before = {number: signal.signal(number, lambda n, _: loop.call_soon_threadsafe(handler, n)) for number in wanted}
+    before = {
+        number: signal.signal(number, lambda n, _frame: loop.call_soon_threadsafe(handler, n)) for number in wanted
+    }
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mika.cli.language.help import Context
+from mika.cli.language.help import Context, first_sentence
 from mika.errors import UsageError
 from mika.wording import _
 
@@ -24,6 +24,12 @@ class Group(click.Group):
         if command is not None:
             command.context_class = Context
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        rows = [(name, first_sentence(command.help or "")) for name, command in sorted(self.commands.items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

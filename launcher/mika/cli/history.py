@@ -8,8 +8,10 @@ import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
 from mika.cli.group import Group
+from mika.cli.language import echo
 from mika.stack.history import forget, show
 from mika.text import plain
+from mika.wording import _
 
 _group = click.option("--group", metavar="ID", help="Only what was said in this group (empty: only private messages).")
 
@@ -36,7 +38,7 @@ def show_command(context: Context, user: str, group: str | None, as_json: bool) 
             for line in text.splitlines():
                 click.echo(f"  {mark} {_safe(line)}")
     if not turns:
-        click.echo(f"nothing is kept of {user}{_where(group)}")
+        echo(_("nothing is kept of {user}{where}", user=user, where=_where(group)))
 
 
 @history_command.command("forget")
@@ -52,12 +54,16 @@ def forget_command(context: Context, user: str, group: str | None, yes: bool, as
     """
     config = context.load_started()
     if not yes:
-        confirm(f"Delete all that the bot keeps of {user}{_where(group)}?")
+        confirm(_("Delete all that the bot keeps of {user}{where}?", user=user, where=_where(group)))
     count = forget(config, user, group)
     if as_json:
         print_json({"version": 1, "user": user, "forgotten": count})
+        return
+    where = _where(group)
+    if count == 1:
+        echo(_("forgotten: 1 message of {user}{where}, with the replies", user=user, where=where))
     else:
-        click.echo(f"forgotten: {count} message{'' if count == 1 else 's'} of {user}{_where(group)}, with the replies")
+        echo(_("forgotten: {count} messages of {user}{where}, with the replies", count=count, user=user, where=where))
 
 
 def _safe(text: str) -> str:
@@ -68,4 +74,4 @@ def _safe(text: str) -> str:
 def _where(group: str | None) -> str:
     if group is None:
         return ""
-    return f" in group {group}" if group else " in private messages"
+    return _(" in group {group}", group=group) if group else _(" in private messages")

@@ -6,10 +6,12 @@ import click
 
 from mika.cli.context import Context, confirm, is_terminal
 from mika.cli.found import look, settle, unanswered
+from mika.cli.language import both, echo
 from mika.cli.screen.proposal import render
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.detect import written
 from mika.errors import UsageError
+from mika.wording import _
 
 
 @click.command("init")
@@ -25,7 +27,7 @@ def init_command(context: Context, dry_run: bool, yes: bool, force: bool) -> Non
     config = context.load()
     if dry_run:
         proposal = look(config, {})
-        click.echo(render(proposal, config), err=True)
+        echo(render(proposal, config), err=True)
         for name, text in (("Procfile", written.procfile(proposal)), ("mika.toml", written.mika_toml(proposal))):
             click.echo(f"\n--- {name}\n{text}", nl=False)
         if proposal.questions:
@@ -34,16 +36,18 @@ def init_command(context: Context, dry_run: bool, yes: bool, force: bool) -> Non
     existing = [name for name in ("Procfile", "mika.toml") if (config.project / name).exists()]
     if existing and not force:
         raise UsageError(
-            f"{' and '.join(existing)}: exists in {config.project}; nothing was written",
-            "`mika init --dry-run` shows what it would write; with --force, it replaces what is there",
+            _("{files}: exists in {folder}; nothing was written", files=both(existing), folder=config.project),
+            _("`mika init --dry-run` shows what it would write; with --force, it replaces what is there"),
         )
     asks = is_terminal() and not yes
-    proposal, _ = settle(config, (), may_ask=asks)
+    proposal, _answers = settle(config, (), may_ask=asks)
     if asks:
-        confirm("\nWrite this to Procfile and mika.toml?")
+        confirm("\n" + _("Write this to Procfile and mika.toml?"))
     for name, text in (("mika.toml", written.mika_toml(proposal)), ("Procfile", written.procfile(proposal))):
         try:
             (config.project / name).write_text(text, encoding="utf-8", newline="\n")
         except OSError as error:
-            raise UsageError(f"{name}: cannot be written: {error.strerror or error}") from None
-    click.echo(pasteable("wrote Procfile and mika.toml: look at them, then `mika up`"))
+            raise UsageError(
+                _("{file}: cannot be written: {error}", file=name, error=error.strerror or error)
+            ) from None
+    say(_("wrote Procfile and mika.toml: look at them, then `mika up`"))

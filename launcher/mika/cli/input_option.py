@@ -12,6 +12,7 @@ import click
 
 from mika.errors import UsageError
 from mika.text import read_text
+from mika.wording import _
 
 input_option: Callable[[Any], Any] = click.option(
     "--input",
@@ -25,7 +26,7 @@ input_option: Callable[[Any], Any] = click.option(
 def texts_of(inputs: Sequence[str]) -> list[str]:
     """The JSON of each. Raises UsageError for what cannot be read or is no JSON."""
     if list(inputs).count("-") > 1:
-        raise UsageError("--input: standard input is one argument only", "give the others as JSON or as @FILE")
+        raise UsageError(_("--input: standard input is one argument only"), _("give the others as JSON or as @FILE"))
     numbered = enumerate(inputs, 1)
     return [_text(value, f"--input {number}" if len(inputs) > 1 else "--input") for number, value in numbered]
 
@@ -39,6 +40,6 @@ def _text(value: str, label: str) -> str:
     try:
         json.loads(text)
     except ValueError as error:
-        fix = "a text needs quotes: --input '\"hello\"'"
-        raise UsageError(f"{label} is not JSON: {error}", fix) from None
+        fix = _("a text needs quotes: --input '\"hello\"'")
+        raise UsageError(_("{option} is not JSON: {error}", option=label, error=error), fix) from None
     return text

@@ -9,6 +9,7 @@ import click
 
 from mika.errors import UsageError
 from mika.text import did_you_mean
+from mika.wording import _
 
 if TYPE_CHECKING:
     _Choice = click.Choice[str]
@@ -19,7 +20,7 @@ else:
 def label(param: click.Parameter | None) -> str:
     """As its help shows it: `-n/--lines`, or `NAME` of an argument."""
     if param is None:
-        return "a value"
+        return _("a value")
     if isinstance(param, click.Option):
         return "/".join(param.opts)
     return (param.metavar or (param.name or "").upper()).strip("[].")
@@ -37,8 +38,12 @@ class Choice(_Choice):
             return super().convert(value, param, ctx)
         except click.BadParameter:
             meant = did_you_mean(str(value), self.choices)
-            others = "" if meant and len(self.choices) == 1 else f"one of {', '.join(self.choices)}"
-            raise _wrong(f"{label(param)}: there is no '{value}'{meant}", others) from None
+            is_clear = meant and len(self.choices) == 1
+            others = "" if is_clear else _("one of {choices}", choices=", ".join(self.choices))
+            message = _(
+                "{option}: there is no '{value}'{suggestion}", option=label(param), value=value, suggestion=meant
+            )
+            raise _wrong(message, others) from None
 
 
 class Whole(click.IntRange):
@@ -49,7 +54,10 @@ class Whole(click.IntRange):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            raise _wrong(f"{label(param)}: '{value}' is not a whole number{_range(self.min, self.max)}") from None
+            limits = _range(self.min, self.max)
+            raise _wrong(
+                _("{option}: '{value}' is not a whole number{limits}", option=label(param), value=value, limits=limits)
+            ) from None
 
 
 class Number(click.FloatRange):
@@ -61,15 +69,21 @@ class Number(click.FloatRange):
             return super().convert(value, param, ctx)
         except click.BadParameter:
             limits = _range(self.min, self.max, is_open=self.min_open)
-            raise _wrong(f"{label(param)}: '{value}' is not a number{limits}") from None
+            raise _wrong(
+                _("{option}: '{value}' is not a number{limits}", option=label(param), value=value, limits=limits)
+            ) from None
 
 
 def _range(least: float | None, most: float | None, *, is_open: bool = False) -> str:
     if least is None:
-        return "" if most is None else f" up to {most:g}"
+        return "" if most is None else _(" up to {most:g}", most=most)
     if is_open:
-        return f" above {least:g}" + ("" if most is None else f" and up to {most:g}")
-    return f" of {least:g} or more" if most is None else f" from {least:g} to {most:g}"
+        if most is None:
+            return _(" above {least:g}", least=least)
+        return _(" above {least:g} and up to {most:g}", least=least, most=most)
+    if most is None:
+        return _(" of {least:g} or more", least=least)
+    return _(" from {least:g} to {most:g}", least=least, most=most)
 
 
 def _wrong(message: str, hint: str = "") -> UsageError:

@@ -11,6 +11,7 @@ from mika.project.log_search import Naming
 from mika.records.reading import read
 from mika.records.record import Level, level_of
 from mika.text import did_you_mean, plain
+from mika.wording import _
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 
@@ -55,7 +56,8 @@ def compile_pattern(grep: str | None, *, ignore_case: bool) -> re.Pattern[str] |
         return re.compile(grep, re.IGNORECASE if ignore_case else 0) if grep is not None else None
     except re.error as error:
         raise UsageError(
-            f"--grep: {grep!r} is not a regular expression: {error}", "put a \\ before special characters"
+            _("--grep: {pattern!r} is not a regular expression: {error}", pattern=grep, error=error),
+            _("put a \\ before special characters"),
         ) from None
 
 
@@ -65,5 +67,8 @@ def parse_level(name: str | None) -> Level | None:
         return None
     level = level_of(name)
     if level is None:
-        raise UsageError(f"--level: {name!r} is no level{did_you_mean(name, _LEVELS)}", f"one of {', '.join(_LEVELS)}")
+        raise UsageError(
+            _("--level: {name!r} is no level{suggestion}", name=name, suggestion=did_you_mean(name, _LEVELS)),
+            _("one of {choices}", choices=", ".join(_LEVELS)),
+        )
     return level

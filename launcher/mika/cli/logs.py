@@ -14,6 +14,7 @@ import click
 
 from mika.cli.context import Context, look_option, make_pretty, use_color
 from mika.cli.kinds import Whole
+from mika.cli.language import echo, shown
 from mika.cli.log_filter import LogFilter, compile_pattern, parse_level
 from mika.cli.names import names as known_names
 from mika.cli.screen.relay import Prefixes
@@ -28,6 +29,7 @@ from mika.project.log_search import Naming
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
 from mika.text import unknown_name
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
@@ -76,12 +78,12 @@ def logs_command(
     began = _moment("--since", since)
     names_of_logs = logs.names(folder) if folder.is_dir() else []
     for path in logs.non_files(folder):
-        click.echo(f"mika: {path} is not a file and is skipped: remove it", err=True)
+        echo(_("mika: {path} is not a file and is skipped: remove it", path=path), err=True)
     chosen = _choose(names, names_of_logs)
     look = False if timestamps and pretty is None else pretty
     with_events = EVENT_LOG in chosen  # its lines have the names of all
     alone = len(chosen) == 1 and not with_events
-    shown = _Shown(
+    printer = _Printer(
         Prefixes(chosen, color=use_color(), alone=len(chosen) == 1),
         make_pretty(look, names_of_logs if with_events else chosen, context.folder.project, alone=alone),
         timestamps=timestamps,
@@ -92,12 +94,12 @@ def logs_command(
     is_found = False
     for name, line in matches if wanted.is_empty or lines is None else _last_of_each(matches, lines):
         is_found = True
-        shown.print(name, line)
+        printer.print(name, line)
     if follow:
-        _follow(context.folder, chosen, shown, wanted)
+        _follow(context.folder, chosen, printer, wanted)
     elif workflow is not None and not is_found:
-        fix = "`mika workflows` lists the ids; the other options may leave lines out"
-        raise MikaError(f"no line of these logs names {workflow}", fix, code="no_lines")
+        fix = _("`mika workflows` lists the ids; the other options may leave lines out")
+        raise MikaError(_("no line of these logs names {workflow}", workflow=workflow), fix, code="no_lines")
 
 
 def _last_workflow(context: Context) -> str:
@@ -116,7 +118,7 @@ def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[
     return sorted((entry for kept in last.values() for entry in kept), key=lambda entry: entry[1].time)
 
 
-def _follow(folder: ProjectDir, names: Sequence[str], shown: _Shown, wanted: LogFilter) -> None:
+def _follow(folder: ProjectDir, names: Sequence[str], printer: _Printer, wanted: LogFilter) -> None:
     """Show new lines, and between them when a process exited, was started again, or gave up."""
     followers = {name: logs.Follower(folder.logs, name, tail=0) for name in names}
     reader = EventReader(folder)
@@ -124,16 +126,16 @@ def _follow(folder: ProjectDir, names: Sequence[str], shown: _Shown, wanted: Log
         new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
         for name, line in new:
             if wanted.matches(name, line):
-                shown.print(name, line)
+                printer.print(name, line)
         for event in reader.poll():
             if event.name in followers and isinstance(event, _TOLD) and wanted.is_empty:
-                shown.tell(event.name, describe(event, starting=False))
+                printer.tell(event.name, describe(event, starting=False))
         sys.stdout.flush()
         if not new:
             time.sleep(_INTERVAL)
 
 
-class _Shown:
+class _Printer:
     """How lines are shown: readable with `pretty`, else their bytes, with their times if asked for."""
 
     def __init__(self, prefixes: Prefixes, pretty: Pretty | None, *, timestamps: bool) -> None:
@@ -141,7 +143,7 @@ class _Shown:
 
     def tell(self, name: str, text: str) -> None:
         """Something about the process that is not its output."""
-        text = pasteable(text)
+        text = pasteable(shown(text))
         if self._pretty is not None:
             click.echo(self._pretty.event(name, time.time(), text), nl=False, color=True)
             return
@@ -160,7 +162,7 @@ class _Shown:
         if event is None:
             return pretty.line(name, line)
         text = describe(event, starting=True)
-        return pretty.event(event.name or EVENT_LOG, line.time, pasteable(text)) if text else ""
+        return pretty.event(event.name or EVENT_LOG, line.time, pasteable(shown(text))) if text else ""
 
 
 def _text(line: logs.Line) -> str:
@@ -175,7 +177,7 @@ def _choose(names: Sequence[str], names_of_logs: list[str]) -> list[str]:
     for name in names:
         meant = [log for log in names_of_logs if name in (log, type_of(log))]
         if not meant:
-            raise unknown_name("log", name, names_of_logs)
+            raise unknown_name(_("log"), name, names_of_logs)
         chosen += meant
     return chosen
 
@@ -192,9 +194,10 @@ def _moment(option: str, given: str | None) -> float | None:
             return _last_time_at(*(int(part or 0) for part in clock.groups()))
         return datetime.fromisoformat(given).astimezone().timestamp()
     except (ValueError, OverflowError):
+        an_hour_ago = datetime.now().astimezone() - timedelta(hours=1)
         raise UsageError(
-            f"{option}: {given!r} is not a time",
-            f"write 90s, 5m, 2h, 18:00, or {datetime.now().astimezone() - timedelta(hours=1):%Y-%m-%dT%H:%M}",
+            _("{option}: {given!r} is not a time", option=option, given=given),
+            _("write 90s, 5m, 2h, 18:00, or {example}", example=f"{an_hour_ago:%Y-%m-%dT%H:%M}"),
         ) from None
 
 

@@ -23,38 +23,39 @@ from mika.cli.group import Group
 from mika.cli.language import language
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
+from mika.wording import _
 
 _VERBS = {
-    "init": "Find out what runs here, and write it to a Procfile.",
-    "up": "Bring the stack up and keep it up.",
-    "down": "Stop processes, then services.",
-    "status": "Services, processes, addresses.",
-    "top": "Processes, queues and workflows at one glance, live.",
-    "ps": "The same as status.",
-    "open": "Open a page of the stack in the browser: ui, api, docs, NAME.",
-    "url": "Print where a process or service is.",
-    "describe": "Everything about one process.",
-    "wait": "Return when the stack is ready.",
-    "logs": "Output of processes and services.",
-    "restart": "Restart processes of a running stack.",
-    "stop": "Stop processes of a running stack.",
-    "start": "Start processes of a running stack.",
-    "attach": "The terminal of a process that is being debugged.",
-    "check": "Does the new code fit the runs that are open?",
-    "send": "Send one message through the real API.",
-    "why-silent": "Why the bot did not answer a message.",
-    "history": "What the bot keeps of a user: show or forget it.",
-    "doctor": "Find out what is wrong, and how to fix it.",
-    "run": "Start a workflow of any type.",
-    "signal": "Send a signal to a workflow.",
-    "update": "Send an update to a workflow, and print its result.",
-    "query": "Ask a workflow, and print its answer.",
-    "skip": "Let the timers of one workflow fire now.",
-    "workflows": "The latest messages' workflows, and their causes.",
-    "config": "Every setting, and where it came from.",
-    "mcp": "Let an agent ask: the commands as tools (MCP).",
-    "completion": "Let a shell complete commands and names.",
-    "help": "Help about a command, or a topic: procfile, config, backends, exit-codes.",
+    "init": _("Find out what runs here, and write it to a Procfile."),
+    "up": _("Bring the stack up and keep it up."),
+    "down": _("Stop processes, then services."),
+    "status": _("Services, processes, addresses."),
+    "top": _("Processes, queues and workflows at one glance, live."),
+    "ps": _("The same as status."),
+    "open": _("Open a page of the stack in the browser: ui, api, docs, NAME."),
+    "url": _("Print where a process or service is."),
+    "describe": _("Everything about one process."),
+    "wait": _("Return when the stack is ready."),
+    "logs": _("Output of processes and services."),
+    "restart": _("Restart processes of a running stack."),
+    "stop": _("Stop processes of a running stack."),
+    "start": _("Start processes of a running stack."),
+    "attach": _("The terminal of a process that is being debugged."),
+    "check": _("Does the new code fit the runs that are open?"),
+    "send": _("Send one message through the real API."),
+    "why-silent": _("Why the bot did not answer a message."),
+    "history": _("What the bot keeps of a user: show or forget it."),
+    "doctor": _("Find out what is wrong, and how to fix it."),
+    "run": _("Start a workflow of any type."),
+    "signal": _("Send a signal to a workflow."),
+    "update": _("Send an update to a workflow, and print its result."),
+    "query": _("Ask a workflow, and print its answer."),
+    "skip": _("Let the timers of one workflow fire now."),
+    "workflows": _("The latest messages' workflows, and their causes."),
+    "config": _("Every setting, and where it came from."),
+    "mcp": _("Let an agent ask: the commands as tools (MCP)."),
+    "completion": _("Let a shell complete commands and names."),
+    "help": _("Help about a command, or a topic: procfile, config, backends, exit-codes."),
 }
 _MODULES = {"restart": "process", "stop": "process", "start": "process", "config": "config_", "wait": "wait_"}
 _MODULES |= {"update": "signal", "query": "signal", "why-silent": "why_silent"}
@@ -97,7 +98,7 @@ def _here() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        raise UsageError("the current folder was deleted", "change to another one, or give -C DIR") from None
+        raise UsageError(_("the current folder was deleted"), _("change to another one, or give -C DIR")) from None
 
 
 _NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -163,14 +164,14 @@ def _as_mika_error(error: Exception, argv: Sequence[str]) -> MikaError:
 
             return explain(error, _asked_for(argv), argv)
         case PermissionError():
-            return UsageError(f"{error.filename}: {error.strerror}", "is it another user's? `ls -la` tells")
+            return UsageError(f"{error.filename}: {error.strerror}", _("is it another user's? `ls -la` tells"))
         case UnicodeError():
-            return UsageError("an argument or the folder's name is not valid text", "use names in UTF-8")
+            return UsageError(_("an argument or the folder's name is not valid text"), _("use names in UTF-8"))
         case OSError():  # a full disk, an output that cannot be written, a file that is a folder
-            return MikaError(f"{error.filename or 'output'}: {error.strerror or error}")
+            return MikaError(_("{file}: {error}", file=error.filename or _("output"), error=error.strerror or error))
     return MikaError(
-        f"unexpected {type(error).__name__}: {error}",
-        "this is a fault of mika: run it again with MIKA_TRACEBACK=1 and report what it prints",
+        _("unexpected {type}: {error}", type=type(error).__name__, error=error),
+        _("this is a fault of mika: run it again with MIKA_TRACEBACK=1 and report what it prints"),
         code="internal",
     )
 

@@ -7,9 +7,10 @@ import sys
 import click
 
 from mika.cli.context import Context
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.mcp.server import serve
 from mika.stack.background import own_command
+from mika.wording import _
 
 
 @click.command("mcp")
@@ -21,7 +22,7 @@ def mcp_command(context: Context, allow_control: bool) -> None:
     Without --allow-control it only reads. The agent's program starts it, and ends it by closing its standard input.
     """
     if sys.stdin.isatty():
-        click.echo(pasteable("an agent's program starts `mika mcp`, and talks to it here; Ctrl-D ends it"), err=True)
+        say(_("an agent's program starts `mika mcp`, and talks to it here; Ctrl-D ends it"), err=True)
     instructions = (
         f"The local Temporal stack of {context.project}. Begin with mika_status; when something is wrong or a workflow "
         "hangs, mika_doctor says why, and how to fix it."

@@ -10,6 +10,7 @@ import click
 from mika.cli.kinds import label
 from mika.errors import UsageError
 from mika.text import did_you_mean
+from mika.wording import _
 
 
 def explain(error: click.ClickException, command: click.Command, argv: Sequence[str]) -> UsageError:
@@ -23,7 +24,8 @@ def explain(error: click.ClickException, command: click.Command, argv: Sequence[
 
 def no_command(group: str, name: str, commands: Sequence[str]) -> str:
     """`group`: the words before it, `mika workflows`."""
-    return f"there is no command '{f'{group} {name}'.removeprefix('mika ')}'{did_you_mean(name, commands)}"
+    command, near = f"{group} {name}".removeprefix("mika "), did_you_mean(name, commands)
+    return _("there is no command '{command}'{suggestion}", command=command, suggestion=near)
 
 
 def _told(
@@ -31,22 +33,24 @@ def _told(
 ) -> tuple[str, str]:
     """(what is wrong, what to do)."""
     path = context.command_path if context is not None else f"mika {command.name}" if command.name != "cli" else "mika"
-    see = f"see `{path} --help`"
+    see = _("see `{command} --help`", command=path)
     match error:
         case click.NoSuchOption():
             name = error.option_name
             if context is not None and name in _options(context.find_root().command) and name in argv:
-                return f"{name} belongs before the command", f"`{_moved_first(name, argv)}`"
-            return f"there is no option '{name}'{did_you_mean(name, _options(command))}", see
+                return _("{option} belongs before the command", option=name), f"`{_moved_first(name, argv)}`"
+            near = did_you_mean(name, _options(command))
+            return _("there is no option '{option}'{suggestion}", option=name, suggestion=near), see
         case click.exceptions.MissingParameter():
-            return f"{label(error.param)} is missing", see
+            return _("{option} is missing", option=label(error.param)), see
         case click.BadOptionUsage():
-            is_flag = _is_flag(command, error.option_name)
-            return f"{error.option_name}: {'it takes no value' if is_flag else 'its value is missing'}", see
+            if _is_flag(command, error.option_name):
+                return _("{option}: it takes no value", option=error.option_name), see
+            return _("{option}: its value is missing", option=error.option_name), see
         case click.BadParameter():
-            return f"{label(error.param)}: {error.message}", see
+            return _("{option}: {error}", option=label(error.param), error=error.message), see
         case click.UsageError() if left := _left_over(context, argv):
-            return f"'{' '.join(left)}' is too much", f"{_where_it_belongs(command)}{see}"
+            return _("'{words}' is too much", words=" ".join(left)), _where_it_belongs(command) + see
     return error.format_message(), see
 
 
@@ -54,11 +58,11 @@ def _where_it_belongs(command: click.Command) -> str:
     """What takes a word that is too much, where that is likely: most commands just take no more."""
     known = set(_options(command))
     if "--input" in known:
-        return "`--input` takes an argument of the workflow; "
+        return _("`--input` takes an argument of the workflow; ")
     if "--workflow" in known:
-        return "`--workflow` takes the id of a workflow; "
+        return _("`--workflow` takes the id of a workflow; ")
     takes_text = any("TEXT" in label(param) for param in command.params if isinstance(param, click.Argument))
-    return "put quotes around what has spaces; " if takes_text else ""
+    return _("put quotes around what has spaces; ") if takes_text else ""
 
 
 def _options(command: click.Command) -> Iterator[str]:

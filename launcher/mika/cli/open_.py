@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from mika.cli.context import Context
+from mika.cli.language import echo
 from mika.cli.names import names
+from mika.wording import _
 
 _WORDS = ("ui", "api", "docs")
 _what = click.argument("what", required=False, default="", metavar="[ui|api|docs|NAME]", shell_complete=names(*_WORDS))
@@ -26,7 +28,7 @@ def open_command(context: Context, what: str) -> None:
     url = page(context.client.status(), what, answers)
     click.echo(url)
     if not open_page(url):
-        click.echo("(no display here: open it where you have a browser)", err=True)
+        echo(_("(no display here: open it where you have a browser)"), err=True)
 
 
 @click.command("url")

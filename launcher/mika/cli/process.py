@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 
 import click
 
 from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
+from mika.cli.language import echo
 from mika.cli.names import names as known_names
 from mika.cli.screen.progress import progress
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.stack import waiting
+from mika.wording import Text, _
 
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known_names())
-_DOING: dict[Verb, str] = {"restart": "restarting", "start": "starting", "stop": "stopping"}
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
 
 
@@ -50,17 +52,17 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
 
     limit = context.timeout(timeout)
     units, notes = context.client.debug(names)
-    with progress(f"restarting {', '.join(units)}"):
+    with progress(_doing("restart", units)):
         status = waiting.until_ready(context.client, units, limit)
     if as_json:
         print_json(status.as_json())
         return
     for name in units:
         for line in debugging.wait_for_report(context.folder, name):
-            click.echo(pasteable(f"{name}: {line}"))
+            say(_("{name}: {text}", name=name, text=line))
     for note in notes:
-        click.echo(pasteable(note))
-    click.echo(f"ready: {', '.join(units)}")
+        say(note)
+    echo(_("ready: {names}", names=", ".join(units)))
 
 
 def _check_first(context: Context, names: tuple[str, ...], forced: str, *, as_json: bool) -> None:
@@ -78,8 +80,12 @@ def _check_first(context: Context, names: tuple[str, ...], forced: str, *, as_js
     if not any(verdict.refuses for verdict in verdicts):
         return
     if as_json or not is_terminal():
-        raise MikaError("not restarted: the new code does not fit", f"{forced} does not check it", code="misfit")
-    confirm("Restart all the same?")
+        raise MikaError(
+            _("not restarted: the new code does not fit"),
+            _("{command} does not check it", command=forced),
+            code="misfit",
+        )
+    confirm(_("Restart all the same?"))
 
 
 @click.command("start")
@@ -108,8 +114,8 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
     began = time.monotonic()
     units, notes = client.control(verb, names)
     for note in notes:
-        click.echo(pasteable(note), err=True)
-    with progress(f"{_DOING[verb]} {', '.join(units)}"):
+        say(note, err=True)
+    with progress(_doing(verb, units)):
         if verb == "stop":
             status = waiting.until_stopped(client, units, limit)
         else:
@@ -117,5 +123,20 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
     if as_json:
         print_json(status.as_json())
     else:
-        took = f"{time.monotonic() - began:.1f} s"
-        click.echo(f"{'stopped' if verb == 'stop' else 'ready'}: {', '.join(units)} ({took})")
+        took, which = time.monotonic() - began, ", ".join(units)
+        echo(
+            _("stopped: {names} ({seconds:.1f} s)", names=which, seconds=took)
+            if verb == "stop"
+            else _("ready: {names} ({seconds:.1f} s)", names=which, seconds=took)
+        )
+
+
+def _doing(verb: Verb, units: Sequence[str]) -> Text:
+    names = ", ".join(units)
+    match verb:
+        case "restart":
+            return _("restarting {names}", names=names)
+        case "start":
+            return _("starting {names}", names=names)
+        case "stop":
+            return _("stopping {names}", names=names)

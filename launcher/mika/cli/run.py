@@ -11,7 +11,8 @@ import click
 from mika.cli.asking import ask
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.input_option import input_option, texts_of
-from mika.cli.spelling import pasteable
+from mika.cli.language import echo
+from mika.cli.spelling import say
 from mika.diagnosis.commands import for_workflow
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import Story, investigate
@@ -21,6 +22,7 @@ from mika.replay.check import Program
 from mika.replay.describing import WorkflowType
 from mika.stack import running
 from mika.stack.running import Started
+from mika.wording import _
 
 
 @click.command("run")
@@ -50,7 +52,7 @@ def run_command(
         _list(running.programs(context.load_started(), context.folder), as_json=as_json)
         return
     if not workflow_type:
-        raise UsageError("which workflow?", "`mika run --list` shows them; then `mika run TYPE --input JSON`")
+        raise UsageError(_("which workflow?"), _("`mika run --list` shows them; then `mika run TYPE --input JSON`"))
     texts = texts_of(inputs)
     programs = running.programs(context.load_started(), context.folder)
     begun: list[Started] = []
@@ -61,7 +63,7 @@ def run_command(
             _say(note)
         if not wait:
             return None, None
-        _say(f"started {begun[0].id} in {begun[0].queue}")
+        _say(_("started {workflow} in {queue}", workflow=begun[0].id, queue=begun[0].queue))
         answer = await running.result(exam, begun[0], _say)
         if answer is not None:
             return answer, None
@@ -72,14 +74,15 @@ def run_command(
         answer, story = ask(context, work)
     except KeyboardInterrupt:
         if begun:
-            _say(f"{begun[0].id} goes on; {for_workflow('doctor --workflow', begun[0].id)} tells how")
+            command = for_workflow("doctor --workflow", begun[0].id)
+            _say(_("{workflow} goes on; {command} tells how", workflow=begun[0].id, command=command))
         raise
     _show(begun[0], answer, story, waited=wait, as_json=as_json)
     sys.exit(FAILED if story is not None else OK)
 
 
 def _say(text: str) -> None:
-    click.echo(pasteable(text), err=True)  # not to standard output, which is for the result
+    say(text, err=True)  # not to standard output, which is for the result
 
 
 def _show(started: Started, answer: Answer | None, story: Story | None, *, waited: bool, as_json: bool) -> None:
@@ -94,17 +97,26 @@ def _show(started: Started, answer: Answer | None, story: Story | None, *, waite
     elif answer is not None:
         show_answer(answer)
     elif story is not None:
-        _say(f"{story.diagnosis.cause}: {story.diagnosis.finding}")
+        _say(_("{cause}: {finding}", cause=story.diagnosis.cause, finding=story.diagnosis.finding))
         if story.diagnosis.fix:
-            _say(f"      {story.diagnosis.fix}")
+            _say("      " + story.diagnosis.fix)
     elif not waited:
-        click.echo(pasteable(f"started {started.id} in {started.queue} (run {started.run_id})"))
+        say(
+            _(
+                "started {workflow} in {queue} (run {run})",
+                workflow=started.id,
+                queue=started.queue,
+                run=started.run_id,
+            )
+        )
 
 
 def show_answer(answer: Answer) -> None:
     """As JSON. Raises MikaError for what only the program's own converter can read."""
     if answer.encoding:
-        raise MikaError(f"the answer is there, but only its own program can read it ({answer.encoding})")
+        raise MikaError(
+            _("the answer is there, but only its own program can read it ({encoding})", encoding=answer.encoding)
+        )
     print_json(answer.value)
 
 
@@ -115,18 +127,23 @@ def _list(programs: Sequence[Program], *, as_json: bool) -> None:
         print_json({"version": 1, "workflows": [each.as_json() for each in known.workflows], "unasked": unasked})
         return
     for workflow in known.workflows:
-        click.echo("\n".join(_lines(workflow)))
+        for line in _lines(workflow):
+            echo(line)
     for program, reason in known.unasked:
-        _say(f"{program.unit.type}: {reason}")
+        _say(_("{name}: {text}", name=program.unit.type, text=reason))
     if not known.workflows and not known.unasked:
-        raise MikaError("no process here polls a task queue, as far as the settings say", 'see `ready = "worker:NAME"`')
+        raise MikaError(
+            _("no process here polls a task queue, as far as the settings say"), _('see `ready = "worker:NAME"`')
+        )
 
 
 def _lines(workflow: WorkflowType) -> list[str]:
     what = f"{click.style(workflow.name, bold=True)}({', '.join(map(str, workflow.parameters))})"
     if workflow.name == "*":
-        what = "(any other type)"
-    lines = [f"{what}  in {workflow.queue}, by {workflow.program.unit.type}"]
+        what = _("(any other type)")
+    lines: list[str] = [
+        _("{what}  in {queue}, by {process}", what=what, queue=workflow.queue, process=workflow.program.unit.type)
+    ]
     if workflow.doc:
         lines.append(f"    {workflow.doc}")
     for kind, handlers in workflow.handlers.items():

@@ -13,10 +13,11 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Choice
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.stack import api
 from mika.stack.send import Reply, send
+from mika.wording import _
 
 _NO_BOT = "mika-send"
 """No bot of LangBot has this id, so what it is asked to send for it reaches no chat."""
@@ -60,7 +61,7 @@ def send_command(
     chat, name a bot of LangBot (--bot), and a user or group that it knows. Exit code 1 if no chat can get it.
     """
     if bot is not None and door is None:
-        raise UsageError("--bot belongs to --as langbot", "add --as langbot, or leave --bot out")
+        raise UsageError(_("--bot belongs to --as langbot"), _("add --as langbot, or leave --bot out"))
 
     def ask(message: str) -> Reply:
         config = context.load_started({"MIKA_TIMEOUT": timeout})
@@ -72,7 +73,7 @@ def send_command(
             config=config,
             status=context.client.status,
             timeout=config.number("MIKA_TIMEOUT" if timeout is not None else "WORKFLOW_RUN_TIMEOUT"),
-            say=lambda line: click.echo(pasteable(line), err=True),
+            say=lambda line: say(line, err=True),
         )
 
     if text is None:
@@ -90,15 +91,22 @@ def send_command(
 def _show(reply: Reply) -> None:
     click.echo(reply.response)
     if reply.delivery:
-        note = f": {reply.detail}" if reply.detail else ""
-        click.echo(pasteable(f"delivery: {reply.delivery.replace('_', ' ')}{note}"), err=True)
+        how = reply.delivery.replace("_", " ")  # a word of the API, as its documents name it
+        say(
+            _("delivery: {how}: {detail}", how=how, detail=reply.detail)
+            if reply.detail
+            else _("delivery: {how}", how=how),
+            err=True,
+        )
 
 
 def _chat(context: Context, answer: Callable[[str], None], *, as_json: bool) -> None:
     if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        error = UsageError("TEXT is missing", 'give it: `mika send "hello"`, or `mika send -` to read standard input')
-        error.code = "usage"
-        raise error
+        raise UsageError(
+            _("TEXT is missing"),
+            _('give it: `mika send "hello"`, or `mika send -` to read standard input'),
+            code="usage",
+        )
     try:
         api.ask(context.load_started(), "GET", "/healthz", timeout=_LOOK_SECONDS)
     except NotRunningError:  # better now than after the first message
@@ -116,4 +124,4 @@ def _standard_input() -> str:
     for encoding in ("utf-8-sig", locale.getencoding()):
         with contextlib.suppress(UnicodeDecodeError, LookupError):
             return data.decode(encoding).rstrip("\r\n")
-    raise UsageError("standard input is not text in UTF-8", "convert it first: `iconv -t utf-8`")
+    raise UsageError(_("standard input is not text in UTF-8"), _("convert it first: `iconv -t utf-8`"))

@@ -9,9 +9,11 @@ import click
 from mika.cli.asking import ask
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.input_option import input_option, texts_of
+from mika.cli.language import echo
 from mika.cli.run import show_answer
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.stack import running
+from mika.wording import _
 
 
 def _to_one(function: Callable[..., None]) -> Callable[..., None]:
@@ -55,13 +57,13 @@ def _talk(
     programs = running.programs(context.load_started(), context.folder)
     talked = ask(context, lambda exam: running.talk(exam, programs, verb, workflow_id, name, texts))
     for note in talked.notes:
-        click.echo(pasteable(note), err=True)
+        say(note, err=True)
     if as_json:
         value: dict[str, object] = {"version": 1, "id": talked.id, "notes": list(talked.notes)}
         if verb != "signal":
             value |= {"result": talked.answer.value, "encoding": talked.answer.encoding or None}
         print_json(value)
     elif verb == "signal":
-        click.echo(f"signalled {talked.id}: {name}")
+        echo(_("signalled {workflow}: {name}", workflow=talked.id, name=name))
     else:
         show_answer(talked.answer)

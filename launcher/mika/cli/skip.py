@@ -8,11 +8,13 @@ import click
 
 from mika.cli.asking import ask
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.spelling import pasteable
+from mika.cli.language import echo
+from mika.cli.spelling import say
 from mika.diagnosis.commands import for_workflow
 from mika.doctor.workflows.skipping import skip, told
 from mika.errors import FAILED, OK
 from mika.text import duration
+from mika.wording import _
 
 
 @click.command("skip")
@@ -31,8 +33,8 @@ def skip_command(context: Context, workflow_id: str, length: str, as_json: bool)
         print_json(skipped.as_json())
     else:
         for line in told(skipped):
-            click.echo(line)
+            echo(line)
         if skipped.obstacle is not None:
-            click.echo(f"not there yet: {skipped.obstacle.finding}")
-            click.echo(pasteable(f"      {skipped.obstacle.fix or for_workflow('doctor --workflow', skipped.id)}"))
+            echo(_("not there yet: {finding}", finding=skipped.obstacle.finding))
+            say("      " + (skipped.obstacle.fix or for_workflow("doctor --workflow", skipped.id)))
     sys.exit(OK if skipped.obstacle is None else FAILED)

@@ -7,6 +7,10 @@ import os
 import sys
 from pathlib import Path
 
+import click
+
+from mika.cli.language import shown
+
 _MARK = "UV_RUN_RECURSION_DEPTH"
 """`uv run` sets it: https://docs.astral.sh/uv/reference/environment/. Then `mika` alone may not be on the PATH."""
 _ANCESTORS = 4
@@ -27,6 +31,11 @@ def called_as() -> str:
 def pasteable(text: str) -> str:
     """The text with its commands, `mika …`, as the user has to type them."""
     return text.replace("`mika ", f"`{called_as()} ") if "`mika " in text else text
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """A line in the user's language, with its commands as the user has to type them."""
+    click.echo(pasteable(shown(text)), err=err)
 
 
 def _uv_command() -> str:

@@ -6,9 +6,10 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.screen.table import render
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.errors import NotRunningError, UsageError
 from mika.status import StackStatus
+from mika.wording import _
 
 
 @click.command("status")
@@ -18,7 +19,7 @@ from mika.status import StackStatus
 def status_command(context: Context, as_json: bool, watch: bool) -> None:
     """Show services, processes and addresses of the running stack."""
     if as_json and watch:
-        raise UsageError("--json prints one object; --watch goes on", "use one of them")
+        raise UsageError(_("--json prints one object; --watch goes on"), _("use one of them"))
     if watch:
         from mika.cli.top import show
 
@@ -28,7 +29,7 @@ def status_command(context: Context, as_json: bool, watch: bool) -> None:
     if as_json:
         print_json(status.as_json())
     else:
-        click.echo(pasteable(render(status)))
+        say(render(status))
 
 
 def running_status(context: Context) -> StackStatus:
@@ -40,8 +41,11 @@ def running_status(context: Context) -> StackStatus:
         from mika.supervisor.sweep import sweep_if_idle
 
         if swept := sweep_if_idle(context.folder):
-            error.message += f"; ended what a killed run left: {', '.join(map(str, swept))}"
+            error.message = error.message + _(
+                "; ended what a killed run left: {processes}", processes=", ".join(map(str, swept))
+            )
         if survivors := recall(context.folder):
             reason = describe_survivors(survivors)
-            error.message, error.hint = f"{error.message}; {reason.text}", reason.fix
+            error.message = _("{message}; {reason}", message=error.message, reason=reason.text)
+            error.hint = reason.fix
         raise

@@ -15,16 +15,17 @@ from mika.errors import FAILED, INTERRUPTED, OK
 from mika.events import Event
 from mika.stack.attach import Attached
 from mika.status import StackStatus
+from mika.wording import _
 
 _INTERVAL = 0.2  # s
-_DETACHED = "detached; the stack goes on: `mika down` stops it"
+_DETACHED = _("detached; the stack goes on: `mika down` stops it")
 
 
 def stream(context: Context, attached: Attached, status: StackStatus, note: str, look: Look) -> int:
     """Returns the exit code. Ctrl-C and `d` detach, `q` stops the stack."""
     streaming = _Stream(context, attached, status, look)
     streaming.view.say(note)
-    streaming.view.say(f"attached to supervisor pid {status.supervisor_pid} (Ctrl-C detaches, it goes on)")
+    streaming.view.say(_("attached to supervisor pid {pid} (Ctrl-C detaches, it goes on)", pid=status.supervisor_pid))
     streaming.view.say(render(status) + "\n")
     return streaming.run()
 
@@ -80,13 +81,13 @@ class _Stream:
         if not force:
             self._stopping_since = time.monotonic()
             self._to_stop = [unit.name for unit in reversed(status.units) if not unit.is_at_rest]
-        self.view.say("stopping at once" if force else "stopping (q again forces it)")
+        self.view.say(_("stopping at once") if force else _("stopping (q again forces it)"))
         self._client.down(force=force)
 
     def _say_how_it_ended(self, *, was_killed: bool) -> None:
         if was_killed:
             self.view.say(
-                "the supervisor was killed: its processes stop by themselves, and `mika up` starts them again"
+                _("the supervisor was killed: its processes stop by themselves, and `mika up` starts them again")
             )
         elif self._stopping_since:
             took = time.monotonic() - self._stopping_since

@@ -23,6 +23,7 @@ from mika.cli.context import (
     use_color,
 )
 from mika.cli.foreground import Look, supervise
+from mika.cli.language import both, echo
 from mika.cli.screen.view import View
 from mika.cli.stream import stream
 from mika.config.load import Config
@@ -33,6 +34,7 @@ from mika.stack import background
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
+from mika.wording import _
 
 
 @click.command("up")
@@ -97,13 +99,13 @@ def up_command(
             if is_free:
                 words = [*(agreed or ())]
                 words += _same_words(processes, backend, timeout, debug, keep_services=keep_services, watch=watch)
-                started = background.start(folder, words, warn=lambda text: click.echo(f"mika: {text}", err=True))
+                started = background.start(folder, words, warn=_warn)
                 attached = Attached(context.client, reader, background=started)
                 sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json, plain=look.plain))
             if not wait_for_supervisor(context.client, deadline):
                 continue  # it was just stopping, and now it is gone: our turn
             if serve is not None:
-                raise MikaError("another `mika up` was quicker", code=background.ALREADY_UP)
+                raise MikaError(_("another `mika up` was quicker"), code=background.ALREADY_UP)
             attached = Attached(context.client, reader)
             with contextlib.suppress(StoppedError):  # in this very moment: our turn
                 status = attached.start_missing(processes)
@@ -115,6 +117,10 @@ def up_command(
             print_json(status.as_json())
             sys.exit(OK)
         sys.exit(stream(context, attached, status, note, look))
+
+
+def _warn(text: str) -> None:
+    echo(_("mika: {text}", text=text), err=True)
 
 
 def _prepare(
@@ -136,7 +142,7 @@ def _prepare(
         proposal, given = found.settle(config, answers, may_ask=asks)
         words = ["--yes", *(word for answer in given for word in ("--answer", answer))]
         if asks:
-            confirm("\nStart this? (`mika init` writes it down.)")
+            confirm("\n" + _("Start this? (`mika init` writes it down.)"))
     return prepare(written.configured(proposal, config), folder, written.entries(proposal)), words
 
 
@@ -146,7 +152,7 @@ def _serve(prepared: Prepared, options: UpOptions, report: Path) -> NoReturn:
         sys.exit(OK)
     result = supervise(prepared, options, quiet=True, as_json=False)
     if result.stopped_early:
-        raise MikaError("it was stopped before it was ready", "by `mika down`?", code="stopped")
+        raise MikaError(_("it was stopped before it was ready"), _("by `mika down`?"), code="stopped")
     sys.exit(result.code)
 
 
@@ -169,10 +175,13 @@ def _same_words(
 def _already_up(debug: tuple[str, ...], *, watch: bool, keep_services: bool) -> str:
     ignored = [flag for flag, is_set in (("--watch", watch), ("--keep-services", keep_services)) if is_set]
     if debug:
-        return f"already up: --debug has no effect on a running stack (`mika restart {' '.join(debug)} --debug`)"
+        return _(
+            "already up: --debug has no effect on a running stack (`mika restart {names} --debug`)",
+            names=" ".join(debug),
+        )
     if not ignored:
-        return "already up: what it was started with stays (other options: `mika down` first)"
-    return f"already up: {' and '.join(ignored)} has no effect on a running stack (`mika down` first)"
+        return _("already up: what it was started with stays (other options: `mika down` first)")
+    return _("already up: {options} has no effect on a running stack (`mika down` first)", options=both(ignored))
 
 
 def _until_ready(
@@ -194,13 +203,13 @@ def _until_ready(
     try:
         status = attached.until_ready(deadline, view.event)
         if status is None:
-            view.say("all processes have exited")
+            view.say(_("all processes have exited"))
             return OK
         has_webhook = not as_json and asyncio.run(webhook.is_among(status.urls, config))
         view.ready(status.addresses, has_webhook=has_webhook)
     except KeyboardInterrupt:
         if attached.is_own:
-            view.say("stopping")
+            view.say(_("stopping"))
             attached.stop_own()
         raise
     finally:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.language import echo
 from mika.cli.names import names as known_names
 from mika.stack import waiting
+from mika.wording import _
 
 
 @click.command("wait")
@@ -20,4 +22,4 @@ def wait_command(context: Context, names: tuple[str, ...], timeout: str | None, 
     if as_json:
         print_json(status.as_json())
     else:
-        click.echo(f"ready: {', '.join(names)}" if names else "ready")
+        echo(_("ready: {names}", names=", ".join(names)) if names else _("ready"))

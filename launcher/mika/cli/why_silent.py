@@ -7,8 +7,9 @@ from dataclasses import asdict
 import click
 
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.stack.silence import why_silent
+from mika.wording import _
 
 
 @click.command("why-silent")
@@ -25,7 +26,15 @@ def why_silent_command(context: Context, what: str, as_json: bool) -> None:
         print_json({"version": 1, "found": [asdict(message) for message in found]})
         return
     for message in found:
-        outcome = "taken" if message.taken else f"not answered ({message.reason})"
-        click.echo(pasteable(f"{message.at}  {message.door}  {outcome}: {message.finding}"))
+        outcome = _("taken") if message.taken else _("not answered ({reason})", reason=message.reason)
+        say(
+            _(
+                "{at}  {door}  {outcome}: {finding}",
+                at=message.at,
+                door=message.door,
+                outcome=outcome,
+                finding=message.finding,
+            )
+        )
         if message.fix:
-            click.echo(pasteable(f"      {message.fix}"))
+            say("      " + message.fix)

@@ -8,14 +8,16 @@ from mika.cli.asking import ask
 from mika.cli.context import json_option, print_json
 from mika.cli.group import Group
 from mika.cli.kinds import Whole
+from mika.cli.language import echo, shown
 from mika.cli.screen.colours import BAD, paint
 from mika.cli.screen.width import cut, pad, width
-from mika.cli.spelling import pasteable
+from mika.cli.spelling import say
 from mika.cli.workflows_act import COMMANDS
 from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import Cause, seconds
 from mika.doctor.workflows.ids import short_ids
 from mika.doctor.workflows.listing import Row, latest
+from mika.wording import _
 
 _WIDEST_WHO = 11  # columns: eight characters, and what says that more follow
 
@@ -34,12 +36,18 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
     if as_json:
         print_json({"version": 1, "workflows": [row.as_json() for row in rows]})
     else:
-        click.echo(render(rows) if rows else "there are none")
+        echo(render(rows) if rows else _("there are none"))
         stuck = [row for row in rows if row.status == "running" and row.diagnosis.cause == Cause.WORKFLOW_TASK_FAILING]
         if stuck:
-            why = f"{for_workflow('doctor --workflow', stuck[0].id)} says why"
-            then = "when the code is fixed and its worker restarted, `mika workflows reset --stuck --to last-good`"
-            click.echo(pasteable(f"\nstuck: {len(stuck)}; {why}; {then} lets them go on"))
+            say(
+                "\n"
+                + _(
+                    "stuck: {count}; {command} says why; when the code is fixed and its worker restarted,"
+                    " `mika workflows reset --stuck --to last-good` lets them go on",
+                    count=len(stuck),
+                    command=for_workflow("doctor --workflow", stuck[0].id),
+                )
+            )
 
 
 def render(rows: list[Row]) -> str:
@@ -49,19 +57,19 @@ def render(rows: list[Row]) -> str:
     """
     short = short_ids([row.id for row in rows])
     columns = {
-        "AGE": [seconds(row.age) for row in rows],
-        "STATE": [row.status for row in rows],
-        "TOOK": ["" if row.took is None else seconds(row.took) for row in rows],
-        "WHO": [cut(row.who or "", _WIDEST_WHO) for row in rows],
-        "TRIES": [str(row.attempts or "") for row in rows],
-        "CAUSE": ["-" if row.ok else str(row.diagnosis.cause) for row in rows],
+        _("AGE"): [seconds(row.age) for row in rows],
+        _("STATE"): [row.status for row in rows],
+        _("TOOK"): ["" if row.took is None else seconds(row.took) for row in rows],
+        _("WHO"): [cut(row.who or "", _WIDEST_WHO) for row in rows],
+        _("TRIES"): [str(row.attempts or "") for row in rows],
+        _("CAUSE"): ["-" if row.ok else str(row.diagnosis.cause) for row in rows],
         "ID": [short[row.id] for row in rows],
     }
-    shown = {title: cells for title, cells in columns.items() if any(cells)}
-    widths = {title: max(map(width, (title, *cells))) for title, cells in shown.items()}
-    lines = ["  ".join(pad(title, widths[title]) for title in shown).rstrip()]
+    kept = {title: list(map(shown, cells)) for title, cells in columns.items() if any(cells)}
+    widths = {title: max(map(width, (shown(title), *cells))) for title, cells in kept.items()}
+    lines = ["  ".join(pad(shown(title), widths[title]) for title in kept).rstrip()]
     for number, row in enumerate(rows):
-        cells = {title: pad(cells[number], widths[title]) for title, cells in shown.items()}
+        cells = {title: pad(cells[number], widths[title]) for title, cells in kept.items()}
         if not row.ok:
             cells["CAUSE"] = paint(cells["CAUSE"], BAD)
         lines.append("  ".join(cells.values()).rstrip())

@@ -17,6 +17,7 @@ from mika.doctor.examination import Examination
 from mika.doctor.workflows import actions, export, reset, selection
 from mika.doctor.workflows.batch import Step
 from mika.errors import UsageError
+from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -43,7 +44,11 @@ def _selected(*options: Callable[[Any], Any]) -> Callable[[Callable[..., None]],
 def _one_of(ids: Sequence[str], query: str | None, other: str = "", *, given: bool = False) -> None:
     """Raises UsageError unless exactly one way to choose workflows was taken."""
     if sum((bool(ids), query is not None, given)) != 1:
-        raise UsageError("which workflows? Give IDs, or --query" + (f", or {other}" if other else ""))
+        raise UsageError(
+            _("which workflows? Give IDs, or --query, or {option}", option=other)
+            if other
+            else _("which workflows? Give IDs, or --query")
+        )
 
 
 def _select(ids: Sequence[str], query: str | None, *, running: bool = False) -> Select:
@@ -106,7 +111,7 @@ def retry_command(
     """
     _one_of(ids, query, "--cause", given=cause is not None)
     if every and cause is None:
-        raise UsageError("--all is for --cause", "such as --cause activity_failed --all")
+        raise UsageError(_("--all is for --cause"), _("such as --cause activity_failed --all"))
 
     async def plan(exam: Examination) -> list[Step]:
         if cause is not None:

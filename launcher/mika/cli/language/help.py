@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable
 
@@ -12,7 +13,7 @@ from mika.cli.screen.width import width, wrapped
 from mika.wording import Text, _
 
 OF_CLICK = (
-    _("Usage:"),
+    _("Usage: "),
     _("Options"),
     _("Commands"),
     _("Show this message and exit."),
@@ -22,16 +23,18 @@ OF_CLICK = (
 
 _AS_IT_IS = "\b\n"
 """click then keeps the lines of a paragraph: it counts characters, where Chinese needs columns."""
-_EXTRAS = re.compile(r"  \[[^][]*\]$")
+_EXTRAS = re.compile(r"  \[([^][]*)\]$")
 """What click appends to the help of an option: `[default: 3; required]`."""
+_SENTENCE = re.compile(r".+?(?:\.(?=\s|$)|(?=。))", re.DOTALL)
 
 
 class _Formatter(click.HelpFormatter):
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, f"{_shown('Usage:')} " if prefix is None else prefix)
+        super().write_usage(prog, args, _shown("Usage: ") if prefix is None else prefix)
 
     def write_heading(self, heading: str) -> None:
-        super().write_heading(_shown(heading))
+        indent = " " * self.current_indent
+        self.write(f"{indent}{shown(_('{heading}:', heading=Text(heading, heading)))}\n")
 
     def write_text(self, text: str) -> None:
         super().write_text(_in_lines(_shown(text), self.width - self.current_indent))
@@ -49,8 +52,25 @@ class Context(click.Context):
 
 def _shown(text: str) -> str:
     extras = _EXTRAS.search(text)
-    template = text[: extras.start()] if extras else text
-    return shown(Text(template, template)) + text[len(template) :]
+    if extras is None:
+        return shown(Text(text, text))
+    template = text[: extras.start()]
+    return f"{shown(Text(template, template))}  [{'; '.join(map(_shown_extra, extras[1].split('; ')))}]"
+
+
+def _shown_extra(extra: str) -> str:
+    if extra == "required":
+        return shown(_("required"))
+    if extra.startswith("default: "):
+        return shown(_("default: {value}", value=extra.removeprefix("default: ")))
+    return extra
+
+
+def first_sentence(text: str) -> str:
+    """Of the help of a command, for the list of its group."""
+    whole = _shown(inspect.cleandoc(text))
+    sentence = _SENTENCE.match(whole)
+    return " ".join((sentence[0] if sentence else whole.split("\n\n")[0]).split())
 
 
 def _in_lines(text: str, columns: int) -> str:

@@ -6,9 +6,10 @@ import re
 
 from mika.text import plain
 
-# Chinese breaks between any two characters, but no line begins with its punctuation.
+# Chinese breaks between any two characters, but no line begins with a closing mark, or ends with an opening one.
+_OPENING = r"（「『《\[("
 _CLOSING = "，。：；、！？）」』》…"
-_BREAKABLE = re.compile(rf"\s+|[\u2e80-\uffef][{_CLOSING}]*|[^\s\u2e80-\uffef]+[{_CLOSING}]*")
+_BREAKABLE = re.compile(rf"\s+|[{_OPENING}]*(?:[\u2e80-\uffef]|[^\s\u2e80-\uffef]+)[{_CLOSING}]*")
 
 
 def width(text: str) -> int:
