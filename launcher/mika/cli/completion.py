@@ -6,6 +6,8 @@ import click
 from click.shell_completion import FishComplete, add_completion_class, get_completion_class, shell_complete
 
 from mika.cli.kinds import Choice
+from mika.cli.language.help import shown_help
+from mika.errors import OK
 
 COMPLETE = "_MIKA_COMPLETE"
 """click's name for the variable by which a shell asks."""
@@ -60,4 +62,13 @@ def completion_command(ctx: click.Context, shell: str) -> None:
 
 def answer(command: click.Command, instruction: str) -> int:
     """What a shell asks for: the script (`bash_source`), or the words that may come next (`bash_complete`)."""
-    return shell_complete(command, {}, "mika", COMPLETE, instruction)
+    shell, _underscore, what = instruction.partition("_")
+    known = get_completion_class(shell)
+    if known is None or what != "complete":
+        return shell_complete(command, {}, "mika", COMPLETE, instruction)
+    completion = known(command, {}, "mika", COMPLETE)
+    items = completion.get_completions(*completion.get_completion_args())
+    for item in items:
+        item.help = shown_help(item.help or "") or None
+    click.echo("\n".join(map(completion.format_completion, items)))
+    return OK

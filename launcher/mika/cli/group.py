@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+from click.shell_completion import CompletionItem
 
 from mika.cli.language.help import Context, first_sentence
 from mika.errors import UsageError
@@ -26,10 +27,20 @@ class Group(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        rows = [(name, first_sentence(command.help or "")) for name, command in sorted(self.commands.items())]
         with formatter.section("Commands"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, self.short_help_of(name)) for name in self.list_commands(ctx)])
+
+    def short_help_of(self, name: str) -> str:
+        """Of one of its commands, in the user's language."""
+        return first_sentence(self.commands[name].help or "")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        known = self.list_commands(ctx)
+        items = super().shell_complete(ctx, incomplete)
+        for item in items:
+            if item.value in known:
+                item.help = self.short_help_of(item.value)
+        return items
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -20,7 +20,7 @@ import click
 from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error
 from mika.cli.group import Group
-from mika.cli.language import language
+from mika.cli.language import language, shown
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
 from mika.wording import _
@@ -78,10 +78,8 @@ class Verbs(Group):
         command: click.Command = getattr(module, f"{name.replace('-', '_')}_command")
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_VERBS.items()))
+    def short_help_of(self, name: str) -> str:
+        return shown(_VERBS[name])
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -141,12 +139,12 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
-        shown = _as_mika_error(error, argv)
-        if shown.code == "internal" and "MIKA_TRACEBACK" in os.environ:
+        told = _as_mika_error(error, argv)
+        if told.code == "internal" and "MIKA_TRACEBACK" in os.environ:
             raise
         with contextlib.suppress(OSError):  # the very output may be what cannot be written
-            show_error(shown, as_json=as_json)
-        return shown.exit_code
+            show_error(told, as_json=as_json)
+        return told.exit_code
     return OK
 
 

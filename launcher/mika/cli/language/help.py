@@ -30,17 +30,17 @@ _SENTENCE = re.compile(r".+?(?:\.(?=\s|$)|(?=。))", re.DOTALL)
 
 class _Formatter(click.HelpFormatter):
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        super().write_usage(prog, args, _shown("Usage: ") if prefix is None else prefix)
+        super().write_usage(prog, args, shown_help("Usage: ") if prefix is None else prefix)
 
     def write_heading(self, heading: str) -> None:
         indent = " " * self.current_indent
         self.write(f"{indent}{shown(_('{heading}:', heading=Text(heading, heading)))}\n")
 
     def write_text(self, text: str) -> None:
-        super().write_text(_in_lines(_shown(text), self.width - self.current_indent))
+        super().write_text(_in_lines(shown_help(text), self.width - self.current_indent))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        rows = [(term, _shown(text)) for term, text in rows]
+        rows = [(term, shown_help(text)) for term, text in rows]
         first = min(max((width(term) for term, _text in rows), default=0), col_max) + col_spacing
         columns = self.width - self.current_indent - first
         super().write_dl([(term, _in_lines(text, columns)) for term, text in rows], col_max, col_spacing)
@@ -50,7 +50,8 @@ class Context(click.Context):
     formatter_class = _Formatter
 
 
-def _shown(text: str) -> str:
+def shown_help(text: str) -> str:
+    """The whole help of a command or an option, in the user's language."""
     extras = _EXTRAS.search(text)
     if extras is None:
         return shown(Text(text, text))
@@ -68,7 +69,7 @@ def _shown_extra(extra: str) -> str:
 
 def first_sentence(text: str) -> str:
     """Of the help of a command, for the list of its group."""
-    whole = _shown(inspect.cleandoc(text))
+    whole = shown_help(inspect.cleandoc(text))
     sentence = _SENTENCE.match(whole)
     return " ".join((sentence[0] if sentence else whole.split("\n\n")[0]).split())
 
