@@ -16,7 +16,7 @@ from mika.cli.spelling import say
 from mika.errors import FAILED, MikaError, UsageError
 from mika.stack import down
 from mika.supervisor.survivors import describe_survivors
-from mika.wording import _
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from mika.config.load import Config
@@ -36,7 +36,7 @@ def down_command(
     """Stop processes, then services, in reverse order. The data stays unless --volumes is given."""
     folder = context.folder
     if volumes and not yes:
-        names = "".join(f", {name}" for name in down.named_data(folder, context.load()))
+        names = joined("", (_(", {name}", name=name) for name in down.named_data(folder, context.load())))
         confirm(
             _("Delete the data of {folder} (conversations and workflows{names})?", folder=folder.project, names=names)
         )
