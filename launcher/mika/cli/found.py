@@ -64,8 +64,7 @@ def _answer(question: Question) -> str:
 
 def unanswered(proposal: Proposal) -> UsageError:
     """The questions, and the lines that would answer them."""
-    parts = [part for question in proposal.questions for part in (_("; "), question.text)]
-    questions = joined("", parts[1:])
+    questions = joined(_("; "), (question.text for question in proposal.questions))
     texts = {"Procfile": written.procfile(proposal), "mika.toml": written.mika_toml(proposal)}
     lines = [
         f"{name}:\n" + "\n".join(f"  {line}" for line in text.splitlines() if line and line[0] != "#")
