@@ -141,7 +141,7 @@ def test_a_start_that_fails_says_why(tmp_path, command, options, kind):
     async def main():
         with pytest.raises(StartFailedError) as caught:
             await Guard.start(dataclasses.replace(spec(tmp_path, command), **options))
-        assert caught.value.kind == kind
+        assert caught.value.code == kind
 
     asyncio.run(main())
 
@@ -186,7 +186,7 @@ def test_lock(tmp_path):
         guard = await Guard.start(what)
         with pytest.raises(StartFailedError) as caught:
             await Guard.start(what)
-        assert caught.value.kind == "locked"
+        assert caught.value.code == "locked"
         guard.kill()
         await asyncio.wait_for(guard.wait(), DEADLINE)
         again = await Guard.start(what)

@@ -55,6 +55,10 @@ def literal(call: ast.Call, name: Path) -> str:
 
 SHOWN = frozenset({"Reason", "Notice", "Finding", "echo", "confirm", "progress"})
 """Calls whose arguments a person reads; those of each `…Error` of mika are such, too."""
+_NOT_TEXTS = frozenset({"code", "level"})
+"""Their arguments that programs compare."""
+_FOR_AGENTS = frozenset({"mcp"})
+"""Rooms that no person reads: they speak English."""
 
 
 def unmarked() -> dict[str, list[str]]:
@@ -63,9 +67,11 @@ def unmarked() -> dict[str, list[str]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE)
         room = rooms.setdefault(_room(name), [])
+        if _room(name) in _FOR_AGENTS:
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and _shows(node.func):
-                values = (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg != "code"))
+                values = (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg not in _NOT_TEXTS))
                 room += [
                     f"{name.as_posix()}:{node.lineno}: {ast.unparse(value)}" for value in values if _is_prose(value)
                 ]

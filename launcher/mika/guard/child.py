@@ -23,12 +23,26 @@ DRAIN_SECONDS = 1.0  # how long to read output after the tree is gone: an escape
 GIVE_UP_SECONDS = 5.0  # after the first SIGKILL; survivors belong to another user or hang in the kernel
 
 
-class StartError(Exception):
-    """The service could not be started. `kind` is not_found, permission, locked, cwd or other."""
+class Text:
+    """A text as the supervisor makes a `mika.wording.Text` from it: that module would cost memory in each guard."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+    def __init__(self, template: str, values: dict[str, str]) -> None:
+        self.template, self.values = template, values
+
+    def __str__(self) -> str:
+        return self.template.format_map(self.values)
+
+
+def _(template: str, /, **values: str) -> Text:
+    return Text(template, values)
+
+
+class StartError(Exception):
+    """The service could not be started. `code` is not_found, permission, locked, cwd or other."""
+
+    def __init__(self, text: Text, *, code: str) -> None:
+        super().__init__(str(text))
+        self.text, self.code = text, code
 
 
 def emit(event: str, **fields: object) -> bool:
@@ -94,31 +108,39 @@ def hold_lock(path: str | None, try_lock: Callable[[BinaryIO], None]) -> BinaryI
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see segments.py
         file = open(path, "ab")  # noqa: PTH123, SIM115 - as above; stays open until this process exits
     except OSError as error:
-        raise StartError("other", f"{path}: {error.strerror}") from error
+        raise StartError(_("{path}: {error}", path=path, error=error.strerror or ""), code="other") from error
     try:
         try_lock(file)
     except OSError as error:
-        raise StartError("locked", f"{path} is in use by another process") from error
+        raise StartError(_("{path} is in use by another process", path=path), code="locked") from error
     return file
 
 
 def check_cwd(path: str) -> None:
     if not os.path.isdir(path):  # noqa: PTH112 - see segments.py
-        raise StartError("cwd", f"{path}: no such folder")
+        raise StartError(_("{path}: no such folder", path=path), code="cwd")
 
 
 def start_error(program: str, error: Exception) -> StartError:
     if isinstance(error, FileNotFoundError) and os.path.isfile(program):  # noqa: PTH113 - see segments.py
         with suppress(OSError), open(program, "rb") as file:  # noqa: PTH123 - as above
             first_line = file.readline(100)
-            return StartError(
-                "not_found", f"{program}: its first line names a program that does not exist: {first_line!r}"
+            text = _(
+                "{program}: its first line names a program that does not exist: {line}",
+                program=program,
+                line=repr(first_line),
             )
+            return StartError(text, code="not_found")
     if isinstance(error, FileNotFoundError):
-        return StartError("not_found", f"{program}: no such program")
+        return StartError(_("{program}: no such program", program=program), code="not_found")
     if isinstance(error, PermissionError):
-        return StartError("permission", f"{program}: permission denied")
-    return StartError("other", f"{program}: {getattr(error, 'strerror', None) or error}")
+        return StartError(_("{program}: permission denied", program=program), code="permission")
+    said = getattr(error, "strerror", None) or str(error)
+    return StartError(_("{program}: {error}", program=program, error=said), code="other")
+
+
+def _emit_failed(code: str, text: Text) -> None:
+    emit("failed", error=code, message=str(text), text=[text.template, text.values])
 
 
 def main() -> None:
@@ -135,9 +157,9 @@ def main() -> None:
             temporary.make(spec["log_dir"], spec["temporary"])
         run(spec, requests)
     except StartError as error:
-        emit("failed", error=error.kind, message=str(error))
+        _emit_failed(error.code, error.text)
     except OSError as error:
-        emit("failed", error="other", message=f"the guard failed: {error}")
+        _emit_failed("other", _("the guard failed: {error}", error=str(error)))
         raise
     finally:
         if spec["temporary"] and not emit("done"):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.supervisor.survivors import Survivor, is_same, still_alive
+from mika.wording import _
 
 if sys.platform == "win32":
     from mika.supervisor import _windows as _system
@@ -41,7 +42,7 @@ class Found:
     is_guard: bool
 
     def __str__(self) -> str:
-        return f"{self.name} (pid {self.process.pid})"
+        return _("{name} (pid {pid})", name=self.name, pid=self.process.pid)
 
 
 class Belongings:
@@ -96,7 +97,7 @@ def _name(process: psutil.Process) -> str:
     try:
         return process.name()
     except OSError:  # Windows does not always tell
-        return "a process"
+        return _("a process")
 
 
 def _environ(process: psutil.Process) -> dict[str, str]:

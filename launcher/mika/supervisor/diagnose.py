@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mika.wording import _
+
 # Lines of output that name a permanent cause: one that remains until somebody changes a file or a setting. The policy
 # still allows one restart, because an editor may have been in the middle of saving.
 _PERMANENT = [
@@ -22,7 +24,7 @@ _ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b
 
 
 # Exit codes of sh and cmd.exe when they cannot run the program. cmd.exe prints its message in the user's language.
-_NOT_FOUND_CODES = {126: "cannot be executed", 127: "program not found", 9009: "program not found"}
+_NOT_FOUND_CODES = {126: _("cannot be executed"), 127: _("program not found"), 9009: _("program not found")}
 
 
 def find_permanent_cause(lines: Sequence[str], code: int) -> str:
@@ -69,10 +71,13 @@ _END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")
 def fix_for_early_exit(name: str, lines: Sequence[str], code: int) -> str:
     """What may help a process that exited by itself before it was ready; empty if nothing is known."""
     if any(_END_OF_INPUT.match(line.strip()) for line in lines[-20:]):
-        return f'its standard input is closed: set `stdin = "open"` in [process.{name}], or do not read from it'
+        return _(
+            'its standard input is closed: set `stdin = "open"` in [process.{name}], or do not read from it', name=name
+        )
     if code == 0:
-        return (
-            f'if it is to run only once, set `restart = "never"` in [process.{name}];'
-            ' if it waits for standard input, which is closed, set `stdin = "open"`'
+        return _(
+            'if it is to run only once, set `restart = "never"` in [process.{name}];'
+            ' if it waits for standard input, which is closed, set `stdin = "open"`',
+            name=name,
         )
     return ""

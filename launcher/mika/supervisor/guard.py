@@ -19,6 +19,7 @@ from mika.supervisor.belongings import Belongings, run_mark
 from mika.supervisor.record import Record
 from mika.supervisor.survivors import Survivor, identify
 from mika.supervisor.sweep import kill_tree
+from mika.wording import Text, _
 
 if sys.platform == "win32":
     from mika.supervisor import _windows as _system
@@ -43,19 +44,19 @@ URGENT_REPORT_SECONDS = 0.7
 _UNKNOWN_CODE = -9  # the exit code to report when the real one is not known
 
 _HINTS = {
-    "not_found": "install it, or correct the command in the Procfile",
-    "permission": "make it executable, or correct the command in the Procfile",
-    "cwd": "correct `cwd` in the configuration",
-    "locked": "another mika or another program uses it: stop that first",
+    "not_found": _("install it, or correct the command in the Procfile"),
+    "permission": _("make it executable, or correct the command in the Procfile"),
+    "cwd": _("correct `cwd` in the configuration"),
+    "locked": _("another mika or another program uses it: stop that first"),
 }
 
 # Windows exit codes that developers see most often (ntstatus.h)
 _NTSTATUS = {
-    0xC0000005: "access violation",
-    0xC0000142: "a DLL failed to start",
-    0xC0000135: "a DLL was not found",
-    0xC000013A: "stopped by Ctrl-C",
-    0xC0000409: "aborted",
+    0xC0000005: _("access violation"),
+    0xC0000142: _("a DLL failed to start"),
+    0xC0000135: _("a DLL was not found"),
+    0xC000013A: _("stopped by Ctrl-C"),
+    0xC0000409: _("aborted"),
 }
 
 
@@ -97,6 +98,9 @@ class LogFailed:
 
     message: str
 
+    def __str__(self) -> str:
+        return _("its log cannot be written: {error}; it keeps running, but its output is lost", error=self.message)
+
 
 @dataclass(frozen=True, slots=True)
 class LogRecovered:
@@ -104,16 +108,18 @@ class LogRecovered:
 
     lost: int  # bytes
 
+    def __str__(self) -> str:
+        return _("its log can be written again; {count} bytes were lost", count=self.lost)
+
 
 GuardEvent = LogFailed | LogRecovered
 
 
 class StartFailedError(MikaError):
-    """The service could not be started. `kind` is not_found, permission, cwd, locked, resources or other."""
+    """The service could not be started. `code` is not_found, permission, cwd, locked, resources or other."""
 
-    def __init__(self, name: str, kind: str, message: str) -> None:
-        super().__init__(f"{name}: {message}", _HINTS.get(kind, ""), code=kind)
-        self.kind = kind
+    def __init__(self, name: str, message: str, *, code: str) -> None:
+        super().__init__(_("{name}: {message}", name=name, message=message), _HINTS.get(code, ""), code=code)
         self.reason = Reason(self.message, self.hint)
 
 
@@ -121,13 +127,17 @@ def describe(code: int) -> str:
     """An exit code in words: `exit code 3`, `killed by SIGKILL`, `exit code 0xC0000005 (access violation)`."""
     if code < 0:
         try:
-            return f"killed by {signal.Signals(-code).name}"
+            return _("killed by {signal}", signal=signal.Signals(-code).name)
         except ValueError:
-            return f"killed by signal {-code}"
+            return _("killed by signal {number}", number=-code)
     if code > 0xFFFF:
         meaning = _NTSTATUS.get(code)
-        return f"exit code 0x{code:08X}" + (f" ({meaning})" if meaning else "")
-    return f"exit code {code}"
+        return (
+            _("exit code 0x{code:08X} ({meaning})", code=code, meaning=meaning)
+            if meaning
+            else _("exit code 0x{code:08X}", code=code)
+        )
+    return _("exit code {code}", code=code)
 
 
 class Guard:
@@ -148,7 +158,7 @@ class Guard:
         self._exit: Exit | None = None
         self._reader: asyncio.Task[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._lost_reason = Reason("killed because its guard was killed")
+        self._lost_reason = Reason(_("killed because its guard was killed"))
         self._stop_watching: Callable[[], None] = lambda: None
 
     @classmethod
@@ -157,9 +167,8 @@ class Guard:
         try:
             process = await cls._start_guard(spec)
         except OSError as error:  # too many open files or processes, no memory
-            raise StartFailedError(
-                spec.name, "resources", f"its guard did not start: {error.strerror or error}"
-            ) from None
+            text = _("its guard did not start: {error}", error=error.strerror or error)
+            raise StartFailedError(spec.name, text, code="resources") from None
         guard = cls(spec, process, on_event)
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -167,8 +176,8 @@ class Guard:
         except BaseException as error:
             await guard._abandon()
             if isinstance(error, TimeoutError):
-                message = f"the guard did not start the service within {_START_SECONDS:g} s"
-                raise StartFailedError(spec.name, "other", message) from None
+                message = _("the guard did not start the service within {seconds:g} s", seconds=_START_SECONDS)
+                raise StartFailedError(spec.name, message, code="other") from None
             raise
         guard._reader = asyncio.create_task(guard._read(), name=f"guard of {spec.name}")
         return guard
@@ -229,7 +238,7 @@ class Guard:
 
     def _kill_silent_guard(self) -> None:
         if self._code is None and self._exit is None:
-            self._lost_reason = Reason("exited, but its guard process did not report it (was it suspended?)")
+            self._lost_reason = Reason(_("exited, but its guard process did not report it (was it suspended?)"))
             self._kill_guard()
 
     def _kill_guard(self) -> None:
@@ -273,11 +282,17 @@ class Guard:
                 self.pid = pid
                 self.record = Record(spec.env.get("MIKA_RUN_ID", ""), self.guard_pid, pid)
                 self._stop_watching = _system.watch_exit(pid, self._expect_report)
-            case {"event": "failed", "error": str(kind), "message": str(message)}:
-                raise StartFailedError(spec.name, kind, message)
+            case {
+                "event": "failed",
+                "error": str(kind),
+                "message": str(english),
+                "text": [str(template), dict(values)],
+            }:
+                raise StartFailedError(spec.name, Text(english, template, values), code=kind)
             case _:
                 code = await self._process.wait()
-                raise StartFailedError(spec.name, "other", f"its guard failed to start ({describe(code)})")
+                message = _("its guard failed to start ({reason})", reason=describe(code))
+                raise StartFailedError(spec.name, message, code="other")
 
     async def _next_event(self) -> dict[str, Any] | None:
         if self._process.stdout is None:
@@ -315,8 +330,11 @@ class Guard:
             code, reason = self._code, Reason(describe(self._code))
         if code == 0 and self._left_behind:
             reason = Reason(
-                f"its first process exited (code 0) and left {self._left_behind} more running, which were stopped",
-                "run it in the foreground: without `--daemon`, `-d` or `&`",
+                _(
+                    "its first process exited (code 0) and left {count} more running, which were stopped",
+                    count=self._left_behind,
+                ),
+                _("run it in the foreground: without `--daemon`, `-d` or `&`"),
             )
         self._exit = Exit(code, reason, guard_lost=guard_lost, survivors=survivors)
 

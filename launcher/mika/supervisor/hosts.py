@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mika.reason import NONE, Reason
 from mika.supervisor.diagnose import find_error_line
+from mika.wording import _
 
 _NOT_RESOLVED = re.compile(
     r"dns error|name or service not known|nodename nor servname|getaddrinfo|name resolution|no such host"
@@ -37,10 +38,13 @@ def explain_host(lines: Sequence[str]) -> Reason:
     host = _named(_IN_ERROR, [error]) or _named(_IN_SOURCE, [line for line in reversed(lines) if line[:1].isspace()])
     if not _OF_COMPOSE.fullmatch(host) or _resolves(host):
         return NONE
-    text = f"the host name `{host}` cannot be resolved here: that of a compose service exists only inside compose"
+    text = _(
+        "the host name `{host}` cannot be resolved here: that of a compose service exists only inside compose",
+        host=host,
+    )
     if host.lower().startswith("temporal") or "Failed client connect" in error:
-        return Reason(text, "connect to the address in TEMPORAL_ADDRESS, which every process gets, not to that name")
-    return Reason(text, f"connect to where compose publishes `{host}`, such as 127.0.0.1 and its port")
+        return Reason(text, _("connect to the address in TEMPORAL_ADDRESS, which every process gets, not to that name"))
+    return Reason(text, _("connect to where compose publishes `{host}`, such as 127.0.0.1 and its port", host=host))
 
 
 def _named(pattern: re.Pattern[str], lines: Sequence[str]) -> str:

@@ -24,14 +24,13 @@ from mika.supervisor.guard import (
     Exit,
     Guard,
     GuardEvent,
-    LogFailed,
-    LogRecovered,
     StartFailedError,
 )
 from mika.supervisor.survivors import Survivor, describe_survivors, still_alive
 from mika.supervisor.tree import Tree
 from mika.supervisor.unit import Launch, Running, Unit
 from mika.supervisor.watch import watch
+from mika.wording import _, joined
 
 _NOT_STARTED = 127  # exit code, as of a shell that cannot start a program
 SHOWN_LINES = 20
@@ -163,7 +162,7 @@ class Managed:
             if self.guard is not None:
                 self.guard.kill()
                 await self.guard.wait()
-            reason = Reason(f"could not be supervised: {describe(error)}")
+            reason = Reason(_("could not be supervised: {error}", error=describe(error)))
             self._handle_exit(generation, Exit(_NOT_STARTED, reason), [], NONE)
 
     async def _run_once(self, generation: int) -> None:
@@ -180,7 +179,7 @@ class Managed:
             self.guard = await self._start(launch)
         except StartFailedError as error:
             # A lack of resources (too many open files, for example) is temporary, so it is not a permanent cause.
-            cause = "" if error.kind == "resources" else error.message
+            cause = "" if error.code == "resources" else error.message
             self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], Reason(cause))
             return
         self.started_at, self.reason, self.held_back = time.monotonic(), NONE, NONE
@@ -258,19 +257,14 @@ class Managed:
         line = cause.text if cause.fix else find_error_line(lines)
         error_line = line if exit_.code > 0 and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
-        self.reason = Reason(f"{exit_.reason.text}: {error_line}", exit_.reason.fix) if is_new else exit_.reason
+        self.reason = Reason(error_line, exit_.reason.fix).within(exit_.reason.text) if is_new else exit_.reason
         exited = policy.ProcessExited(
             generation, exit_.code, self.reason, cause.text, exit_.final, has_survivors=bool(exit_.survivors)
         )
         self.feed(exited)
 
     def _on_guard_event(self, event: GuardEvent) -> None:
-        match event:
-            case LogFailed():
-                text = f"its log cannot be written: {event.message}; it keeps running, but its output is lost"
-            case LogRecovered():
-                text = f"its log can be written again; {event.lost} bytes were lost"
-        self._bus.publish(events.Notice(name=self.unit.name, level="warning", message=text))
+        self._bus.publish(events.Notice(name=self.unit.name, level="warning", message=str(event)))
 
     # --- events for the bus ------------------------------------------------------------------------------------------
 
@@ -288,12 +282,12 @@ class Managed:
                 self._bus.publish(events.BackingOff(name=name, delay=max(0.0, delay), failures=state.failures))
             case Phase.WAITING:
                 needs = self.unit.shown_needs()
-                self.reason = Reason(f"waiting for {', '.join(needs)}")
+                self.reason = Reason(_("waiting for {needs}", needs=joined(_(", "), needs)))
                 self._bus.publish(events.Waiting(name=name, needs=needs))
             case Phase.STOPPING:
                 self._bus.publish(events.Stopping(name=name))
             case Phase.STOPPED:
-                self.reason = Reason("stopped", f"`mika start {name}`")
+                self.reason = Reason(_("stopped"), f"`mika start {name}`")
                 if previous.phase is Phase.STOPPING:
                     self._bus.publish(events.Stopped(name=name))
             case Phase.GAVE_UP:
@@ -322,7 +316,7 @@ class _Observer:
         self._managed._bus.publish(events.RungWaiting(name=self._managed.unit.name, rung=rung, reason=reason))  # noqa: SLF001
 
     def became_ready(self, detail: str) -> None:
-        self._managed.reason = Reason(detail or "running")
+        self._managed.reason = Reason(detail or _("running"))
         self._managed.feed(policy.BecameReady(self._generation))
 
     def became_unready(self, reason: Reason) -> None:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 from mika.reason import NONE, Reason
 from mika.status import AT_REST, Phase
+from mika.wording import _
 
 RUNNING = frozenset({Phase.STARTING, Phase.READY, Phase.UNHEALTHY})
 
@@ -288,9 +289,11 @@ def _exited(
     state = replace(state, failures=failures, permanent_cause=cause, reason=event.reason)
     if is_repeated or failures >= rules.max_failures:
         reason = (
-            Reason(f"{cause}; another attempt would fail the same way", event.reason.fix)
+            Reason(_("{cause}; another attempt would fail the same way", cause=cause), event.reason.fix)
             if is_repeated
-            else event.reason.within(f"failed {failures} times in a row" if failures > 1 else "failed")
+            else event.reason.within(
+                _("failed {count} times in a row", count=failures) if failures > 1 else _("failed")
+            )
         )
         return replace(state, phase=Phase.GAVE_UP, should_run=False, reason=reason), ()
     if failures == 1:

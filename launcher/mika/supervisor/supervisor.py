@@ -19,6 +19,7 @@ from mika.supervisor.reload import settled_at
 from mika.supervisor.survivors import Survivor
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
+from mika.wording import _
 
 _FINISHED = (Phase.EXITED, Phase.GAVE_UP)
 Verb = Literal["start", "stop", "restart"]
@@ -58,7 +59,9 @@ class Supervisor:
         selected = self.select(names)
         for name, managed in selected.items():
             if managed.unit.role == "service":
-                raise UsageError(f"{name} is a service: mika lets a debugger into processes of the Procfile only")
+                raise UsageError(
+                    _("{name} is a service: mika lets a debugger into processes of the Procfile only", name=name)
+                )
         for managed in selected.values():
             managed.debug = True
         return list(selected)
@@ -71,7 +74,9 @@ class Supervisor:
         changed.
         """
         if self._stopping:
-            raise MikaError("the stack is stopping", "wait until it has stopped, then run `mika up`", code="stopping")
+            raise MikaError(
+                _("the stack is stopping"), _("wait until it has stopped, then run `mika up`"), code="stopping"
+            )
         selected = self.select(names)
         if debug:
             self.debug(names)

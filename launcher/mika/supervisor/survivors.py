@@ -10,6 +10,7 @@ from typing import Any
 
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
+from mika.wording import _, joined
 
 if sys.platform == "win32":
     from mika.supervisor import _windows as _system
@@ -26,7 +27,9 @@ class Survivor:
     user: str = ""
 
     def __str__(self) -> str:
-        return f"pid {self.pid}" + (f" of user {self.user}" if self.user else "")
+        if not self.user:
+            return f"pid {self.pid}"
+        return _("pid {pid} of user {user}", pid=self.pid, user=self.user)
 
 
 def identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
@@ -95,8 +98,12 @@ def _survivors(entries: Iterable[dict[str, Any]]) -> list[Survivor]:
 def describe_survivors(survivors: Iterable[Survivor]) -> Reason:
     survivors = tuple(survivors)
     pids = " ".join(str(survivor.pid) for survivor in survivors)
-    kill = f"`taskkill /F /PID {pids}` as administrator" if sys.platform == "win32" else f"`sudo kill -9 {pids}`"
-    return Reason(
-        f"could not be killed: {', '.join(map(str, survivors))}",
-        f"kill them with {kill}" if len(survivors) > 1 else f"kill it with {kill}",
+    text = _("could not be killed: {processes}", processes=joined(_(", "), map(str, survivors)))
+    if sys.platform == "win32":
+        kill = _("`taskkill /F /PID {pids}` as administrator", pids=pids)
+    else:
+        kill = f"`sudo kill -9 {pids}`"
+    fix = (
+        _("kill them with {command}", command=kill) if len(survivors) > 1 else _("kill it with {command}", command=kill)
     )
+    return Reason(text, fix)

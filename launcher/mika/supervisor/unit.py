@@ -12,6 +12,7 @@ from mika.status import Condition, Kind, Role
 from mika.supervisor.guard import Exit, ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.watch import Liveness
+from mika.wording import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,15 @@ class Unit:
 
     def shown_needs(self) -> tuple[str, ...]:
         """`needs` for people: `temporal`, `migrate to be completed`."""
-        return tuple(
-            f"{name} to be {self.conditions[name]}" if name in self.conditions else name for name in self.needs
-        )
+        return tuple(_need(name, self.conditions.get(name)) for name in self.needs)
+
+
+def _need(name: str, condition: Condition | None) -> str:
+    match condition:
+        case "ready":
+            return _("{name} to be ready", name=name)
+        case "completed":
+            return _("{name} to be completed", name=name)
+        case "started":
+            return _("{name} to be started", name=name)
+    return name

@@ -16,6 +16,7 @@ from mika import tasks
 from mika.readiness.ladder import PROBE_TIMEOUT, Certain, OnHopeless, Rung, climb, reason_of
 from mika.reason import NONE, Reason
 from mika.supervisor.policy import is_same_cause
+from mika.wording import _
 
 ALIVE_SECONDS = 1.0
 """How long a process without a probe must have been alive to count as ready."""
@@ -58,7 +59,7 @@ async def watch(
 
     A target that is not ready after `ready_timeout` seconds counts as hung; 0 is no limit.
     """
-    waits_for = Reason("it is starting")
+    waits_for = Reason(_("it is starting"))
 
     def on_waiting(rung: str, reason: Reason) -> None:
         nonlocal waits_for
@@ -73,7 +74,7 @@ async def watch(
                 rungs, on_reached=observer.rung_reached, on_waiting=on_waiting, on_hopeless=observer.hopeless
             )
     except TimeoutError:
-        observer.hung(waits_for.within(f"not ready after {ready_timeout:g} s"))
+        observer.hung(waits_for.within(_("not ready after {seconds:g} s", seconds=ready_timeout)))
         return
     observer.became_ready(detail)
     if liveness is None:
@@ -95,7 +96,7 @@ async def _keep_checking(liveness: Liveness, observer: Observer) -> None:
                 detail = await liveness.probe()
         except Exception as error:  # noqa: BLE001 - any error of the probe is a result to report
             failing_s += slept_s + min(time.monotonic() - began, PROBE_TIMEOUT)
-            reason = Reason("no answer") if isinstance(error, TimeoutError) else reason_of(error)
+            reason = Reason(_("no answer")) if isinstance(error, TimeoutError) else reason_of(error)
             is_certain = isinstance(error, Certain)
             # A guess does not replace an earlier guess. A certain reason replaces a guess, and any new reason replaces
             # a certain one.
@@ -107,7 +108,8 @@ async def _keep_checking(liveness: Liveness, observer: Observer) -> None:
                 failing_s = min(failing_s, unready_after)
                 continue
             if liveness.patience is not None and failing_s >= liveness.patience:
-                observer.hung(Reason(f"{reason.text} for {failing_s:.0f} s", reason.fix, reason.repair))
+                text = _("{reason} for {seconds:.0f} s", reason=reason.text, seconds=failing_s)
+                observer.hung(Reason(text, reason.fix, reason.repair))
                 return
         else:
             failing_s = 0.0
