@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ else:
 _AT_ONCE = threading.BoundedSemaphore(4)
 """Each is a whole Python: more of them would be slower for all."""
 _END_SECONDS = 5.0
+_ENGLISH = {"MIKA_LANG": "en"}
+"""Whatever the user reads: agents get what is documented, and what others have seen."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Call:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
+                    env=os.environ | _ENGLISH,
                     encoding="utf-8",
                     errors="replace",
                     start_new_session=True,

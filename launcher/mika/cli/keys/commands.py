@@ -11,20 +11,22 @@ from mika.cli.browser import open_page
 from mika.cli.context import use_color
 from mika.cli.keys import Ends, decoding
 from mika.cli.keys.finding import Found
+from mika.cli.language import shown
 from mika.cli.screen.pretty import Pretty
 from mika.cli.screen.selection import Selection, pattern_of
 from mika.cli.screen.view import View
+from mika.cli.screen.width import pad
 from mika.config.load import Config
 from mika.control.client import Client
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.project.folder import ProjectDir
 from mika.status import StackStatus, UnitStatus
+from mika.wording import _
 
 _LABELS = "123456789ABCDEFGHIJKLMOPQRSTUVWXYZ"  # no N: the match before
 _LAST_MATCHES = 10
 _HELD = 1.0  # s
-_DOING: dict[Verb, str] = {"restart": "restarting", "start": "starting", "stop": "stopping"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class _Question:
 
     def __str__(self) -> str:
         options = "  ".join(f"{key} {answer}" for key, answer in self.answers.items())
-        return f"{self.text} {options}  Esc: none"
+        return shown(_("{question} {options}  Esc: none", question=self.text, options=options))
 
 
 class Commands:
@@ -56,8 +58,8 @@ class Commands:
         self._found: Found | None = None
         self._keys: dict[str, Callable[[], None]] = {
             "?": self._help,
-            "r": lambda: self._of_one("restart", self._restart),
-            "s": lambda: self._of_one("stop or start", self._stop_or_start),
+            "r": lambda: self._of_one(_("restart:"), self._restart),
+            "s": lambda: self._of_one(_("stop or start:"), self._stop_or_start),
             "l": lambda: self._choose(replace(view.selection, level=view.selection.next_level)),
             "p": lambda: self._choose(replace(view.selection, is_pretty=not view.selection.is_pretty)),
             "/": self._begin_to_find,
@@ -73,13 +75,13 @@ class Commands:
     def shown(self) -> tuple[str, ...]:
         """What of the logs is shown, if not all of it as usual."""
         selection = self._view.selection
-        return (*selection.words, *(() if selection.is_pretty else ("raw",)))
+        return (*selection.words, *(() if selection.is_pretty else (shown(_("raw")),)))
 
     @property
     def question(self) -> str:
         """What the person is asked just now."""
         if self._typed is not None:
-            return f"find: {self._typed}_  (Enter: find, Esc: not)"
+            return shown(_("find: {typed}_  (Enter: find, Esc: not)", typed=self._typed))
         return str(self._asked) if self._asked is not None else ""
 
     def press(self, key: str) -> None:
@@ -95,7 +97,7 @@ class Commands:
             elif unit := self._units().get(key):
                 self._show_only(unit)
         except MikaError as error:
-            self._say(f"{error.message}{f' ({error.hint})' if error.hint else ''}")
+            self._say(_("{message} ({hint})", message=error.message, hint=error.hint) if error.hint else error.message)
         self._draw()
 
     # --- what is shown -----------------------------------------------------------------------------------------------
@@ -103,21 +105,21 @@ class Commands:
     def _help(self) -> None:
         units = ", ".join(f"{key} {unit.name}" for key, unit in self._units().items())
         rows = [
-            ("1-9", f"only the lines of one (again: of all): {units}"),
-            ("r s", "restart one; stop it, or start it"),
-            ("l p", "level: all, warning, error; lines readable, or as they were written"),
-            ("/ n N", "find (matches are marked); the next match, the one before"),
-            ("o", "open the UI or the API in the browser"),
+            ("1-9", _("only the lines of one (again: of all): {units}", units=units)),
+            ("r s", _("restart one; stop it, or start it")),
+            ("l p", _("level: all, warning, error; lines readable, or as they were written")),
+            ("/ n N", _("find (matches are marked); the next match, the one before")),
+            ("o", _("open the UI or the API in the browser")),
         ]
         if self._ends.detach is not None:
-            rows += [("d", "detach: the stack goes on"), ("q", "stop the stack (Ctrl-C only detaches)")]
+            rows += [("d", _("detach: the stack goes on")), ("q", _("stop the stack (Ctrl-C only detaches)"))]
         else:
-            rows.append(("q", "stop the stack, as Ctrl-C does (in the background: `mika up -d`)"))
-        self._say("\n".join(["keys", *(f"  {keys:<6} {text}" for keys, text in rows)]))
+            rows.append(("q", _("stop the stack, as Ctrl-C does (in the background: `mika up -d`)")))
+        self._say("\n".join([shown(_("keys")), *(f"  {pad(keys, 6)} {shown(text)}" for keys, text in rows)]))
 
     def _show_only(self, unit: UnitStatus) -> None:
         if unit.name not in self._view.logged:
-            self._say(f"{unit.name} is a container: `mika logs {unit.name}` has its lines")
+            self._say(_("{name} is a container: `mika logs {name}` has its lines", name=unit.name))
             return
         selection = self._view.selection
         self._choose(replace(selection, only="" if selection.only == unit.name else unit.name))
@@ -155,35 +157,43 @@ class Commands:
         only = self._view.selection.only
         found = self._found = Found(self._folder.logs, [only] if only else self._view.logged, pattern)
         last = found.last(_LAST_MATCHES)
-        shown = "".join(self._view.shown_line(*match) for match in last)
-        self._say(f"{len(found)} matches of {text!r} in the logs{', the last ones:' if len(found) > len(last) else ''}")
-        if shown:
-            self._view.say(shown.removesuffix("\n"))
+        if len(found) > len(last):
+            self._say(_("{count} matches of {text!r} in the logs, the last ones:", count=len(found), text=text))
+        else:
+            self._say(_("{count} matches of {text!r} in the logs", count=len(found), text=text))
+        if lines := "".join(self._view.shown_line(*match) for match in last):
+            self._view.say(lines.removesuffix("\n"))
 
     def _step(self, by: int) -> None:
         if self._found is None:
-            self._say("/ finds something first")
+            self._say(_("/ finds something first"))
             return
         match = self._found.step(by)
         if match is None:
-            self._say(f"no match {'after' if by > 0 else 'before'} that")
+            self._say(_("no match after that") if by > 0 else _("no match before that"))
             return
-        self._say(f"match {self._found.number} of {len(self._found)}")
+        self._say(_("match {number} of {count}", number=self._found.number, count=len(self._found)))
         self._view.say(self._view.shown_line(*match).removesuffix("\n"))
 
     # --- what is done ------------------------------------------------------------------------------------------------
 
-    def _of_one(self, what: str, action: Callable[[str], None]) -> None:
+    def _of_one(self, question: str, action: Callable[[str], None]) -> None:
         """Do it to the process whose lines are shown; ask which, if all are."""
         if only := self._view.selection.only:
             action(only)
             return
         answers = {key: unit.name for key, unit in self._units().items() if unit.kind != "external"}
-        self._asked = _Question(f"{what}:", answers, action)
+        self._asked = _Question(question, answers, action)
 
     def _tell(self, verb: Verb, name: str) -> None:
-        names, _ = self._client.control(verb, [name])  # what else is to be known is shown as an event
-        self._say(f"{_DOING[verb]} {', '.join(names)}")
+        names = ", ".join(self._client.control(verb, [name])[0])  # what else is to be known is shown as an event
+        match verb:
+            case "restart":
+                self._say(_("restarting {names}", names=names))
+            case "start":
+                self._say(_("starting {names}", names=names))
+            case "stop":
+                self._say(_("stopping {names}", names=names))
 
     def _stop_or_start(self, name: str) -> None:
         unit = self._client.status().unit(name)
@@ -202,7 +212,7 @@ class Commands:
             self._tell("restart", name)
             return
         # As `mika restart`: a worker's new code is checked first. That takes seconds, in which keys work.
-        self._say(f"checking whether the new code of {name} fits the open runs")
+        self._say(_("checking whether the new code of {name} fits the open runs", name=name))
         threading.Thread(target=self._check_and_restart, args=(unit,), name="check", daemon=True).start()
 
     def _check_and_restart(self, unit: UnitStatus) -> None:
@@ -214,10 +224,16 @@ class Commands:
                 self._tell("restart", unit.name)
                 return
         except MikaError as error:
-            self._say(f"{unit.name}: not restarted: {error.message}")
+            self._say(_("{name}: not restarted: {reason}", name=unit.name, reason=error.message))
             return
-        self._say(f"{unit.name}: the new code does not fit the open runs: `mika check {unit.type}` says why")
-        self._asked = _Question("restart all the same?", {"y": unit.name}, lambda name: self._tell("restart", name))
+        self._say(
+            _(
+                "{name}: the new code does not fit the open runs: `mika check {type}` says why",
+                name=unit.name,
+                type=unit.type,
+            )
+        )
+        self._asked = _Question(_("restart all the same?"), {"y": unit.name}, lambda name: self._tell("restart", name))
         self._draw()
 
     def _open(self) -> None:
@@ -228,12 +244,13 @@ class Commands:
         elif urls:
             by_words = {name.replace("_", " "): url for name, url in urls.items()}
             answers = dict(zip(_LABELS, by_words, strict=False))
-            self._asked = _Question("open:", answers, lambda words: self._open_url(by_words[words]))
+            self._asked = _Question(_("open:"), answers, lambda words: self._open_url(by_words[words]))
         else:
-            self._say("nothing here has an address to open")
+            self._say(_("nothing here has an address to open"))
 
     def _open_url(self, url: str) -> None:
-        self._say(f"opening {url}" if open_page(url) else f"open it in your browser: {url}")
+        is_open = open_page(url)
+        self._say(_("opening {url}", url=url) if is_open else _("open it in your browser: {url}", url=url))
 
     def _units(self) -> dict[str, UnitStatus]:
         """By the key that chooses each."""

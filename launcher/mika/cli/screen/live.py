@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika import events
+from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, WAITING, palette
+from mika.cli.screen.states import word
 from mika.events import Event
+from mika.wording import _
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_COLOURS = {"ready": GOOD, "done": GOOD, "gave up": BAD, "exited": BAD, "unhealthy": BAD}
+_COLOURS = {"ready": GOOD, "done": GOOD, "gave_up": BAD, "exited": BAD, "unhealthy": BAD}
 
 
 @dataclass(slots=True)
@@ -33,7 +36,7 @@ class _Row:
             case events.RungReached():
                 self.state, self.text = "starting", event.rung
             case events.RungWaiting():
-                self.state, self.text = "starting", f"{event.rung}: {event.reason}"
+                self.state, self.text = "starting", _("{context}: {text}", context=event.rung, text=event.reason)
             case events.Ready():
                 self.state, self.text = "ready", event.detail
             case events.Waiting():
@@ -43,12 +46,12 @@ class _Row:
             case events.Exited():
                 self.state, self.text = "done" if event.expected else "exited", str(event.reason)
             case events.BackingOff():
-                self.state, self.text = "backing off", ""
+                self.state, self.text = "backing_off", ""
             case events.GaveUp():
-                self.state, self.text = "gave up", str(event.reason)
+                self.state, self.text = "gave_up", str(event.reason)
             case events.Stopping() | events.Stopped():
                 self.state, self.text = event.kind, ""
-        self.ended_at = time.monotonic() if self.state in ("ready", "gave up", "done") else None
+        self.ended_at = time.monotonic() if self.state in ("ready", "gave_up", "done") else None
 
 
 class Live:
@@ -79,9 +82,9 @@ class Live:
         table = Table.grid(padding=(0, 2))
         for name, row in self._rows.items():
             elapsed = (row.ended_at or time.monotonic()) - self._began
-            state = Text(row.state, style=palette().style(_COLOURS.get(row.state, WAITING)))
-            text = Text(row.text, overflow="ellipsis", no_wrap=True)
-            table.add_row(Text(name, style="bold"), state, f"{elapsed:.1f} s", text)
+            state = Text(word(row.state), style=palette().style(_COLOURS.get(row.state, WAITING)))
+            text = Text(shown(row.text), overflow="ellipsis", no_wrap=True)
+            table.add_row(Text(name, style="bold"), state, shown(_("{value:.1f} s", value=elapsed)), text)
         return table
 
 

@@ -11,6 +11,7 @@ import click
 
 from mika.cli.screen.colours import BAD, GOOD, NAMES, QUIET, WAITING, Colour, palette
 from mika.cli.screen.escapes import for_screen
+from mika.cli.screen.width import pad, width
 from mika.project import logs
 from mika.records.reading import read
 from mika.records.record import Level, Record, local_clock
@@ -40,7 +41,7 @@ class Pretty:
     def __init__(self, names: Sequence[str], root: Path, *, color: bool, alone: bool = False) -> None:
         self._root, self._color, self._alone = str(root), color, alone
         self._palette = palette()
-        self._width = max((len(name) for name in names), default=0)
+        self._width = max(map(width, names), default=0)
         self._heads: dict[tuple[str, int | None], str] = {}  # what lines begin with, of the last seconds
         self._colours = {name: NAMES[number % len(NAMES)] for number, name in enumerate(names)}
 
@@ -60,7 +61,7 @@ class Pretty:
 
     def name(self, name: str) -> str:
         """In its colour, as wide as the longest one."""
-        return self._style(name.ljust(self._width), self._colours.get(name))
+        return self._style(pad(name, self._width), self._colours.get(name))
 
     def event(self, name: str, seconds: float, text: str) -> str:
         """Something that happened to a process, in the columns of its lines. `seconds`: since the epoch."""

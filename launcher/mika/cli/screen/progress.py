@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 
+from mika.cli.language import shown
+from mika.wording import _
+
 _QUIET_SECONDS = 0.3
 _INTERVAL = 0.1  # s
 _ERASE = "\r\x1b[K"
@@ -15,8 +18,11 @@ _ERASE = "\r\x1b[K"
 
 def stopped(names: Sequence[str], seconds: float, *, data_stays: bool) -> str:
     """`stopped worker, api in 1.8 s; the data stays in .mika/data`."""
-    what = f" {', '.join(names)}" if names else ""
-    return f"stopped{what} in {seconds:.1f} s{'; the data stays in .mika/data' if data_stays else ''}"
+    if names:
+        said = _("stopped {names} in {seconds:.1f} s", names=", ".join(names), seconds=seconds)
+    else:
+        said = _("stopped in {seconds:.1f} s", seconds=seconds)
+    return shown(said + _("; the data stays in .mika/data") if data_stays else said)
 
 
 @contextlib.contextmanager
@@ -26,7 +32,7 @@ def progress(text: str) -> Iterator[None]:
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_draw, args=(text, over), name="progress", daemon=True)
+    thread = threading.Thread(target=_draw, args=(shown(text), over), name="progress", daemon=True)
     thread.start()
     try:
         yield
@@ -41,7 +47,8 @@ def _draw(text: str, over: threading.Event) -> None:
         return
     with contextlib.suppress(OSError, ValueError):  # the terminal was closed
         while not over.wait(_INTERVAL):
-            sys.stderr.write(f"{_ERASE}{text} … {time.monotonic() - began:.1f} s")
+            said = _("{doing} … {seconds:.1f} s", doing=text, seconds=time.monotonic() - began)
+            sys.stderr.write(f"{_ERASE}{shown(said)}")
             sys.stderr.flush()
         sys.stderr.write(_ERASE)
         sys.stderr.flush()

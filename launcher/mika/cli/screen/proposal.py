@@ -7,14 +7,17 @@ from collections.abc import Iterator
 
 from mika.backends.choice import planned
 from mika.backends.infrastructure import Plan
+from mika.cli.language import shown
 from mika.cli.screen.colours import WAITING, paint
+from mika.cli.screen.width import pad, width
 from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.detect import written
 from mika.detect.proposal import Process, Proposal
 from mika.project.folder import ProjectDir
+from mika.wording import _
 
-_HEADS = ("PROCESS", "COMMAND", "FOLDER", "ENVIRONMENT", "QUEUE", "READY")
+_HEADS = (_("PROCESS"), _("COMMAND"), _("FOLDER"), _("ENVIRONMENT"), _("QUEUE"), _("READY"))
 
 
 def render(proposal: Proposal, config: Config) -> str:
@@ -23,36 +26,42 @@ def render(proposal: Proposal, config: Config) -> str:
             process.name,
             process.command,
             process.cwd,
-            _environment(process, config) or process.environment.tool or "none",
+            _environment(process, config) or process.environment.tool or shown(_("none")),
             ", ".join(process.queues),
-            process.ready if process.restart == "always" else "runs once",
+            process.ready if process.restart == "always" else shown(_("runs once")),
         )
         for process in proposal.processes
     ]
-    columns = [column for column in zip(_HEADS, *rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    lines = [f"found in {config.project}:", ""]
+    columns = [column for column in zip(map(shown, _HEADS), *rows, strict=True) if any(column[1:])]
+    widths = [max(map(width, column)) for column in columns]
+    lines = [shown(_("found in {folder}:", folder=config.project)), ""]
     for cells in zip(*columns, strict=True):
-        lines += ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()]
+        lines += ["  ".join(pad(cell, wide) for cell, wide in zip(cells, widths, strict=True)).rstrip()]
     configured, entries = written.configured(proposal, config), written.entries(proposal)
     plan, other = planned(configured, ProjectDir(config.project), entries)
     if plan.file is not None and plan.services:
         lines += ["", f"{plan.file.path}:", *_services(plan, other)]
-    notes = [f"{guess.why}: {name}={guess.value}" for name, guess in proposal.settings.items()]
+    notes: list[str] = [
+        _("{context}: {text}", context=guess.why, text=f"{name}={guess.value}")
+        for name, guess in proposal.settings.items()
+    ]
     notes += [*proposal.notes, *_missing(proposal, config)]
-    return "\n".join([*lines, *([""] if notes else []), *(f"{paint('note', WAITING)}  {n}" for n in notes)])
+    head = paint(shown(_("note")), WAITING)
+    return "\n".join([*lines, *([""] if notes else []), *(f"{head}  {shown(note)}" for note in notes)])
 
 
 def _services(plan: Plan, other: Plan | None) -> Iterator[str]:
     """What becomes of each service; `other`: the plan if everything for Docker is here."""
-    width = max(len(service.name) for service in plan.services)
+    widest = max(width(service.name) for service in plan.services)
     with_docker = other.choice.started if other is not None else ()
     left_out = dict(plan.choice.left_out)
     for service in plan.services:
-        fate = f"left out: {left_out[service.name]}" if service.name in left_out else "started, if Docker is here"
-        if service.name in left_out and service.name in with_docker:
-            fate = "started, if Docker and all images are here; else mika runs Temporal itself"
-        yield f"  {service.name.ljust(width)}  {fate}"
+        fate = _("started, if Docker is here")
+        if service.name in left_out:
+            fate = _("left out: {reason}", reason=left_out[service.name])
+            if service.name in with_docker:
+                fate = _("started, if Docker and all images are here; else mika runs Temporal itself")
+        yield f"  {pad(service.name, widest)}  {shown(fate)}"
 
 
 def _environment(process: Process, config: Config) -> str:
@@ -77,4 +86,5 @@ def _missing(proposal: Proposal, config: Config) -> Iterator[str]:
     without = [process for process in proposal.processes if not _environment(process, config)]
     for declared in dict.fromkeys(process.environment for process in without):
         if declared.tool:
-            yield f"{declared.folder or 'this folder'} has no environment yet: {declared.install()}"
+            folder = declared.folder or _("this folder")
+            yield _("{folder} has no environment yet: {command}", folder=folder, command=declared.install())

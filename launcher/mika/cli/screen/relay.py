@@ -20,13 +20,16 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from mika.cli.language import shown
 from mika.cli.log_filter import LogFilter
 from mika.cli.screen.colours import NAMES, paint
 from mika.cli.screen.escapes import for_screen
 from mika.cli.screen.selection import Selection, marked, pattern_of
-from mika.cli.screen.width import fitted
+from mika.cli.screen.width import fitted, pad
+from mika.cli.screen.width import width as columns_of
 from mika.project import logs
 from mika.text import plain
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
@@ -57,10 +60,10 @@ class Prefixes:
 
     def __init__(self, names: Sequence[str], *, color: bool, alone: bool = False) -> None:
         self._color = color
-        width = max((len(name) for name in names), default=0)
+        width = max(map(columns_of, names), default=0)
         self._prefixes: dict[str, str] = {}
         for number, name in enumerate(names):
-            text = "" if alone else f"{name.ljust(width)} | "
+            text = "" if alone else f"{pad(name, width)} | "
             self._prefixes[name] = paint(text, NAMES[number % len(NAMES)]) if color else text
 
     def line(self, name: str, text: str) -> str:
@@ -181,7 +184,8 @@ class Relay:
                 continue
             text = ""
             if self._terminal and (skipped := follower.skip_to_end_if_behind(TERMINAL_BEHIND)):
-                text = self._prefixes.line(name, f"... {skipped} lines skipped here: `mika logs {name}` has them\n")
+                told = _("... {count} lines skipped here: `mika logs {name}` has them", count=skipped, name=name)
+                text = self._prefixes.line(name, f"{shown(told)}\n")
             if text := text + self._new_lines(name, follower):
                 self._write(text)
                 wrote = True

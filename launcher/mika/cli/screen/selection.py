@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mika.cli.language import shown
 from mika.records.record import Level
+from mika.wording import _
 
 _ESCAPE = re.compile(r"(\x1b\[[0-9;:]*m)")
 _ON, _OFF = "\x1b[7m", "\x1b[27m"  # reverse video: no colour, and readable on every background
@@ -28,9 +30,10 @@ class Selection:
     @property
     def words(self) -> tuple[str, ...]:
         """What differs from all lines, for people."""
-        level = f"{self.level.name.lower()} and above" if self.level is not None else ""
+        only = _("only {name}", name=self.only) if self.only else ""
+        level = _("{level} and above", level=self.level.name.lower()) if self.level is not None else ""
         find = f"/{self.find}" if self.find else ""
-        return tuple(filter(None, (self.only and f"only {self.only}", level, find)))
+        return tuple(shown(part) for part in (only, level, find) if part)
 
 
 def pattern_of(text: str) -> re.Pattern[str] | None:

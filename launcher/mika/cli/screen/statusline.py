@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mika.cli.language import shown
+from mika.cli.screen.states import word
 from mika.cli.screen.table import state_word
 from mika.cli.screen.width import fitted, width
-from mika.status import Phase, StackStatus, UnitStatus
+from mika.status import AT_REST, Phase, StackStatus, UnitStatus
+from mika.wording import _
 
 _GAP = "  "
 _BETWEEN = " | "
@@ -19,6 +22,7 @@ class Part:
     name: str
     words: str
     is_ok: bool
+    is_at_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Bar:
     workflows: str = ""
     shown: tuple[str, ...] = ()
     question: str = ""
-    hint: str = "? help"
+    hint: str = _("? help")
 
 
 def bar_of(status: StackStatus) -> Bar:
@@ -41,32 +45,35 @@ def bar_of(status: StackStatus) -> Bar:
 
 def workflow_words(running: int, failed: int) -> str:
     """`failed`: within the last hour."""
-    words = f"{running} open"
-    return f"{words}, {failed} failed in 1 h" if failed else words
+    if failed:
+        return shown(_("{running} open, {failed} failed in 1 h", running=running, failed=failed))
+    return shown(_("{running} open", running=running))
 
 
 def render(bar: Bar, columns: int) -> str:
     """The line, in at most so many columns of the terminal."""
     if bar.question:
         return fitted(bar.question, columns)
-    more = _BETWEEN.join(filter(None, (bar.workflows, *bar.shown, bar.hint)))
+    hint = shown(bar.hint)
+    more = _BETWEEN.join(filter(None, (bar.workflows, *bar.shown, hint)))
     for units in (_all(bar), _short(bar)):
         line = _BETWEEN.join(filter(None, (units, more)))
         if width(line) <= columns:
             return line
-    room = columns - width(_BETWEEN + bar.hint)
-    return fitted(f"{fitted(line, room)}{_BETWEEN}{bar.hint}" if room > 0 else bar.hint, columns)
+    room = columns - width(_BETWEEN + hint)
+    return fitted(f"{fitted(line, room)}{_BETWEEN}{hint}" if room > 0 else hint, columns)
 
 
 def _part(unit: UnitStatus) -> Part:
     words = state_word(unit)
     if unit.restarts:
-        words += f" ({unit.restarts})" if unit.phase is Phase.BACKOFF else f" ({_times(unit.restarts)})"
-    return Part(unit.name, words, is_ok=unit.is_ok)
+        times = str(unit.restarts) if unit.phase is Phase.BACKOFF else _times(unit.restarts)
+        words = shown(_("{state} ({more})", state=words, more=times))
+    return Part(unit.name, words, is_ok=unit.is_ok, is_at_rest=unit.phase in AT_REST)
 
 
 def _times(restarts: int) -> str:
-    return "1 restart" if restarts == 1 else f"{restarts} restarts"
+    return _("1 restart") if restarts == 1 else _("{count} restarts", count=restarts)
 
 
 def _all(bar: Bar) -> str:
@@ -80,9 +87,9 @@ def _short(bar: Bar) -> str:
         return _stopping(bar)
     ready = sum(part.is_ok for part in bar.parts)
     problems = [f"{part.name} {part.words}" for part in bar.parts if not part.is_ok]
-    return _GAP.join([*problems, *([f"{ready} ready"] if ready else [])])
+    return _GAP.join([*problems, *([shown(_("{count} ready", count=ready))] if ready else [])])
 
 
 def _stopping(bar: Bar) -> str:
-    left = [part.name for part in bar.parts if part.words not in ("stopped", "exited", "gave up")]
-    return f"stopping: waiting for {', '.join(left)}" if left else "stopping"
+    left = ", ".join(part.name for part in bar.parts if not part.is_at_rest)
+    return shown(_("stopping: waiting for {names}", names=left)) if left else word("stopping")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
-from mika.cli.screen.width import pad, width
+from mika.cli.screen.states import word
+from mika.cli.screen.width import pad, width, wrapped
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
+from mika.wording import _
 
 _COLOURS = {"ready": GOOD, "starting": WAITING, "waiting": WAITING, "restarting": WAITING, "stopping": WAITING}
 _PLAIN = ("stopped", "exited")
@@ -19,6 +21,7 @@ _SAYS_HOW_IT_EXITED = (*AT_REST, Phase.BACKOFF)
 _RECENT = 3600.0
 """A last exit is told for so many seconds; `mika describe` always tells it."""
 _NARROWEST = 40
+_INDENT = "    "
 _WIDEST_NAME = 24
 """Columns; on a terminal, a longer name goes on in the next line."""
 
@@ -36,27 +39,37 @@ def render(status: StackStatus) -> str:
         ]
         for unit, where in zip(units, addresses, strict=True)
     ]
-    head = ["NAME", "STATE", "ADDRESS", "UP", "RESTARTS"]
+    head = list(map(shown, (_("NAME"), _("STATE"), _("ADDRESS"), _("UP"), _("RESTARTS"))))
     columns = zip(*([[title] for title in head], *rows), strict=True)
     widths = [max(width(line) for cell in column for line in cell) for column in columns]
-    lines = [_line(head, widths, header=True)]
+    lines = [_line(head, widths)]
     for unit, row in zip(units, rows, strict=True):
-        lines += [_line(cells, widths) for cells in zip_longest(*row, fillvalue="")]
+        lines += [_line(cells, widths, _state(unit)) for cells in zip_longest(*row, fillvalue="")]
         lines += _indented(note(unit))
-    shown = set(addresses)
-    others = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items() if url not in shown]
-    notes = [*map(str, status.concerns), *filter(None, [status.left_out])]
+    told = set(addresses)
+    others = [f"{name.replace('_', ' ')}: {url}" for name, url in status.urls.items() if url not in told]
+    notes = [shown(text) for text in (*map(str, status.concerns), status.left_out) if text]
     blocks = [[_head(status)], lines, others, notes]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def state_word(unit: UnitStatus) -> str:
     """Its state in a word for people: what failed and is about to be started again is `restarting`."""
-    return "restarting" if unit.phase is Phase.BACKOFF else unit.state.replace("_", " ")
+    return word(_state(unit))
 
 
-def coloured(state: str) -> str:
-    return state if state in _PLAIN else paint(state, _COLOURS.get(state, BAD))
+def _state(unit: UnitStatus) -> str:
+    return "restarting" if unit.phase is Phase.BACKOFF else unit.state
+
+
+def coloured(text: str, state: str) -> str:
+    """`text` in the colour of this state."""
+    return text if state in _PLAIN else paint(text, _COLOURS.get(state, BAD))
+
+
+def coloured_state(text: str, unit: UnitStatus) -> str:
+    """`text` in the colour of the unit's state."""
+    return coloured(text, _state(unit))
 
 
 def address(unit: UnitStatus, status: StackStatus) -> str:
@@ -69,7 +82,7 @@ def address(unit: UnitStatus, status: StackStatus) -> str:
     if unit.listens:
         return ", ".join(unit.listens)
     if unit.address.startswith("worker:"):
-        return unit.reason.text if unit.is_ready else ""
+        return shown(unit.reason.text) if unit.is_ready else ""
     return f"PORT={unit.port}" if unit.port and status.backend == "none" else ""
 
 
@@ -77,8 +90,10 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+        return shown(_("{value:.0f} s", value=seconds))
+    if seconds < 6000:
+        return shown(_("{value:.0f} min", value=seconds / 60))
+    return shown(_("{value:.0f} h", value=seconds / 3600))
 
 
 def note(unit: UnitStatus) -> str:
@@ -87,16 +102,23 @@ def note(unit: UnitStatus) -> str:
     if unit.held_back or not unit.is_ready:
         parts.append(str(unit.held_back or unit.reason))
     if unit.debug:
-        parts.append("runs for a debugger, which may hold it")
+        parts.append(_("runs for a debugger, which may hold it"))
     last = unit.last_exit
     if unit.role == "process" and last is not None and unit.phase not in _SAYS_HOW_IT_EXITED and last.ago_s < _RECENT:
-        parts.append(f"last exit {duration(last.ago_s)} ago: {last.reason.text}")
-    return "; ".join(part for part in parts if part)
+        parts.append(_("last exit {time} ago: {reason}", time=duration(last.ago_s), reason=last.reason.text))
+    return shown(_("; ")).join(shown(part) for part in parts if part)
 
 
 def _head(status: StackStatus) -> str:
-    since = f", up {duration(status.uptime_s)}" if status.uptime_s >= 1 else ""
-    return f"{coloured(status.state)}  backend {status.backend}, supervisor pid {status.supervisor_pid}{since}"
+    known = about(status)
+    if status.uptime_s >= 1:
+        known = _("{stack}, up {time}", stack=known, time=duration(status.uptime_s))
+    return f"{coloured(word(status.state), status.state)}  {shown(known)}"
+
+
+def about(status: StackStatus) -> str:
+    """How the stack runs."""
+    return _("backend {backend}, supervisor pid {pid}", backend=status.backend, pid=status.supervisor_pid)
 
 
 def _restarts(unit: UnitStatus) -> str:
@@ -117,25 +139,19 @@ def _address_lines(text: str) -> list[str]:
     return [f"{part}," for part in parts[:-1]] + parts[-1:] if sys.stdout.isatty() else [text]
 
 
-def _line(row: Sequence[str], widths: Sequence[int], *, header: bool = False) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], state: str = "") -> str:
+    """`state`: that of a unit; the line of the titles has none."""
     cells = [pad(cell, columns) for cell, columns in zip(row, widths, strict=True)]
-    if not header and row[1]:
-        cells[1] = coloured(row[1]) + cells[1].removeprefix(row[1])
+    if state and row[1]:
+        cells[1] = coloured(row[1], state) + cells[1].removeprefix(row[1])
     return "  ".join(cells).rstrip()
 
 
 def _indented(text: str) -> Iterator[str]:
     """Below its unit; on a terminal in as many lines as it needs, elsewhere in one, for `grep`."""
     if not sys.stdout.isatty():
-        yield from (f"    {line}" for line in text.splitlines())
+        yield from (f"{_INDENT}{line}" for line in text.splitlines())
         return
     columns = max(_NARROWEST, shutil.get_terminal_size().columns)
     for line in text.splitlines():
-        yield from textwrap.wrap(
-            line,
-            columns,
-            initial_indent="    ",
-            subsequent_indent="    ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        yield from (f"{_INDENT}{part}" for part in wrapped(line, columns - width(_INDENT)) if part)

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from mika import events
+from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.screen.live import Live, make_live
 from mika.cli.screen.relay import Relay
+from mika.cli.screen.states import word
+from mika.cli.screen.width import pad, width
 from mika.cli.spelling import called_as, pasteable
 from mika.events import Event
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 _QUIET_SECONDS = 9.0
 """A wait is shown once it has lasted this long since the unit's last line; most are over in no time."""
+_TERM = 12  # columns
 
 
 class View:
@@ -49,7 +54,7 @@ class View:
         self._began = time.monotonic()
         self._quiet = quiet
         self._starting = is_start
-        self._width = max((len(name) for name in names), default=0)
+        self._width = max(map(width, names), default=0)
         self.names, self.logged = names, names if logged is None else logged
         self._relay = Relay(folder, self.logged, color=color, pretty=pretty)
         self._held: list[str] = []
@@ -76,8 +81,9 @@ class View:
             if pretty is not None and not self._starting:
                 self.say(pretty.event(event.name, time.time(), text).removesuffix("\n"))
                 return
-            name = event.name.ljust(self._width)
-            stamp = f"{time.monotonic() - self._began:6.1f} s  " if self._starting else ""
+            name = pad(event.name, self._width)
+            after = _("{value:6.1f} s", value=time.monotonic() - self._began)
+            stamp = f"{shown(after)}  " if self._starting else ""
             self.say(f"{stamp}{click.style(name, bold=True)}  {text}" if event.name else f"{stamp}{text}")
 
     def ready(self, addresses: Mapping[str, str], *, has_webhook: bool = False) -> None:
@@ -88,12 +94,14 @@ class View:
         self._end_start()
         if self._quiet:
             return
-        self._relay.say(f"\n{paint('ready', GOOD)} after {time.monotonic() - self._began:.1f} s")
-        for name, address in addresses.items():
-            self._relay.say(f"  {name.replace('_', ' '):<12} {address}")
-        self._relay.say(f"  {'logs':<12} .mika/logs")
+        ready, took = paint(word("ready"), GOOD), time.monotonic() - self._began
+        self._relay.say("\n" + shown(_("{ready} after {seconds:.1f} s", ready=ready, seconds=took)))
+        rows = [(name.replace("_", " "), address) for name, address in addresses.items()]
+        rows.append((shown(_("logs")), ".mika/logs"))
         if has_webhook:
-            self._relay.say(f'  try it       {called_as()} send "hello"')
+            rows.append((shown(_("try it")), f'{called_as()} send "hello"'))
+        for term, text in rows:
+            self._relay.say(f"  {pad(term, _TERM)} {text}")
         self._relay.say("")
 
     def show_logs(self) -> None:
@@ -104,10 +112,11 @@ class View:
         """Print a line, after the live block where there is one."""
         if self._quiet:
             return
+        line = pasteable(shown(text))
         if self._live is None:
-            self._relay.say(pasteable(text))
+            self._relay.say(line)
         else:
-            self._held.append(pasteable(text))
+            self._held.append(line)
 
     # --- what a person chooses to see --------------------------------------------------------------------------------
 
@@ -147,35 +156,51 @@ class View:
 
 
 def describe(event: Event, *, starting: bool) -> str:
-    """One event as one line for a person; empty for what needs no line."""
+    """One event as one line for a person, in the user's language; empty for what needs no line."""
     match event:
-        case events.RungReached():
-            return event.rung if starting else ""
-        case events.RungWaiting():
-            return f"waiting for {event.rung}: {event.reason}" if starting else ""
-        case events.Started():
-            return f"started (pid {event.pid})"
-        case events.Ready():
-            return paint("ready", GOOD) + (f": {event.detail}" if event.detail else "")
-        case events.Waiting():
-            return f"waiting for {', '.join(event.needs)}"
-        case events.Unhealthy():
-            return paint(f"unhealthy: {event.reason}", BAD)
-        case events.Exited(expected=True):
-            return f"exited ({event.reason.text})"
-        case events.Exited():
-            return _with_lines(f"exited: {event.reason}", event.last_lines if starting else ())
-        case events.BackingOff():
-            return paint(f"starts again in {event.delay:.1f} s (failure {event.failures})", WAITING)
+        case events.RungReached() | events.RungWaiting() if not starting:
+            return ""
+        case events.Exited(expected=False):
+            return _with_lines(_text(event), event.last_lines if starting else ())
         case events.GaveUp():
-            return _with_lines(f"gave up: {event.reason}", event.last_lines)
-        case events.Stopping():
-            return "stopping"
+            return _with_lines(_text(event), event.last_lines)
+        case events.Unhealthy():
+            return paint(shown(_text(event)), BAD)
+        case events.BackingOff():
+            return paint(shown(_text(event)), WAITING)
         case events.Notice():
             colour = {"warning": WAITING, "error": BAD}.get(event.level)
-            return paint(event.message, colour)
+            return paint(shown(event.message), colour)
+    return shown(_text(event))
+
+
+def _text(event: Event) -> str:
+    match event:
+        case events.RungReached():
+            return event.rung
+        case events.RungWaiting():
+            return _("waiting for {rung}: {reason}", rung=event.rung, reason=event.reason)
+        case events.Started():
+            return _("started (pid {pid})", pid=event.pid)
+        case events.Ready():
+            ready = paint(word("ready"), GOOD)
+            return _("{context}: {text}", context=ready, text=event.detail) if event.detail else ready
+        case events.Waiting():
+            return _("waiting for {needs}", needs=joined(_(", "), event.needs))
+        case events.Unhealthy():
+            return _("unhealthy: {reason}", reason=event.reason)
+        case events.Exited(expected=True):
+            return _("exited ({reason})", reason=event.reason.text)
+        case events.Exited():
+            return _("exited: {reason}", reason=event.reason)
+        case events.BackingOff():
+            return _("starts again in {seconds:.1f} s (failure {count})", seconds=event.delay, count=event.failures)
+        case events.GaveUp():
+            return _("gave up: {reason}", reason=event.reason)
+        case events.Stopping():
+            return _("stopping")
     return ""
 
 
 def _with_lines(text: str, lines: Sequence[str]) -> str:
-    return "\n".join([paint(text, BAD), *(f"    {line}" for line in lines)])
+    return "\n".join([paint(shown(text), BAD), *(f"    {line}" for line in lines)])

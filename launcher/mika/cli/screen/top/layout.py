@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import click
 
+from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, paint
 from mika.cli.screen.width import cut, width
+from mika.wording import _
 
 GAP = "  "
 _INDENT = "    "
@@ -39,7 +41,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table. `words` stand above the rows, or in place of them. `least`: lines of it that longer ones leave to it."""
+    """A table. `words` stand above the rows, or in place of them. `least`: lines of it that longer ones leave to it.
+
+    All is as it is shown, but the titles: by these, the columns are known.
+    """
 
     titles: tuple[str, ...]
     items: tuple[Item, ...]
@@ -62,7 +67,7 @@ class _Block:
 def fitting(sections: Sequence[Section], columns: int, rows: int) -> list[str]:
     """The sections in at most `rows` lines, none wider than `columns`."""
     tables = [_table(section, columns) for section in sections]
-    needed = [sum(len(block.lines) for block in blocks) for _, blocks in tables]
+    needed = [sum(len(block.lines) for block in blocks) for _title, blocks in tables]
     is_airy = rows >= 2 * len(sections) + sum(min(need, 4) for need in needed)
     room = rows - len(sections) * (2 if is_airy else 1)
     given = [min(need, section.least) for need, section in zip(needed, sections, strict=True)]
@@ -85,8 +90,10 @@ def _cut_blocks(blocks: Sequence[_Block], most: int, columns: int) -> list[str]:
             room -= size
             kept.add(number)
     left_out = [block for number, block in enumerate(blocks) if number not in kept]
-    more = f"and {len(left_out)} more" + (", all well" if all(block.is_ok for block in left_out) else "")
-    return [*(line for number in sorted(kept) for line in blocks[number].lines), cut(more, columns)]
+    all_well = all(block.is_ok for block in left_out)
+    count = len(left_out)
+    more = _("and {count} more, all well", count=count) if all_well else _("and {count} more", count=count)
+    return [*(line for number in sorted(kept) for line in blocks[number].lines), cut(shown(more), columns)]
 
 
 def _table(section: Section, columns: int) -> tuple[str, list[_Block]]:
@@ -101,11 +108,11 @@ def _table(section: Section, columns: int) -> tuple[str, list[_Block]]:
         parts = []
         for number in used:
             text = cut(row[number].text, widths[number])
-            space, shown = " " * (widths[number] - width(text)), row[number].style(text)
-            parts.append(space + shown if section.titles[number] in section.numbers else shown + space)
+            space, styled = " " * (widths[number] - width(text)), row[number].style(text)
+            parts.append(space + styled if section.titles[number] in section.numbers else styled + space)
         return GAP.join(parts)
 
-    title = line([Cell(title, lambda text: click.style(text, bold=True)) for title in section.titles]).rstrip()
+    title = line([Cell(shown(title), lambda text: click.style(text, bold=True)) for title in section.titles]).rstrip()
     words = cut(section.words, columns)
     blocks = [_Block((red(words) if section.items else words,), is_ok=False)] if words else []
     for item in section.items:
@@ -122,7 +129,7 @@ def _table(section: Section, columns: int) -> tuple[str, list[_Block]]:
 def _widths(section: Section, used: Sequence[int], columns: int) -> dict[int, int]:
     """By the number of a column; without those on the right for which a narrow terminal has no room."""
     widths = {
-        number: max(map(width, (section.titles[number], *(item.cells[number].text for item in section.items))))
+        number: max(map(width, (shown(section.titles[number]), *(item.cells[number].text for item in section.items))))
         for number in used
     }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from functools import partial
 from typing import TypeVar
 
+from mika.cli.language import shown
 from mika.cli.screen.colours import QUIET, paint
-from mika.cli.screen.table import coloured, duration, note, state_word
+from mika.cli.screen.states import word
+from mika.cli.screen.table import about, coloured, coloured_state, duration, note, state_word
 from mika.cli.screen.top.layout import GAP, Cell, Item, Section, fitting, red
 from mika.cli.screen.width import cut, width
 from mika.cli.spelling import pasteable
@@ -18,13 +21,14 @@ from mika.machine.usage import Use
 from mika.stack.overview import Overview, Part
 from mika.status import StackStatus, UnitStatus
 from mika.text import plain
+from mika.wording import _
 
 T = TypeVar("T")
 
 _WIDEST_NAME, _WIDEST_PORTS, _WIDEST_ID = 24, 24, 36  # columns; a UUID has 36
 _NARROW = 40
 """With fewer columns, there is no clock."""
-_KEYS = "q quits"
+_KEYS = _("q quits")
 _LOOPBACK = ("127.0.0.1:", "[::1]:", "localhost:")
 
 
@@ -33,13 +37,14 @@ def render(overview: Overview, columns: int, rows: int, clock: str = "") -> list
     status = overview.stack.value
     head = _head(overview.stack, columns, clock)
     if status is None:
-        return [*head, "", cut(f"still looking; {_KEYS}", columns)][:rows] if clock else head
+        looking = _("still looking; {keys}", keys=_KEYS)
+        return [*head, "", cut(shown(looking), columns)][:rows] if clock else head
     sections = [_units(status, overview)]
     if overview.queues is not None:
         sections.append(_queues(overview.queues))
     if overview.workflows is not None:
         sections.append(_workflows(overview.workflows))
-    keys = [paint(cut(_KEYS, columns), QUIET)] if clock else []
+    keys = [paint(cut(shown(_KEYS), columns), QUIET)] if clock else []
     return [*head, *fitting(sections, columns, rows - len(head) - len(keys)), *keys][:rows]
 
 
@@ -51,11 +56,13 @@ def _head(stack: Part[StackStatus], columns: int, clock: str) -> list[str]:
     status, clock = stack.value, clock if columns >= _NARROW else ""
     room = columns - (width(clock) + len(GAP) if clock else 0)
     if status is None:
-        lines = [cut(pasteable(stack.problem.text) or "looking", room), cut(pasteable(stack.problem.fix), columns)]
+        why = pasteable(shown(stack.problem.text or _("looking")))
+        lines = [cut(why, room), cut(pasteable(shown(stack.problem.fix)), columns)]
     else:
-        about = f"backend {status.backend}, supervisor pid {status.supervisor_pid}, up {duration(status.uptime_s)}"
-        state = cut(status.state, room)
-        lines = [(coloured(state) + GAP + cut(about, room - width(state) - len(GAP))).rstrip(), ""]
+        state = cut(word(status.state), room)
+        known = shown(_("{stack}, up {time}", stack=about(status), time=duration(status.uptime_s)))
+        known = cut(known, room - width(state) - len(GAP))
+        lines = [(coloured(state, status.state) + GAP + known).rstrip(), ""]
         if stack.problem:
             lines[1] = red(cut(_stale(stack), columns))
     if clock:
@@ -65,12 +72,14 @@ def _head(stack: Part[StackStatus], columns: int, clock: str) -> list[str]:
 
 def _stale(part: Part[T]) -> str:
     """Why nothing newer is known, and how old is what is shown."""
-    known = f"; what is shown is {seconds(part.age)} old" if part.value is not None else ""
-    return f"{pasteable(str(part.problem))}{known}"
+    why = str(part.problem)
+    if part.value is not None:
+        why = _("{problem}; what is shown is {time} old", problem=why, time=seconds(part.age))
+    return pasteable(shown(why))
 
 
 def _units(status: StackStatus, overview: Overview) -> Section:
-    titles = ("NAME", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "PORTS")
+    titles = (_("NAME"), _("STATE"), "PID", "CPU", _("MEMORY"), _("RESTARTS"), _("PORTS"))
     items = (_unit(unit, overview.uses.get(unit.name)) for unit in (*status.processes, *status.services))
     numbers = frozenset({"PID", "CPU", "MEMORY", "RESTARTS"})
     return Section(titles, tuple(items), numbers=numbers, can_cut=frozenset({"NAME", "PORTS"}))
@@ -81,7 +90,7 @@ def _unit(unit: UnitStatus, use: Use | None) -> Item:
     return Item(
         (
             Cell(cut(unit.name, _WIDEST_NAME)),
-            Cell(state_word(unit), coloured),
+            Cell(state_word(unit), partial(coloured_state, unit=unit)),
             Cell(str(unit.pid or "")),
             Cell(_percent(use.cpu) if use is not None else ""),
             Cell(_memory(use.memory_mb) if use is not None else ""),
@@ -113,7 +122,7 @@ def _queues(part: Part[tuple[Queue, ...]]) -> Section:
             (
                 Cell(cut(queue.name, 2 * _WIDEST_NAME)),
                 Cell(str(queue.backlog)),
-                Cell(seconds(queue.oldest) if queue.backlog else ""),
+                Cell(shown(seconds(queue.oldest)) if queue.backlog else ""),
                 Cell(str(queue.alive), str if queue.alive else red),
             ),
             _waiting(queue),
@@ -121,22 +130,26 @@ def _queues(part: Part[tuple[Queue, ...]]) -> Section:
         for queue in part.value or ()
     )
     return Section(
-        ("QUEUE", "BACKLOG", "OLDEST", "POLLERS"),
+        (_("QUEUE"), _("BACKLOG"), _("OLDEST"), _("POLLERS")),
         items,
-        _words(part, "no task queue is known"),
+        _words(part, _("no task queue is known")),
         numbers=frozenset({"BACKLOG", "POLLERS"}),
         can_cut=frozenset({"QUEUE"}),
     )
 
 
 def _waiting(queue: Queue) -> str:
-    told = [f"{count} {name}" for count, name in _counted(queue) if count]
-    return "; ".join([*([", ".join(told)] if told else []), *([] if queue.alive else ["no worker polls it"])])
+    parts = [shown(_(", ")).join(map(shown, _counted(queue)))]
+    if not queue.alive:
+        parts.append(shown(_("no worker polls it")))
+    return shown(_("; ")).join(filter(None, parts))
 
 
-def _counted(queue: Queue) -> Iterable[tuple[int, str]]:
-    yield queue.workflow_tasks, "workflow task" if queue.workflow_tasks == 1 else "workflow tasks"
-    yield queue.activities, "activity" if queue.activities == 1 else "activities"
+def _counted(queue: Queue) -> Iterator[str]:
+    if count := queue.workflow_tasks:
+        yield _("1 workflow task") if count == 1 else _("{count} workflow tasks", count=count)
+    if count := queue.activities:
+        yield _("1 activity") if count == 1 else _("{count} activities", count=count)
 
 
 def _workflows(part: Part[tuple[Row, ...]]) -> Section:
@@ -146,22 +159,22 @@ def _workflows(part: Part[tuple[Row, ...]]) -> Section:
         Item(
             (
                 Cell(cut(short[row.id], _WIDEST_ID)),
-                Cell(seconds(row.age)),
-                Cell(row.status.replace("_", " ")),
-                Cell("" if row.took is None else seconds(row.took)),
+                Cell(shown(seconds(row.age))),
+                Cell(word(row.status)),
+                Cell("" if row.took is None else shown(seconds(row.took))),
                 Cell(str(row.attempts or "")),
                 Cell(str(row.diagnosis.cause), str if row.ok else red),
             ),
-            "" if row.ok else row.diagnosis.finding,
+            "" if row.ok else shown(row.diagnosis.finding),
             row.ok,
         )
         for row in rows
     )
-    titles = ("WORKFLOW", "AGE", "STATE", "TOOK", "TRIES", "CAUSE")
+    titles = (_("WORKFLOW"), _("AGE"), _("STATE"), _("TOOK"), _("TRIES"), _("CAUSE"))
     return Section(
         titles,
         items,
-        _words(part, "there are none"),
+        _words(part, _("there are none")),
         numbers=frozenset({"TRIES"}),
         can_cut=frozenset({"WORKFLOW"}),
     )
@@ -170,4 +183,4 @@ def _workflows(part: Part[tuple[Row, ...]]) -> Section:
 def _words(part: Part[tuple[T, ...]], none: str) -> str:
     if part.problem:
         return _stale(part)
-    return "" if part.value else "looking" if part.value is None else none
+    return "" if part.value else shown(_("looking") if part.value is None else none)
