@@ -287,7 +287,7 @@ class Managed:
             case Phase.STOPPING:
                 self._bus.publish(events.Stopping(name=name))
             case Phase.STOPPED:
-                self.reason = Reason(_("stopped"), f"`mika start {name}`")
+                self.reason = Reason(_("stopped"), _("`mika start {name}`", name=name))
                 if previous.phase is Phase.STOPPING:
                     self._bus.publish(events.Stopped(name=name))
             case Phase.GAVE_UP:

@@ -86,5 +86,9 @@ def _missing(proposal: Proposal, config: Config) -> Iterator[str]:
     without = [process for process in proposal.processes if not _environment(process, config)]
     for declared in dict.fromkeys(process.environment for process in without):
         if declared.tool:
-            folder = declared.folder or _("this folder")
-            yield _("{folder} has no environment yet: {command}", folder=folder, command=declared.install())
+            if declared.folder:
+                yield _(
+                    "{folder} has no environment yet: {command}", folder=declared.folder, command=declared.install()
+                )
+            else:
+                yield _("this folder has no environment yet: {command}", command=declared.install())
