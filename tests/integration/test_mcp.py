@@ -145,6 +145,19 @@ def test_a_failed_command_is_an_error_with_its_fix(web: Project):
         assert "checks" in found["structuredContent"]
 
 
+def test_it_speaks_english_whatever_the_user_reads(web: Project):
+    web.env["MIKA_LANG"] = "zh_CN"
+    web.up()
+    with Mcp(web, "--allow-control") as mcp:
+        stopped = mcp.call("mika_stop", names=["web"])["content"][0]["text"]
+        found = mcp.call("mika_doctor")["content"][0]["text"]
+        unknown = mcp.call("mika_logs", names=["wbe"])["content"][0]["text"]
+    assert json.loads(stopped)["processes"][0]["detail"] == "stopped"
+    assert "no log is named 'wbe'" in unknown
+    assert (stopped + found + unknown).isascii()
+    assert "已停止" in web.mika("status").out
+
+
 # --- it ends, and what it started ends with it ------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 
 import pytest
+from mika.cli.screen.width import width
 
 from tests.kit.machine import DEADLINE, poll_until, posix_only
 from tests.kit.programs import SLOW_STOP
@@ -48,6 +49,7 @@ while True:
         print(json.dumps({'event': f'order_{level}', 'level': level, 'number': number}), flush=True)
 """
 SIZES = [(80, 24), (200, 50)]
+READY_IN_CHINESE = r"crash 就绪(（重启 \d+ 次）)?  chatty 就绪  orders 就绪 \| \? 帮助"
 READY = r"crash ready( \(\d+ restarts?\))?  chatty ready  orders ready \| \? help"
 
 
@@ -239,6 +241,45 @@ def test_lines_only(stack):
         assert "? help" not in tmux.screen()
         tmux.keys("C-c")
         tmux.shows("code=130")
+
+
+# --- in Chinese -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chinese(stack):
+    """A shell whose user reads Chinese: each of these characters is two columns wide."""
+    with Tmux(stack.environ(MIKA_LANG="zh_CN")) as tmux:
+        tmux.types(f"cd {stack.folder} && clear")
+        yield tmux
+
+
+def test_the_status_line_and_the_keys_in_chinese(chinese):
+    chinese.types("mika up; echo code=$?")
+    chinese.last_row_is(READY_IN_CHINESE)
+    chinese.keys("?")
+    chinese.shows(r"  q      停止整套服务（Ctrl-C 只是断开）")
+    rows = chinese.screen().split("\n")
+    keys = [row[:9] for row in rows[rows.index("按键") + 1 : -1]]
+    assert keys == [f"  {key:<7}" for key in ("1-9", "r s", "l p", "/ n N", "o", "d", "q")], "none is in two rows"
+    assert re.fullmatch(READY_IN_CHINESE, chinese.last_row)
+    chinese.resize(40, 24)
+    chinese.last_row_is(r"3 个就绪 \| \? 帮助")
+    chinese.keys("C-c")
+    chinese.shows(r"code=\d+")
+    assert "? 帮助" not in chinese.screen()
+
+
+def test_top_in_chinese(chinese):
+    chinese.types("mika top")
+    chinese.shows(r"名称(.*\n)+q 退出")
+    rows = chinese.screen().split("\n")
+    assert width(rows[0]) == 80, "with the clock at its right"
+    titles = next(row for row in rows if row.startswith("名称"))
+    units = [row for row in rows if "就绪" in row and row is not rows[0]]
+    assert len(units) == 3
+    assert {width(row[: row.index("就绪")]) for row in units} == {width(titles[: titles.index("状态")])}
+    chinese.keys("q")
 
 
 # --- the supervisor itself --------------------------------------------------------------------------------------------

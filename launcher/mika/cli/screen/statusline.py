@@ -9,7 +9,7 @@ from mika.cli.screen.states import word
 from mika.cli.screen.table import state_word
 from mika.cli.screen.width import fitted, width
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
-from mika.wording import _
+from mika.wording import _, joined
 
 _GAP = "  "
 _BETWEEN = " | "
@@ -91,5 +91,5 @@ def _short(bar: Bar) -> str:
 
 
 def _stopping(bar: Bar) -> str:
-    left = ", ".join(part.name for part in bar.parts if not part.is_at_rest)
-    return shown(_("stopping: waiting for {names}", names=left)) if left else word("stopping")
+    left = [part.name for part in bar.parts if not part.is_at_rest]
+    return shown(_("stopping: waiting for {names}", names=joined(_(", "), left))) if left else word("stopping")

@@ -35,7 +35,8 @@ def render_story(story: Story, project: Path) -> str:
     lines += ["", shown(_("{context}: {text}", context=cause, text=diagnosis.finding))]
     lines += [f"  {shown(_('evidence: {text}', text=line))}" for line in diagnosis.evidence]
     if diagnosis.fix:
-        lines.append(f"  {click.style(shown(_('fix:')), bold=True)} {shown(diagnosis.fix)}")
+        label = click.style(shown(_("fix:")), bold=True)
+        lines.append(f"  {shown(_('{label} {text}', label=label, text=diagnosis.fix))}")
     if story.ui:
         lines.append(f"  {shown(_('UI: {url}', url=story.ui))}")
     return "\n".join(lines)
