@@ -69,6 +69,7 @@ def test_a_start_that_fails_says_why(run, options, kind, text):
         assert caught.value.code == kind
         assert text in caught.value.message
         assert "\n" not in caught.value.message
+        assert caught.value.message.values["message"].template, "the guard's text can be translated"
 
     asyncio.run(main())
     assert run.alive() == []

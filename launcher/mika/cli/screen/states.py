@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mika.cli.language import shown
-from mika.wording import _
+from mika.wording import Text, _
 
 _WORDS = {
     # of a unit, and of a stack
@@ -33,3 +33,8 @@ _WORDS = {
 def word(state: str) -> str:
     """`gave up` for `gave_up`, in the user's language. One that is not known here stays as it is."""
     return shown(_WORDS.get(state) or state.replace("_", " "))
+
+
+def status(state: str) -> str:
+    """Of a workflow; in English as programs read it, `timed_out`."""
+    return shown(Text(state, _WORDS.get(state, "")))

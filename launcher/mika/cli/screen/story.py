@@ -11,7 +11,7 @@ from mika.cli.context import use_color
 from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, paint
 from mika.cli.screen.pretty import Pretty
-from mika.cli.screen.states import word
+from mika.cli.screen.states import status
 from mika.cli.screen.width import width
 from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import seconds
@@ -23,7 +23,7 @@ from mika.wording import _
 def render_story(story: Story, project: Path) -> str:
     """`project` is its folder: in tracebacks, its own code is marked."""
     diagnosis = story.diagnosis
-    state = word(story.status)
+    state = status(story.status)
     if story.age is not None:
         state = shown(_("{state}, started {time} ago", state=state, time=seconds(story.age)))
     lines = [f"{click.style(story.id, bold=True)}  {state}"]
