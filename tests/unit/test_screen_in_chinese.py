@@ -95,6 +95,6 @@ def test_words() -> None:
     assert stopped(["web"], 1.04, data_stays=True) == "已停止 web，用时 1.0 秒；数据保留在 .mika/data"
     assert (word("gave_up"), status("timed_out"), word("of_another_version")) == (
         "已放弃",
-        "已超时",
+        "超时",
         "of another version",
     )
