@@ -12,6 +12,7 @@ from typing import Literal, Self
 
 from mika.decoded import Json
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 StackState = Literal["starting", "ready", "degraded", "stopping"]
 Role = Literal["service", "process"]
@@ -39,6 +40,18 @@ AT_REST = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP})
 
 # In `mika status --json`, a service has only four states; its phase is a separate field.
 _SERVICE_STATE = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"} | dict.fromkeys(AT_REST, "exited")
+
+_IN_WORDS = {
+    Phase.WAITING: _("waiting"),
+    Phase.STARTING: _("starting"),
+    Phase.READY: _("ready"),
+    Phase.UNHEALTHY: _("unhealthy"),
+    Phase.BACKOFF: _("backoff"),
+    Phase.STOPPING: _("stopping"),
+    Phase.STOPPED: _("stopped"),
+    Phase.EXITED: _("exited"),
+    Phase.GAVE_UP: _("gave up"),
+}
 
 
 def type_of(name: str) -> str:
@@ -92,6 +105,10 @@ class UnitStatus:
     def state(self) -> str:
         """The state as the contract names it."""
         return _SERVICE_STATE.get(self.phase, "starting") if self.role == "service" else self.phase.value
+
+    @property
+    def state_in_words(self) -> str:
+        return _IN_WORDS[Phase(self.state)]
 
     def matches(self, name: str) -> bool:
         """Whether `name`, as users write it, selects this unit: it is the unit's name or type."""

@@ -53,7 +53,9 @@ def literal(call: ast.Call, name: Path) -> str:
     raise ValueError(f"{name.as_posix()}:{call.lineno}: the first argument of _() must be a literal, the only one")
 
 
-SHOWN = frozenset({"Reason", "Notice", "Finding", "echo", "confirm", "progress"})
+SHOWN = frozenset(
+    {"Reason", "Notice", "echo", "confirm", "progress", "unknown_name", "NotYet", "Certain", "Hopeless", "Rung"}
+)
 """Calls whose arguments a person reads; those of each `…Error` of mika are such, too."""
 _NOT_TEXTS = frozenset({"code", "level"})
 """Their arguments that programs compare."""
@@ -167,9 +169,10 @@ def main() -> None:
             pofile.write_po(file, catalogue, width=0, omit_header=True)
         missing = sum(1 for message in catalogue if message.id and not message.string)
         print(f"{room:<18}{len(catalogue):>5} texts, {missing} not translated, {len(unmarked()[room])} not marked")
+    whole = compiled(rooms)
     COMPILED.parent.mkdir(parents=True, exist_ok=True)
     with COMPILED.open("wb") as file:
-        mofile.write_mo(file, compiled(rooms))
+        mofile.write_mo(file, whole)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from mika.wording import _
+
 if sys.platform != "win32":
 
     def exchange(address: str, request_for: Callable[[bytes], bytes], limit: int, timeout: float) -> bytes:
@@ -29,8 +31,8 @@ if sys.platform != "win32":
             connection.settimeout(max(0.001, deadline - time.monotonic()))
             chunk = connection.recv(65536)
             if not chunk:
-                raise ConnectionResetError("it closed the connection")
+                raise ConnectionResetError(_("it closed the connection"))
             data += chunk
             if len(data) > limit:
-                raise ValueError(f"the answer is longer than {limit} bytes")
+                raise ValueError(_("the answer is longer than {limit} bytes", limit=limit))
         return bytes(data)

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from mika.errors import UsageError
+from mika.wording import _
 
 
 def control_address(project: Path) -> str:
@@ -48,14 +49,16 @@ def _runtime_folder() -> Path:
         status = folder.lstat()
     except OSError as error:
         raise UsageError(
-            f"{folder}: cannot be created: {error.strerror or error}",
-            "mika needs this folder for its control socket: remove what is there, or set XDG_RUNTIME_DIR to a folder "
-            "of your own",
+            _("{folder}: cannot be created: {error}", folder=folder, error=error.strerror or error),
+            _(
+                "mika needs this folder for its control socket: remove what is there,"
+                " or set XDG_RUNTIME_DIR to a folder of your own"
+            ),
         ) from None
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or not folder.is_dir() or folder.is_symlink():
         raise UsageError(
-            f"{folder}: belongs to another user or is accessible to other users",
-            "remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+            _("{folder}: belongs to another user or is accessible to other users", folder=folder),
+            _("remove it, or set XDG_RUNTIME_DIR to a folder of your own"),
         )
     return folder
 

@@ -15,7 +15,7 @@ from mika.decoded import Json
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus
-from mika.wording import unpacked
+from mika.wording import _, unpacked
 
 if sys.platform == "win32":
     from mika.control._windows_client import exchange
@@ -48,8 +48,8 @@ class Client:
         try:
             return StackStatus.from_json(answer)
         except (KeyError, TypeError, ValueError):
-            hint = "`mika down` with that version, then `mika up`"
-            raise MikaError("this stack was started by another version of mika", hint, code="version") from None
+            hint = _("`mika down` with that version, then `mika up`")
+            raise MikaError(_("this stack was started by another version of mika"), hint, code="version") from None
 
     def down(self, *, force: bool = False) -> None:
         """Ask the supervisor to stop the stack. Returns at once, while the stack is still stopping."""
@@ -72,14 +72,16 @@ class Client:
         except ChannelError as error:
             if not self._is_current(state):
                 return self._ended()
-            error.hint = f"if it hangs, kill its process (pid {state.pid}): its services then stop by themselves"
+            error.hint = _(
+                "if it hangs, kill its process (pid {pid}): its services then stop by themselves", pid=state.pid
+            )
             if error.code == GONE:
-                error.hint = f"the supervisor makes a new one within 2 s: try again; {error.hint}"
+                error.hint = _("the supervisor makes a new one within 2 s: try again; {or_else}", or_else=error.hint)
             raise
 
     def _ended(self) -> NoReturn:
         if self.folder.is_locked():
-            raise MikaError("the stack is starting or stopping", "try again in a moment", code="busy")
+            raise MikaError(_("the stack is starting or stopping"), _("try again in a moment"), code="busy")
         raise not_running(self.folder)
 
     def _is_current(self, state: RunState) -> bool:
@@ -108,11 +110,13 @@ def send(address: str, key: str, request: Request) -> Json:
     try:
         answer, mac = wire.split(exchange(address, signed, wire.MAX_ANSWER, wire.TIMEOUT))
     except FileNotFoundError:
-        raise ChannelError(f"the supervisor's control socket {address} is gone", code=GONE) from None
+        raise ChannelError(_("the supervisor's control socket {address} is gone", address=address), code=GONE) from None
     except (OSError, ValueError) as error:
-        raise ChannelError(f"the supervisor does not answer at {address}: {error or 'time-out'}") from None
+        why = error if str(error) else _("time-out")
+        text = _("the supervisor does not answer at {address}: {why}", address=address, why=why)
+        raise ChannelError(text) from None
     if not wire.is_signed(key, nonce + "answer", answer, mac):
-        raise ChannelError(f"the answer at {address} is not from the supervisor of this folder")
+        raise ChannelError(_("the answer at {address} is not from the supervisor of this folder", address=address))
     content = unpacked(json.loads(answer))
     if "error" in content:
         fields = content["error"]
@@ -128,16 +132,22 @@ def _selected(answer: Json) -> tuple[list[str], list[str]]:
 
 def not_running(folder: ProjectDir) -> NotRunningError:
     """The error for a folder in which no stack runs. Without a Procfile, it says what `mika up` would start there."""
-    hint = "start it: `mika up`"
+    hint = _("start it: `mika up`")
     if not (folder.project / "Procfile").exists():
         found = _found(folder)
         hint = (
-            f"there is no Procfile here, but {found}: `mika up` starts that, and `mika init` writes it to a Procfile"
+            _(
+                "there is no Procfile here, but {found}: `mika up` starts that,"
+                " and `mika init` writes it to a Procfile",
+                found=found,
+            )
             if found
-            else "there is no Procfile here, and no web app or worker was found:"
-            " write a Procfile with a line for each process, or give the project's folder with -C"
+            else _(
+                "there is no Procfile here, and no web app or worker was found:"
+                " write a Procfile with a line for each process, or give the project's folder with -C"
+            )
         )
-    return NotRunningError(f"no stack is running in {folder.project}", hint)
+    return NotRunningError(_("no stack is running in {folder}", folder=folder.project), hint)
 
 
 def _found(folder: ProjectDir) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
+from mika.wording import _
+
 if sys.platform != "win32":
     import fcntl
     import termios
@@ -30,9 +32,9 @@ if sys.platform != "win32":
         """
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(address)
-            greeting, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
+            greeting, descriptors, _flags, _address = socket.recv_fds(connection, 1, 1)
             if not greeting or not descriptors:
-                raise ConnectionResetError("it closed the connection")
+                raise ConnectionResetError(_("it closed the connection"))
             try:
                 with _raw(), _same_size(descriptors[0]):
                     return _relay(connection, descriptors[0])
@@ -46,14 +48,14 @@ if sys.platform != "win32":
             selector.register(_IN, selectors.EVENT_READ)
             selector.register(connection, selectors.EVENT_READ)
             while True:
-                ready = {key.fd for key, _ in selector.select(0.05 if typed else None)}
+                ready = {key.fd for key, _mask in selector.select(0.05 if typed else None)}
                 if connection.fileno() in ready:
                     output = connection.recv(_CHUNK)
                     if not output:
                         return "closed"
                     _write(output)
                 if _IN in ready:
-                    data, leave, _ = os.read(_IN, _CHUNK).partition(bytes([LEAVE]))
+                    data, leave, _rest = os.read(_IN, _CHUNK).partition(bytes([LEAVE]))
                     typed += data
                     if leave or not data:  # or this terminal is gone
                         return "left"
@@ -82,7 +84,7 @@ if sys.platform != "win32":
     def _same_size(terminal: int) -> Iterator[None]:
         """The other terminal has the size of this one."""
 
-        def resize(*_: object) -> None:
+        def resize(*_signal: object) -> None:
             with suppress(OSError):
                 size = fcntl.ioctl(_IN, termios.TIOCGWINSZ, b"\0" * 8)
                 fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)

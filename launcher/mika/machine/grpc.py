@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mika.errors import describe
+from mika.wording import _
 
 if TYPE_CHECKING:
     from h2.connection import H2Connection
@@ -79,9 +80,9 @@ async def ask(
     except ConnectionRefusedError as error:
         return Finding("refused", detail=describe(error))
     except TimeoutError:
-        return Finding("unanswered", detail=f"no answer within {TIMEOUT:g} s")
+        return Finding("unanswered", detail=_("no answer within {seconds:g} s", seconds=TIMEOUT))
     except OSError as error:  # without a word of the system if several addresses failed, each in its way
-        return Finding("unreachable", detail=error.strerror or "none of its addresses answers")
+        return Finding("unreachable", detail=error.strerror or _("none of its addresses answers"))
     early = b""
     closed: Kind = "closed"
     try:
@@ -129,14 +130,14 @@ async def _names(host: str, port: int, context: ssl.SSLContext | None, name: str
     context.check_hostname = False
     try:
         async with asyncio.timeout(TIMEOUT):
-            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+            _reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
     except OSError:
         return ()
     finally:
         context.check_hostname = True
     certificate = writer.get_extra_info("peercert") or {}
     writer.transport.abort()
-    return tuple(str(value) for _, value in certificate.get("subjectAltName", ()))
+    return tuple(str(value) for _kind, value in certificate.get("subjectAltName", ()))
 
 
 # --- one call over HTTP/2 ---------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from mika.address import is_loopback
 from mika.errors import describe
+from mika.wording import _
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -190,8 +191,10 @@ class _Exchange:
     def overdue(self) -> Answer:
         """The answer after the timeout."""
         if self._socket is None:
-            return Answer("refused", reason=f"no connection within {self._timeout:g} s", proxy=self._proxy)
-        return Answer("silent", reason=f"no answer within {self._timeout:g} s", proxy=self._proxy)
+            return Answer(
+                "refused", reason=_("no connection within {seconds:g} s", seconds=self._timeout), proxy=self._proxy
+            )
+        return Answer("silent", reason=_("no answer within {seconds:g} s", seconds=self._timeout), proxy=self._proxy)
 
     def stop(self) -> None:
         """Abort the request: a blocked read returns."""
@@ -229,7 +232,7 @@ class _Exchange:
             return kind(url.hostname or "", url.port, timeout=self._timeout), target
         self._proxy = without_login(proxy)
         if proxy.scheme not in ("http", "https"):
-            raise ValueError(f"{proxy.scheme} proxies are not supported")
+            raise ValueError(_("{scheme} proxies are not supported", scheme=proxy.scheme))
         login = _login(proxy)
         if url.scheme == "https":
             tunnel = HTTPSConnection(proxy.hostname or "", proxy.port or 80, timeout=self._timeout)

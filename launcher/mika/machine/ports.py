@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mika.address import join
 from mika.errors import UsageError
+from mika.wording import _
 
 if sys.platform == "win32":
     from mika.machine import _windows as _system
@@ -27,12 +28,22 @@ def check_free(host: str, port: int, variable: str) -> None:
     if is_free(host, port):
         return
     listener = find_listener(host, port)
-    stop = "stop that program"
+    stop: str = _("stop that program")
     if listener is not None and listener.stack is not None:
-        stop = f"stop it with `mika -C {quote_path(listener.stack)} down`"
+        stop = _("stop it with `mika -C {folder} down`", folder=quote_path(listener.stack))
     raise UsageError(
-        f"port {port} ({variable}) is taken by {describe_listener(listener)}",
-        f"{stop}, or set {variable} to another port (in .env: {variable}={port + 1})",
+        _(
+            "port {port} ({setting}) is taken by {program}",
+            port=port,
+            setting=variable,
+            program=describe_listener(listener),
+        ),
+        _(
+            "{stop}, or set {setting} to another port (in .env: {setting}={other})",
+            stop=stop,
+            setting=variable,
+            other=port + 1,
+        ),
         code="port_taken",
     )
 
@@ -40,8 +51,10 @@ def check_free(host: str, port: int, variable: str) -> None:
 def describe_listener(listener: Listener | None) -> str:
     """The process for use in a sentence, with the folder of the stack that it belongs to."""
     if listener is None or not listener.pid:
-        return "another program"
-    return f"{listener} of the stack in {listener.stack}" if listener.stack else str(listener)
+        return _("another program")
+    if listener.stack:
+        return _("{program} of the stack in {folder}", program=listener, folder=listener.stack)
+    return str(listener)
 
 
 def find_other_stack(host: str, port: int, project: Path) -> Path | None:
@@ -61,7 +74,7 @@ def quote_path(folder: Path) -> str:
 
 def is_free(host: str, port: int) -> bool:
     """Whether this process can listen there. Raises UsageError if `host` is not an address of this machine."""
-    family, kind, proto, _, address = _resolve(host, port)
+    family, kind, proto, _name, address = _resolve(host, port)
     with socket.socket(family, kind, proto) as probe:
         if sys.platform != "win32":  # on Windows SO_REUSEADDR allows to listen on a port that is in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,8 +85,8 @@ def is_free(host: str, port: int) -> bool:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
             raise UsageError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}",
-                "use 127.0.0.1, or an address of this machine",
+                _("cannot listen on {host}:{port}: {error}", host=host, port=port, error=error.strerror or error),
+                _("use 127.0.0.1, or an address of this machine"),
             ) from None
     return True
 
@@ -82,7 +95,8 @@ def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[object, ..
     try:
         family, kind, proto, name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise UsageError(f"{host!r} is not an address: {error.strerror or error}", "use 127.0.0.1") from None
+        text = _("{host!r} is not an address: {error}", host=host, error=error.strerror or error)
+        raise UsageError(text, _("use 127.0.0.1")) from None
     return family, kind, proto, name, address
 
 
@@ -99,7 +113,9 @@ class Listener:
     """The project folder, if the process belongs to a stack of mika."""
 
     def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid})" if self.pid else "a program of another user"
+        if not self.pid:
+            return _("a program of another user")
+        return _("{name} (pid {pid})", name=self.name, pid=self.pid)
 
 
 def find_listener(host: str, port: int) -> Listener | None:
@@ -126,7 +142,7 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
     """
     import psutil
 
-    pids = {pid for _, listening_port, pid in _listening_sockets() if listening_port == port}
+    pids = {pid for _ip, listening_port, pid in _listening_sockets() if listening_port == port}
     if not own_pids or not pids or None in pids or pids & set(own_pids):
         return None
     for pid in pids:
@@ -142,7 +158,7 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
 def addresses_of(pids: Collection[int]) -> tuple[str, ...]:
     """Where these processes listen, `host:port`, by port; empty if the system does not tell. Blocks briefly."""
     try:
-        sockets = {(port, ip) for ip, port, _ in _system.listening_of(pids)}
+        sockets = {(port, ip) for ip, port, _pid in _system.listening_of(pids)}
     except OSError:
         return ()
     return tuple(join(ip, port) for port, ip in sorted(sockets))
@@ -150,13 +166,13 @@ def addresses_of(pids: Collection[int]) -> tuple[str, ...]:
 
 def has_listener(port: int) -> bool:
     """Whether a process of this machine listens on the port."""
-    return any(listening_port == port for _, listening_port, _ in _listening_sockets())
+    return any(listening_port == port for _ip, listening_port, _pid in _listening_sockets())
 
 
 def listeners() -> dict[int, Listener]:
     """All listening processes by port, preferably those on the loopback address. Blocks for some milliseconds."""
     by_port: dict[int, Listener] = {}
-    for _, port, pid in _listening_sockets():
+    for _ip, port, pid in _listening_sockets():
         if port not in by_port or by_port[port].pid is None:
             by_port[port] = _listener(port, pid)
     return by_port

@@ -13,6 +13,7 @@ from typing import Any
 
 from mika.errors import UsageError
 from mika.project.lock import FileLock
+from mika.wording import _
 
 KEPT_MARKS = 20
 """How many run ids to remember for the sweep. Usually there is one, and more only after several crashes in a row."""
@@ -70,8 +71,12 @@ class ProjectDir:
                 probe.unlink()
         except OSError as error:
             raise UsageError(
-                f"{error.filename or self.root}: cannot be written: {error.strerror or error}",
-                "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project",
+                _(
+                    "{path}: cannot be written: {error}",
+                    path=error.filename or self.root,
+                    error=error.strerror or error,
+                ),
+                _("mika keeps logs and data there: make the folder writable, or run mika in a copy of the project"),
             ) from None
 
     # --- the lock: a supervisor is running if and only if it is held -------------------------------------------------
@@ -92,8 +97,8 @@ class ProjectDir:
             yield FileLock(self.run / "lock")
         except OSError as error:
             raise UsageError(
-                f"{self.run}: cannot be used: {error.strerror or error}",
-                "check with `ls -la .mika` whether it belongs to another user",
+                _("{folder}: cannot be used: {error}", folder=self.run, error=error.strerror or error),
+                _("check with `ls -la .mika` whether it belongs to another user"),
             ) from None
 
     def lock_identity(self) -> tuple[int, int] | None:
@@ -111,7 +116,8 @@ class ProjectDir:
                 return False
         except PermissionError as error:  # is_dir() raises it before Python 3.14
             raise UsageError(
-                f"{self.root}: cannot be read: {error.strerror}", "check whether it belongs to another user"
+                _("{folder}: cannot be read: {error}", folder=self.root, error=error.strerror),
+                _("check whether it belongs to another user"),
             ) from None
         with self._lock_file() as lock:
             return lock.is_held()

@@ -7,6 +7,7 @@ from mika.errors import MikaError, NotRunningError
 from mika.machine import http, ports
 from mika.project.folder import ProjectDir
 from mika.readiness import webhook
+from mika.wording import _
 
 
 def ask(
@@ -23,10 +24,13 @@ def ask(
     answer = http.request(method, url, proxies=http.DIRECT, timeout=timeout, headers=headers, max_body=max_body)
     if answer.kind == "http":
         return answer
-    text = f"the API at {config.api_url} does not answer: {answer.reason}"
+    text = _("the API at {url} does not answer: {why}", url=config.api_url, why=answer.reason)
     if answer.kind == "refused" and not ProjectDir(config.project).is_locked():
-        raise NotRunningError(f"no stack is running in {config.project}, and {text}", "start it: `mika up`")
-    raise MikaError(text, "`mika doctor` says what listens there", code="api_unreachable")
+        raise NotRunningError(
+            _("no stack is running in {folder}, and {more}", folder=config.project, more=text),
+            _("start it: `mika up`"),
+        )
+    raise MikaError(text, _("`mika doctor` says what listens there"), code="api_unreachable")
 
 
 def check_whose_port(config: Config) -> None:
@@ -39,6 +43,14 @@ def check_whose_port(config: Config) -> None:
     port = config.port("API_PORT")
     if other := ports.find_other_stack(config.text("API_HOST"), port, config.project):
         raise NotRunningError(
-            f"no stack is running in {config.project}: port {port} (API_PORT) is that of the stack in {other}",
-            f"`mika up` here, with another API_PORT; or, for that one, `-C {ports.quote_path(other)}` after `mika`",
+            _(
+                "no stack is running in {folder}: port {port} (API_PORT) is that of the stack in {other}",
+                folder=config.project,
+                port=port,
+                other=other,
+            ),
+            _(
+                "`mika up` here, with another API_PORT; or, for that one, `-C {folder}` after `mika`",
+                folder=ports.quote_path(other),
+            ),
         )

@@ -13,6 +13,7 @@ from mika.project.event_log import EventReader
 from mika.stack.background import Background
 from mika.stack.waiting import failure_of, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
+from mika.wording import _
 
 _INTERVAL = 0.05  # s
 _EXTRA_SECONDS = 15.0
@@ -35,7 +36,9 @@ class StoppedError(MikaError):
     code = "stopped"
 
     def __init__(self) -> None:
-        super().__init__("the stack was stopped before it was ready", "by `mika down` or a kill? start it: `mika up`")
+        super().__init__(
+            _("the stack was stopped before it was ready"), _("by `mika down` or a kill? start it: `mika up`")
+        )
 
 
 def wait_for_supervisor(client: Client, deadline: float) -> bool:
@@ -56,8 +59,11 @@ def wait_for_supervisor(client: Client, deadline: float) -> bool:
         if time.monotonic() >= deadline:
             state = client.folder.read_state()
             raise MikaError(
-                "another `mika` holds this folder and does not answer",
-                f"kill its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
+                _("another `mika` holds this folder and does not answer"),
+                _(
+                    "kill its process (pid {pid}): its services then stop by themselves",
+                    pid=state.pid if state else _("unknown"),
+                ),
                 code="busy",
             )
         time.sleep(_INTERVAL)
@@ -110,8 +116,12 @@ class Attached:
         running = {process.type for process in status.processes}
         if types - running:
             raise MikaError(
-                f"{', '.join(sorted(types - running))}: not part of the running stack ({', '.join(sorted(running))})",
-                "run `mika down`, then `mika up` with all processes that you need",
+                _(
+                    "{names}: not part of the running stack ({running})",
+                    names=", ".join(sorted(types - running)),
+                    running=", ".join(sorted(running)),
+                ),
+                _("run `mika down`, then `mika up` with all processes that you need"),
                 code="not_in_stack",
             )
         stopped = [p for p in status.processes if p.phase in (Phase.STOPPED, Phase.GAVE_UP)]
@@ -149,7 +159,9 @@ class Attached:
             if now >= (due if stopping_since is None else stopping_since + _REPORT_SECONDS):
                 reason = self.last_error if stopping_since is not None else ""
                 raise MikaError(
-                    reason or f"not ready in time: {why_not_ready(status)}", "see `mika logs`", code="not_ready"
+                    reason or _("not ready in time: {why}", why=why_not_ready(status)),
+                    _("see `mika logs`"),
+                    code="not_ready",
                 )
             time.sleep(_INTERVAL)
 
@@ -208,4 +220,4 @@ def _raise_if_failed(status: StackStatus) -> None:
     """Raise MikaError if a unit that the stack needs has failed for good."""
     for unit in (*status.processes, *(service for service in status.services if service.required)):
         if unit.has_failed:
-            raise failure_of(unit, f"run it again with `mika start {unit.name}`")
+            raise failure_of(unit, _("run it again with `mika start {name}`", name=unit.name))

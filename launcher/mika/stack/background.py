@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mika.errors import FAILED, MikaError
 from mika.project.folder import ProjectDir, write_private
-from mika.wording import packed, unpacked
+from mika.wording import _, packed, unpacked
 
 ALREADY_UP = "already_up"
 """Code of the error when two `up -d` started at once and this one was slower. Its parent attaches to the other one."""
@@ -52,7 +52,8 @@ class Background:
             failure = MikaError(error["message"], error["hint"], code=error["code"])
         except (OSError, ValueError, KeyError):
             failure = MikaError(
-                f"the supervisor exited with code {code} without a reason", "`mika up` without -d shows more"
+                _("the supervisor exited with code {code} without a reason", code=code),
+                _("`mika up` without -d shows more"),
             )
         failure.exit_code = code if code > 0 else FAILED
         return failure
@@ -102,11 +103,15 @@ def reported_to(report: Path | None) -> Iterator[None]:
     except Exception as error:
         if report is None:
             raise
-        failure = error if isinstance(error, MikaError) else MikaError(f"unexpected {type(error).__name__}: {error}")
+        failure = error if isinstance(error, MikaError) else _unexpected(error)
         fields: dict[str, object] = {"message": failure.message, "hint": failure.hint, "code": failure.code}
         if report.exists():  # otherwise the parent process has exited
             write_private(report, json.dumps(packed(fields)))
         sys.exit(failure.exit_code)
+
+
+def _unexpected(error: Exception) -> MikaError:
+    return MikaError(_("unexpected {type}: {error}", type=type(error).__name__, error=error))
 
 
 def _delete_old_reports(folder: Path) -> None:
@@ -142,6 +147,6 @@ def _start_detached(command: list[str], warn: Callable[[str], None]) -> subproce
         try:
             return popen(subprocess.CREATE_NO_WINDOW | subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError:
-            warn("the stack may stop when this session ends, because the session does not let processes leave it")
+            warn(_("the stack may stop when this session ends, because the session does not let processes leave it"))
             return popen(subprocess.CREATE_NO_WINDOW)
     return popen()

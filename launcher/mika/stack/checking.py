@@ -19,6 +19,7 @@ from mika.status import StackStatus
 from mika.supervisor.sweep import own_run_id
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
+from mika.wording import _
 
 
 def check_running(config: Config, folder: ProjectDir, types: Sequence[str]) -> list[Verdict]:
@@ -73,7 +74,8 @@ def _processes(config: Config, folder: ProjectDir) -> list[Unit]:
     proposal = written.proposed(config)
     if not proposal.processes:
         raise UsageError(
-            f"Procfile: not found in {config.project}, nor a worker of Temporal", "give its folder with -C"
+            _("Procfile: not found in {folder}, nor a worker of Temporal", folder=config.project),
+            _("give its folder with -C"),
         )
     return prepare(written.configured(proposal, config), folder, written.entries(proposal)).factory.units(())
 
@@ -85,7 +87,7 @@ def _choose(units: Sequence[Unit], names: Sequence[str]) -> list[Unit]:
     for name in names:
         unit = next((unit for unit in units if name in (unit.name, unit.type)), None)
         if unit is None:
-            raise unknown_name("process", name, [unit.type for unit in units])
+            raise unknown_name(_("process"), name, [unit.type for unit in units])
         chosen[unit.type] = unit
     return list(chosen.values())
 

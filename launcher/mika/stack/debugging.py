@@ -20,13 +20,14 @@ from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
+from mika.wording import _
 
 _PORT = 5678
 """debugpy's own default, so that the settings which an editor proposes are right. The next free one is taken."""
 _INTERVAL, _IDLE_INTERVAL = 0.2, 2.0  # s
 _REPORT_SECONDS = 5.0
 """How long a process that is ready may take to import the SDK: by then its hook has reported."""
-_SHORT_TASKS = (
+_SHORT_TASKS = _(
     "Temporal gives a workflow task its normal time-out (10 s by default): a workflow that is held longer in a debugger"
     " runs that step again"
 )
@@ -55,7 +56,7 @@ def check_names(names: Sequence[str], units: Sequence[Unit]) -> None:
     processes = [unit for unit in units if unit.role == "process"]
     for name in names:
         if not any(name in (unit.name, unit.type) for unit in processes):
-            raise unknown_name("process", name, [unit.name for unit in processes])
+            raise unknown_name(_("process"), name, [unit.name for unit in processes])
 
 
 class Debugging:
@@ -82,7 +83,7 @@ class Debugging:
         if self._backend.name != "embedded":
             return _SHORT_TASKS
         up = shlex.join(["mika", "up", *(word for name in names for word in ("--debug", name))])
-        return f"{_SHORT_TASKS}; `mika down`, then `{up}` gives it 120 s"
+        return _("{short}; `mika down`, then `{command}` gives it 120 s", short=_SHORT_TASKS, command=up)
 
     async def keep_telling(self, supervisor: Supervisor) -> None:
         """Publish what the hooks report. Runs until it is cancelled."""
@@ -108,7 +109,7 @@ def wait_for_report(folder: ProjectDir, name: str) -> list[str]:
     deadline = time.monotonic() + _REPORT_SECONDS
     while not (lines := reported(folder, name)):
         if time.monotonic() >= deadline:
-            text = "no editor can attach: it imports no temporalio, or its Python takes no preparation (`-I`, `-E`)"
+            text = _("no editor can attach: it imports no temporalio, or its Python takes no preparation (`-I`, `-E`)")
             return [text, *_terminal(name)]
         time.sleep(_INTERVAL)
     return lines
@@ -123,23 +124,33 @@ def _in_words(folder: ProjectDir, name: str, report: Json) -> Iterator[str]:
                 "request": "attach",
                 "connect": {"host": "127.0.0.1", "port": port},
             }
-            yield f"a debugger can attach at 127.0.0.1:{port}"
-            yield f"VS Code, in `configurations` of .vscode/launch.json: {json.dumps(settings)}"
-            yield f"PyCharm 2025.3 or later: Run | Edit Configurations | Attach to DAP, with 127.0.0.1 and {port}"
-            yield from _terminal(name, " while no editor is attached")
+            yield _("a debugger can attach at 127.0.0.1:{port}", port=port)
+            yield _("VS Code, in `configurations` of .vscode/launch.json: {settings}", settings=json.dumps(settings))
+            yield _(
+                "PyCharm 2025.3 or later: Run | Edit Configurations | Attach to DAP, with 127.0.0.1 and {port}",
+                port=port,
+            )
+            yield from _terminal(name, _(" while no editor is attached"))
         case {"kind": "no_debugger", "prefix": str(prefix), "python": str(python)}:
             from mika.detect.environments import how_to_add
 
-            fix = f"run {how_to_add(folder.project, 'debugpy', Path(python))}, then `mika restart {name} --debug`"
-            yield f"no editor can attach: debugpy is not installed in {prefix}: {fix}"
+            yield _(
+                "no editor can attach: debugpy is not installed in {folder}:"
+                " run {command}, then `mika restart {name} --debug`",
+                folder=prefix,
+                command=how_to_add(folder.project, "debugpy", Path(python)),
+                name=name,
+            )
             yield from _terminal(name)
         case {"kind": "debugger_failed", "text": str(text)}:
-            yield f"no editor can attach: debugpy does not listen: {text}"
+            yield _("no editor can attach: debugpy does not listen: {error}", error=text)
             yield from _terminal(name)
 
 
 def _terminal(name: str, when: str = "") -> list[str]:
-    return [] if sys.platform == "win32" else [f"`breakpoint()` in the code stops in `mika attach {name}`{when}"]
+    if sys.platform == "win32":
+        return []
+    return [_("`breakpoint()` in the code stops in `mika attach {name}`{when}", name=name, when=when)]
 
 
 def _report(folder: ProjectDir, name: str) -> Path:

@@ -16,6 +16,7 @@ from mika.project.folder import ProjectDir
 from mika.supervisor.belongings import Found
 from mika.supervisor.survivors import Survivor, identify, recall, still_alive
 from mika.supervisor.sweep import sweep_folder
+from mika.wording import _
 
 _INTERVAL = 0.05  # s
 _FORCED_SECONDS = 15.0
@@ -66,9 +67,10 @@ def take_down(
                 return _clean_up(folder, config, was_running=was_running, everything=everything, volumes=volumes)
         if was_running:
             if volumes:
-                text = "the stack was stopped, but another `mika up` has started one since: its data was not deleted"
-                raise MikaError(text, "run `mika down --volumes` again", code="busy")
-            return TakenDown(was_running, note="another `mika up` has started a stack since: that one is left running")
+                text = _("the stack was stopped, but another `mika up` has started one since: its data was not deleted")
+                raise MikaError(text, _("run `mika down --volumes` again"), code="busy")
+            note = _("another `mika up` has started a stack since: that one is left running")
+            return TakenDown(was_running, note=note)
 
 
 def _stop_supervisor(client: Client, timeout: float) -> bool:
@@ -86,8 +88,11 @@ def _stop_supervisor(client: Client, timeout: float) -> bool:
         if is_late and is_forced:
             state = client.folder.read_state()
             raise MikaError(
-                "the supervisor did not stop",
-                f"kill its process (pid {state.pid if state else 'unknown'}): its services then stop by themselves",
+                _("the supervisor did not stop"),
+                _(
+                    "kill its process (pid {pid}): its services then stop by themselves",
+                    pid=state.pid if state else _("unknown"),
+                ),
                 code="not_stopped",
             )
         if is_late:
@@ -120,9 +125,8 @@ def _clean_up(
     if isinstance(config, UsageError):
         if volumes or backends.has_left_containers(folder):
             raise config
-        return TakenDown(
-            was_running, swept, survivors=survivors, note=f"{config.message}: containers, if any, were not checked"
-        )
+        note = _("{problem}: containers, if any, were not checked", problem=config.message)
+        return TakenDown(was_running, swept, survivors=survivors, note=note)
     containers, deleted = _NOTHING_LEFT, list[str]()
     backend = backends.last_used(config, folder)
     if backend is not None:

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from mika.config.load import Config
 from mika.errors import MikaError
 from mika.stack.api import ask
+from mika.wording import _
 
 _TIMEOUT = 15.0
 _MAX_BODY = 64_000_000  # bytes
@@ -28,7 +29,7 @@ def show(config: Config, user: str, group: str | None) -> list[Turn]:
     """All that is kept of `user`, or only of one group, oldest first. Raises MikaError, NotRunningError."""
     turns = _ask(config, "GET", user, group).get("turns")
     if not isinstance(turns, list):
-        raise _no_such_route(config, "another answer")
+        raise _no_such_route(config, _("another answer"))
     return [Turn(**{name: str(turn.get(name, "")) for name in Turn.__slots__}) for turn in turns]
 
 
@@ -36,7 +37,7 @@ def forget(config: Config, user: str, group: str | None) -> int:
     """Delete that. Returns how many turns it was. Raises MikaError, NotRunningError."""
     count = _ask(config, "DELETE", user, group).get("forgotten")
     if not isinstance(count, int):
-        raise _no_such_route(config, "another answer")
+        raise _no_such_route(config, _("another answer"))
     return count
 
 
@@ -50,10 +51,11 @@ def _ask(config: Config, method: str, user: str, group: str | None) -> dict[str,
     code, detail = body.get("code"), body.get("detail")
     if not isinstance(code, str) or not isinstance(detail, str) or answer.status in {404, 405, 501}:
         raise _no_such_route(config, f"{answer.status} {answer.reason}".rstrip())
-    fix = "set WEBHOOK_SECRET as the API has it" if code == "unauthorized" else "`mika logs` says more"
-    raise MikaError(f"the API answered: {detail}", fix, code=code)
+    fix = _("set WEBHOOK_SECRET as the API has it") if code == "unauthorized" else _("`mika logs` says more")
+    raise MikaError(_("the API answered: {detail}", detail=detail), fix, code=code)
 
 
 def _no_such_route(config: Config, answered: str) -> MikaError:
-    text = f"the API at {config.api_url} has no /history/USER: {answered}"
-    return MikaError(text, "`mika history` needs an API that has it, as this repository's bot does", code="no_history")
+    text = _("the API at {url} has no /history/USER: {answered}", url=config.api_url, answered=answered)
+    fix = _("`mika history` needs an API that has it, as this repository's bot does")
+    return MikaError(text, fix, code="no_history")

@@ -14,6 +14,7 @@ from mika.replay.lines import Misfit
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack.checking import check
+from mika.wording import _
 
 _AT_ONCE = 50
 """Runs of one check: their ids are in its environment, and it reports no more that do not fit."""
@@ -47,6 +48,8 @@ def _point(misfit: Misfit, verdict: Verdict) -> int | Reason:
     if misfit.raises:
         text = " ".join(misfit.text.split())[:200]
         where = f" ({misfit.place.shown(verdict.project)})" if misfit.place else ""
-        fix = f"fix it, then `mika restart {verdict.process}`"
-        return Reason(f"no reset helps: the code as it is now raises: {text}{where}", fix)
-    return misfit.reset_to or Reason("the event from which on it does not fit could not be found")
+        return Reason(
+            _("no reset helps: the code as it is now raises: {error}{where}", error=text, where=where),
+            _("fix it, then `mika restart {name}`", name=verdict.process),
+        )
+    return misfit.reset_to or Reason(_("the event from which on it does not fit could not be found"))

@@ -24,6 +24,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import NONE, Reason
 from mika.stack.overview import Overview, Part
 from mika.status import StackStatus
+from mika.wording import _
 
 T = TypeVar("T")
 
@@ -197,4 +198,4 @@ class Looking:
 def _problem(error: Exception) -> Reason:
     if isinstance(error, MikaError):
         return Reason(error.message, error.hint)
-    return Reason("no answer" if call_error(error) in _SILENT else describe(error))
+    return Reason(_("no answer") if call_error(error) in _SILENT else describe(error))

@@ -9,6 +9,7 @@ from mika.errors import MikaError
 from mika.machine import http
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
+from mika.wording import _
 
 UI, API, DOCS = "ui", "api", "docs"
 _DOCS = ("/docs", "/redoc", "/openapi.json")
@@ -26,7 +27,11 @@ def page(status: StackStatus, what: str, ask: Ask) -> str:
     """
     found = place(status, what or _first(status), ask)
     if "://" not in found:
-        raise MikaError(f"{what} has no page: it listens at {found}", f"`mika url {what}` prints that", code="no_page")
+        raise MikaError(
+            _("{name} has no page: it listens at {address}", name=what, address=found),
+            _("`mika url {name}` prints that", name=what),
+            code="no_page",
+        )
     return found
 
 
@@ -40,12 +45,15 @@ def place(status: StackStatus, what: str, ask: Ask) -> str:
     if not units and what == API:
         return _apps(status, ask)[0]
     if not units:
-        raise unknown_name("process or service", what, [*(unit.name for unit in status.units), UI, API, DOCS])
+        raise unknown_name(_("process or service"), what, [*(unit.name for unit in status.units), UI, API, DOCS])
     for unit in units:
         if found := _of_unit(status, unit, ask):
             return found
-    state = units[0].state.replace("_", " ")
-    raise MikaError(f"{what} is {state}, and listens nowhere", f"`mika describe {what}` says more", code="no_page")
+    raise MikaError(
+        _("{name} is {state}, and listens nowhere", name=what, state=units[0].state_in_words),
+        _("`mika describe {name}` says more", name=what),
+        code="no_page",
+    )
 
 
 def answers(url: str) -> int | None:
@@ -60,17 +68,18 @@ def _first(status: StackStatus) -> str:
     names = [unit.name for unit in status.processes if unit.listens or _url(status, unit)]
     if len(names) == 1:
         return names[0]
+    if not names:
+        raise MikaError(_("nothing here has a page"), "`mika status`", code="no_page")
+    commands = ", ".join(f"`mika open {name}`" for name in names)
     raise MikaError(
-        "there is no UI of Temporal here" if names else "nothing here has a page",
-        f"say what to open: {', '.join(f'`mika open {name}`' for name in names)}" if names else "`mika status`",
-        code="no_page",
+        _("there is no UI of Temporal here"), _("say what to open: {commands}", commands=commands), code="no_page"
     )
 
 
 def _of_ui(status: StackStatus) -> str:
     url = status.urls.get("temporal_ui")
     if url is None:
-        raise MikaError("there is no UI of Temporal here", "`mika status` shows what there is", code="no_page")
+        raise MikaError(_("there is no UI of Temporal here"), _("`mika status` shows what there is"), code="no_page")
     return url
 
 
@@ -79,13 +88,17 @@ def _of_docs(status: StackStatus, ask: Ask) -> str:
         for path in _DOCS:
             if ask(f"{url.rstrip('/')}{path}") == 200:
                 return f"{url.rstrip('/')}{path}"
-    raise MikaError(f"no app answers at {', '.join(_DOCS)}", "`mika status` shows what there is", code="no_page")
+    raise MikaError(
+        _("no app answers at {paths}", paths=", ".join(_DOCS)), _("`mika status` shows what there is"), code="no_page"
+    )
 
 
 def _apps(status: StackStatus, ask: Ask) -> list[str]:
     found = [url for unit in status.processes if (url := _of_unit(status, unit, ask)) and "://" in url]
     if not found:
-        raise MikaError("no process of this stack speaks HTTP", "`mika status` shows what there is", code="no_page")
+        raise MikaError(
+            _("no process of this stack speaks HTTP"), _("`mika status` shows what there is"), code="no_page"
+        )
     return found
 
 

@@ -14,6 +14,7 @@ from mika.project.folder import ProjectDir
 from mika.project.logs import EVENT_LOG
 from mika.stack.processes import ProcessFactory
 from mika.supervisor.unit import Unit
+from mika.wording import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,12 @@ class Prepared:
         for process in processes:
             if process.name in reserved or process.type in reserved:
                 raise UsageError(
-                    f"Procfile: '{process.type}' is the name of a service of the {self.backend.name} backend",
-                    "give the process another name, or use `--backend none` or `--backend external`",
+                    _(
+                        "Procfile: '{name}' is the name of a service of the {backend} backend",
+                        name=process.type,
+                        backend=self.backend.name,
+                    ),
+                    _("give the process another name, or use `--backend none` or `--backend external`"),
                 )
         return [*services, *processes]
 
@@ -62,5 +67,5 @@ def prepare(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None 
     )
     notes = [note, backend.left_out, *map(str, backend.concerns), *config.notes()]
     if config.declared and backend.name == "none":
-        notes.append("backend none has no Temporal: nothing of [temporal] and [schedule.NAME] is made")
+        notes.append(_("backend none has no Temporal: nothing of [temporal] and [schedule.NAME] is made"))
     return Prepared(config, folder, backend, factory, tuple(filter(None, notes)))

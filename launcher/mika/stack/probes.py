@@ -18,6 +18,7 @@ from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import CHECK_TIMEOUT, CheckCommand, LogLine, UnwelcomeAnswer, http_ok, tcp_here
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.readiness.temporal import TemporalProbe
@@ -65,7 +66,7 @@ class ProbeFactory:
                 await asyncio.gather(*(polling.probe() for polling in queues))
                 return _polled(queues)
 
-            return [Rung("polling", all_polled)], self._beat(launch, timeout, queues)
+            return [Rung(_("polling"), all_polled)], self._beat(launch, timeout, queues)
 
         return probes
 
@@ -73,7 +74,9 @@ class ProbeFactory:
         match rule.kind:
             case "tcp":
                 port = int(rule.target)
-                return lambda launch: Rung(f"port {port}", lambda: _own_answer(launch, port, tcp_here(port)))
+                return lambda launch: Rung(
+                    _("port {port}", port=port), lambda: _own_answer(launch, port, tcp_here(port))
+                )
             case "log":
                 return lambda _launch: _log_rung(self._log_folder, name, rule.target)
             case "exec" if check is not None:
@@ -88,7 +91,7 @@ class ProbeFactory:
         if timeout <= 0 or launch.beat_file is None:
             return None
         beat_file, last_beat = launch.beat_file, 0
-        detail = _polled(queues) if queues else "running"
+        detail = _polled(queues) if queues else _("running")
 
         async def probe() -> str:
             nonlocal last_beat
@@ -99,7 +102,7 @@ class ProbeFactory:
                     await asyncio.gather(*(polling.still() for polling in queues))
                 return detail
             if beat == last_beat:
-                raise NotYet("its event loop is not running (no beat)")
+                raise NotYet(_("its event loop is not running (no beat)"))
             last_beat = beat
             return detail
 
@@ -132,10 +135,10 @@ class _Polling:
         pollers = await self._temporal.own_pollers(queue, self._is_own)
         polled = {polled.name.lower() for polled in pollers}
         if wanted and wanted not in polled:
-            raise NotYet(f"it polls {queue}, but not for {wanted} tasks")
+            raise NotYet(_("it polls {queue}, but not for {kind} tasks", queue=queue, kind=wanted))
         self._first_poll = self._first_poll or time.monotonic()
         if len(polled) == 1 and not wanted and time.monotonic() - self._first_poll < _OTHER_TYPE:
-            raise NotYet(f"it polls {queue} only for {polled.pop()} tasks so far")
+            raise NotYet(_("it polls {queue} only for {kind} tasks so far", queue=queue, kind=polled.pop()))
         self._pids = {pid for identity in set().union(*pollers.values()) if (pid := pid_of(identity)) is not None}
 
     async def still(self) -> None:
@@ -168,18 +171,18 @@ class _Polling:
         try:
             await self.probe()
         except NotYet as error:
-            raise NotYet(f"its worker (pid {gone}) is gone: {error}") from None
+            raise NotYet(_("its worker (pid {pids}) is gone: {why}", pids=gone, why=error.reason.text)) from None
 
 
 def _polled(queues: Sequence[_Polling]) -> str:
-    return f"polling {', '.join(polling.queue for polling in queues)}"
+    return _("polling {queues}", queues=", ".join(polling.queue for polling in queues))
 
 
 def _http_probes(rule: Ready, patience: float | None) -> Probes:
     url, port = rule.target, own_port(rule)
 
     def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-        rung = Rung("answers", lambda: _own_answer(launch, port, http_ok(url, rule.status)))
+        rung = Rung(_("answers"), lambda: _own_answer(launch, port, http_ok(url, rule.status)))
         liveness = Liveness(
             lambda: http_ok(url, rule.status), interval=2.0, patience=patience, not_hung=(UnwelcomeAnswer,)
         )
@@ -194,7 +197,7 @@ async def _own_answer(launch: Launch, port: int | None, answer: Awaitable[str]) 
     if port is not None and (
         stranger := await asyncio.to_thread(ports.find_stranger, port, launch.pids(), launch.run_id)
     ):
-        raise NotYet(f"port {port} is answered by {stranger}, not by this process")
+        raise NotYet(_("port {port} is answered by {program}, not by this process", port=port, program=stranger))
     return detail
 
 
@@ -214,4 +217,4 @@ def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
     async def probe() -> str:
         return line.search(logs.decode(new_line.data) for new_line in follower.poll())
 
-    return Rung(f"a line that matches {pattern!r}", probe)
+    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe)

@@ -26,6 +26,7 @@ from mika.supervisor.policy import Rules
 from mika.supervisor.reload import DEFAULT_PATTERNS
 from mika.supervisor.unit import Launch, Unit
 from mika.text import unknown_name
+from mika.wording import _, joined
 
 
 class ProcessFactory:
@@ -75,7 +76,7 @@ class ProcessFactory:
         names = [entry.name for entry in entries]
         for table, where in self._config.process_tables.items():
             if table not in names:
-                raise UsageError(f"{where}: {unknown_name('process', table, names).message}")
+                raise _unknown_process(where, table, names)
         counts = {entry.name: self._config.process(entry.name).count for entry in entries}
         entries, selected_counts = procfile.select(entries, selection)
         instances = procfile.expand(entries, counts | selected_counts, self._env)
@@ -90,13 +91,14 @@ class ProcessFactory:
             where = self._config.process_tables.get(name, "")
             for need in needed:
                 if need not in known:
-                    raise UsageError(f"{where}: {unknown_name('process', need, known).message}")
+                    raise _unknown_process(where, need, known)
         try:
             tuple(TopologicalSorter(needs).static_order())
         except CycleError as error:
-            cycle = " needs ".join(reversed(error.args[1]))
+            cycle = joined(_(" needs "), reversed(error.args[1]))
             where = self._config.process_tables.get(error.args[1][0], "")
-            raise UsageError(f"{where}: {cycle}: none of them can ever start", "remove one of these needs") from None
+            text = _("{where}: {cycle}: none of them can ever start", where=where, cycle=cycle)
+            raise UsageError(text, _("remove one of these needs")) from None
 
     def _unit(self, instance: procfile.Instance) -> Unit:
         options = self._config.process(instance.type)
@@ -163,7 +165,8 @@ class ProcessFactory:
             ready = fill_in(options.ready, {**self._config.defaults(), **env})
             return ready, parse_ready(ready)
         except ValueError as error:
-            raise UsageError(f"{where}: 'ready' {error}", "set it in .env, or write the value") from None
+            text = _("{where}: 'ready' {problem}", where=where, problem=error)
+            raise UsageError(text, _("set it in .env, or write the value")) from None
 
     def _lack(self, process_type: str, built: command.Command, cwd: Path, env: Mapping[str, str]) -> str:
         """The first package that its Python does not have, and what installs it; empty if nothing is known to lack."""
@@ -172,9 +175,14 @@ class ProcessFactory:
             return ""
         from mika.detect.environments import how_to_install
 
-        text = f"{process_type}: {missing.module} is not installed in {missing.root}"
+        text = _(
+            "{name}: {module} is not installed in {folder}",
+            name=process_type,
+            module=missing.module,
+            folder=missing.root,
+        )
         install = how_to_install(self._config.project, cwd, Path(built.line[0]) if missing.is_environment else None)
-        return f"{text}: run {install}" if install else text
+        return text + _(": run {command}", command=install) if install else text
 
     def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""
@@ -187,6 +195,11 @@ class ProcessFactory:
         options = self._config.process(needed)
         runs_once = options.restart == "never" and options.ready == "none"
         return "completed" if runs_once else "ready"
+
+
+def _unknown_process(where: str, name: str, known: Sequence[str]) -> UsageError:
+    problem = unknown_name(_("process"), name, known).message
+    return UsageError(_("{where}: {problem}", where=where, problem=problem))
 
 
 def _default_watch(options: ProcessOptions) -> tuple[str, ...]:
@@ -206,7 +219,15 @@ def check_ports(config: Config, units: Sequence[Unit]) -> None:
             listener = ports.find_listener("127.0.0.1", port) or ports.find_listener("::1", port)
             if listener is not None:
                 raise UsageError(
-                    f"port {port} is taken by {ports.describe_listener(listener)}, and {unit.name} is to listen there",
-                    f"stop that program, or give {unit.name} another port (and change its `ready` setting)",
+                    _(
+                        "port {port} is taken by {program}, and {name} is to listen there",
+                        port=port,
+                        program=ports.describe_listener(listener),
+                        name=unit.name,
+                    ),
+                    _(
+                        "stop that program, or give {name} another port (and change its `ready` setting)",
+                        name=unit.name,
+                    ),
                     code="port_taken",
                 )

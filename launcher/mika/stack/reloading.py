@@ -23,6 +23,7 @@ from mika.status import Phase
 from mika.supervisor.managed import Managed
 from mika.supervisor.reload import LOOP_PAUSE, Burst, WriteLoops, changes
 from mika.supervisor.supervisor import Supervisor
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from mika.stack.prepared import Prepared
@@ -81,33 +82,41 @@ class Reloading:
             start = self._supervisor.managed[name].state.generation
             files, looping = self._loops.skip(name, changed, time.monotonic(), start)
             if looping:
-                text = f"{looping[0]} changes at each start: ignored for {LOOP_PAUSE:.0f} s"
-                without = json.dumps([*self._supervisor.managed[name].unit.watch, f"!{looping[0]}"])
-                self._say(name, f"{text}; if {name} writes it, exclude it: `watch = {without}`", "warning")
+                text = _(
+                    "{file} changes at each start: ignored for {seconds:.0f} s;"
+                    " if {name} writes it, exclude it: `watch = {patterns}`",
+                    file=looping[0],
+                    seconds=LOOP_PAUSE,
+                    name=name,
+                    patterns=json.dumps([*self._supervisor.managed[name].unit.watch, f"!{looping[0]}"]),
+                )
+                self._say(name, text, "warning")
             if files:
-                more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-                self._say(name, f"{files[0]}{more} changed")
+                self._say(name, _files_changed(files))
                 yield name
 
     async def _changed_settings(self, files: Sequence[str]) -> set[str]:
         """Give the processes their new settings; returns those that must be restarted to take them."""
-        which = " and ".join(files)
+        which = joined(_(" and "), files)
         managed = self._processes
         try:
             change = await asyncio.to_thread(self._settings.read, {name: m.unit for name, m in managed.items()})
         except UsageError as error:
-            self._say(
-                "", f"{which} changed, and nothing of it is taken: {Reason(error.message, error.hint)}", "warning"
+            text = _(
+                "{files} changed, and nothing of it is taken: {why}",
+                files=which,
+                why=Reason(error.message, error.hint),
             )
+            self._say("", text, "warning")
             return set()
         for name, unit in change.units.items():
             managed[name].unit = unit
         for name, why in change.restart.items():
-            self._say(name, f"{which} changed: {why}")
-        for text in change.not_taken:
-            self._say("", f"{which} changed: `mika down && mika up` takes {text}")
+            self._say(name, _("{files} changed: {what}", files=which, what=why))
+        for what in change.not_taken:
+            self._say("", _("{files} changed: `mika down && mika up` takes {what}", files=which, what=what))
         if ".env" in files and any(m.unit.kind == "container" for m in self._supervisor.managed.values()):
-            self._say("", ".env changed: containers keep what they have; `mika down && mika up` makes them anew")
+            self._say("", _(".env changed: containers keep what they have; `mika down && mika up` makes them anew"))
         return set(change.restart)
 
     # --- check, then replace -----------------------------------------------------------------------------------------
@@ -161,14 +170,18 @@ class Reloading:
                 Program(unit, self._folder, self._supervisor.run_id, live_pid), Order(do="check")
             )
         except Exception as error:  # noqa: BLE001 - it must not keep the new code from running
-            reason = Reason(f"not checked: {describe(error)}")
+            reason = Reason(_("not checked: {why}", why=describe(error)))
             return not_checked(unit.type, self._folder.project, reason)
 
     def _hold_back(self, running: Sequence[Managed], verdict: Verdict, *, is_late: bool) -> None:
         """Say why; the first line is also in the status. `is_late`: nothing can be held back any more."""
-        late = "it is started all the same, because it was restarting when that was saved"
         first, *others = verdict.reasons()
-        first = replace(first, text=f"{first.text}; {late if is_late else 'the old code goes on'}")
+        outcome = (
+            _("; it is started all the same, because it was restarting when that was saved")
+            if is_late
+            else _("; the old code goes on")
+        )
+        first = replace(first, text=first.text + outcome)
         self._told.pop(verdict.process, None)
         for managed in running:
             managed.held_back = managed.held_back if is_late else first
@@ -188,3 +201,9 @@ class Reloading:
 
     def _say(self, name: str, text: str, level: Literal["info", "warning"] = "info") -> None:
         self._bus.publish(events.Notice(name=name, level=level, message=text))
+
+
+def _files_changed(files: Sequence[str]) -> str:
+    if len(files) == 1:
+        return _("{file} changed", file=files[0])
+    return _("{file} and {count} more changed", file=files[0], count=len(files) - 1)

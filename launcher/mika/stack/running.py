@@ -26,6 +26,7 @@ from mika.replay.check import Program
 from mika.replay.describing import WorkflowType, call, describe
 from mika.stack import checking
 from mika.text import did_you_mean
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
@@ -112,7 +113,7 @@ async def start(
         answer = await call(target[0], {**what, "queue": target[1]})
     program, its_queue = target
     if isinstance(answer, Reason):
-        raise MikaError(f"{program.unit.type}: {answer.text}", answer.fix)
+        raise MikaError(_("{name}: {problem}", name=program.unit.type, problem=answer.text), answer.fix)
     _raise_unless_started(answer, kind, workflow_id)
     return Started(workflow_id, str(answer["run_id"]), kind, its_queue, program, _unchecked(answer))
 
@@ -128,11 +129,13 @@ def _likely(programs: Sequence[Program], queue: str) -> tuple[Program, str] | No
 
 def _raise_unless_started(answer: Json, kind: str, workflow_id: str) -> None:
     if answer["state"] == "refused":
-        raise UsageError(f"{kind}: {answer['text']}", "`mika run --list` shows what it takes")
+        text = _("{name}: {problem}", name=kind, problem=answer["text"])
+        raise UsageError(text, _("`mika run --list` shows what it takes"))
     if answer["state"] != "done":
         if answer.get("error") == "WorkflowAlreadyStartedError":
             raise talking.already_started(workflow_id)
-        raise MikaError(f"{kind} was not started: {answer.get('type')}: {answer.get('text')}")
+        error = f"{answer.get('type')}: {answer.get('text')}"
+        raise MikaError(_("{type} was not started: {error}", type=kind, error=error))
 
 
 def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
@@ -141,34 +144,49 @@ def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
     named = [each for each in here if each.name == kind] or [each for each in here if each.name == "*"]
     queues = sorted({each.queue for each in named})
     if len(queues) > 1:
-        raise UsageError(f"{kind} runs in several queues: {', '.join(queues)}", f"give one: `--queue {queues[0]}`")
+        raise UsageError(
+            _("{type} runs in several queues: {queues}", type=kind, queues=", ".join(queues)),
+            _("give one: `--queue {queue}`", queue=queues[0]),
+        )
     if named:
         return named[0]
     if here:
         names = sorted({each.name for each in here})
-        of = f" in the queue {queue}" if queue else ""
+        values = {"type": kind, "suggestion": did_you_mean(kind, names), "names": ", ".join(names)}
         raise UsageError(
-            f"there is no workflow '{kind}'{of}{did_you_mean(kind, names)} (there are: {', '.join(names)})"
+            _(
+                "there is no workflow '{type}' in the queue {queue}{suggestion} (there are: {names})",
+                queue=queue,
+                **values,
+            )
+            if queue
+            else _("there is no workflow '{type}'{suggestion} (there are: {names})", **values)
         )
     if queue:
         return None
-    likely = next((queue for program, _ in known.unasked for queue in program.queues), "NAME")
-    why = _why_unasked(known) or "no process here polls one"
-    raise UsageError(f"the task queue of {kind} is not known ({why})", f"give it: `--queue {likely}`")
+    likely = next((queue for program, _why in known.unasked for queue in program.queues), "NAME")
+    why = _why_unasked(known) or _("no process here polls one")
+    raise UsageError(
+        _("the task queue of {type} is not known ({why})", type=kind, why=why),
+        _("give it: `--queue {queue}`", queue=likely),
+    )
 
 
 def _why_unchecked(known: Types, queue: str) -> str:
-    why = _why_unasked(known) or f"no process here polls {queue}"
-    return f"the input was sent as JSON, and was not checked ({why})"
+    why = _why_unasked(known) or _("no process here polls {queue}", queue=queue)
+    return _("the input was sent as JSON, and was not checked ({why})", why=why)
 
 
 def _why_unasked(known: Types) -> str:
-    return "; ".join(f"{program.unit.type}: {reason.text}" for program, reason in known.unasked)
+    unasked = known.unasked
+    return joined(
+        _("; "), (_("{name}: {problem}", name=each.unit.type, problem=reason.text) for each, reason in unasked)
+    )
 
 
 def _unchecked(answer: Json) -> tuple[str, ...]:
     names = ", ".join(answer.get("unchecked") or ())
-    return (f"not checked, because the code says no type: {names}",) if names else ()
+    return (_("not checked, because the code says no type: {names}", names=names),) if names else ()
 
 
 async def talk(
@@ -190,11 +208,13 @@ async def talk(
     if verb == "signal" or await _has_codec(exam, execution):
         target = {"queue": queue, "type": info.type.name, "id": execution.workflow_id, "run_id": execution.run_id}
         what = {"call": verb, "name": name, "input": list(texts), **target}
-        answer = await call(program, what) if program is not None else Reason(f"no process here polls {queue}")
+        nobody = Reason(_("no process here polls {queue}", queue=queue))
+        answer = await call(program, what) if program is not None else nobody
         if not isinstance(answer, Reason) and answer["state"] != "not_here":
             return Talked(execution.workflow_id, _judged(answer, verb, name, execution.workflow_id), _unchecked(answer))
-        why = answer.text if isinstance(answer, Reason) else f"its program has no workflow {info.type.name}"
-        notes = (f"sent as JSON, and not checked ({why})",)
+        not_there = _("its program has no workflow {type}", type=info.type.name)
+        why = answer.text if isinstance(answer, Reason) else not_there
+        notes = (_("sent as JSON, and not checked ({why})", why=why),)
     if verb == "signal":
         await talking.signal(exam, execution, name, texts)
         return Talked(execution.workflow_id, Answer(), notes)
@@ -203,7 +223,8 @@ async def talk(
 
 def _judged(answer: Json, verb: Verb, name: str, workflow_id: str) -> Answer:
     if answer["state"] == "refused":
-        raise UsageError(f"{name}: {answer['text']}", "`mika run --list --json` shows what it takes")
+        text = _("{name}: {problem}", name=name, problem=answer["text"])
+        raise UsageError(text, _("`mika run --list --json` shows what it takes"))
     if answer["state"] == "failed":
         raise talking.failed(verb, name, workflow_id, f"{answer['type']}: {answer['text']}")
     return Answer(answer.get("result"))

@@ -21,6 +21,7 @@ from mika.machine import http, ports
 from mika.readiness import webhook
 from mika.stack.api import check_whose_port
 from mika.status import Phase, StackStatus, UnitStatus
+from mika.wording import _
 
 FIRST_PAUSE, LAST_PAUSE = 0.2, 2.0
 """Seconds between two attempts: short at first, because a restarted worker is back at once, then longer, because each
@@ -38,8 +39,6 @@ _TEMPORARY = {
 }
 """Problems and causes that disappear when the named unit is back."""
 _PERMANENT = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # waiting does not help
-
-_OUTCOMES = {"failed": "failed", "timed_out": "timed out", "canceled": "was canceled", "terminated": "was terminated"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def send(
     the API, or with the reason why it does not answer.
     """
     if not text.strip():
-        raise UsageError("the message is empty", 'write one: mika send "hello"')
+        raise UsageError(_("the message is empty"), _('write one: mika send "hello"'))
     check_whose_port(config)
     if bot is not None:
         return _Sender(
@@ -113,7 +112,7 @@ class _Sender:
                     return reply
                 problem = self._not_yet(answer)
             elif answer.kind == "silent" and self._is_healthy():
-                self._say_once("No reply yet; waiting for it")
+                self._say_once(_("No reply yet; waiting for it"))
                 problem = self._no_reply()
             else:
                 problem = self._unreachable(answer)
@@ -147,7 +146,7 @@ class _Sender:
     def _say_once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self._say(f"{text} (up to {self._timeout:g} s).")
+            self._say(_("{text} (up to {seconds:g} s).", text=text, seconds=self._timeout))
 
     # --- the API answers ---------------------------------------------------------------------------------------------
 
@@ -158,8 +157,12 @@ class _Sender:
         delivery, detail = str(body.get("delivery") or ""), str(body.get("detail") or "")
         if "event_type" in self._message and not delivery:  # only a reply that LangBot was asked to send has one
             is_set = self._config.text("LANGBOT_API_BASE_URL")
-            lack = "was not set when this API started" if is_set else "is not set"
-            delivery, detail = "none", detail or f"LANGBOT_API_BASE_URL {lack}, so the reply cannot reach a chat"
+            lack = (
+                _("LANGBOT_API_BASE_URL was not set when this API started, so the reply cannot reach a chat")
+                if is_set
+                else _("LANGBOT_API_BASE_URL is not set, so the reply cannot reach a chat")
+            )
+            delivery, detail = "none", detail or lack
         return Reply(str(body["response"]), str(body.get("workflow_id") or self._workflow_id), delivery, detail)
 
     def _not_yet(self, answer: http.Answer) -> MikaError:
@@ -178,40 +181,43 @@ class _Sender:
             self._message = self._make_message()
         else:
             self._workflow_id = self._workflow_id or str(body.get("workflow_id") or "")
-        stuck = f"the message is kept, and not answered ({cause})"
+        stuck = _("the message is kept, and not answered ({cause})", cause=cause)
         problem = MikaError(stuck, _hint(body, self._workflow_id), code=cause) if is_running else _problem(body)
         if cause in _PERMANENT:
             raise problem
         name = _TEMPORARY.get(code) or _TEMPORARY.get(cause)
         if name and (start_hint := self._start_hint(name)):
-            then = f"the message is answered, if {self._limit()}" if self._workflow_id else "send it again"
-            problem.hint = f"{start_hint}; then {then}"
+            problem.hint = self._with_what_then(start_hint)
             raise problem
         if not is_running:
-            self._say_once(f"{body.get('detail') or code} Waiting for it")
+            self._say_once(_("{problem} Waiting for it", problem=body.get("detail") or code))
         elif cause not in ("", self._cause):
-            self._say_once(f"Still no reply ({cause}): {body.get('fix')}; waiting")
+            self._say_once(_("Still no reply ({cause}): {fix}; waiting", cause=cause, fix=body.get("fix")))
         self._cause = cause
         return self._no_reply(body) if is_running else problem
 
-    def _limit(self) -> str:
-        """How long a message without a worker is kept."""
-        return f"within {self._config.number('WORKFLOW_RUN_TIMEOUT'):g} s of its arrival (WORKFLOW_RUN_TIMEOUT)"
+    def _with_what_then(self, start_hint: str) -> str:
+        """A message without a worker is kept for a while."""
+        if not self._workflow_id:
+            return _("{start}; then send it again", start=start_hint)
+        return _(
+            "{start}; then the message is answered, if within {seconds:g} s of its arrival (WORKFLOW_RUN_TIMEOUT)",
+            start=start_hint,
+            seconds=self._config.number("WORKFLOW_RUN_TIMEOUT"),
+        )
 
     def _final(self, answer: http.Answer) -> MikaError:
         """The error for an answer that will not change."""
         body = answer.json
         status, workflow_id = str(body.get("status")), str(body.get("workflow_id") or "")
         if answer.status == 200 and "event_type" in self._message and body.get("skip_pipeline") is False:
-            text = f"the bot does not answer this, and leaves it to LangBot{_because(body)}"
-            return MikaError(text, str(body.get("fix") or "`mika logs api` may say more"), code="left_to_langbot")
+            text = _("the bot does not answer this, and leaves it to LangBot{reason}", reason=_because(body))
+            hint = str(body.get("fix") or "") or _("`mika logs api` may say more")
+            return MikaError(text, hint, code="left_to_langbot")
         if answer.status == 200 and workflow_id and status in ("ok", "completed") and "response" in body:
-            return MikaError("the reply is empty", _hint(body, workflow_id), code="empty_reply")
-        if answer.status == 200 and workflow_id and (outcome := _OUTCOMES.get(status)):
-            error = body.get("error")
-            detail = error.get("detail") if isinstance(error, dict) else error
-            detail = detail or "no reason is known"
-            return MikaError(f"the workflow {outcome}: {detail}", _hint(body, workflow_id), code=status)
+            return MikaError(_("the reply is empty"), _hint(body, workflow_id), code="empty_reply")
+        if answer.status == 200 and workflow_id and (ending := _ended(status, body)):
+            return MikaError(ending, _hint(body, workflow_id), code=status)
         if _is_problem(body):
             return _problem(body)
         return self._not_the_webhook(answer)
@@ -219,21 +225,27 @@ class _Sender:
     def _not_the_webhook(self, answer: http.Answer) -> MikaError:
         """What answers is another API, of this project or not."""
         answered = f"{answer.status} {answer.reason}".rstrip() + _shown(answer.body)
-        text = f"{self._url} answers {answered} to POST {webhook.PATH}"
+        values = {"url": self._url, "answered": answered, "path": webhook.PATH}
         is_fault = answer.status >= 500 and answer.status != HTTPStatus.NOT_IMPLEMENTED  # of a proxy?
-        text += ", not as the bot's API does" if is_fault else ": this API does not speak the LangBot webhook"
+        text = (
+            _("{url} answers {answered} to POST {path}, not as the bot's API does", **values)
+            if is_fault
+            else _("{url} answers {answered} to POST {path}: this API does not speak the LangBot webhook", **values)
+        )
         host, port = self._config.text("API_HOST"), self._config.port("API_PORT")
         owner = ports.find_listener(host, port) if is_loopback(host) else None
         if owner is not None and owner.stack is not None and owner.stack == self._config.project:
-            fix = "`mika send` is for the bot's API; `mika workflows` lists what your own API starts"
+            fix = _("`mika send` is for the bot's API; `mika workflows` lists what your own API starts")
             return MikaError(text, fix, code="no_webhook")
         if owner is not None:
-            text += f"; port {port} (API_PORT) is held by {ports.describe_listener(owner)}"
-        return MikaError(text, "`mika doctor` says more; the API is looked for at API_HOST:API_PORT", code="no_webhook")
+            program = ports.describe_listener(owner)
+            text = text + _("; port {port} (API_PORT) is held by {program}", port=port, program=program)
+        fix = _("`mika doctor` says more; the API is looked for at API_HOST:API_PORT")
+        return MikaError(text, fix, code="no_webhook")
 
     def _no_reply(self, body: dict[str, Any] | None = None) -> MikaError:
-        hint = _hint(body, self._workflow_id) if body else "`mika status` shows the stack"
-        return MikaError(f"no reply within {self._timeout:g} s", hint, code="no_reply")
+        hint = _hint(body, self._workflow_id) if body else _("`mika status` shows the stack")
+        return MikaError(_("no reply within {seconds:g} s", seconds=self._timeout), hint, code="no_reply")
 
     # --- the API does not answer -------------------------------------------------------------------------------------
 
@@ -245,8 +257,8 @@ class _Sender:
         restarted.
         """
         problem = MikaError(
-            f"the API at {self._url} does not answer: {answer.reason}",
-            "`mika doctor` says what listens there",
+            _("the API at {url} does not answer: {why}", url=self._url, why=answer.reason),
+            _("`mika doctor` says what listens there"),
             code="api_unreachable",
         )
         try:
@@ -254,7 +266,8 @@ class _Sender:
         except NotRunningError as error:
             if answer.kind != "refused":
                 raise problem from None
-            raise NotRunningError(f"{error.message}, and nothing answers at {self._url}", error.hint) from None
+            text = _("{problem}, and nothing answers at {url}", problem=error.message, url=self._url)
+            raise NotRunningError(text, error.hint) from None
         except MikaError:  # the stack is starting or stopping
             status = None
         if status is not None:
@@ -264,14 +277,20 @@ class _Sender:
             if start_hint := _start_hint(units):
                 problem.hint = start_hint
                 raise problem
-        self._say_once("The API does not answer; waiting for it")
+        self._say_once(_("The API does not answer; waiting for it"))
         return problem
 
     def _no_api(self, answer: http.Answer) -> MikaError:
         return MikaError(
-            f"`mika send` is for the bot's API, and the running stack has none at {self._url}: {answer.reason}",
-            "set API_HOST and API_PORT to where it is;"
-            " if this stack was started without it, `mika down`, then `mika up`",
+            _(
+                "`mika send` is for the bot's API, and the running stack has none at {url}: {why}",
+                url=self._url,
+                why=answer.reason,
+            ),
+            _(
+                "set API_HOST and API_PORT to where it is;"
+                " if this stack was started without it, `mika down`, then `mika up`"
+            ),
             code="no_api",
         )
 
@@ -305,9 +324,26 @@ def langbot_event(text: str, *, user: str, group: str | None, bot: str) -> dict[
     return {"uuid": str(uuid.uuid4()), "event_type": f"bot.{kind}_message", "data": data}
 
 
+def _ended(status: str, body: dict[str, Any]) -> str:
+    """That the workflow has not completed, and why; empty for any other status."""
+    error = body.get("error")
+    detail = error.get("detail") if isinstance(error, dict) else error
+    why = detail or _("no reason is known")
+    match status:
+        case "failed":
+            return _("the workflow failed: {why}", why=why)
+        case "timed_out":
+            return _("the workflow timed out: {why}", why=why)
+        case "canceled":
+            return _("the workflow was canceled: {why}", why=why)
+        case "terminated":
+            return _("the workflow was terminated: {why}", why=why)
+    return ""
+
+
 def _because(body: dict[str, Any]) -> str:
     reason = body.get("detail") or body.get("reason")
-    return f": {reason}" if isinstance(reason, str) and reason else ""
+    return _(": {reason}", reason=reason) if isinstance(reason, str) and reason else ""
 
 
 def _start_hint(units: Sequence[UnitStatus]) -> str:
@@ -315,9 +351,14 @@ def _start_hint(units: Sequence[UnitStatus]) -> str:
         return ""
     name = units[0].name if len(units) == 1 else units[0].type
     if units[0].has_given_up:
-        return f"{name} gave up: {units[0].reason} (`mika logs {name}` says more); then `mika restart {name}`"
-    state = "is stopped" if units[0].phase is Phase.STOPPED else "has exited"
-    return f"{name} {state}: `mika start {name}`"
+        return _(
+            "{name} gave up: {reason} (`mika logs {name}` says more); then `mika restart {name}`",
+            name=name,
+            reason=units[0].reason,
+        )
+    if units[0].phase is Phase.STOPPED:
+        return _("{name} is stopped: `mika start {name}`", name=name)
+    return _("{name} has exited: `mika start {name}`", name=name)
 
 
 def _is_problem(body: dict[str, Any]) -> bool:
@@ -334,8 +375,8 @@ def _shown(body: bytes) -> str:
 def _problem(body: dict[str, Any]) -> MikaError:
     """The error for a problem+json answer of the API."""
     detail = body.get("detail") or body.get("title") or body["code"]
-    hint = _hint(body, body["workflow_id"]) if body.get("workflow_id") else "`mika logs` says more"
-    return MikaError(f"the API answered: {detail}", hint, code=str(body["code"]))
+    hint = _hint(body, body["workflow_id"]) if body.get("workflow_id") else _("`mika logs` says more")
+    return MikaError(_("the API answered: {detail}", detail=detail), hint, code=str(body["code"]))
 
 
 def _hint(body: dict[str, Any], workflow_id: str) -> str:
@@ -344,5 +385,7 @@ def _hint(body: dict[str, Any], workflow_id: str) -> str:
     error = body.get("error")
     detail = str(body.get("detail") or (error.get("detail", "") if isinstance(error, dict) else ""))
     is_in_detail = fix[1:] in detail  # without the first letter, which is a capital in the detail
-    cause_and_fix = f"{cause}: {fix}; " if fix and not is_in_detail else ""
-    return f"{cause_and_fix}{for_workflow('doctor --workflow', workflow_id)} shows its history"
+    command = for_workflow("doctor --workflow", workflow_id)
+    if not fix or is_in_detail:
+        return _("{command} shows its history", command=command)
+    return _("{cause}: {fix}; {command} shows its history", cause=cause, fix=fix, command=command)

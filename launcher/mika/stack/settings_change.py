@@ -20,6 +20,7 @@ from mika.replay.check import spec_of
 from mika.replay.keeping import as_watched
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.unit import Unit
+from mika.wording import _, joined
 
 if TYPE_CHECKING:
     from mika.stack.prepared import Prepared, UpOptions
@@ -75,10 +76,10 @@ class SettingsOfTheStack:
         names = [*config.outdated, *(name for name in _OF_THE_STACK if self._is_other(latest, name))]
         yield from (name for name in names if latest.text(name) != self._latest.text(name))
         if latest.declarations != self._latest.declarations:
-            yield "[temporal] and [schedule.NAME]"
+            yield _("[temporal] and [schedule.NAME]")
         if latest.names != self._latest.names:
-            yield "the list of services"
-        yield from (f"the process {name}" for name in sorted(set(running) ^ set(units)))
+            yield _("the list of services")
+        yield from (_("the process {name}", name=name) for name in sorted(set(running) ^ set(units)))
 
     def _is_other(self, latest: Config, name: str) -> bool:
         return latest.text(name) != self._started.text(name)
@@ -101,16 +102,22 @@ async def take(
     try:
         change = await asyncio.to_thread(settings.read, {name: m.unit for name, m in managed.items()})
     except UsageError as error:
-        text = f"nothing of changed settings is taken: {Reason(error.message, error.hint)}"
+        text = _("nothing of changed settings is taken: {why}", why=Reason(error.message, error.hint))
         bus.publish(events.Notice(level="warning", message=text))
         return [text]
     for name in starting & set(change.units):
         managed[name].unit = change.units[name]
-    taken = [(name, f"takes changed settings: {why}") for name, why in change.restart.items() if name in starting]
-    left = [("", f"settings changed: `mika down`, then `mika up` takes {text}") for text in change.not_taken]
+    taken = [
+        (name, _("takes changed settings: {what}", what=what))
+        for name, what in change.restart.items()
+        if name in starting
+    ]
+    left = [
+        ("", _("settings changed: `mika down`, then `mika up` takes {what}", what=what)) for what in change.not_taken
+    ]
     for name, text in [*taken, *left]:
         bus.publish(events.Notice(name=name, level="info", message=text))
-    return [f"{name} {text}".lstrip() for name, text in [*taken, *left]]
+    return [joined(" ", filter(None, (name, text))) for name, text in [*taken, *left]]
 
 
 def _difference(old: Unit, new: Unit) -> str:
@@ -120,7 +127,8 @@ def _difference(old: Unit, new: Unit) -> str:
         return ""
     if before.env != after.env:
         names = sorted(n for n in {*before.env, *after.env} if before.env.get(n) != after.env.get(n))
-        return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        shown = ", ".join(names[:_SHOWN])
+        return _("{names} and {count} more", names=shown, count=len(names) - _SHOWN) if names[_SHOWN:] else shown
     if before.command != after.command:
-        return "its command"
-    return "" if (before, old.address) == (after, new.address) else "its options"
+        return _("its command")
+    return "" if (before, old.address) == (after, new.address) else _("its options")

@@ -13,6 +13,7 @@ from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError
 from mika.machine import http
 from mika.stack.api import ask
+from mika.wording import _, joined
 
 _PATH = "/silent"
 _TIMEOUT = 5.0
@@ -45,9 +46,15 @@ def why_silent(what: str, config: Config) -> list[Heard]:
     if not heard:
         since, count = answer.json.get("since"), answer.json.get("remembered")
         raise MikaError(
-            f"the API remembers no such message of a chat: it remembers {count} since {_local(since)}",
-            "give the whole text as it was sent, or the message's id; if that is right, what passes messages on did not"
-            " pass on this one",
+            _(
+                "the API remembers no such message of a chat: it remembers {count} since {time}",
+                count=count,
+                time=_local(since),
+            ),
+            _(
+                "give the whole text as it was sent, or the message's id; if that is right, what passes messages on did"
+                " not pass on this one"
+            ),
             code="unknown_message",
         )
     return heard
@@ -69,22 +76,29 @@ def _of_workflow(config: Config, workflow_id: str) -> tuple[str, str]:
     status = str(body.get("status") or "unknown")
     error = body.get("error")
     says = [
-        f"delivery {body['delivery']}" if body.get("delivery") else "",
+        _("delivery {state}", state=body["delivery"]) if body.get("delivery") else "",
         str(body.get("cause") or ""),
         str(body.get("detail") or (error.get("detail") if isinstance(error, dict) else "") or ""),
     ]
-    finding = f"its workflow {workflow_id} is {status}"
-    more = "; ".join(part for part in says if part)
-    fix = str(body.get("fix") or "") or f"{for_workflow('doctor --workflow', workflow_id)} says more"
-    return f"{finding} ({more})" if more else finding, fix
+    finding = _("its workflow {id} is {status}", id=workflow_id, status=status)
+    more = joined(_("; "), (part for part in says if part))
+    command = for_workflow("doctor --workflow", workflow_id)
+    fix = str(body.get("fix") or "") or _("{command} says more", command=command)
+    return _("{finding} ({more})", finding=finding, more=more) if more else finding, fix
 
 
 def _no_such_route(config: Config, answer: http.Answer) -> MikaError:
     if answer.status == HTTPStatus.UNAUTHORIZED:
-        return MikaError("the API asks for a secret", "set WEBHOOK_SECRET to the one it has", code="unauthorized")
+        hint = _("set WEBHOOK_SECRET to the one it has")
+        return MikaError(_("the API asks for a secret"), hint, code="unauthorized")
     return MikaError(
-        f"{config.api_url} answers {answer.status} to GET {_PATH}: this API does not say why it is silent",
-        "`mika logs` may; the API is looked for at API_HOST:API_PORT",
+        _(
+            "{url} answers {status} to GET {path}: this API does not say why it is silent",
+            url=config.api_url,
+            status=answer.status,
+            path=_PATH,
+        ),
+        _("`mika logs` may; the API is looked for at API_HOST:API_PORT"),
         code="no_route",
     )
 
@@ -94,6 +108,6 @@ def _local(value: object) -> str:
     try:
         at = datetime.fromisoformat(str(value)).astimezone()
     except ValueError:
-        return "an unknown time"
+        return _("an unknown time")
     today = datetime.now().astimezone().date()
     return at.strftime("%H:%M:%S" if at.date() == today else "%Y-%m-%d %H:%M:%S")

@@ -29,6 +29,7 @@ from mika.supervisor import record
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
+from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.declared.declaring import Declaring
@@ -126,10 +127,10 @@ class Stack:
             lambda name: any(managed.unit.name == name for managed in supervisor.units_given_up()),
         )
         background = [
-            self._in_background("watch of the folder", self._stop_when_folder_is_gone()),
-            self._in_background("watch of the control socket", self._keep_address()),
-            self._in_background("record of the processes", record.keep(self._folder, supervisor.records)),
-            self._in_background("reports of debuggers", self._debugging.keep_telling(supervisor)),
+            self._in_background(_("watch of the folder"), self._stop_when_folder_is_gone()),
+            self._in_background(_("watch of the control socket"), self._keep_address()),
+            self._in_background(_("record of the processes"), record.keep(self._folder, supervisor.records)),
+            self._in_background(_("reports of debuggers"), self._debugging.keep_telling(supervisor)),
         ]
         try:
             supervisor.start_all()
@@ -137,7 +138,7 @@ class Stack:
                 from mika.stack.reloading import Reloading
 
                 reloading = Reloading(self._prepared, self._options.processes, supervisor, self._bus)
-                background.append(self._in_background("watch of the files", reloading.run()))
+                background.append(self._in_background(_("watch of the files"), reloading.run()))
             await self._until_ready(supervisor)
             # Only now: a failed attempt with another backend must not change what the next plain `mika up` chooses.
             if supervisor.state == "ready":
@@ -170,8 +171,10 @@ class Stack:
             try:
                 await work
             except Exception as error:  # noqa: BLE001
-                text = f"the {name} failed: {type(error).__name__}: {describe(error)}"
-                self._failure = MikaError(text, "this is a bug in mika: please report it", code="internal")
+                text = _(
+                    "the {task} failed: {type}: {error}", task=name, type=type(error).__name__, error=describe(error)
+                )
+                self._failure = MikaError(text, _("this is a bug in mika: please report it"), code="internal")
                 self.request_stop()
 
         return asyncio.create_task(run(), name=name)
@@ -189,7 +192,7 @@ class Stack:
         own_lock = self._folder.lock_identity()
         while self._folder.lock_identity() == own_lock:
             await tasks.sleep_until_tick(_FOLDER_INTERVAL)
-        text = f"{self._folder.root} was deleted while the stack is running: stopping"
+        text = _("{folder} was deleted while the stack is running: stopping", folder=self._folder.root)
         self._bus.publish(events.Notice(level="error", message=text))
         self.request_stop()
 
@@ -217,7 +220,7 @@ class Stack:
                 if supervisor.is_finished() and not supervisor.units_given_up():
                     return
                 if failed:
-                    raise failure_of(failed[0].status(), "fix it and run `mika up` again")
+                    raise failure_of(failed[0].status(), _("fix it and run `mika up` again"))
                 if hopeless := supervisor.units_hopeless():
                     raise failure_of(hopeless[0].status())
             remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
@@ -238,7 +241,8 @@ class Stack:
         """A process with `ends` has exited: say so, and return 0. Raises MikaError with its exit code if it failed."""
         ending = [managed for managed in supervisor.managed.values() if managed.unit.ends]
         if code == 0:
-            self._publish_note(f"{', '.join(managed.unit.name for managed in ending)} completed: stopping the rest")
+            names = ", ".join(managed.unit.name for managed in ending)
+            self._publish_note(_("{names} completed: stopping the rest", names=names))
             return 0
         failed = next(managed for managed in ending if managed in supervisor.units_failed())
         error = failure_of(failed.status())
@@ -260,13 +264,12 @@ class Stack:
     def _sweep(self) -> None:
         self._folder.clear_state()  # of a killed supervisor: its pid and address would be taken for those of this one
         for killed in sweep_folder(self._folder):
-            text = f"stopped {killed}, which was left behind by an earlier run"
+            text = _("stopped {process}, which was left behind by an earlier run", process=killed)
             self._bus.publish(events.Notice(level="warning", message=text))
         if survivors := recall(self._folder):
             reason = describe_survivors(survivors)
-            raise MikaError(
-                f"processes of an earlier run are still running: {reason.text}", reason.fix, code="not_stopped"
-            )
+            text = _("processes of an earlier run are still running: {processes}", processes=reason.text)
+            raise MikaError(text, reason.fix, code="not_stopped")
 
     # --- control -----------------------------------------------------------------------------------------------------
 
@@ -310,13 +313,13 @@ class Stack:
             await self._server.close()
             with contextlib.suppress(MikaError, OSError):  # try again later: the folder may come back
                 self._server = await self._serve()
-                text = f"the control socket was removed; the new one is {self._server.address}"
+                text = _("the control socket was removed; the new one is {address}", address=self._server.address)
                 self._bus.publish(events.Notice(level="warning", message=text))
 
     async def _handle(self, request: Request) -> dict[str, object]:
         supervisor = self._supervisor
         if supervisor is None:
-            raise MikaError("the stack is not up yet", "try again in a moment", code="starting")
+            raise MikaError(_("the stack is not up yet"), _("try again in a moment"), code="starting")
         match request:
             case GetStatus():
                 return self.status().as_json()

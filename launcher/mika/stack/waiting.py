@@ -12,6 +12,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import NONE
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
+from mika.wording import Text, _, joined
 
 if TYPE_CHECKING:
     from mika.config.load import Config
@@ -32,13 +33,11 @@ def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackSt
             if unit.has_failed:
                 raise failure_of(unit)
         if status.state == "stopping":
-            raise MikaError("the stack is stopping", "start it again: `mika up`", code="stopping")
+            raise MikaError(_("the stack is stopping"), _("start it again: `mika up`"), code="stopping")
         if all(unit.is_ok for unit in selected) if names else status.state == "ready":
             return status
         if time.monotonic() >= deadline:
-            raise MikaError(
-                f"not ready after {timeout:.0f} s: {why_not_ready(status)}", "see `mika logs`", code="not_ready"
-            )
+            raise MikaError(_late(timeout, why_not_ready(status)), _("see `mika logs`"), code="not_ready")
         time.sleep(_INTERVAL)
 
 
@@ -49,46 +48,57 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
         status = client.status()
         for unit in status.units:
             if unit.name in names and unit.has_given_up:
-                raise MikaError(f"{unit.name}: {unit.reason.text}", unit.reason.fix, code="not_stopped")
+                raise MikaError(_with_name(unit, unit.reason.text), unit.reason.fix, code="not_stopped")
         running = [unit.name for unit in status.units if unit.name in names and not unit.is_at_rest]
         if not running:
             return status
         if time.monotonic() >= deadline:
-            message = f"still running after {timeout:.0f} s: {', '.join(running)}"
-            raise MikaError(message, "`mika down` stops the whole stack", code="not_stopped")
+            text = _("still running after {seconds:.0f} s: {names}", seconds=timeout, names=", ".join(running))
+            raise MikaError(text, _("`mika down` stops the whole stack"), code="not_stopped")
         time.sleep(_INTERVAL)
 
 
 def failure_of(unit: UnitStatus, advice: str = "") -> MikaError:
     """The error for a unit that will not be ready by itself. `advice` is what to do about it."""
     if unit.kind == "external":  # it has no log here
-        return MikaError(f"{unit.name}: {unit.reason.text}", unit.reason.fix, code="unusable")
-    logs = f"its output: `mika logs {unit.name}`" + (f"; {advice}" if advice else "")
-    verb = "gave up" if unit.has_given_up else "failed"
-    hint = f"{unit.reason.fix}\n{logs}" if unit.reason.fix else logs
-    return MikaError(f"{unit.name} {verb}: {unit.reason.text}", hint, code=verb.replace(" ", "_"))
+        return MikaError(_with_name(unit, unit.reason.text), unit.reason.fix, code="unusable")
+    logs = _("its output: `mika logs {name}`", name=unit.name)
+    if advice:
+        logs = logs + _("; ") + advice
+    hint = joined("\n", filter(None, (unit.reason.fix, logs)))
+    if unit.has_given_up:
+        return MikaError(_("{name} gave up: {why}", name=unit.name, why=unit.reason.text), hint, code="gave_up")
+    return MikaError(_("{name} failed: {why}", name=unit.name, why=unit.reason.text), hint, code="failed")
 
 
 def why_not_ready(status: StackStatus | None) -> str:
     """The units that are not ready, each with its state and reason."""
     if status is None:
-        return "the supervisor does not answer"
-    not_ready = [unit for unit in status.units if not unit.is_ok]
-    return "; ".join(f"{unit.name} is {unit.state}: {unit.reason.text}" for unit in not_ready)
+        return _("the supervisor does not answer")
+    return joined(_("; "), (_state(unit) for unit in status.units if not unit.is_ok))
+
+
+def _state(unit: UnitStatus) -> Text:
+    return _("{name} is {state}: {reason}", name=unit.name, state=unit.state_in_words, reason=unit.reason.text)
+
+
+def _late(seconds: float, why: str) -> Text:
+    return _("not ready after {seconds:.0f} s: {why}", seconds=seconds, why=why)
+
+
+def _with_name(unit: UnitStatus, text: str) -> Text:
+    return _("{name}: {problem}", name=unit.name, problem=text)
 
 
 async def not_ready(config: Config, folder: ProjectDir, units: Sequence[UnitStatus], seconds: float) -> MikaError:
     """The error with the reason of each unit, and the doctor's diagnosis while everything is still running."""
     from mika.doctor.startup import explain
 
-    reasons = "; ".join(f"{unit.name}: {unit.reason.text or unit.state}" for unit in units)
+    reasons = joined(_("; "), (_with_name(unit, unit.reason.text or unit.state_in_words) for unit in units))
     diagnosis = await explain(config, folder, units[0]) if units else NONE
-    hint = "\n".join(filter(None, (diagnosis.text, diagnosis.fix)))
-    return MikaError(
-        f"not ready after {seconds:.0f} s: {reasons}",
-        hint or "see `mika logs`, or allow more time with --timeout",
-        code="not_ready",
-    )
+    hint = joined("\n", filter(None, (diagnosis.text, diagnosis.fix)))
+    hint = hint or _("see `mika logs`, or allow more time with --timeout")
+    return MikaError(_late(seconds, reasons), hint, code="not_ready")
 
 
 def _select(status: StackStatus, names: Sequence[str]) -> list[UnitStatus]:
@@ -96,6 +106,6 @@ def _select(status: StackStatus, names: Sequence[str]) -> list[UnitStatus]:
     for name in names:
         matches = status.matching(name)
         if not matches:
-            raise unknown_name("process", name, [unit.name for unit in status.units])
+            raise unknown_name(_("process"), name, [unit.name for unit in status.units])
         selected += matches
     return selected
