@@ -101,8 +101,8 @@ class Project:
     def environ(self, **extra: str) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")]))
-        env |= {"PYTHONPATH": path, "MIKA_BACKEND": self.backend, _MARK: self._mark}
-        env |= {name: str(port) for name, port in self.ports.items()} | self.env | extra
+        env |= {"PYTHONPATH": path, "MIKA_BACKEND": self.backend, "MIKA_LANG": "en"}
+        env |= {name: str(port) for name, port in self.ports.items()} | {_MARK: self._mark} | self.env | extra
         scripts = str(Path(sys.executable).parent)  # as after `activate`, so that hints say `mika`
         return env | {"PATH": os.pathsep.join(filter(None, [scripts, env.get("PATH")]))}
 

@@ -34,6 +34,8 @@ from mika.wording import _
 if TYPE_CHECKING:
     from mika.declared.declaring import Declaring
 
+_TEMPORAL = "temporal"
+"""The service whose events say what was declared on it."""
 _FOLDER_INTERVAL = 2.0  # s
 _ADDRESS_INTERVAL = 2.0  # s
 
@@ -61,7 +63,7 @@ class Stack:
             temporal_probe(self._config),
             Record(self._folder, self._prepared.backend.name),
             is_ours=self._prepared.backend.name != "external",
-            say=lambda text: self._bus.publish(events.Notice(name="temporal", level="warning", message=text)),
+            say=lambda text: self._bus.publish(events.Notice(name=_TEMPORAL, level="warning", message=text)),
             refuse=self._refuse,
         )
 

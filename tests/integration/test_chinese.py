@@ -1,0 +1,47 @@
+"""A stack that was started in one language, seen from a terminal that speaks another: texts are said where they are shown."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from tests.kit.programs import SLEEP
+
+_CHINESE = {"MIKA_LANG": "zh_CN"}
+_ENGLISH_WORDS = re.compile(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}")
+
+
+def test_why_a_process_crashes_is_said_in_the_language_of_each_terminal(project):
+    this = project(scripts={"web": SLEEP, "clock": SLEEP})
+    this.up()
+    this.write("web.py", "import sys\nsys.exit('no luck today')\n")
+    this.mika("restart", "web")
+    entry = this.wait_state("web", "gave_up")
+    assert "exit code 1" in entry["detail"]
+    assert "no luck today" in entry["detail"]
+
+    status = this.mika("status", env=_CHINESE, process=True)
+    assert "退出码 1" in status.out, status.out
+    assert "no luck today" in status.out, "the words of the program itself"
+    assert "exit code" not in status.out, status.out
+    assert not _ENGLISH_WORDS.search(status.out.replace("no luck today", "")), status.out
+
+    as_json = this.mika("status", "--json", env=_CHINESE, process=True)
+    assert as_json.out.isascii()
+    assert "texts" not in as_json.out
+    assert next(unit for unit in as_json.json["processes"] if unit["name"] == "web")["detail"] == entry["detail"]
+
+    waited = this.mika("wait", env=_CHINESE, process=True)
+    assert waited.code == 1
+    assert "web 已放弃：" in waited.err, waited.err
+    assert "退出码 1" in waited.err, waited.err
+
+
+def test_a_stack_in_the_background_that_fails_says_so_in_the_language_of_its_starter(project):
+    this = project(scripts={"web": "import sys\nsys.exit('no luck today')\n"})
+    up = this.mika("up", "-d", env=_CHINESE, process=True)
+    assert up.code == 1
+    assert "web 已放弃：" in up.err, up.err
+    assert "退出码 1" in up.err, up.err
+    assert any("no luck today" in line["reason"] for line in this.events("gave_up", "web")), "the log is English"
+    assert "已放弃" not in json.dumps(this.events("gave_up"), ensure_ascii=False)
