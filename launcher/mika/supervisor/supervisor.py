@@ -106,7 +106,7 @@ class Supervisor:
         for name in names:
             matches = {m.unit.name: m for m in self.managed.values() if name in (m.unit.name, m.unit.type)}
             if not matches:
-                raise unknown_name("process", name, sorted(self.managed))
+                raise unknown_name(_("process"), name, sorted(self.managed))
             selected |= matches
         return selected
 
