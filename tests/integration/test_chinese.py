@@ -1,4 +1,4 @@
-"""A stack that was started in one language, seen from a terminal that speaks another: texts are said where they are shown."""
+"""A stack that one terminal has started, seen from another: each is told in its own language."""
 
 from __future__ import annotations
 
