@@ -155,7 +155,8 @@ def test_it_speaks_english_whatever_the_user_reads(web: Project):
     assert json.loads(stopped)["processes"][0]["detail"] == "stopped"
     assert "no log is named 'wbe'" in unknown
     assert (stopped + found + unknown).isascii()
-    assert "已停止" in web.mika("status").out
+    status = web.mika("status")
+    assert "已停止" in status.out, status
 
 
 # --- it ends, and what it started ends with it ------------------------------------------------------------------------
