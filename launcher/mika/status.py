@@ -41,7 +41,7 @@ AT_REST = frozenset({Phase.STOPPED, Phase.EXITED, Phase.GAVE_UP})
 # In `mika status --json`, a service has only four states; its phase is a separate field.
 _SERVICE_STATE = {Phase.READY: "ready", Phase.UNHEALTHY: "unhealthy"} | dict.fromkeys(AT_REST, "exited")
 
-_IN_WORDS = {
+IN_WORDS = {
     Phase.WAITING: _("waiting"),
     Phase.STARTING: _("starting"),
     Phase.READY: _("ready"),
@@ -108,7 +108,7 @@ class UnitStatus:
 
     @property
     def state_in_words(self) -> str:
-        return _IN_WORDS[Phase(self.state)]
+        return IN_WORDS[Phase(self.state)]
 
     def matches(self, name: str) -> bool:
         """Whether `name`, as users write it, selects this unit: it is the unit's name or type."""

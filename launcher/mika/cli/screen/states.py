@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from mika.cli.language import shown
+from mika.status import IN_WORDS
 from mika.wording import Text, _
 
 _WORDS = {
-    # of a unit, and of a stack
-    "waiting": _("waiting"),
-    "starting": _("starting"),
-    "ready": _("ready"),
-    "degraded": _("degraded"),
-    "unhealthy": _("unhealthy"),
+    **{phase.value: text for phase, text in IN_WORDS.items()},
+    # of a unit on the screen, and of a stack
     "restarting": _("restarting"),
-    "stopping": _("stopping"),
-    "stopped": _("stopped"),
-    "exited": _("exited"),
-    "gave_up": _("gave up"),
     "backing_off": _("backing off"),
     "done": _("done"),
+    "degraded": _("degraded"),
     # of a workflow
     "running": _("running"),
     "completed": _("completed"),
