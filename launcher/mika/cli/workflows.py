@@ -10,7 +10,7 @@ from mika.cli.group import Group
 from mika.cli.kinds import Whole
 from mika.cli.language import echo, shown
 from mika.cli.screen.colours import BAD, paint
-from mika.cli.screen.states import word
+from mika.cli.screen.states import status
 from mika.cli.screen.width import cut, pad, width
 from mika.cli.spelling import say
 from mika.cli.workflows_act import COMMANDS
@@ -59,7 +59,7 @@ def render(rows: list[Row]) -> str:
     short = short_ids([row.id for row in rows])
     columns = {
         _("AGE"): [seconds(row.age) for row in rows],
-        _("STATE"): [word(row.status) for row in rows],
+        _("STATE"): [status(row.status) for row in rows],
         _("TOOK"): ["" if row.took is None else seconds(row.took) for row in rows],
         _("WHO"): [cut(row.who or "", _WIDEST_WHO) for row in rows],
         _("TRIES"): [str(row.attempts or "") for row in rows],
