@@ -217,7 +217,7 @@ ENDED: list[Case] = [
         events(STARTED, TASK, TAKEN, task_failed("bug"), TIMED_OUT),
         around(),
         99,
-        "until its 60 s were up",
+        "until its time limit of 60 s was over",
     ),
     (
         "a step that was at work",
@@ -235,6 +235,6 @@ ENDED: list[Case] = [
         asked(TIMED_OUT),
         around(),
         99,
-        "failed 3 times until the run's 60 s were up: LlmError: 500",
+        "failed 3 times until the time limit of the run (60 s) was over: LlmError: 500",
     ),
 ]

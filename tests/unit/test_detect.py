@@ -335,4 +335,4 @@ def test_a_seed_is_said_and_not_run(tmp_path):
     seed = {"seed.py": "if __name__ == '__main__': ...", "README.md": "python seed.py"}
     found = proposed(tmp_path, {"worker.py": worker('"q"'), **seed})
     assert only(found).name == "worker"
-    assert found.notes == ("README.md has `python seed.py`: left out, since it may not be for each start",)
+    assert found.notes == ("README.md has `python seed.py`: not run, since it is perhaps not for every start",)

@@ -135,7 +135,7 @@ def test_a_worker_in_typescript_that_nothing_starts_is_said(tmp_path):
     sources = {"package.json": package(test="mocha"), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
     found = proposed(tmp_path, sources)
     assert not found.processes
-    assert "src/worker.ts makes a worker, but no script of package.json and no text starts it" in found.notes
+    assert "src/worker.ts makes a worker, but no script of package.json and no documentation starts it" in found.notes
     assert "MIKA_BACKEND" not in found.settings, "it does use Temporal"
 
 

@@ -59,7 +59,7 @@ def test_what_is_missing_where_it_is_expected_and_who_needs_it(loaded):
     assert backend.name == "embedded"
     (concern,) = backend.concerns
     assert concern.text.startswith("mongo (127.0.0.1:1) is not started: ")
-    assert concern.text.endswith("what needs it (DOCS) will fail until it answers there")
+    assert concern.text.endswith("what needs it (DOCS) fails until it runs")
     assert concern.fix
     assert backend.left_out == (
         "docker-compose.yml: left out: temporal (mika runs Temporal itself); mail (its profile mail is not active);"

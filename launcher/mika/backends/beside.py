@@ -210,7 +210,7 @@ class _Look:
         of = _(" ({names})", names=", ".join(users)) if users else ""
         if len(lacking) == 1:
             text = _(
-                "{service} is not started: {error}; what needs it{users} will fail until it answers there",
+                "{service} is not started: {error}; what needs it{users} fails until it runs",
                 service=services,
                 error=error.message,
                 users=of,

@@ -74,7 +74,7 @@ def _docker_obstacle(config: Config, entries: Sequence[Entry]) -> str | None:
     try:
         client = engine.connect(env, engine.QUICK)
     except engine.EngineError as error:
-        return _("{reason}: started embedded (`mika up --backend docker` once it is running)", reason=error.message)
+        return _("{reason}: started embedded (`mika up --backend docker` when Docker works)", reason=error.message)
     from mika.backends.beside import select
     from mika.backends.docker.pull import find_missing
     from mika.backends.docker.services import check_temporal

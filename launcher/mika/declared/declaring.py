@@ -121,7 +121,7 @@ class Declaring:
         except (NotYet, RPCError, RuntimeError, TimeoutError) as error:
             names = ", ".join(item.name for item in ours)
             reason = _("no answer") if isinstance(error, TimeoutError) else describe(error)
-            self._say(_("the schedules ({names}) may not be paused: {reason}", names=names, reason=reason))
+            self._say(_("the schedules ({names}) are perhaps not paused: {reason}", names=names, reason=reason))
 
     async def _server(self) -> Server:
         return Server(await self._probe.temporal(), self._probe.address, self._is_ours)

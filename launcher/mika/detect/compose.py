@@ -117,7 +117,7 @@ def _by_itself(entry: ServiceText, temporal_ports: Collection[int]) -> JudgedSer
         return JudgedService(entry, "infrastructure", _("by its port"))
     if _PROGRAMS.search(entry.image):
         return JudgedService(entry, "app", _("{image} runs the project's code: the app", image=entry.image))
-    return JudgedService(entry, "infrastructure", _("its image is none of the project's"))
+    return JudgedService(entry, "infrastructure", _("its image is not one of the project's own"))
 
 
 def _give_temporal_its_own(services: dict[str, JudgedService], used_ports: Collection[int]) -> None:

@@ -40,12 +40,12 @@ def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
         if not commands:
             notes.append(
                 _(
-                    "{path} makes a worker, but no script of {manifest} and no text starts it",
+                    "{path} makes a worker, but no script of {manifest} and no documentation starts it",
                     path=maker.path,
                     manifest=maker.manifest,
                 )
                 if maker.language.name == "node"
-                else _("{path} makes a worker, but no program here and no text starts it", path=maker.path)
+                else _("{path} makes a worker, but no program here and no documentation starts it", path=maker.path)
             )
     return list(found.values()), notes
 

@@ -179,7 +179,7 @@ class _Proposer:
             if one.is_seed:
                 self._notes.append(
                     _(
-                        "{file} has `{command}`: left out, since it may not be for each start",
+                        "{file} has `{command}`: not run, since it is perhaps not for every start",
                         file=one.where,
                         command=one.start.command,
                     )
@@ -276,7 +276,9 @@ class _Proposer:
                 host, _colon, port = (value.text or "").partition(":")
                 if host in ("localhost", "127.0.0.1") and port.isdecimal() and not value.variable:
                     if int(port) != self._temporal_port:
-                        self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} connects to it", path=module.path))
+                        self._settings["TEMPORAL_PORT"] = Guess(
+                            port, _("{path} connects to this port", path=module.path)
+                        )
                 elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and value.variable not in _GIVEN:
                     self._notes.append(_only_in_compose(module.path, value.text or "", value.variable))
 

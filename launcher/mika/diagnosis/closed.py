@@ -123,7 +123,8 @@ def timed_out(
     failing = failing_task(events, info, surroundings)
     if failing is not None:
         return replace(
-            failing, finding=_("{finding} (until its {limit} were up)", finding=failing.finding, limit=limit)
+            failing,
+            finding=_("{finding} (until its time limit of {limit} was over)", finding=failing.finding, limit=limit),
         )
     is_of_task = range(EventType.TASK_SCHEDULED, EventType.TASK_FAILED + 1)
     last = next((event for event in reversed(events) if event.event_type in is_of_task), None)
@@ -153,7 +154,7 @@ def _activity_timed_out(
             return Diagnosis(
                 Cause.ACTIVITY_FAILED,
                 _(
-                    "{step} failed {times} until the run's {limit} were up: {error}",
+                    "{step} failed {times} until the time limit of the run ({limit}) was over: {error}",
                     step=step,
                     times=times(pending.attempt - 1),
                     limit=limit,
@@ -189,7 +190,9 @@ def _never_taken(
     what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str
 ) -> Diagnosis:
     time = seconds(waited)
-    finding = _("no worker took {what} for {time}, and its {limit} were up", what=what, time=time, limit=limit)
+    finding = _(
+        "no worker took {what} for {time}, until its time limit of {limit} was over", what=what, time=time, limit=limit
+    )
     evidence: tuple[str, ...] = (
         _("task queue {queue}", queue=info.task_queue),
         _("{what} waited {time} for a worker", what=what, time=time),

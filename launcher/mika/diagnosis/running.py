@@ -273,8 +273,10 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     if kind in _NOT_SENT_FIXES:
         return _NOT_SENT_FIXES[kind]
     if worker.logs:
-        return _("fix what it says (`{logs}` has more), {restart}", logs=worker.logs, restart=worker.then_restart())
-    return _("fix what it says, {restart}", restart=worker.then_restart())
+        return _(
+            "fix what the error names (`{logs}` has more), {restart}", logs=worker.logs, restart=worker.then_restart()
+        )
+    return _("fix what the error names, {restart}", restart=worker.then_restart())
 
 
 def is_own_time_out(failure: Failure) -> bool:

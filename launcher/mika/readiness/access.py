@@ -98,10 +98,10 @@ def denied(address: str, login: Login, code: int) -> Reason:
     name = _DENIED.get(code, str(code))
     if login.api_key:
         text = _("{address} refuses the API key ({code})", address=address, code=name)
-        return Reason(text, _("set {setting} to one that may use this namespace", setting="TEMPORAL_API_KEY"))
+        return Reason(text, _("set {setting} to one that has access to this namespace", setting="TEMPORAL_API_KEY"))
     if login.certificate is not None:
         text = _("{address} refuses this client ({code})", address=address, code=name)
-        return Reason(text, _("set {setting} to one that may use this namespace", setting=CERTIFICATE))
+        return Reason(text, _("set {setting} to one that has access to this namespace", setting=CERTIFICATE))
     return Reason(_("{address} wants a login ({code})", address=address, code=name), _("set TEMPORAL_API_KEY"))
 
 

@@ -22,7 +22,7 @@ def of_misfits(runs: Sequence[Misfit], process: str, project: Path) -> Reason:
     kind = _of_kind(first, number)
     subject = (
         _(
-            "the new code does not fit {runs} of {type} that was stuck before ({ids})",
+            "the new code does not fit {runs} of {type}, stuck before ({ids})",
             runs=kind,
             type=first.type,
             ids=ids,
@@ -53,7 +53,7 @@ def _what(misfit: Misfit) -> str:
     if misfit.asked:
         return _asks(misfit.asked)
     if misfit.event is not None and misfit.event.type == "MarkerRecorded":
-        return _("it takes another way than then: {error}", error=said)
+        return _("the new code takes another path than the run did: {error}", error=said)
     return _("it does not ask for that") if misfit.event else said
 
 
@@ -83,13 +83,13 @@ def _advice(misfit: Misfit, process: str) -> str:
             " if none is open or queried any more: `mika check --closed 0`"
         )
     if misfit.raises:
-        return _("fix the code, or take it all the same: `mika restart {process} --force`", process=process)
+        return _("fix the code, or use it all the same: `mika restart {process} --force`", process=process)
     then = for_workflow("workflows terminate", misfit.id)
     if misfit.reset_to:
         reset = for_workflow("workflows reset", misfit.id, f"--to {misfit.reset_to}")
         then = _("{reset} or {terminate}", reset=reset, terminate=then)
     return _(
-        "{guard}; or take it all the same: `mika restart {process} --force`, then {then}",
+        "{guard}; or use it all the same: `mika restart {process} --force`, then {then}",
         guard=_guard(misfit),
         process=process,
         then=then,

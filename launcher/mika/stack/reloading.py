@@ -103,7 +103,7 @@ class Reloading:
             change = await asyncio.to_thread(self._settings.read, {name: m.unit for name, m in managed.items()})
         except UsageError as error:
             text = _(
-                "{files} changed, and nothing of it is taken: {why}",
+                "{files} changed, but the change is not used: {why}",
                 files=which,
                 why=Reason(error.message, error.hint),
             )

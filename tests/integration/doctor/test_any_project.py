@@ -152,7 +152,7 @@ def test_a_killed_worker_with_an_activity_is_not_one_that_is_missing(shop):
     assert "heartbeat_timeout" in story["fix"]
     found = shop.mika("doctor")
     assert found.code == 0, str(found)
-    assert "1 running in trouble" in found.out
+    assert "1 running with a problem" in found.out
     assert "no_worker" not in found.out
     shop.ok("workflows", "terminate", workflow_id, "--yes")
 

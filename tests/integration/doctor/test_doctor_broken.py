@@ -23,7 +23,7 @@ BROKEN: list[tuple[str, tuple[Any, ...], float, str, str]] = [
     ("Untaken", (1.0,), 60, "timed_out_no_worker", "no worker took the activity anything within 1.0 s"),
     ("Buggy", (), 60, "workflow_task_failing", "KeyError: 'typo'"),
     ("Missing", (), 60, "workflow_task_failing", "is not registered"),
-    ("Missing", (), 2, "workflow_task_failing", "until its 2.0 s were up"),
+    ("Missing", (), 2, "workflow_task_failing", "until its time limit of 2.0 s was over"),
 ]
 
 

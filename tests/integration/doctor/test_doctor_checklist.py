@@ -220,7 +220,7 @@ FAULTS: list[tuple[Any, str, str, str, str]] = [
     (_misspelt_worker, "worker", f"polls {MISSPELT}", f"TEMPORAL_TASK_QUEUE={QUEUE}", ""),
     (_misspelt_api, "api", f"puts messages into {MISSPELT}", f"TEMPORAL_TASK_QUEUE={QUEUE}", ""),
     (_api_in_another_namespace, "api", "uses the namespace elsewhere", "TEMPORAL_NAMESPACE=default", ""),
-    (_half_a_worker, "worker", "but no activities", "register both", ""),
+    (_half_a_worker, "worker", "but no activities", "register workflows and activities in that worker", ""),
     (_no_namespace, "namespace", "has no namespace", "operator namespace create -n missing-", "worker queue workflows"),
     (_server_down, "temporal", "nothing listens there", "start that server", "namespace worker queue workflows api ui"),
     (_server_hangs, "temporal", "does not answer within 2 s", "restart that server", "namespace worker queue api"),

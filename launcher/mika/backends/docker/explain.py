@@ -180,7 +180,11 @@ _PULL_ERRORS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         _("wait, or raise the limit with `docker login`"),
     ),
     (("no space left on device",), _DISK_FULL, _FREE_SPACE),
-    (("no matching manifest",), _("it was not built for this processor"), _("set `platform` in the compose file")),
+    (
+        ("no matching manifest",),
+        _("its image was not built for this processor"),
+        _("set `platform` in the compose file"),
+    ),
     (
         ("manifest unknown", "not found: manifest", "manifest for"),
         _("the tag does not exist"),

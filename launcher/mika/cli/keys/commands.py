@@ -166,7 +166,7 @@ class Commands:
 
     def _step(self, by: int) -> None:
         if self._found is None:
-            self._say(_("/ finds something first"))
+            self._say(_("first find something with /"))
             return
         match = self._found.step(by)
         if match is None:

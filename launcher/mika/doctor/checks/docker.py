@@ -83,7 +83,7 @@ async def _look(exam: Examination) -> Result:
     if concerns and not troubles:
         return Check("docker", "warn", _together(concerns)), ()
     if not containers:
-        text = _("not used here (backend {backend})", backend=exam.backend or _("not chosen yet"))
+        text = _("Docker is not used here (backend {backend})", backend=exam.backend or _("not chosen yet"))
         return skipped("docker", text), ()
     return _judged(troubles, sum(not unit.is_at_rest for unit in containers))
 

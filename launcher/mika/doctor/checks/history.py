@@ -34,7 +34,7 @@ async def history(exam: Examination) -> Check | None:
     check = await in_thread(lambda: _sqlite(file, restart))
     store = await exam.dependency("history") if check.status == "ok" else {}
     if store.get("state") == "unavailable":
-        fix = _("fix what it says; {log} has more", log=await _log_of_api(exam))
+        fix = _("fix what the error names; {log} has more", log=await _log_of_api(exam))
         return fail("history", _unusable(store), fix)
     return check
 
@@ -43,7 +43,7 @@ async def _container(exam: Examination) -> Check:
     """The MongoDB of the compose file: the API knows its address."""
     store = await exam.dependency("history")
     if "state" not in store:
-        unknown = _("MongoDB in its container; the API, which uses it, does not answer")
+        unknown = _("in MongoDB, in a container; the API, which knows more, does not answer")
         return await because_of_docker(exam, "history", unknown) or skipped("history", unknown)
     if store["state"] == "ready":
         return ok("history", str(store.get("detail", "")))

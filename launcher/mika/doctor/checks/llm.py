@@ -110,4 +110,4 @@ def _fix(answer: http.Answer, look: str) -> str:
         429: _("too many requests: wait {time} s, or check the account's limit and credit", time=retry)
         if retry
         else _("too many requests: wait, or check the account's limit and credit"),
-    }.get(answer.status, _("see what it says about the request"))
+    }.get(answer.status, _("its answer says what is wrong with the request"))

@@ -171,7 +171,7 @@ async def ui(exam: Examination) -> Check:
         return ok("ui", exam.ui_url)
     is_default = exam.config.settings["TEMPORAL_UI_PORT"].origin == "default"
     if exam.backend == "external" and is_default and answer.kind != "http":
-        return skipped("ui", _("none at the default port; TEMPORAL_UI_PORT says where it is"))
+        return skipped("ui", _("none at the default port; set TEMPORAL_UI_PORT if it is at another"))
     text = (
         _("the UI at {url} answers {status}", url=exam.ui_url, status=answer.status)
         if answer.kind == "http"

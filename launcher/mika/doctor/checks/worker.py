@@ -83,7 +83,7 @@ async def _of_pollers(exam: Examination, queue: str, alive: Sequence[Poller], un
         if workflows
         else _("{worker} polls {queue}, but no workflow tasks", worker=first.who, queue=queue)
     )
-    return fail("worker", text, _("register both in that worker and start it again"))
+    return fail("worker", text, _("register workflows and activities in that worker, and start it again"))
 
 
 def _only(poller: Poller, queue: str, missing: TaskType) -> str:

@@ -81,12 +81,12 @@ async def workflows(exam: Examination) -> Check:
     troubled = [workflow for workflow in running if workflow.diagnosis.cause not in FINE]
     if troubled:
         first = troubled[0]
-        text = _("{count} running in trouble, the latest {workflow}", count=len(troubled), workflow=first.text)
+        text = _("{count} running with a problem, the latest {workflow}", count=len(troubled), workflow=first.text)
         return warn("workflows", text, first.fix)
     if closed:
         first = closed[0]
         text = _(
-            "{count} of the last {time} failed, the latest {workflow}",
+            "{count} failed in the last {time}, the latest {workflow}",
             count=len(closed),
             time=recent,
             workflow=first.text,

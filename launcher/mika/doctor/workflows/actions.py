@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from temporalio.api.history.v1 import WorkflowExecutionStartedEventAttributes
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
-_MESSAGE_TWICE = _("it still runs: the message may be answered twice")
+_MESSAGE_TWICE = _("it still runs: what it does may be done twice")
 
 
 def plan_stop(

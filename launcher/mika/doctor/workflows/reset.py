@@ -102,7 +102,7 @@ def _wanted(run: Run, to: str) -> int | Reason:
     if event_id is None:
         if names := ", ".join(boundaries.activities(run.events)):
             return Reason(_("it has no activity {name}; it has {names}", name=to, names=names))
-        return Reason(_("it has no activity {name}; it has none", name=to))
+        return Reason(_("it has no activity {name}, and no other either", name=to))
     return event_id
 
 
@@ -159,7 +159,7 @@ def _still(run: Run, now: DescribeWorkflowExecutionResponse) -> None:
     if run.is_open and info.status != proto.RUNNING:
         raise NeedlessError(Reason(_("it has ended meanwhile: {status}", status=status_of(info))))
     if run.is_stuck and not is_retried(now):
-        raise NeedlessError(Reason(_("it goes on by itself meanwhile")))
+        raise NeedlessError(Reason(_("it has gone on by itself since then")))
 
 
 def _is_replaced(now: WorkflowExecutionInfo) -> Reason:

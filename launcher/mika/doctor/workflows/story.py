@@ -255,7 +255,7 @@ async def _elsewhere(exam: Examination, wanted: str) -> Story:
                     namespace=exam.namespace,
                 ),
                 _(
-                    "set TEMPORAL_NAMESPACE={namespace} where it should be visible, and start that again",
+                    "set TEMPORAL_NAMESPACE={namespace} for the process that should see it, and restart that process",
                     namespace=name,
                 ),
                 (_("namespace {namespace}: {id}", namespace=name, id=workflow_id),),
