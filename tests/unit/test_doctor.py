@@ -192,7 +192,7 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
         (Answer("http", 404), "fail", "LLM_MODEL"),
         (Answer("http", 429, headers={"retry-after": "20"}), "fail", "wait 20 s"),
         (Answer("http", 503), "fail", "the server's own fault"),
-        (Answer("http", 418), "fail", "see what it says"),
+        (Answer("http", 418), "fail", "its answer says what is wrong"),
         (Answer("silent"), "fail", "did not answer within 15 s; check the network and LLM_BASE_URL"),
         (Answer("refused", reason="connection refused"), "fail", "example.com cannot be reached: connection refused"),
         (Answer("refused", reason="x", proxy="http://p:1"), "fail", "cannot be reached (through the proxy http://p:1)"),

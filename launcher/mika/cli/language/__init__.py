@@ -51,7 +51,7 @@ def translation() -> Callable[[str], str] | None:
         return None
     import gettext
 
-    return gettext.translation("mika", CATALOGUES, [code]).gettext
+    return gettext.translation("mika", CATALOGUES, [code], fallback=True).gettext
 
 
 def shown(text: str) -> str:
