@@ -61,6 +61,8 @@ def test_temporals_own_command_runs_mika(project):
     ("typed", "offered"),
     [
         ("restart w", ["web", "worker"]),
+        ("up we", ["web"]),
+        ("up --debug wo", ["worker"]),
         ("logs m", ["mika"]),
         ("describe ", ["web", "worker"]),
         ("open ", ["api", "docs", "ui", "web", "worker"]),

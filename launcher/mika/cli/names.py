@@ -22,6 +22,11 @@ def names(*words: str) -> Complete:
     return lambda context, _, begun: _beginning_with(begun, [*_known(_project(context)), *words])
 
 
+def of_processes(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """Completes what has a line in the Procfile."""
+    return _beginning_with(begun, _written(_project(context)))
+
+
 def of_help(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """Completes commands and topics."""
     from mika.cli.topics import TOPICS
@@ -39,11 +44,14 @@ def _project(context: click.Context) -> Path:
     return Path(given) if given else find_project(Path.cwd())
 
 
-def _known(project: Path) -> Sequence[str]:
-    written: list[str] = []
+def _written(project: Path) -> list[str]:
     with contextlib.suppress(OSError):
-        written = _ENTRY.findall((project / "Procfile").read_text(encoding="utf-8", errors="replace"))
-    return [*written, *(name for name in logs.names(ProjectDir(project).logs) if name != logs.EVENT_LOG)]
+        return _ENTRY.findall((project / "Procfile").read_text(encoding="utf-8", errors="replace"))
+    return []
+
+
+def _known(project: Path) -> Sequence[str]:
+    return [*_written(project), *(name for name in logs.names(ProjectDir(project).logs) if name != logs.EVENT_LOG)]
 
 
 def _beginning_with(begun: str, words: Iterable[str]) -> list[str]:

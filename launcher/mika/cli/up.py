@@ -24,6 +24,7 @@ from mika.cli.context import (
 )
 from mika.cli.foreground import Look, supervise
 from mika.cli.language import both, echo
+from mika.cli.names import of_processes
 from mika.cli.screen.view import View
 from mika.cli.stream import stream
 from mika.config.load import Config
@@ -38,13 +39,19 @@ from mika.wording import _
 
 
 @click.command("up")
-@click.argument("processes", nargs=-1, metavar="[PROCESS]...")
+@click.argument("processes", nargs=-1, metavar="[PROCESS]...", shell_complete=of_processes)
 @click.option("-d", "--detach", is_flag=True, help="Return when ready; the stack goes on in the background.")
 @click.option("--backend", metavar="NAME", help="auto, docker, embedded, external or none.")
 @click.option("--timeout", metavar="S", help="Seconds for the whole start (default 120).")
 @click.option("--keep-services", is_flag=True, help="Leave containers running at the end.")
 @click.option("--watch", is_flag=True, help="Restart a process when its files change.")
-@click.option("--debug", multiple=True, metavar="PROCESS", help="Let a debugger into this process; may be repeated.")
+@click.option(
+    "--debug",
+    multiple=True,
+    metavar="PROCESS",
+    shell_complete=of_processes,
+    help="Let a debugger into this process; may be repeated.",
+)
 @click.option("--yes", is_flag=True, help="Without a Procfile: start what is found, without asking.")
 @click.option("--answer", "answers", multiple=True, hidden=True, help="KEY=TEXT: what `up` has asked already.")
 @click.option("--serve", metavar="FILE", hidden=True, help="Be the background part of -d; FILE gets the error.")
