@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mika.errors import UsageError
 from mika.project import logs
-from mika.project.log_search import Naming
-from mika.records.reading import read
 from mika.records.record import Level, level_of
 from mika.text import did_you_mean, plain
 from mika.wording import _
+
+if TYPE_CHECKING:
+    from mika.project.log_search import Naming
 
 _LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 
@@ -43,6 +45,8 @@ class LogFilter:
         )
 
     def _is_serious(self, name: str, text: str, least: Level) -> bool:
+        from mika.records.reading import read
+
         record = read(text)
         if record is not None:
             self._last[name] = record.level

@@ -23,7 +23,6 @@ import click
 from mika.cli.language import shown
 from mika.cli.log_filter import LogFilter
 from mika.cli.screen.colours import NAMES, paint
-from mika.cli.screen.escapes import for_screen
 from mika.cli.screen.selection import Selection, marked, pattern_of
 from mika.cli.screen.width import fitted, pad
 from mika.cli.screen.width import width as columns_of
@@ -276,6 +275,8 @@ class Relay:
         """The last step of each line that a program is rewriting."""
         for name, follower in self._followers.items() if self._logs_shown else ():
             if b"\r" in follower.unfinished and self._selection.only in ("", name):
+                from mika.cli.screen.escapes import for_screen
+
                 step = for_screen(logs.decode(follower.unfinished)).expandtabs().rstrip()
                 yield fitted(plain(self._prefixes.line(name, step)), columns)
 

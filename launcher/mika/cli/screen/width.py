@@ -9,7 +9,8 @@ from mika.text import plain
 # Chinese breaks between any two characters, but no line begins with a closing mark, or ends with an opening one.
 _OPENING = r"（「『《\[("
 _CLOSING = "，。：；、！？）」』》…"
-_BREAKABLE = re.compile(rf"\s+|[{_OPENING}]*(?:[\u2e80-\uffef]|[^\s\u2e80-\uffef]+)[{_CLOSING}]*")
+_BREAKABLE = rf"\s+|[{_OPENING}]*(?:[\u2e80-\uffef]|[^\s\u2e80-\uffef]+)[{_CLOSING}]*"
+"""Compiled only where Chinese is shown."""
 
 
 def width(text: str) -> int:
@@ -43,7 +44,7 @@ def fitted(text: str, columns: int) -> str:
 def wrapped(text: str, columns: int) -> list[str]:
     """The lines of a paragraph, each at most `columns` wide unless one word is wider."""
     lines = [""]
-    for match in _BREAKABLE.finditer(" ".join(text.split())):
+    for match in re.finditer(_BREAKABLE, " ".join(text.split())):
         part = match.group()
         if width(lines[-1] + part.rstrip()) > columns and lines[-1]:
             lines.append("")
