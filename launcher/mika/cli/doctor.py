@@ -27,7 +27,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Repair
 from mika.stack.background import own_command
 from mika.text import existing_folder
-from mika.wording import _
+from mika.wording import _, joined
 
 _EVERY = 2.0
 _MARKS = {"ok": (_("ok"), GOOD), "warn": (_("warn"), WAITING), "fail": (_("FAIL"), BAD), "skip": ("-", None)}
@@ -112,12 +112,13 @@ def render(report: Report) -> str:
         mark = paint(pad(shown(text), 4), colour)
         lines.append(f"{mark}  {check.id:<10}  {shown(check.finding)}{because}")
         if check.fix and check.status in ("warn", "fail"):
-            lines.append(f"{'':<18}{click.style(shown(_('fix:')), bold=True)} {shown(check.fix)}")
+            label = click.style(shown(_("fix:")), bold=True)
+            lines.append(f"{'':<18}{shown(_('{label} {text}', label=label, text=check.fix))}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
     elif warned:
-        lines += ["", shown(_("nothing to fix; look at: {checks}", checks=", ".join(warned)))]
+        lines += ["", shown(_("nothing to fix; look at: {checks}", checks=joined(_(", "), warned)))]
     elif not report.is_down:
         lines += ["", shown(_("nothing to fix"))]
     return "\n".join(lines)

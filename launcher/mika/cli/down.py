@@ -43,7 +43,7 @@ def down_command(
     began = time.monotonic()
     stopping = _running(context)
     limit = context.timeout(timeout)
-    with progress(_("stopping {names}", names=", ".join(stopping)) if stopping else _("stopping")):
+    with progress(_("stopping {names}", names=joined(_(", "), stopping)) if stopping else _("stopping")):
         result = down.take_down(folder, _config(context), limit, everything=everything, volumes=volumes)
     if result.note:
         echo(result.note, err=True)
