@@ -46,7 +46,9 @@ async def stack(exam: Examination) -> Check:
     if exam.config.outdated:
         before = ", ".join(f"{name}={exam.config.text(name)}" for name in exam.config.outdated)
         settings = exam.config.outdated.values()
-        now = joined(_(", "), (_("{value} ({origin})", value=s.shown or _("nothing"), origin=s.origin) for s in settings))
+        now = joined(
+            _(", "), (_("{value} ({origin})", value=s.shown or _("nothing"), origin=s.origin) for s in settings)
+        )
         text = _(
             "{text}; it was started with {before}, and a new start would use {now}", text=text, before=before, now=now
         )
