@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mika.errors import UsageError
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +91,7 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UsageError:
             kind=kind,
             name=name,
             suggestion=did_you_mean(name, names),
-            names=", ".join(names) or _("none"),
+            names=listed(names) or _("none"),
         )
     )
 

@@ -80,6 +80,11 @@ def joined(separator: str, texts: Iterable[str]) -> Text:
     return Text(separator.join(parts), escaped.join(f"{{{name}}}" for name in values), values)
 
 
+def listed(names: Iterable[str]) -> Text:
+    """As `", ".join(names)`, with the comma of the other language."""
+    return joined(_(", "), names)
+
+
 def packed(value: dict[str, object]) -> dict[str, object]:
     """`value`, for JSON that another mika reads: with what `unpacked` needs to make its texts again."""
     texts = [[place, *_parts(text)] for place, text in _texts_in(value, ())]

@@ -26,7 +26,7 @@ from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.supervisor.unit import Unit
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _PATIENCE = 10.0  # s, for compose to read its file
 
@@ -204,10 +204,10 @@ class _Look:
         lacking = [s for s in self._plan if not s.ports or not all(map(ports.has_listener, s.ports))]
         if not lacking:
             return
-        services = joined(_(", "), (_("{name} ({addresses})", name=s.name, addresses=_addresses(s)) for s in lacking))
+        services = listed(_("{name} ({addresses})", name=s.name, addresses=_addresses(s)) for s in lacking)
         expected = [port for service in lacking for port in service.ports]
         users = infrastructure.users_of(expected, infrastructure.project_variables(self._config))
-        of = _(" ({names})", names=", ".join(users)) if users else ""
+        of = _(" ({names})", names=listed(users)) if users else ""
         if len(lacking) == 1:
             text = _(
                 "{service} is not started: {error}; what needs it{users} fails until it runs",

@@ -15,7 +15,7 @@ from mika.detect.compose_text import ComposeText, load
 from mika.errors import UsageError
 from mika.procfile.entries import Entry
 from mika.text import did_you_mean
-from mika.wording import _
+from mika.wording import _, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def _check_names(config: Config, file: ComposeText | None) -> None:
                         file=file.path,
                         name=name,
                         suggestion=did_you_mean(name, known),
-                        names=", ".join(known) or _("none"),
+                        names=listed(known) or _("none"),
                     )
                 )
 

@@ -15,7 +15,7 @@ from mika.control.address import terminal_address
 from mika.errors import MikaError, UsageError
 from mika.status import UnitStatus
 from mika.text import unknown_name
-from mika.wording import _
+from mika.wording import _, listed
 
 _END_SECONDS = 0.5
 """How long after its terminal was closed a process may need to end."""
@@ -90,6 +90,6 @@ def _one(context: Context, name: str) -> UnitStatus:
     if len(running) > 1:
         raise UsageError(
             _("there are several {name}", name=name),
-            _("give one of {names}", names=", ".join(unit.name for unit in running)),
+            _("give one of {names}", names=listed(unit.name for unit in running)),
         )
     return running[0]

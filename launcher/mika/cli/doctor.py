@@ -27,7 +27,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Repair
 from mika.stack.background import own_command
 from mika.text import existing_folder
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _EVERY = 2.0
 _MARKS = {"ok": (_("ok"), GOOD), "warn": (_("warn"), WAITING), "fail": (_("FAIL"), BAD), "skip": ("-", None)}
@@ -118,7 +118,7 @@ def render(report: Report) -> str:
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
     elif warned:
-        lines += ["", shown(_("nothing to fix; look at: {checks}", checks=joined(_(", "), warned)))]
+        lines += ["", shown(_("nothing to fix; look at: {checks}", checks=listed(warned)))]
     elif not report.is_down:
         lines += ["", shown(_("nothing to fix"))]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from mika.cli.spelling import say
 from mika.errors import FAILED, MikaError, UsageError
 from mika.stack import down
 from mika.supervisor.survivors import describe_survivors
-from mika.wording import _, joined
+from mika.wording import _, joined, listed
 
 if TYPE_CHECKING:
     from mika.config.load import Config
@@ -43,7 +43,7 @@ def down_command(
     began = time.monotonic()
     stopping = _running(context)
     limit = context.timeout(timeout)
-    with progress(_("stopping {names}", names=joined(_(", "), stopping)) if stopping else _("stopping")):
+    with progress(_("stopping {names}", names=listed(stopping)) if stopping else _("stopping")):
         result = down.take_down(folder, _config(context), limit, everything=everything, volumes=volumes)
     if result.note:
         echo(result.note, err=True)
@@ -82,11 +82,11 @@ def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took
     else:
         echo(_("nothing is running in {folder}", folder=folder.project.as_posix()))
     if containers.running:
-        left = ", ".join(containers.running)
+        left = listed(containers.running)
         say(_("left running, since mika did not start them: {names} (`mika down --all` stops them)", names=left))
     if result.swept:
-        swept = ", ".join(map(str, result.swept))
+        swept = listed(map(str, result.swept))
         echo(_("stopped {count} left-over processes: {processes}", count=len(result.swept), processes=swept))
     if volumes:
-        deleted = ", ".join(result.deleted)
+        deleted = listed(result.deleted)
         echo(_("deleted: {what}", what=deleted) if deleted else _("there was no data to delete"))

@@ -13,7 +13,7 @@ from mika.detect import written
 from mika.detect.proposal import Proposal, Question
 from mika.errors import UsageError
 from mika.procfile.entries import EXAMPLE
-from mika.wording import _, joined
+from mika.wording import _, joined, listed
 
 
 def look(config: Config, answers: Mapping[str, str]) -> Proposal:
@@ -58,7 +58,7 @@ def _answer(question: Question) -> str:
         answer: str = click.prompt(f"\n{shown(question.text)}\n{choices}", err=True, prompt_suffix="> ")
         if not question.choices or answer in question.choices:
             return answer
-        known = ", ".join(map(repr, question.choices))
+        known = listed(map(repr, question.choices))
         echo(_("Error: {answer!r} is not one of {choices}.", answer=answer, choices=known), err=True)
 
 

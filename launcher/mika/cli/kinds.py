@@ -9,7 +9,7 @@ import click
 
 from mika.errors import UsageError
 from mika.text import did_you_mean
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     _Choice = click.Choice[str]
@@ -39,7 +39,7 @@ class Choice(_Choice):
         except click.BadParameter:
             meant = did_you_mean(str(value), self.choices)
             is_clear = meant and len(self.choices) == 1
-            others = "" if is_clear else _("one of {choices}", choices=", ".join(self.choices))
+            others = "" if is_clear else _("one of {choices}", choices=listed(self.choices))
             message = _(
                 "{option}: there is no '{value}'{suggestion}", option=label(param), value=value, suggestion=meant
             )

@@ -10,7 +10,7 @@ from mika.errors import UsageError
 from mika.project import logs
 from mika.records.record import Level, level_of
 from mika.text import did_you_mean, plain
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from mika.project.log_search import Naming
@@ -73,6 +73,6 @@ def parse_level(name: str | None) -> Level | None:
     if level is None:
         raise UsageError(
             _("--level: {name!r} is no level{suggestion}", name=name, suggestion=did_you_mean(name, _LEVELS)),
-            _("one of {choices}", choices=", ".join(_LEVELS)),
+            _("one of {choices}", choices=listed(_LEVELS)),
         )
     return level

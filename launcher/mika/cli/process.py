@@ -16,7 +16,7 @@ from mika.cli.spelling import say
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.stack import waiting
-from mika.wording import Text, _, joined
+from mika.wording import Text, _, listed
 
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known_names())
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
@@ -62,7 +62,7 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
             say(_("{name}: {text}", name=name, text=line))
     for note in notes:
         say(note)
-    echo(_("ready: {names}", names=joined(_(", "), units)))
+    echo(_("ready: {names}", names=listed(units)))
 
 
 def _check_first(context: Context, names: tuple[str, ...], forced: str, *, as_json: bool) -> None:
@@ -123,7 +123,7 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
     if as_json:
         print_json(status.as_json())
     else:
-        took, which = time.monotonic() - began, joined(_(", "), units)
+        took, which = time.monotonic() - began, listed(units)
         echo(
             _("stopped: {names} ({seconds:.1f} s)", names=which, seconds=took)
             if verb == "stop"
@@ -132,7 +132,7 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
 
 
 def _doing(verb: Verb, units: Sequence[str]) -> Text:
-    names = joined(_(", "), units)
+    names = listed(units)
     match verb:
         case "restart":
             return _("restarting {names}", names=names)

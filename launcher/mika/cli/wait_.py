@@ -8,7 +8,7 @@ from mika.cli.context import Context, json_option, print_json
 from mika.cli.language import echo
 from mika.cli.names import names as known_names
 from mika.stack import waiting
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 
 @click.command("wait")
@@ -22,4 +22,4 @@ def wait_command(context: Context, names: tuple[str, ...], timeout: str | None, 
     if as_json:
         print_json(status.as_json())
     else:
-        echo(_("ready: {names}", names=joined(_(", "), names)) if names else _("ready"))
+        echo(_("ready: {names}", names=listed(names)) if names else _("ready"))

@@ -16,7 +16,7 @@ from mika.config.settings import BY_NAME, Setting, make_setting
 from mika.config.sources import TomlTable, read_toml
 from mika.errors import UsageError
 from mika.text import did_you_mean
-from mika.wording import _
+from mika.wording import _, listed
 
 PROFILE, FILE = "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"
 PATHS = (
@@ -105,7 +105,7 @@ def profile_settings(settings: Mapping[str, Setting], environ: Mapping[str, str]
             name=name,
             suggestion=did_you_mean(name, table.values),
         )
-        known = ", ".join(table.values) or _("(there are none)")
+        known = listed(table.values) or _("(there are none)")
         raise UsageError(text, _("set {setting} to one of: {names}", setting=PROFILE, names=known))
     return _of_profile(table, name), is_wanted
 

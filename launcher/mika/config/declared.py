@@ -12,7 +12,7 @@ from mika.config.process_options import toml_type, unknown_key
 from mika.config.settings import LONGEST_S, printable
 from mika.errors import UsageError
 from mika.text import did_you_mean
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -178,7 +178,7 @@ def _attribute(table: TomlTable, path: tuple[str, ...], namespace: str, kind: ob
 
 
 def _no_type(where: str, name: str, given: object) -> Text:
-    types = ", ".join(ATTRIBUTE_TYPES)
+    types = listed(ATTRIBUTE_TYPES)
     if not isinstance(given, str):
         return _(
             "{where}: the search attribute '{name}' has the type {type}; give one of {types}",

@@ -15,7 +15,7 @@ from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printabl
 from mika.errors import UsageError
 from mika.status import Condition
 from mika.text import did_you_mean
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -203,7 +203,7 @@ def unknown_key(where: str, key: str, table: str, known: Collection[str]) -> Usa
             key=printable(key),
             table=table,
             suggestion=did_you_mean(key, known),
-            keys=", ".join(known),
+            keys=listed(known),
         )
     )
 
@@ -236,7 +236,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object], str]:
                     "is '{value}'{suggestion}; give one of {names}",
                     value=printable(text),
                     suggestion=did_you_mean(text, choices),
-                    names=", ".join(choices),
+                    names=listed(choices),
                 )
             )
         return text
@@ -337,7 +337,7 @@ def _needs(value: object) -> tuple[Need, ...]:
                     "contains '{value}'{suggestion}; after the colon, give one of {names}",
                     value=printable(text),
                     suggestion=did_you_mean(condition, CONDITIONS),
-                    names=", ".join(CONDITIONS),
+                    names=listed(CONDITIONS),
                 )
             )
         needs.append(Need(name, cast("Condition", condition) if separator else None))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mika.errors import UsageError
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +240,7 @@ _PATH = Kind(_("a path"), _word)
 _PEM = Kind(_("a certificate or key in PEM format"), _any)
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("MIKA_BACKEND", "auto", Kind(_("one of {names}", names=", ".join(BACKENDS)), _backend)),
+    Variable("MIKA_BACKEND", "auto", Kind(_("one of {names}", names=listed(BACKENDS)), _backend)),
     Variable("MIKA_TIMEOUT", 120.0, _SECONDS),
     Variable("MIKA_HANG_TIMEOUT", 5.0, _number(_("a number of seconds, or 0 to switch it off"), zero=True)),
     Variable("MIKA_CHECK", "true", Kind(_("true or false"), _yes_or_no)),

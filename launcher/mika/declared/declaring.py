@@ -21,7 +21,7 @@ from mika.readiness.temporal import TemporalProbe
 from mika.reason import Reason
 from mika.supervisor.unit import Launch, Unit
 from mika.supervisor.watch import Liveness
-from mika.wording import _
+from mika.wording import _, listed
 
 _ATTEMPT_SECONDS = 10.0  # one attempt is several calls for each thing
 _PAUSE_SECONDS = 3.0
@@ -119,7 +119,7 @@ class Declaring:
                 pauses = [SCHEDULES.pause(temporal.in_namespace(item.namespace), item.name) for item in ours]
                 await asyncio.gather(*pauses)
         except (NotYet, RPCError, RuntimeError, TimeoutError) as error:
-            names = ", ".join(item.name for item in ours)
+            names = listed(item.name for item in ours)
             reason = _("no answer") if isinstance(error, TimeoutError) else describe(error)
             self._say(_("the schedules ({names}) are perhaps not paused: {reason}", names=names, reason=reason))
 

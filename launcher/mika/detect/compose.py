@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mika.wording import _, joined
+from mika.wording import _, joined, listed
 
 Kind = Literal["temporal", "infrastructure", "app"]
 
@@ -208,9 +208,7 @@ class Choice:
         reasons: dict[str, list[str]] = {}
         for name, why in self.left_out:
             reasons.setdefault(why, []).append(name)
-        return joined(
-            _("; "), (_("{names} ({why})", names=", ".join(names), why=why) for why, names in reasons.items())
-        )
+        return joined(_("; "), (_("{names} ({why})", names=listed(names), why=why) for why, names in reasons.items()))
 
 
 def choose(

@@ -14,7 +14,7 @@ from mika.config.sources import toml_error
 from mika.detect import package_json
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 _FRONTENDS = {
     "vite": "Vite",
@@ -83,7 +83,7 @@ def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unset(path: str, names: list[str], beside: str) -> Text:
-    shown, more = ", ".join(names[:_MOST_NAMES]), len(names) - _MOST_NAMES
+    shown, more = listed(names[:_MOST_NAMES]), len(names) - _MOST_NAMES
     if len(names) == 1:
         return _("{path} has {name}, which is not set: add it to {file}", path=path, name=shown, file=beside)
     if more <= 0:

@@ -19,7 +19,7 @@ from mika.detect.files import Files
 from mika.detect.languages import Texts
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
@@ -148,7 +148,7 @@ class _Proposer:
         if app.port == port:
             why.append(_("port {port} is what the project says", port=port))
         if worker is not None:
-            why.append(_("the worker of {queues} runs inside it", queues=", ".join(worker.known) or _("a queue")))
+            why.append(_("the worker of {queues} runs inside it", queues=listed(worker.known) or _("a queue")))
         return Process(
             name,
             app.start.command.replace("{port}", str(port)),
@@ -234,7 +234,7 @@ class _Proposer:
         answer = self._answers.get(key)
         if answer in (*names, ALL):
             return [process for process in candidates if answer in (process.name, ALL)]
-        commands = ", ".join(f"{process.name} (`{process.command}`)" for process in candidates)
+        commands = listed(f"{process.name} (`{process.command}`)" for process in candidates)
         text = _("which {kind} is to run: {commands}, or all?", kind=kind, commands=commands)
         self._questions.append(Question(key, text, (*names, ALL)))
         return candidates
@@ -294,7 +294,7 @@ class _Proposer:
 
 
 def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
-    names = ", ".join(queues)
+    names = listed(queues)
     if not variable:
         return _("{path} polls {queues}", path=path, queues=names)
     return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)

@@ -13,7 +13,7 @@ from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
 from mika.detect.proposal import Process, Proposal, propose
 from mika.procfile.entries import Entry
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 
 def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Proposal:
@@ -25,10 +25,9 @@ def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Propos
 
 def in_words(proposal: Proposal) -> str:
     """What was found, as a clause; empty if that is nothing."""
-    return joined(
-        _(", "),
+    return listed(
         (
-            _("{name} (`{command}`, polls {queues})", name=p.name, command=p.command, queues=", ".join(p.queues))
+            _("{name} (`{command}`, polls {queues})", name=p.name, command=p.command, queues=listed(p.queues))
             if p.queues
             else _("{name} (`{command}`)", name=p.name, command=p.command)
             for p in proposal.processes

@@ -11,7 +11,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import seconds
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import Step, steps
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
@@ -154,7 +154,7 @@ def _started(execution: WorkflowExecutionStartedEventAttributes) -> str:
         *([_("run {time}", time=seconds(run))] if run else []),
         *([_("execution {time}", time=seconds(whole))] if whole else []),
     ]
-    return text + _(" (time-outs: {limits})", limits=joined(_(", "), limits)) if limits else text
+    return text + _(" (time-outs: {limits})", limits=listed(limits)) if limits else text
 
 
 def _pending_task(task: PendingWorkflowTaskInfo, now: float) -> str:

@@ -17,7 +17,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Repair
 from mika.supervisor.survivors import describe_survivors, recall
 from mika.supervisor.sweep import sweep_if_idle
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _STEP = 0.1
 _RETENTION = timedelta(days=3)
@@ -77,7 +77,7 @@ def _sweep(folder: ProjectDir) -> str:
         raise MikaError(reason.text, reason.fix)
     if not swept:
         return _("cleared what a killed run left")
-    return _("cleared what a killed run left: {processes}", processes=joined(_(", "), map(str, swept)))
+    return _("cleared what a killed run left: {processes}", processes=listed(map(str, swept)))
 
 
 async def _control(exam: Examination, verb: Verb, name: str) -> str:

@@ -17,7 +17,7 @@ from mika.machine.grpc import Finding
 from mika.readiness.ladder import Hopeless, NotYet
 from mika.readiness.login import CA, CERTIFICATE, KEY, Login, context_of, shown
 from mika.reason import Reason
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from temporalio.service import ServiceClient
@@ -111,7 +111,7 @@ async def missing_namespace(temporal: Temporal, address: str, login: Login) -> R
     mika itself makes none on a server that is not its own.
     """
     try:
-        names = ", ".join(await temporal.namespaces())
+        names: str = listed(await temporal.namespaces())
     except Exception:  # noqa: BLE001 - not everybody may list them
         names = ""
     name = temporal.namespace
@@ -150,7 +150,7 @@ def _bad_certificate(found: Finding, address: str, login: Login) -> Reason:
 
 
 def _wrong_name(found: Finding, subject: str, asked: str) -> Reason:
-    names = ", ".join(found.names)
+    names = listed(found.names)
     plain = next((name for name in found.names if "*" not in name), "NAME")
     text = (
         _("{certificate} is not for {name}, but for {names}", certificate=subject, name=asked, names=names)

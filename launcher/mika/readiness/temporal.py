@@ -24,7 +24,7 @@ from mika.readiness.ladder import Hopeless, NotYet, Rung
 from mika.readiness.login import Login, read
 from mika.readiness.probes import http_ok, tcp
 from mika.readiness.stuck import IsOwn, check_no_stuck_task
-from mika.wording import _
+from mika.wording import _, listed
 
 T = TypeVar("T")
 
@@ -128,9 +128,7 @@ class TemporalProbe:
         if not own:
             others = sorted(set().union(*everyone.values()))[:3]
             if others:
-                text = _(
-                    "it does not poll {queue} yet (others do: {others})", queue=task_queue, others=", ".join(others)
-                )
+                text = _("it does not poll {queue} yet (others do: {others})", queue=task_queue, others=listed(others))
                 raise NotYet(text)
             raise NotYet(_("it does not poll {queue} yet", queue=task_queue))
         return own

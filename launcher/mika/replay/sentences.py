@@ -9,7 +9,7 @@ from mika.diagnosis.commands import for_workflow
 from mika.reason import Reason
 from mika.replay.lines import Misfit, ProgramError, Report
 from mika.replay.program import Outcome
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 _SHOWN_IDS = 3
 _LONGER = "`mika check --timeout 60`"
@@ -18,7 +18,7 @@ _LONGER = "`mika check --timeout 60`"
 def of_misfits(runs: Sequence[Misfit], process: str, project: Path) -> Reason:
     """Runs of one type that do not fit at the same event, for the same reason."""
     first, number = runs[0], len(runs)
-    ids = ", ".join(run.id for run in runs[:_SHOWN_IDS]) + (", …" if number > _SHOWN_IDS else "")
+    ids = listed([*(run.id for run in runs[:_SHOWN_IDS]), *(["…"] if number > _SHOWN_IDS else [])])
     kind = _of_kind(first, number)
     subject = (
         _(
@@ -232,7 +232,7 @@ def _of_program(outcome: Outcome, queues: Sequence[str]) -> Reason | None:
 def _late(report: Report, queues: Sequence[str], seconds: float) -> Text:
     missing = [queue for queue in queues if queue not in report.finished_queues()]
     if missing:
-        names = ", ".join(missing)
+        names = listed(missing)
         return _(
             "not checked: the workers of {queues} were not done within {seconds:.0f} s", queues=names, seconds=seconds
         )

@@ -13,7 +13,7 @@ from mika.project.event_log import EventReader
 from mika.stack.background import Background
 from mika.stack.waiting import failure_of, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
-from mika.wording import _
+from mika.wording import _, listed
 
 _INTERVAL = 0.05  # s
 _EXTRA_SECONDS = 15.0
@@ -118,8 +118,8 @@ class Attached:
             raise MikaError(
                 _(
                     "{names}: not part of the running stack ({running})",
-                    names=", ".join(sorted(types - running)),
-                    running=", ".join(sorted(running)),
+                    names=listed(sorted(types - running)),
+                    running=listed(sorted(running)),
                 ),
                 _("run `mika down`, then `mika up` with all processes that you need"),
                 code="not_in_stack",

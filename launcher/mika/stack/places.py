@@ -9,7 +9,7 @@ from mika.errors import MikaError
 from mika.machine import http
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
-from mika.wording import _
+from mika.wording import _, listed
 
 UI, API, DOCS = "ui", "api", "docs"
 _DOCS = ("/docs", "/redoc", "/openapi.json")
@@ -70,7 +70,7 @@ def _first(status: StackStatus) -> str:
         return names[0]
     if not names:
         raise MikaError(_("nothing here has a page"), "`mika status`", code="no_page")
-    commands = ", ".join(f"`mika open {name}`" for name in names)
+    commands = listed(f"`mika open {name}`" for name in names)
     raise MikaError(
         _("there is no UI of Temporal here"), _("say what to open: {commands}", commands=commands), code="no_page"
     )
@@ -89,7 +89,7 @@ def _of_docs(status: StackStatus, ask: Ask) -> str:
             if ask(f"{url.rstrip('/')}{path}") == 200:
                 return f"{url.rstrip('/')}{path}"
     raise MikaError(
-        _("no app answers at {paths}", paths=", ".join(_DOCS)), _("`mika status` shows what there is"), code="no_page"
+        _("no app answers at {paths}", paths=listed(_DOCS)), _("`mika status` shows what there is"), code="no_page"
     )
 
 

@@ -18,7 +18,7 @@ from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import CHECK_TIMEOUT, CheckCommand, LogLine, UnwelcomeAnswer, http_ok, tcp_here
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from mika.readiness.temporal import TemporalProbe
@@ -175,7 +175,7 @@ class _Polling:
 
 
 def _polled(queues: Sequence[_Polling]) -> str:
-    return _("polling {queues}", queues=", ".join(polling.queue for polling in queues))
+    return _("polling {queues}", queues=listed(polling.queue for polling in queues))
 
 
 def _http_probes(rule: Ready, patience: float | None) -> Probes:

@@ -26,7 +26,7 @@ from mika.replay.check import Program
 from mika.replay.describing import WorkflowType, call, describe
 from mika.stack import checking
 from mika.text import did_you_mean
-from mika.wording import _, joined
+from mika.wording import _, joined, listed
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import WorkflowExecution
@@ -145,14 +145,14 @@ def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
     queues = sorted({each.queue for each in named})
     if len(queues) > 1:
         raise UsageError(
-            _("{type} runs in several queues: {queues}", type=kind, queues=", ".join(queues)),
+            _("{type} runs in several queues: {queues}", type=kind, queues=listed(queues)),
             _("give one: `--queue {queue}`", queue=queues[0]),
         )
     if named:
         return named[0]
     if here:
         names = sorted({each.name for each in here})
-        values = {"type": kind, "suggestion": did_you_mean(kind, names), "names": ", ".join(names)}
+        values = {"type": kind, "suggestion": did_you_mean(kind, names), "names": listed(names)}
         raise UsageError(
             _(
                 "there is no workflow '{type}' in the queue {queue}{suggestion} (there are: {names})",
@@ -185,7 +185,7 @@ def _why_unasked(known: Types) -> str:
 
 
 def _unchecked(answer: Json) -> tuple[str, ...]:
-    names = ", ".join(answer.get("unchecked") or ())
+    names = listed(answer.get("unchecked") or ())
     return (_("not checked, because the code says no type: {names}", names=names),) if names else ()
 
 

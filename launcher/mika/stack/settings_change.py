@@ -20,7 +20,7 @@ from mika.replay.check import spec_of
 from mika.replay.keeping import as_watched
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.unit import Unit
-from mika.wording import _, joined
+from mika.wording import _, joined, listed
 
 if TYPE_CHECKING:
     from mika.stack.prepared import Prepared, UpOptions
@@ -127,7 +127,7 @@ def _difference(old: Unit, new: Unit) -> str:
         return ""
     if before.env != after.env:
         names = sorted(n for n in {*before.env, *after.env} if before.env.get(n) != after.env.get(n))
-        shown = ", ".join(names[:_SHOWN])
+        shown = listed(names[:_SHOWN])
         return _("{names} and {count} more", names=shown, count=len(names) - _SHOWN) if names[_SHOWN:] else shown
     if before.command != after.command:
         return _("its command")

@@ -29,7 +29,7 @@ from mika.supervisor import record
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from mika.declared.declaring import Declaring
@@ -243,7 +243,7 @@ class Stack:
         """A process with `ends` has exited: say so, and return 0. Raises MikaError with its exit code if it failed."""
         ending = [managed for managed in supervisor.managed.values() if managed.unit.ends]
         if code == 0:
-            names = joined(_(", "), (managed.unit.name for managed in ending))
+            names = listed(managed.unit.name for managed in ending)
             self._publish_note(_("{names} completed: stopping the rest", names=names))
             return 0
         failed = next(managed for managed in ending if managed in supervisor.units_failed())

@@ -12,7 +12,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import NONE
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
-from mika.wording import Text, _, joined
+from mika.wording import Text, _, joined, listed
 
 if TYPE_CHECKING:
     from mika.config.load import Config
@@ -53,7 +53,7 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
         if not running:
             return status
         if time.monotonic() >= deadline:
-            text = _("still running after {seconds:.0f} s: {names}", seconds=timeout, names=", ".join(running))
+            text = _("still running after {seconds:.0f} s: {names}", seconds=timeout, names=listed(running))
             raise MikaError(text, _("`mika down` stops the whole stack"), code="not_stopped")
         time.sleep(_INTERVAL)
 

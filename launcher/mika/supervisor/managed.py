@@ -30,7 +30,7 @@ from mika.supervisor.survivors import Survivor, describe_survivors, still_alive
 from mika.supervisor.tree import Tree
 from mika.supervisor.unit import Launch, Running, Unit
 from mika.supervisor.watch import watch
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _NOT_STARTED = 127  # exit code, as of a shell that cannot start a program
 SHOWN_LINES = 20
@@ -282,7 +282,7 @@ class Managed:
                 self._bus.publish(events.BackingOff(name=name, delay=max(0.0, delay), failures=state.failures))
             case Phase.WAITING:
                 needs = self.unit.shown_needs()
-                self.reason = Reason(_("waiting for {needs}", needs=joined(_(", "), needs)))
+                self.reason = Reason(_("waiting for {needs}", needs=listed(needs)))
                 self._bus.publish(events.Waiting(name=name, needs=needs))
             case Phase.STOPPING:
                 self._bus.publish(events.Stopping(name=name))

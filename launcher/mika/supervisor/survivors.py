@@ -10,7 +10,7 @@ from typing import Any
 
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 if sys.platform == "win32":
     from mika.supervisor import _windows as _system
@@ -98,7 +98,7 @@ def _survivors(entries: Iterable[dict[str, Any]]) -> list[Survivor]:
 def describe_survivors(survivors: Iterable[Survivor]) -> Reason:
     survivors = tuple(survivors)
     pids = " ".join(str(survivor.pid) for survivor in survivors)
-    text = _("could not be killed: {processes}", processes=joined(_(", "), map(str, survivors)))
+    text = _("could not be killed: {processes}", processes=listed(map(str, survivors)))
     if sys.platform == "win32":
         kill = _("`taskkill /F /PID {pids}` as administrator", pids=pids)
     else:

@@ -28,7 +28,7 @@ from mika.machine import ports
 from mika.project.folder import ProjectDir
 from mika.supervisor.policy import Rules
 from mika.supervisor.unit import Launch, Unit
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -108,7 +108,7 @@ class Docker(Backend):
                     "using existing volumes of the compose project '{project}' ({names});"
                     " if you do not want that, set COMPOSE_PROJECT_NAME=another-name in .env",
                     project=self.file.project,
-                    names=", ".join(volumes),
+                    names=listed(volumes),
                 )
             )
 

@@ -11,7 +11,7 @@ from mika.backends.docker.ownership import Ownership
 from mika.containers import PROJECT_LABEL
 from mika.containers.compose import Compose
 from mika.errors import MikaError
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -56,14 +56,14 @@ def delete_volumes(client: DockerClient, compose: Compose, project: str) -> list
     remaining = list_volumes(client, project)
     if remaining:
         deleted = [name for name in before if name not in remaining]
-        names = ", ".join(remaining)
+        names = listed(remaining)
         text = (
             _("{names} could not be deleted: a container uses it", names=names)
             if "in use" in output
             else _("{names} could not be deleted", names=names)
         )
         if deleted:
-            text += _(" (deleted: {names})", names=", ".join(deleted))
+            text += _(" (deleted: {names})", names=listed(deleted))
         hint = _("`docker ps -a --filter volume={name}` shows which container uses it", name=remaining[0])
         raise MikaError(text, hint, code="not_deleted")
     if code:

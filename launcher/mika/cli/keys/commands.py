@@ -22,7 +22,7 @@ from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.project.folder import ProjectDir
 from mika.status import StackStatus, UnitStatus
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _LABELS = "123456789ABCDEFGHIJKLMOPQRSTUVWXYZ"  # no N: the match before
 _LAST_MATCHES = 10
@@ -103,7 +103,7 @@ class Commands:
     # --- what is shown -----------------------------------------------------------------------------------------------
 
     def _help(self) -> None:
-        units = joined(_(", "), [f"{key} {unit.name}" for key, unit in self._units().items()])
+        units = listed([f"{key} {unit.name}" for key, unit in self._units().items()])
         rows = [
             ("1-9", _("only the lines of one (again: of all): {units}", units=units)),
             ("r s", _("restart one; stop it, or start it")),
@@ -186,7 +186,7 @@ class Commands:
         self._asked = _Question(question, answers, action)
 
     def _tell(self, verb: Verb, name: str) -> None:
-        names = joined(_(", "), self._client.control(verb, [name])[0])  # what else is to be known is shown as an event
+        names = listed(self._client.control(verb, [name])[0])  # what else is to be known is shown as an event
         match verb:
             case "restart":
                 self._say(_("restarting {names}", names=names))

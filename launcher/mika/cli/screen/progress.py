@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from mika.cli.language import shown
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _QUIET_SECONDS = 0.3
 _INTERVAL = 0.1  # s
@@ -19,7 +19,7 @@ _ERASE = "\r\x1b[K"
 def stopped(names: Sequence[str], seconds: float, *, data_stays: bool) -> str:
     """`stopped worker, api in 1.8 s; the data stays in .mika/data`."""
     if names:
-        said = _("stopped {names} in {seconds:.1f} s", names=joined(_(", "), names), seconds=seconds)
+        said = _("stopped {names} in {seconds:.1f} s", names=listed(names), seconds=seconds)
     else:
         said = _("stopped in {seconds:.1f} s", seconds=seconds)
     return shown(said + _("; the data stays in .mika/data") if data_stays else said)

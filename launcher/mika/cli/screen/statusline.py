@@ -9,7 +9,7 @@ from mika.cli.screen.states import word
 from mika.cli.screen.table import state_word
 from mika.cli.screen.width import fitted, width
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _GAP = "  "
 _BETWEEN = " | "
@@ -92,4 +92,4 @@ def _short(bar: Bar) -> str:
 
 def _stopping(bar: Bar) -> str:
     left = [part.name for part in bar.parts if not part.is_at_rest]
-    return shown(_("stopping: waiting for {names}", names=joined(_(", "), left))) if left else word("stopping")
+    return shown(_("stopping: waiting for {names}", names=listed(left))) if left else word("stopping")

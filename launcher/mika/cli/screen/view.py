@@ -18,7 +18,7 @@ from mika.cli.screen.states import word
 from mika.cli.screen.width import pad, width
 from mika.cli.spelling import called_as, pasteable
 from mika.events import Event
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
@@ -186,7 +186,7 @@ def _text(event: Event) -> str:
             ready = paint(word("ready"), GOOD)
             return _("{context}: {text}", context=ready, text=event.detail) if event.detail else ready
         case events.Waiting():
-            return _("waiting for {needs}", needs=joined(_(", "), event.needs))
+            return _("waiting for {needs}", needs=listed(event.needs))
         case events.Unhealthy():
             return _("unhealthy: {reason}", reason=event.reason)
         case events.Exited(expected=True):

@@ -10,7 +10,7 @@ from mika.declared.record import Record
 from mika.doctor.check import Check, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _SHOWN = 3
 
@@ -27,7 +27,7 @@ async def declared(exam: Examination) -> Check:
         if len(found) > _SHOWN:
             text = _("{some}; and {count} more", some=text, count=len(found) - _SHOWN)
         return warn("declared", text, found[0].fix)
-    return ok("declared", joined(_(", "), map(_count, groups(wanted))) or _("nothing"))
+    return ok("declared", listed(map(_count, groups(wanted))) or _("nothing"))
 
 
 def _count(group: AnyGroup) -> str:

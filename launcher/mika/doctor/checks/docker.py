@@ -15,7 +15,7 @@ from mika.errors import MikaError
 from mika.machine.local import in_thread
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
-from mika.wording import _
+from mika.wording import _, listed
 
 _ON_THE_WAY = (Phase.WAITING, Phase.STARTING, Phase.BACKOFF)
 
@@ -103,10 +103,10 @@ def _judged(troubles: Sequence[Trouble], running: int) -> Result:
     first, *others = ordered = sorted(troubles, key=lambda trouble: (trouble.rank, trouble.phase in _ON_THE_WAY))
     names, reason = [first.name, *(other.name for other in others if other.cause == first.cause)], first.reason
     if len(names) > 1 and first.phase is Phase.STOPPED:
-        text, start = _("{names} were stopped", names=", ".join(names)), f"`mika start {' '.join(names)}`"
+        text, start = _("{names} were stopped", names=listed(names)), f"`mika start {' '.join(names)}`"
         reason = Reason(text, start, reason.repair)
     elif len(names) > 1 and first.rank != Rank.ENGINE:
-        text = _("{names}: {cause}", names=", ".join(names), cause=first.cause)
+        text = _("{names}: {cause}", names=listed(names), cause=first.cause)
         reason = Reason(text, reason.fix, reason.repair)
     # The bot works without the UI.
     check = Check("docker", "warn" if first.rank == Rank.UI else "fail", reason, unit=first.name if first.phase else "")

@@ -10,7 +10,7 @@ from mika.machine.local import in_thread
 from mika.reason import Repair
 from mika.status import StackState
 from mika.supervisor.sweep import leftovers
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 _STATES: dict[StackState, str] = {
     "starting": _("starting"),
@@ -26,7 +26,7 @@ async def stack(exam: Examination) -> Check:
         return fail("stack", status.message, status.hint or _("try again in a moment"))
     if status is None:
         if exam.run is not None or exam.folder.has_leftovers():
-            left = joined(_(", "), await in_thread(lambda: leftovers(exam.folder)))
+            left = listed(await in_thread(lambda: leftovers(exam.folder)))
             text = _("a run of mika was killed here and left {processes}", processes=left)
             if not left:
                 text = _("a run of mika was killed here and left its state behind")
@@ -46,9 +46,7 @@ async def stack(exam: Examination) -> Check:
     if exam.config.outdated:
         before = ", ".join(f"{name}={exam.config.text(name)}" for name in exam.config.outdated)
         settings = exam.config.outdated.values()
-        now = joined(
-            _(", "), (_("{value} ({origin})", value=s.shown or _("nothing"), origin=s.origin) for s in settings)
-        )
+        now = listed(_("{value} ({origin})", value=s.shown or _("nothing"), origin=s.origin) for s in settings)
         text = _(
             "{text}; it was started with {before}, and a new start would use {now}", text=text, before=before, now=now
         )

@@ -17,7 +17,7 @@ from mika.doctor.units import not_ok, not_working, unit_check
 from mika.doctor.workers import unit_of, units_of
 from mika.reason import Repair
 from mika.status import UnitStatus
-from mika.wording import _
+from mika.wording import _, listed
 
 _RECONNECTS = 60.0
 """Seconds after the start of the server for which a worker that does not poll is taken to be reconnecting."""
@@ -172,7 +172,7 @@ async def queue(exam: Examination) -> Check:
     temporal = await exam.temporal()
     waiting = [found for found in await asyncio.gather(*(look_at(temporal, name) for name in queues)) if found.backlog]
     if not waiting:
-        return ok("queue", _("{queues}: nothing waits", queues=", ".join(queues)))
+        return ok("queue", _("{queues}: nothing waits", queues=listed(queues)))
     worst = max(waiting, key=lambda found: found.oldest)
     text = _(
         "{workflow_tasks} workflow tasks and {activities} activities wait in {queue}, the oldest for {time}",

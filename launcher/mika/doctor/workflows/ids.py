@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mika.diagnosis.temporal import literal
 from mika.doctor.examination import Examination
 from mika.errors import MikaError
-from mika.wording import _
+from mika.wording import _, listed
 
 SHORTEST = 8
 """Characters of a part; what is shorter may only be the beginning of an id."""
@@ -53,7 +53,7 @@ async def id_of(exam: Examination, part: str, namespace: str = "") -> str | None
         if not ids and len(part) >= SHORTEST:
             ids = {each for each in newest if part in each}
     if len(ids) > 1:
-        examples = ", ".join([*sorted(ids)[:3], *(["..."] if len(ids) > 3 else [])])
+        examples = listed([*sorted(ids)[:3], *(["..."] if len(ids) > 3 else [])])
         raise MikaError(
             _(
                 "{count} workflows have {part!r} in their ids: {examples}",

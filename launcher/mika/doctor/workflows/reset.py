@@ -15,7 +15,7 @@ from mika.doctor.workflows.batch import Effect, NeedlessError, Step, few_at_once
 from mika.doctor.workflows.selection import is_retried
 from mika.doctor.workflows.story import status_of
 from mika.reason import Reason
-from mika.wording import _, joined
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
@@ -100,14 +100,14 @@ def _wanted(run: Run, to: str) -> int | Reason:
         return int(to) if int(to) in valid else _invalid(int(to), valid)
     event_id = boundaries.of_activity(run.events, to)
     if event_id is None:
-        if names := ", ".join(boundaries.activities(run.events)):
+        if names := listed(boundaries.activities(run.events)):
             return Reason(_("it has no activity {name}; it has {names}", name=to, names=names))
         return Reason(_("it has no activity {name}, and no other either", name=to))
     return event_id
 
 
 def _invalid(event_id: int, valid: Sequence[int]) -> Reason:
-    ids = ", ".join(map(str, valid[-_SHOWN_IDS:]))
+    ids = listed(map(str, valid[-_SHOWN_IDS:]))
     text = _("event {event} is not the end of a workflow task; those are {ids}", event=event_id, ids=ids)
     if len(valid) > _SHOWN_IDS:
         text = _(
@@ -143,7 +143,7 @@ def _to(exam: Examination, run: Run, event_id: int, warning: str = "") -> Step:
         text = _("reset to event {event}: run {run}", event=event_id, run=new)
         return Effect(text, {"to": event_id, "again": again, "new_run_id": new})
 
-    more = _("may run again: {names}", names=joined(_(", "), again)) if again else _("nothing runs again")
+    more = _("may run again: {names}", names=listed(again)) if again else _("nothing runs again")
     if not run.is_open:
         more = _("it is {status}; {more}", status=status_of(run.info), more=more)
     if warning:
