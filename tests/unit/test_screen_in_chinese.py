@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from mika import events
-from mika.cli import language
 from mika.cli.screen import statusline, table
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.states import status, word
@@ -30,11 +28,8 @@ GAVE_UP = replace(API, name="jobs", phase=Phase.GAVE_UP, reason=LEFT)
 
 
 @pytest.fixture(autouse=True)
-def _chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIKA_LANG", "zh_CN")
-    language.translation.cache_clear()
-    yield
-    language.translation.cache_clear()
 
 
 @pytest.mark.parametrize("columns", range(1, 82, 5))

@@ -40,15 +40,17 @@ def language() -> str:
     return _known(preferred()) or ENGLISH
 
 
-@cache
 def translation() -> Callable[[str], str] | None:
     """None for English."""
     try:
         code = language()
     except UsageError:
         return None  # that error itself is to be shown
-    if code == ENGLISH:
-        return None
+    return None if code == ENGLISH else _catalogue(code)
+
+
+@cache
+def _catalogue(code: str) -> Callable[[str], str]:
     import gettext
 
     return gettext.translation("mika", CATALOGUES, [code], fallback=True).gettext
