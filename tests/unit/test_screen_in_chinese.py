@@ -5,17 +5,24 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 from mika import events
+from mika.cli import down, language
 from mika.cli.screen import statusline, table
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.states import status, word
 from mika.cli.screen.top.render import render
 from mika.cli.screen.view import describe
 from mika.cli.screen.width import width
+from mika.project.folder import ProjectDir
 from mika.reason import Reason
+from mika.stack.down import TakenDown
 from mika.status import Phase
+from mika.supervisor.belongings import Found
+from mika.supervisor.guard import StartFailedError
 from mika.supervisor.guard import describe as describe_code
 from mika.text import plain
 from mika.wording import _
@@ -84,6 +91,22 @@ def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_event_as_a_line(event: events.Event, expected: str) -> None:
     assert plain(describe(event, starting=True)) == expected
+
+
+def test_the_last_lines_of_what_could_not_be_started() -> None:
+    refused = StartFailedError("web", _("{program}: no such program", program="gone"), code="not_found")
+    event = events.GaveUp(name="web", reason=refused.reason, last_lines=(refused.message,))
+    assert plain(describe(event, starting=True)).splitlines() == [
+        "已放弃：web：gone：没有这个程序：安装它，或改正 Procfile 中的命令",
+        "    web：gone：没有这个程序",
+    ]
+
+
+def test_what_a_killed_run_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    process = psutil.Process()
+    left = tuple(Found(process, name, is_guard=False) for name in ("api", "worker"))
+    down._show(TakenDown(was_running=False, swept=left), ProjectDir(tmp_path), (), 0.0, volumes=False)
+    assert f"api（pid {process.pid}）、worker（pid {process.pid}）" in capfd.readouterr().out
 
 
 def test_words() -> None:

@@ -204,7 +204,7 @@ class _Look:
         lacking = [s for s in self._plan if not s.ports or not all(map(ports.has_listener, s.ports))]
         if not lacking:
             return
-        services = joined(", ", (_("{name} ({addresses})", name=s.name, addresses=_addresses(s)) for s in lacking))
+        services = joined(_(", "), (_("{name} ({addresses})", name=s.name, addresses=_addresses(s)) for s in lacking))
         expected = [port for service in lacking for port in service.ports]
         users = infrastructure.users_of(expected, infrastructure.project_variables(self._config))
         of = _(" ({names})", names=", ".join(users)) if users else ""

@@ -85,7 +85,7 @@ def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took
         left = ", ".join(containers.running)
         say(_("left running, since mika did not start them: {names} (`mika down --all` stops them)", names=left))
     if result.swept:
-        swept = ", ".join(map(str, result.swept))
+        swept = joined(_(", "), map(str, result.swept))
         echo(_("stopped {count} left-over processes: {processes}", count=len(result.swept), processes=swept))
     if volumes:
         deleted = ", ".join(result.deleted)

@@ -9,7 +9,7 @@ from mika.cli.screen.table import render
 from mika.cli.spelling import say
 from mika.errors import NotRunningError, UsageError
 from mika.status import StackStatus
-from mika.wording import _
+from mika.wording import _, joined
 
 
 @click.command("status")
@@ -42,7 +42,7 @@ def running_status(context: Context) -> StackStatus:
 
         if swept := sweep_if_idle(context.folder):
             error.message = error.message + _(
-                "; ended what a killed run left: {processes}", processes=", ".join(map(str, swept))
+                "; ended what a killed run left: {processes}", processes=joined(_(", "), map(str, swept))
             )
         if survivors := recall(context.folder):
             reason = describe_survivors(survivors)

@@ -154,7 +154,7 @@ def _started(execution: WorkflowExecutionStartedEventAttributes) -> str:
         *([_("run {time}", time=seconds(run))] if run else []),
         *([_("execution {time}", time=seconds(whole))] if whole else []),
     ]
-    return text + _(" (time-outs: {limits})", limits=joined(", ", limits)) if limits else text
+    return text + _(" (time-outs: {limits})", limits=joined(_(", "), limits)) if limits else text
 
 
 def _pending_task(task: PendingWorkflowTaskInfo, now: float) -> str:

@@ -77,7 +77,7 @@ def _sweep(folder: ProjectDir) -> str:
         raise MikaError(reason.text, reason.fix)
     if not swept:
         return _("cleared what a killed run left")
-    return _("cleared what a killed run left: {processes}", processes=joined(", ", map(str, swept)))
+    return _("cleared what a killed run left: {processes}", processes=joined(_(", "), map(str, swept)))
 
 
 async def _control(exam: Examination, verb: Verb, name: str) -> str:

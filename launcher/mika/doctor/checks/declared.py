@@ -27,7 +27,7 @@ async def declared(exam: Examination) -> Check:
         if len(found) > _SHOWN:
             text = _("{some}; and {count} more", some=text, count=len(found) - _SHOWN)
         return warn("declared", text, found[0].fix)
-    return ok("declared", joined(", ", map(_count, groups(wanted))) or _("nothing"))
+    return ok("declared", joined(_(", "), map(_count, groups(wanted))) or _("nothing"))
 
 
 def _count(group: AnyGroup) -> str:

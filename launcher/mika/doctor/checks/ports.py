@@ -29,7 +29,7 @@ async def ports(exam: Examination) -> Check:
     wanted = {port for process in processes if (port := local_port(process)) is not None}
     wanted |= {exam.port} if exam.wants_temporal else set()
     held = [_("{port}: {owner}", port=port, owner=listeners[port]) for port in sorted(wanted) if port in listeners]
-    return ok("ports", joined("; ", held) or _("free"))
+    return ok("ports", joined(_("; "), held) or _("free"))
 
 
 def local_port(process: Process) -> int | None:

@@ -26,7 +26,7 @@ async def stack(exam: Examination) -> Check:
         return fail("stack", status.message, status.hint or _("try again in a moment"))
     if status is None:
         if exam.run is not None or exam.folder.has_leftovers():
-            left = joined(", ", await in_thread(lambda: leftovers(exam.folder)))
+            left = joined(_(", "), await in_thread(lambda: leftovers(exam.folder)))
             text = _("a run of mika was killed here and left {processes}", processes=left)
             if not left:
                 text = _("a run of mika was killed here and left its state behind")
@@ -46,7 +46,9 @@ async def stack(exam: Examination) -> Check:
     if exam.config.outdated:
         before = ", ".join(f"{name}={exam.config.text(name)}" for name in exam.config.outdated)
         settings = exam.config.outdated.values()
-        now = joined(", ", (_("{value} ({origin})", value=s.shown or _("nothing"), origin=s.origin) for s in settings))
+        now = joined(
+            _(", "), (_("{value} ({origin})", value=s.shown or _("nothing"), origin=s.origin) for s in settings)
+        )
         text = _(
             "{text}; it was started with {before}, and a new start would use {now}", text=text, before=before, now=now
         )

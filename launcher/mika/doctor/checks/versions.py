@@ -63,7 +63,7 @@ async def versions(exam: Examination) -> Check:
         install = await in_thread(lambda: how_to_install(project, home.folder, home.program))
         return warn("versions", text, install)
     told = dict.fromkeys(_shown(home, project) for home in homes)
-    text = joined("; ", told) or _("no Python environment of the project was found")
+    text = joined(_("; "), told) or _("no Python environment of the project was found")
     server = await exam.server() if exam.wants_temporal else None
     if server is None or not server.up:
         return ok("versions", text)

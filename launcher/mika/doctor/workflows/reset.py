@@ -143,7 +143,7 @@ def _to(exam: Examination, run: Run, event_id: int, warning: str = "") -> Step:
         text = _("reset to event {event}: run {run}", event=event_id, run=new)
         return Effect(text, {"to": event_id, "again": again, "new_run_id": new})
 
-    more = _("may run again: {names}", names=joined(", ", again)) if again else _("nothing runs again")
+    more = _("may run again: {names}", names=joined(_(", "), again)) if again else _("nothing runs again")
     if not run.is_open:
         more = _("it is {status}; {more}", status=status_of(run.info), more=more)
     if warning:
