@@ -17,6 +17,7 @@ from mika.cli.screen.states import status, word
 from mika.cli.screen.top.render import render
 from mika.cli.screen.view import describe
 from mika.cli.screen.width import width
+from mika.doctor.units import reason_of
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.stack.down import TakenDown
@@ -107,6 +108,11 @@ def test_what_a_killed_run_left(tmp_path: Path, capfd: pytest.CaptureFixture[str
     left = tuple(Found(process, name, is_guard=False) for name in ("api", "worker"))
     down._show(TakenDown(was_running=False, swept=left), ProjectDir(tmp_path), (), 0.0, volumes=False)
     assert f"api（pid {process.pid}）、worker（pid {process.pid}）" in capfd.readouterr().out
+
+
+def test_the_phase_of_a_server_that_is_not_ours() -> None:
+    away = replace(API, kind="external", phase=Phase.STOPPED, reason=Reason(_("stopped")))
+    assert "已停止：已停止" in language.shown(reason_of(away).text)
 
 
 def test_words() -> None:
