@@ -321,6 +321,20 @@ def test_a_line_that_is_rewritten_is_one_row_above_the_pinned_one(logs):
     relay.close()
 
 
+def test_a_terminal_that_is_gone_holds_nobody_up(logs):
+    screen = Screen(terminal=True)
+    relay = pinned_relay(logs, screen)
+    poll_until(lambda: screen.getvalue().endswith(pinned("all well (79)")), 5, "the line")
+    screen.broken = True
+    relay.pin(lambda width: "changed")
+    poll_until(lambda: relay._broken, 5, "the failed write")
+    relay.pin(lambda width: "changed again")
+    relay.close()
+    assert not relay._thread.is_alive(), "it goes on looking for a moment at which nothing is to be drawn"
+    relay.wait_unpinned(0)
+    assert relay._drawn == (), "nothing stands there"
+
+
 def test_the_pinned_line_fits_a_terminal_that_was_made_narrower(logs, monkeypatch):
     screen = Screen(terminal=True)
     relay = Relay(logs.folder, ["a"], color=False, out=screen)

@@ -249,13 +249,13 @@ class Relay:
                 self._out.write(data)
                 self._out.flush()
         except (OSError, ValueError):  # `mika up | head`, or the terminal was closed: the stack does not care
-            self._broken = True
+            self._broken, rows = True, ()
         self._drawn, self._drawn_width = rows, width
         self._progress = time.monotonic()
 
     def _redraw(self) -> bool:
         """Draw the pinned rows if they, or the width of the terminal, have changed; returns whether."""
-        if self._pin is None and not self._drawn:
+        if self._broken or (self._pin is None and not self._drawn):
             return False
         if self._rows() == (self._drawn, self._drawn_width):
             return False
