@@ -80,10 +80,10 @@ def test_texts_survive_json_between_two_mikas(value: dict[str, object]) -> None:
     assert _all_texts(arrived) == _all_texts(value)
 
 
-def _all_texts(value: object) -> list[tuple[str, str, object]]:
+def _all_texts(value: object) -> list[tuple[str, str]]:
     match value:
         case Text():
-            return [(value, value.template, value.values)]
+            return [(value, value.template), *_all_texts(value.values)]
         case dict():
             return [text for part in value.values() for text in _all_texts(part)]
         case list():
