@@ -58,8 +58,7 @@ def _catalogue(code: str) -> Callable[[str], str]:
 
 def shown(text: str) -> str:
     """`text` as the user reads it: a `Text` in the user's language, any other as it is."""
-    translate = translation()
-    if isinstance(text, Text) and translate is not None:
+    if isinstance(text, Text) and (translate := translation()) is not None:
         return text.translated(translate)
     return str(text)
 
