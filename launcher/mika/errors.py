@@ -53,7 +53,7 @@ _CONNECTION: dict[type[BaseException], str] = {
 
 
 def describe(error: BaseException | None) -> str:
-    """Any error as one short line. The name of its type is used only if it has no message."""
+    """An error in one line, if it is not in words of ours already; the name of its type only if it has no message."""
     if error is None:
         return ""
     if isinstance(error, MikaError):

@@ -180,7 +180,7 @@ def test_without_an_engine_it_starts_and_says_what_is_missing(stack):
     up = stack.up()
     missing = f"mongo (127.0.0.1:{stack.mongo_port}), init (no port) are not started: no Docker engine answers"
     assert missing in up.out
-    assert "what needs them (MONGODB_URI) will fail until they answer there: start Docker (Desktop)" in up.out
+    assert "what needs them (MONGODB_URI) fails until they run: start Docker (Desktop)" in up.out
     assert missing in stack.ok("status").out
     assert stack.status()["state"] == "ready"
     stack.ok("down")

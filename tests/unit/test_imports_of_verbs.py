@@ -17,6 +17,7 @@ run(sys.argv[2:])
 print("\\nMODULES", *sys.modules)
 """
 HEAVY = {"asyncio", "docker", "honcho", "httpx", "psutil", "rich", "temporalio", "tenacity", "watchfiles"}
+HEAVY |= {"click.shell_completion"}  # only a shell asks for it
 ON_WINDOWS = {"asyncio", "tenacity"} if sys.platform == "win32" else set()
 """Named pipes are served by asyncio; a file that somebody reads is replaced by a retry."""
 OURS = {"mika.backends", "mika.config.load", "mika.doctor", "mika.readiness", "mika.stack", "mika.supervisor"}

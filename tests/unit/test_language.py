@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,14 +14,6 @@ from mika.cli.screen.width import width
 @pytest.fixture
 def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIKA_LANG", "zh_CN")
-
-
-@pytest.fixture(autouse=True)
-def of_this_test() -> Iterator[None]:
-    """The language is chosen once in a process."""
-    language.translation.cache_clear()
-    yield
-    language.translation.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -321,11 +321,39 @@ def test_a_line_that_is_rewritten_is_one_row_above_the_pinned_one(logs):
     relay.close()
 
 
+def test_a_terminal_that_is_gone_holds_nobody_up(logs):
+    screen = Screen(terminal=True)
+    relay = pinned_relay(logs, screen)
+    poll_until(lambda: screen.getvalue().endswith(pinned("all well (79)")), 5, "the line")
+    screen.broken = True
+    relay.pin(lambda width: "changed")
+    poll_until(lambda: relay._broken, 5, "the failed write")
+    relay.pin(lambda width: "changed again")
+    relay.close()
+    assert not relay._thread.is_alive(), "it goes on looking for a moment at which nothing is to be drawn"
+    relay.wait_unpinned(0)
+    assert relay._drawn == (), "nothing stands there"
+
+
+def test_many_progress_bars_leave_room_for_lines(logs, monkeypatch):
+    names = [f"p{number}" for number in range(9)]
+    screen = Screen(terminal=True)
+    relay = Relay(logs.folder, names, color=False, out=screen)
+    monkeypatch.setattr(relay, "_size", lambda: (80, 6))
+    for name in names:
+        logs.write(name, b"\r10%")
+    relay.show_logs()
+    relay.pin(lambda _columns: "all well")
+    poll_until(lambda: screen.getvalue().endswith("\x1b[4A"), 5, "four bars and the line")
+    assert "p4" not in screen.getvalue()
+    relay.close()
+
+
 def test_the_pinned_line_fits_a_terminal_that_was_made_narrower(logs, monkeypatch):
     screen = Screen(terminal=True)
     relay = Relay(logs.folder, ["a"], color=False, out=screen)
     width = 80
-    monkeypatch.setattr(relay, "_width", lambda: width)
+    monkeypatch.setattr(relay, "_size", lambda: (width, 24))
     relay.pin(lambda columns: "x" * columns)
     poll_until(lambda: "x" * 79 in screen.getvalue(), 5, "the line")
     width = 30

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 from mika import events
-from mika.cli import language
+from mika.cli import down, language
 from mika.cli.screen import statusline, table
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.states import status, word
 from mika.cli.screen.top.render import render
 from mika.cli.screen.view import describe
 from mika.cli.screen.width import width
+from mika.doctor.units import reason_of
+from mika.project.folder import ProjectDir
 from mika.reason import Reason
+from mika.stack.down import TakenDown
 from mika.status import Phase
+from mika.supervisor.belongings import Found
+from mika.supervisor.guard import StartFailedError
 from mika.supervisor.guard import describe as describe_code
 from mika.text import plain
 from mika.wording import _
@@ -30,11 +36,8 @@ GAVE_UP = replace(API, name="jobs", phase=Phase.GAVE_UP, reason=LEFT)
 
 
 @pytest.fixture(autouse=True)
-def _chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _chinese(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIKA_LANG", "zh_CN")
-    language.translation.cache_clear()
-    yield
-    language.translation.cache_clear()
 
 
 @pytest.mark.parametrize("columns", range(1, 82, 5))
@@ -89,6 +92,27 @@ def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_event_as_a_line(event: events.Event, expected: str) -> None:
     assert plain(describe(event, starting=True)) == expected
+
+
+def test_the_last_lines_of_what_could_not_be_started() -> None:
+    refused = StartFailedError("web", _("{program}: no such program", program="gone"), code="not_found")
+    event = events.GaveUp(name="web", reason=refused.reason, last_lines=(refused.message,))
+    assert plain(describe(event, starting=True)).splitlines() == [
+        "已放弃：web：gone：没有这个程序：安装它，或改正 Procfile 中的命令",
+        "    web：gone：没有这个程序",
+    ]
+
+
+def test_what_a_killed_run_left(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    process = psutil.Process()
+    left = tuple(Found(process, name, is_guard=False) for name in ("api", "worker"))
+    down._show(TakenDown(was_running=False, swept=left), ProjectDir(tmp_path), (), 0.0, volumes=False)
+    assert f"api（pid {process.pid}）、worker（pid {process.pid}）" in capfd.readouterr().out
+
+
+def test_the_phase_of_a_server_that_is_not_ours() -> None:
+    away = replace(API, kind="external", phase=Phase.STOPPED, reason=Reason(_("stopped")))
+    assert "已停止：已停止" in language.shown(reason_of(away).text)
 
 
 def test_words() -> None:

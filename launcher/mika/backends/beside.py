@@ -217,7 +217,7 @@ class _Look:
             )
         else:
             text = _(
-                "{services} are not started: {error}; what needs them{users} will fail until they answer there",
+                "{services} are not started: {error}; what needs them{users} fails until they run",
                 services=services,
                 error=error.message,
                 users=of,

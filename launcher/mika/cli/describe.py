@@ -112,7 +112,7 @@ def _past(context: Context, name: str) -> Iterator[tuple[str, str]]:
         clock = f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M:%S}"
         yield _("history") if not number else "", f"{clock}  " + _told(event)
         if isinstance(event, Exited):
-            yield from (("", f"    {line}") for line in event.last_lines)
+            yield from (("", "    " + line) for line in event.last_lines)
 
 
 def history(context: Context, name: str) -> list[tuple[float, Started | Exited]]:

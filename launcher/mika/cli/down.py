@@ -11,7 +11,7 @@ import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
 from mika.cli.language import echo
-from mika.cli.screen.progress import progress, stopped
+from mika.cli.screen.progress import doing, progress, stopped
 from mika.cli.spelling import say
 from mika.errors import FAILED, MikaError, UsageError
 from mika.stack import down
@@ -43,7 +43,7 @@ def down_command(
     began = time.monotonic()
     stopping = _running(context)
     limit = context.timeout(timeout)
-    with progress(_("stopping {names}", names=listed(stopping)) if stopping else _("stopping")):
+    with progress(doing("stop", stopping) if stopping else _("stopping")):
         result = down.take_down(folder, _config(context), limit, everything=everything, volumes=volumes)
     if result.note:
         echo(result.note, err=True)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
 
 import click
 
 from mika.cli.context import Context, confirm, is_terminal, json_option, print_json
 from mika.cli.language import echo
 from mika.cli.names import names as known_names
-from mika.cli.screen.progress import progress
+from mika.cli.screen.progress import doing, progress
 from mika.cli.spelling import say
 from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.stack import waiting
-from mika.wording import Text, _, listed
+from mika.wording import _, listed
 
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known_names())
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
@@ -52,7 +51,7 @@ def _debug(context: Context, names: tuple[str, ...], timeout: str | None, *, as_
 
     limit = context.timeout(timeout)
     units, notes = context.client.debug(names)
-    with progress(_doing("restart", units)):
+    with progress(doing("restart", units)):
         status = waiting.until_ready(context.client, units, limit)
     if as_json:
         print_json(status.as_json())
@@ -115,7 +114,7 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
     units, notes = client.control(verb, names)
     for note in notes:
         say(note, err=True)
-    with progress(_doing(verb, units)):
+    with progress(doing(verb, units)):
         if verb == "stop":
             status = waiting.until_stopped(client, units, limit)
         else:
@@ -129,14 +128,3 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
             if verb == "stop"
             else _("ready: {names} ({seconds:.1f} s)", names=which, seconds=took)
         )
-
-
-def _doing(verb: Verb, units: Sequence[str]) -> Text:
-    names = listed(units)
-    match verb:
-        case "restart":
-            return _("restarting {names}", names=names)
-        case "start":
-            return _("starting {names}", names=names)
-        case "stop":
-            return _("stopping {names}", names=names)

@@ -118,7 +118,6 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
     if not path.exists() or path.is_dir():
         return DotEnv({}, {})
     from dotenv.parser import parse_stream
-    from dotenv.variables import Variable, parse_variables
 
     label = path.name
     values: dict[str, str] = {}
@@ -151,18 +150,24 @@ def read_dotenv(path: Path, environ: Mapping[str, str]) -> DotEnv:
             raise UsageError(_("{where}: contains a NUL character; remove it", where=where))
         value = binding.value
         if not _SINGLE_QUOTED.match(source):
-            atoms = list(parse_variables(value))
-            scope: dict[str, str | None] = {**values, **environ}
-            for atom in atoms:
-                if isinstance(atom, Variable) and atom.default is None and atom.name not in scope:
-                    raise UsageError(
-                        _(
-                            "{where}: {variable} is not set; set it further up, or put the value in single quotes",
-                            where=where,
-                            variable=f"${{{atom.name}}}",
-                        )
-                    )
-            value = "".join(atom.resolve(scope) for atom in atoms)
+            value = _expanded(value, {**values, **environ}, where)
         values[binding.key] = value
         lines[binding.key] = line
     return DotEnv(values, lines)
+
+
+def _expanded(value: str, scope: Mapping[str, str | None], where: str) -> str:
+    """With its variables filled in. Raises UsageError for one that is not set."""
+    from dotenv.variables import Variable, parse_variables
+
+    atoms = list(parse_variables(value))
+    for atom in atoms:
+        if isinstance(atom, Variable) and atom.default is None and atom.name not in scope:
+            raise UsageError(
+                _(
+                    "{where}: {variable} is not set; set it further up, or put the value in single quotes",
+                    where=where,
+                    variable=f"${{{atom.name}}}",
+                )
+            )
+    return "".join(atom.resolve(scope) for atom in atoms)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mika.doctor.check import Check, skipped
 from mika.reason import Reason, Repair
-from mika.status import Phase, UnitStatus
+from mika.status import IN_WORDS, Phase, UnitStatus
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -104,5 +104,5 @@ def _of_external(unit: UnitStatus, why: str) -> Reason:
         case Phase.UNHEALTHY:
             text, fix = _("{name} is unhealthy: {reason}", name=unit.name, reason=why), restart
         case phase:
-            text, fix = _("{name} is {phase}: {reason}", name=unit.name, phase=phase, reason=why), restart
+            text, fix = _("{name} is {phase}: {reason}", name=unit.name, phase=IN_WORDS[phase], reason=why), restart
     return Reason(text, unit.reason.fix or fix, unit.reason.repair)

@@ -182,7 +182,7 @@ _PULL_ERRORS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("no space left on device",), _DISK_FULL, _FREE_SPACE),
     (
         ("no matching manifest",),
-        _("its image was not built for this processor"),
+        _("it was not built for this processor"),
         _("set `platform` in the compose file"),
     ),
     (

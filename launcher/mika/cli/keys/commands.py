@@ -13,6 +13,7 @@ from mika.cli.keys import Ends, decoding
 from mika.cli.keys.finding import Found
 from mika.cli.language import shown
 from mika.cli.screen.pretty import Pretty
+from mika.cli.screen.progress import doing
 from mika.cli.screen.selection import Selection, pattern_of
 from mika.cli.screen.view import View
 from mika.cli.screen.width import pad
@@ -186,14 +187,8 @@ class Commands:
         self._asked = _Question(question, answers, action)
 
     def _tell(self, verb: Verb, name: str) -> None:
-        names = listed(self._client.control(verb, [name])[0])  # what else is to be known is shown as an event
-        match verb:
-            case "restart":
-                self._say(_("restarting {names}", names=names))
-            case "start":
-                self._say(_("starting {names}", names=names))
-            case "stop":
-                self._say(_("stopping {names}", names=names))
+        names, _notes = self._client.control(verb, [name])  # what else is to be known is shown as an event
+        self._say(doing(verb, names))
 
     def _stop_or_start(self, name: str) -> None:
         unit = self._client.status().unit(name)

@@ -40,15 +40,17 @@ def language() -> str:
     return _known(preferred()) or ENGLISH
 
 
-@cache
 def translation() -> Callable[[str], str] | None:
     """None for English."""
     try:
         code = language()
     except UsageError:
         return None  # that error itself is to be shown
-    if code == ENGLISH:
-        return None
+    return None if code == ENGLISH else _catalogue(code)
+
+
+@cache
+def _catalogue(code: str) -> Callable[[str], str]:
     import gettext
 
     return gettext.translation("mika", CATALOGUES, [code], fallback=True).gettext
@@ -56,8 +58,7 @@ def translation() -> Callable[[str], str] | None:
 
 def shown(text: str) -> str:
     """`text` as the user reads it: a `Text` in the user's language, any other as it is."""
-    translate = translation()
-    if isinstance(text, Text) and translate is not None:
+    if isinstance(text, Text) and (translate := translation()) is not None:
         return text.translated(translate)
     return str(text)
 

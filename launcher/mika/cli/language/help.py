@@ -23,9 +23,10 @@ OF_CLICK = (
 
 _AS_IT_IS = "\b\n"
 """click then keeps the lines of a paragraph: it counts characters, where Chinese needs columns."""
-_EXTRAS = re.compile(r"  \[([^][]*)\]$")
+_EXTRAS = r"  \[([^][]*)\]$"
 """What click appends to the help of an option: `[default: 3; required]`."""
-_SENTENCE = re.compile(r".+?(?:\.(?=\s|$)|(?=。))", re.DOTALL)
+_SENTENCE = r".+?(?:\.(?=\s|$)|(?=。))"
+"""As the one above, it is compiled only where help is shown: each command imports this module."""
 
 
 class _Formatter(click.HelpFormatter):
@@ -52,7 +53,7 @@ class Context(click.Context):
 
 def shown_help(text: str) -> str:
     """The whole help of a command or an option, in the user's language."""
-    extras = _EXTRAS.search(text)
+    extras = re.search(_EXTRAS, text)
     if extras is None:
         return shown(Text(text, text))
     template = text[: extras.start()]
@@ -70,7 +71,7 @@ def _shown_extra(extra: str) -> str:
 def first_sentence(text: str) -> str:
     """Of the help of a command, for the list of its group."""
     whole = shown_help(inspect.cleandoc(text))
-    sentence = _SENTENCE.match(whole)
+    sentence = re.match(_SENTENCE, whole, re.DOTALL)
     return " ".join((sentence[0] if sentence else whole.split("\n\n")[0]).split())
 
 

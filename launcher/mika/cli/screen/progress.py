@@ -7,13 +7,29 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from mika.cli.language import shown
-from mika.wording import _, listed
+from mika.wording import Text, _, listed
+
+if TYPE_CHECKING:
+    from mika.control.requests import Verb
 
 _QUIET_SECONDS = 0.3
 _INTERVAL = 0.1  # s
 _ERASE = "\r\x1b[K"
+
+
+def doing(verb: Verb, names: Sequence[str]) -> Text:
+    """`restarting worker, api`."""
+    which = listed(names)
+    match verb:
+        case "restart":
+            return _("restarting {names}", names=which)
+        case "start":
+            return _("starting {names}", names=which)
+        case "stop":
+            return _("stopping {names}", names=which)
 
 
 def stopped(names: Sequence[str], seconds: float, *, data_stays: bool) -> str:

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -46,6 +47,8 @@ _BAR = "\x1b[7m{}\x1b[0m"
 _PINNED = "\x1b[?7l{}\x1b[?7h\r"
 """Without wrapping, and with the cursor at the beginning of the first row: a terminal that is made narrower may wrap
 them, and takes the cursor along."""
+_PROGRESS_ROWS = 5
+"""At most; a terminal can only be redrawn if all of it fits."""
 _PROGRESS_PAUSE = 0.1  # s, between two looks while a program rewrites its line
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 """The terminal then says what is pasted, so that none of it is taken for a key."""
@@ -238,24 +241,20 @@ class Relay:
         before = _ERASE if self._drawn else ""
         modes = "" if bool(rows) == bool(self._drawn) else _PASTE_ON if rows else _PASTE_OFF
         up = f"\x1b[{len(rows) - 1}A" if len(rows) > 1 else ""
-        data = (
-            before
-            + text
-            + modes
-            + (_PINNED.format("\n".join([*rows[:-1], _BAR.format(rows[-1])])) + up if rows else "")
-        )
+        shown = _PINNED.format("\n".join([*rows[:-1], _BAR.format(rows[-1])])) + up if rows else ""
+        data = before + text + modes + shown
         try:
             if data:
                 self._out.write(data)
                 self._out.flush()
         except (OSError, ValueError):  # `mika up | head`, or the terminal was closed: the stack does not care
-            self._broken = True
+            self._broken, rows = True, ()
         self._drawn, self._drawn_width = rows, width
         self._progress = time.monotonic()
 
     def _redraw(self) -> bool:
         """Draw the pinned rows if they, or the width of the terminal, have changed; returns whether."""
-        if self._pin is None and not self._drawn:
+        if self._broken or (self._pin is None and not self._drawn):
             return False
         if self._rows() == (self._drawn, self._drawn_width):
             return False
@@ -267,9 +266,10 @@ class Relay:
         pin = self._pin  # may be changed by another thread at any time
         if pin is None:
             return (), 0
-        width = self._width()
+        width, height = self._size()
         columns = max(1, width - 1)  # the last one would make some terminals wrap
-        return (*self._rewritten(columns), pin(columns)), width
+        rewritten = islice(self._rewritten(columns), max(0, min(_PROGRESS_ROWS, height - 2)))
+        return (*rewritten, pin(columns)), width
 
     def _rewritten(self, columns: int) -> Iterator[str]:
         """The last step of each line that a program is rewriting."""
@@ -280,11 +280,13 @@ class Relay:
                 step = for_screen(logs.decode(follower.unfinished)).expandtabs().rstrip()
                 yield fitted(plain(self._prefixes.line(name, step)), columns)
 
-    def _width(self) -> int:
+    def _size(self) -> tuple[int, int]:
+        """Columns and rows."""
         try:
-            return os.get_terminal_size(self._out.fileno()).columns or 80
+            columns, rows = os.get_terminal_size(self._out.fileno())
         except (OSError, ValueError):
-            return 80
+            columns, rows = 0, 0
+        return columns or 80, rows or 24
 
 
 def decode_block(block: bytes) -> str:

@@ -203,4 +203,4 @@ def _text(event: Event) -> str:
 
 
 def _with_lines(text: str, lines: Sequence[str]) -> str:
-    return "\n".join([paint(shown(text), BAD), *(f"    {line}" for line in lines)])
+    return "\n".join([paint(shown(text), BAD), *(f"    {shown(line)}" for line in lines)])
