@@ -157,7 +157,7 @@ def test_changed_settings_are_taken_as_far_as_they_can(project):
     ]
     this.write("mika.toml", "[process.clock]\nenv = 5\n")
     told = poll_until(
-        lambda: [e["message"] for e in this.events("notice") if "nothing of it" in e["message"]], 15, "it is told"
+        lambda: [e["message"] for e in this.events("notice") if "is not used" in e["message"]], 15, "it is told"
     )
     assert told[0].startswith("mika.toml changed, but the change is not used: mika.toml:2: 'env' must be a table")
     assert (starts(this, "web"), starts(this, "clock")) == (3, 2)
