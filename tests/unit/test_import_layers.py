@@ -121,3 +121,9 @@ OF_THE_BOT = {"fastapi", "httpx", "openai", "pydantic", "pydantic_settings", "py
 def test_nothing_is_imported_that_only_the_bot_has(module):
     """Not even inside a function: in somebody else's environment it is not there. The hook asks if that has it."""
     assert not {name.partition(".")[0] for name in imports(LAUNCHER[module])} & OF_THE_BOT
+
+
+def test_each_test_module_has_a_name_of_its_own():
+    """`pytest` alone imports all of them by their names. CI runs them folder by folder, where no two would clash."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py") if "projects" not in path.parts]
+    assert sorted({name for name in names if names.count(name) > 1}) == []

@@ -29,7 +29,7 @@ from mika.text import plain
 from mika.wording import _
 
 from tests.unit.test_statusline import stack, unit
-from tests.unit.test_top import ALL, API, CLOCK, STACK, WORKER
+from tests.unit.test_top_screen import ALL, API, CLOCK, STACK, WORKER
 
 LEFT = Reason(_("its first process exited (code 0) and left {count} more running, which were stopped", count=2))
 GAVE_UP = replace(API, name="jobs", phase=Phase.GAVE_UP, reason=LEFT)
