@@ -35,7 +35,7 @@ def misfit(run: str = "order-1", **changes: object) -> dict[str, object]:
         "text": "Nondeterminism error",
         "where": ["/project/wf.py", 17],
         "event": [5, "ActivityTaskScheduled", "charge"],
-        "asked": "activity notify",
+        "asked": ["activity", "notify"],
         "reset_to": 4,
         "was_stuck": False,
         **changes,

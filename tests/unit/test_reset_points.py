@@ -125,7 +125,7 @@ def test_any_other_id_gets_a_name_that_is_as_unique(workflow_id):
 def misfit(run: str, *, raises: bool = False, reset_to: int | None = 9) -> Misfit:
     return Misfit(
         id="order", run_id=run, type="Order", is_open=True, was_stuck=True, raises=raises, text="KeyError: typo",
-        event=None, asked="", place=None, reset_to=reset_to,
+        event=None, asked=None, place=None, reset_to=reset_to,
     )  # fmt: skip
 
 

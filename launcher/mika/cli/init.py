@@ -6,12 +6,12 @@ import click
 
 from mika.cli.context import Context, confirm, is_terminal
 from mika.cli.found import look, settle, unanswered
-from mika.cli.language import both, echo
+from mika.cli.language import echo
 from mika.cli.screen.proposal import render
 from mika.cli.spelling import say
 from mika.detect import written
 from mika.errors import UsageError
-from mika.wording import _
+from mika.wording import _, joined
 
 
 @click.command("init")
@@ -36,7 +36,11 @@ def init_command(context: Context, dry_run: bool, yes: bool, force: bool) -> Non
     existing = [name for name in ("Procfile", "mika.toml") if (config.project / name).exists()]
     if existing and not force:
         raise UsageError(
-            _("{files}: exists in {folder}; nothing was written", files=both(existing), folder=config.project),
+            _(
+                "{files}: exists in {folder}; nothing was written",
+                files=joined(_(" and "), existing),
+                folder=config.project,
+            ),
             _("`mika init --dry-run` shows what it would write; with --force, it replaces what is there"),
         )
     asks = is_terminal() and not yes

@@ -23,7 +23,7 @@ from mika.cli.context import (
     use_color,
 )
 from mika.cli.foreground import Look, supervise
-from mika.cli.language import both, echo
+from mika.cli.language import echo
 from mika.cli.names import of_processes
 from mika.cli.screen.view import View
 from mika.cli.stream import stream
@@ -35,7 +35,7 @@ from mika.stack import background
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
-from mika.wording import _
+from mika.wording import _, joined
 
 
 @click.command("up")
@@ -188,7 +188,10 @@ def _already_up(debug: tuple[str, ...], *, watch: bool, keep_services: bool) -> 
         )
     if not ignored:
         return _("already up: what it was started with stays (other options: `mika down` first)")
-    return _("already up: {options} has no effect on a running stack (`mika down` first)", options=both(ignored))
+    return _(
+        "already up: {options} has no effect on a running stack (`mika down` first)",
+        options=joined(_(" and "), ignored),
+    )
 
 
 def _until_ready(

@@ -34,6 +34,17 @@ class Event:
         return f"{self.id} ({self.type} {self.name})" if self.name else f"{self.id} ({self.type})"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A step that the code asks for (`timer`, see `hook/mika_inside/commands.py`); `name` as in `Event`."""
+
+    step: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.step} {self.name}" if self.name else self.step
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misfit:
     """A run whose history the code does not fit."""
@@ -49,8 +60,8 @@ class Misfit:
     text: str
     """What the SDK says."""
     event: Event | None
-    asked: str
-    """What the code asks for in place of the event; empty if that is not known or nothing."""
+    asked: Asked | None
+    """What the code asks for in place of the event; None if that is not known or nothing."""
     place: Place | None
     reset_to: int | None
     """The last workflow task to which a reset helps."""
@@ -186,7 +197,7 @@ def _place(value: Json) -> Place | None:
 
 
 def _misfit(line: Json) -> Misfit:
-    event = line["event"]
+    event, asked = line["event"], line["asked"]
     return Misfit(
         id=str(line["id"]),
         run_id=str(line["run"]),
@@ -196,7 +207,7 @@ def _misfit(line: Json) -> Misfit:
         raises=bool(line["raises"]),
         text=str(line["text"]),
         event=Event(int(event[0]), str(event[1]), str(event[2] or "")) if event else None,
-        asked=str(line["asked"] or ""),
+        asked=Asked(str(asked[0]), str(asked[1] or "")) if asked else None,
         place=_place(line["where"]),
         reset_to=int(line["reset_to"]) if line["reset_to"] else None,
     )

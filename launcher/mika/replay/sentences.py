@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mika.diagnosis.commands import for_workflow
 from mika.reason import Reason
-from mika.replay.lines import Misfit, ProgramError, Report
+from mika.replay.lines import Asked, Misfit, ProgramError, Report
 from mika.replay.program import Outcome
 from mika.wording import Text, _, listed
 
@@ -67,13 +67,13 @@ _ASKED = {
 }
 
 
-def _asks(asked: str) -> Text:
-    """`asked` is one of the words of `hook/mika_inside/commands.py`, perhaps with a name."""
-    if asked.startswith("activity "):
-        return _("it asks for the activity {name}", name=asked.removeprefix("activity "))
-    if asked.startswith("child workflow "):
-        return _("it asks for the child workflow {name}", name=asked.removeprefix("child workflow "))
-    return _ASKED.get(asked) or _("it asks for a {step}", step=asked)
+def _asks(asked: Asked) -> Text:
+    match asked.step:
+        case "activity":
+            return _("it asks for the activity {name}", name=asked.name)
+        case "child workflow":
+            return _("it asks for the child workflow {name}", name=asked.name)
+    return _ASKED[asked.step]
 
 
 def _advice(misfit: Misfit, process: str) -> str:

@@ -173,7 +173,7 @@ def _misfit_json(misfit: Misfit) -> dict[str, object]:
         "was_stuck": misfit.was_stuck,
         "raises": misfit.raises,
         "event": None if event is None else {"id": event.id, "type": event.type, "name": event.name},
-        "asked": misfit.asked,
+        "asked": str(misfit.asked or ""),
         "place": _place_json(misfit.place),
         "reset_to": misfit.reset_to,
         "text": misfit.text,

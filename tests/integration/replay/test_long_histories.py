@@ -138,4 +138,9 @@ def test_an_early_step_that_does_not_fit_is_found_in_a_long_one(run: Run, tmp_pa
     assert {misfit.id for misfit in verdict.misfits} == {"short", "long"}
     for misfit in verdict.misfits:
         assert misfit.event is not None
-        assert (misfit.event.id, misfit.event.name, misfit.asked, misfit.reset_to) == (23, "lap", "activity rest", 22)
+        assert (misfit.event.id, misfit.event.name, str(misfit.asked), misfit.reset_to) == (
+            23,
+            "lap",
+            "activity rest",
+            22,
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -61,11 +61,6 @@ def shown(text: str) -> str:
     if isinstance(text, Text) and (translate := translation()) is not None:
         return text.translated(translate)
     return str(text)
-
-
-def both(names: Sequence[str]) -> str:
-    """`a`, or `a and b`."""
-    return _("{one} and {other}", one=names[0], other=names[1]) if len(names) > 1 else names[0]
 
 
 def echo(text: str = "", *, err: bool = False) -> None:

@@ -119,7 +119,7 @@ async def _report(replay: _Replay, run: Run, failure: Exception, located: dict[i
         text=raised.text,
         where=where,
         event=event,
-        asked=asked.wanted if asked is not None and not is_raised else None,
+        asked=[asked.step, asked.name] if asked is not None and asked.step and not is_raised else None,
         reset_to=None if is_raised else step,
         was_stuck=locating.was_stuck(run.events),
     )

@@ -23,7 +23,7 @@ _EVENTS = {
     "fail_workflow_execution": ("workflow_execution_failed", "failure of the workflow"),
     "continue_as_new_workflow_execution": ("workflow_execution_continued_as_new", "continue-as-new"),
 }
-"""For each command of the SDK's core, the event that the server makes of it, and its name for people."""
+"""For each command of the SDK's core, the event that the server makes of it, and what it is called here."""
 
 _lock = threading.Lock()
 _noted: list[tuple[Any, list[object] | None]] = []
@@ -31,10 +31,14 @@ _noted: list[tuple[Any, list[object] | None]] = []
 
 @dataclass
 class Asked:
-    """What the code asked for in place of what the history has. `wanted` is None if it asked for nothing more."""
+    """What the code asked for in place of what the history has; `step` is None if it asked for nothing more.
+
+    `name`: that of the activity or of the child workflow.
+    """
 
     event: Any
-    wanted: str | None
+    step: str | None
+    name: str | None
     where: list[object] | None
 
 
@@ -55,17 +59,17 @@ def first_difference(events: Sequence[Any]) -> Asked | None:
         asked = [(command, where) for command, where in _noted if command.WhichOneof("variant") in _EVENTS]
     for number, event in enumerate(happened):
         if number >= len(asked):
-            return Asked(event, None, None)
+            return Asked(event, None, None, None)
         command, where = asked[number]
         variant = command.WhichOneof("variant")
-        kind, words = _EVENTS[variant]
+        kind, step = _EVENTS[variant]
         name = _command_name(command, variant)
         if (kind, name) != (_kind_of(event), step_name(event)):
-            return Asked(event, f"{words} {name}" if name else words, where)
+            return Asked(event, step, name, where)
     return None
 
 
-_KINDS = {kind for kind, _ in _EVENTS.values()}
+_KINDS = {kind for kind, _step in _EVENTS.values()}
 
 
 def _kind_of(event: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .describing import Parameter, own_schema, parameters, type_adapter
@@ -32,6 +33,14 @@ _KINDS = {
 
 class RefusedError(Exception):
     """The input does not fit; the text names the field."""
+
+
+@dataclass
+class Problem:
+    """Where a value is not what its schema says (`order.lines[2]`), and why."""
+
+    path: str
+    text: str
 
 
 def arguments(function: Callable[..., Any], texts: Sequence[str], converter: Any) -> tuple[list[Any], list[str]]:
@@ -75,7 +84,7 @@ def _wrong_number(least: int, names: list[str], given: int) -> Text:
 def _argument(parameter: Parameter, text: str, converter: Any) -> Any:
     value = json.loads(text)
     if problem := misfit(own_schema(parameter.hint), value, parameter.name):
-        raise RefusedError(problem)
+        raise RefusedError(problem.text)
     adapter = type_adapter(parameter.hint)
     if adapter is not None:
         import pydantic
@@ -114,39 +123,46 @@ def _chain(error: BaseException) -> str:
         error = error.__cause__
 
 
-def misfit(schema: dict[str, Any], value: Any, path: str) -> str:
-    """Where a value is not what an `own_schema` says, with its path; empty if it is."""
+def misfit(schema: dict[str, Any], value: Any, path: str) -> Problem | None:
+    """Where a value is not what an `own_schema` says; None if it is. Of several forms, the one that fits longest."""
     if "anyOf" in schema:
-        problems = [misfit(each, value, path) for each in schema["anyOf"]]
-        inner = (problem for problem in problems if not problem.startswith(f"{path}:"))
-        return "" if "" in problems else next(inner, problems[0])
+        first = None
+        for each in schema["anyOf"]:
+            problem = misfit(each, value, path)
+            if problem is None:
+                return None
+            if first is None or (first.path == path and problem.path != path):
+                first = problem
+        return first
     if "enum" in schema:
         known = ", ".join(json.dumps(each) for each in schema["enum"])
         if value in schema["enum"]:
-            return ""
-        return _("{path}: {value} is none of {known}", path=path, value=json.dumps(value), known=known)
+            return None
+        return Problem(path, _("{path}: {value} is none of {known}", path=path, value=json.dumps(value), known=known))
     kind = schema.get("type")
     if kind is None:
-        return ""
+        return None
     is_kind = isinstance(value, _CLASSES[kind])
     if not is_kind or (isinstance(value, bool) and kind != "boolean"):
         shown = json.dumps(value)[:80]
-        return _("{path}: {value} is not {kind}", path=path, value=shown, kind=_KINDS.get(kind, kind))
+        return Problem(path, _("{path}: {value} is not {kind}", path=path, value=shown, kind=_KINDS.get(kind, kind)))
     if kind == "array":
         items = (misfit(schema.get("items", {}), each, f"{path}[{number}]") for number, each in enumerate(value))
-        return next(filter(None, items), "")
-    return _misfit_of_fields(schema, value, path) if kind == "object" else ""
+        return next(filter(None, items), None)
+    return _misfit_of_fields(schema, value, path) if kind == "object" else None
 
 
-def _misfit_of_fields(schema: dict[str, Any], value: dict[str, Any], path: str) -> str:
+def _misfit_of_fields(schema: dict[str, Any], value: dict[str, Any], path: str) -> Problem | None:
     properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
     for name in schema.get("required", ()):
+        inner = f"{path}.{name}"
         if name not in value:
-            return _("{path}: it is missing", path=f"{path}.{name}")
+            return Problem(inner, _("{path}: it is missing", path=inner))
     for name, each in value.items():
+        inner = f"{path}.{name}"
         if name not in properties and others is False:
             known = ", ".join(properties)
-            return _("{path}: there is no such field (there are: {names})", path=f"{path}.{name}", names=known)
-        if problem := misfit(properties.get(name, others or {}), each, f"{path}.{name}"):
+            return Problem(inner, _("{path}: there is no such field (there are: {names})", path=inner, names=known))
+        if problem := misfit(properties.get(name, others or {}), each, inner):
             return problem
-    return ""
+    return None
