@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import locale
+import os
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,7 @@ class Follower:
         self.skipped_bytes = 0
         self._has_gap = False  # bytes before the current position were deleted
         self._number, self._position = -1, 0
+        self._file = self._next_file = ""  # the segment that is read, and the one that would come after it
         self._index: Index | None = None
         self._partial, self._partial_time = b"", 0.0
         if tail is not None:
@@ -211,6 +213,8 @@ class Follower:
 
     def unread_bytes(self) -> int:
         """How many bytes were written but not read so far."""
+        if self._is_at_end():
+            return 0
         total = 0
         for segment in segments(self._directory, self._name):
             if segment.number > self._number:
@@ -278,7 +282,22 @@ class Follower:
         self._position = end
         return pieces
 
+    def _is_at_end(self) -> bool:
+        """Whether nothing was written since the last read, from two looks at files: a quiet log is asked all the time,
+        and to list the folder takes a hundred times as long.
+        """
+        if self._number < 0:
+            return False
+        try:
+            if os.stat(self._file).st_size != self._position:  # noqa: PTH116 - a Path would be half of the time
+                return False
+        except OSError:
+            return False
+        return not os.path.lexists(self._next_file)
+
     def _next_block(self) -> bytes:
+        if self._is_at_end():
+            return b""
         while True:
             # List the segments before the read: if there is a later one already, this one will not grow any more.
             numbers = segment_numbers(str(self._directory), self._name)
@@ -315,6 +334,8 @@ class Follower:
         while position and (record := index.take(position + 1)):
             index.time = record[0]
         self._number, self._position, self._index = number, position, index
+        self._file = segment_path(str(self._directory), self._name, number)
+        self._next_file = segment_path(str(self._directory), self._name, number + 1)
 
     def _seek_tail(self, count: int) -> None:
         """Move to the beginning of the last `count` lines, by counting newlines backwards."""
