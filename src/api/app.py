@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import FastAPI
 
-from src.api import openapi
+from src.api import openapi, problems
 from src.api.hosts import HostGuard
 from src.api.langbot_check import LangBotCheck
 from src.api.routes import document, health, history, langbot, n8n, onebot, silent, workflows
@@ -17,7 +17,6 @@ from src.api.service import MessageService
 from src.chat.hearing import Hearing
 from src.chat.images import clean_now_and_then, make_image_store
 from src.history.factory import make_history
-from src.intake import problems
 from src.sending import Sender
 from src.temporal import connect, own_identity
 

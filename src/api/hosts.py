@@ -10,6 +10,7 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from src.api.problems import response_to
 from src.intake.problems import Problem
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class HostGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         host = _host(scope) if scope["type"] == "http" else None
         if host is not None and (self._allowed or arrives_at_loopback(scope)) and not self._is_ours(host):
-            await _refusal(host).response()(scope, receive, send)
+            await response_to(_refusal(host))(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -14,6 +14,7 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from src.api.problems import response_to
 from src.intake.problems import Problem
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class ImpatientProtocol(H11Protocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Without the app, which has not seen a request."""
-        response = problem.response()
+        response = response_to(problem)
         headers = [*response.raw_headers, (b"connection", b"close")]
         reason = HTTPStatus(response.status_code).phrase.encode()
         for event in (
@@ -126,4 +127,4 @@ class ImpatientProtocol(H11Protocol):
             await self._app(scope, receive, send)
         else:
             problem = Problem("api_overloaded", f"There are more than {self._limit} connections or requests at once.")
-            await problem.response()(scope, receive, send)
+            await response_to(problem)(scope, receive, send)

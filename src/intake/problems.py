@@ -1,24 +1,15 @@
-"""Errors as `application/problem+json` (RFC 9457), each with a `code` that clients may rely on."""
+"""What may be wrong with a message, each with a `code` that clients may rely on; `src.api.problems` answers with it.
+
+Without a web framework: the worker reads messages, too, and FastAPI would be a third of its start.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import structlog
-from fastapi import Response
-from fastapi.responses import JSONResponse
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from fastapi import FastAPI, Request
     from mika.diagnosis.model import Diagnosis
-
-log = structlog.get_logger("mika.api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,49 +78,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own term
         diagnosis = self.diagnosis
         return {"cause": diagnosis.cause, "fix": diagnosis.fix} if diagnosis is not None else {}
 
-    def response(self) -> JSONResponse:
-        extra: dict[str, object] = {"workflow_id": self.workflow_id} if self.workflow_id else {}
-        extra |= self.explanation
-        if self.canned_reply is not None:
-            extra |= in_chat(self.canned_reply)
-        headers = {"Retry-After": str(self.retry_after)} if self.retry_after is not None else {}
-        return _render(KINDS[self.code], self.detail, self.code, headers, extra)
-
 
 def in_chat(text: str) -> dict[str, object]:
     """The members of an answer that have a reply: LangBot's runners read the first, some bots the second."""
     return {"response": text, "message": [{"type": "Plain", "text": text}]}
-
-
-def install(app: FastAPI) -> None:
-    """Render every error of `app` as a problem."""
-
-    @app.exception_handler(Problem)
-    async def on_problem(_request: Request, problem: Problem) -> JSONResponse:
-        return problem.response()
-
-    @app.exception_handler(HTTPException)
-    async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == HTTPStatus.NOT_FOUND:
-            return Problem("not_found", f"There is no {request.url.path} here.").response()
-        status = HTTPStatus(error.status_code)
-        return _render(
-            Kind(status.value, status.phrase), str(error.detail), status.name.lower(), error.headers or {}, {}
-        )
-
-    @app.exception_handler(ClientDisconnect)
-    async def on_client_left(request: Request, _error: ClientDisconnect) -> Response:
-        log.info("client_left", method=request.method, path=request.url.path)
-        return Response(status_code=400)  # nobody gets it
-
-    @app.exception_handler(Exception)
-    async def on_bug(_request: Request, _error: Exception) -> JSONResponse:
-        # The server logs the traceback. It must not get into this answer, which may be shown in a chat.
-        return Problem("internal_error", "The API failed on this request; its log has the traceback.").response()
-
-
-def _render(
-    kind: Kind, detail: str, code: str, headers: Mapping[str, str], extra: Mapping[str, object]
-) -> JSONResponse:
-    body = {"type": "about:blank", "title": kind.title, "status": kind.status, "detail": detail, "code": code, **extra}
-    return JSONResponse(body, kind.status, dict(headers), media_type="application/problem+json")

@@ -8,6 +8,7 @@ import logging
 import pytest
 from mika.diagnosis.users import shorten
 
+from src.api.problems import response_to
 from src.chat.events import is_event, read_event
 from src.intake.json_body import decode
 from src.intake.problems import KINDS, Problem
@@ -141,7 +142,7 @@ def test_the_access_log_has_neither_a_secret_nor_an_id(target, shown):
 
 @pytest.mark.parametrize("code", KINDS)
 def test_the_shape_of_a_problem(code):
-    response = Problem(code, "what", workflow_id="w").response()
+    response = response_to(Problem(code, "what", workflow_id="w"))
     body = json.loads(response.body)
     assert response.media_type == "application/problem+json"
     assert body["status"] == response.status_code
@@ -149,4 +150,4 @@ def test_the_shape_of_a_problem(code):
     retry = {"no_worker", "temporal_unavailable", "worker_unresponsive", "workflow_timeout", "activity_failed"}
     retry |= {"api_stopping", "api_overloaded", "busy", "history_unavailable"}
     assert ("retry-after" in response.headers) == (code in retry)
-    assert "retry-after" not in Problem(code, "what", retry=False).response().headers
+    assert "retry-after" not in response_to(Problem(code, "what", retry=False)).headers

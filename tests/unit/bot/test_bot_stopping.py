@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from src.api.problems import response_to
 from src.api.service import MessageService
 from src.config import Settings
 from src.intake.problems import Problem
@@ -49,4 +50,4 @@ def test_a_stopped_api_says_whether_the_message_is_kept(started):
     assert (problem.code, problem.workflow_id) == ("api_stopping", Handle.id if started else None)
     assert ("kept" in problem.detail) == started
     assert ("within 60 s of its arrival (WORKFLOW_RUN_TIMEOUT)" in problem.detail) == started
-    assert problem.response().status_code == 503
+    assert response_to(problem).status_code == 503
