@@ -20,7 +20,7 @@ sys.dont_write_bytecode = False
 os.environ["MIKA_LANG"] = "en"  # whoever runs the tests: they read what mika says
 
 pytest.register_assert_rewrite("tests.kit")
-pytest_plugins = ["tests.kit.workers"]
+pytest_plugins = ["tests.kit.reaper", "tests.kit.workers"]
 
 from mika.errors import NotRunningError  # noqa: E402 - after what must come before any import of ours
 

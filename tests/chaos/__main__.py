@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.chaos.chaos import run
 from tests.chaos.options import FAULTS, Options
+from tests.kit import reaper
 
 
 def _faults(text: str) -> tuple[str, ...]:
@@ -37,4 +38,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    reaper.end_with_us()
     sys.exit(main())

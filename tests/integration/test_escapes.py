@@ -23,6 +23,7 @@ from tests.integration.test_orphans import kill_at_once, lives, supervisor_of
 from tests.integration.test_truth import MAY_NOT_KILL
 from tests.kit.machine import DEADLINE, poll_until
 from tests.kit.project import Project
+from tests.kit.reaper import marks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits and PDEATHSIG; tests/windows has the Job")
 
@@ -180,7 +181,7 @@ def test_a_recorded_pid_counts_only_with_its_start_time(project, is_same):
     folder = ProjectDir(this.folder)
     folder.create()
     command = ["/bin/sh", "-c", "sleep 600 & sleep 600 & wait"]
-    with subprocess.Popen(command, env={}, start_new_session=True) as leader:
+    with subprocess.Popen(command, env=marks(), start_new_session=True) as leader:
         processes = [psutil.Process(leader.pid)]
         try:
             processes += poll_until(lambda: at_least_two(processes[0].children()), DEADLINE, "the session")

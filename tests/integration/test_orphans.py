@@ -22,6 +22,7 @@ from mika.project.folder import ProjectDir
 
 from tests.kit.machine import DEADLINE, FreePort, poll_until
 from tests.kit.project import Project
+from tests.kit.reaper import marks
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreaper and PDEATHSIG; tests/windows has the Job")
 
@@ -198,7 +199,7 @@ def bystander(env: dict[str, str], pid: int = 0) -> Iterator[subprocess.Popen[by
                 last.write_text(str(pid - 1), encoding="ascii")
             except OSError:  # without privileges
                 break
-        process = subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], **env})
+        process = subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], **marks(), **env})
         if not pid or process.pid == pid:
             break
         process.kill()

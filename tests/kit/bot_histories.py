@@ -18,6 +18,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError
 
 from src.messages import WORKFLOW, IncomingMessage, ReplyTarget, send_workflow_id
+from tests.kit import reaper
 from tests.kit.bot_processes import BotProcesses, TemporalServer
 from tests.kit.langbot_api import OK
 from tests.kit.machine import ROOT, poll_until
@@ -113,6 +114,7 @@ def _anonymous(value: Any) -> Any:
 
 
 if __name__ == "__main__":
+    reaper.end_with_us()
     FOLDER.mkdir(exist_ok=True)
     for written in record(FOLDER):
         print(written.relative_to(ROOT))

@@ -25,6 +25,7 @@ from mika.project import logs
 from mika.project.folder import ProjectDir
 
 from tests.kit.machine import DEADLINE, POSIX, ROOT, FreePort, poll_until, telling
+from tests.kit.reaper import has_mark
 from tests.kit.runs import Result, Running, can_run_here, run_here
 
 PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
@@ -275,7 +276,9 @@ class Project:
         found = []
         for pid in psutil.pids():
             with contextlib.suppress(psutil.Error, OSError):
-                if not _has_mark(pid, self._mark) or (process := psutil.Process(pid)).status() == psutil.STATUS_ZOMBIE:
+                if not has_mark(pid, f"{_MARK}={self._mark}"):
+                    continue
+                if (process := psutil.Process(pid)).status() == psutil.STATUS_ZOMBIE:
                     continue
                 if not script or process.cmdline()[-1:] == [script]:  # empty while it exits
                     found.append(process)
@@ -352,14 +355,6 @@ class Project:
                 running.popen.kill()
                 running.popen.wait(5)
         return list(told.values())
-
-
-def _has_mark(pid: int, mark: str) -> bool:
-    """Whether a process has this mark in its environment. Raises psutil.Error, OSError."""
-    if sys.platform != "linux":
-        return psutil.Process(pid).environ().get(_MARK) == mark
-    # All processes of the machine are asked again and again, and psutil needs six times as long to read a dictionary.
-    return f"{_MARK}={mark}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
 
 
 def _reap(pid: int) -> None:

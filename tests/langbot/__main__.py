@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kit import reaper
 from tests.kit.bot_processes import BotProcesses, TemporalServer
 from tests.kit.langbot.client import SELF_ID, onebot_message
 from tests.kit.langbot.environments import VERSIONS
@@ -138,4 +139,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    reaper.end_with_us()
     sys.exit(main())

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME, TerminalTheme
 from rich.text import Text
 
+from tests.kit import reaper
 from tests.kit.bot import Bot
 from tests.kit.machine import ROOT
 from tests.kit.tmux import Tmux
@@ -66,4 +67,5 @@ def drawn(screen: str, title: str, theme: TerminalTheme) -> str:
 
 
 if __name__ == "__main__":
+    reaper.end_with_us()
     main()

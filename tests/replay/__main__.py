@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.kit import reaper
 from tests.kit.bot_processes import TemporalServer
 from tests.kit.replay.edits import EDITS, Edit
 from tests.kit.replay.judging import faults_of_program, faults_of_runs
@@ -56,4 +57,5 @@ def _judge(edits: Sequence[Edit], counts: Counter[str]) -> None:
 
 
 if __name__ == "__main__":
+    reaper.end_with_us()
     sys.exit(main())

@@ -28,6 +28,7 @@ import psutil
 from docker.errors import DockerException
 from filelock import FileLock
 
+from tests.kit import reaper
 from tests.kit.gomodule import BuildError, cache_dir
 
 START_TIMEOUT_S = 60.0
@@ -69,8 +70,9 @@ def start(*, install: bool = False) -> str:
         home / "dockerd.log",
         "unix:///var/run/docker.sock",
         [f"--data-root={home / 'data'}", f"--pidfile={_pidfile()}", "--storage-driver=overlay2"],
+        {name: value for name, value in os.environ.items() if name != reaper.MARK},  # it outlives us, until `stop`
     )
-    process.returncode = 0  # it is meant to outlive us, and Popen complains of what it leaves running
+    process.returncode = 0  # Popen complains of what it leaves running
     return version
 
 
@@ -95,14 +97,17 @@ def cramped(folder: Path, megabytes: int) -> Iterator[str]:
         _run(["umount", "--lazy", str(disk)])
 
 
-def _run_engine(log: Path, host: str, options: list[str]) -> tuple[str, subprocess.Popen[bytes]]:
+def _run_engine(
+    log: Path, host: str, options: list[str], env: dict[str, str] | None = None
+) -> tuple[str, subprocess.Popen[bytes]]:
     with log.open("ab") as output:
         engine = subprocess.Popen(
             ["dockerd", f"--host={host}", *options, "--log-level=warn"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            start_new_session=True,  # it outlives this program, until `stop`
+            start_new_session=True,
+            env=env,
         )
     deadline = time.monotonic() + START_TIMEOUT_S
     while (version := answering(host)) is None:
