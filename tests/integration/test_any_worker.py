@@ -143,19 +143,41 @@ def test_a_worker_of_two_queues_is_ready_when_it_polls_both(tmp_path):
         assert this.unit("media")["detail"] == "polling encoding, publishing"
 
 
-def test_a_host_name_of_compose_is_named_and_not_tried_for_ever(project):
-    """Instead of six restarts, each with a dump of the SDK's Rust part."""
-    host = f"temporal-{'x' * 60}"  # so long that no network is asked for it
-    connect = f"""
+HOST = f"temporal-{'x' * 60}"  # so long that no network is asked for it
+REFUSED = f"""
 import asyncio
 from temporalio.client import Client
 
-asyncio.run(Client.connect("{host}:7233"))
+asyncio.run(Client.connect("{HOST}:7233"))
 """
-    this = project(scripts={"jobs": connect}, toml='[process.jobs]\nready = "log:never"\n')
+
+
+def test_a_host_name_of_compose_is_named_and_not_tried_for_ever(project):
+    """Instead of six restarts, each with a dump of the SDK's Rust part."""
+    this = project(scripts={"jobs": REFUSED}, toml='[process.jobs]\nready = "log:never"\n')
     up = this.mika("up", "-d")
     assert up.code == 1
-    text = f"the host name `{host}` cannot be resolved here: that of a compose service exists only inside compose"
+    text = f"the host name `{HOST}` cannot be resolved here: that of a compose service exists only inside compose"
     assert f"jobs gave up: {text}; another attempt would fail the same way" in up.err
     assert "connect to the address in TEMPORAL_ADDRESS" in up.err
     assert len(this.events("started", "jobs")) == 2
+
+
+CRASH = """
+import ctypes
+
+class Late:
+    def __del__(self, die=ctypes.pythonapi.Py_FatalError):
+        die(b"as a thread of the SDK dies that comes too late")
+
+late = Late()
+"""
+
+
+@posix_only
+def test_the_reason_is_not_hidden_by_a_crash_of_the_sdk_at_the_end(project):
+    this = project(scripts={"jobs": CRASH + REFUSED}, toml='[process.jobs]\nready = "log:never"\n')
+    up = this.mika("up", "-d")
+    assert f"jobs gave up: the host name `{HOST}` cannot be resolved here" in up.err
+    assert "connect to the address in TEMPORAL_ADDRESS" in up.err
+    assert [event["code"] for event in this.events("exited", "jobs")] == [-6, -6]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mika.supervisor.diagnose import find_error_line, find_permanent_cause
+from mika.supervisor.diagnose import ended_itself, find_error_line, find_permanent_cause
 from mika.supervisor.hosts import explain_host
 
 TRACEBACK = """Traceback (most recent call last):
@@ -77,6 +77,22 @@ def test_a_shell_that_did_not_find_the_program(code):
     assert find_permanent_cause(["sh: 1: uvicron: not found"], code) == "sh: 1: uvicron: not found"
     assert find_permanent_cause([], code)
     assert find_permanent_cause(["not found"], 1) == ""
+
+
+DUMP = """Fatal Python error: PyGILState_Release: thread state 0x7f34c8000f80 must be current when releasing
+Python runtime state: finalizing (tstate=0x00007f34e2576ef8)
+
+Thread 0x00007f34e26aeb80 (most recent call first):
+  <no Python frame>""".splitlines()
+
+
+def test_what_crashes_after_the_end_is_not_why_it_ended():
+    lines = [*traceback("ModuleNotFoundError: No module named 'nowhere'"), *DUMP]
+    assert find_error_line(lines) == find_permanent_cause(lines, -6) == "ModuleNotFoundError: No module named 'nowhere'"
+    assert ended_itself(-6, lines)
+    for others in (["all is well", *DUMP], DUMP, [*lines[:5], DUMP[0], "Python runtime state: initialized", *DUMP[2:]]):
+        assert find_error_line(others) == DUMP[0]
+        assert not ended_itself(-6, others)
 
 
 def test_find_error_line():

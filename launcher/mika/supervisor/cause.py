@@ -8,32 +8,31 @@ from collections.abc import Collection, Sequence
 from mika.machine import ports
 from mika.machine.local import in_thread
 from mika.reason import NONE, Reason
-from mika.supervisor.diagnose import find_permanent_cause, is_port_taken, numbers
+from mika.supervisor.diagnose import ended_itself, find_permanent_cause, is_port_taken, numbers
 from mika.supervisor.hosts import explain_host
 
 _LIMIT = 3.0
 
 
-async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int], shown: int) -> Reason:
+async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
     """The permanent cause of an exit with `code`, by its last `lines` of output; NONE if there is none.
 
-    Only the last `shown` lines count, but for the name of a host, which a traceback has at its top. Takes at most
-    _LIMIT seconds.
+    Takes at most _LIMIT seconds.
     """
     if code == 0:
         return NONE
     try:
         async with asyncio.timeout(_LIMIT):
-            return await in_thread(lambda: _find(lines, code, own_ports, shown))
+            return await in_thread(lambda: _find(lines, code, own_ports))
     except TimeoutError:  # a name lookup may hang for long, and a stop must not wait for it
         return NONE
 
 
-def _find(lines: Sequence[str], code: int, own_ports: Collection[int], shown: int) -> Reason:
-    cause = find_permanent_cause(lines[-shown:], code)
+def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
+    cause = find_permanent_cause(lines, code)
     if cause and _lasts(cause, own_ports):
         return Reason(cause)
-    return explain_host(lines) if code > 0 else NONE
+    return explain_host(lines) if ended_itself(code, lines) else NONE
 
 
 def _lasts(cause: str, own_ports: Collection[int]) -> bool:

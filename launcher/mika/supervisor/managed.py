@@ -18,7 +18,7 @@ from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
 from mika.supervisor.cause import find_cause
-from mika.supervisor.diagnose import find_error_line, fix_for_early_exit
+from mika.supervisor.diagnose import ended_itself, find_error_line, fix_for_early_exit
 from mika.supervisor.guard import (
     URGENT_REPORT_SECONDS,
     Exit,
@@ -203,7 +203,7 @@ class Managed:
         else:
             lines = self._read_last_lines(self.guard.log_dir)
             own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
-            why = await find_cause(lines, exit_.code, own_ports, SHOWN_LINES)
+            why = await find_cause(lines, exit_.code, own_ports)
             self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
         await tasks.cancel(watcher)
 
@@ -236,7 +236,8 @@ class Managed:
         was_killed_as_hung = self._requested == "kill" and self.state.phase is Phase.UNHEALTHY
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
-        if self.unit.spec is not None and not self.ready and self.unit.rules.restart == "always" and exit_.code >= 0:
+        by_itself = ended_itself(exit_.code, lines)
+        if self.unit.spec is not None and not self.ready and self.unit.rules.restart == "always" and by_itself:
             fix = exit_.reason.fix or cause.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
             exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
@@ -255,7 +256,7 @@ class Managed:
         )
         # The exit reason of a container already contains its error line.
         line = cause.text if cause.fix else find_error_line(lines)
-        error_line = line if exit_.code > 0 and self.unit.run is None else ""
+        error_line = line if exit_.code and by_itself and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(error_line, exit_.reason.fix).within(exit_.reason.text) if is_new else exit_.reason
         exited = policy.ProcessExited(
