@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # what `signal` is made of: that one imports much itself
+import os
+
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Ctrl-C while the rest is imported, which takes seconds on a busy machine: there is nothing to clean up, and nobody
+    # wants to see a traceback.
+    _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))
+
 import contextlib
 import importlib
-import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
-
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Ctrl-C while this still imports: there is nothing to clean up, and nobody wants to see a traceback.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
 import click
 
@@ -99,16 +103,42 @@ def _here() -> Path:
         raise UsageError(_("the current folder was deleted"), _("change to another one, or give -C DIR")) from None
 
 
+_MOMENT = 0.01
 _NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """Raised by `mika` alone. Before click 8.2, click itself showed the help then."""
 
 
 def main() -> NoReturn:
     """Entry point of the `mika` script."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
     harden_streams()
-    _leave(run(sys.argv[1:]))
+    try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # one more, while the first one was dealt with
+        code = INTERRUPTED
+    _leave(code)
+
+
+def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C where Python can raise nothing, such as at the end of an import, comes again a moment later.
+
+    Else it would be a traceback on the terminal ("Exception ignored in …"), and the program would go on.
+    """
+    if lost.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(lost)
+        return
+    import _thread
+
+    def later() -> None:
+        time.sleep(_MOMENT)
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:  # a real signal ends a system call, too
+            os.kill(os.getpid(), signal.SIGINT)
+
+    _thread.start_new_thread(later, ())
 
 
 def run(argv: Sequence[str]) -> int:
