@@ -15,17 +15,18 @@ import pytest
 from mika.cli.doctor import render
 from mika.cli.screen.story import render_story
 from mika.cli.workflows import render as render_rows
+from mika.containers import compose
 from mika.diagnosis.model import Cause, Diagnosis
 from mika.diagnosis.timeline import Entry
 from mika.doctor import run, server, startup
-from mika.doctor.check import Check, Report, fail, ok, skipped, warn
+from mika.doctor.check import Check, Report, fail, ok, skipped, unknown, warn
 from mika.doctor.checks import history, llm
 from mika.doctor.checks import project as project_checks
 from mika.doctor.checks.log import last_trouble
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.listing import Row
 from mika.doctor.workflows.story import Story
-from mika.errors import UsageError
+from mika.errors import MikaError, UsageError
 from mika.machine import grpc
 from mika.machine.http import Answer
 from mika.project.folder import ProjectDir
@@ -33,6 +34,7 @@ from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
 from mika.text import plain
 from mika.wording import Text, _
+from temporalio.service import RPCError, RPCStatusCode
 
 from tests.kit.doctor import examine, load
 from tests.kit.machine import free_port, posix_only
@@ -238,6 +240,39 @@ def test_what_listens_instead_of_temporal(
         _ = found.temporal
 
 
+def test_a_server_that_answers_is_not_silent_because_the_sdk_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object) -> server.Server:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    def look(code: int) -> server.Server:
+        async def found(*_: object) -> grpc.Finding:
+            return grpc.Finding("status", code)
+
+        monkeypatch.setattr(server.access, "look", found)
+        return asyncio.run(server.look("127.0.0.1", 7233, "default", {}))
+
+    monkeypatch.setattr(server, "_ask", never)
+    monkeypatch.setattr(server, "TIMEOUT", 0.1)
+    with pytest.raises(MikaError, match="answers, but the SDK was not ready within"):
+        look(0)
+    assert look(14).state == "silent", "UNAVAILABLE is an answer, too, but not of a server that is well"
+
+
+@posix_only
+def test_a_compose_that_is_slow_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(compose.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(MikaError, match="did not exit within") as slow:
+        compose.find({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, 0.2)
+    assert slow.value.code == "compose_unusable", "of which the doctor makes no failure"
+    program.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    with pytest.raises(MikaError, match="not installed"):
+        compose.find({"PATH": f"{tmp_path}:/usr/bin:/bin"}, 10.0)
+
+
 # --- the whole --------------------------------------------------------------------------------------------------------
 
 
@@ -252,16 +287,46 @@ def test_a_broken_check_takes_no_other_with_it(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(run, "CHECKS", (("one", breaks), ("two", hangs), ("disk", project_checks.disk)))
     settings = load(tmp_path)
     report = asyncio.run(run.examine(settings, ProjectDir(settings.project), timeout=0.2))
-    assert [check.status for check in report.checks] == ["fail", "fail", "ok"]
-    assert "in a check" in report.checks[0].finding
-    assert "no answer within 0.2 s" in report.checks[1].finding
+    assert [(check.status, check.unknown) for check in report.checks] == [("warn", True), ("warn", True), ("ok", False)]
+    broken, late, disk = report.as_json()["checks"]
+    assert "could not be checked: in a check" in broken["finding"]
+    assert "could not be checked: not done within 0.2 s" in late["finding"]
+    assert late["fix"] == "try again: `mika doctor --timeout 0.4`"
+    assert (broken["checked"], late["checked"], "checked" in disk) == (False, False, False)
+    assert report.ok, "nothing is known to have failed"
+    text = plain(render(report))
+    assert text.endswith("no failure was found; look at: one, two")
+    assert "nothing to fix" not in text
 
 
-def test_a_late_check_is_a_consequence_of_what_is_down() -> None:
-    late = Check("ui", "fail", Reason("no answer within 5 s", "again"), unanswered=True)
-    found = run._consequences([fail("temporal", "down", "up"), late])
-    assert [(check.status, check.because) for check in found] == [("fail", ""), ("skip", "temporal")]
-    assert run._consequences([late]) == (late,)
+def test_what_to_do_about_a_busy_machine_is_said_once() -> None:
+    again = "try again"
+    text = plain(
+        render(Report((unknown("one", "late", again), unknown("two", "late", again), warn("x", "odd", again))))
+    )
+    assert [line.split()[:2] for line in text.splitlines()[:5]] == [
+        ["warn", "one"],
+        ["fix:", "try"],
+        ["warn", "two"],
+        ["warn", "x"],
+        ["fix:", "try"],
+    ]
+
+
+def test_a_request_that_temporal_does_not_answer_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def asks(_: Examination) -> Check:
+        raise RPCError("Timeout expired", RPCStatusCode.DEADLINE_EXCEEDED, b"")
+
+    monkeypatch.setattr(run, "CHECKS", (("workflows", asks),))
+    settings = load(tmp_path)
+    (check,) = asyncio.run(run.examine(settings, ProjectDir(settings.project))).checks
+    assert (check.status, check.unknown) == ("fail", False)
+    assert "does not answer" in check.finding
+    found = run._consequences([fail("temporal", "down", "up"), check])
+    assert [(each.status, each.because) for each in found] == [("fail", ""), ("skip", "temporal")]
+    late = unknown("ui", "late", "again")
+    assert run._consequences([fail("temporal", "down", "up"), late])[1] == late, "for which Temporal is no reason"
+    assert run._consequences([check]) == (check,)
 
 
 def test_a_report_and_its_json() -> None:

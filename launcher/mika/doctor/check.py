@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mika.reason import Reason, Repair
-from mika.wording import Text
+from mika.wording import Text, _
 
 Status = Literal["ok", "warn", "fail", "skip"]
 _LONGEST = 300
@@ -25,7 +25,9 @@ class Check:
     unit: str = ""
     """The unit that `reason` is about, if the supervisor gave that reason."""
     unanswered: bool = False
-    """Nothing is known: the check took too long, or broke."""
+    """Temporal did not answer what this check asked."""
+    unknown: bool = False
+    """It could not be checked in time, or at all."""
 
     @property
     def finding(self) -> str:
@@ -42,7 +44,8 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         result = {"id": self.id, "status": self.status, "finding": self.finding, "fix": self.fix}
-        return result | ({"because": self.because} if self.because else {})
+        result |= {"because": self.because} if self.because else {}
+        return result | ({"checked": False} if self.unknown else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,11 @@ def warn(check_id: str, text: str, fix: str, repair: Repair | None = None) -> Ch
 
 def fail(check_id: str, text: str, fix: str, repair: Repair | None = None) -> Check:
     return Check(check_id, "fail", Reason(text, fix, repair))
+
+
+def unknown(check_id: str, why: str, fix: str) -> Check:
+    """It could not be checked. That is no failure, and not well either."""
+    return Check(check_id, "warn", Reason(_("could not be checked: {why}", why=why), fix), unknown=True)
 
 
 def skipped(check_id: str, text: str, because: str = "") -> Check:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 
 from mika.config.load import Config
-from mika.doctor.check import Check, Report, fail, skipped
+from mika.diagnosis.temporal import CallError, call_error
+from mika.doctor.check import Check, Report, fail, skipped, unknown
 from mika.doctor.checks import (
     api,
     declared,
@@ -24,7 +26,7 @@ from mika.doctor.checks import (
     workflows,
 )
 from mika.doctor.examination import Examination
-from mika.errors import UsageError, describe
+from mika.errors import MikaError, UsageError, describe
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.wording import _
@@ -67,16 +69,16 @@ async def examine(config: Config, folder: ProjectDir, *, timeout: float = TIMEOU
     async def run(check_id: str, check: Callable[[Examination], Awaitable[Result]]) -> Sequence[Check]:
         limit = timeout + (_LLM_SECONDS if check_id == "llm" and llm else 0.0)
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(limit) as deadline:
                 result = await check(exam)
                 return [result] if isinstance(result, Check) else result or ()
-        except TimeoutError:
-            reason = Reason(_("no answer within {seconds:g} s", seconds=limit), _("try again with a longer --timeout"))
         except Exception as error:  # noqa: BLE001 - a check that breaks must not prevent the others
-            text = _("could not be checked: {error}", error=describe(error))
-            longer = f"`mika doctor --timeout {2 * timeout:g}`"
-            reason = Reason(text, longer)
-        return [Check(check_id, "fail", reason, unanswered=True)]
+            if deadline.expired():
+                why = _("not done within {seconds:g} s; is this machine busy?", seconds=limit)
+                return [
+                    unknown(check_id, why, _("try again: `mika doctor --timeout {seconds:g}`", seconds=2 * timeout))
+                ]
+            return [_broken(exam, check_id, error)]
 
     async with Examination(config, folder, llm=llm) as exam:
         results = await asyncio.gather(*(run(check_id, check) for check_id, check in CHECKS))
@@ -84,8 +86,19 @@ async def examine(config: Config, folder: ProjectDir, *, timeout: float = TIMEOU
         return Report(checks, is_down=not llm and _is_down(checks))
 
 
+def _broken(exam: Examination, check_id: str, error: Exception) -> Check:
+    """Temporal has not answered a request, or not well: that is a finding. Of anything else nothing is known."""
+    sdk = sys.modules.get("temporalio.service")  # not imported for this
+    if sdk is not None and isinstance(error, sdk.RPCError):
+        answer = _("it does not answer") if call_error(error) == CallError.TIMEOUT else describe(error)
+        text = _("Temporal was asked for this: {answer}", answer=answer)
+        return Check(check_id, "fail", Reason(text, server.its_log_says_why(exam)), unanswered=True)
+    hint = error.hint if isinstance(error, MikaError) else ""
+    return unknown(check_id, describe(error), hint or _("try again; if it stays so, please report it"))
+
+
 def _consequences(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """A check without an answer is not a second failure while something that it needs is down."""
+    """What Temporal does not answer is not a second failure while something that it needs is down."""
     failed = {check.id for check in checks if check.status == "fail"}
     root = next((check_id for check_id in _ROOTS if check_id in failed), "")
     return tuple(skipped(c.id, c.finding, root) if c.unanswered and root not in ("", c.id) else c for c in checks)

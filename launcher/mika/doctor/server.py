@@ -9,7 +9,7 @@ from typing import Literal
 
 from mika.address import join
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
-from mika.errors import describe
+from mika.errors import MikaError, describe
 from mika.machine import grpc
 from mika.machine.grpc import Finding
 from mika.machine.local import in_thread
@@ -54,15 +54,21 @@ class Server:
 
 
 async def look(host: str, port: int, namespace: str, variables: Mapping[str, str]) -> Server:
-    """Connect, log in with `variables`, and ask. Takes a few times TIMEOUT at most, and a fraction of it usually."""
+    """Connect, log in with `variables`, and ask. Takes a few times TIMEOUT at most, and a fraction of it usually.
+
+    Raises MikaError where the server answers, and the SDK is too slow on this machine.
+    """
     address = join(host, port)
     try:
         login = await in_thread(lambda: read(variables))
         found = await access.look(host, port, login)
         if found.kind in _NO_CHANCE or (found.kind == "status" and found.code == _UNIMPLEMENTED):
             return _not_temporal(found, address)
-        async with asyncio.timeout(TIMEOUT):
-            server = await _ask(address, namespace, login)
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                server = await _ask(address, namespace, login)
+        except TimeoutError:
+            return _overdue(found, address)
         if server.up:  # OpenSSL may be stricter than the SDK, and has no client certificate that is given as data
             return server
         if isinstance(obstacle := access.judge(found, address, login), Hopeless):
@@ -70,8 +76,13 @@ async def look(host: str, port: int, namespace: str, variables: Mapping[str, str
         return server if found.kind == "status" else _not_temporal(found, address)
     except Hopeless as error:
         return Server("barred", address, error.reason.text, reason=error.reason)
-    except TimeoutError:
+
+
+def _overdue(found: Finding, address: str) -> Server:
+    if found.kind != "status" or found.code:
         return Server("silent", address, _silence(TIMEOUT))
+    text = _("{address} answers, but the SDK was not ready within {seconds:g} s", address=address, seconds=TIMEOUT)
+    raise MikaError(text, _("try again when this machine is less busy"), code="too_slow")
 
 
 def _silence(seconds: float) -> str:

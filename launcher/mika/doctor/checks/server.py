@@ -137,12 +137,16 @@ async def namespace(exam: Examination) -> Check:
         reason = denied(address, await in_thread(exam.login), error.status)
         return fail("namespace", reason.text, reason.fix)
     text = _("namespace {namespace}: {error}", namespace=exam.namespace, error=error)
-    fix = (
+    return await because_of_docker(exam, "namespace", text) or fail("namespace", text, its_log_says_why(exam))
+
+
+def its_log_says_why(exam: Examination) -> str:
+    """What to do about a server that does not do what it is asked for."""
+    return (
         _("the server itself has a problem (its database?): `mika logs temporal` says why")
         if exam.has_own_server
         else _("the server itself has a problem (its database?): that server's log says why")
     )
-    return await because_of_docker(exam, "namespace", text) or fail("namespace", text, fix)
 
 
 async def clock(exam: Examination) -> Check:
