@@ -16,6 +16,7 @@ import time
 from typing import Self
 
 import pytest
+from mika import __version__
 from mika.machine import http
 from mika.machine.http import DIRECT, Answer, proxies_of
 
@@ -85,6 +86,15 @@ def ask(answer: bytes | None, *, timeout: float = 5.0, drip: bool = False) -> An
 
 
 # --- what a server does -----------------------------------------------------------------------------------------------
+
+
+def test_an_access_log_tells_who_asks() -> None:
+    async def ask() -> bytes:
+        async with Peer(OK) as peer:
+            await http.get(peer.url)
+            return peer.requests[0]
+
+    assert f"User-Agent: mika/{__version__}\r\n".encode() in asyncio.run(ask())
 
 
 def test_an_answer():

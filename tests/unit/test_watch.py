@@ -112,6 +112,25 @@ def test_each_answer_makes_up_for_the_silence_before(monkeypatch):
     assert told == [("ready", "")]
 
 
+def test_what_answers_is_left_in_peace(monkeypatch):
+    """Each request is a line in somebody's access log. Silence is looked at as often as ever, and lasts no longer."""
+    clock = Clock(monkeypatch)
+    asked: list[float] = []
+
+    def times(answers: list[str | None]) -> Liveness:
+        probe = probe_of(answers)
+
+        async def noted() -> str:
+            asked.append(clock.now - ALIVE_SECONDS)
+            return await probe()
+
+        return Liveness(noted, interval=2.0, patience=6.0, calm=5.0)
+
+    told = run(times(["up", "up", None, "up", "up", None, None, None]))
+    assert asked == [5, 10, 15, 17, 22, 27, 29, 31]
+    assert told == [("ready", ""), ("unready", "no beat"), ("hung", "no beat for 6 s")]
+
+
 def test_not_ours_is_never_called_hung(monkeypatch):
     Clock(monkeypatch)
     told = run(Liveness(probe_of([None] * 1000 + ["back"]), interval=2.0, patience=None))

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from mika import __version__
 from mika.address import is_loopback
 from mika.errors import describe
 from mika.wording import _
@@ -164,7 +165,7 @@ class _Exchange:
     ) -> None:
         self._method, self._url, self._proxies = method, url, proxies
         self._timeout, self._max_body = timeout, max_body
-        self._headers = {"Connection": "close", "User-Agent": "mika", **headers}
+        self._headers = {"Connection": "close", "User-Agent": f"mika/{__version__}", **headers}
         self._body = None
         if payload is not None:
             self._body = json.dumps(payload).encode()

@@ -30,6 +30,8 @@ _BUSY = 0.05
 """The share of one CPU above which a worker is at work; the SDK's own threads need a tenth of that."""
 _OTHER_TYPE = 1.0
 """Seconds after the first poll in which a worker that takes both types of tasks polls for the other one, too."""
+_CALM = 5.0
+"""Seconds between two requests to a process that is well: each is a line in its access log."""
 API_PATIENCE = 10.0
 """Seconds without an answer after which an API that still accepts connections is hung."""
 
@@ -184,7 +186,11 @@ def _http_probes(rule: Ready, patience: float | None) -> Probes:
     def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
         rung = Rung(_("answers"), lambda: _own_answer(launch, port, http_ok(url, rule.status)))
         liveness = Liveness(
-            lambda: http_ok(url, rule.status), interval=2.0, patience=patience, not_hung=(UnwelcomeAnswer,)
+            lambda: http_ok(url, rule.status),
+            interval=2.0,
+            patience=patience,
+            not_hung=(UnwelcomeAnswer,),
+            calm=_CALM,
         )
         return [rung], liveness
 

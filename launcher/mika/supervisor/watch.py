@@ -35,6 +35,8 @@ class Liveness:
     patience: float | None
     not_hung: tuple[type[Exception], ...] = ()
     """What the probe raises for a target that is unhealthy, but works."""
+    calm: float = 0.0
+    """Seconds between two calls while the last one was answered, if these are more: a server may log each of them."""
 
 
 class Observer(Protocol):
@@ -88,7 +90,8 @@ async def _keep_checking(liveness: Liveness, observer: Observer) -> None:
     unready_after = (liveness.patience or 2 * PROBE_TIMEOUT) / 2
     while True:
         began = time.monotonic()
-        await tasks.sleep_until_tick(liveness.interval)
+        is_calm = is_ready and not failing_s
+        await tasks.sleep_until_tick(max(liveness.interval, liveness.calm if is_calm else 0.0))
         slept_s = min(time.monotonic() - began, liveness.interval)
         began = time.monotonic()
         try:
