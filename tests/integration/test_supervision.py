@@ -15,6 +15,7 @@ import psutil
 import pytest
 from mika.errors import NotRunningError
 from mika.project.folder import ProjectDir
+from mika.stack import waiting
 
 from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
 from tests.kit.programs import BEATING, COUNT_STARTS, SERVER, SLEEP, SLOW_STOP
@@ -90,6 +91,34 @@ def test_wait_and_its_time_out(project):
         this.write("go", "")
         this.ok("wait")
         assert up.popen.poll() is None
+
+
+def test_wait_may_come_before_the_supervisor(project):
+    """`mika up & mika wait`: on a busy machine, seconds pass before there is a lock."""
+    this = project(scripts={"web": SLEEP})
+    waits = this.start_mika("wait")
+    waits.wait_for("no stack is running here yet")
+    this.start_mika("up")
+    assert waits.wait() == 0
+    assert waits.output().endswith("ready\n")
+
+
+def test_wait_does_not_hope_for_longer_than_it_is_told(project):
+    this = project(scripts={"web": SLEEP})
+    began = time.monotonic()
+    assert "no stack is running" in this.error("wait", "--timeout", "0.3", code=3).err
+    assert time.monotonic() - began < waiting.APPEARS
+
+
+def test_wait_goes_on_while_the_supervisor_has_only_its_lock(project):
+    this = project(scripts={"web": SLEEP})
+    folder = ProjectDir(this.folder)
+    folder.create()
+    with folder.try_lock() as is_free:
+        assert is_free
+        began = time.monotonic()
+        assert "starting or stopping" in this.error("wait", "--timeout", "1", code=1).err
+        assert time.monotonic() - began > 0.9
 
 
 # --- restart policies -------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
@@ -24,7 +26,7 @@ from mika.doctor.repair import repair_all
 from mika.doctor.workflows.story import Story, investigate
 from mika.errors import FAILED, OK, MikaError, UsageError
 from mika.project.folder import ProjectDir
-from mika.reason import Repair
+from mika.reason import Reason, Repair
 from mika.stack.background import own_command
 from mika.text import existing_folder
 from mika.wording import _, listed
@@ -104,16 +106,14 @@ def _report(context: Context, timeout: float, *, llm: bool, fix: bool) -> Report
 
 def render(report: Report) -> str:
     """One line for each check, and below a failure how to fix it. While nothing runs, only what is in the way."""
-    checks = report.in_the_way if report.is_down else report.checks
+    checks = _merged(report.in_the_way if report.is_down else report.checks)
     lines = [shown(_("no stack is running here: `mika up`"))] if report.is_down else []
-    told: set[str] = set()
     for check in checks:
         text, colour = _MARKS[check.status]
         because = shown(_(" (because of {check})", check=check.because)) if check.because else ""
         mark = paint(pad(shown(text), 4), colour)
         lines.append(f"{mark}  {check.id:<10}  {shown(check.finding)}{because}")
-        if check.fix and check.status in ("warn", "fail") and not (check.unknown and check.fix in told):
-            told.add(check.fix)
+        if check.fix and check.status in ("warn", "fail"):
             label = click.style(shown(_("fix:")), bold=True)
             lines.append(f"{'':<18}{shown(_('{label} {text}', label=label, text=check.fix))}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
@@ -126,6 +126,23 @@ def render(report: Report) -> str:
     elif not report.is_down:
         lines += ["", shown(_("nothing to fix"))]
     return "\n".join(lines)
+
+
+def _merged(checks: Sequence[Check]) -> list[Check]:
+    """With one line for all that could not be checked for the same reason."""
+    alike: dict[Reason, list[Check]] = {}
+    for check in checks:
+        if check.unknown:
+            alike.setdefault(check.reason, []).append(check)
+    merged = []
+    for check in checks:
+        first, *others = alike.get(check.reason) or [check]
+        if check is first and others:
+            text = _("{text} (the same: {checks})", text=check.reason.text, checks=listed(each.id for each in others))
+            merged.append(replace(check, reason=replace(check.reason, text=text)))
+        elif check is first:
+            merged.append(check)
+    return merged
 
 
 def _say(text: str) -> None:

@@ -17,17 +17,34 @@ from mika.wording import Text, _, joined, listed
 if TYPE_CHECKING:
     from mika.config.load import Config
 
+APPEARS = 10.0
+"""Seconds in which a `mika up` that was started just before, `mika up & mika wait`, is taken to come up."""
 _INTERVAL = 0.1
 
 
-def until_ready(client: Client, names: Sequence[str], timeout: float) -> StackStatus:
+def appears(folder: ProjectDir, seconds: float) -> bool:
+    """Whether a supervisor runs there, or does so within `seconds`. Before it takes its lock, nothing tells of it."""
+    deadline = time.monotonic() + seconds
+    while not (is_there := folder.is_locked()) and time.monotonic() < deadline:
+        time.sleep(_INTERVAL)
+    return is_there
+
+
+def until_ready(client: Client, names: Sequence[str], timeout: float, *, waited: float = 0.0) -> StackStatus:
     """Return the status when the named units (or the whole stack) are ready. `timeout` is in seconds.
 
-    Raises MikaError after the timeout or if a unit has failed, UsageError for an unknown name.
+    `waited`: how many of these have passed. Raises MikaError after the timeout or if a unit has failed, UsageError for
+    an unknown name.
     """
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout - waited
     while True:
-        status = client.status()
+        try:
+            status = client.status()
+        except MikaError as error:
+            if error.code != "busy" or time.monotonic() >= deadline:  # it has its lock, and does not answer yet
+                raise
+            time.sleep(_INTERVAL)
+            continue
         selected = _select(status, names) if names else status.processes
         for unit in selected:
             if unit.has_failed:
