@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from mika.guard._posix import all_pids, children_of_all
@@ -12,13 +11,22 @@ if sys.platform == "win32":
     raise ImportError("mika.replay._posix does not work on Windows")
 
 
-def tree(root: int) -> Iterator[tuple[int, int]]:
-    """Each process of the tree with its parent, parents first. The parent of `root` counts as 0."""
-    children = children_of_all(all_pids())
-    found = [(root, 0)]
-    for pid, _ in found:
-        found += [(child, pid) for child in children.get(pid, ())]
-    yield from found
+class Tree:
+    """A process and its descendants. A later look reads only these again and what is new on this machine."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._others: set[int] = set()
+
+    def look(self) -> list[tuple[int, int]]:
+        """Each process with its parent, parents first. The parent of `root` counts as 0."""
+        pids = set(all_pids())
+        children = children_of_all(pids - self._others)
+        found = [(self._root, 0)]
+        for pid, _ in found:
+            found += [(child, pid) for child in children.get(pid, ())]
+        self._others = pids.difference(pid for pid, _parent in found)
+        return found
 
 
 def has_core(pid: int) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
-from collections.abc import Iterator
 from ctypes import wintypes
 
 _QUERY_AND_READ = 0x0400 | 0x0010  # PROCESS_QUERY_INFORMATION | PROCESS_VM_READ
@@ -12,16 +12,20 @@ _ALL_MODULES = 3  # LIST_MODULES_ALL
 _MOST = 2048
 
 
-def tree(root: int) -> Iterator[tuple[int, int]]:
-    """Each process of the tree with its parent. The parent of `root` counts as 0."""
-    import psutil
+class Tree:
+    """A process and its descendants."""
 
-    yield root, 0
-    try:
-        for child in psutil.Process(root).children(recursive=True):
-            yield child.pid, child.ppid()
-    except psutil.Error:
-        return
+    def __init__(self, root: int) -> None:
+        self._root = root
+
+    def look(self) -> list[tuple[int, int]]:
+        """Each process with its parent. The parent of `root` counts as 0."""
+        import psutil
+
+        found = [(self._root, 0)]
+        with contextlib.suppress(psutil.Error):
+            found += [(child.pid, child.ppid()) for child in psutil.Process(self._root).children(recursive=True)]
+        return found
 
 
 def has_core(pid: int) -> bool:

@@ -84,7 +84,7 @@ def _queues_of(unit: Unit) -> tuple[str, ...]:
 
 
 def _has_core_in_tree(pid: int) -> bool:
-    return any(_system.has_core(each) for each, _parent in _system.tree(pid))
+    return any(_system.has_core(each) for each, _parent in _system.Tree(pid).look())
 
 
 def runs_python(command: Sequence[str] | str, cwd: Path, path: str | None = None) -> bool:

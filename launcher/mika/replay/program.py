@@ -145,10 +145,10 @@ class _Reader:
 
 async def _until_reported(guard: Guard, reader: _Reader, queues: frozenset[str], deadline: float) -> End:
     """Why the program is to be ended."""
-    report, cleared = reader.report, set[int]()
+    report, cleared, tree = reader.report, set[int](), _system.Tree(guard.pid)
     while True:
         reader.read()
-        if _has_unpatched(guard.pid, reader, cleared):
+        if _has_unpatched(tree, reader, cleared):
             return "unhooked"
         if report.answer is not None:
             return "done"
@@ -165,10 +165,10 @@ async def _until_reported(guard: Guard, reader: _Reader, queues: frozenset[str],
         await asyncio.sleep(_POLL)
 
 
-def _has_unpatched(root: int, reader: _Reader, cleared: set[int]) -> bool:
+def _has_unpatched(tree: _system.Tree, reader: _Reader, cleared: set[int]) -> bool:
     """Whether a process of the tree has the core of the SDK, and no hook. A fork of one that has it is patched, too."""
     patched = reader.report.patched
-    for pid, parent in _system.tree(root):
+    for pid, parent in tree.look():
         if pid in patched or pid in cleared:
             continue
         if (parent in patched or parent in cleared) and _system.is_fork(pid, parent):
