@@ -11,7 +11,7 @@ from . import commands, locating
 from .histories import Run, in_order, is_fresh, load, shape
 from .report import ORDER, remaining, say
 from .words import _
-from .workers import BUILD_ID, active_config, workflow_names
+from .workers import BUILD_ID, active_config, workflow_classes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +25,6 @@ _DEADLOCK = "TMPRL1101"
 """The SDK's own words for a step that blocks for 2 s. On a busy machine a slow import looks the same."""
 
 _OPTIONS = (
-    "workflows",
     "workflow_runner",
     "unsandboxed_workflow_runner",
     "workflow_failure_exception_types",
@@ -37,13 +36,14 @@ _OPTIONS = (
 
 async def check(worker: Any) -> None:
     """Replay what concerns `worker`, and report each run that does not fit, then a line `done`."""
-    types = set(workflow_names(worker))
-    if not types:
+    classes = workflow_classes(worker)
+    if not classes:
         say("done", number=worker._mika_number, counts={}, unknown={}, late=0)
         return
-    loaded = await load(worker, types)
+    loaded = await load(worker, set(classes))
     codec = _watch_codec(worker)
-    replay = _Replay(_arguments(worker))
+    needed = {run.type if run.type in classes else "*" for run in loaded.runs}
+    replay = _Replay(_arguments(worker, [classes[name] for name in needed]))
     counts = {"good": 0, "bad": 0, "open_good": 0, "missed": loaded.missed}
     late = 0
     located: dict[int, int | None] = {}
@@ -154,14 +154,18 @@ def _watch_codec(worker: Any) -> _Codec:
     return codec
 
 
-def _arguments(worker: Any) -> dict[str, Any]:
-    """The Replayer's arguments: only those that this version of the SDK knows."""
+def _arguments(worker: Any, workflows: list[type]) -> dict[str, Any]:
+    """The Replayer's arguments: only those that this version of the SDK knows.
+
+    It loads the file of each of `workflows` once more in the sandbox, so they are only those that it needs.
+    """
     from temporalio.worker import Interceptor, Replayer
 
     config, client_config = active_config(worker), active_config(worker.client)
     arguments: dict[str, Any] = {name: config.get(name) for name in _OPTIONS}
     of_client = [each for each in client_config["interceptors"] if isinstance(each, Interceptor)]
     arguments |= {
+        "workflows": workflows,
         "namespace": worker.client.namespace,
         "data_converter": client_config["data_converter"],
         "interceptors": [*of_client, *(config.get("interceptors") or ())],

@@ -29,12 +29,12 @@ def active_config(owner: Any) -> dict[str, Any]:
     return dict(getattr(owner, "_config", None) or owner.config())
 
 
-def workflow_names(worker: Any) -> list[str]:
+def workflow_classes(worker: Any) -> dict[str, type]:
     """The types that a worker has; `*` is a dynamic workflow, which takes any."""
     import temporalio.workflow
 
     define = temporalio.workflow._Definition.must_from_class
-    return [define(cls).name or "*" for cls in active_config(worker).get("workflows") or ()]
+    return {define(cls).name or "*": cls for cls in active_config(worker).get("workflows") or ()}
 
 
 def _replace_run(module: Any) -> None:
@@ -56,7 +56,7 @@ def _replace_run(module: Any) -> None:
             "worker",
             number=self._mika_number,
             queue=active_config(self)["task_queue"],
-            types=workflow_names(self),
+            types=list(workflow_classes(self)),
             files=project_files(),
         )
 
