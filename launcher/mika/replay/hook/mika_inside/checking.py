@@ -98,7 +98,7 @@ def _say_fits(run: Run) -> None:
 
 async def _report(replay: _Replay, run: Run, failure: Exception, located: dict[int, int | None]) -> None:
     """`located` has the task that decided otherwise, by shape: its search is a dozen replays."""
-    asked = commands.first_difference(run.events)
+    asked = commands.first_difference(run.history.run_id, run.events)
     key = shape(run)
     if ORDER["locate_each"] or key not in located:
         located[key] = await _first_misfit(replay, run)
@@ -185,6 +185,7 @@ class _Replay:
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         self._arguments = arguments
+        self._run_id = ""
         self._open: tuple[Any, asyncio.Queue[WorkflowHistory], Any] | None = None
 
     async def replay(self, history: WorkflowHistory) -> Exception | None:
@@ -209,7 +210,8 @@ class _Replay:
             manager = Replayer(**self._arguments).workflow_replay_iterator(histories())
             self._open = (manager, queue, await manager.__aenter__())
         _manager, queue, results = self._open
-        commands.forget()
+        commands.begin(history.run_id, self._run_id)
+        self._run_id = history.run_id
         queue.put_nowait(history)
         result = asyncio.ensure_future(results.__anext__())
         limit = max(_HISTORY_SECONDS, _EVENT_SECONDS * len(history.events))

@@ -26,7 +26,8 @@ _EVENTS = {
 """For each command of the SDK's core, the event that the server makes of it, and what it is called here."""
 
 _lock = threading.Lock()
-_noted: list[tuple[Any, list[object] | None]] = []
+_noted: dict[str, list[tuple[Any, list[object] | None]]] = {}
+"""By run id: several workers of one program replay at the same time."""
 
 
 @dataclass
@@ -46,17 +47,18 @@ def install() -> None:
     when_imported("temporalio.worker._workflow_instance", _note_commands)
 
 
-def forget() -> None:
-    """A new replay begins."""
+def begin(run_id: str, last: str) -> None:
+    """A replay of this run begins, after the worker's `last` one."""
     with _lock:
-        _noted.clear()
+        _noted.pop(last, None)
+        _noted[run_id] = []
 
 
-def first_difference(events: Sequence[Any]) -> Asked | None:
+def first_difference(run_id: str, events: Sequence[Any]) -> Asked | None:
     """The first step in which the replayed code and its history differ, if the steps' kinds and names show it."""
     happened = [event for event in events if _kind_of(event) in _KINDS]
     with _lock:
-        asked = [(command, where) for command, where in _noted if command.WhichOneof("variant") in _EVENTS]
+        asked = [(command, where) for command, where in _noted[run_id] if command.WhichOneof("variant") in _EVENTS]
     for number, event in enumerate(happened):
         if number >= len(asked):
             return Asked(event, None, None, None)
@@ -84,7 +86,7 @@ def _command_name(command: Any, variant: str) -> str | None:
 
 
 def _note_commands(module: Any) -> None:
-    """Without the private method (another version of the SDK) there are no lines; all else works."""
+    """Without the private names (another version of the SDK) there are no lines; all else works."""
     instance = getattr(module, "_WorkflowInstanceImpl", None)
     plain = getattr(instance, "_add_command", None)
     if plain is None:
@@ -98,8 +100,9 @@ def _note_commands(module: Any) -> None:
             if is_own(frame.f_code.co_filename):
                 where = [frame.f_code.co_filename, frame.f_lineno]
             frame = frame.f_back  # type: ignore[assignment]
+        run_id = getattr(getattr(self, "_info", None), "run_id", "")
         with _lock:
-            _noted.append((command, where))
+            _noted.get(run_id, []).append((command, where))
         return command
 
     module._WorkflowInstanceImpl._add_command = add_command
