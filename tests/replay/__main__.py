@@ -39,7 +39,7 @@ def main() -> int:
 def _judge(edits: Sequence[Edit], counts: Counter[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="mika-replay-", ignore_cleanup_errors=True) as folder:
         place = Path(folder)
-        with TemporalServer(place, in_memory=True) as server, World(server, place, all_types(edits)).running() as world:
+        with TemporalServer(place, in_memory=True) as server, World(server, place, edits, all_types) as world:
             for edit in edits:
                 if edit.ends:
                     found = faults_of_program(world.ends(edit), edit)

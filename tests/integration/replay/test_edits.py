@@ -1,6 +1,6 @@
 """The check's answer to each edit of a workflow is what a real worker then does with the same open runs.
 
-Each edit meets runs of the types that it concerns and of two others; `python -m tests.replay` tries each with all.
+Each edit meets runs of the types that it concerns and of another one; `python -m tests.replay` tries each with all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _shared_second_half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 def _world(tmp_path_factory: pytest.TempPathFactory, edits: tuple[Edit, ...]) -> Iterator[World]:
     with (
         TemporalServer(tmp_path_factory.mktemp("server"), in_memory=True) as server,
-        World(server, tmp_path_factory.mktemp("edits"), some_types(edits)).running() as world,
+        World(server, tmp_path_factory.mktemp("edits"), edits, some_types) as world,
     ):
         yield world
 

@@ -29,15 +29,22 @@ class Edit:
     """Types that no worker has any more."""
     ends: str = ""
     """The exception with which the program ends before it polls."""
+    is_alone: bool = False
+    """It keeps its process busy, so that no other can be judged in that."""
 
     @property
     def types(self) -> set[str]:
         return {*self.concerns, *self.breaks, *self.gone}
 
-    def apply(self, folder: Path) -> None:
+    @property
+    def package(self) -> str:
+        """A name for the edited package, and for its task queue."""
+        return "bed_" + "".join(letter if letter.isalnum() else "_" for letter in self.name)
+
+    def apply(self, folder: Path, package: str = "bed") -> None:
         """Make the edited package in `folder`."""
-        shutil.copytree(BED, folder / "bed", ignore=shutil.ignore_patterns("__pycache__"))
-        path = folder / "bed" / self.file
+        shutil.copytree(BED, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        path = folder / package / self.file
         text = path.read_text(encoding="utf-8")
         for old, new in self.changes:
             assert text.count(old) == 1, f"{self.name}: {text.count(old)} times: {old!r}"
@@ -269,12 +276,12 @@ EDITS: tuple[Edit, ...] = (
             f"{_IN}import random\n{_IN}box = steps.label if random.random() < 2 else steps.weigh\n",
         ),
     ),
-    breaks(
+    Edit(
         "endless loop",
-        "Parcel",
-        "ActivityTaskScheduled weigh",
-        before(WEIGH, "while True:", "    pass"),
+        (before(WEIGH, "while True:", "    pass"),),
+        breaks={"Parcel": "ActivityTaskScheduled weigh"},
         raises=True,
+        is_alone=True,
     ),
     fits(
         "blocks for a second",
@@ -300,12 +307,12 @@ EDITS: tuple[Edit, ...] = (
     ),
     Edit("types not registered", (("    Parcel,\n", ""), ("    Anything,\n", "")), gone=("Parcel", "Unheard")),
     ends("syntax error", "SyntaxError", ("class Parcel:", "class Parcel(:")),
-    ends("import error", "ImportError", ("from bed import plan\n", "from bed import nothing_like_that, plan\n")),
+    ends("import error", "ImportError", ("from . import plan\n", "from . import nothing_like_that, plan\n")),
     ends("type registered twice", "ValueError", ("    Parcel,\n", "    Parcel,\n    Parcel,\n")),
     ends(
         "import that the sandbox refuses",
         "RuntimeError",
-        ("from bed import plan\n", "import random\n\nfrom bed import plan\n\nLUCK = random.random()\n"),
+        ("from . import plan\n", "import random\n\nfrom . import plan\n\nLUCK = random.random()\n"),
     ),
 )
 BY_NAME = {edit.name: edit for edit in EDITS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,9 @@ async def open_runs(client: Client, wanted: Iterable[tuple[str, str]], copies: i
                 await handle.execute_update("ask", "d")
             latest = client.get_workflow_handle(handle.id)  # of the last run, when it has continued as new
             async with asyncio.timeout(2 * DEADLINE):  # many at once
-                while not is_waiting(await events_of(latest), kind.waits_for):
-                    await asyncio.sleep(0.1)
+                async for events in growing(latest):
+                    if is_waiting(events, kind.waits_for):
+                        return
 
     await asyncio.gather(*(one(queue, KINDS[kind], copy) for queue, kind in wanted for copy in range(copies)))
 
@@ -86,6 +87,16 @@ async def forget_worker(client: Client, runs: Iterable[str]) -> None:
 
 async def events_of(handle: WorkflowHandle[Any, Any]) -> Sequence[Any]:
     return (await handle.fetch_history()).events
+
+
+async def growing(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[Sequence[Any]]:
+    """All events that there are, and again as soon as there are more; for ever."""
+    while True:  # again from the beginning for a run that has continued as new
+        events, pages = list[Any](), handle.fetch_history_events(wait_new_event=True)
+        while pages.current_page is None or pages.next_page_token is not None:
+            await pages.fetch_next_page()
+            events += pages.current_page or ()
+            yield events
 
 
 def is_waiting(events: Sequence[Any], waits_for: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 
 from tests.kit.machine import DEADLINE
-from tests.kit.replay.opened import events_of
+from tests.kit.replay.opened import growing
 from tests.kit.runs import Running
 
 Handle = WorkflowHandle[Any, Any]
@@ -51,14 +52,14 @@ def next_task(events: Sequence[Any], event_id: int) -> int | None:
 
 async def _next_task(run: Handle, seen: int, output: Any) -> str:
     """Why the first workflow task after `seen` events failed; empty if it was completed."""
-    deadline = asyncio.get_running_loop().time() + DEADLINE
-    while True:
-        for event in (await events_of(run))[seen:]:
-            if event.HasField("workflow_task_completed_event_attributes"):
-                return ""
-            if event.HasField("workflow_task_failed_event_attributes"):
-                failed = event.workflow_task_failed_event_attributes
-                if failed.cause != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
-                    return f"{failed.cause} {failed.failure.message}"
-        assert asyncio.get_running_loop().time() < deadline, f"{run.id}: no workflow task; {output()}"
-        await asyncio.sleep(0.1)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DEADLINE):
+            async for events in growing(run):
+                for event in events[seen:]:
+                    if event.HasField("workflow_task_completed_event_attributes"):
+                        return ""
+                    if event.HasField("workflow_task_failed_event_attributes"):
+                        failed = event.workflow_task_failed_event_attributes
+                        if failed.cause != WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
+                            return f"{failed.cause} {failed.failure.message}"
+    raise AssertionError(f"{run.id}: no workflow task; {output()}")

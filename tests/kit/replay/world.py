@@ -7,26 +7,31 @@ import contextlib
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from mika.project.folder import ProjectDir
 from mika.replay.lines import Misfit
-from mika.replay.program import Order, run_inside
+from mika.replay.program import Order, Outcome, run_inside
 from mika.replay.verdict import Verdict, judge
 from mika.supervisor.guard import ServiceSpec
 from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import DEADLINE
 from tests.kit.project import FOREIGN
 from tests.kit.replay import truth
-from tests.kit.replay.edits import BED, EDITS, Edit
+from tests.kit.replay.bed import flows, steps
+from tests.kit.replay.edits import EDITS, Edit
 from tests.kit.replay.opened import KINDS, events_of, forget_worker, open_runs, workflow_id
 from tests.kit.runs import Running
 
 WORKER = (sys.executable, "-m", "bed.main")
+_OF_A_PROGRAM = 16
+"""Edits that are judged in one program."""
 _PATIENCE = 60.0  # s for a check; the limit of the product is shorter, but this machine may be busy with other tests
 
 
@@ -45,9 +50,12 @@ def spec_of(folder: Path, command: Sequence[str] | str, env: dict[str, str], run
 
 async def check(spec: ServiceSpec, queues: Sequence[str], timeout: float = _PATIENCE) -> Verdict:
     """What the check says of `spec`, whose folder is the project's."""
+    return judge(spec.name, spec.cwd, await _reported(spec, queues, timeout), queues)
+
+
+async def _reported(spec: ServiceSpec, queues: Sequence[str], timeout: float) -> Outcome:
     order = Order(do="check", locate_each=True)
-    outcome = await run_inside(spec, ProjectDir(spec.cwd), order, queues=queues, timeout=timeout)
-    return judge(spec.name, spec.cwd, outcome, queues)
+    return await run_inside(spec, ProjectDir(spec.cwd), order, queues=queues, timeout=timeout)
 
 
 @dataclass
@@ -77,103 +85,147 @@ class Answers:
         return {kind for kind, why in self.truth.items() if why}
 
 
-class World:
-    """`types_of` says which types are opened for each edit; each edit has a queue of its own."""
+@dataclass
+class _Program:
+    """A program with a worker for each of some edits."""
 
-    def __init__(self, server: TemporalServer, folder: Path, opened: dict[str, tuple[str, ...]]) -> None:
-        self.server, self.folder, self._opened = server, folder, opened
+    checked: Outcome
+    """What a check has reported."""
+    worker: Running
+    """The same program, live."""
+
+
+class World:
+    """Judges `edits` against open runs of the types that `types_of` says; each edit has a queue of its own."""
+
+    def __init__(
+        self, server: TemporalServer, folder: Path, edits: Sequence[Edit], types_of: Callable[[Edit], Sequence[str]]
+    ) -> None:
+        self.server, self.folder, self._types_of = server, folder, types_of
+        self._groups = _groups(edits)
+        self._programs: dict[str, _Program] = {}
         self._runner = asyncio.Runner()
         self._client: Client | None = None
         self.run_id = uuid.uuid4().hex
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[World]:
-        """Open all runs with the code before any edit."""
-        with self._runner:
-            self._runner.run(self._open())
-            yield self
+    def __enter__(self) -> Self:
+        self._runner.__enter__()
+        self._client = self._runner.run(connected(f"127.0.0.1:{self.server.port}"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.close()
 
     def answers(self, edit: Edit) -> Answers:
-        return self._runner.run(self._answers(edit))
+        if edit.package not in self._programs:
+            group = next(group for group in self._groups if edit in group)
+            self._programs |= dict.fromkeys((each.package for each in group), self._runner.run(self._started(group)))
+        program = self._programs[edit.package]
+        answers = self._runner.run(self._answers(edit, program))
+        if edit.is_alone:
+            program.worker.kill()
+        return answers
 
     def ends(self, edit: Edit) -> Verdict:
         """The check's answer for a program that does not start."""
-        folder = self._edited(edit)
-        env = {"ADDRESS": self.address, "QUEUES": "nothing-open"}
+        folder = self.folder / edit.package
+        edit.apply(folder)
+        env = {"ADDRESS": f"127.0.0.1:{self.server.port}", "QUEUES": "nothing-open"}
         return self._runner.run(check(spec_of(folder, WORKER, env, self.run_id), ("nothing-open",)))
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.server.port}"
 
     @property
     def client(self) -> Client:
         assert self._client is not None
         return self._client
 
-    async def _open(self) -> None:
-        self._client = await connected(self.address)
-        with self._worker(BED.parent, list(self._opened), "the code before"):
-            wanted = [(queue, kind) for queue, kinds in self._opened.items() for kind in kinds]
+    async def _started(self, group: Sequence[Edit]) -> _Program:
+        """Open the runs with the code before, and check the code after; it is live then, but nothing has woken it."""
+        names, folder = [edit.package for edit in group], self.folder / f"with-{group[0].package}"
+        for edit in group:
+            edit.apply(folder, edit.package)
+            _keep_only(folder / edit.package / "flows.py", self._types_of(edit))
+        await self._open(group)
+        command = (sys.executable, "-m", f"{names[0]}.main")
+        env = {"ADDRESS": f"127.0.0.1:{self.server.port}", "QUEUES": ",".join(names), "PACKAGES": ",".join(names)}
+        worker = self.server.run(
+            "worker", list(command), PYTHONPATH=folder, PYTHONUNBUFFERED=1, IDENTITY="the code after", **env
+        )
+        checked = await _reported(spec_of(folder, command, env, self.run_id), names, _PATIENCE)
+        return _Program(checked, worker)
+
+    async def _open(self, group: Sequence[Edit]) -> None:
+        wanted = [(edit.package, kind) for edit in group for kind in self._types_of(edit)]
+        async with contextlib.AsyncExitStack() as stack:
+            for edit in group:
+                worker = Worker(
+                    self.client,
+                    task_queue=edit.package,
+                    workflows=flows.ALL,
+                    activities=steps.ALL,
+                    workflow_runner=UnsandboxedWorkflowRunner(),  # the same steps, for less
+                    build_id="bed",
+                    max_concurrent_workflow_task_polls=2,
+                    max_concurrent_activity_task_polls=1,
+                )
+                await stack.enter_async_context(worker)
             await open_runs(self.client, wanted)
         await forget_worker(self.client, (workflow_id(queue, kind) for queue, kind in wanted))
 
-    async def _answers(self, edit: Edit) -> Answers:
-        queue = queue_of(edit)
-        folder, kinds = self._edited(edit), self._opened[queue]
-        runs = {kind: self.client.get_workflow_handle(workflow_id(queue, kind)) for kind in kinds}
-        env = {"ADDRESS": self.address, "QUEUES": queue}
-        # The worker has nothing to do before a signal comes, so it starts while the check is made.
-        with self._worker(folder, [queue], "the code after") as worker:
-            verdict = await check(spec_of(folder, WORKER, env, self.run_id), (queue,))
-            histories = {kind: await events_of(run) for kind, run in runs.items()}
-            found = await truth.ask(runs, histories, worker)
-            answers = Answers(verdict, found)
-            for kind, misfit in answers.misfits.items():
-                if misfit.reset_to is None or kind not in answers.failed:
-                    continue
-                later = truth.next_task(histories[kind], misfit.reset_to)
-                if later is not None:
-                    answers.went_on_later[kind] = await truth.goes_on_after(self.client, misfit, later)
-                answers.went_on[kind] = await truth.goes_on_after(self.client, misfit, misfit.reset_to)
+    async def _answers(self, edit: Edit, program: _Program) -> Answers:
+        queue = edit.package
+        runs = {kind: self.client.get_workflow_handle(workflow_id(queue, kind)) for kind in self._types_of(edit)}
+        verdict = judge("worker", self.folder, _of_queue(program.checked, queue), (queue,))
+        histories = {kind: await events_of(run) for kind, run in runs.items()}
+        found = await truth.ask(runs, histories, program.worker)
+        answers = Answers(verdict, found)
+        for kind, misfit in answers.misfits.items():
+            if misfit.reset_to is None or kind not in answers.failed:
+                continue
+            later = truth.next_task(histories[kind], misfit.reset_to)
+            if later is not None:
+                answers.went_on_later[kind] = await truth.goes_on_after(self.client, misfit, later)
+            answers.went_on[kind] = await truth.goes_on_after(self.client, misfit, misfit.reset_to)
         return answers
 
-    def _edited(self, edit: Edit) -> Path:
-        folder = self.folder / queue_of(edit)
-        folder.mkdir()
-        edit.apply(folder)
-        return folder
 
-    @contextlib.contextmanager
-    def _worker(self, folder: Path, queues: Sequence[str], identity: str) -> Iterator[Running]:
-        command, env = list(WORKER), {"ADDRESS": self.address, "QUEUES": ",".join(queues), "IDENTITY": identity}
-        worker = self.server.run("worker", command, PYTHONPATH=folder, PYTHONUNBUFFERED=1, **env)
-        try:
-            yield worker
-        finally:
-            worker.kill()
+def _groups(edits: Sequence[Edit]) -> list[tuple[Edit, ...]]:
+    """Those that are in one program: a process for each edit would spend most of its time on imports."""
+    together = [edit for edit in edits if not edit.ends and not edit.is_alone]
+    groups = [tuple(together[first : first + _OF_A_PROGRAM]) for first in range(0, len(together), _OF_A_PROGRAM)]
+    return groups + [(edit,) for edit in edits if edit.is_alone]
 
 
-def queue_of(edit: Edit) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in edit.name)
+def _keep_only(flows_file: Path, kinds: Sequence[str]) -> None:
+    """Register only these types: a worker loads the file in the sandbox for each. `Anything` runs as `Unheard`."""
+    with flows_file.open("a", encoding="utf-8") as file:
+        file.write(f"ALL = [each for each in ALL if each.__name__ in {(*kinds, 'Slip', 'Anything')}]\n")
 
 
-def all_types(edits: Sequence[Edit]) -> dict[str, tuple[str, ...]]:
-    """Each edit against each type."""
-    return {queue_of(edit): tuple(KINDS) for edit in edits if not edit.ends}
+def _of_queue(outcome: Outcome, queue: str) -> Outcome:
+    """What was reported of this queue."""
+    report = outcome.report
+    workers = [worker for worker in report.workers if worker.queue == queue]
+    keys = [worker.key for worker in workers]
+    part = replace(
+        report,
+        workers=workers,
+        results=[result for result in report.results if result.key in keys],
+        misfits=[misfit for misfit in report.misfits if misfit.id.startswith(f"{queue}-")],
+        unread=[each for each in report.unread if each[0].startswith(f"{queue}-")],
+        broken={key: why for key, why in report.broken.items() if key in keys},
+    )
+    return replace(outcome, report=part)
 
 
-def some_types(edits: Sequence[Edit], others: int = 2) -> dict[str, tuple[str, ...]]:
-    """Each edit against the types that it concerns, and `others` that it does not."""
-    opened = {}
-    for edit in edits:
-        if edit.ends:
-            continue
-        start = EDITS.index(edit) * others
-        rest = [kind for kind in KINDS if kind not in edit.types]
-        rest = [rest[(start + number) % len(rest)] for number in range(others)]
-        opened[queue_of(edit)] = (*sorted(edit.types), *rest)
-    return opened
+def all_types(edit: Edit) -> tuple[str, ...]:
+    return tuple(KINDS)
+
+
+def some_types(edit: Edit, others: int = 1) -> tuple[str, ...]:
+    """Those that an edit concerns, and `others` that it does not: with the whole table, each in its turn."""
+    rest = [kind for kind in KINDS if kind not in edit.types]
+    start = EDITS.index(edit) * others
+    return (*sorted(edit.types), *(rest[(start + number) % len(rest)] for number in range(others)))
 
 
 async def connected(address: str) -> Client:

@@ -1,4 +1,7 @@
-"""One workflow for each thing that a workflow can do. All of them stay open; `edits.py` changes their source."""
+"""One workflow for each thing that a workflow can do. All of them stay open; `edits.py` changes their source.
+
+The imports are relative: one program has many of these packages, each with another edit.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,8 +12,8 @@ from temporalio import workflow
 from temporalio.common import RawValue
 
 with workflow.unsafe.imports_passed_through():
-    from bed import steps
-from bed import plan
+    from . import steps
+from . import plan
 
 SOON: Any = {"start_to_close_timeout": timedelta(seconds=20)}
 AT_SEA: Any = {"task_queue": "no-mans-queue", "schedule_to_close_timeout": timedelta(hours=2)}

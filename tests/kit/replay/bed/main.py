@@ -1,11 +1,17 @@
-"""The worker of QUEUES (a comma list) at ADDRESS."""
+"""A worker for each of QUEUES (a comma list) at ADDRESS, with the workflows of `bed`, or one of each of PACKAGES."""
 
 import asyncio
+import importlib
+import itertools
 import os
 
-from bed import flows, steps
 from temporalio.client import Client
 from temporalio.worker import Worker
+
+PACKAGES = [
+    (importlib.import_module(f"{name}.flows"), importlib.import_module(f"{name}.steps"))
+    for name in os.environ.get("PACKAGES", "bed").split(",")
+]
 
 
 async def main() -> None:
@@ -21,7 +27,7 @@ async def main() -> None:
             max_concurrent_workflow_task_polls=2,
             max_concurrent_activity_task_polls=1,
         )
-        for queue in os.environ["QUEUES"].split(",")
+        for queue, (flows, steps) in zip(os.environ["QUEUES"].split(","), itertools.cycle(PACKAGES))
     ]
     print("polling", flush=True)
     await asyncio.gather(*(worker.run() for worker in workers))
