@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mika.cli.screen.escapes import for_screen
-from mika.cli.screen.pretty import Pretty, short_id
+from mika.cli.screen.fields import short_id
+from mika.cli.screen.pretty import Pretty
 from mika.project.logs import Line
 from mika.records.reading import read
 from mika.records.record import Level, local_clock, time_of
@@ -70,7 +71,11 @@ SECONDS = 1795867200.0 + 0.123456
 def test_a_line_of_a_logger(line, level, message, fields):
     record = read(line.replace("%s", NOON))
     assert record is not None
-    assert (record.level, record.message, dict(record.fields)) == (level, message, fields)
+    assert (record.level, record.message, dict(zip(record.names, record.values, strict=True))) == (
+        level,
+        message,
+        fields,
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,6 +190,73 @@ def test_any_text_is_shown_and_cannot_leave_its_line(text, color):
     for control in "\x07\x08\r\x7f\x9b":
         assert control not in out
     assert "\x1b" not in out.replace("\x1b[", "") if color else "\x1b" not in out
+
+
+WORDS = st.text(max_size=6) | st.sampled_from(
+    [
+        "hello",
+        "你好",
+        "a" * 200,
+        "a" * 201,
+        "a b",
+        "%s {} {0}",
+        "8bc6a514" * 4,
+        "info",
+        "WARN",
+        "null",
+        "",
+        "\t",
+        '"',
+        "\\",
+    ]
+)
+NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -0.0, 1.5, 1e-5, 0.0001, 10**15, 1e22, 1.25e7])
+TIMES = st.sampled_from([int(SECONDS), SECONDS, int(SECONDS * 1e3), int(SECONDS * 1e9), 0, 1]) | st.from_regex(
+    r"(2026-11-28|2026/11/28|1970-01-01|2026-02-30)[T ](12:00|00:00|24:00):00([.,][0-9]{0,10})?(Z|[+-]0[08]:?00| Z|)",
+    fullmatch=True,
+)
+FIELDS = {
+    "event": WORDS,
+    "timestamp": TIMES,
+    "level": st.sampled_from(["info", "WARNING", " error ", "30", 30, 35, True, "?"]),
+    "workflow_id": WORDS,
+    "elapsed_ms": NUMBERS | WORDS,
+    "run_id": WORDS,
+    "is {new}": st.booleans() | st.none(),
+    "pid": NUMBERS,
+    "error": WORDS | st.just({"stack": "a\nb"}),
+}
+
+
+@given(
+    st.lists(st.sampled_from(sorted(FIELDS)), unique=True).flatmap(
+        lambda names: st.lists(st.fixed_dictionaries({name: FIELDS[name] for name in names}), min_size=2, max_size=4)
+    ),
+    st.booleans(),
+)
+def test_a_line_of_a_kind_that_came_often_looks_like_the_first_of_its_kind(records, in_ascii):
+    """The escape before a line makes that it is read part by part."""
+    pretty = Pretty(["worker"], ROOT, color=False)
+    texts = [json.dumps(record, ensure_ascii=in_ascii) for record in records]
+    for text in [*texts[:1] * 60, *texts]:
+        known, read_in_parts = (
+            pretty.line("worker", Line(SECONDS, f"{before}{text}".encode(), is_complete=True))
+            for before in ("", "\x1b[0m")
+        )
+        assert known == read_in_parts
+
+
+@given(
+    st.tuples(TIMES.map(str), st.sampled_from([" - ", " "]), st.sampled_from(["root", "a.b", "a::b"]), st.just(" - ")),
+    st.sampled_from(["INFO", "warning", "Info"]),
+    st.sampled_from([" - ", ":     ", ": " + " " * 10]),
+    st.sampled_from(["", '127.0.0.1:5 - "GET /a HTTP/1.1" 200 OK', 'é - "GET /é HTTP/1.1" 200é', " - "]),
+    WORDS,
+    st.booleans(),
+)
+def test_a_line_of_a_common_logger_looks_the_same_however_it_is_read(head, level, between, access, word, is_first):
+    text = "".join([*(() if is_first else head), level, between, access, word])
+    assert shown(text) == shown(f"\x1b[0m{text}")
 
 
 @given(st.binary())

@@ -5,135 +5,169 @@ What is in no known format is nobody's guess: `read` returns None, and the line 
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from mika.records.record import Level, Record, level_of, time_of
+from mika.records.record import Level, Record, level_of
 from mika.text import plain
 
-_LONGEST = 64 * 1024  # characters of a line that is read
+LONGEST = 64 * 1024  # characters of a line that is read
 _TIMES = ("timestamp", "time", "ts", "@timestamp", "asctime", "t", "datetime")
-_LEVELS = ("level", "levelname", "severity", "lvl", "log.level", "loglevel")
+_LEVEL_NAMES = ("level", "levelname", "severity", "lvl", "log.level", "loglevel")
 _MESSAGES = ("event", "msg", "message")
 _TRACES = ("exception", "stack", "stacktrace", "exc_info", "stack_info", "traceback", "error.stack", "err.stack")
-_OF_THE_PROCESS = frozenset({"pid", "hostname", "v", "process", "processName", "thread", "threadName"})
+_ERRORS = ("err", "error")  # pino and its like: {"err": {"type": …, "message": …, "stack": …}}
+OF_THE_PROCESS = frozenset({"pid", "hostname", "v", "process", "processName", "thread", "threadName"})
 """Fields that say nothing in the window of one machine, where each line has the name of its process."""
 _PINO = {10: Level.TRACE, 20: Level.DEBUG, 30: Level.INFO, 40: Level.WARNING, 50: Level.ERROR, 60: Level.FATAL}
 
 _DATE = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?(?:Z|[+-]\d\d:?\d\d))?"
-_LEVEL = (
+LEVELS = (
     r"TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL"
     r"|trace|debug|info|notice|warn|warning|error|critical|fatal"
 )
-_TEXT_FORMATS = (
-    # uvicorn: `INFO:     Started server process`; Python's default: `WARNING:root:text`
-    re.compile(rf"(?P<level>{_LEVEL}):(?:\s{{1,10}}|(?P<logger>[\w.]+):)(?P<message>.*)"),
-    # celery: `[2026-11-28 03:30:18,123: INFO/MainProcess] text`
-    re.compile(rf"\[(?P<time>{_DATE}): (?P<level>{_LEVEL})/[\w-]+\] (?P<message>.*)"),
-    # gunicorn: `[2026-11-28 03:30:18 +0000] [123] [INFO] text`
-    re.compile(rf"\[(?P<time>{_DATE})\] \[\d+\] \[(?P<level>{_LEVEL})\] (?P<message>.*)"),
-    # the SDK's Rust core: `2026-11-28T03:30:18.123456Z  WARN temporalio_sdk_core::worker: text`
-    re.compile(rf"(?P<time>{_DATE})\s+(?P<level>{_LEVEL})\s+(?P<logger>\w+(?:::\w+)+)(?:\{{.*?\}})?: (?P<message>.*)"),
-    # `2026-11-28 03:30:18,123 - name - INFO - text`, as Python's documentation shows it
-    re.compile(rf"(?P<time>{_DATE}) - (?P<logger>[\w.]+) - (?P<level>{_LEVEL}) - (?P<message>.*)"),
-    # zap's console: `2026-11-28T03:30:18.123Z<tab>INFO<tab>main.go:12<tab>text`
-    re.compile(rf"(?P<time>{_DATE})\t(?P<level>{_LEVEL})\t(?P<message>.*)"),
+_JSON = json.JSONDecoder()
+
+
+def _format(pattern: str) -> re.Pattern[str]:
+    """With a group for each part; those that it does not have are never found."""
+    groups = (f"(?P<{part}>" for part in ("message", "time", "level", "logger"))
+    return re.compile(pattern + "".join(f"(?:{group}(?!)))?" for group in groups if group not in pattern))
+
+
+# uvicorn: `INFO:     Started server process`; Python's default: `WARNING:root:text`
+_BEGUN_BY_LEVEL = (_format(rf"(?P<level>{LEVELS}):(?:\s{{1,10}}|(?P<logger>[\w.]+):)(?P<message>.*)"),)
+_BEGUN_BY_ANY = (
     # `2026/11/28 03:30:18 INFO text` (Go's slog), `[2026-11-28 03:30:18] [INFO] name: text` and the like
-    re.compile(rf"\[?(?P<time>{_DATE})\]?[ |:-]{{1,3}}\[?(?P<level>{_LEVEL})\]?[ |:-]{{1,6}}(?P<message>.*)"),
+    _format(rf"\[?(?P<time>{_DATE})\]?[ |:-]{{1,3}}\[?(?P<level>{LEVELS})\]?[ |:-]{{1,6}}(?P<message>.*)"),
     # `2026-11-28 03:30:18 text`: a clock, but no level
-    re.compile(rf"\[?(?P<time>{_DATE})\]?[ |:-]{{1,3}}(?P<message>.*)"),
+    _format(rf"\[?(?P<time>{_DATE})\]?[ |:-]{{1,3}}(?P<message>.*)"),
 )
-_MAY_BE_TEXT_FORMAT = re.compile(rf"\[?(?:\d{{4}}[-/]|{_LEVEL})")
-"""How each of them begins: of most lines, that is all that has to be looked at."""
-_LOGFMT = re.compile(r'([\w.@-]{1,100})=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
-_ACCESS = re.compile(
-    r'(?P<client>\S{1,64}) - "(?P<method>[A-Z]{3,10}) (?P<path>\S+) HTTP/[\d.]+" (?P<status>\d{3})\b.*'
+_BEGUN_BY_BRACKET = (
+    # celery: `[2026-11-28 03:30:18,123: INFO/MainProcess] text`
+    _format(rf"\[(?P<time>{_DATE}): (?P<level>{LEVELS})/[\w-]+\] (?P<message>.*)"),
+    # gunicorn: `[2026-11-28 03:30:18 +0000] [123] [INFO] text`
+    _format(rf"\[(?P<time>{_DATE})\] \[\d+\] \[(?P<level>{LEVELS})\] (?P<message>.*)"),
+    *_BEGUN_BY_ANY,
 )
+_BEGUN_BY_DATE = (
+    # `2026-11-28 03:30:18,123 - name - INFO - text`, as Python's documentation shows it
+    _format(rf"(?P<time>{_DATE}) - (?P<logger>[\w.]+) - (?P<level>{LEVELS}) - (?P<message>.*)"),
+    # the SDK's Rust core: `2026-11-28T03:30:18.123456Z  WARN temporalio_sdk_core::worker: text`
+    _format(rf"(?P<time>{_DATE})\s+(?P<level>{LEVELS})\s+(?P<logger>\w+(?:::\w+)+)(?:\{{.*?\}})?: (?P<message>.*)"),
+    # zap's console: `2026-11-28T03:30:18.123Z<tab>INFO<tab>main.go:12<tab>text`
+    _format(rf"(?P<time>{_DATE})\t(?P<level>{LEVELS})\t(?P<message>.*)"),
+    *_BEGUN_BY_ANY,
+)
+_INITIALS_OF_LEVELS = frozenset(name[0] for name in LEVELS.split("|"))
+_PAIR = re.compile(r'([\w.@-]{1,100})=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
+_LOGFMT = re.compile(rf"(?:{_PAIR.pattern})+")
+_ACCESS = re.compile(r'\S{1,64} - "([A-Z]{3,10} \S+) HTTP/[\d.]+"( \d{3})\b.*')
 
 
 def read(line: str) -> Record | None:
     """The line as a record; None for one in no known format."""
-    if len(line) > _LONGEST:
+    if len(line) > LONGEST:
         return None
-    text = plain(line).strip()
-    if text.startswith("{") and text.endswith("}"):
+    text = (plain(line) if "\x1b" in line else line).strip()
+    first = text[:1]
+    if first == "{" and text[-1] == "}":
         return _from_json(text)
-    if _MAY_BE_TEXT_FORMAT.match(text):
-        for pattern in _TEXT_FORMATS:
-            if found := pattern.fullmatch(text):
-                return _from_text(found.groupdict())
+    for pattern in _formats(first):
+        if found := pattern.fullmatch(text):
+            message, time, level, logger = found.group("message", "time", "level", "logger")
+            rest = ((), ()) if logger is None or logger == "root" else (("logger",), (logger,))
+            return Record(_access(message), time, level_of(level or ""), *rest)
     return _from_logfmt(text)
+
+
+def _formats(first: str) -> tuple[re.Pattern[str], ...]:
+    """Those that may begin with this character."""
+    if first in _INITIALS_OF_LEVELS:
+        return _BEGUN_BY_LEVEL
+    if first.isdecimal():
+        return _BEGUN_BY_DATE
+    return _BEGUN_BY_BRACKET if first == "[" else ()
 
 
 def _from_json(text: str) -> Record | None:
     try:
-        decoded = json.loads(text)
+        fields, end = _JSON.raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(decoded, dict):
+    keys = keys_of(tuple(fields), OF_THE_PROCESS)
+    if end != len(text) or keys is None or type(message := fields[keys.message]) is not str:
         return None
-    fields: dict[str, object] = {str(key): value for key, value in decoded.items()}
-    message = _take(fields, _MESSAGES)
-    if not isinstance(message, str):
-        return None
-    written_at, level = _take(fields, _TIMES), _take(fields, _LEVELS)
-    trace = tuple(_trace_lines(fields))
-    rest = tuple((key, _as_text(value)) for key, value in fields.items() if key not in _OF_THE_PROCESS)
-    return Record(_access(message), time_of(written_at), _level(level), rest, trace)
-
-
-def _from_text(found: Mapping[str, str | None]) -> Record:
-    logger = found.get("logger")
-    fields = () if logger is None or logger == "root" else (("logger", logger),)
-    return Record(
-        _access(found["message"] or ""), time_of(found.get("time")), level_of(found.get("level") or ""), fields
-    )
+    trace: tuple[str, ...] = ()
+    names = keys.others
+    if keys.may_have_trace:
+        trace = tuple(_trace_lines(fields))
+        names = tuple(name for name in names if name in fields)
+    values = [value if type(value := fields[name]) is str else _as_text(value) for name in names]
+    return Record(_access(message), fields.get(keys.time), _level(fields.get(keys.level)), names, values, trace)
 
 
 def _from_logfmt(text: str) -> Record | None:
     """`time=… level=INFO msg="hello world" key=value`, as Go's slog and logrus write it."""
-    if "=" not in text[:100]:
+    if "=" not in text[:100] or not _LOGFMT.fullmatch(text):
         return None
-    fields: dict[str, object] = {}
-    position = 0
-    while position < len(text):
-        found = _LOGFMT.match(text, position)
-        if found is None:
-            return None
-        fields.setdefault(found[1], _unquoted(found[2]))
-        position = found.end()
-    message = _take(fields, _MESSAGES)
-    if not isinstance(message, str):
+    fields: dict[str | None, str] = {}
+    for name, value in _PAIR.findall(text):
+        if name not in fields:
+            fields[name] = _unquoted(value)
+    keys = keys_of(tuple(fields))
+    if keys is None:
         return None
-    written_at, level = _take(fields, _TIMES), _take(fields, _LEVELS)
+    level = level_of(fields.get(keys.level, ""))
     return Record(
-        message, time_of(written_at), _level(level), tuple((key, str(value)) for key, value in fields.items())
+        fields[keys.message], fields.get(keys.time), level, keys.others, [fields[name] for name in keys.others]
     )
 
 
-def _take(fields: dict[str, object], names: tuple[str, ...]) -> object:
-    """Remove and return the first of `names` that is there."""
-    for name in names:
-        if name in fields:
-            return fields.pop(name)
-    return None
+class Keys(NamedTuple):
+    """Which fields are the message, the time and the level."""
+
+    message: str
+    time: str | None
+    level: str | None
+    others: tuple[str, ...]
+    may_have_trace: bool
+
+
+@functools.lru_cache(maxsize=250)
+def keys_of(names: tuple[str, ...], left_out: frozenset[str] = frozenset()) -> Keys | None:
+    """Of a record whose fields have these names; None without a message. Most lines have the fields of one before."""
+    message, time, level = (
+        next((name for name in known if name in names), None) for known in (_MESSAGES, _TIMES, _LEVEL_NAMES)
+    )
+    if message is None:
+        return None
+    others = tuple(name for name in names if name not in (message, time, level) and name not in left_out)
+    return Keys(message, time, level, others, any(name in others for name in (*_TRACES, *_ERRORS)))
 
 
 def _level(value: object) -> Level | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return _PINO.get(value)
-    return level_of(value) if isinstance(value, str) else None
+    if isinstance(value, str):
+        return level_of(value)
+    return _PINO.get(value) if type(value) is int else None
 
 
-def _trace_lines(fields: dict[str, object]) -> Iterator[str]:
+def level_of_number(text: str) -> Level | None:
+    """As pino writes them."""
+    return _PINO.get(int(text))
+
+
+def _trace_lines(fields: dict[str | None, Any]) -> Iterator[str]:
     """Remove what is the text of an exception, and yield its lines."""
     for name in _TRACES:
         value = fields.get(name)
         if isinstance(value, str) and "\n" in value:
             del fields[name]
             yield from value.strip("\n").splitlines()
-    for name in ("err", "error"):  # pino and its like: {"err": {"type": …, "message": …, "stack": …}}
+    for name in _ERRORS:
         value = fields.get(name)
         if isinstance(value, dict) and isinstance(value.get("stack"), str):
             del fields[name]
@@ -143,7 +177,7 @@ def _trace_lines(fields: dict[str, object]) -> Iterator[str]:
 def _access(message: str) -> str:
     """Uvicorn's `127.0.0.1:51234 - "GET /path HTTP/1.1" 200 OK` as `GET /path 200`; other messages as they are."""
     found = _ACCESS.fullmatch(message) if ' - "' in message else None
-    return f"{found['method']} {found['path']} {found['status']}" if found else message
+    return "".join(found.groups()) if found else message
 
 
 def _as_text(value: object) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
+from typing import NamedTuple
 
 _SECONDS = 10_000_000_000.0
 """Numbers above are not seconds since 1970 (that would be the year 2286), but milliseconds, or nanoseconds."""
 _MILLISECONDS = 1000 * _SECONDS
+_POINTS = frozenset(".,")
+_LONGEST = 40  # characters of a time
 _LATEST = 9_000_000_000.0  # s; later ones (the year 2255) have no date everywhere
 
 
@@ -21,6 +25,8 @@ class Level(IntEnum):
     WARNING = 30
     ERROR = 40
     FATAL = 50
+
+    __hash__ = int.__hash__  # an enum's own one is not in C, and each line asks for it
 
 
 _NAMES = {
@@ -45,17 +51,37 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """`message` is what happened; `time` is in seconds since the epoch; `trace` has the lines of an exception."""
+class Record(NamedTuple):
+    """`message` is what happened; `written_at` is its time, in whatever form; `trace` has the lines of an exception.
+
+    `names` and `values` are the other fields: lines of one kind have the same names.
+    """
 
     message: str
-    time: float | None = None
-    level: Level | None = None
-    fields: tuple[tuple[str, str], ...] = ()
+    written_at: object
+    level: Level | None
+    names: tuple[str, ...] = ()
+    values: Sequence[str] = ()
     trace: tuple[str, ...] = ()
 
+    @property
+    def time(self) -> float | None:
+        """In seconds since the epoch."""
+        return time_of(self.written_at)
 
+    @property
+    def second(self) -> int | None:
+        """The same without its fraction, at less cost: many lines have one second."""
+        text = self.written_at
+        if type(text) is str and len(text) <= 32 and text.isascii() and text[19:20] in _POINTS:
+            if text[20:26].isdigit():
+                return _second(f"{text[:20]}555555{text[26:]}") or _exact_second(text)
+            if text[20:23].isdigit():
+                return _second(f"{text[:20]}555{text[23:]}") or _exact_second(text)
+        return _exact_second(text)
+
+
+@functools.lru_cache(maxsize=100)
 def level_of(name: str) -> Level | None:
     """The level that a program means by `name`, in whatever case."""
     return _NAMES.get(name.strip().lower())
@@ -66,26 +92,37 @@ def time_of(value: object) -> float | None:
 
     A time without a zone is taken for local time, as Python's and Go's loggers mean it.
     """
-    if isinstance(value, bool):
+    if isinstance(value, str):
+        seconds = _parsed(value) if len(value) <= _LONGEST else None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = _time_of_number(float(value))
+    else:
         return None
-    if isinstance(value, int | float):
-        seconds = float(value)
-        if seconds > 1000 * _MILLISECONDS:
-            seconds /= 1e9
-        elif seconds > _MILLISECONDS:
-            seconds /= 1e6
-        elif seconds > _SECONDS:
-            seconds /= 1e3
-        return seconds if 0 < seconds < _LATEST else None
-    if not isinstance(value, str) or len(value) > 40:
-        return None
-    text = value.strip().replace(",", ".").replace("/", "-")
+    return seconds if seconds is not None and 0 < seconds < _LATEST else None
+
+
+def _time_of_number(seconds: float) -> float:
+    if seconds > 1000 * _MILLISECONDS:
+        return seconds / 1e9
+    if seconds > _MILLISECONDS:
+        return seconds / 1e6
+    return seconds / 1e3 if seconds > _SECONDS else seconds
+
+
+def _exact_second(value: object) -> int | None:
+    seconds = time_of(value)
+    return None if seconds is None else int(seconds)
+
+
+_second = functools.lru_cache(maxsize=1000)(_exact_second)
+
+
+def _parsed(text: str) -> float | None:
     try:
-        moment = datetime.fromisoformat(_microseconds(text))
-        seconds = moment.timestamp()
+        text = text.strip().replace(",", ".").replace("/", "-")
+        return datetime.fromisoformat(_microseconds(text)).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds if 0 < seconds < _LATEST else None
 
 
 def local_clock(seconds: float) -> str:

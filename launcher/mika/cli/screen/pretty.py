@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from mika.cli.screen.colours import BAD, GOOD, NAMES, QUIET, WAITING, Colour, palette
 from mika.cli.screen.escapes import for_screen
+from mika.cli.screen.fields import Template, in_one_line, short_id, template
+from mika.cli.screen.known import Known
 from mika.cli.screen.width import pad, width
 from mika.project import logs
-from mika.records.reading import read
+from mika.records.reading import LONGEST, read
 from mika.records.record import Level, Record, local_clock
 from mika.text import plain
 
@@ -25,11 +27,8 @@ _LEVELS = {
     Level.ERROR: ("ERROR", BAD),
     Level.FATAL: ("FATAL", BAD),
 }
-_HEADS = 1000  # that are kept
-_LONGEST_VALUE = 200  # characters of a field; the log file has the rest
+_HEADS, _KINDS = 1000, 250  # that are kept: what lines begin with, and what those of one kind have in common
 _NOT_OURS = re.compile(r"[/\\](?:site-packages|dist-packages|node_modules|\.venv|venv|\.tox)[/\\]")
-_LONG_ID = re.compile(r"(?:.*[^0-9a-f])?([0-9a-f]{8})(?:-?[0-9a-f]){8,}", re.IGNORECASE)
-_ID_NAMES = ("workflow_id", "workflowid", "workflow.id")
 
 
 class Pretty:
@@ -42,22 +41,29 @@ class Pretty:
         self._root, self._color, self._alone = str(root), color, alone
         self._palette = palette()
         self._width = max(map(width, names), default=0)
-        self._heads: dict[tuple[str, int | None], str] = {}  # what lines begin with, of the last seconds
         self._colours = {name: NAMES[number % len(NAMES)] for number, name in enumerate(names)}
+        self._levels: dict[Level | None, str] = {None: " " * 5}
+        self._levels |= {level: self._style(text.ljust(5), colour) for level, (text, colour) in _LEVELS.items()}
+        self._head = functools.lru_cache(_HEADS)(self._new_head)
+        self._fields = functools.lru_cache(_KINDS)(self._new_fields)
+        self._known = Known(self._head, self._levels, self._template)
 
     def line(self, name: str, line: logs.Line) -> str:
         """One line of a log, as one or more lines that each end with a newline."""
         text = logs.decode(line.data).rstrip("\r\n")
+        known = self._known.line(name, line.time, text) if len(text) <= LONGEST else None
+        if known is not None:
+            return known
         record = read(text)
-        if record is None and text.isprintable():  # most lines are of this kind, and there may be many
-            return f"{self._head(name, line.time)}  {text}\n"
-        head, *more = self._rows(text, record)
-        first = self._row(name, (record and record.time) or line.time, head)
-        return "".join([first, *(self._row(name, None, row) for row in more)])
+        if record is None:
+            return self._row(name, int(line.time), self._safe(text))
+        second = record.second
+        return self._row(name, int(line.time) if second is None else second, self._text(record))
 
     def rows(self, text: str, known: str) -> list[str]:
         """A line without time and name. `known`: a value that its reader knows, so that its field is left out."""
-        return self._rows(text, read(text), known)
+        record = read(text)
+        return [self._safe(text)] if record is None else self._text(record, known).split("\n")
 
     def name(self, name: str) -> str:
         """In its colour, as wide as the longest one."""
@@ -65,46 +71,40 @@ class Pretty:
 
     def event(self, name: str, seconds: float, text: str) -> str:
         """Something that happened to a process, in the columns of its lines. `seconds`: since the epoch."""
-        head, *more = (text if self._color else plain(text)).split("\n")
-        return "".join([self._row(name, seconds, head), *(self._row(name, None, row) for row in more)])
+        return self._row(name, int(seconds), text if self._color else plain(text))
 
-    def _row(self, name: str, seconds: float | None, text: str) -> str:
-        return f"{self._head(name, seconds)}  {text}\n"
+    def _row(self, name: str, second: int, text: str) -> str:
+        """Its first line with the time, all with the name."""
+        if "\n" in text:
+            text = text.replace("\n", f"\n{self._head(name, None)}  ")
+        return f"{self._head(name, second)}  {text}\n"
 
-    def _head(self, name: str, seconds: float | None) -> str:
+    def _new_head(self, name: str, second: int | None) -> str:
         """Time and name; the same for all lines of a second."""
-        second = None if seconds is None else int(seconds)
-        head = self._heads.get((name, second))
-        if head is None:
-            if len(self._heads) >= _HEADS:
-                self._heads.clear()
-            clock = self._style(" " * 8 if second is None else local_clock(second), QUIET)
-            head = self._heads[name, second] = clock if self._alone else f"{clock} {self.name(name)}"
-        return head
+        clock = self._style(" " * 8 if second is None else local_clock(second), QUIET)
+        return clock if self._alone else f"{clock} {self.name(name)}"
 
-    def _rows(self, text: str, record: Record | None, known: str = "") -> list[str]:
-        if record is None:
-            return [self._safe(text)]
-        return [*self._message(record, known).split("\n"), *self._trace(record.trace)]
+    def _text(self, record: Record, known: str = "") -> str:
+        message, _, level, names, values, trace = record
+        if known in values:
+            names, values = _without(known, names, values)
+        if not message.isprintable():
+            message = self._safe(message)
+        if not names:
+            text = f"{self._levels[level]} {message}"
+        else:
+            template, ids = self._fields(names)
+            shown = [*map(in_one_line, values)]
+            for number in ids:
+                shown[number] = short_id(shown[number])
+            text = f"{self._levels[level]} {message}{template.format(*shown)}"
+        return "\n".join([text, *self._trace(trace)]) if trace else text
 
-    def _message(self, record: Record, known: str) -> str:
-        level, colour = _LEVELS[record.level] if record.level is not None else ("", None)
-        parts = [f"{self._style(level.ljust(5), colour)} {self._safe(record.message)}"]
-        fields = [self._field(name, value) for name, value in sorted(record.fields, key=_ids_first) if value != known]
-        return "  ".join([*parts, *(self._style(field, QUIET) for field in fields)])
+    def _new_fields(self, names: tuple[str, ...]) -> Template:
+        return self._template([(name, number) for number, name in enumerate(names)])
 
-    def _field(self, name: str, value: str) -> str:
-        shown = value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}…"
-        shown = plain(shown).replace("\n", "\\n").replace("\r", "\\r")
-        if not shown.isprintable():
-            shown = "".join(character if character.isprintable() else "?" for character in shown)
-        if name.lower() in _ID_NAMES:
-            return short_id(shown)
-        if name == "elapsed_ms":
-            return f"{shown} ms"
-        if name.lower().endswith(("_id", "id")):
-            shown = short_id(shown)
-        return f"{name}={shown}"
+    def _template(self, fields: Iterable[tuple[str, int]]) -> Template:
+        return template(fields, lambda text: self._style(text, QUIET))
 
     def _trace(self, trace: Sequence[str]) -> Iterator[str]:
         marked = self._own_frame(trace)
@@ -132,15 +132,6 @@ class Pretty:
         return self._palette.paint(text, colour) if self._color else text
 
 
-@functools.lru_cache(maxsize=1000)
-def short_id(text: str) -> str:
-    """Eight characters of a long random id, and what is short as it is.
-
-    `process_message_8bc6a514…` and the UUID `8bc6a514-…` both become `8bc6a514`.
-    """
-    found = _LONG_ID.fullmatch(text)
-    return found[1] if found else text
-
-
-def _ids_first(field: tuple[str, str]) -> bool:
-    return field[0].lower() not in _ID_NAMES
+def _without(known: str, names: Iterable[str], values: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
+    kept = [(name, value) for name, value in zip(names, values, strict=True) if value != known]
+    return tuple(name for name, _value in kept), [value for _name, value in kept]

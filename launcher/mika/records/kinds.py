@@ -1,0 +1,96 @@
+"""Kinds of lines that programs write by the thousand: one pattern reads such a line, at a third of what `read` costs.
+
+A pattern takes only what stands in the line as it will be shown. So it finds what `read` finds, or it does not match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mika.records.reading import LEVELS, OF_THE_PROCESS, keys_of, level_of_number, read
+from mika.records.record import Level, level_of
+
+_TIME = (  # of a year in which there are such programs, so that its fraction decides nothing
+    r"([2-9]\d{3}-\d\d-\d\d[T ](?:[01]\d|2[0-3]):\d\d:\d\d)(?:[.,]\d{1,9})?(Z|[+-]\d\d:?\d\d|)"
+)
+_TIMES = (f'"{_TIME}"', r"([1-8]\d{9})(?:\d{3}|\.\d{1,6})?()")  # the second is in seconds since 1970, or milliseconds
+_NOT_ASCII = r"\u3001-\u3011\u4e00-\u9fa5\uff01-\uff5e"  # Chinese; all else is left to `read`
+_CHARACTER = rf"[ !#-\[\]-~{_NOT_ASCII}]"  # that is shown as it is, and stands in JSON as it is
+_MESSAGE = rf'"({_CHARACTER}*)"'
+_VALUES = (
+    rf'"({_CHARACTER}{{1,200}})"',
+    r"(true|false|null)",
+    r"(0|-?[1-9]\d{0,14})",
+    r"(-?(?:0\.(?!0000)|[1-9]\d{0,6}\.)(?:0|\d{0,7}[1-9]))",  # without an exponent, and as short as it can be
+)
+_PAIR = re.compile(r'"([^"]*)"(: ?)("[^"]*"|[\w.+-]+)(, ?|\})')
+_FLAT = re.compile(rf"\{{(?:{_PAIR.pattern})+")
+
+
+class Kind(NamedTuple):
+    """`message` is for `str.format`, and the other numbers are groups of the pattern, too; 0: it has none.
+
+    `time` begins two groups, up to the second and the zone; `fields` have their names.
+    """
+
+    match: Callable[[str], re.Match[str] | None]
+    message: str
+    time: int
+    level: int
+    fields: tuple[tuple[str, int], ...] = ()
+    level_of: Callable[[str], Level | None] = level_of
+
+
+_LOGGING = Kind(
+    re.compile(
+        rf'{_TIME} - (?!root )([\w.]{{1,200}}) - ({LEVELS}) - (?!\S{{1,64}} - ")([ -~{_NOT_ASCII}]*[!-~{_NOT_ASCII}])',
+        re.ASCII,
+    ).fullmatch,
+    message="{5}",
+    time=1,
+    level=4,
+    fields=(("logger", 3),),
+)
+"""`2026-11-28 03:30:18,123 - name - INFO - text`"""
+_ACCESS = Kind(
+    re.compile(
+        rf'({LEVELS}): {{1,10}}[!-~]{{1,64}} - "([A-Z]{{3,10}} [!-~]+) HTTP/[\d.]+"( \d{{3}})(?: [ -~]*)?', re.ASCII
+    ).fullmatch,
+    message="{2}{3}",
+    time=0,
+    level=1,
+)
+"""Uvicorn's `INFO:     127.0.0.1:51234 - "GET /path HTTP/1.1" 200 OK`"""
+TEXTS = {**dict.fromkeys("23456789", _LOGGING), **dict.fromkeys({name[0] for name in LEVELS.split("|")}, _ACCESS)}
+"""By the first character of a line."""
+
+
+def kind_of(text: str) -> Kind | None:
+    """Of a line of JSON; None if not all of its values are plain, or `read` cannot read it."""
+    if not text.isprintable() or _FLAT.fullmatch(text) is None or read(text) is None:
+        return None
+    pairs: list[tuple[str, str, str, str]] = _PAIR.findall(text)
+    names = tuple(name for name, *_ in pairs)
+    keys = keys_of(names, OF_THE_PROCESS)
+    if keys is None or len(set(names)) < len(names):
+        return None
+    pattern, groups, count = r"\{", {}, 1
+    for name, colon, sample, comma in pairs:
+        choices = (_MESSAGE,) if name == keys.message else _TIMES if name == keys.time else _VALUES
+        value = next((choice for choice in choices if re.fullmatch(choice, sample, re.ASCII)), None)
+        if value is None:
+            return None
+        pattern += re.escape(f'"{name}"{colon}') + value + re.escape(comma)
+        groups[name] = count
+        count += re.compile(value).groups
+    is_number = any(name == keys.level and sample.isdecimal() for name, _colon, sample, _comma in pairs)
+    return Kind(
+        re.compile(pattern, re.ASCII).fullmatch,
+        f"{{{groups[keys.message]}}}",
+        groups[keys.time] if keys.time else 0,
+        groups[keys.level] if keys.level else 0,
+        tuple((name, groups[name]) for name in keys.others),
+        level_of_number if is_number else level_of,
+    )
