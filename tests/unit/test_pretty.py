@@ -6,6 +6,7 @@ import json
 import time
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -304,6 +305,13 @@ def test_any_json_is_shown(value):
     assert shown(json.dumps({"event": "a", "x": value, "time": value, "level": value, "exception": value})).endswith(
         "\n"
     )
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_the_name_of_a_field_cannot_leave_its_line_either(color):
+    text = shown(json.dumps({"event": "e", "\x1b[2Ja\nb\x07": "v"}), color=color)
+    assert click.unstyle(text) == f"{local_clock(SECONDS)} worker        e  a\\nb?=v\n"
+    assert "\x1b[2J" not in text
 
 
 @pytest.mark.parametrize(

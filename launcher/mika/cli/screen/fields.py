@@ -34,7 +34,7 @@ def _template(name: str, number: int) -> str:
         return f"{{{number}}}"
     if name == "elapsed_ms":
         return f"{{{number}}} ms"
-    escaped = name.replace("{", "{{").replace("}", "}}")
+    escaped = in_one_line(name).replace("{", "{{").replace("}", "}}")
     return f"{escaped}={{{number}}}"
 
 
