@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -338,16 +337,29 @@ def test_what_was_not_taken(tmp_path, on_failure):
             assert push(bot)["skip_pipeline"] is False  # the apology cannot be sent: LangBot's own pipeline answers
 
 
+@pytest.fixture(scope="module")
+def other_temporal(tmp_path_factory):
+    with TemporalServer(tmp_path_factory.mktemp("other"), in_memory=True) as server:
+        yield server
+
+
+@pytest.fixture
+def frozen(other_temporal):
+    """A server that may be frozen: the one of the other tests is theirs, too."""
+    yield other_temporal
+    other_temporal.process.send(signal.SIGCONT)
+
+
 @needs_sigstop
 @pytest.mark.parametrize("on_failure", ["pipeline", "apology"])
-def test_an_event_is_answered_before_langbot_stops_waiting(tmp_path, on_failure):
+def test_an_event_is_answered_before_langbot_stops_waiting(tmp_path, frozen, on_failure):
     """LangBot accepts, and answers nothing; Temporal is frozen; and the bot has not been heard of before."""
-    with socket.create_server(("127.0.0.1", 0)) as langbot, TemporalServer(tmp_path, in_memory=True) as temporal:
+    with socket.create_server(("127.0.0.1", 0)) as langbot:
         url = f"http://127.0.0.1:{langbot.getsockname()[1]}"
         settings = {"LANGBOT_API_BASE_URL": url, "LANGBOT_ON_FAILURE": on_failure, **UNLIMITED}
-        with BotProcesses(tmp_path, temporal.port, **settings) as bot:
+        with BotProcesses(tmp_path, frozen.port, **settings) as bot:
             bot.start_api()
-            temporal.process.send(SIGSTOP)
+            frozen.process.send(SIGSTOP)
             body = event()
             body["data"]["message"].append({"type": "At", "target": "30003"})
             began = time.monotonic()
@@ -356,42 +368,49 @@ def test_an_event_is_answered_before_langbot_stops_waiting(tmp_path, on_failure)
             assert answer["skip_pipeline"] is (on_failure == "apology")  # which is perhaps in the chat
 
 
-@contextlib.contextmanager
-def all_of_it(tmp_path):
-    """The bot, LangBot and a server that may be frozen: the one of the other tests is theirs, too."""
+@pytest.fixture(scope="module")
+def shared_of_frozen(tmp_path_factory, other_temporal):
+    folder = tmp_path_factory.mktemp("of-frozen")
     with (
         free_port() as port,
-        LangBotApi(port, tmp_path / "chat.jsonl") as langbot,
-        TemporalServer(tmp_path, in_memory=True) as temporal,
-        BotProcesses(tmp_path, temporal.port, LANGBOT_API_BASE_URL=langbot.url, **UNLIMITED) as bot,
+        LangBotApi(port, folder / "chat.jsonl") as langbot,
+        BotProcesses(folder, other_temporal.port, LANGBOT_API_BASE_URL=langbot.url, **UNLIMITED) as bot,
     ):
         bot.start_api()
         bot.start_worker()
-        yield bot, langbot, temporal
+        yield bot, langbot
+
+
+@pytest.fixture
+def of_frozen(shared_of_frozen, frozen):
+    """The bot of that server, and its LangBot."""
+    bot, langbot = shared_of_frozen
+    langbot.reset()
+    return bot, langbot
 
 
 @needs_sigstop
-def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(tmp_path):
-    with all_of_it(tmp_path) as (bot, langbot, temporal):
-        temporal.process.send(SIGSTOP)
-        first = push(bot, message_id="m-1")
-        assert (first["skip_pipeline"], first["code"], first["workflow_id"]) == (False, "temporal_unavailable", None)
-        temporal.process.send(signal.SIGCONT)
-        outcome(bot, poll_until(lambda: push(bot)["workflow_id"], 30, "Temporal"))
-        again = push(bot, message_id="m-1")
-        assert (again["skip_pipeline"], again["code"]) == (False, "already_answered")
-        assert len(langbot.texts()) == 1
+def test_what_was_left_to_the_pipeline_is_left_when_it_comes_again(of_frozen, frozen):
+    bot, langbot = of_frozen
+    frozen.process.send(SIGSTOP)
+    first = push(bot, message_id="m-1")
+    assert (first["skip_pipeline"], first["code"], first["workflow_id"]) == (False, "temporal_unavailable", None)
+    frozen.process.send(signal.SIGCONT)
+    outcome(bot, poll_until(lambda: push(bot)["workflow_id"], 30, "Temporal"))
+    again = push(bot, message_id="m-1")
+    assert (again["skip_pipeline"], again["code"]) == (False, "already_answered")
+    assert len(langbot.texts()) == 1
 
 
 @needs_sigstop
-def test_mika_send_as_langbot_waits_while_temporal_is_frozen(tmp_path):
-    with all_of_it(tmp_path) as (bot, langbot, temporal):
-        temporal.process.send(SIGSTOP)
-        command = [sys.executable, "-m", "mika", "-C", str(tmp_path), "send", "--as", "langbot", "hello"]
-        sending = bot.run("mika", command, API_PORT=bot.http.base_url.port, MIKA_BACKEND="external")
-        sending.wait_for("Waiting for it")
-        time.sleep(2)
-        temporal.process.send(signal.SIGCONT)
-        assert sending.popen.wait(60) == 0, sending.output()
-        assert "delivery: sent" in sending.output()
-        assert len(langbot.texts()) == 1
+def test_mika_send_as_langbot_waits_while_temporal_is_frozen(of_frozen, frozen):
+    bot, langbot = of_frozen
+    frozen.process.send(SIGSTOP)
+    command = [sys.executable, "-m", "mika", "-C", str(bot.folder), "send", "--as", "langbot", "hello"]
+    sending = bot.run("mika", command, API_PORT=bot.http.base_url.port, MIKA_BACKEND="external")
+    sending.wait_for("Waiting for it")
+    time.sleep(2)
+    frozen.process.send(signal.SIGCONT)
+    assert sending.popen.wait(60) == 0, sending.output()
+    assert "delivery: sent" in sending.output()
+    assert len(langbot.texts()) == 1
