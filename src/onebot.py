@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TIMEOUT = 8.0  # s
 _LOOK_UP_TIMEOUT = 2.0  # s
 _NEVER_SENT = [range(100, 200), range(1400, 1500)]
-"""`retcode`: wrong parameters or no permission, and the same as HTTP's 4xx. Others may be a time-out on the way."""
+"""`retcode`: wrong parameters or no permission, and the same as HTTP's 4xx. Others may be a timeout on the way."""
 
 
 async def send(settings: Settings, target: ReplyTarget, text: str) -> None:

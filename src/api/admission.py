@@ -1,7 +1,7 @@
 """How many messages may be under way at once: as many as the workers can answer in time.
 
 Whatever is started waits in Temporal's queue, in order. With more than the workers can take, all would wait for longer
-than their time-out, and hardly any would be answered. So there is a bound, which follows the rate at which messages are
+than their timeout, and hardly any would be answered. So there is a bound, which follows the rate at which messages are
 answered: by all workers, and whoever started them, as the server counts them. Beyond the bound a message waits here, in
 order, and its caller is told that the bot is busy as soon as it is clear that its turn will not come in time: at once,
 if a burst of the last ten minutes has shown the rate, else after some seconds of this one.
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("mika.api")
 
 COUNT_EVERY = 1.0  # s
-# Per second of the time-out, while no rate is known: any worker that is worth the name answers so many.
+# Per second of the timeout, while no rate is known: any worker that is worth the name answers so many.
 _SURE_RATE = 100 / 60
 _LEAST = 20
-# Of the time-out. The rest is for what the rate does not tell: it falls when the machine has more to do, and a step
+# Of the timeout. The rest is for what the rate does not tell: it falls when the machine has more to do, and a step
 # that a busy worker does not take from its own queue in time waits once more, behind the others.
 _SHARE = 1 / 3
 # With fewer open messages than this, the rate shows how many come, and not how many could be answered.

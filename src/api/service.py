@@ -48,7 +48,7 @@ _SURELY_HUNG = 10.0  # s
 _FRESH = 1.5 * ASK_EVERY
 # The server ends a run on time. This much later, the caller no longer waits for the server to say so.
 _RUN_TIMEOUT_SLACK = 5.0  # s
-# How long a message may wait until it is started. Of the time-out for somebody who waits for the reply; LangBot waits
+# How long a message may wait until it is started. Of the timeout for somebody who waits for the reply; LangBot waits
 # for 15 s until an event is taken.
 _SHARE_OF_WAITING = 0.3
 _EVENT_PATIENCE = 5.0  # s

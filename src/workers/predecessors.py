@@ -1,4 +1,4 @@
-"""What a killed worker had in hand: its successor returns it to the server, which would wait for its time-out.
+"""What a killed worker had in hand: its successor returns it to the server, which would wait for its timeout.
 
 Only the supervisor knows that a process is gone. It numbers the starts of a worker (`NAME@RUN-NUMBER`), and never
 starts one before the one before it is gone.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("mika.worker")
 
 _NUMBERED = re.compile(r"(.+@.+)-(\d+)")
-# Of those that were started last. One that waits for longer than these waits for its task's time-out.
+# Of those that were started last. One that waits for longer than these waits for its task's timeout.
 _MOST = 1000
 _AT_ONCE = 8
 

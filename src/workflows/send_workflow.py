@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
 _ONE_ATTEMPT = timedelta(seconds=60)
 _LAST_CALL = timedelta(seconds=30)
 SLACK = 4 * _LAST_CALL
-"""The execution time-out is this much longer than the patience, so that the result says what became of the reply."""
+"""The execution timeout is this much longer than the patience, so that the result says what became of the reply."""
 
 
 @workflow.defn(name=SEND_WORKFLOW)

@@ -87,7 +87,7 @@ def retry(attempts: int = 0) -> RetryPolicy:
 
 
 def last_failure(error: ActivityError) -> BaseException:
-    """What the last attempt raised; a time-out of Temporal's if there was none."""
+    """What the last attempt raised; a timeout of Temporal's if there was none."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PATIENCE = 240.0  # s for one message: three run time-outs; an ordinary one needs 0.1 s
+PATIENCE = 240.0  # s for one message: three run timeouts; an ordinary one needs 0.1 s
 RECOVERY = 90.0  # s until what was killed is ready again
 
 # What may happen, by kind, and how often each is chosen. Of the first kind, "stopped" is SIGSTOP, which hangs; all

@@ -214,7 +214,7 @@ def test_breakpoint_stops_in_the_editor_while_one_is_attached_and_a_restart_lets
             tty.shows("mika restart jobs --debug")
             assert tty.ends() == 1
         restarted = this.ok("restart", "jobs", "--debug")
-        assert "normal time-out (10 s by default)" in restarted.out
+        assert "normal timeout (10 s by default)" in restarted.out
         assert "`mika up --debug jobs`" in restarted.out
         with attached(this) as tty:
             start(this)

@@ -224,7 +224,7 @@ def test_without_a_worker_the_answer_is_503_and_comes_later(bot: Bot):
     began = time.monotonic()
     answer = bot.post("kept")
     assert answer.status_code == 503
-    assert time.monotonic() - began < 10, "as soon as it is clear, not after a time-out of the workflow"
+    assert time.monotonic() - began < 10, "as soon as it is clear, not after a timeout of the workflow"
     assert answer.headers["content-type"] == "application/problem+json"
     assert int(answer.headers["retry-after"]) > 0
     problem = answer.json()
@@ -242,7 +242,7 @@ def test_without_a_worker_the_answer_is_503_and_comes_later(bot: Bot):
 @posix_only
 @pytest.mark.timeout(180)
 def test_a_hung_worker_is_told_apart_replaced_and_the_message_answered(own_bot):
-    # The time-out of a workflow task decides how soon Temporal gives a task that a hung worker took to another one.
+    # The timeout of a workflow task decides how soon Temporal gives a task that a hung worker took to another one.
     bot: Bot = own_bot(env={"WORKFLOW_TASK_TIMEOUT": "8"})
     bot.up()
     pid = bot.pid("worker")

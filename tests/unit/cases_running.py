@@ -60,7 +60,7 @@ RUNNING: list[Case] = [
         events(STARTED, TASK, TAKEN),
         around(worker(state="gone"), worker(identity="13@vm")),
         4,
-        "the server gives it out again in 26 s (workflow task time-out of 30 s)",
+        "the server gives it out again in 26 s (workflow task timeout of 30 s)",
     ),
     (
         "a step with the worker that had it in its cache, and was killed and replaced",
@@ -126,7 +126,7 @@ RUNNING: list[Case] = [
         [],
         around(worker(state="gone"), worker(identity="13@vm")),
         8,
-        "the server gives it out again in 20 s (start-to-close time-out of 28 s); wait for it; a heartbeat_timeout",
+        "the server gives it out again in 20 s (start-to-close timeout of 28 s); wait for it; a heartbeat_timeout",
     ),
     (
         "a step with a killed worker that sent heartbeats",
@@ -135,7 +135,7 @@ RUNNING: list[Case] = [
         [],
         around(worker(state="gone"), worker(identity="13@vm")),
         2,
-        "the server gives it out again in 3.0 s (heartbeat time-out of 5.0 s); wait for it",
+        "the server gives it out again in 3.0 s (heartbeat timeout of 5.0 s); wait for it",
     ),
     (
         "the last attempt of a step with a killed worker",

@@ -38,6 +38,10 @@ def test_every_text_has_a_translation() -> None:
     }
 
 
+def test_a_timeout_is_written_as_in_code() -> None:
+    assert [text for found in texts.in_code().values() for text in found if "time-out" in text.lower()] == []
+
+
 def test_the_compiled_catalogue_is_of_today() -> None:
     with texts.COMPILED.open("rb") as file:
         compiled = {message.id: message.string for message in mofile.read_mo(file) if message.id}

@@ -305,7 +305,7 @@ def test_a_flood_is_bounded_and_passes(address):
         assert await ask_again() == {}
 
     async def ask_again() -> Any:
-        """The places of the flood become free when its clients go, or at their time-out."""
+        """The places of the flood become free when its clients go, or at their timeout."""
         deadline = time.monotonic() + 10
         while True:
             try:

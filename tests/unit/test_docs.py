@@ -72,6 +72,10 @@ def paths_in(code: str) -> Iterator[str]:
             yield path.removeprefix("./")
 
 
+def test_a_timeout_is_written_as_in_code():
+    assert [page.name for page in PAGES if "time-out" in page.read_text(encoding="utf-8").lower()] == []
+
+
 @each_page
 def test_every_relative_link_resolves(page):
     for target in [*_LINK.findall(prose(page)), *_IMAGE.findall(prose(page))]:

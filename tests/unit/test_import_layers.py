@@ -96,7 +96,7 @@ def test_heavy_libraries_are_imported_where_they_are_used(heavy):
 
 
 def test_only_the_diagnosis_builds_requests_to_temporal():
-    """One time-out and no hidden retries, held in one place. Annotations may name the types of answers."""
+    """One timeout and no hidden retries, held in one place. Annotations may name the types of answers."""
     asking = {
         module
         for module, path in (LAUNCHER | BOT).items()

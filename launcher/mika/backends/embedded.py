@@ -37,7 +37,7 @@ _DYNAMIC_CONFIG = (
     # The defaults of 20 are for each of many shards. Here is one, so they would delay every step of every workflow.
     "history.transferProcessorMaxPollRPS=1000",
     "history.timerProcessorMaxPollRPS=1000",
-    # A time-out, as that of a killed worker's task, is noticed when it is due, and not up to a second later.
+    # A timeout, as that of a killed worker's task, is noticed when it is due, and not up to a second later.
     'history.timerProcessorMaxTimeShift="50ms"',
 )
 # What it keeps in memory is bounded by size, and not by the number of workflows: some are a thousand times larger.

@@ -38,7 +38,7 @@ def _login() -> str:
 @click.option("--group", metavar="ID", help="The group it is sent to (default: a private message).")
 @click.option("--as", "door", type=Choice(["langbot"]), help="Send it as LangBot does: as an event.")
 @click.option("--bot", metavar="ID", help="With --as langbot: its bot that sends the reply. Without, no chat gets it.")
-@click.option("--timeout", metavar="S", help="Give up after this many seconds (default: the run time-out).")
+@click.option("--timeout", metavar="S", help="Give up after this many seconds (default: the run timeout).")
 @json_option
 @click.pass_obj
 def send_command(

@@ -112,7 +112,7 @@ def send(address: str, key: str, request: Request) -> Json:
     except FileNotFoundError:
         raise ChannelError(_("the supervisor's control socket {address} is gone", address=address), code=GONE) from None
     except (OSError, ValueError) as error:
-        why = error if str(error) else _("time-out")
+        why = error if str(error) else _("timeout")
         text = _("the supervisor does not answer at {address}: {why}", address=address, why=why)
         raise ChannelError(text) from None
     if not wire.is_signed(key, nonce + "answer", answer, mac):

@@ -88,17 +88,17 @@ def _too_long(step: Step, name: str, timeout: int) -> str:
     which, tries = proto.TIMEOUTS[timeout], _tries(step)
     if timeout == proto.START_TO_CLOSE and step.budget:
         return _(
-            "{step} took longer than its {which} time-out of {limit}{times}",
+            "{step} took longer than its {which} timeout of {limit}{times}",
             step=name,
             which=which,
             limit=seconds(step.budget),
             times=tries,
         )
-    return _("{step} took longer than its {which} time-out{times}", step=name, which=which, times=tries)
+    return _("{step} took longer than its {which} timeout{times}", step=name, which=which, times=tries)
 
 
 def _its_time(step: Step, info: WorkflowExecutionInfo, surroundings: Surroundings) -> str:
-    return _more_time(info, surroundings, _("or the time-out of {name} in the workflow's code", name=step.name))
+    return _more_time(info, surroundings, _("or the timeout of {name} in the workflow's code", name=step.name))
 
 
 def _tries(step: Step) -> str:
@@ -318,7 +318,7 @@ def _more_time(info: WorkflowExecutionInfo, surroundings: Surroundings, other: s
     suffix = _(" ({other})", other=other) if other else ""
     run, execution = surroundings.run_timeout, surroundings.execution_timeout
     if run is None or info.task_queue != surroundings.queue:
-        return _("raise its run time-out where it is started{suffix}", suffix=suffix)
+        return _("raise its run timeout where it is started{suffix}", suffix=suffix)
     more = 2 * run
     settings = f"WORKFLOW_RUN_TIMEOUT={more:g}"
     if execution is not None and execution < more:

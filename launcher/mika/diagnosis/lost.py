@@ -1,6 +1,6 @@
 """A worker died with a task in its hands: nobody is at work, and the server has not noticed yet.
 
-It waits for the time-out of the task, then gives it to whoever polls. So another worker is needed, and nothing else.
+It waits for the timeout of the task, then gives it to whoever polls. So another worker is needed, and nothing else.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def lost_activity(
     step, options = _("the activity {name}", name=pending.activity_type.name), pending.activity_options
     started, beat = proto.at(pending.last_started_time), proto.span(options.heartbeat_timeout)
     limits: dict[str, tuple[float, float]] = {
-        _("heartbeat time-out"): (max(started, proto.at(pending.last_heartbeat_time)), beat),
-        _("start-to-close time-out"): (started, proto.span(options.start_to_close_timeout)),
+        _("heartbeat timeout"): (max(started, proto.at(pending.last_heartbeat_time)), beat),
+        _("start-to-close timeout"): (started, proto.span(options.start_to_close_timeout)),
     }
     ends = {name: since + limit for name, (since, limit) in limits.items() if limit}
     which = min(ends, key=lambda name: ends[name], default="")
@@ -75,7 +75,7 @@ def lost_task(
         then = _(
             "the server gives it out again in {time} ({which} of {limit})",
             time=seconds(max(0.0, limit - elapsed)),
-            which=_("workflow task time-out"),
+            which=_("workflow task timeout"),
             limit=seconds(limit),
         )
     return _lost(

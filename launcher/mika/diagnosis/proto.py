@@ -100,14 +100,14 @@ def message(failure: Failure) -> str:
     text = " ".join(root.message.split())[:300]
     if root.HasField("timeout_failure_info"):
         which = TIMEOUTS.get(root.timeout_failure_info.timeout_type, "")
-        expired = _("{which} time-out", which=which) if which else _("a time-out")
+        expired = _("{which} timeout", which=which) if which else _("a timeout")
         return _("{time_out}: {text}", time_out=expired, text=text) if text else expired
     kind = root.application_failure_info.type if root.HasField("application_failure_info") else ""
     return f"{kind}: {text}" if kind and text and not text.startswith(kind) else text or kind or _("no message")
 
 
 def timeout_type(failure: Failure) -> int:
-    """The TimeoutType when the chain of causes begins with a time-out, else 0."""
+    """The TimeoutType when the chain of causes begins with a timeout, else 0."""
     root = innermost(failure)
     return int(root.timeout_failure_info.timeout_type) if root.HasField("timeout_failure_info") else 0
 

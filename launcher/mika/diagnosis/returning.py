@@ -1,4 +1,4 @@
-"""A workflow task that died with its worker goes to another worker now, and not after the task's time-out.
+"""A workflow task that died with its worker goes to another worker now, and not after the task's timeout.
 
 The server has no request for that. But whoever has a task may say that it has failed, and the token that names the
 task there is made of what the server shows to everybody (temporal/server/api/token/v1/message.proto). A server that

@@ -280,7 +280,7 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
 
 
 def is_own_time_out(failure: Failure) -> bool:
-    """The activity ended itself shortly before its time-out would have, to be able to say what it waited for."""
+    """The activity ended itself shortly before its timeout would have, to be able to say what it waited for."""
     root = proto.innermost(failure)
     return bool(root.application_failure_info.type == LLM_TIMEOUT)
 
@@ -353,7 +353,7 @@ def failing_task(
 
 
 def taker(events: Sequence[HistoryEvent]) -> str:
-    """Who took the last workflow task; after a time-out the server no longer writes that down."""
+    """Who took the last workflow task; after a timeout the server no longer writes that down."""
     for event in reversed(events):
         if event.event_type == EventType.TASK_STARTED:
             return str(event.workflow_task_started_event_attributes.identity)

@@ -316,7 +316,7 @@ class Temporal:
     ) -> None:
         """Start what `started` (attributes of a WorkflowExecutionStarted event) describes, under another id.
 
-        Time-outs in seconds, 0 for none. Raises RPCError ALREADY_EXISTS for an id that was used before.
+        Timeouts in seconds, 0 for none. Raises RPCError ALREADY_EXISTS for an id that was used before.
         """
         from google.protobuf.duration_pb2 import Duration
         from temporalio.api.enums.v1 import WorkflowIdReusePolicy
@@ -363,7 +363,7 @@ class CallError(StrEnum):
 
 
 _BY_STATUS = {  # RPCStatusCode, which is gRPC's
-    1: CallError.TIMEOUT,  # CANCELLED: what the SDK says when its own time-out expires
+    1: CallError.TIMEOUT,  # CANCELLED: what the SDK says when its own timeout expires
     4: CallError.TIMEOUT,
     5: CallError.NOT_FOUND,
     7: CallError.DENIED,

@@ -65,7 +65,7 @@ def _event(event: HistoryEvent, activities: dict[int, Step], *, payloads: bool) 
             worker = event.workflow_task_started_event_attributes.identity
             yield _("taken by worker {worker}", worker=worker) if worker else _("taken by worker unknown")
         case EventType.TASK_TIMED_OUT:
-            yield _("the worker did not answer within the workflow task time-out")
+            yield _("the worker did not answer within the workflow task timeout")
         case EventType.TASK_FAILED:
             task = event.workflow_task_failed_event_attributes
             yield _("the workflow task failed: {error}", error=proto.message(task.failure))
@@ -154,7 +154,7 @@ def _started(execution: WorkflowExecutionStartedEventAttributes) -> str:
         *([_("run {time}", time=seconds(run))] if run else []),
         *([_("execution {time}", time=seconds(whole))] if whole else []),
     ]
-    return text + _(" (time-outs: {limits})", limits=listed(limits)) if limits else text
+    return text + _(" (timeouts: {limits})", limits=listed(limits)) if limits else text
 
 
 def _pending_task(task: PendingWorkflowTaskInfo, now: float) -> str:

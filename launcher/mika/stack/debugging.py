@@ -28,7 +28,7 @@ _INTERVAL, _IDLE_INTERVAL = 0.2, 2.0  # s
 _REPORT_SECONDS = 5.0
 """How long a process that is ready may take to import the SDK: by then its hook has reported."""
 _SHORT_TASKS = _(
-    "Temporal gives a workflow task its normal time-out (10 s by default): a workflow that is held longer in a debugger"
+    "Temporal gives a workflow task its normal timeout (10 s by default): a workflow that is held longer in a debugger"
     " runs that step again"
 )
 

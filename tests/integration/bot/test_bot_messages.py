@@ -160,7 +160,7 @@ def test_a_worker_asked_to_stop_finishes_what_it_does(llm_bot, llm, worker):
 def test_a_slow_model_is_waited_for(llm_bot, llm, worker):
     held = llm.holding()
     llm.plan.append(held)
-    timer = threading.Timer(5, held.hold.set)  # longer than the soft wait and than the heartbeat time-out
+    timer = threading.Timer(5, held.hold.set)  # longer than the soft wait and than the heartbeat timeout
     timer.start()
     response = llm_bot.post("hi")
     timer.join()

@@ -16,7 +16,7 @@ from temporalio.client import Client
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import poll_until
 
-# The last step, which is part of a workflow task, takes until the file is gone; no time-out of its own ends it.
+# The last step, which is part of a workflow task, takes until the file is gone; no timeout of its own ends it.
 _HELD = """
 import asyncio, datetime, functools, sys
 from pathlib import Path
@@ -93,7 +93,7 @@ async def take_and_lose(bot):
 
 
 def test_a_task_that_never_reached_the_worker_is_given_to_it_again(tmp_path, temporal):
-    """The worker lives, so nobody is told that it hangs, and the message does not wait for the task's time-out."""
+    """The worker lives, so nobody is told that it hangs, and the message does not wait for the task's timeout."""
     with BotProcesses(tmp_path, temporal.port) as bot, ThreadPoolExecutor(11) as threads:
         bot.start_api()
         bot.start_worker()

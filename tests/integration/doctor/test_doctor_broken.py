@@ -12,8 +12,8 @@ from tests.kit.machine import DEADLINE, poll_until
 from tests.kit.terminals import Hand, inside
 
 BROKEN: list[tuple[str, tuple[Any, ...], float, str, str]] = [
-    # workflow, arguments, run time-out, cause, words of the finding
-    ("Slow", (20.0, 1.0), 60, "timed_out_slow", "start-to-close time-out of 1.0 s"),
+    # workflow, arguments, run timeout, cause, words of the finding
+    ("Slow", (20.0, 1.0), 60, "timed_out_slow", "start-to-close timeout of 1.0 s"),
     ("Slow", (20.0, 20.0), 2, "timed_out_slow", "of the 2.0 s that the whole run had"),
     ("Slow", (8.0, 20.0), 60, "running", "activity sleeper has been running for"),
     ("Breaking", (True,), 60, "activity_retrying", "Broken: it broke"),

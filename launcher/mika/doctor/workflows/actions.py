@@ -51,7 +51,7 @@ async def plan_retry(
 ) -> list[Step]:
     """Start workflows again with the same input under new ids.
 
-    Each goes into its old queue, unless only the one queue of the project has a worker; its time-outs are the old ones,
+    Each goes into its old queue, unless only the one queue of the project has a worker; its timeouts are the old ones,
     unless the configuration gives it more. Those that were not `named` one by one are started again only once.
     `replace`: those that still run are terminated first.
     """
