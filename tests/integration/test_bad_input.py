@@ -310,7 +310,7 @@ def test_what_stands_in_the_place_of_a_log_stops_nobody(project, name, damage):
 # --- no stack ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["status", "wait", "restart web", "stop web", "start web"])
+@pytest.mark.parametrize("verb", ["status", "wait --timeout 0.2", "restart web", "stop web", "start web"])
 def test_exit_3_when_no_stack_runs(project, verb):
     this = project(GOOD)
     result = this.error(*verb.split(), code=3)
@@ -323,7 +323,7 @@ def test_exit_3_when_no_stack_runs(project, verb):
 
 @pytest.mark.parametrize(
     "args",
-    ["up --json", "up -d --json", "status --json", "config --json", "send hi --json", "wait --json"],
+    ["up --json", "up -d --json", "status --json", "config --json", "send hi --json", "wait --timeout 0.2 --json"],
 )
 def test_json_errors_have_one_shape(project, args):
     this = project("", env={"API_PORT": "x"})
