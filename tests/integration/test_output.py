@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -199,7 +200,11 @@ def test_logs_since(logged):
 
 
 def test_logs_of_events(logged):
-    assert '"kind": "started"' in logged.ok("logs", "mika").out
+    raw = logged.ok("logs", "mika").out
+    assert '"kind": "started"' in raw
+    assert '"texts"' in logged.log("mika"), "for other terminals, which may be Chinese"
+    assert '"texts"' not in raw, "nobody else has a use for it"
+    assert all(json.loads(line)["kind"] for line in raw.splitlines())
 
 
 def test_logs_before_the_first_run(project):

@@ -23,7 +23,7 @@ from mika.cli.spelling import pasteable
 from mika.errors import MikaError, UsageError
 from mika.events import BackingOff, Exited, GaveUp, Ready, Started, Unhealthy
 from mika.project import logs
-from mika.project.event_log import EventReader, read_event
+from mika.project.event_log import EventReader, in_english, read_event
 from mika.project.folder import ProjectDir
 from mika.project.log_search import Naming
 from mika.project.logs import EVENT_LOG
@@ -155,7 +155,7 @@ class _Printer:
             click.echo(self._readable(self._pretty, name, line), nl=False, color=True)
             return
         stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if self._timestamps else ""
-        click.echo(self._prefixes.line(name, stamp + _text(line)), color=True)
+        click.echo(self._prefixes.line(name, stamp + _text(name, line)), color=True)
 
     def _readable(self, pretty: Pretty, name: str, line: logs.Line) -> str:
         event = read_event(line) if name == EVENT_LOG else None
@@ -165,8 +165,9 @@ class _Printer:
         return pretty.event(event.name or EVENT_LOG, line.time, pasteable(shown(text))) if text else ""
 
 
-def _text(line: logs.Line) -> str:
-    return logs.decode(line.data).rstrip("\r\n")
+def _text(name: str, line: logs.Line) -> str:
+    text = logs.decode(line.data).rstrip("\r\n")
+    return in_english(text) if name == EVENT_LOG else text
 
 
 def _choose(names: Sequence[str], names_of_logs: list[str]) -> list[str]:

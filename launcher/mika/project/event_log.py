@@ -46,3 +46,10 @@ def read_event(line: logs.Line) -> Event | None:
     with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
         return events.from_json(unpacked(json.loads(line.data)))
     return None
+
+
+def in_english(line: str) -> str:
+    """A line of the event log without what makes its texts translatable: only mika has a use for that."""
+    with contextlib.suppress(ValueError, LookupError, TypeError, AttributeError):
+        return json.dumps(unpacked(json.loads(line)), ensure_ascii=False)
+    return line
