@@ -211,6 +211,7 @@ def test_breakpoint_stops_in_the_editor_while_one_is_attached_and_a_restart_lets
         assert "needs a terminal" in this.error("attach", "jobs", code=2).err
         with attached(this) as tty:
             tty.shows("jobs has no terminal: it was not started for debugging")
+            assert "attached to" not in tty.screen
             tty.shows("mika restart jobs --debug")
             assert tty.ends() == 1
         restarted = this.ok("restart", "jobs", "--debug")

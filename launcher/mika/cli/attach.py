@@ -40,16 +40,12 @@ def attach_command(context: Context, name: str) -> None:
 
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise UsageError(_("`mika attach` needs a terminal"), _("run it in one, without a pipe"))
-        echo(
-            _(
-                "attached to {name} (pid {pid}): Ctrl-] leaves, Ctrl-C goes to the process",
-                name=unit.name,
-                pid=unit.pid,
-            ),
-            err=True,
+        attached = _(
+            "attached to {name} (pid {pid}): Ctrl-] leaves, Ctrl-C goes to the process", name=unit.name, pid=unit.pid
         )
+        address = terminal_address(context.folder.project, unit.name)
         try:
-            ended = terminal.attach(terminal_address(context.folder.project, unit.name))
+            ended = terminal.attach(address, lambda: echo(attached, err=True))
         except (FileNotFoundError, ConnectionError):
             raise MikaError(
                 _("{name} has no terminal: it was not started for debugging", name=unit.name),

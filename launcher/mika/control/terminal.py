@@ -7,7 +7,7 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Literal
 
@@ -25,7 +25,7 @@ if sys.platform != "win32":
     _IN, _OUT = 0, 1  # descriptors
     _INPUT, _LOCAL, _CHARACTERS = 0, 3, 6  # places in the list of termios
 
-    def attach(address: str) -> Ended:
+    def attach(address: str, when_attached: Callable[[], None]) -> Ended:
         """Connect this terminal to that of the process, until the user leaves or it is closed.
 
         Raises OSError when there is none. What is typed goes to the process as it is, Ctrl-C included.
@@ -35,6 +35,7 @@ if sys.platform != "win32":
             greeting, descriptors, _flags, _address = socket.recv_fds(connection, 1, 1)
             if not greeting or not descriptors:
                 raise ConnectionResetError(_("it closed the connection"))
+            when_attached()
             try:
                 with _raw(), _same_size(descriptors[0]):
                     return _relay(connection, descriptors[0])
