@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from mika.diagnosis.wording import _
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -72,7 +74,7 @@ def through_proxy(url: str) -> str:
         return ""
     proxies = getproxies()
     name = next((name for name in (parts.scheme, "all") if name in proxies), "")
-    return f" (through the proxy of {name.upper()}_PROXY)" if name else ""
+    return _(" (through the proxy of {name}_PROXY)", name=name.upper()) if name else ""
 
 
 def retry_after(

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from mika.diagnosis.wording import _
 
 from src.chat_text import CANNED_REPLY, clean, split
 from src.history.base import HistoryError, SendMark
@@ -173,7 +174,7 @@ async def _in_time(work: Awaitable[T], limit: float) -> T:
         async with asyncio.timeout(limit):
             return await work
     except TimeoutError:
-        raise HistoryError(f"the history did not answer within {limit:.3g} s") from None
+        raise HistoryError(_("the history did not answer within {seconds:.3g} s", seconds=limit)) from None
 
 
 def _of_part(outcome: Sent, number: int, count: int) -> Sent:

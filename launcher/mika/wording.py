@@ -8,6 +8,7 @@ is a plain English `str`: JSON, logs and programs see nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 Value = str | int | float
@@ -99,6 +100,34 @@ def unpacked(value: Any) -> Any:  # noqa: ANN401 - decoded JSON
             holder = holder[key]
         holder[last] = Text(holder[last], template, _values(values))
     return value
+
+
+def received(value: dict[str, Any]) -> dict[str, Any]:
+    """JSON of another program, which may have got it from `packed`: with its texts, as far as they are what it says."""
+    with suppress(LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        for (*place, last), template, values in value.get(_TEXTS, ()):
+            holder = value
+            for key in place:
+                holder = holder[key]
+            text = Text(holder[last], template, _values(values))
+            if _is_true(text):
+                holder[last] = text
+    return value
+
+
+def _is_true(text: Text) -> bool:
+    """Whether the template says the same in English, but for capitals, and has nothing in it that costs memory."""
+    import re
+
+    if not text.values or not text.template:
+        return text.template in ("", text)
+    rest = re.sub(r"\{\{|\}\}|\{\w+(:[.,\d]{0,3}[a-z]?)?\}", "", text.template)
+    return (
+        "{" not in rest
+        and "}" not in rest
+        and all(_is_true(value) for value in text.values.values() if isinstance(value, Text))
+        and text.template.format_map(text.values).casefold() == text.casefold()
+    )
 
 
 def _translated(value: Value, translate: Callable[[str], str]) -> Value:

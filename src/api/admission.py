@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from mika.diagnosis.temporal import literal
+from mika.diagnosis.wording import _
 
 from src.api.calls import TEMPORAL_ERRORS
 from src.api.signs import SharedRequest
@@ -172,7 +173,7 @@ class Admission:
             await asyncio.sleep(COUNT_EVERY / 2)
 
     def _release(self, number: int) -> None:
-        for _ in range(min(max(number, 0), len(self._waiting))):
+        for _turn in range(min(max(number, 0), len(self._waiting))):
             waiting = self._waiting.popleft()
             if not waiting.turn.done():
                 self._starts.append(self._clock())
@@ -234,18 +235,26 @@ class Admission:
 
     def _busy(self, before: int) -> Problem:
         rate, under_way = self._rate(), self._under_way()
-        speed = f", and {rate:.3g} are answered per second" if rate else ""
         wait = math.ceil((before + 1) / rate) if rate else 10
-        return Problem(
-            "busy",
-            f"The bot is busy: {under_way} messages are under way{speed}. The message was not accepted.",
-            retry_after=min(max(wait, 1), 60),
+        detail = (
+            _(
+                "The bot is busy: {count} messages are under way, and {rate:.3g} are answered per second. The message "
+                "was not accepted.",
+                count=under_way,
+                rate=rate,
+            )
+            if rate
+            else _("The bot is busy: {count} messages are under way. The message was not accepted.", count=under_way)
         )
+        return Problem("busy", detail, retry_after=min(max(wait, 1), 60))
 
     def _no_worker(self) -> Problem:
         return Problem(
             "no_worker",
-            f"No worker takes messages, and {self._under_way()} wait for one. The message was not accepted.",
+            _(
+                "No worker takes messages, and {count} wait for one. The message was not accepted.",
+                count=self._under_way(),
+            ),
         )
 
 

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+Texts = list[list[Any]]
+"""The templates of the texts beside it and what fills them, so that mika can show them in Chinese."""
+
 
 class Plain(BaseModel):
     type: Literal["Plain"]
@@ -26,6 +29,7 @@ class MessageAnswer(BaseModel):
     fix: str | None = None
     code: str | None = None
     detail: str | None = None
+    texts: Texts | None = None
 
 
 class N8nAnswer(BaseModel):
@@ -61,6 +65,7 @@ class Silent(BaseModel):
     found: list[SilentMessage]
     remembered: int
     since: str
+    texts: Texts | None = None
 
 
 class ProblemBody(BaseModel):
@@ -76,6 +81,7 @@ class ProblemBody(BaseModel):
     fix: str | None = None
     response: str | None = None
     message: list[Plain] | None = None
+    texts: Texts | None = None
 
 
 class WorkflowError(BaseModel):
@@ -90,6 +96,7 @@ class WorkflowAnswer(BaseModel):
     error: WorkflowError | None = None
     cause: str | None = None
     fix: str | None = None
+    texts: Texts | None = None
 
 
 class Health(BaseModel):
@@ -111,6 +118,7 @@ class Readiness(BaseModel):
     worker: Dependency
     history: Dependency
     langbot: Dependency | None = None
+    texts: Texts | None = None
 
 
 class ShownTurn(BaseModel):

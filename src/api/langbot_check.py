@@ -8,6 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from mika.diagnosis.wording import _, joined
+
 from src.outside import decoded, is_on_this_machine, needs_certificates, through_proxy
 
 if TYPE_CHECKING:
@@ -55,11 +57,13 @@ class LangBotCheck:
     def _with_events(self, state: dict[str, str]) -> dict[str, str]:
         now = time.monotonic()
         if self._last_event is not None:
-            return state | {"detail": f"{state['detail']}; its last event came {now - self._last_event:.0f} s ago"}
-        detail = f"{state['detail']}; no event came since this API started {now - self._since:.0f} s ago"
+            last = _("its last event came {seconds:.0f} s ago", seconds=now - self._last_event)
+            return state | {"detail": joined(_("; "), (state["detail"], last))}
+        none = _("no event came since this API started {seconds:.0f} s ago", seconds=now - self._since)
+        detail = joined(_("; "), (state["detail"], none))
         if now - self._since < _PATIENCE or "fix" in state:
             return state | {"detail": detail}
-        fix = "write to the bot; if that changes nothing, add this API's /webhook/langbot as a webhook in LangBot"
+        fix = _("write to the bot; if that changes nothing, add this API's /webhook/langbot as a webhook in LangBot")
         return state | {"detail": detail, "fix": fix}
 
     async def _ask(self, url: str) -> dict[str, str]:
@@ -81,25 +85,27 @@ class LangBotCheck:
                     return problem
                 return _bots(await client.get(_BOTS))
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            reason, code = f"cannot be reached{through_proxy(url)}: {error}", "unreachable"
+            reason = _("LangBot cannot be reached{by_proxy}: {error}", by_proxy=through_proxy(url), error=error)
+            code = "unreachable"
         except (TimeoutError, httpx.TimeoutException):
-            reason, code = f"does not answer within {_TIMEOUT:g} s", "timeout"
+            reason, code = _("LangBot does not answer within {seconds:g} s", seconds=_TIMEOUT), "timeout"
         except httpx.HTTPError as error:
-            reason, code = f"does not answer: {error!r}", "failed"
-        return _unavailable(code, f"LangBot {reason}", "start LangBot, or correct LANGBOT_API_BASE_URL")
+            reason, code = _("LangBot does not answer: {error}", error=repr(error)), "failed"
+        return _unavailable(code, reason, _("start LangBot, or correct LANGBOT_API_BASE_URL"))
 
 
 def _problem(sending: httpx.Response, *, has_key: bool) -> dict[str, str] | None:
     if sending.status_code == HTTPStatus.BAD_REQUEST and _is_langbots(sending):
         return None
     if sending.status_code in {401, 403}:
-        new = "create an API key in LangBot and set LANGBOT_API_KEY to it"
+        new = _("create an API key in LangBot and set LANGBOT_API_KEY to it")
         if not has_key:
-            return _unavailable("denied", "LangBot asks for an API key, and LANGBOT_API_KEY is not set", new)
-        may = "LANGBOT_API_KEY may not send messages" if sending.status_code == HTTPStatus.FORBIDDEN else ""
-        return _unavailable("denied", may or "LangBot does not know LANGBOT_API_KEY", new)
-    text = f"what answers at LANGBOT_API_BASE_URL is not LangBot's API (status {sending.status_code})"
-    return _unavailable("failed", text, "set LANGBOT_API_BASE_URL to the address of LangBot's own page, e.g. port 5300")
+            return _unavailable("denied", _("LangBot asks for an API key, and LANGBOT_API_KEY is not set"), new)
+        may = _("LANGBOT_API_KEY may not send messages") if sending.status_code == HTTPStatus.FORBIDDEN else ""
+        return _unavailable("denied", may or _("LangBot does not know LANGBOT_API_KEY"), new)
+    text = _("what answers at LANGBOT_API_BASE_URL is not LangBot's API (status {status})", status=sending.status_code)
+    fix = _("set LANGBOT_API_BASE_URL to the address of LangBot's own page, e.g. port 5300")
+    return _unavailable("failed", text, fix)
 
 
 def _unavailable(code: str, detail: str, fix: str) -> dict[str, str]:
@@ -117,25 +123,28 @@ def _bots(listing: httpx.Response) -> dict[str, str]:
     data = body.get("data") if isinstance(body, dict) else None
     found = data.get("bots") if isinstance(data, dict) else None
     if listing.status_code != HTTPStatus.OK or not isinstance(found, list):
-        return {"state": "ready", "detail": "LangBot takes replies; this key may not list its bots"}
+        return {"state": "ready", "detail": _("LangBot takes replies; this key may not list its bots")}
     bots = [bot for bot in found if isinstance(bot, dict) and bot.get("enable")]
     if not bots:
-        text = "LangBot takes replies, but has no enabled bot"
-        return {"state": "ready", "detail": text, "fix": "create a bot in LangBot, or enable it"}
+        text = _("LangBot takes replies, but has no enabled bot")
+        return {"state": "ready", "detail": text, "fix": _("create a bot in LangBot, or enable it")}
     unbound = [bot for bot in bots if "event_bindings" in bot and not _message_bindings(bot)]
     if len(unbound) == len(bots):
-        text = "LangBot takes replies, but hands on no messages of its bot"
+        text = _("LangBot takes replies, but hands on no messages of its bot")
         return {
             "state": "ready",
             "detail": text,
-            "fix": "in LangBot, add an event route for message.received to the bot",
+            "fix": _("in LangBot, add an event route for message.received to the bot"),
         }
     only_at = [bot for bot in bots if "event_bindings" in bot and all(map(_is_at_only, _message_bindings(bot)))]
-    groups = "; of groups, LangBot hands on only messages that @ the bot" if len(only_at) == len(bots) else ""
-    return {
-        "state": "ready",
-        "detail": f"LangBot takes replies, for {len(bots)} bot{'s' if len(bots) > 1 else ''}{groups}",
-    }
+    detail = (
+        _("LangBot takes replies, for {count} bots", count=len(bots))
+        if len(bots) > 1
+        else _("LangBot takes replies, for 1 bot")
+    )
+    if len(only_at) == len(bots):
+        detail = joined(_("; "), (detail, _("of groups, LangBot hands on only messages that @ the bot")))
+    return {"state": "ready", "detail": detail}
 
 
 def _message_bindings(bot: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 from fastapi import Response
 from fastapi.responses import JSONResponse
+from mika.diagnosis.wording import packed
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -62,4 +63,4 @@ def _render(
     kind: Kind, detail: str, code: str, headers: Mapping[str, str], extra: Mapping[str, object]
 ) -> JSONResponse:
     body = {"type": "about:blank", "title": kind.title, "status": kind.status, "detail": detail, "code": code, **extra}
-    return JSONResponse(body, kind.status, dict(headers), media_type="application/problem+json")
+    return JSONResponse(packed(body), kind.status, dict(headers), media_type="application/problem+json")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING
 
+from mika.diagnosis.wording import _
+
 from src.intake.problems import Problem
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ def check_secret(request: Request, settings: Settings) -> None:
     given = request.headers.get("x-webhook-secret") or request.query_params.get("secret", "")
     if not is_same(given, settings.webhook_secret.get_secret_value()):
         raise Problem(
-            "unauthorized", "Send WEBHOOK_SECRET in the header X-Webhook-Secret, or as ?secret=… in the address."
+            "unauthorized", _("Send WEBHOOK_SECRET in the header X-Webhook-Secret, or as ?secret=… in the address.")
         )
 
 

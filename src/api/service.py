@@ -13,6 +13,7 @@ import structlog
 from mika.diagnosis.model import FINE, HANGING, PATIENCE
 from mika.diagnosis.temporal import Temporal
 from mika.diagnosis.users import shorten
+from mika.diagnosis.wording import Text, _
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import (
@@ -133,7 +134,8 @@ class MessageService:
                 sent = await later.result()
                 delivery, detail = sent.delivery, sent.detail
             elif _status_name(status) != "running":
-                delivery, detail = "maybe_sent", f"{later.id} ended: {_status_name(status)}"
+                delivery = "maybe_sent"
+                detail = _("{id} ended: {status}", id=later.id, status=_status_name(status))
         shown = {"response": reply.response, "delivery": delivery, "detail": detail}
         return {name: value for name, value in shown.items() if name == "response" or value not in {"none", ""}}
 
@@ -176,7 +178,7 @@ class MessageService:
         except TEMPORAL_ERRORS as error:
             raise self._unavailable(error, None) from error
         except asyncio.CancelledError:
-            raise _stopping("Send the message again.", None) from None
+            raise _stopping(_("Send the message again."), None) from None
 
     async def _known(self, workflow_id: str) -> WorkflowHandle[Any, Reply] | None:
         """The workflow of a message that was sent before; None if there is none, or it is to run again."""
@@ -231,7 +233,7 @@ class MessageService:
                     if result.done():
                         return self._result(handle, result)
                     if watch.elapsed >= self._time_out + _RUN_TIMEOUT_SLACK:
-                        detail = f"No reply after {watch.elapsed:.0f} s."
+                        detail = _("No reply after {seconds:.0f} s.", seconds=watch.elapsed)
                         raise Problem("workflow_timeout", detail, workflow_id=handle.id)
                     self._signs.request_polls()
                     if self._signs.is_fresh(_FRESH) and time.monotonic() - looked_at < SOFT_WAIT:
@@ -256,7 +258,7 @@ class MessageService:
                     if diagnosis.cause in HANGING:
                         verdict = replace(verdict, diagnosis=diagnosis)
                     if not result.done():
-                        detail = f"{_sentences(verdict.diagnosis)} {self._kept_note(handle.id)}"
+                        detail = _in_turn(_sentences(verdict.diagnosis), self._kept_note(handle.id))
                         raise Problem(verdict.code, detail, workflow_id=handle.id, diagnosis=verdict.diagnosis)
         finally:
             result.cancel()
@@ -300,38 +302,52 @@ class MessageService:
             return problem
         problem.diagnosis = diagnosis
         if problem.code == "workflow_timeout":
-            problem.detail = f"{problem.detail} {_sentences(diagnosis)}"
+            problem.detail = _in_turn(problem.detail, _sentences(diagnosis))
         return problem
 
     def _unavailable(self, error: BaseException, workflow_id: str | None) -> Problem:
         address = self._settings.temporal_address
         if isinstance(error, RPCError) and error.status == RPCStatusCode.NOT_FOUND:
             namespace = self._settings.temporal_namespace
-            detail = f"Temporal at {address} has no namespace {namespace!r}, or no longer has this message."
+            detail = _(
+                "Temporal at {address} has no namespace '{namespace}', or no longer has this message.",
+                address=address,
+                namespace=namespace,
+            )
         elif workflow_id:
-            detail = f"Temporal at {address} stopped answering. {self._kept_note(workflow_id)}"
+            stopped = _("Temporal at {address} stopped answering.", address=address)
+            detail = _in_turn(stopped, self._kept_note(workflow_id))
         else:
-            detail = f"Temporal at {address} does not answer; the message was not accepted."
+            detail = _("Temporal at {address} does not answer; the message was not accepted.", address=address)
         return Problem("temporal_unavailable", detail, workflow_id=workflow_id)
 
     def _kept_note(self, workflow_id: str) -> str:
-        limit = f"within {self._time_out:g} s of its arrival (WORKFLOW_RUN_TIMEOUT)"
-        return f"The message is kept: if it is answered {limit}, its reply appears at /workflows/{workflow_id}."
+        return _(
+            "The message is kept: if it is answered within {seconds:g} s of its arrival (WORKFLOW_RUN_TIMEOUT), its "
+            "reply appears at /workflows/{id}.",
+            seconds=self._time_out,
+            id=workflow_id,
+        )
 
 
 def _stopping(note: str, kept_id: str | None) -> Problem:
     """Uvicorn stops, and waits no longer for a request. A bare 500 would not tell its caller that nothing is lost."""
-    return Problem("api_stopping", f"The API is stopping. {note}", workflow_id=kept_id)
+    return Problem("api_stopping", _in_turn(_("The API is stopping."), note), workflow_id=kept_id)
+
+
+def _in_turn(sentence: str, next_one: str) -> Text:
+    return _("{sentence} {next_one}", sentence=sentence, next_one=next_one)
 
 
 def _sentences(diagnosis: Diagnosis) -> str:
     """`No worker has taken it for 3.0 s (no_worker). Start it: ...`"""
     finding, fix = _capitalized(diagnosis.finding), _capitalized(diagnosis.fix)
-    return f"{finding} ({diagnosis.cause}). {fix}."
+    return _("{finding} ({cause}). {fix}.", finding=finding, cause=diagnosis.cause, fix=fix)
 
 
 def _capitalized(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}"
+    capitalized = f"{text[:1].upper()}{text[1:]}"
+    return Text(capitalized, text.template, text.values) if isinstance(text, Text) else capitalized
 
 
 def problem_of(error: WorkflowFailureError, workflow_id: str) -> Problem:
@@ -340,7 +356,7 @@ def problem_of(error: WorkflowFailureError, workflow_id: str) -> Problem:
     if isinstance(cause, TemporalTimeoutError):
         return Problem(
             "workflow_timeout",
-            "The message was not answered within WORKFLOW_RUN_TIMEOUT, so the bot gave up.",
+            _("The message was not answered within WORKFLOW_RUN_TIMEOUT, so the bot gave up."),
             workflow_id=workflow_id,
         )
     if isinstance(cause, CancelledError | TerminatedError):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
+from mika.diagnosis.wording import _
 
 from src.history.base import HistoryError, SendMark
 from src.intake.problems import Problem
@@ -35,8 +36,8 @@ _LEAST = 1.0
 _NOT_STARTED = {"busy", "no_worker"}
 """Problems after which there is surely no workflow: the same event may be taken when it comes again."""
 _INSTEAD: dict[SendMark | None, str] = {
-    SendMark.LEFT: "It could not be taken when it came first, and was left to LangBot's pipeline.",
-    SendMark.APOLOGIZED: "It could not be taken when it came first, and the chat got an apology.",
+    SendMark.LEFT: _("It could not be taken when it came first, and was left to LangBot's pipeline."),
+    SendMark.APOLOGIZED: _("It could not be taken when it came first, and the chat got an apology."),
 }
 
 

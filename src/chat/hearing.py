@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from mika.diagnosis.users import shorten
+from mika.diagnosis.wording import _
 
 from src.chat.accounts import Accounts
 from src.chat.content import Content, short
@@ -153,7 +154,7 @@ class Hearing:
         if problem.workflow_id:
             self._record(heeded.arrival, workflow_id=problem.workflow_id)
         else:
-            fix = "`mika doctor` says what is wrong; then say it again"
+            fix = _("`mika doctor` says what is wrong; then say it again")
             self._record(heeded.arrival, silence=Silence(problem.code, problem.detail, fix))
 
     def _record(self, arrival: Arrival, *, workflow_id: str | None = None, silence: Silence | None = None) -> None:
@@ -165,5 +166,6 @@ class Hearing:
 def _nothing_said(content: Content) -> Silence:
     if content.skipped:
         types = ", ".join(sorted(set(content.skipped))[:3])
-        return Silence("nothing_readable", f"it has only parts that the bot does not know ({types})", "write some text")
-    return Silence("empty", "it has neither text nor an image", "write some text")
+        unknown = _("it has only parts that the bot does not know ({types})", types=types)
+        return Silence("nothing_readable", unknown, _("write some text"))
+    return Silence("empty", _("it has neither text nor an image"), _("write some text"))

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from mika.diagnosis.wording import _
+
 from src.chat.content import short
 from src.chat.silence import Silence
 
@@ -62,7 +64,7 @@ class Rules:
     def silence(self, heard: Heard) -> Silence | None:
         """Why this message is not answered; None if it is. What is answered counts for the limits."""
         if heard.user in heard.own_accounts:
-            return Silence("own_message", "the bot wrote it itself", "nothing is to be done")
+            return Silence("own_message", _("the bot wrote it itself"), _("nothing is to be done"))
         if not heard.group or heard.key in self._passed:
             return None
         silence = self._not_allowed(heard) or self._not_called(heard) or self._again(heard) or self._too_often(heard)
@@ -70,7 +72,7 @@ class Rules:
             now = self._clock()
             _remember(self._passed, heard.key, now)
             _remember(self._said, _sayer(heard), now)
-            for name, _, _ in self._limits(heard):
+            for name, _limit, _setting in self._limits(heard):
                 self._rates.setdefault(name, deque()).append(now)
                 _remember(self._rates, name, self._rates[name])
         return silence
@@ -84,7 +86,7 @@ class Rules:
         self._said.pop(_sayer(heard), None)
         if was_taken or counted_at is None:
             return
-        for name, _, _ in self._limits(heard):
+        for name, _limit, _setting in self._limits(heard):
             times = self._rates.get(name, deque())
             if counted_at in times:
                 times.remove(counted_at)
@@ -95,8 +97,8 @@ class Rules:
             return None
         return Silence(
             "group_not_allowed",
-            f"group {short(heard.group)} is not in LANGBOT_ALLOWED_GROUPS",
-            f"add {short(heard.group)} to LANGBOT_ALLOWED_GROUPS in .env, then `mika restart api`",
+            _("group {group} is not in LANGBOT_ALLOWED_GROUPS", group=short(heard.group)),
+            _("add {group} to LANGBOT_ALLOWED_GROUPS in .env, then `mika restart api`", group=short(heard.group)),
         )
 
     def _not_called(self, heard: Heard) -> Silence | None:
@@ -104,21 +106,31 @@ class Rules:
         is_called = heard.quoted_sender in own or not own.isdisjoint(heard.mentions) or self.is_named(heard.typed)
         if is_called or self._settings.bot_answers_groups == "all":
             return None
-        names = ", ".join(self._settings.bot_names) or "none is set"
+        names = ", ".join(self._settings.bot_names) or _("none is set")
         accounts = ", ".join(sorted(heard.mentions | ({heard.quoted_sender} - {""}))[:3])
         if accounts and not own:
             return Silence(
                 "own_account_unknown",
-                f"it is for {accounts}, but the bot does not know its own account, and none of its names was said",
-                "set BOT_IDS to the bot's own account in .env (or LANGBOT_API_BASE_URL and LANGBOT_API_KEY, so that it "
-                "can ask LangBot), then `mika restart api`",
+                _(
+                    "it is for {accounts}, but the bot does not know its own account, and none of its names was said",
+                    accounts=accounts,
+                ),
+                _(
+                    "set BOT_IDS to the bot's own account in .env (or LANGBOT_API_BASE_URL and LANGBOT_API_KEY, so "
+                    "that it can ask LangBot), then `mika restart api`"
+                ),
             )
         return Silence(
             "not_called",
-            f"a message in a group that does not call the bot: neither an @ of it, nor a reply to it, nor a name "
-            f"(BOT_NAMES: {names})",
-            "say its name or @ it; another name goes into BOT_NAMES in .env (BOT_ANSWERS_GROUPS=all answers "
-            "everything), then `mika restart api`",
+            _(
+                "a message in a group that does not call the bot: neither an @ of it, nor a reply to it, nor a name "
+                "(BOT_NAMES: {names})",
+                names=names,
+            ),
+            _(
+                "say its name or @ it; another name goes into BOT_NAMES in .env (BOT_ANSWERS_GROUPS=all answers "
+                "everything), then `mika restart api`"
+            ),
         )
 
     def _again(self, heard: Heard) -> Silence | None:
@@ -127,8 +139,11 @@ class Rules:
             return None
         return Silence(
             "duplicate",
-            f"the same user said the same to the bot in this group less than {DUPLICATE_WITHIN:g} s before",
-            f"nothing is to be done; after {DUPLICATE_WITHIN:g} s it is answered again",
+            _(
+                "the same user said the same to the bot in this group less than {seconds:g} s before",
+                seconds=DUPLICATE_WITHIN,
+            ),
+            _("nothing is to be done; after {seconds:g} s it is answered again", seconds=DUPLICATE_WITHIN),
         )
 
     def _too_often(self, heard: Heard) -> Silence | None:
@@ -138,13 +153,17 @@ class Rules:
             while times and now - times[0] >= _WINDOW:
                 times.popleft()
             if len(times) >= limit:
-                who = "user" if setting == "BOT_USER_RATE_LIMIT" else "group"
-                return Silence(
-                    f"rate_limited_{who}",
-                    f"more than {limit} messages from this {who} in a minute ({setting})",
-                    f"wait {_WINDOW - (now - times[0]):.0f} s, or raise {setting} in .env (0: no limit), then "
-                    "`mika restart api`",
+                if setting == "BOT_USER_RATE_LIMIT":
+                    who, detail = "user", _("more than {limit} messages from this user in a minute", limit=limit)
+                else:
+                    who, detail = "group", _("more than {limit} messages from this group in a minute", limit=limit)
+                detail = _("{finding} ({setting})", finding=detail, setting=setting)
+                fix = _(
+                    "wait {seconds:.0f} s, or raise {setting} in .env (0: no limit), then `mika restart api`",
+                    seconds=_WINDOW - (now - times[0]),
+                    setting=setting,
                 )
+                return Silence(f"rate_limited_{who}", detail, fix)
         return None
 
     def _limits(self, heard: Heard) -> list[tuple[str, int, str]]:

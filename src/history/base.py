@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mika.diagnosis.wording import _
+
 if TYPE_CHECKING:
     from src.messages import Conversation, FinishedTurn, Turn
 
@@ -22,7 +24,7 @@ class HistoryError(Exception):
 
     def __init__(self, message: str, code: Literal["unreachable", "denied", "failed"] = "failed") -> None:
         super().__init__(message)
-        self.code = code
+        self.text, self.code = message, code
 
 
 class SendMark(StrEnum):
@@ -50,7 +52,7 @@ class StoredTurn:
     is_private: bool
 
 
-OTHER_KEY = (
+OTHER_KEY = _(
     "the history was written with another key, so this one finds nothing: set HISTORY_KEY to that of the worker, or put"
     " its history.key beside the history"
 )

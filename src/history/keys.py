@@ -9,6 +9,8 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING
 
+from mika.diagnosis.wording import _
+
 from src.history.base import HistoryError
 
 if TYPE_CHECKING:
@@ -65,11 +67,15 @@ class KeyFile:
                 self._make()
             key = bytes.fromhex(self._path.read_text(encoding="ascii"))
         except (OSError, ValueError) as error:
-            raise HistoryError(f"the key of the history, {self._path}, cannot be used: {error}") from None
+            text = _("the key of the history, {file}, cannot be used: {error}", file=self._path, error=error)
+            raise HistoryError(text) from None
         if len(key) < _BYTES:
             raise HistoryError(
-                f"the key of the history, {self._path}, is damaged: put a copy of it there,"
-                " or delete it (then earlier conversations are not found any more)"
+                _(
+                    "the key of the history, {file}, is damaged: put a copy of it there,"
+                    " or delete it (then earlier conversations are not found any more)",
+                    file=self._path,
+                )
             )
         return key
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pymongo
 import structlog
+from mika.diagnosis.wording import _
 from pymongo import DESCENDING, AsyncMongoClient
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 
@@ -54,7 +55,7 @@ class MongoHistory:
             self._sends = self._client[database]["sends"]
             self._keys = self._client[database]["keys"]
         except (PyMongoError, ValueError) as error:
-            raise HistoryError(f"MONGODB_URL or MONGODB_DATABASE cannot be used: {error}") from None
+            raise HistoryError(_("MONGODB_URL or MONGODB_DATABASE cannot be used: {error}", error=error)) from None
         self._key = key
         self._retention = retention
         self._keeps_marks = max(retention, marks_at_least)
@@ -205,7 +206,7 @@ class MongoHistory:
                 await self._client.admin.command("ping")
         except PyMongoError as error:
             raise _history_error(error) from error
-        return f"MongoDB database {self._database}"
+        return _("MongoDB database {name}", name=self._database)
 
     async def close(self) -> None:
         await self._client.close()
@@ -239,4 +240,4 @@ def _history_error(error: PyMongoError) -> HistoryError:
         code = "unreachable"
     elif isinstance(error, OperationFailure) and error.code in _DENIED:
         code = "denied"
-    return HistoryError(f"MongoDB cannot be used (MONGODB_URL): {reason[:300]}", code)
+    return HistoryError(_("MongoDB cannot be used (MONGODB_URL): {reason}", reason=reason[:300]), code)

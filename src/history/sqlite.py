@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
+from mika.diagnosis.wording import _
 
 from src.history.base import (
     OTHER_KEY,
@@ -197,7 +198,7 @@ class SqliteHistory:
 
     async def ping(self) -> str:
         await self._run(lambda db: db.execute("SELECT 1 FROM turns LIMIT 1").fetchone())
-        return f"SQLite file {self._path}"
+        return _("SQLite file {file}", file=self._path)
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -214,7 +215,8 @@ class SqliteHistory:
                 self._delete_old(self._connection)
             return work(self._connection)
         except (sqlite3.Error, OSError) as error:
-            raise HistoryError(f"the history file {self._path} cannot be used: {error}") from error
+            text = _("the history file {file} cannot be used: {error}", file=self._path, error=error)
+            raise HistoryError(text) from error
 
 
 def _find_mark(db: sqlite3.Connection, workflow_id: str, part: int) -> SendMark | None:

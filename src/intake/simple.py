@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from mika.diagnosis.wording import _
 from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints, ValidationError
 
 from src.intake.json_body import invalid
@@ -62,6 +63,7 @@ def read_simple(decoded: dict[str, Any]) -> tuple[IncomingMessage, str]:
 def check_text(text: str) -> None:
     """Raises `Problem` (`invalid_message`, `message_too_large`)."""
     if not text.strip():
-        raise Problem("invalid_message", "`message` is empty.")
+        raise Problem("invalid_message", _("`message` is empty."))
     if len(text.encode()) > MAX_MESSAGE_BYTES:
-        raise Problem("message_too_large", f"`message` is larger than {MAX_MESSAGE_BYTES} bytes.")
+        detail = _("`message` is larger than {count} bytes.", count=MAX_MESSAGE_BYTES)
+        raise Problem("message_too_large", detail)

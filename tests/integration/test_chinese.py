@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 
+from tests.kit.bot import Bot
 from tests.kit.programs import SLEEP
 
 _CHINESE = {"MIKA_LANG": "zh_CN"}
 _ENGLISH_WORDS = re.compile(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}")
+_COMMANDS = re.compile(r"`[^`]+`")
 
 
 def test_why_a_process_crashes_is_said_in_the_language_of_each_terminal(project):
@@ -45,3 +47,26 @@ def test_a_stack_in_the_background_that_fails_says_so_in_the_language_of_its_sta
     assert "退出码 1" in up.err, up.err
     assert any("no luck today" in line["reason"] for line in this.events("gave_up", "web")), "the log is English"
     assert "已放弃" not in json.dumps(this.events("gave_up"), ensure_ascii=False)
+
+
+def test_what_the_api_says_is_shown_in_chinese(bot: Bot):
+    """The API itself speaks English, and knows of no language of a terminal."""
+    event = {"env": _CHINESE, "process": True}
+    refused = bot.mika("send", "nobody is called", "--group", "20002", "--as", "langbot", **event)
+    assert refused.code == 1
+    silent = bot.ok("why-silent", "nobody is called", **event)
+    for said in (refused.err, silent.out):
+        assert "没有 @ 它" in said, said
+        assert "提到它的名字或 @ 它" in said, said
+        assert not _ENGLISH_WORDS.search(_COMMANDS.sub("", said)), said
+    as_json = bot.ok("why-silent", "nobody is called", "--json", **event)
+    assert "texts" not in as_json.out
+    assert "neither an @ of it" in as_json.out
+
+    bot.ok("stop", "worker")
+    unanswered = bot.mika("send", "hello", "--timeout", "5", **event)
+    assert "没有 worker 来取（" in unanswered.err, unanswered.err
+    assert "消息已保留：只要在到达后 60 秒内" in unanswered.err, unanswered.err
+    assert not _ENGLISH_WORDS.search(_COMMANDS.sub("", unanswered.err)), unanswered.err
+    worker = bot.http.get("/readyz").json()["worker"]
+    assert worker["detail"] == "no worker polls mika-bot-task-queue"

@@ -20,9 +20,14 @@ from babel.messages.catalog import Catalog
 from mika.cli.language import CATALOGUES, CHINESE
 from mika.cli.main import cli
 
+from tests.kit.machine import ROOT
+
 PACKAGE = CATALOGUES.parent
+BOT = ROOT / "src"
 PLACE = CATALOGUES / CHINESE
 COMPILED = PLACE / "LC_MESSAGES" / "mika.mo"
+_BOTS = "bot"
+"""What the bot's API says: it speaks English, and mika has the translation."""
 _LOOSE = "mika"
 """The room of the modules that are in none."""
 
@@ -30,9 +35,10 @@ _LOOSE = "mika"
 def in_code() -> dict[str, dict[str, str]]:
     """Room -> text -> the module that shows it first."""
     rooms: dict[str, dict[str, str]] = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = path.relative_to(PACKAGE)
-        room = rooms.setdefault(_room(name), {})
+    for path in (*sorted(PACKAGE.rglob("*.py")), *sorted(BOT.rglob("*.py"))):
+        is_bots = path.is_relative_to(BOT)
+        name = path.relative_to(BOT.parent if is_bots else PACKAGE)
+        room = rooms.setdefault(_BOTS if is_bots else _room(name), {})
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
                 room.setdefault(literal(node, name), name.as_posix())
@@ -168,7 +174,9 @@ def main() -> None:
         with (PLACE / f"{room}.po").open("wb") as file:
             pofile.write_po(file, catalogue, width=0, omit_header=True)
         missing = sum(1 for message in catalogue if message.id and not message.string)
-        print(f"{room:<18}{len(catalogue):>5} texts, {missing} not translated, {len(unmarked()[room])} not marked")
+        print(
+            f"{room:<18}{len(catalogue):>5} texts, {missing} not translated, {len(unmarked().get(room, ()))} not marked"
+        )
     whole = compiled(rooms)
     COMPILED.parent.mkdir(parents=True, exist_ok=True)
     with COMPILED.open("wb") as file:

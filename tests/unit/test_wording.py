@@ -3,11 +3,12 @@
 import copy
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mika.errors import MikaError, describe
 from mika.reason import Reason
-from mika.wording import Text, _, joined, packed, unpacked
+from mika.wording import Text, _, joined, packed, received, unpacked
 
 _CHINESE = {
     "{name} exited: {reason}": "{name} 已退出：{reason}",
@@ -89,3 +90,43 @@ def _all_texts(value: object) -> list[tuple[str, str]]:
         case list():
             return [text for part in value for text in _all_texts(part)]
     return []
+
+
+def _received(answer: dict[str, object]) -> dict[str, object]:
+    return received(json.loads(json.dumps(answer)))
+
+
+def test_what_another_program_has_packed_is_received() -> None:
+    capital = Text("Exit code 3", "exit code {code}", {"code": 3})
+    answer = packed({"code": "x", "error": {"detail": _("{name} exited: {reason}", name="web", reason=capital)}})
+    found = _received(answer)
+    assert found["error"] == {"detail": "web exited: Exit code 3"}
+    assert _zh(found["error"]["detail"]) == "web 已退出：退出码 3"
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        None,
+        7,
+        "detail",
+        [7],
+        [["detail", "exit code {code}", {"code": 3}]],
+        [[["detail"], "exit code {code}", {"code": 4}]],
+        [[["detail"], "exit code {code}", {}]],
+        [[["detail"], "exit code {code}", []]],
+        [[["detail"], "exit code {code", {"code": 3}]],
+        [[["detail"], "exit code {code.__class__}", {"code": 3}]],
+        [[["detail"], "exit code {code:<999999999}", {"code": 3}]],
+        [[["detail"], "exit {what}", {"what": ["code 3", "code {code}", {"code": 4}]}]],
+        [[["detail"], "{detail}", {"detail": ["exit code 3", "exit {code}", {"code": "code 4"}]}]],
+        [[["nowhere"], "exit code {code}", {"code": 3}]],
+        [[["number"], "exit code {code}", {"code": 3}]],
+        [[[], "exit code {code}", {"code": 3}]],
+    ],
+)
+def test_what_does_not_say_the_same_in_english_is_not_received(texts: object) -> None:
+    answer = {"detail": "exit code 3", "number": 3, "texts": texts}
+    found = _received(answer)
+    assert found == answer
+    assert not isinstance(found["detail"], Text) or _zh(found["detail"]) == "退出码 3"

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from mika import __version__
 from mika.address import is_loopback
 from mika.errors import describe
-from mika.wording import _
+from mika.wording import _, received
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -45,12 +45,15 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        """The object in the body; an empty one if the body is not a JSON object."""
+        """The object in the body; an empty one if the body is not a JSON object.
+
+        The texts of one that knows `mika.wording.packed`, as the bot's API does, can be translated.
+        """
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
             return {}
-        return value if isinstance(value, dict) else {}
+        return received(value) if isinstance(value, dict) else {}
 
 
 async def get(url: str, timeout: float = 2.0) -> Answer:

@@ -33,6 +33,11 @@ def ask(
     raise MikaError(text, _("`mika doctor` says what listens there"), code="api_unreachable")
 
 
+def said(value: object) -> str:
+    """A text in the API's answer, which may be one that can be translated; empty if there is none."""
+    return value if isinstance(value, str) else str(value or "")
+
+
 def check_whose_port(config: Config) -> None:
     """Raise NotRunningError if the stack of this folder is down and that of another folder uses the API's port.
 

@@ -19,7 +19,7 @@ from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.machine import http, ports
 from mika.readiness import webhook
-from mika.stack.api import check_whose_port
+from mika.stack.api import check_whose_port, said
 from mika.status import Phase, StackStatus, UnitStatus
 from mika.wording import _
 
@@ -154,7 +154,7 @@ class _Sender:
         body = answer.json
         if answer.status != 200 or body.get("status", "ok") not in ("ok", "completed") or not body.get("response"):
             return None
-        delivery, detail = str(body.get("delivery") or ""), str(body.get("detail") or "")
+        delivery, detail = said(body.get("delivery")), said(body.get("detail"))
         if "event_type" in self._message and not delivery:  # only a reply that LangBot was asked to send has one
             is_set = self._config.text("LANGBOT_API_BASE_URL")
             lack = (
@@ -212,7 +212,7 @@ class _Sender:
         status, workflow_id = str(body.get("status")), str(body.get("workflow_id") or "")
         if answer.status == 200 and "event_type" in self._message and body.get("skip_pipeline") is False:
             text = _("the bot does not answer this, and leaves it to LangBot{reason}", reason=_because(body))
-            hint = str(body.get("fix") or "") or _("`mika logs api` may say more")
+            hint = said(body.get("fix")) or _("`mika logs api` may say more")
             return MikaError(text, hint, code="left_to_langbot")
         if answer.status == 200 and workflow_id and status in ("ok", "completed") and "response" in body:
             return MikaError(_("the reply is empty"), _hint(body, workflow_id), code="empty_reply")
@@ -381,9 +381,9 @@ def _problem(body: dict[str, Any]) -> MikaError:
 
 def _hint(body: dict[str, Any], workflow_id: str) -> str:
     """The cause and the fix, if the API reports them, and the command that shows more."""
-    cause, fix = body.get("cause"), str(body.get("fix") or "")
+    cause, fix = body.get("cause"), said(body.get("fix"))
     error = body.get("error")
-    detail = str(body.get("detail") or (error.get("detail", "") if isinstance(error, dict) else ""))
+    detail = said(body.get("detail") or (error.get("detail") if isinstance(error, dict) else ""))
     is_in_detail = fix[1:] in detail  # without the first letter, which is a capital in the detail
     command = for_workflow("doctor --workflow", workflow_id)
     if not fix or is_in_detail:

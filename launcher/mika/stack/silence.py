@@ -12,7 +12,7 @@ from mika.config.load import Config
 from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError
 from mika.machine import http
-from mika.stack.api import ask
+from mika.stack.api import ask, said
 from mika.wording import _, joined
 
 _PATH = "/silent"
@@ -63,7 +63,7 @@ def why_silent(what: str, config: Config) -> list[Heard]:
 def _heard(config: Config, entry: dict[str, Any]) -> Heard:
     workflow_id = str(entry.get("workflow_id") or "")
     taken = bool(entry.get("taken"))
-    finding, fix = str(entry.get("detail") or ""), str(entry.get("fix") or "")
+    finding, fix = said(entry.get("detail")), said(entry.get("fix"))
     if taken:
         finding, fix = _of_workflow(config, workflow_id)
     reason = str(entry.get("reason") or "")
@@ -78,12 +78,12 @@ def _of_workflow(config: Config, workflow_id: str) -> tuple[str, str]:
     says = [
         _("delivery {state}", state=body["delivery"]) if body.get("delivery") else "",
         str(body.get("cause") or ""),
-        str(body.get("detail") or (error.get("detail") if isinstance(error, dict) else "") or ""),
+        said(body.get("detail") or (error.get("detail") if isinstance(error, dict) else "")),
     ]
     finding = _("its workflow {id} is {status}", id=workflow_id, status=status)
     more = joined(_("; "), (part for part in says if part))
     command = for_workflow("doctor --workflow", workflow_id)
-    fix = str(body.get("fix") or "") or _("{command} says more", command=command)
+    fix = said(body.get("fix")) or _("{command} says more", command=command)
     return _("{finding} ({more})", finding=finding, more=more) if more else finding, fix
 
 

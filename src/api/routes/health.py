@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from mika.diagnosis.survey import look_at
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+from mika.diagnosis.wording import _, packed
 
 from src.api.answers import Health, Readiness
 from src.api.openapi import answers, described
@@ -41,6 +42,10 @@ class Dependency:
 class NoWorkerError(Exception):
     """No worker polls the queue."""
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
 
 @router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", response_model=None, responses=answers(Health))
@@ -65,9 +70,12 @@ async def readyz(request: Request) -> JSONResponse:
     langbot: LangBotCheck = request.app.state.langbot
     *results, chat = await asyncio.gather(*map(_state_of, dependencies.values()), langbot.state())
     ready = all(result is not None and result["state"] == "ready" for result in results)
-    body = {"status": "ready" if ready else "unavailable", **dict(zip(dependencies, results, strict=True))}
+    body: dict[str, object] = {
+        "status": "ready" if ready else "unavailable",
+        **dict(zip(dependencies, results, strict=True)),
+    }
     # A message is answered without LangBot, too, and its reply waits: so it never makes the API unavailable.
-    return JSONResponse(body | ({"langbot": chat} if chat else {}), 200 if ready else 503)
+    return JSONResponse(packed(body | ({"langbot": chat} if chat else {})), 200 if ready else 503)
 
 
 async def _state_of(dependency: Dependency) -> dict[str, str]:
@@ -77,8 +85,14 @@ async def _state_of(dependency: Dependency) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - any error means that it is unavailable
         code = _code(error)
         is_timeout = code == CallError.TIMEOUT
-        detail = f"no answer within {RPC_TIMEOUT:g} s" if is_timeout else " ".join(str(error).split())[:300]
+        detail = _("no answer within {seconds:g} s", seconds=RPC_TIMEOUT) if is_timeout else _in_one_line(error)
     return {"state": "unavailable", "detail": detail, "error": code, **dependency.facts}
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, NoWorkerError | HistoryError):
+        return error.text
+    return " ".join(str(error).split())[:300]
 
 
 def _code(error: Exception) -> str:
@@ -93,12 +107,12 @@ def _code(error: Exception) -> str:
 
 async def _namespace_exists(temporal: Temporal) -> str:
     await temporal.describe_namespace()
-    return f"namespace {temporal.namespace}"
+    return _("namespace {name}", name=temporal.namespace)
 
 
 async def _worker_polls(temporal: Temporal, queue: str) -> str:
     """A killed worker looks alive until its last poll is old. (Its supervisor notices at once.)"""
     alive = [worker for worker in (await look_at(temporal, queue)).workers if worker.state == "alive"]
     if not (any(worker.workflows for worker in alive) and any(worker.activities for worker in alive)):
-        raise NoWorkerError(f"no worker polls {queue}")
-    return f"polling {queue}"
+        raise NoWorkerError(_("no worker polls {queue}", queue=queue))
+    return _("polling {queue}", queue=queue)

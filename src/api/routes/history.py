@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from fastapi import APIRouter, HTTPException, Request
 from mika.diagnosis.users import shorten
+from mika.diagnosis.wording import _
 
 from src.api.answers import ForgottenAnswer, HistoryAnswer
 from src.api.hosts import comes_from_this_machine
@@ -39,7 +40,7 @@ async def show(user_id: str, request: Request, group_id: str | None = None) -> d
     try:
         turns = await history.of_user(user_id, group_id)
     except HistoryError as error:
-        raise Problem("history_unavailable", str(error)) from None
+        raise Problem("history_unavailable", error.text) from None
     shown = [
         {
             "message": turn.message,
@@ -64,7 +65,7 @@ async def forget(user_id: str, request: Request, group_id: str | None = None) ->
     try:
         count = await history.forget(user_id, group_id)
     except HistoryError as error:
-        raise Problem("history_unavailable", str(error)) from None
+        raise Problem("history_unavailable", error.text) from None
     log.info("history_forgotten", user_id=shorten(user_id), turns=count)
     return {"forgotten": count}
 
@@ -90,8 +91,10 @@ def _history_for(request: Request) -> History:
     if settings.webhook_secret is None and (settings.api_allowed_hosts or not is_from_here):
         raise Problem(
             "only_from_here",
-            "Set WEBHOOK_SECRET. Without it, only programs of this machine may ask for a history, with the header"
-            " `X-Mika: 1`; and nobody if API_ALLOWED_HOSTS names a tunnel or a proxy.",
+            _(
+                "Set WEBHOOK_SECRET. Without it, only programs of this machine may ask for a history, with the header"
+                " `X-Mika: 1`; and nobody if API_ALLOWED_HOSTS names a tunnel or a proxy."
+            ),
         )
     found: History = request.app.state.history
     return found

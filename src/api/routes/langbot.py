@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import APIRouter, Request
+from mika.diagnosis.wording import packed
 
 from src.api.answers import MessageAnswer
 from src.api.body import read_json_body
@@ -52,7 +53,7 @@ async def webhook(request: Request) -> dict[str, Any]:
     del decoded  # perhaps megabytes of images, which nobody needs while the reply is waited for
     if isinstance(heeded, Silence):
         reason = {"reason": heeded.code, "detail": heeded.detail, "fix": heeded.fix}
-        return _answer(None, skip_pipeline=False) | {"success": False, "response": "", **reason}
+        return packed(_answer(None, skip_pipeline=False) | {"success": False, "response": "", **reason})
     return await _event(request, heeded, began)
 
 
@@ -96,7 +97,7 @@ async def _event(request: Request, heeded: Heeded, began: float) -> dict[str, An
         if taken.problem is None:
             return _answer(heeded.workflow_id, skip_pipeline=True)
         not_taken = {"success": False, "code": taken.problem.code, "detail": taken.problem.detail}
-        return _answer(None, skip_pipeline=taken.is_answered) | not_taken
+        return packed(_answer(None, skip_pipeline=taken.is_answered) | not_taken)
     log.warning("reply_not_sent", hint="set LANGBOT_API_BASE_URL, so that replies to LangBot's events reach the chat")
     with hearing.settled_after(heeded):
         reply = await service.answer(replace(heeded.incoming, reply_to=None), heeded.workflow_id)

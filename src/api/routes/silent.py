@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
+from mika.diagnosis.wording import packed
 
 from src.api.answers import Silent
 from src.api.openapi import NEEDS_SECRET, answers
@@ -32,4 +33,4 @@ async def silent(request: Request, id: str = "", text: str = "") -> dict[str, An
         raise Problem("invalid_message", "Ask for `?id=…` (of the message or its workflow) or `?text=…` (all of it).")
     messages = hearing.messages
     since = datetime.fromtimestamp(messages.since, UTC).isoformat(timespec="seconds")
-    return {"found": messages.find(id.strip(), text), "remembered": len(messages), "since": since}
+    return packed({"found": messages.find(id.strip(), text), "remembered": len(messages), "since": since})

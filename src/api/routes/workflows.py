@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
+from mika.diagnosis.wording import packed
 
 from src.api.answers import WorkflowAnswer
 from src.api.openapi import NEEDS_SECRET, answers
@@ -25,4 +26,4 @@ router = APIRouter()
 async def workflow(workflow_id: str, request: Request) -> dict[str, Any]:
     check_secret(request, request.app.state.settings)
     service: MessageService = request.app.state.service
-    return await service.describe(workflow_id)
+    return packed(await service.describe(workflow_id))
