@@ -58,7 +58,10 @@ def first_difference(run_id: str, events: Sequence[Any]) -> Asked | None:
     """The first step in which the replayed code and its history differ, if the steps' kinds and names show it."""
     happened = [event for event in events if _kind_of(event) in _KINDS]
     with _lock:
-        asked = [(command, where) for command, where in _noted[run_id] if command.WhichOneof("variant") in _EVENTS]
+        noted = _noted.get(run_id)
+        asked = [(command, where) for command, where in noted or () if command.WhichOneof("variant") in _EVENTS]
+    if noted is None:  # another worker of the same queue has replayed it meanwhile
+        return None
     for number, event in enumerate(happened):
         if number >= len(asked):
             return Asked(event, None, None, None)
