@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_BODY = 200_000
 """How many bytes of a body to read at most."""
+
+_TICK = 0.1  # s; on Windows Ctrl-C does not end a wait for a thread either
 
 DIRECT: Mapping[str, str] = MappingProxyType({})
 """Use no proxy: for all servers that belong to the project."""
@@ -74,16 +77,23 @@ def request(
     """Send one request, with `payload` as JSON if it is not None. Redirects are not followed.
 
     `proxies` is DIRECT or the result of `proxies_of`; this machine is never reached through a proxy. `timeout` is in
-    seconds, for everything except the name lookup. At most `max_body` bytes of the body are read.
+    seconds, for everything. At most `max_body` bytes of the body are read.
     """
+    import http.client  # noqa: F401 - this and `ssl` take long on a busy machine: not within the time-out
+    import ssl  # noqa: F401
+
     exchange = _Exchange(method, url, dict(headers or {}), payload, proxies, timeout, max_body)
-    watchdog = threading.Timer(timeout, exchange.stop)  # the timeout of a socket starts again with each byte
-    watchdog.daemon = True
-    watchdog.start()
+    answers: list[Answer] = []
+    # In a thread: the timeout of a socket starts again with each byte, and on Windows Ctrl-C does not end a read.
+    thread = threading.Thread(target=lambda: answers.append(exchange.run()), name="http", daemon=True)
+    deadline = time.monotonic() + timeout
+    thread.start()
     try:
-        return exchange.run()
+        while thread.is_alive() and (left := deadline - time.monotonic()) > 0:
+            thread.join(min(left, _TICK))
+        return answers[0] if answers else exchange.overdue()
     finally:
-        watchdog.cancel()
+        exchange.stop()
 
 
 async def request_async(
