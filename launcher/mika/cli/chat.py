@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from mika.cli.context import show_error
+from mika.cli.context import END_OF_INPUT, show_error
 from mika.cli.language import echo
 from mika.cli.spelling import say
 from mika.errors import MikaError
@@ -22,11 +22,11 @@ _KEPT = 500
 
 
 def chat(answer: Callable[[str], None], history: Path) -> None:
-    """Ask for a line, and `answer` it, until Ctrl-D. Ctrl-C gives up the line, or the wait for its answer.
+    """Ask for a line, and `answer` it, until the end of input. Ctrl-C gives up the line, or the wait for its answer.
 
     `history` is the file with the earlier lines; it is only made where its folder is.
     """
-    echo(_("a line is a message; Ctrl-D ends"), err=True)
+    echo(_("a line is a message; press {key} to end", key=END_OF_INPUT), err=True)
     with _line_editing(history):
         while True:
             try:

@@ -75,6 +75,10 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, ensure_ascii=not utf8, indent=2))
 
 
+END_OF_INPUT: str = _("Ctrl-Z and Enter") if sys.platform == "win32" else "Ctrl-D"
+"""What ends what is typed."""
+
+
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object and nothing else."
 )

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from mika.cli.context import Context
+from mika.cli.context import END_OF_INPUT, Context
 from mika.cli.spelling import say
 from mika.mcp.server import serve
 from mika.stack.background import own_command
@@ -22,7 +22,8 @@ def mcp_command(context: Context, allow_control: bool) -> None:
     Without --allow-control it only reads. The agent's program starts it, and ends it by closing its standard input.
     """
     if sys.stdin.isatty():
-        say(_("an agent's program starts `mika mcp`, and talks to it here; Ctrl-D ends it"), err=True)
+        told = _("an agent's program starts `mika mcp`, and talks to it here; press {key} to end", key=END_OF_INPUT)
+        say(told, err=True)
     instructions = (
         f"The local Temporal stack of {context.project}. Begin with mika_status; when something is wrong or a workflow "
         "hangs, mika_doctor says why, and how to fix it."

@@ -53,7 +53,7 @@ def send_command(
 ) -> None:
     """Send TEXT as a chat message and print the reply; - reads it from standard input.
 
-    Without TEXT, on a terminal, it is a chat: a line is a message, Ctrl-D ends.
+    Without TEXT, on a terminal, it is a chat: a line is a message, Ctrl-D ends (on Windows Ctrl-Z and Enter).
 
     While a worker or the API is being restarted the message waits; it is started once, whatever happens.
 
