@@ -156,3 +156,7 @@ def harden_streams() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
+    if sys.platform == "win32":
+        from mika.cli.screen._windows import understand_escapes
+
+        understand_escapes()
