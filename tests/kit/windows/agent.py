@@ -15,11 +15,18 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 60.0  # s
 
+# A process without a console gets none by itself.
+_IN_A_CONSOLE = """
+import subprocess, sys
+subprocess.call([sys.executable, "-c", sys.argv[1]], stdin=0, stdout=1, creationflags=subprocess.CREATE_NO_WINDOW)
+"""
+
 _CODE = """
 import json, sys
+scope = {}
 for line in sys.stdin.buffer:
     code, args = json.loads(line)
-    scope = {"args": args, "answer": None}
+    scope |= {"args": args, "answer": None}
     try:
         exec(code, scope)
         reply = {"answer": scope["answer"]}
@@ -36,26 +43,26 @@ class AgentError(Exception):
 
 class Agent:
     def __init__(self, windows: WinPython) -> None:
-        self._process = windows.popen(["-c", _CODE], stdin=subprocess.PIPE)
+        self._process = windows.popen(["-c", _IN_A_CONSOLE, _CODE], stdin=subprocess.PIPE)
         self._buffer = b""
 
-    def call(self, code: str, *args: Any) -> Any:
-        """Run a few lines of Python, which find `args` and leave their `answer`. Raises AgentError."""
+    def call(self, code: str, *args: Any, timeout: float = _TIMEOUT) -> Any:
+        """Run a few lines of Python, which find `args` and leave an `answer`; other names stay. Raises AgentError."""
         stdin = self._process.stdin
         assert stdin is not None
         stdin.write(json.dumps([code, args]).encode() + b"\n")
         stdin.flush()
-        reply = json.loads(self._line())
+        reply = json.loads(self._line(timeout))
         if "error" in reply:
             raise AgentError(reply["error"])
         return reply["answer"]
 
-    def _line(self) -> bytes:
+    def _line(self, timeout: float) -> bytes:
         stdout = self._process.stdout
         assert stdout is not None
         while b"\n" not in self._buffer:
-            if not select.select([stdout], [], [], _TIMEOUT)[0]:
-                raise AssertionError(f"Windows does not answer within {_TIMEOUT:g} s: {self._buffer!r}")
+            if not select.select([stdout], [], [], timeout)[0]:
+                raise AssertionError(f"Windows does not answer within {timeout:g} s: {self._buffer!r}")
             chunk = os.read(stdout.fileno(), 65536)
             assert chunk, f"Windows has ended: {self._buffer!r}"
             self._buffer += chunk
