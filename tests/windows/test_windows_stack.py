@@ -82,8 +82,8 @@ def bot(shared: WinProject) -> WinProject:
     return shared
 
 
-def answers(bot: WinProject) -> None:
-    told = bot.ok("send", "--json", "你好 ✓", timeout=PATIENCE).out
+def answers(bot: WinProject, *, process: bool = False) -> None:
+    told = bot.ok("send", "--json", "你好 ✓", timeout=PATIENCE, process=process).out
     found = json.loads(told[told.index("{") :])  # before it may stand what was said on standard error
     assert "你好 ✓" in found["response"], "JSON keeps what the console cannot show"
     assert found["workflow_id"]
@@ -112,7 +112,7 @@ def test_status(bot: WinProject):
         assert process["rss_mb"] > 10
         command = bot.agent.call("import psutil\nanswer = psutil.Process(args[0]).cmdline()", process["pid"])
         assert command[0].endswith("python.exe"), "the service itself, not a cmd.exe before it"
-    text = bot.ok("status").out
+    text = bot.ok("status", process=True).out
     assert "polling mika-bot-task-queue" in text
     assert "\x1b" not in text
 
@@ -129,10 +129,11 @@ def test_a_damaged_state_file_is_written_again_and_a_whole_one_is_left(bot: WinP
 
 
 def test_send_and_logs(bot: WinProject):
-    answers(bot)
-    assert "你好 ?" in bot.ok("send", "你好 ✓").out, "what the code page lacks is replaced, never an error"
+    answers(bot, process=True)
+    told = bot.ok("send", "你好 ✓", process=True).out
+    assert "你好 ?" in told, "what the code page lacks is replaced, never an error"
     assert httpx.get(f"{url(bot)}/healthz", timeout=30, trust_env=False).status_code == 200
-    shown = bot.ok("logs", "-n", "40").out
+    shown = bot.ok("logs", "-n", "40", process=True).out
     assert re.search(r"^api +\| .*workflow_completed", shown, re.MULTILINE)
     assert re.search(r"^worker \| .*turn_saved", shown, re.MULTILINE)
     assert "workflow_completed" not in bot.ok("logs", "worker").out

@@ -19,12 +19,21 @@ from tests.kit.windows.python import WinPython, to_windows
 
 PATIENCE = 90.0  # s; a bot is ready in 15 s under Wine, on a machine that does nothing else
 KILLED = 9
+_PAUSE = 0.25  # s
 
 _STATUS = """
 import pathlib
 from mika.control.client import Client
 from mika.project.folder import ProjectDir
 answer = Client(ProjectDir(pathlib.Path(args[0]))).status().as_json()
+"""
+
+_RUN = """
+import os, pathlib
+from tests.kit.runs import run_here
+command, cwd, env, timeout = args
+code, out, err = run_here(command, cwd=pathlib.Path(cwd), env={**os.environ, **env}, stdin=b"", timeout=timeout)
+answer = [code, (err + out).decode()]
 """
 
 
@@ -36,6 +45,7 @@ class WinProject(Project):
     agent: Agent
     chinese: bool = False
     patience: float = 15.0
+    _asked_at: float = float("-inf")
 
     def environ(self, **extra: str) -> dict[str, str]:
         """What the stack needs over the environment that `windows` gives to each process."""
@@ -45,10 +55,27 @@ class WinProject(Project):
             name: value for name, value in everything.items() if name not in given and not name.startswith("PYTHON")
         }
 
-    def mika(self, *args: str, timeout: float = PATIENCE, env: dict[str, str] | None = None, stdin: str = "") -> Result:
-        """Standard output and error come together, in `out`."""
+    def mika(
+        self,
+        *args: str,
+        timeout: float = PATIENCE,
+        env: dict[str, str] | None = None,
+        stdin: str = "",
+        process: bool | None = None,
+    ) -> Result:
+        """Standard output and error come together, in `out`.
+
+        As a `process` of its own, or in that of the agent, which has imported everything already.
+        By default only `up` gets one: it may supervise, and what it starts has its code page.
+        """
         assert not stdin
-        return self.python(["-m", "mika", "-C", to_windows(self.folder), *args], args, timeout, env)
+        command = ["-C", to_windows(self.folder), *args]
+        if "up" in args if process is None else process:
+            return self.python(["-m", "mika", *command], args, timeout, env)
+        began = time.monotonic()
+        environ = self.environ(**(env or {}))
+        code, text = self.agent.call(_RUN, command, to_windows(self.parent), environ, timeout, timeout=timeout + 10)
+        return _checked(Result(args, code, text.replace("\r\n", "\n"), "", time.monotonic() - began))
 
     def python(
         self,
@@ -63,18 +90,18 @@ class WinProject(Project):
             command, cwd=self.parent, env=self.environ(**(env or {})), timeout=timeout, chinese=self.chinese
         )
         text = finished.data.decode("gbk" if self.chinese else "cp1252", "replace").replace("\r\n", "\n")
-        result = Result(args or tuple(command), finished.code, text, "", time.monotonic() - began)
-        assert "this is a fault of mika" not in text, str(result)
-        assert "Traceback" not in text or args[:1] == ("logs",), str(result)
-        return result
+        return _checked(Result(args or tuple(command), finished.code, text, "", time.monotonic() - began))
 
-    def error(self, *args: str, code: int, timeout: float = PATIENCE) -> Result:
-        result = self.mika(*args, timeout=timeout)
+    def error(self, *args: str, code: int, **options: Any) -> Result:
+        result = self.mika(*args, **options)
         assert result.code == code, str(result)
         assert "mika: " in result.out, str(result)
         return result
 
     def status(self) -> dict[str, Any]:
+        """Not more often than every `_PAUSE`: a test that waits would keep two Windows processes busy."""
+        time.sleep(max(0.0, self._asked_at + _PAUSE - time.monotonic()))
+        self._asked_at = time.monotonic()
         try:
             found: dict[str, Any] = self.agent.call(_STATUS, to_windows(self.folder))
         except AgentError as error:
@@ -89,3 +116,9 @@ class WinProject(Project):
         """The guard is the parent of its service."""
         guard: int = self.agent.call("import psutil\nanswer = psutil.Process(args[0]).ppid()", self.pid(name))
         return guard
+
+
+def _checked(result: Result) -> Result:
+    assert "this is a fault of mika" not in result.out, str(result)
+    assert "Traceback" not in result.out or result.args[:1] == ("logs",), str(result)
+    return result
