@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,6 +37,20 @@ from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
 from mika.wording import _, joined
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a command line asks for. `words` make the background process ask for the same; `serve`: this is it."""
+
+    options: UpOptions
+    look: Look
+    words: Sequence[str]
+    answers: Sequence[str]
+    asks: bool
+    detach: bool
+    serve: Path | None
+    as_json: bool
 
 
 @click.command("up")
@@ -81,58 +96,69 @@ def up_command(
     command started; a second Ctrl-C forces it. Without a Procfile, mika shows what it finds in the project, and asks
     before it starts that; `mika init` writes it down.
     """
-    with background.reported_to(Path(serve) if serve is not None else None):
+    report = Path(serve) if serve is not None else None
+    with background.reported_to(report):
         config = context.load({"MIKA_BACKEND": backend, "MIKA_TIMEOUT": timeout})
         options = UpOptions(processes, config.number("MIKA_TIMEOUT"), keep_services, watch, debug)
-        folder = ProjectDir(config.project)
-        look = Look(pretty, plain=plain or os.environ.get("TERM") == "dumb")
-        asks = not (yes or as_json or serve is not None)
-        prepared, agreed = _prepare(config, folder, answers, asks=asks, is_running=folder.is_locked())
-        # All bad input is found here, before anything is written or started.
-        units = prepared.units(processes)
-        names = [unit.name for unit in units]
-        check_names(debug, units)
-        folder.create()
-        deadline = time.monotonic() + options.timeout
-        reader = EventReader(folder)
-        while True:
-            with folder.try_lock() as is_free:
-                if is_free and agreed is None:
-                    prepared, agreed = _prepare(config, folder, answers, asks=asks, is_running=False)
-                if is_free and serve is not None:
-                    _serve(prepared, options, Path(serve))
-                if is_free and not detach:
-                    sys.exit(supervise(prepared, options, quiet=as_json, as_json=as_json, look=look).code)
-            if is_free:
-                words = [*(agreed or ())]
-                words += _same_words(processes, backend, timeout, debug, keep_services=keep_services, watch=watch)
-                started = background.start(folder, words, warn=_warn)
-                attached = Attached(context.client, reader, background=started)
-                sys.exit(_until_ready(attached, config, deadline, names, as_json=as_json, plain=look.plain))
-            if not wait_for_supervisor(context.client, deadline):
-                continue  # it was just stopping, and now it is gone: our turn
-            if serve is not None:
-                raise MikaError(_("another `mika up` was quicker"), code=background.ALREADY_UP)
-            attached = Attached(context.client, reader)
-            with contextlib.suppress(StoppedError):  # in this very moment: our turn
-                status = attached.start_missing(processes)
-                break
-        note = _already_up(debug, watch=watch, keep_services=keep_services)
-        if detach:
-            sys.exit(_until_ready(attached, config, deadline, (), as_json=as_json, plain=look.plain, note=note))
-        if as_json:
-            print_json(status.as_json())
-            sys.exit(OK)
-        sys.exit(stream(context, attached, status, note, look))
+        wish = _Wish(
+            options,
+            Look(pretty, plain=plain or os.environ.get("TERM") == "dumb"),
+            words=_same_words(options, backend, timeout),
+            answers=answers,
+            asks=not (yes or as_json or serve is not None),
+            detach=detach,
+            serve=report,
+            as_json=as_json,
+        )
+        _up(context, config, wish)
+
+
+def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
+    """Run the stack, here or in the background, or attach to the one that runs: whatever is possible at this moment."""
+    folder = ProjectDir(config.project)
+    prepared, agreed = _prepare(config, folder, wish, is_running=folder.is_locked())
+    # All bad input is found here, before anything is written or started.
+    units = prepared.units(wish.options.processes)
+    names = [unit.name for unit in units]
+    check_names(wish.options.debug, units)
+    folder.create()
+    deadline = time.monotonic() + wish.options.timeout
+    reader = EventReader(folder)
+    while True:
+        with folder.try_lock() as is_free:
+            if is_free and agreed is None:
+                prepared, agreed = _prepare(config, folder, wish, is_running=False)
+            if is_free and wish.serve is not None:
+                _serve(prepared, wish.options, wish.serve)
+            if is_free and not wish.detach:
+                as_json = wish.as_json
+                sys.exit(supervise(prepared, wish.options, quiet=as_json, as_json=as_json, look=wish.look).code)
+        if is_free:
+            started = background.start(folder, [*(agreed or ()), *wish.words], warn=_warn)
+            attached = Attached(context.client, reader, background=started)
+            sys.exit(_until_ready(attached, config, deadline, wish, names))
+        if not wait_for_supervisor(context.client, deadline):
+            continue  # it was just stopping, and now it is gone: our turn
+        if wish.serve is not None:
+            raise MikaError(_("another `mika up` was quicker"), code=background.ALREADY_UP)
+        attached = Attached(context.client, reader)
+        with contextlib.suppress(StoppedError):  # in this very moment: our turn
+            status = attached.start_missing(wish.options.processes)
+            break
+    note = _already_up(wish.options)
+    if wish.detach:
+        sys.exit(_until_ready(attached, config, deadline, wish, note=note))
+    if wish.as_json:
+        print_json(status.as_json())
+        sys.exit(OK)
+    sys.exit(stream(context, attached, status, note, wish.look))
 
 
 def _warn(text: str) -> None:
     echo(_("mika: {text}", text=text), err=True)
 
 
-def _prepare(
-    config: Config, folder: ProjectDir, answers: Sequence[str], *, asks: bool, is_running: bool
-) -> tuple[Prepared, list[str] | None]:
+def _prepare(config: Config, folder: ProjectDir, wish: _Wish, *, is_running: bool) -> tuple[Prepared, list[str] | None]:
     """The stack of the Procfile, or else of what is found, and the words that make another `mika up` find the same.
 
     The words are None if a stack runs already: to attach to it, nothing is asked, so this one must not be started.
@@ -145,8 +171,8 @@ def _prepare(
     if is_running:
         proposal, words = found.look(config, {}), None
     else:
-        asks = asks and is_terminal()
-        proposal, given = found.settle(config, answers, may_ask=asks)
+        asks = wish.asks and is_terminal()
+        proposal, given = found.settle(config, wish.answers, may_ask=asks)
         words = ["--yes", *(word for answer in given for word in ("--answer", answer))]
         if asks:
             confirm("\n" + _("Start this? (`mika init` writes it down.)"))
@@ -163,28 +189,21 @@ def _serve(prepared: Prepared, options: UpOptions, report: Path) -> NoReturn:
     sys.exit(result.code)
 
 
-def _same_words(
-    processes: tuple[str, ...],
-    backend: str | None,
-    timeout: str | None,
-    debug: tuple[str, ...],
-    *,
-    keep_services: bool,
-    watch: bool,
-) -> list[str]:
+def _same_words(options: UpOptions, backend: str | None, timeout: str | None) -> list[str]:
     """The same command line for the background process."""
-    given = [("--backend", backend), ("--timeout", timeout), *(("--debug", name) for name in debug)]
-    flags = [("--keep-services", keep_services), ("--watch", watch)]
+    given = [("--backend", backend), ("--timeout", timeout), *(("--debug", name) for name in options.debug)]
+    flags = [("--keep-services", options.keep_services), ("--watch", options.watch)]
     words = [word for option, value in given if value is not None for word in (option, value)]
-    return [*words, *(flag for flag, is_set in flags if is_set), "--", *processes]
+    return [*words, *(flag for flag, is_set in flags if is_set), "--", *options.processes]
 
 
-def _already_up(debug: tuple[str, ...], *, watch: bool, keep_services: bool) -> str:
-    ignored = [flag for flag, is_set in (("--watch", watch), ("--keep-services", keep_services)) if is_set]
-    if debug:
+def _already_up(options: UpOptions) -> str:
+    flags = (("--watch", options.watch), ("--keep-services", options.keep_services))
+    ignored = [flag for flag, is_set in flags if is_set]
+    if options.debug:
         return _(
             "already up: --debug has no effect on a running stack (`mika restart {names} --debug`)",
-            names=" ".join(debug),
+            names=" ".join(options.debug),
         )
     if not ignored:
         return _("already up: what it was started with stays (other options: `mika down` first)")
@@ -198,16 +217,15 @@ def _until_ready(
     attached: Attached,
     config: Config,
     deadline: float,
-    names: Sequence[str],
+    wish: _Wish,
+    names: Sequence[str] = (),
     *,
-    as_json: bool,
-    plain: bool,
     note: str = "",
 ) -> int:
     """Show progress until it is ready; the exit code."""
     from mika.readiness import webhook
 
-    view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=as_json, plain=plain)
+    view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=wish.as_json, plain=wish.look.plain)
     if note:
         view.say(note)
     try:
@@ -215,7 +233,7 @@ def _until_ready(
         if status is None:
             view.say(_("all processes have exited"))
             return OK
-        has_webhook = not as_json and asyncio.run(webhook.is_among(status.urls, config))
+        has_webhook = not wish.as_json and asyncio.run(webhook.is_among(status.urls, config))
         view.ready(status.addresses, has_webhook=has_webhook)
     except KeyboardInterrupt:
         if attached.is_own:
@@ -225,6 +243,6 @@ def _until_ready(
     finally:
         attached.delete_report()
         view.close()
-    if as_json:
+    if wish.as_json:
         print_json(status.as_json())
     return OK
