@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePath
@@ -24,7 +24,7 @@ from mika.status import Condition
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.reload import DEFAULT_PATTERNS
-from mika.supervisor.unit import Launch, Unit
+from mika.supervisor.unit import Launch, Probes, Unit
 from mika.text import unknown_name
 from mika.wording import _, joined
 
@@ -104,46 +104,20 @@ class ProcessFactory:
         options = self._config.process(instance.type)
         cwd = self._config.project / options.cwd if options.cwd else self._config.project
         beat_file = self._folder.run / f"{instance.name}.beat"
-        own_env = self._config.child_env(cwd=cwd) | self._added_env if options.cwd else self._env
-        env = {**own_env, "PORT": str(instance.port), **options.env}
-        env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
-        if options.hang_timeout is not None:
-            env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
+        env = self._env_of(instance, options, cwd, beat_file)
         known = {**self._config.defaults(), **env}
         where = f"Procfile:{instance.line}" if instance.line else instance.name
         built = command.build(instance.command, known, cwd, where=where, platform=sys.platform)
         env |= built.env
-
-        def spec(launch: Launch) -> ServiceSpec:
-            plain = ServiceSpec(
-                name=instance.name,
-                command=built.line,
-                cwd=cwd,
-                env={**env, "MIKA_RUN_ID": launch.run_id, "MIKA_WORKER_IDENTITY": launch.identity},
-                log_dir=self._folder.logs,
-                log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
-                stop_signal=options.stop_signal,
-                grace=options.grace,
-                stdin=options.stdin,
-            )
-            return for_debugger(plain, self._folder) if launch.debug else plain
-
         ready, rule = self._ready(instance.type, options, env)
-        check = None
-        if rule.kind == "exec":
-            where = f"{self._config.process_tables.get(instance.type, '')}: 'ready'"
-            line = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
-            check = CheckCommand(line.line, cwd, env | line.env)
-        probes = self._probes.make(instance.name, ready, options.hang_timeout, check)
-        unhurried = self._probes.make(instance.name, ready, 0.0, check)  # nothing that a debugger holds is hung
         needs = self._needs(options)
         return Unit(
             name=instance.name,
             type=instance.type,
             role="process",
             address=ready,
-            spec=spec,
-            probes=lambda launch: (unhurried if launch.debug else probes)(launch),
+            spec=self._spec_of(instance.name, options, built.line, cwd, env),
+            probes=self._probes_of(instance, options, ready, self._check_of(instance.type, rule, cwd, env, known)),
             needs=tuple(needs),
             conditions={name: condition for name, condition in needs.items() if condition != "ready"},
             rules=Rules(restart=options.restart, max_failures=options.max_restarts + 1, early=options.early),
@@ -158,6 +132,52 @@ class ProcessFactory:
             watch=_default_watch(options) if options.watch is None else options.watch,
             watches_imports=options.watch is None,
         )
+
+    def _env_of(
+        self, instance: procfile.Instance, options: ProcessOptions, cwd: Path, beat_file: Path
+    ) -> dict[str, str]:
+        own_env = self._config.child_env(cwd=cwd) | self._added_env if options.cwd else self._env
+        env = {**own_env, "PORT": str(instance.port), **options.env}
+        env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
+        if options.hang_timeout is not None:
+            env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
+        return env
+
+    def _spec_of(
+        self, name: str, options: ProcessOptions, line: tuple[str, ...] | str, cwd: Path, env: Mapping[str, str]
+    ) -> Callable[[Launch], ServiceSpec]:
+        def spec(launch: Launch) -> ServiceSpec:
+            plain = ServiceSpec(
+                name=name,
+                command=line,
+                cwd=cwd,
+                env={**env, "MIKA_RUN_ID": launch.run_id, "MIKA_WORKER_IDENTITY": launch.identity},
+                log_dir=self._folder.logs,
+                log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
+                stop_signal=options.stop_signal,
+                grace=options.grace,
+                stdin=options.stdin,
+            )
+            return for_debugger(plain, self._folder) if launch.debug else plain
+
+        return spec
+
+    def _check_of(
+        self, process_type: str, rule: Ready, cwd: Path, env: Mapping[str, str], known: Mapping[str, str]
+    ) -> CheckCommand | None:
+        """The command that says whether the process is ready, if it has such a rule."""
+        if rule.kind != "exec":
+            return None
+        where = f"{self._config.process_tables.get(process_type, '')}: 'ready'"
+        built = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
+        return CheckCommand(built.line, cwd, {**env, **built.env})
+
+    def _probes_of(
+        self, instance: procfile.Instance, options: ProcessOptions, ready: str, check: CheckCommand | None
+    ) -> Probes:
+        probes = self._probes.make(instance.name, ready, options.hang_timeout, check)
+        unhurried = self._probes.make(instance.name, ready, 0.0, check)  # nothing that a debugger holds is hung
+        return lambda launch: (unhurried if launch.debug else probes)(launch)
 
     def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:
         where = self._config.process_tables.get(process_type, "")
