@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mika.diagnosis.proto import TaskType
 
 if TYPE_CHECKING:
+    from temporalio.api.command.v1 import Command
     from temporalio.api.common.v1 import Payload, WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         DescribeNamespaceResponse,
         DescribeTaskQueueResponse,
         DescribeWorkflowExecutionResponse,
+        StartWorkflowExecutionRequest,
     )
     from temporalio.service import ServiceClient
 
@@ -213,57 +215,45 @@ class Temporal:
 
         It needs no worker, lasts a moment, and no list shows it. Raises RPCError INVALID_ARGUMENT for an unknown one.
         """
-        from google.protobuf.duration_pb2 import Duration
-        from temporalio.api.command.v1 import (
-            Command,
-            CompleteWorkflowExecutionCommandAttributes,
-            UpsertWorkflowSearchAttributesCommandAttributes,
-        )
-        from temporalio.api.common.v1 import Payload, SearchAttributes, WorkflowType
-        from temporalio.api.enums.v1 import CommandType
         from temporalio.api.taskqueue.v1 import TaskQueue
         from temporalio.api.workflowservice.v1 import (
             PollWorkflowTaskQueueRequest,
             RespondWorkflowTaskCompletedRequest,
-            StartWorkflowExecutionRequest,
         )
 
         name = f"mika-rehearsal-{secrets.token_hex(8)}"
-        queue = TaskQueue(name=name)
+        await self._call(self._service.start_workflow_execution, self._rehearsal(name))
+        poll = PollWorkflowTaskQueueRequest(
+            namespace=self.namespace, task_queue=TaskQueue(name=name), identity=_IDENTITY
+        )
+        task = await self._service.poll_workflow_task_queue(poll, timeout=_POLL_LIMIT, retry=False)
+        answer = RespondWorkflowTaskCompletedRequest(
+            namespace=self.namespace,
+            task_token=task.task_token,
+            identity=_IDENTITY,
+            commands=_upsert_and_complete(values),
+        )
+        await self._call(self._service.respond_workflow_task_completed, answer)
+
+    def _rehearsal(self, name: str) -> StartWorkflowExecutionRequest:
+        """Of a workflow that the server hides, on a queue of its own."""
+        from google.protobuf.duration_pb2 import Duration
+        from temporalio.api.common.v1 import Payload, SearchAttributes, WorkflowType
+        from temporalio.api.taskqueue.v1 import TaskQueue
+        from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
+
         hidden = Payload(metadata={"encoding": b"json/plain", "type": b"Keyword"}, data=b'"mika"')
-        start = StartWorkflowExecutionRequest(
+        return StartWorkflowExecutionRequest(
             namespace=self.namespace,
             workflow_id=name,
             workflow_type=WorkflowType(name="mika-rehearsal"),
-            task_queue=queue,
+            task_queue=TaskQueue(name=name),
             # Without an answer (the attributes are not known yet), it ends by itself.
             workflow_execution_timeout=Duration(seconds=10),
             search_attributes=SearchAttributes(indexed_fields={_DIVISION: hidden}),
             identity=_IDENTITY,
             request_id=name,
         )
-        await self._call(self._service.start_workflow_execution, start)
-        poll = PollWorkflowTaskQueueRequest(namespace=self.namespace, task_queue=queue, identity=_IDENTITY)
-        task = await self._service.poll_workflow_task_queue(poll, timeout=_POLL_LIMIT, retry=False)
-        upsert = UpsertWorkflowSearchAttributesCommandAttributes(
-            search_attributes=SearchAttributes(indexed_fields=values)
-        )
-        answer = RespondWorkflowTaskCompletedRequest(
-            namespace=self.namespace,
-            task_token=task.task_token,
-            identity=_IDENTITY,
-            commands=[
-                Command(
-                    command_type=CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
-                    upsert_workflow_search_attributes_command_attributes=upsert,
-                ),
-                Command(
-                    command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
-                    complete_workflow_execution_command_attributes=CompleteWorkflowExecutionCommandAttributes(),
-                ),
-            ],
-        )
-        await self._call(self._service.respond_workflow_task_completed, answer)
 
     async def request_cancel(self, execution: WorkflowExecution) -> None:
         """Ask a workflow to cancel itself; a worker has to do that."""
@@ -345,6 +335,29 @@ class Temporal:
             request_id=secrets.token_hex(8),
         )
         await self._call(self._service.start_workflow_execution, request)
+
+
+def _upsert_and_complete(values: Mapping[str, Payload]) -> list[Command]:
+    """A whole workflow, as its only task decides it."""
+    from temporalio.api.command.v1 import (
+        Command,
+        CompleteWorkflowExecutionCommandAttributes,
+        UpsertWorkflowSearchAttributesCommandAttributes,
+    )
+    from temporalio.api.common.v1 import SearchAttributes
+    from temporalio.api.enums.v1 import CommandType
+
+    upsert = UpsertWorkflowSearchAttributesCommandAttributes(search_attributes=SearchAttributes(indexed_fields=values))
+    return [
+        Command(
+            command_type=CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+            upsert_workflow_search_attributes_command_attributes=upsert,
+        ),
+        Command(
+            command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
+            complete_workflow_execution_command_attributes=CompleteWorkflowExecutionCommandAttributes(),
+        ),
+    ]
 
 
 def literal(text: str) -> str:
