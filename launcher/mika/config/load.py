@@ -245,16 +245,7 @@ def load(
         for name, options in read_processes(table, project).items():
             processes.setdefault(name, {}).update(options)
             process_tables[name] = table.where("process", name)
-    over = cluster.address_settings({**dotenv.values, **environ}.get(_ADDRESS, ""), _ADDRESS)
-    over |= _from_dotenv(dotenv)
-    for name, variable in BY_NAME.items():
-        if name in environ:
-            over[name] = make_setting(variable, environ[name], _("environment"))
-    for name, raw in (overrides or {}).items():
-        if raw is not None:
-            option = "--" + BY_NAME[name].key.replace("_", "-")
-            over[name] = make_setting(BY_NAME[name], raw, option, name=_("the option"))
-    settings = _with_profile(settings, over, project, environ)
+    settings = _with_profile(settings, _above_files(dotenv, environ, overrides or {}), project, environ)
     _check_combinations(settings)
     declarations = read_declared(tables, as_text(settings["TEMPORAL_NAMESPACE"].value))
 
@@ -278,12 +269,27 @@ def load(
     )
 
 
+def _above_files(dotenv: DotEnv, environ: Mapping[str, str], options: Mapping[str, str | None]) -> dict[str, Setting]:
+    """What overrides the files of settings: `.env`, the environment and the options."""
+    over = cluster.address_settings({**dotenv.values, **environ}.get(_ADDRESS, ""), _ADDRESS)
+    over |= _from_dotenv(dotenv)
+    for name, variable in BY_NAME.items():
+        if name in environ:
+            over[name] = make_setting(variable, environ[name], _("environment"))
+    for name, raw in options.items():
+        if raw is not None:
+            over[name] = _from_option(name, raw)
+    return over
+
+
+def _from_option(name: str, raw: str) -> Setting:
+    variable = BY_NAME[name]
+    return make_setting(variable, raw, "--" + variable.key.replace("_", "-"), name=_("the option"))
+
+
 def option(name: str, raw: str | None) -> Value:
     """One setting, only from its option or its default: for commands that must work even if a file is broken."""
-    variable = BY_NAME[name]
-    if raw is None:
-        return variable.default
-    return make_setting(variable, raw, "--" + variable.key.replace("_", "-"), name=_("the option")).value
+    return BY_NAME[name].default if raw is None else _from_option(name, raw).value
 
 
 def _from_toml(table: TomlTable) -> dict[str, Setting]:
