@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import commands, locating
 from .histories import Run, in_order, is_fresh, load, shape
 from .report import ORDER, remaining, say
-from .words import _
+from .words import Text, _
 from .workers import BUILD_ID, active_config, workflow_classes
 
 if TYPE_CHECKING:
@@ -61,18 +61,13 @@ async def check(worker: Any) -> None:
             failure = await replay.replay(run.history)
         except TimeoutError:
             if remaining():
-                say(
-                    "unread",
-                    id=run.id,
-                    type=run.type,
-                    text=_("its {count} events took too long to replay", count=len(run.events)),
-                )
+                _say_unread(run, _("its {count} events took too long to replay", count=len(run.events)))
             else:
                 counts["missed"] += 1
             continue
         codec_error = codec.take_error()
         if failure is not None and codec_error:
-            say("unread", id=run.id, type=run.type, text=_("the codec failed: {error}", error=codec_error))
+            _say_unread(run, _("the codec failed: {error}", error=codec_error))
             continue
         counts["good" if failure is None else "bad"] += 1
         counts["open_good"] += failure is None and is_open
@@ -88,6 +83,10 @@ async def check(worker: Any) -> None:
         late=late,
         more_open=loaded.more_open,
     )
+
+
+def _say_unread(run: Run, text: Text) -> None:
+    say("unread", id=run.id, type=run.type, text=text)
 
 
 def _say_fits(run: Run) -> None:
