@@ -79,7 +79,7 @@ def test_ctrl_c_is_obeyed_when_the_output_goes_into_a_pipe(project: Make, key: s
 def shared(windows: Any, agent: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WinProject]:
     scripts = {"talk": TALKING, "web": SERVICE}
     with WinProject(tmp_path_factory.mktemp("console"), scripts=scripts, windows=windows, agent=agent) as stack:
-        stack.up()
+        stack.up(timeout=2 * PATIENCE)
         yield stack
 
 

@@ -67,6 +67,8 @@ class Console(Tmux):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if error is not None:
+                error.add_note(f"its exit code: {self._console('exit_code')}")
             self._console("kill")
         finally:
             super().__exit__(kind, error, trace)
