@@ -3,8 +3,16 @@
 set -eu
 
 # Repeated until it works, because the port opens long before the server can serve. The last error is kept for the log.
-attempts=120
-until last=$(temporal operator cluster health --command-timeout 2s 2>&1); do
+# The client is a large program: it is not started before somebody listens.
+is_healthy() {
+    if ! nc -z -w 1 "${TEMPORAL_ADDRESS%:*}" "${TEMPORAL_ADDRESS##*:}" 2>/dev/null; then
+        echo "nobody listens there"
+        return 1
+    fi
+    temporal operator cluster health --command-timeout 2s 2>&1
+}
+attempts=300 # a minute at least
+until last=$(is_healthy); do
     attempts=$((attempts - 1))
     if [ "$attempts" -eq 0 ]; then
         echo "temporal-namespace: Temporal did not become healthy at $TEMPORAL_ADDRESS: $last" >&2
