@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.docker.bot import SERVICES, START_S, DockerBot
+from tests.kit.docker.bot import IDLE, IMAGE, SERVICES, START_S, DockerBot
 from tests.kit.machine import poll_until
 
 pytestmark = [
@@ -89,12 +89,12 @@ def test_up_does_not_wait_for_a_service_that_gave_up(bot):
 
 
 def test_a_start_that_takes_too_long_says_why_when_all_has_stopped(tmp_path):
-    with DockerBot(tmp_path) as bot:
-        bot.override(
-            'services: {extra: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sh", "-c", "trap : TERM; while :; do'
-            ' sleep 1; done"], stop_grace_period: 25s, healthcheck: {test: "exit 1", interval: 1s}}}'
-        )
-        result = bot.refused("--timeout", "20", code=1, words="not ready after 20 s: extra: ")
+    with DockerBot(tmp_path, procfile=IDLE) as bot:
+        stubborn = "entrypoint: [sh, -c, 'trap : TERM; while :; do sleep 1; done'], stop_grace_period: 17s"
+        bot.small(f"extra: {{{IMAGE}, {stubborn}, healthcheck: {{test: exit 1, interval: 5s}}}}")
+        result = bot.refused("--timeout", "20", code=1, words="not ready after 20 s: ")
+        assert result.seconds > 20 + 17, "longer than the command waits when nothing stops"
+        assert "extra: healthy: its health check" in result.err
         assert "is stopped" not in result.err
         assert "done" not in result.err
         assert not list((bot.folder / ".mika" / "run").glob("up-*.json"))

@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from tests.kit.docker import images
-from tests.kit.docker.bot import DockerBot, need_docker, path_with_compose
+from tests.kit.docker.bot import DockerBot, need_docker, of_project, path_with_compose, remove_all
 from tests.kit.machine import FreePort
 from tests.kit.project import Project
 
@@ -67,24 +67,16 @@ class Beside(Project):
             self.env.pop("DOCKER_HOST", None)
             super().__exit__(kind, error, trace)
         finally:
-            label = {"label": f"com.docker.compose.project={self.name}"}
-            for container in self.client.containers.list(all=True, filters=label):
-                container.remove(force=True, v=True)
-            for volume in self.client.volumes.list(filters=label):
-                volume.remove()
-            for network in self.client.networks.list(filters=label):
-                network.remove()
+            remove_all(self.client, self.name)
             self.client.close()
             self._more.release()
 
     def containers(self) -> dict[str, str]:
-        label = {"label": f"com.docker.compose.project={self.name}"}
-        found = self.client.api.containers(all=True, filters=label)
+        found = self.client.api.containers(all=True, filters=of_project(self.name))
         return {entry["Labels"]["com.docker.compose.service"]: entry["State"] for entry in found}
 
     def volumes(self) -> list[str]:
-        label = {"label": f"com.docker.compose.project={self.name}"}
-        return sorted(volume.name for volume in self.client.volumes.list(filters=label))
+        return sorted(volume.name for volume in self.client.volumes.list(filters=of_project(self.name)))
 
     def start_by_hand(self, service: str) -> None:
         """As `docker compose run` of another terminal does, without a build."""
@@ -98,6 +90,7 @@ class Beside(Project):
             labels=labels,
             name=f"{self.name}-{service}-1",
             network_mode="none",
+            stop_signal="SIGKILL",  # a first process does not hear SIGTERM
         )
 
 
@@ -108,8 +101,11 @@ def stack(tmp_path: Path) -> Iterator[Beside]:
 
 
 def test_what_the_app_needs_is_started_and_the_rest_is_left_out(stack):
+    stack.start_by_hand("worker")
     up = stack.up()
-    assert stack.containers() == {"mongo": "running", "init": "exited"}
+    stack.start_by_hand("api")
+    by_hand = {"api": "running", "worker": "running"}
+    assert stack.containers() == {"mongo": "running", "init": "exited", **by_hand}
     found = stack.status()
     assert (found["backend"], found["state"]) == ("embedded", "ready")
     kinds = {service["name"]: (service["kind"], service["state"]) for service in found["services"]}
@@ -135,13 +131,15 @@ def test_what_the_app_needs_is_started_and_the_rest_is_left_out(stack):
 
     stack.ok("down")
     stack.assert_gone()
-    assert stack.containers() == {}
+    assert stack.containers() == by_hand, "the app's own containers are nobody's business"
     assert stack.volumes() == [f"{stack.name}_config", f"{stack.name}_data"]
     assert f"{stack.name}_data" in stack.ok("down", "--volumes", "--yes").out
     assert stack.volumes() == []
 
 
-def test_a_killed_container_comes_back(stack):
+def test_what_is_killed_comes_back_or_is_taken_away(stack):
+    """And of a file that only compose of Windows would find."""
+    shutil.move(stack.folder / "docker-compose.yml", stack.folder / "Docker-Compose.yml")
     stack.write(".env", "")
     stack.up()
     stack.client.containers.get(f"{stack.name}-mongo-1").kill()
@@ -149,12 +147,9 @@ def test_a_killed_container_comes_back(stack):
     stack.ok("stop", "mongo")
     report = {check["id"]: check for check in stack.mika("doctor", "--json").json["checks"]}
     assert report["docker"]["fix"] == "`mika start mongo`"
-    assert report["temporal"]["status"] == "ok", "it is not in a container"
+    assert report["temporal"]["status"] == "ok", f"it is not in a container: {report['temporal']}"
     stack.ok("start", "mongo")
 
-
-def test_a_killed_supervisor_leaves_the_containers_and_down_takes_them(stack):
-    stack.up()
     before = stack.client.containers.get(f"{stack.name}-mongo-1").id
     os.kill(stack.status()["supervisor"]["pid"], signal.SIGKILL)
     stack.assert_gone(15)
@@ -165,14 +160,6 @@ def test_a_killed_supervisor_leaves_the_containers_and_down_takes_them(stack):
     stack.start_by_hand("api")
     assert "left running, since mika did not start them: api" in stack.ok("down").out
     assert stack.containers() == {"api": "running"}
-
-
-def test_the_apps_own_containers_are_nobodys_business(stack):
-    stack.start_by_hand("worker")
-    stack.up()
-    stack.start_by_hand("api")
-    stack.ok("down")
-    assert stack.containers() == {"api": "running", "worker": "running"}
 
 
 def test_without_an_engine_it_starts_and_says_what_is_missing(stack):
@@ -233,21 +220,13 @@ def test_a_bomb_of_anchors_never_reaches_compose(stack):
 
 def test_docker_leaves_the_app_out_too(tmp_path):
     app = '{image: "${MONGO_IMAGE}", command: [python, -m, src.workers.temporal_worker], pull_policy: never}'
-    with DockerBot(tmp_path) as bot:
-        bot.override(f"services: {{api: {{build: .}}, bot: {app}}}\n")
-        bot.write("pyproject.toml", b"")
-        bot.write("Procfile", b"w: python -m src.workers.temporal_worker\n" + APP)
+    with DockerBot(tmp_path, procfile=b"w: python -m src.workers.temporal_worker\n" + APP) as bot:
+        bot.light(f"api: {{build: .}}, bot: {app}")
         up = bot.mika("up", "-d", "app", timeout=110)
         assert up.code == 0, str(up)
         assert "left out: api (built from this project: the app); bot (`w` is the same: the app)" in up.out
         assert {"api", "bot"}.isdisjoint(bot.containers())
         assert bot.unit("app")["state"] == "ready"
-
-
-def test_a_file_that_only_compose_of_windows_would_find(stack):
-    shutil.move(stack.folder / "docker-compose.yml", stack.folder / "Docker-Compose.yml")
-    stack.up()
-    assert stack.containers()["mongo"] == "running"
 
 
 def test_a_project_without_a_procfile(stack):

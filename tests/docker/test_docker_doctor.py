@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.docker.bot import SERVICES, DockerBot
+from tests.kit.docker.bot import IDLE, IDLER, IMAGE, SERVICES, DockerBot
 from tests.kit.machine import poll_until
 
 pytestmark = [
@@ -97,20 +97,20 @@ def test_containers_removed_by_hand(bot: DockerBot) -> None:
 
 
 def test_without_a_supervisor_the_engine_is_asked(tmp_path):
-    with DockerBot(tmp_path) as bot:
+    ends = "restart: 'on-failure:5', entrypoint: [sh, -c, 'trap \"exit 0\" TERM; sleep 600 & wait']"
+    with DockerBot(tmp_path, procfile=IDLE) as bot:
+        bot.small(f"dozes: {{{IDLER}}}, ends: {{{IMAGE}, {ends}}}")
         found = checks(bot)["docker"]
         assert (found["finding"], found["fix"]) == ("there are no containers of this project", "`mika up`")
-        bot.compose("up", "-d", "--no-deps", "mongodb", "postgresql")
-        bot.compose("up", "-d", "--wait", "postgresql")
+        bot.compose("up", "-d", "dozes", "ends")
         assert checks(bot)["docker"]["status"] == "ok"
-        bot.compose("stop", "--timeout", "5", "postgresql")
+        bot.compose("stop", "ends")
         found = checks(bot)["docker"]
-        assert found["finding"] == "postgresql: its container has exited with code 0"
+        assert found["finding"] == "ends: its container has exited with code 0"
         assert found["fix"] == "`mika up`"
-        bot.container("mongodb").pause()
+        bot.container("dozes").pause()
         found = checks(bot)["docker"]
-        assert f"`docker unpause {bot.name}-mongodb-1`" in found["fix"]
-        bot.container("mongodb").unpause()
+        assert f"`docker unpause {bot.name}-dozes-1`" in found["fix"]
         file = bot.folder / "docker-compose.yml"
         whole = file.read_text(encoding="utf-8")
         file.write_text(f"{whole}\n  - nonsense: [\n", encoding="utf-8")

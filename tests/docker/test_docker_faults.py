@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.kit.docker import engine
-from tests.kit.docker.bot import SERVICES, START_S, DockerBot
+from tests.kit.docker.bot import IDLE, IDLER, IMAGE, SERVICES, START_S, DockerBot
 from tests.kit.machine import free_port, poll_until, telling
 
 pytestmark = [
@@ -28,6 +29,13 @@ MEND_S = 60.0
 @pytest.fixture(scope="module")
 def _shared_faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerBot]:
     with DockerBot(tmp_path_factory.mktemp("faults")) as bot:
+        yield bot
+
+
+@pytest.fixture
+def idle(tmp_path: Path) -> Iterator[DockerBot]:
+    """A stack of the test's own, for what happens to containers: its process only sleeps."""
+    with DockerBot(tmp_path, procfile=IDLE) as bot:
         yield bot
 
 
@@ -131,10 +139,11 @@ class TestWhileItRuns:
         all_ready(bot)
         answered(bot, "brought back by hand")
 
-    def test_after_compose_down_by_hand_restart_brings_it_back(self, bot):
-        bot.compose("down")
+    def test_what_was_removed_by_hand_restart_brings_back(self, bot):
+        names = ("temporal", "temporal-ui")
+        bot.compose("rm", "--stop", "--force", *names)
         poll_until(lambda: bot.unit("temporal")["state"] == "unhealthy", 10, "it is noticed")
-        bot.ok("restart", *SERVICES, timeout=MEND_S)
+        bot.ok("restart", *names, timeout=MEND_S)
         all_ready(bot)
         answered(bot, "brought back by mika")
 
@@ -143,28 +152,24 @@ class TestWhileItRuns:
         bot.container("temporal-ui").start()
         bot.wait_state("temporal-ui", "ready")
 
-    def test_services_that_mika_knows_nothing_of(self, tmp_path):
+    def test_services_that_mika_knows_nothing_of(self, idle):
         """A failing health check is told in its own words; an end without a restart policy is not a crash."""
-        with DockerBot(tmp_path) as bot:
-            bot.override(
-                'services: {extra: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sleep", "600"], healthcheck:'
-                ' {test: "echo seen; test ! -e /tmp/ill", interval: 1s, timeout: 1s, retries: 1}},'
-                ' task: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["sh", "-c", "sleep 1"]}}'
-            )
-            bot.up()
-            assert bot.unit("extra")["detail"] == "healthy"
-            bot.container("extra").exec_run("touch /tmp/ill")
-            found = poll_until(
-                lambda: [e for e in bot.events("unhealthy", "extra") if "health check fails: seen" in e["reason"]],
-                15,
-                "the health check's own words",
-            )
-            assert found
-            bot.container("extra").exec_run("rm /tmp/ill")
-            bot.wait_state("extra", "ready")
-            poll_until(lambda: bot.unit("task")["state"] == "exited", 20, "it has exited")
-            assert bot.unit("task")["restarts"] == 0
-            assert bot.status()["state"] == "ready"
+        check = '{test: "echo seen; test ! -e /tmp/ill", interval: 1s, timeout: 1s, retries: 1}'
+        idle.light(f"extra: {{{IDLER}, healthcheck: {check}}}, task: {{{IMAGE}, entrypoint: [sh, -c, sleep 1]}}")
+        idle.up()
+        assert idle.unit("extra")["detail"] == "healthy"
+        idle.container("extra").exec_run("touch /tmp/ill")
+        found = poll_until(
+            lambda: [e for e in idle.events("unhealthy", "extra") if "health check fails: seen" in e["reason"]],
+            15,
+            "the health check's own words",
+        )
+        assert found
+        idle.container("extra").exec_run("rm /tmp/ill")
+        idle.wait_state("extra", "ready")
+        poll_until(lambda: idle.unit("task")["state"] == "exited", 20, "it has exited")
+        assert idle.unit("task")["restarts"] == 0
+        assert idle.status()["state"] == "ready"
 
     @pytest.mark.alone  # it stops the engine of all other tests
     def test_the_engine_stops_and_comes_back(self, bot):
@@ -188,147 +193,120 @@ class TestWhileItRuns:
 
 
 class TestAtTheStart:
-    def test_a_wrong_password_for_the_volume_of_postgresql(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.compose("up", "-d", "--wait", "postgresql")
-            bot.compose("down")
-            bot.env["POSTGRES_PASSWORD"] = "another"
-            result = bot.refused(code=1, words="temporal-setup gave up: exit code 1: PostgreSQL refuses the password")
+    def test_volumes_that_do_not_fit(self, idle, monkeypatch):
+        """Of another password, and of an older PostgreSQL."""
+        with monkeypatch.context() as soon:
+            soon.setitem(idle.env, "HEALTH_INTERVAL", "1s")
+            idle.compose("up", "-d", "--wait", "postgresql", "mongodb")
+        idle.compose("down")
+        with monkeypatch.context() as other:
+            other.setitem(idle.env, "POSTGRES_PASSWORD", "another")
+            result = idle.refused(code=1, words="temporal-setup gave up: exit code 1: PostgreSQL refuses the password")
             assert "mika down --volumes" in result.err
-            assert "password authentication failed" in bot.ok("logs", "temporal-setup").out
+            assert "password authentication failed" in idle.ok("logs", "temporal-setup").out
+        with monkeypatch.context() as other:
+            other.setitem(idle.env, "MONGO_PASSWORD", "another")
+            idle.refused(code=1, words="mongodb gave up: MongoDB refuses the password of 'mika'")
+        idle.client.containers.run(
+            idle.env["TEMPORAL_ADMIN_IMAGE"],
+            ["-c", "echo 13 > /data/PG_VERSION"],
+            entrypoint="sh",
+            user="0",
+            network_mode="none",
+            volumes={f"{idle.name}_postgres-data": {"bind": "/data"}},
+            remove=True,
+        )
+        result = idle.refused(code=1, words="postgresql gave up: exit code 1: its volume was created by PostgreSQL 13")
+        assert "set POSTGRES_IMAGE=postgres:13 in .env to keep the data" in result.err
 
-    def test_a_wrong_password_for_the_volume_of_mongodb(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.compose("up", "-d", "--wait", "mongodb")
-            bot.compose("down")
-            bot.env["MONGO_PASSWORD"] = "another"
-            bot.refused(code=1, words="mongodb gave up: MongoDB refuses the password of 'mika'")
+    def test_out_of_memory(self, idle):
+        idle.small(f"glutton: {{{IMAGE}, entrypoint: [tail, /dev/zero], mem_limit: 40m}}")
+        running = idle.start_mika("up")
+        running.wait_for("out of memory, killed by the kernel (exit code 137): its limit is 40 MB", START_S)
 
-    def test_a_volume_of_an_older_postgresql(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.compose("up", "-d", "--wait", "postgresql")
-            bot.compose("down")
-            bot.client.containers.run(
-                bot.env["TEMPORAL_ADMIN_IMAGE"],
-                ["-c", "echo 13 > /data/PG_VERSION"],
-                entrypoint="sh",
-                user="0",
-                volumes={f"{bot.name}_postgres-data": {"bind": "/data"}},
-                remove=True,
-            )
-            result = bot.refused(
-                code=1, words="postgresql gave up: exit code 1: its volume was created by PostgreSQL 13"
-            )
-            assert "set POSTGRES_IMAGE=postgres:13 in .env to keep the data" in result.err
+    def test_a_restart_loop_is_explained_at_once_and_ends(self, idle):
+        """The engine's restart policy goes on by itself; that is nobody's wish to try again."""
+        code = "sleep 0.7; test -e /tmp/well && exec sleep 600; echo Error: no such thing >&2; exit 3"
+        idle.light(f"loop: {{{IMAGE}, restart: always, entrypoint: [sh, -c, '{code}']}}")
+        running = idle.start_mika("up", "--watch")  # which keeps a stack up in which something gave up
+        running.wait_for("exit code 3: Error: no such thing", START_S)
+        assert len(idle.events("exited", "loop")) == 1
+        running.wait_for("gave up: failed 8 times in a row: exit code 3: Error: no such thing", START_S)
+        assert len(idle.events("exited", "loop")) == 8
+        poll_until(lambda: idle.containers()["loop"] == "exited", 20, "the engine has been stopped from trying")
+        assert idle.unit("loop")["state"] == "gave_up" or idle.unit("loop")["detail"], running.output()
+        assert len(idle.events("gave_up", "loop")) == 1
+        exits = len(idle.events("exited", "loop"))
+        idle.container("loop").start()  # a person
+        poll_until(lambda: len(idle.events("exited", "loop")) > exits, 20, "it is followed again")
 
-    def test_out_of_memory(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.override("services: {temporal: {mem_limit: 40m}}")
-            running = bot.start_mika("up")
-            running.wait_for("out of memory, killed by the kernel (exit code 137): its limit is 40 MB", START_S)
+    def test_stopped_containers_whose_network_was_removed(self, idle):
+        idle.light(f"other: {{{IDLER}}}")
+        idle.compose("up", "-d", "other")
+        idle.compose("stop")
+        idle.client.networks.list(names=[f"{idle.name}_default"])[0].remove()
+        idle.up()
 
-    def test_a_restart_loop_is_explained_at_once_and_ends(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.small(
-                'loop: {image: "${TEMPORAL_ADMIN_IMAGE}", restart: always,'
-                ' entrypoint: ["sh", "-c", "echo Error: no such thing >&2; exit 3"]}'
-            )
-            result = bot.refused(code=1, words="loop gave up: failed 8 times in a row: exit code 3: Error: no such")
-            first = bot.events("exited", "loop")[0]
-            assert "exit code 3: Error: no such thing" in first["reason"]
-            assert len(bot.events("exited", "loop")) == 8, str(result)
+    def test_a_container_that_cannot_be_started(self, idle):
+        idle.small(f"odd: {{{IMAGE}, entrypoint: [/no/such/program]}}")
+        idle.refused(code=1, words="/no/such/program")
 
-    def test_one_that_gave_up_is_not_kept_running_by_the_engine(self, tmp_path):
-        """Its restart policy goes on by itself; that is nobody's wish to try again."""
-        with DockerBot(tmp_path) as bot:
-            bot.override(
-                'services: {loop: {image: "${TEMPORAL_ADMIN_IMAGE}", restart: always,'
-                ' entrypoint: ["sh", "-c", "sleep 0.7; test -e /tmp/well && exec sleep 600; echo very bad; exit 3"]}}'
-            )
-            running = bot.start_mika("up", "--watch")  # which keeps a stack up in which something gave up
-            running.wait_for("gave up", START_S)
-            poll_until(lambda: bot.containers()["loop"] == "exited", 20, "the engine has been stopped from trying")
-            assert bot.unit("loop")["state"] == "gave_up" or bot.unit("loop")["detail"], running.output()
-            assert len(bot.events("gave_up", "loop")) == 1
-            exits = len(bot.events("exited", "loop"))
-            bot.container("loop").start()  # a person
-            poll_until(lambda: len(bot.events("exited", "loop")) > exits, 20, "it is followed again")
+    def test_a_program_for_another_processor(self, idle):
+        program = idle.folder / "odd"
+        program.write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0" + bytes(200))  # 0xb7: AArch64
+        program.chmod(0o755)
+        idle.small(f"odd: {{{IMAGE}, entrypoint: [/odd], volumes: ['./odd:/odd:ro']}}")
+        idle.refused(code=1, words="odd gave up: exit code 1: the image is for another processor")
 
-    def test_stopped_containers_whose_network_was_removed(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.compose("up", "-d", "mongodb")
-            bot.compose("stop")
-            bot.client.networks.list(names=[f"{bot.name}_default"])[0].remove()
-            bot.up()
+    def test_a_port_taken_by_a_program(self, idle):
+        with _http_server(idle.ports["POSTGRES_PORT"]):
+            port = idle.ports["POSTGRES_PORT"]
+            idle.refused(code=2, words=f"port {port} (POSTGRES_PORT) is taken by ")
+            assert not idle.containers()
 
-    def test_a_container_that_cannot_be_started(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.small('odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/no/such/program"]}')
-            bot.refused(code=1, words="/no/such/program")
-
-    def test_a_program_for_another_processor(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            program = bot.folder / "odd"
-            program.write_bytes(b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0" + bytes(200))  # 0xb7: AArch64
-            program.chmod(0o755)
-            bot.small('odd: {image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: ["/odd"], volumes: ["./odd:/odd:ro"]}')
-            bot.refused(code=1, words="odd gave up: exit code 1: the image is for another processor")
-
-    def test_a_port_taken_by_a_program(self, tmp_path):
-        with DockerBot(tmp_path) as bot, _http_server(bot.ports["POSTGRES_PORT"]):
-            port = bot.ports["POSTGRES_PORT"]
-            bot.refused(code=2, words=f"port {port} (POSTGRES_PORT) is taken by ")
-            assert not bot.containers()
-
-    def test_a_port_taken_while_compose_works(self, tmp_path):
+    def test_a_port_taken_while_compose_works(self, idle):
         """The check before the start cannot see it; compose and the engine do."""
-        with DockerBot(tmp_path) as bot, free_port() as port:
-            bot.small(f"one: {_sleeper(port)}, two: {_sleeper(port)}")
-            result = bot.refused(code=1, words=f"port {port}")
-            assert f"is taken by the container {bot.name}-" in result.err
+        with free_port() as port:
+            same = f"{{{IDLER}, ports: ['127.0.0.1:{port}:9']}}"
+            idle.small(f"one: {same}, two: {same}")
+            result = idle.refused(code=1, words=f"port {port}")
+            assert f"is taken by the container {idle.name}-" in result.err
 
-    def test_a_container_name_that_is_taken(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            name = f"{bot.name}-odd"
-            other = bot.client.containers.create(bot.env["TEMPORAL_ADMIN_IMAGE"], "true", name=name)
-            try:
-                bot.small(f'odd: {{image: "${{TEMPORAL_ADMIN_IMAGE}}", container_name: {name}}}')
-                result = bot.refused(code=1, words=f"the container name {name} is taken by another container")
-                assert f"docker rm {name}" in result.err
-            finally:
-                other.remove()
+    def test_a_container_name_that_is_taken(self, idle):
+        name = f"{idle.name}-odd"
+        other = idle.client.containers.create(idle.env["TEMPORAL_ADMIN_IMAGE"], "true", name=name)
+        try:
+            idle.small(f"odd: {{{IMAGE}, container_name: {name}}}")
+            result = idle.refused(code=1, words=f"the container name {name} is taken by another container")
+            assert f"docker rm {name}" in result.err
+        finally:
+            other.remove()
 
-    def test_an_image_that_nobody_has(self, tmp_path):
-        with DockerBot(tmp_path) as bot, free_port() as port:
+    def test_an_image_that_nobody_has(self, idle):
+        with free_port() as port:
             image = f"127.0.0.1:{port}/none/ui:1"
-            bot.small(f"ui: {{image: '{image}'}}")
-            result = bot.refused(code=1, words=f"ui gave up: the image {image} could not be pulled")
+            idle.small(f"ui: {{image: '{image}'}}")
+            result = idle.refused(code=1, words=f"ui gave up: the image {image} could not be pulled")
             assert "its registry cannot be reached" in result.err
 
-    def test_a_registry_that_refuses(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            for status, code, words in (
-                (404, "MANIFEST_UNKNOWN", "the tag does not exist"),
-                (429, "TOOMANYREQUESTS", "429 (too many requests)"),
-                (401, "UNAUTHORIZED", "needs a login"),
-            ):
-                with free_port() as port, _http_server(port, status, code):
-                    bot.small(f"ui: {{image: '127.0.0.1:{port}/temporal/ui:1'}}")
-                    result = bot.refused(code=1, words="could not be pulled")
-                    assert words in result.err, str(result)
+    def test_a_registry_that_refuses(self, idle):
+        for status, code, words in (
+            (404, "MANIFEST_UNKNOWN", "the tag does not exist"),
+            (429, "TOOMANYREQUESTS", "429 (too many requests)"),
+            (401, "UNAUTHORIZED", "needs a login"),
+        ):
+            with free_port() as port, _http_server(port, status, code):
+                idle.small(f"ui: {{image: '127.0.0.1:{port}/temporal/ui:1'}}")
+                result = idle.refused(code=1, words="could not be pulled")
+                assert words in result.err, str(result)
 
-    def test_a_paused_container_of_before(self, tmp_path):
-        with DockerBot(tmp_path) as bot:
-            bot.compose("up", "-d", "mongodb")
-            bot.container("mongodb").pause()
-            result = bot.mika("up", "-d", timeout=START_S)
-            assert result.code == 2
-            assert f"the container {bot.name}-mongodb-1 is paused" in result.err
-            bot.container("mongodb").unpause()
-
-
-def _sleeper(port: int) -> str:
-    return f'{{image: "${{TEMPORAL_ADMIN_IMAGE}}", entrypoint: ["sleep", "600"], ports: ["127.0.0.1:{port}:9"]}}'
+    def test_a_paused_container_of_before(self, idle):
+        idle.small(f"other: {{{IDLER}}}")
+        idle.compose("up", "-d", "other")
+        idle.container("other").pause()
+        result = idle.mika("up", "-d", timeout=START_S)
+        assert result.code == 2
+        assert f"the container {idle.name}-other-1 is paused" in result.err
 
 
 class _http_server:  # noqa: N801 - a context manager

@@ -11,7 +11,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from tests.kit.docker import engine
-from tests.kit.docker.bot import DockerBot
+from tests.kit.docker.bot import IDLE, DockerBot
 from tests.kit.docker.registry import Registry
 from tests.kit.machine import free_port, poll_until
 
@@ -22,13 +22,18 @@ pytestmark = [
 
 
 def test_progress_interruption_and_the_next_try(tmp_path):
-    with DockerBot(tmp_path) as bot, free_port() as port, Registry(port, bytes_per_s=150_000) as registry:
-        bot.env |= {"TEMPORAL_UI_IMAGE": registry.image, "MIKA_TIMEOUT": "4"}
+    with (
+        DockerBot(tmp_path, procfile=IDLE) as bot,
+        free_port() as port,
+        Registry(port, bytes_per_s=150_000) as registry,
+    ):
+        bot.small(f"slow: {{image: '{registry.image}'}}")
+        bot.env["MIKA_TIMEOUT"] = "4"
         running = bot.start_mika("up")
         try:
             # Two layers of 3 MB at 0.15 MB/s need longer than the time-out of 4 s, which is for the start alone.
             waiting = poll_until(
-                lambda: [e for e in bot.events("rung_waiting", "temporal-ui") if " of 6 MB, 0." in e["reason"]],
+                lambda: [e for e in bot.events("rung_waiting", "slow") if " of 6 MB, 0." in e["reason"]],
                 30,
                 "progress in MB",
             )
@@ -55,7 +60,7 @@ def test_progress_interruption_and_the_next_try(tmp_path):
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() != 0, reason="a small disk wants root")
 def test_a_full_disk(tmp_path):
     with (
-        DockerBot(tmp_path) as bot,
+        DockerBot(tmp_path, procfile=IDLE) as bot,
         free_port() as port,
         Registry(port, bytes_per_s=1e9) as registry,
         engine.cramped(tmp_path / "engine", megabytes=8) as host,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import DockerException, NotFound
 
 from tests.kit.bot import Bot
 from tests.kit.docker import engine, images
@@ -25,6 +25,9 @@ from tests.kit.runs import Result
 
 SERVICES = ("mongodb", "postgresql", "temporal", "temporal-ui")
 START_S = 110  # for a cold start on a busy machine
+IDLE = b"idle: sleep 600\n"  # a Procfile for what is about containers alone: the bot's processes import for seconds
+IMAGE = 'image: "${TEMPORAL_ADMIN_IMAGE}"'  # of a service of a test's own, in flow style
+IDLER = f'{IMAGE}, entrypoint: [sleep, "600"], stop_signal: SIGKILL'  # a first process does not hear SIGTERM
 
 
 @functools.cache
@@ -56,13 +59,35 @@ def path_with_compose() -> str:
     return os.pathsep.join([*folder, os.environ["PATH"]])
 
 
+def remove_containers(client: docker.DockerClient, project: str) -> None:
+    """Kill and remove those of a compose project."""
+    for entry in client.api.containers(all=True, filters=of_project(project)):
+        with contextlib.suppress(NotFound):
+            client.api.remove_container(entry["Id"], force=True, v=True)
+
+
+def remove_all(client: docker.DockerClient, project: str) -> None:
+    """What compose has made for a project; at once, while compose would wait for each program's end."""
+    remove_containers(client, project)
+    for volume in client.api.volumes(filters=of_project(project)).get("Volumes") or ():
+        client.api.remove_volume(volume["Name"])
+    for network in client.api.networks(filters=of_project(project)):
+        client.api.remove_network(network["Id"])
+
+
+def of_project(project: str) -> dict[str, str]:
+    """For a question to the engine."""
+    return {"label": f"com.docker.compose.project={project}"}
+
+
 class DockerBot(Bot):
     """The repository's own stack on the Docker backend. At the end no container, network or volume of it is left."""
 
     def __init__(self, parent: Path, **options: Any) -> None:
         need_docker()
         self._more = {name: FreePort() for name in ("MONGO_PORT", "POSTGRES_PORT")}
-        env = {**images.environment(), "PATH": path_with_compose()}
+        # mika asks the services itself; each of the engine's health checks is a new process in the container.
+        env = {**images.environment(), "PATH": path_with_compose(), "HEALTH_INTERVAL": "60s"}
         env |= {name: str(port.number) for name, port in self._more.items()}
         options.setdefault("name", f"mika-{uuid.uuid4().hex[:8]}")
         options.setdefault("backend", "docker")
@@ -74,12 +99,10 @@ class DockerBot(Bot):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            (self.folder / "compose.override.yml").unlink(missing_ok=True)
-            self.compose("down", "--volumes", "--remove-orphans", "--timeout", "1", check=False)
-            left = [*self.containers(), *self.volumes()]
+            remove_containers(self.client, self.name)  # `mika down` would stop them one after the other
             super().__exit__(kind, error, trace)
-            assert not left, f"left behind: {left}"
         finally:
+            remove_all(self.client, self.name)
             self.client.close()
             for port in self._more.values():
                 port.release()
@@ -94,7 +117,14 @@ class DockerBot(Bot):
 
         For a start that is to fail by something else than Temporal, long before this would be missed.
         """
-        temporal = 'image: "${TEMPORAL_ADMIN_IMAGE}", entrypoint: [sleep, "600"], stop_grace_period: 0s'
+        self._write_compose(IDLER, services)
+
+    def light(self, services: str = "") -> None:
+        """The same with Temporal's development server, which is usable soon and needs no other container."""
+        server = 'entrypoint: [temporal, server, start-dev, --headless, --ip, "0.0.0.0"]'
+        self._write_compose(f"{IMAGE}, {server}", services)
+
+    def _write_compose(self, temporal: str, services: str) -> None:
         ports = 'ports: ["127.0.0.1:${TEMPORAL_PORT}:7233"]'
         self.write("docker-compose.yml", f"services: {{temporal: {{{temporal}, {ports}}}, {services}}}\n")
 
@@ -118,12 +148,11 @@ class DockerBot(Bot):
 
     def containers(self, *, running: bool = False) -> dict[str, str]:
         """State of each container of this project by service."""
-        label = f"com.docker.compose.project={self.name}"
-        found = self.client.api.containers(all=not running, filters={"label": label})
+        found = self.client.api.containers(all=not running, filters=of_project(self.name))
         return {entry["Labels"]["com.docker.compose.service"]: entry["State"] for entry in found}
 
     def volumes(self) -> list[str]:
-        found = self.client.api.volumes(filters={"label": f"com.docker.compose.project={self.name}"})
+        found = self.client.api.volumes(filters=of_project(self.name))
         return [volume["Name"] for volume in found.get("Volumes") or ()]
 
     # --- mika --------------------------------------------------------------------------------------------------------
