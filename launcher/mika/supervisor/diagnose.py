@@ -14,6 +14,8 @@ _PERMANENT = [
     re.compile(r"Error loading ASGI app\b"),  # uvicorn: the import string is wrong
     re.compile(r"No module named \S+"),  # `python -m missing` does not print a traceback
     re.compile(r"can't open file '.*': \[Errno 2\]"),
+    re.compile(r"\bCannot find (module|package) ['\"]|\berror TS\d+: "),  # Node, and the compiler of TypeScript
+    re.compile(r"^\S+\.go:\d+:\d+: "),  # what the compiler of Go says, with a column: a program's own log has none
     re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the worker validation of the Temporal SDK
     re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
     (_PORT_TAKEN := re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address")),
