@@ -76,6 +76,37 @@ def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
     )
 
 
+def test_keys_that_a_readme_shows_as_an_env_file(tmp_path):
+    readme = "```bash\nexport OTHER_TOKEN=x\n```\n\n```env\nADDRESS=localhost:7233\nJOB=your_job\nGIVEN_KEY=x\n```\n"
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), "README.md": readme}, GIVEN_KEY="secret")
+    assert found.notes == ("README.md has JOB, which is not set: add it to .env",)
+
+
+def test_a_worker_among_the_examples_is_not_started_and_said(tmp_path):
+    library = {"api.py": API, "examples/one/worker.py": worker('"q"'), "examples/one/client.py": API}
+    found = proposed(tmp_path, library)
+    assert [process.name for process in found.processes] == ["web"]
+    assert found.notes == ("examples/one/worker.py makes a worker: left out, as an example",)
+    assert not proposed(tmp_path, {"worker.py": worker('"own"')}).notes, "there is a real one"
+
+
+@pytest.mark.parametrize(("readme", "is_said"), [("", True), ("python manage.py migrate", False)])
+def test_migrations_that_nothing_documents(tmp_path, readme, is_said):
+    manage = "import sys\nfrom django.core.management import execute_from_command_line\n"
+    sources = {"back/manage.py": manage, "back/shop/migrations/0001_initial.py": "", "README.md": readme}
+    note = (
+        "back/shop/migrations has migrations, and nothing here says when to run them: `python back/manage.py migrate`"
+    )
+    assert any(found.startswith(note) for found in proposed(tmp_path, sources).notes) == is_said
+
+
+def test_a_web_app_of_node_is_named_with_a_script_that_runs_no_worker(tmp_path):
+    scripts = '{"dev": "concurrently \\"npm run worker\\" \\"npm run server\\"", "server": "node server.js"}'
+    package = f'{{"scripts": {scripts}, "dependencies": {{"express": "4"}}}}'
+    found = proposed(tmp_path, {"worker.py": worker('"q"'), "package.json": package})
+    assert "add `web: npm run server` to the Procfile" in found.notes[0]
+
+
 # --- what is around them ----------------------------------------------------------------------------------------------
 
 
@@ -118,6 +149,12 @@ def test_a_declared_environment(tmp_path, marks, expected):
     make(tmp_path, {"a/w.py": "", **marks})
     found = tooling(Files(tmp_path), "a/w.py")
     assert (found.tool, found.folder) == (expected, "")
+
+
+def test_packages_that_only_a_readme_names(tmp_path):
+    readme = "pip install -r requirements.txt\npip install --upgrade pip\n$ pip install temporalio==1.20 fastapi[all]\n"
+    found = only(proposed(tmp_path, {"worker.py": worker('"q"'), "README.md": readme})).environment
+    assert (found.tool, found.packages) == ("pip", "temporalio==1.20 fastapi[all]")
 
 
 def test_how_a_declared_environment_is_made(tmp_path):

@@ -19,7 +19,7 @@ from tests.kit.sources import API, make, only, proposed, worker
 def test_what_is_no_python_is_said(tmp_path):
     found = proposed(tmp_path, {"worker.py": worker('"q"'), "broken.py": "from temporalio import\n"})
     assert only(found).name == "worker"
-    assert any(note.startswith("broken.py:1: not understood") for note in found.notes)
+    assert any(note.startswith("broken.py:1: not valid in Python 3.") for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,22 @@ def test_names_that_no_variable_can_have(tmp_path):
 
 def test_what_there_is_no_time_for_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(files_module, "SECONDS", -1)
-    assert "more files than could be looked at" in proposed(tmp_path, {"worker.py": worker('"q"')}).notes[-1]
+    assert "not all files here could be looked at" in proposed(tmp_path, {"worker.py": worker('"q"')}).notes[-1]
+
+
+def test_a_machine_that_makes_mika_wait_does_not_hide_what_there_is(tmp_path, monkeypatch):
+    """Such as one with many more programs than cores: only the work counts, up to a limit."""
+    own, waited = time.monotonic, iter((0, 0, files_module.SECONDS))
+    monkeypatch.setattr(files_module, "time", Clock(lambda: own() + next(waited, files_module.SECONDS)))
+    found = proposed(tmp_path, {"worker.py": worker('"q"')})
+    assert (only(found).name, found.notes) == ("worker", ())
+
+
+class Clock:
+    thread_time = staticmethod(time.thread_time)
+
+    def __init__(self, monotonic):
+        self.monotonic = monotonic
 
 
 def test_large_files_and_notebooks_are_left_out(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -26,7 +27,7 @@ class JobWorker {
 
 
 def package(**scripts: str) -> str:
-    return NODE.replace("{SCRIPTS}", str(scripts).replace("'", '"'))
+    return NODE.replace("{SCRIPTS}", json.dumps(scripts))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,9 @@ def package(**scripts: str) -> str:
         ("shared.Queue", {"shared/a.go": 'const (\n\tQueue string = "typed"\n)'}, "typed"),
         ("queue", {"worker/a.go": 'queue := "assigned"'}, "assigned"),
         ("q", {"worker/a.go": 'var q = os.Getenv("GIVEN")'}, "given"),
+        ("shared.Queue()", {"shared/a.go": 'const q = "of"\nfunc Queue() string { return q }'}, "of"),
+        ("queue", {"worker/a.go": 'queue := envOr("UNSET", "by default")'}, "by default"),
+        ('getEnv("GIVEN", "default")', {}, "given"),
     ],
 )
 def test_the_queue_of_a_worker_in_go(tmp_path, expression, others, expected):
@@ -86,6 +90,7 @@ def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
         ("taskQueue: TASK_QUEUE", {"src/shared.ts": "export const TASK_QUEUE = 'shared';"}, "shared"),
         ("taskQueue: config.queue", {"src/config.ts": "export const config = { queue: 'inner' };"}, "inner"),
         ("taskQueue", {"src/a.ts": "const taskQueue: string = 'typed';"}, "typed"),
+        ("taskQueue: queue()", {"src/a.ts": "export const queue = (): string => 'returned';"}, "returned"),
         ("taskQueue: process.env.QUEUE ?? 'default'", {}, "default"),
         ("taskQueue: process.env['GIVEN'] || 'default'", {}, "given"),
     ],
@@ -106,6 +111,9 @@ def test_the_queue_of_a_worker_in_typescript(tmp_path, queue, others, expected):
         ({"worker": "tsx src/worker"}, {"pnpm-lock.yaml": ""}, "pnpm run worker"),
         ({"main": "tsx src/index.ts"}, {"src/index.ts": "import { run } from './worker';"}, "npm run main"),
         ({}, {"README.md": "npx ts-node src/worker.ts"}, "npx ts-node src/worker.ts"),
+        ({"dev": "concurrently 'npm run worker' 'vite'", "worker": "tsx src/worker.ts"}, {}, "npm run worker"),
+        ({"worker": "tsx other/worker.ts", "x": "tsx src/worker.ts"}, {"other/worker.ts": ""}, "npm run x"),
+        ({"work": "node bundle/worker.js"}, {}, "npm run work"),
     ],
 )
 def test_the_command_of_a_worker_in_typescript(tmp_path, scripts, others, command):
@@ -137,6 +145,26 @@ def test_a_worker_in_typescript_that_nothing_starts_is_said(tmp_path):
     assert not found.processes
     assert "src/worker.ts makes a worker, but no script of package.json and no documentation starts it" in found.notes
     assert "MIKA_BACKEND" not in found.settings, "it does use Temporal"
+
+
+def test_workers_of_the_same_name_are_not_mixed_up(tmp_path):
+    """Each is started by its own path, and polls its own queue."""
+    sources = {"package.json": package(worker="node src/worker.js", dev="concurrently 'npm run worker' 'npm run web'")}
+    for folder, queue in (("src", "one"), ("src/mail", "two")):
+        sources[f"{folder}/worker.js"] = TS.replace("QUEUE", f"taskQueue: '{queue}'")
+    found = {process.command: process.queues for process in proposed(tmp_path, sources).processes}
+    assert found == {"npm run worker": ("one",), "node src/mail/worker.js": ("two",)}
+
+
+@pytest.mark.parametrize(("packages", "command"), [("ts-node", "npx ts-node worker.ts"), ("typescript", "")])
+def test_a_worker_whose_sdk_is_not_declared(tmp_path, packages, command):
+    worker = "import { Worker } from '@temporalio/worker';\n" + TS.replace("QUEUE", "taskQueue: 'q'")
+    manifest = f'{{"dependencies": {{"{packages}": "^1"}}}}'
+    found = proposed(tmp_path, {"package.json": manifest, "worker.ts": worker})
+    assert [process.command for process in found.processes] == ([command] if command else [])
+    lacks = "worker.ts imports @temporalio/worker, which package.json does not have: `npm install @temporalio/worker`"
+    assert (lacks in found.notes) == bool(command)
+    assert any(note.startswith("worker.ts ") for note in found.notes)
 
 
 def test_what_has_to_be_built_before_is_said(tmp_path):

@@ -17,6 +17,7 @@ _REST = r"\s[^\n`&|;#<>]{0,500}"
 _COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
 _OTHERS = re.compile(rf"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew)){_REST}")
 """Those of other languages. What is the same in all of them is done by the project's scripts."""
+_PIP = re.compile(r"\bpip3? install((?: [A-Za-z][\w.\[\],-]*(?:[=<>~!]=?[\w.*]+)?)+)[ \t]*(?:$|[`#])", re.MULTILINE)
 _EXTENSIONS = re.compile(r"\.(py|go|[cm]?[jt]s)$")
 _RUNNERS = {"poetry", "uv", "pipenv", "pdm", "run", "python", "python3", "exec", "-m"}
 
@@ -62,6 +63,14 @@ def documented(files: Files) -> list[Said]:
     texts = [path for _, path in zip(range(_MOST_TEXTS), files.named(_TEXTS), strict=False)]
     found = (Said(words, path) for path in texts for words in _commands(files.text(path, _LARGEST), path))
     return list(dict.fromkeys(found))
+
+
+def packages(files: Files) -> str:
+    """What a README has pip install, by name; empty without that."""
+    found = (
+        match[1].split() for path in files.named(r"README.*") for match in _PIP.finditer(files.text(path, _LARGEST))
+    )
+    return " ".join(next((words for words in found if not any(word.endswith(".txt") for word in words)), ()))
 
 
 def _commands(text: str, path: str) -> Iterator[tuple[str, ...]]:

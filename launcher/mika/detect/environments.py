@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from mika.detect import documented
 from mika.detect.files import Files, upwards
 from mika.wording import _, joined
 
@@ -71,7 +72,8 @@ def python_tooling(files: Files, start: str) -> Tooling:
         if tool and (not found.tool or (found.tool, tool) == ("pip", "uv") or is_workspace):
             has_list = posixpath.join(folder, "requirements.txt") in files
             found = Tooling(tool, folder, ("-r requirements.txt" if has_list else "-e .") if tool == "pip" else "")
-    return found
+    named = "" if found.tool else documented.packages(files)
+    return Tooling("pip", "", named) if named else found
 
 
 def how_to_install(project: Path, folder: Path, python: Path | None = None) -> str:

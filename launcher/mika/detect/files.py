@@ -15,7 +15,9 @@ from pathlib import Path
 LARGEST = 1_000_000
 """Bytes. Larger files are generated ones, or data."""
 SECONDS = 1.3
-"""For finding and reading the files: what is nearest to the top is looked at first."""
+"""Of the CPU, for finding and reading the files: what is nearest to the top is looked at first."""
+_LONGEST = 6
+"""Times as long at most, where the disk or a busy machine makes it wait: waiting says nothing of how much there is."""
 _FINDING = 0.6
 """The share of it for finding them. Without the rest, nothing that was found could be read."""
 _MOST_ENTRIES = 200_000
@@ -40,8 +42,8 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        began = time.monotonic()
-        self._deadline = began + SECONDS * _FINDING
+        self._began = time.thread_time(), time.monotonic()
+        self._seconds = SECONDS * _FINDING
         self.is_cut = False
         self.python: list[str] = []
         self.sources: list[str] = []
@@ -51,7 +53,7 @@ class Files:
         self._folders: set[str] = set()  # with Python source
         self._walk()
         self._known = frozenset((*self.python, *self.sources, *self.others))
-        self._deadline = began + SECONDS
+        self._seconds = SECONDS
 
     def __contains__(self, path: str) -> bool:
         return path in self._known
@@ -71,7 +73,8 @@ class Files:
 
     def is_late(self) -> bool:
         """Whether there is no time left to look at more."""
-        is_late = time.monotonic() > self._deadline
+        worked, passed = time.thread_time() - self._began[0], time.monotonic() - self._began[1]
+        is_late = worked > self._seconds or passed > self._seconds * _LONGEST
         self.is_cut = self.is_cut or is_late
         return is_late
 

@@ -16,6 +16,9 @@ from mika.detect.sources import Value
 LARGEST = 200_000
 """Bytes. What is larger is generated."""
 _DEEPEST = 4
+_NODE_SDK = "@temporalio/worker"
+_LIKELY = re.compile(r"worker|temporal", re.IGNORECASE)
+"""The paths to look at where no manifest has the SDK: a frontend has thousands of files."""
 _TESTS = re.compile(
     r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|cs)$|\.d\.ts$", re.IGNORECASE
 )
@@ -24,6 +27,12 @@ _GETTER = re.compile(
     r"""(?:process\.env(?:\.|\[["'])|(?:os\.Getenv|System\.getenv|GetEnvironmentVariable)\(\s*["'])(\w+)["'\])]*"""
     r"""\s*(?:(?:\?\?|\|\|)\s*(.+))?"""
 )
+_HELPER = re.compile(r"""\w*env\w*\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE)
+"""A function of the project: the value of a variable of the environment, or a default."""
+_ASSIGNED = r"\bNAME\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{1,200})"
+_RETURNED = r"\bNAME(?:\s*=)?\s*\(\)\s*(?::?\s*string\s*)?(?:\{\s*return\s|=>)\s*([^;\n}]{1,200})"
+"""What a function without arguments returns, if it does nothing else."""
+_NAMED = re.compile(r"[\w.!]+(\(\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +55,12 @@ LANGUAGES = (
         re.compile(r"go\.mod"),
         re.compile(r"^\s*(require\s+)?go\.temporal\.io/sdk\s", re.MULTILINE),
         (".go",),
-        re.compile(r"\bworker\.New\(\s*[\w.]+\s*,([^,]{1,200}),"),
+        re.compile(r"\bworker\.New\(\s*[\w.]+\s*,((?:[^,()]|\([^()]*\)){1,200}),"),
     ),
     Language(
         "node",
         re.compile(r"package\.json"),
-        re.compile(r'"@temporalio/worker"\s*:'),
+        re.compile(rf'"{_NODE_SDK}"\s*:'),
         (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
         re.compile(r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*([^,\n}]{1,200}))?", re.DOTALL),
     ),
@@ -76,13 +85,17 @@ LANGUAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """A source file that makes workers for `queues`. `home` is the folder of the `manifest` that it belongs to."""
+    """A source file that makes workers for `queues`. `home` is the folder of the `manifest` that it belongs to.
+
+    `lacks` is the package of the SDK if it imports that, and the manifest does not have it.
+    """
 
     language: Language
     path: str
     home: str
     manifest: str
     queues: tuple[Value, ...]
+    lacks: str = ""
 
 
 class Texts:
@@ -95,20 +108,22 @@ class Texts:
 
     def makers(self) -> Iterator[Maker]:
         for language in LANGUAGES:
-            homes = {
-                posixpath.dirname(path): path
-                for path in self.files.named(language.manifest.pattern)
-                if language.sdk.search(self.text(path))
-            }
-            for path in self._sources(language) if homes else ():
+            manifests = {posixpath.dirname(path): path for path in self.files.named(language.manifest.pattern)}
+            homes = {folder for folder, path in manifests.items() if language.sdk.search(self.text(path))}
+            for path in self._sources(language) if manifests else ():
                 if self.files.is_late():
                     return
                 home = next((folder for folder in ancestors(path) if folder in homes), None)
-                found = language.queue.findall(self.text(path)) if home is not None else []
-                if found and home is not None:
+                lacks = ""
+                if home is None and language.name == "node" and _LIKELY.search(path):
+                    home = next((folder for folder in ancestors(path) if folder in manifests), None)
+                    lacks = _NODE_SDK
+                if home is None or (lacks and lacks not in self.text(path)):
+                    continue
+                if found := language.queue.findall(self.text(path)):
                     near = self.of(language, home)
                     queues = tuple(dict.fromkeys(self._value(one or "taskQueue", path, near) for one in found))
-                    yield Maker(language, path, home, homes[home], queues)
+                    yield Maker(language, path, home, manifests[home], queues, lacks)
 
     def of(self, language: Language, home: str) -> list[str]:
         """The source files of one part."""
@@ -133,12 +148,15 @@ class Texts:
         if getter := _GETTER.search(expression):
             default = self._value(getter[2], path, near, depth + 1).text if getter[2] else None
             return Value(self._variables.get(getter[1], default), getter[1])
-        name = re.split(r"\W+", expression)[-1]
-        if not re.fullmatch(r"[\w.!]+", expression) or not name or depth > _DEEPEST:
+        if helper := _HELPER.match(expression):
+            default = self._value(helper[2], path, near, depth + 1).text
+            return Value(self._variables.get(helper[1], default), helper[1])
+        name = re.split(r"\W+", expression.removesuffix("()"))[-1]
+        if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()
-        assigned = re.compile(rf"\b{name}\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{{1,200}})")
+        assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
         for other in (path, *near):
-            for value in assigned.findall(self.text(other)):
+            for value in re.findall(assigned, self.text(other)):
                 if value.strip().rstrip(",") != expression:
                     found = self._value(value, other, near, depth + 1)
                     if found != Value():

@@ -29,18 +29,18 @@ _FRONTENDS = {
     "gatsby": "Gatsby",
     "parcel": "Parcel",
     "webpack-dev-server": "webpack",
-    "express": "Express",
-    "fastify": "Fastify",
-    "@nestjs/core": "NestJS",
-    "koa": "Koa",
-    "hono": "Hono",
 }
-_SCRIPTS = ("dev", "start", "serve")
+_SERVERS = {"express": "Express", "fastify": "Fastify", "@nestjs/core": "NestJS", "koa": "Koa", "hono": "Hono"}
+_SCRIPTS = ("dev", "start", "serve", "server", "api", "web")
+_SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
+"""A script with one of these runs others at once, perhaps also the workers."""
 _FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
 _EXAMPLES = r"\.?env[._-](example|sample|template|dist)"
 _LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=(.*)$", re.MULTILINE)
 _SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|DSN)(_|$)", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"""["']?(|<.*>|\.\.\.|x{3,}.*|.*\b(your|change|replace|todo)[-_ ]?.*)["']?""", re.IGNORECASE)
+_BLOCK = re.compile(r"^[ \t]*```(?:\.env|dotenv|env)[ \t]*$(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL | re.IGNORECASE)
+"""What a README shows as an `.env`."""
 _LONGEST = 200  # characters
 _MOST_NAMES = 6
 _MOST_MANIFESTS = 100
@@ -51,13 +51,15 @@ def frontends(files: Files, taken: set[str]) -> Iterator[str]:
     for path in files.named(r"package\.json"):
         text = files.text(path)
         scripts, packages = package_json.scripts(text), package_json.dependencies(text)
-        kind = next((title for name, title in _FRONTENDS.items() if name in packages), None)
-        script = next((script for script in _SCRIPTS if script in scripts), None)
-        if kind is None or script is None:
+        kind = next((title for name, title in (_FRONTENDS | _SERVERS).items() if name in packages), None)
+        usual = [script for script in _SCRIPTS if script in scripts]
+        if kind is None or not usual:
             continue
+        script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
         folder = posixpath.dirname(path)
         tool = node_tooling(files, folder).tool
-        name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "frontend"
+        plain = "web" if kind in _SERVERS.values() else "frontend"
+        name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or plain
         place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
         name = f"{name}-js" if name in taken else name
         yield _(
@@ -70,12 +72,14 @@ def frontends(files: Files, taken: set[str]) -> Iterator[str]:
 
 def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
     """A line for each example of an `.env` with keys that are set nowhere. Only their names are shown."""
-    for path in files.named(_EXAMPLES):
+    for path in files.named(rf"{_EXAMPLES}|README\.md"):
         beside = posixpath.join(posixpath.dirname(path), ".env")
         given = {name for name, _value in _LINE.findall(files.text(beside))} | variables.keys()
+        text = files.text(path)
+        shown = "\n".join(_BLOCK.findall(text)) if path.lower().endswith(".md") else text
         wanted = [
             name
-            for name, value in _LINE.findall(files.text(path))
+            for name, value in _LINE.findall(shown)
             if name not in given and (_SECRET.search(name) or _PLACEHOLDER.fullmatch(value.strip()[:_LONGEST]))
         ]
         if wanted:

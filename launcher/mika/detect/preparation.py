@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from mika.detect.documented import Said
 from mika.detect.files import Files
 from mika.detect.sources import Sources, Start
+from mika.wording import _
 
 _MIGRATES = re.compile(r"(\w+_)?(migrate|migrations|init_db|create_tables)")
+_FIRST = re.compile(r"(^|/)migrations/0001_\w+\.py$")
 _SEEDS = re.compile(r"(\w+_)?(seed|seeds|seeder|load_fixtures)(_\w+)?")
 
 
@@ -35,6 +37,19 @@ def find(files: Files, sources: Sources, said: Sequence[Said]) -> list[Preparati
         for preparation in _meant(files, sources, one):
             found.setdefault(preparation.start, preparation)
     return list(found.values())
+
+
+def undocumented(files: Files, found: Sequence[Preparation]) -> Iterator[str]:
+    """A line on each Django project with migrations that no text says to run."""
+    for path in (path for path in files.python if posixpath.basename(path) == "manage.py"):
+        home = posixpath.join(posixpath.dirname(path), "")
+        first = next((own for own in files.python if own.startswith(home) and _FIRST.search(own)), None)
+        if first is not None and not any(one.path == path for one in found):
+            yield _(
+                "{folder} has migrations, and nothing here says when to run them: `{command}` before the first start",
+                folder=posixpath.dirname(first),
+                command=f"python {path} migrate",
+            )
 
 
 def _meant(files: Files, sources: Sources, said: Said) -> Iterator[Preparation]:

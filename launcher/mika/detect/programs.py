@@ -18,6 +18,10 @@ from mika.wording import _
 _NAME = re.compile(r"[\w:.@/-]+")
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|ts-node-dev")
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
+_WORD = re.compile(r"[\w./@-]+")
+_SUFFIX = re.compile(r"\.[cm]?[jt]s$")
+_OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
+_RUNNERS = ("tsx", "ts-node")
 _PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
 _MAIN_JAVA = re.compile(r"static\s+void\s+main\s*\(")
 
@@ -29,6 +33,17 @@ def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
     notes: list[str] = []
     for maker in texts.makers():
         commands = list(starts[maker.language.name](texts, maker, said))
+        if maker.lacks and commands:
+            tool = tooling(texts.files, maker.path).tool
+            notes.append(
+                _(
+                    "{path} imports {package}, which {manifest} does not have: {command}",
+                    path=maker.path,
+                    package=maker.lacks,
+                    manifest=maker.manifest,
+                    command=f"`{tool} {'install' if tool == 'npm' else 'add'} {maker.lacks}`",
+                )
+            )
         for path, command in commands:
             start = Start(maker.home, command)
             same = found[start].queues if start in found else ()
@@ -72,25 +87,52 @@ def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str
 
 
 def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
-    """The script that starts the file, or one that imports it; else the command that a text has."""
+    """The script that starts the file, or one that imports it; else the command that a text has, or Node itself."""
     scripts = _scripts(texts.text(maker.manifest))
     tool = tooling(texts.files, maker.path).tool
-    for path in (maker.path, *_importers(texts, maker)):
-        name = posixpath.basename(path).partition(".")[0]
-        stem = re.escape(posixpath.basename(posixpath.dirname(path)) if name == "index" else name)
-        runs = re.compile(rf"(^|[\s/\"']){stem}(/index)?(\.[cm]?[jt]s)?($|[\s\"'])")
-        names = [script for script, command in scripts.items() if runs.search(command)]
-        if names:
-            best = min(names, key=lambda name: (_WATCHES.search(f"{name} {scripts[name]}") is not None, len(name)))
+    importers = _importers(texts, maker)
+    for path in (maker.path, *importers):
+        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, texts, maker))}
+        if rank:
+            best = min(rank, key=lambda name: (rank[name], _watches(name, scripts[name]), len(name)))
             yield path, f"{tool} run {best}"
             return
         told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
         if told is not None:
             yield path, shlex.join(told.words)
             return
-        if path.endswith(("js", ".cjs", ".mjs")) and path == maker.path:
-            yield path, f"node {shlex.quote(posixpath.relpath(path, maker.home or '.'))}"
-            return
+    packages = package_json.dependencies(texts.text(maker.manifest))
+    is_typed = maker.path.endswith((".ts", ".mts", ".cts"))
+    runner = next((f"npx {one}" for one in _RUNNERS if one in packages), "") if is_typed else "node"
+    if runner and not importers:
+        yield maker.path, f"{runner} {shlex.quote(posixpath.relpath(maker.path, maker.home or '.'))}"
+
+
+def _starts(command: str, path: str, texts: Texts, maker: Maker) -> int:
+    """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
+    sources = texts.of(maker.language, maker.home)
+    known = {name: source for source in sources for name in _spelled(source, maker.home)}
+    names = {posixpath.basename(name) for name in _spelled(path, maker.home)} - {"index"}
+    how = 0
+    for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
+        spelled = _SUFFIX.sub("", word.removeprefix("./"))
+        built = _BUILT.sub("", spelled, count=1)
+        found = next((known[name] for name in (spelled, built, f"src/{built}") if name in known), None)
+        if found == path and ("/" in word or word != spelled):
+            return 1
+        if found in (path, None) and posixpath.basename(spelled.removesuffix("/index")) in names:
+            how = 2
+    return how
+
+
+def _spelled(path: str, home: str) -> Iterator[str]:
+    """How a file is named from its part of the project."""
+    name = _SUFFIX.sub("", posixpath.relpath(path, home or "."))
+    yield from {name, name.removesuffix("/index")}
+
+
+def _watches(name: str, command: str) -> bool:
+    return _WATCHES.search(f"{name} {command}") is not None
 
 
 def _build(package: str, command: str) -> str:

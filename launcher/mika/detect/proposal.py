@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import platform
 import posixpath
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -87,7 +88,7 @@ class Proposal:
 def propose(
     root: Path, variables: Mapping[str, str], ports: tuple[int, int], answers: Mapping[str, str] | None = None
 ) -> Proposal:
-    """Read the project in `root`, in 2 s at most; nothing of it is imported or run.
+    """Read the project in `root`, with 2 s of the CPU at most; nothing of it is imported or run.
 
     `variables` are those that its processes will have; `ports` are those of the API and of Temporal.
     """
@@ -175,7 +176,9 @@ class _Proposer:
     def _prepared(self, processes: list[Process], taken: set[str]) -> list[Process]:
         """With the migrations that are documented, before what they are for: the processes of the same part."""
         migrations: list[Process] = []
-        for one in preparation.find(self._files, self._sources, self._said):
+        found = preparation.find(self._files, self._sources, self._said)
+        self._notes += preparation.undocumented(self._files, found)
+        for one in found:
             if one.is_seed:
                 self._notes.append(
                     _(
@@ -285,12 +288,23 @@ class _Proposer:
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
             self._notes.append(_("{path} makes a worker, but nothing here starts it as a program", path=path))
+        if not any(worker.queues for worker in every):
+            self._notes += (
+                _("{path} makes a worker: left out, as an example", path=path) for path in self._sources.examples()
+            )
         self._notes += leftovers.broken(self._files)
         for path, error in list(self._sources.errors.items())[:3]:
             line = f":{error.lineno}" if error.lineno else ""
-            self._notes.append(_("{where}: not understood: {problem}", where=f"{path}{line}", problem=error.msg))
+            self._notes.append(
+                _(
+                    "{where}: not valid in Python {version}: {problem}",
+                    where=f"{path}{line}",
+                    version=platform.python_version(),
+                    problem=error.msg,
+                )
+            )
         if self._files.is_cut:
-            self._notes.append(_("this folder has more files than could be looked at: the guesses may be incomplete"))
+            self._notes.append(_("not all files here could be looked at: the guesses may be incomplete"))
 
 
 def _polls(path: str, queues: Sequence[str], variable: str) -> Text:

@@ -7,7 +7,7 @@ import posixpath
 import re
 import shlex
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from mika.detect.environments import installed_scripts
@@ -18,6 +18,8 @@ _MENTIONS = re.compile(
     rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]", re.IGNORECASE
 )
 _NOISE = re.compile(r"(^|/)(tests?|examples?|samples?|docs?|migrations)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
+_EXAMPLE = re.compile(r"(^|/)(examples?|samples?)/")
+_MAKES = re.compile(rb"^from temporalio\.worker import (?s:.)*\bWorker\(", re.MULTILINE)
 _DEEPEST = 8
 _GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
@@ -67,6 +69,12 @@ class Sources:
             return None
         is_command = _COMMAND.fullmatch(path) is not None
         return self.module(path) if is_command or _MENTIONS.search(self.files.read(path, LARGEST_SOURCE)) else None
+
+    def examples(self) -> Iterator[str]:
+        """The programs in a folder of examples that make a worker of Temporal."""
+        for path in self.files.python:
+            if _EXAMPLE.search(path) and _MAKES.search(self.files.read(path, LARGEST_SOURCE)):
+                yield path
 
     def module(self, path: str) -> Module | None:
         if path not in self._modules:

@@ -59,7 +59,7 @@ def rule_of(unit: UnitStatus) -> Ready:
 def look(config: Config, folder: ProjectDir) -> Proposal | None:
     """What a project without a Procfile is made of, as `mika up` would find it; None if it has one, or runs already.
 
-    Takes 2 s at most.
+    Takes 2 s of the CPU at most.
     """
     return None if (config.project / "Procfile").exists() or folder.is_locked() else written.proposed(config)
 

@@ -202,7 +202,14 @@ class ProcessFactory:
             folder=missing.root,
         )
         install = how_to_install(self._config.project, cwd, Path(built.line[0]) if missing.is_environment else None)
-        return text + _(": run {command}", command=install) if install else text
+        if install:
+            return text + _(": run {command}", command=install)
+        if missing.is_environment:
+            return text + _("; install it there: nothing here says which packages the project needs")
+        return text + _(
+            "; nothing here says which packages the project needs: make an environment for them ({command})",
+            command="`python -m venv .venv`",
+        )
 
     def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""
