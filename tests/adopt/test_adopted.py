@@ -11,7 +11,7 @@ import tomllib
 
 import pytest
 
-from tests.adopt.conftest import PROJECTS, empty
+from tests.adopt.conftest import PROJECTS, empty, make_environment
 from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.project import Project
 
@@ -207,3 +207,19 @@ def test_what_is_not_installed_is_said_before_the_start(adopted, name, environme
     assert up.code == 1
     note = next(line for line in up.out.splitlines() if "is not installed in" in line)
     assert f"run `{install}`" in note.replace("\\", "/"), note
+
+
+@pytest.mark.parametrize(
+    ("environment", "what"),
+    [("", "make an environment for them (`python -m venv .venv`)"), (".venv", "install it there")],
+)
+def test_a_project_that_says_nothing_of_its_packages(project, environment, what):
+    this = project("worker: python -m no_such_package")
+    this.env.pop("VIRTUAL_ENV", None)
+    if environment:
+        make_environment(this.folder / environment)
+        next((this.folder / environment).rglob("tests.pth")).unlink()
+    up = this.mika("up", "-d")
+    note = next(line for line in up.text.splitlines() if "is not installed in" in line)
+    assert "nothing here says which packages the project needs" in note
+    assert what in note

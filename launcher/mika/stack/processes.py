@@ -204,7 +204,7 @@ class ProcessFactory:
         install = how_to_install(self._config.project, cwd, Path(built.line[0]) if missing.is_environment else None)
         if install:
             return text + _(": run {command}", command=install)
-        if missing.is_environment:
+        if missing.is_environment and missing.root.is_relative_to(self._config.project):
             return text + _("; install it there: nothing here says which packages the project needs")
         return text + _(
             "; nothing here says which packages the project needs: make an environment for them ({command})",
