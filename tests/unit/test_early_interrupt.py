@@ -38,6 +38,18 @@ def run(_argv):
 main.run = run
 main.main()
 """
+IN_A_CLASS = """
+import _signal
+from mika.cli import main
+class Field:
+    def __set_name__(self, owner, name):  # before Python 3.12, what it raises becomes a RuntimeError
+        _signal.raise_signal(_signal.SIGINT)
+def make_context(*_arguments, **_options):
+    class Model:
+        field = Field()
+main.cli.make_context = make_context
+main.main()
+"""
 BETWEEN_THE_LINES = """
 import _signal
 from mika.cli import main
@@ -58,6 +70,8 @@ def test_ctrl_c_at_an_import_is_no_traceback(module: str) -> None:
     assert result(AT_AN_IMPORT, module, "config") == (130, "")
 
 
-@pytest.mark.parametrize("code", [IN_A_CALLBACK, BETWEEN_THE_LINES], ids=["in a callback", "between the lines"])
+@pytest.mark.parametrize(
+    "code", [IN_A_CALLBACK, IN_A_CLASS, BETWEEN_THE_LINES], ids=["in a callback", "in a class", "between the lines"]
+)
 def test_ctrl_c_that_nobody_can_catch_ends_the_program(code: str) -> None:
     assert result(code) == (130, "")

@@ -169,6 +169,8 @@ def run(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C in an import; before 3.12, Python may wrap it
+            return INTERRUPTED
         told = _as_mika_error(error, argv)
         if told.code == "internal" and "MIKA_TRACEBACK" in os.environ:
             raise
