@@ -176,15 +176,15 @@ def test_a_blocked_event_loop_is_found_and_the_worker_replaced(bot: WinProject):
 def test_new_code_is_checked_against_recent_runs(bot: WinProject):
     answers(bot)
     pids = {name: bot.pid(name) for name in ("api", "worker")}
-    checked = json.loads(bot.ok("check", "--json", "--timeout", "60", timeout=PATIENCE).out)["checks"]
+    checked = json.loads(bot.ok("check", "--json", "--timeout", "60", process=True).out)["checks"]
     assert [(check["process"], check["state"]) for check in checked] == [("worker", "fits")], checked
     assert checked[0]["fits"] >= 1
     bot.write("工具/worker.py", WORKER.replace("async def obey():", "async def obey(:"))
     try:
-        refused = bot.mika("check", "worker", "--timeout", "60", timeout=PATIENCE)
+        refused = bot.mika("check", "worker", "--timeout", "60", process=True)
         assert refused.code == 1, str(refused)
         assert "worker.py:5" in refused.out
-        assert bot.mika("restart", "worker", timeout=PATIENCE).code == 1
+        assert bot.mika("restart", "worker", process=True).code == 1
     finally:
         bot.write("工具/worker.py", WORKER)
     assert {name: bot.pid(name) for name in ("api", "worker")} == pids, "the old code goes on"
@@ -193,7 +193,7 @@ def test_new_code_is_checked_against_recent_runs(bot: WinProject):
 def test_restart_is_graceful(bot: WinProject):
     """Ctrl-C through the guard reaches uvicorn and the worker, and they end by themselves."""
     before = {name: bot.pid(name) for name in ("api", "worker")}
-    bot.ok("restart", "api", "worker")
+    bot.ok("restart", "api", "worker", process=True)
     for name, pid in before.items():
         found = bot.wait_replaced(name, pid, PATIENCE)
         assert found["last_exit"]["code"] == 0, found
