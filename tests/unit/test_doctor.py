@@ -9,7 +9,8 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from mika.cli.doctor import render
@@ -22,6 +23,7 @@ from mika.doctor import run, server, startup
 from mika.doctor.check import Check, Report, fail, ok, skipped, unknown, warn
 from mika.doctor.checks import history, llm
 from mika.doctor.checks import project as project_checks
+from mika.doctor.checks.dependencies import dependencies
 from mika.doctor.checks.log import last_trouble
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.listing import Row
@@ -352,7 +354,7 @@ def test_a_report_and_its_json() -> None:
     assert "fix:\x1b[0m `mika start worker`" in text
     assert "3 wait (because of worker)" in text
     assert text.endswith("1 to fix, first: worker")
-    assert render(Report(report.checks[:1])).endswith("nothing to fix; look at: config")
+    assert render(Report(report.checks[:1])).endswith("no failure was found; look at: config")
     assert Report(()).ok
 
 
@@ -430,3 +432,17 @@ def test_a_finding_is_cut_in_every_language() -> None:
     assert finding == "it says: " + "x" * 291
     assert isinstance(finding, Text)
     assert finding.translated(lambda template: template.replace("it says: ", "它说：")) == "它说：" + "x" * 297
+
+
+def test_what_the_bots_api_says_of_its_parts_can_still_be_translated() -> None:
+    said = _("{name} does not answer", name="LangBot")
+    part = {"state": "unavailable", "detail": said, "fix": "start\nit"}
+    exam = SimpleNamespace(dependencies=lambda: _soon({"langbot": part}))
+    (check,) = asyncio.run(dependencies(cast("Examination", exam)))
+    assert check.reason == Reason("LangBot does not answer", "start it")
+    assert isinstance(check.reason.text, Text)
+    assert check.reason.text.template == said.template
+
+
+async def _soon(value: Any) -> Any:
+    return value

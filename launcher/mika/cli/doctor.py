@@ -119,10 +119,8 @@ def render(report: Report) -> str:
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
-    elif any(check.unknown for check in checks):
-        lines += ["", shown(_("no failure was found; look at: {checks}", checks=listed(warned)))]
     elif warned:
-        lines += ["", shown(_("nothing to fix; look at: {checks}", checks=listed(warned)))]
+        lines += ["", shown(_("no failure was found; look at: {checks}", checks=listed(warned)))]
     elif not report.is_down:
         lines += ["", shown(_("nothing to fix"))]
     return "\n".join(lines)

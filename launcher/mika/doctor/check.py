@@ -76,6 +76,14 @@ class Report:
         return {"version": 1, "ok": self.ok, "checks": [check.as_json() for check in self.checks]}
 
 
+def one_line(value: object) -> str:
+    """What an API says, which may be anything; a text of mika's own bot stays one, so it can be translated."""
+    if not isinstance(value, str):
+        return ""
+    line = " ".join(value.split())
+    return value if value == line else line
+
+
 def ok(check_id: str, text: str) -> Check:
     return Check(check_id, "ok", Reason(text))
 

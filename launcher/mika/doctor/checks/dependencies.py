@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mika.doctor.check import Check, fail, ok, skipped, warn
+from mika.doctor.check import Check, fail, ok, one_line, skipped, warn
 from mika.doctor.examination import Examination
 from mika.wording import _
 
@@ -28,13 +28,8 @@ async def dependencies(exam: Examination) -> Sequence[Check]:
 
 
 def _check(name: str, part: dict[str, Any]) -> Check:
-    detail, fix = _text(part.get("detail")), _text(part.get("fix"))
-    detail = detail or _("{name} is {state}", name=name, state=_text(part["state"]))
+    detail, fix = one_line(part.get("detail")), one_line(part.get("fix"))
+    detail = detail or _("{name} is {state}", name=name, state=one_line(part["state"]))
     if part["state"] != "ready":
         return fail(name, detail, fix or _("`mika logs api` may say more"))
     return warn(name, detail, fix) if fix else ok(name, detail)
-
-
-def _text(value: object) -> str:
-    """In one line."""
-    return " ".join(value.split()) if isinstance(value, str) else ""

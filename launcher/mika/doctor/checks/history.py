@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mika.address import join
-from mika.doctor.check import Check, fail, ok, skipped, warn
+from mika.doctor.check import Check, fail, ok, one_line, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.examination import Examination
 from mika.errors import describe
@@ -46,14 +46,14 @@ async def _container(exam: Examination) -> Check:
         unknown = _("in MongoDB, in a container; the API, which knows more, does not answer")
         return await because_of_docker(exam, "history", unknown) or skipped("history", unknown)
     if store["state"] == "ready":
-        return ok("history", str(store.get("detail", "")))
+        return ok("history", one_line(store.get("detail")))
     text, is_up = _unusable(store), await exam.status() is not None
     fix: str = _("`mika restart mongodb`; `mika logs mongodb` says why") if is_up else "`mika up`"
     return await because_of_docker(exam, "history", text) or fail("history", text, fix)
 
 
 def _unusable(store: Mapping[str, Any]) -> str:
-    return _("the API cannot use its store: {detail}", detail=store.get("detail"))
+    return _("the API cannot use its store: {detail}", detail=one_line(store.get("detail")))
 
 
 async def _mongodb(exam: Examination, url: str) -> Check:
@@ -69,7 +69,7 @@ async def _mongodb(exam: Examination, url: str) -> Check:
         if reason := await mongodb.why_silent(*server):
             return await _silent(exam, join(*server), reason)
     store = await exam.dependency("history")
-    detail = str(store.get("detail", ""))
+    detail = one_line(store.get("detail"))
     if not store:
         text = _("{answers}; the login was not checked: only the bot's API tells", answers=answers)
         return ok("history", text) if server is not None else skipped("history", text)
