@@ -242,22 +242,25 @@ def test_a_log_that_comes_later(logs):
 # --- a terminal with a line at its bottom -----------------------------------------------------------------------------
 
 
-def test_what_a_process_wrote_last_stands_before_the_event_of_its_exit(logs):
+def test_what_a_process_wrote_last_stands_before_the_event_of_its_exit(logs, monkeypatch):
+    """Also if both come in the moment between a look at the log and the one at the events."""
     screen = Screen()
     relay = Relay(logs.folder, ["web"], color=False, out=screen)
-    relay.say("ready")
-    logs.write("web", b"first\n")
     relay.show_logs()
-    poll_until(lambda: "first" in screen.getvalue(), 5, "the first line")
-    screen.moving.clear()  # so that the relay sees the next three together
-    relay.say("something")
-    logs.write("web", b"boom\n")
-    relay.say("web exited")
-    screen.moving.set()
+    look, exited = module.logs.Follower.poll_block, threading.Event()
+
+    def look_and_be_late(follower):
+        block = look(follower)
+        if not exited.is_set():
+            exited.set()
+            logs.write("web", b"boom\n")
+            relay.say("web exited")
+        return block
+
+    monkeypatch.setattr(module.logs.Follower, "poll_block", look_and_be_late)
+    assert exited.wait(5)
     relay.close()
-    text = screen.getvalue()
-    assert text.index("ready") < text.index("first")
-    assert text.index("boom") < text.index("web exited")
+    assert screen.getvalue() == "web | boom\nweb exited\n"
 
 
 ERASED = "\r\x1b[2K\x1b[J"

@@ -180,6 +180,7 @@ class Relay:
         logs_on = self._logs_on.is_set()
         wrote = False if self._logs_shown else self._print_messages()  # what was said before they were switched on
         self._logs_shown = logs_on
+        said = len(self._messages)  # a later one may be about lines that this look at the logs does not see yet
         for name, follower in self._followers.items() if logs_on else ():
             if self._selection.only not in ("", name):
                 follower.skip_to_end_if_behind(0)
@@ -191,12 +192,11 @@ class Relay:
             if text := text + self._new_lines(name, follower):
                 self._write(text)
                 wrote = True
-        return self._print_messages() or wrote
+        return self._print_messages(said) or wrote
 
-    def _print_messages(self) -> bool:
-        texts = []
-        while self._messages:
-            texts.append(self._messages.popleft() + "\n")
+    def _print_messages(self, count: int | None = None) -> bool:
+        """All of them, or the first `count`."""
+        texts = [self._messages.popleft() + "\n" for _ in range(len(self._messages) if count is None else count)]
         if texts:
             self._write("".join(texts))
         return bool(texts)
