@@ -123,11 +123,12 @@ def _follow(folder: ProjectDir, names: Sequence[str], printer: _Printer, wanted:
     followers = {name: logs.Follower(folder.logs, name, tail=0) for name in names}
     reader = EventReader(folder)
     while wanted.until is None or time.time() <= wanted.until:
+        events = reader.poll()  # before the lines: what a process wrote before one of these is there by then
         new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
         for name, line in new:
             if wanted.matches(name, line):
                 printer.print(name, line)
-        for event in reader.poll():
+        for event in events:
             if event.name in followers and isinstance(event, _TOLD) and wanted.is_empty:
                 printer.tell(event.name, describe(event, starting=False))
         sys.stdout.flush()
