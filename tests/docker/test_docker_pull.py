@@ -31,7 +31,7 @@ def test_progress_interruption_and_the_next_try(tmp_path):
         bot.env["MIKA_TIMEOUT"] = "4"
         running = bot.start_mika("up")
         try:
-            # Two layers of 3 MB at 0.15 MB/s need longer than the time-out of 4 s, which is for the start alone.
+            # Two layers of 3 MB at 0.15 MB/s need longer than the timeout of 4 s, which is for the start alone.
             waiting = poll_until(
                 lambda: [e for e in bot.events("rung_waiting", "slow") if " of 6 MB, 0." in e["reason"]],
                 30,
@@ -39,7 +39,7 @@ def test_progress_interruption_and_the_next_try(tmp_path):
             )
             assert waiting[0]["reason"].startswith(f"pulling {registry.image}: ")
             assert "of 2 layers" in waiting[0]["reason"]
-            # Past the time-out; without a terminal the progress is told in lines.
+            # Past the timeout; without a terminal the progress is told in lines.
             running.wait_for(f"waiting for image: pulling {registry.image}: ", 30)
             running.send(signal.SIGINT)
             assert running.wait(15) == 130

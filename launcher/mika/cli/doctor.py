@@ -134,7 +134,7 @@ def _merged(checks: Sequence[Check]) -> list[Check]:
             alike.setdefault(check.reason, []).append(check)
     merged = []
     for check in checks:
-        first, *others = alike.get(check.reason) or [check]
+        first, *others = alike[check.reason] if check.unknown else [check]
         if check is first and others:
             text = _("{text} (the same: {checks})", text=check.reason.text, checks=listed(each.id for each in others))
             merged.append(replace(check, reason=replace(check.reason, text=text)))

@@ -103,7 +103,7 @@ def _here() -> Path:
         raise UsageError(_("the current folder was deleted"), _("change to another one, or give -C DIR")) from None
 
 
-_MOMENT = 0.01
+_MOMENT = 0.01  # s
 _NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """Raised by `mika` alone. Before click 8.2, click itself showed the help then."""
 

@@ -79,7 +79,7 @@ def request(
     `proxies` is DIRECT or the result of `proxies_of`; this machine is never reached through a proxy. `timeout` is in
     seconds, for everything. At most `max_body` bytes of the body are read.
     """
-    import http.client  # noqa: F401 - this and `ssl` take long on a busy machine: not within the time-out
+    import http.client  # noqa: F401 - this and `ssl` take long on a busy machine: not within the timeout
     import ssl  # noqa: F401
 
     exchange = _Exchange(method, url, dict(headers or {}), payload, proxies, timeout, max_body)

@@ -285,12 +285,12 @@ class Follower:
 
     def _is_at_end(self) -> bool:
         """Whether nothing was written since the last read, from two looks at files: a quiet log is asked all the time,
-        and to list the folder takes a hundred times as long.
+        and to list the folder takes several times as long.
         """
         if self._number < 0:
             return False
         try:
-            if os.stat(self._file).st_size != self._position:  # noqa: PTH116 - a Path would be half of the time
+            if os.stat(self._file).st_size != self._position:  # noqa: PTH116 - to make a Path costs as much again
                 return False
         except OSError:
             return False
