@@ -16,7 +16,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.adopt.conftest import PROJECTS, git
-from tests.kit.machine import require_or_skip
+from tests.kit.machine import only_if_required, require_or_skip
 from tests.kit.project import Project
 
 _ANSWER_S = 30.0
@@ -154,6 +154,7 @@ def answers(this: Project, life: Life) -> None:
 
 def build_go(folder: Path) -> None:
     """Fill Go's caches, so that the start of the worker needs no network and a moment only."""
+    only_if_required("go")
     if shutil.which("go") is None:
         require_or_skip("go", "there is no `go` on PATH")
     command = ["go", "build", "-o", os.devnull, "./..."]

@@ -16,7 +16,6 @@ from mika.readiness.ladder import NotYet
 from mika.readiness.mongodb import AUTHENTICATION_FAILED, Connection, MongoError
 
 from tests.kit import mongo_server
-from tests.kit.machine import require_or_skip
 
 USER, PASSWORD = "mikä", "p@ss/wörd ½"
 OLD_USER = "old"
@@ -25,8 +24,7 @@ OLD_USER = "old"
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Of a server that asks for a login."""
-    if mongo_server.ensure_binary() is None:
-        require_or_skip("mongo", mongo_server.why_not())
+    mongo_server.need_mongo()
     with mongo_server.mongo_server(USER, PASSWORD) as url:
         with pymongo.MongoClient[dict[str, object]](url, username=USER, password=PASSWORD) as client:
             client.admin.command("createUser", OLD_USER, pwd=PASSWORD, roles=[], mechanisms=["SCRAM-SHA-1"])
@@ -109,8 +107,7 @@ def test_a_volume_with_another_password_is_named(port):
 
 
 def test_a_container_that_has_gone_is_not_usable():
-    if mongo_server.ensure_binary() is None:
-        require_or_skip("mongo", mongo_server.why_not())
+    mongo_server.need_mongo()
 
     async def main(url: str) -> None:
         probe = MongoProbe(service(urlsplit(url).port or 0, PASSWORD))

@@ -10,14 +10,15 @@ import sys
 from filelock import FileLock
 
 from tests.kit.gomodule import cache_dir
-from tests.kit.machine import require_or_skip
+from tests.kit.machine import only_if_required, require_or_skip
 
 
 def python_with(package: str, version: str, name: str) -> str:
     """The interpreter of an environment with that package (`1.18`: the latest of 1.18), made by uv and kept.
 
-    Skips the test if it cannot be made. `name` is that of the folder, and the word in MIKA_REQUIRE.
+    Skips the test unless it is required, and can be made. `name` is that of the folder, and the word in MIKA_REQUIRE.
     """
+    only_if_required(name)
     folder = cache_dir() / f"{name}-{version}-py{sys.version_info.major}.{sys.version_info.minor}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     cache_dir().mkdir(parents=True, exist_ok=True)

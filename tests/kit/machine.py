@@ -29,10 +29,19 @@ T = TypeVar("T")
 # --- what a machine may lack ------------------------------------------------------------------------------------------
 
 
+def _is_required(name: str) -> bool:
+    return name in os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
+
+
+def only_if_required(name: str) -> None:
+    """Skip unless MIKA_REQUIRE (a comma list) has `name`: for what takes minutes, or is downloaded or built first."""
+    if not _is_required(name):
+        pytest.skip(f"runs with MIKA_REQUIRE={name}")
+
+
 def require_or_skip(name: str, reason: str) -> NoReturn:
     """Skip because this machine lacks `name`; fail where MIKA_REQUIRE (a comma list) says that it must be there."""
-    required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
-    if name in required:
+    if _is_required(name):
         pytest.fail(f"MIKA_REQUIRE has {name}, but: {reason}", pytrace=False)
     pytest.skip(reason)
 

@@ -21,6 +21,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from tests.kit import gomodule
+from tests.kit.machine import only_if_required, require_or_skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 FERRETDB = "github.com/FerretDB/FerretDB"
 FERRETDB_VERSION = "v1.24.2"  # the last with SQLite: version 2 needs PostgreSQL with an extension
 READY_TIMEOUT_S = 20.0
-_why_not = ""
 
 
 def ferretdb() -> Path:
@@ -38,21 +38,27 @@ def ferretdb() -> Path:
     return gomodule.build(FERRETDB, FERRETDB_VERSION, {"ferretdb": "./cmd/ferretdb"}, replace=version)["ferretdb"]
 
 
-def ensure_binary() -> Path | None:
-    """The server's program, built if need be (1 to 2 minutes once); None when there is none: `why_not()` says why."""
-    global _why_not  # noqa: PLW0603  (the reason belongs to the last call, as errno does)
+def need_mongo() -> None:
+    """Skip the test unless a server is required, and can be had."""
+    only_if_required("mongo")
+    try:
+        server_program()
+    except NoServerError as error:
+        require_or_skip("mongo", str(error))
+
+
+class NoServerError(Exception):
+    """There is no server, and none can be built; the message says why in one line."""
+
+
+def server_program() -> Path:
+    """Built if need be, which takes 1 to 2 minutes once. Raises NoServerError."""
     if found := shutil.which("mongod"):
         return Path(found)
     try:
         return ferretdb()
     except (gomodule.BuildError, OSError) as error:
-        _why_not = f"no MongoDB server for tests: no `mongod` on PATH, and FerretDB could not be built: {error}"
-        return None
-
-
-def why_not() -> str:
-    """Why the last `ensure_binary()` returned None, in one line."""
-    return _why_not
+        raise NoServerError(f"there is no `mongod` on PATH, and FerretDB could not be built: {error}") from error
 
 
 @contextlib.contextmanager
@@ -61,9 +67,7 @@ def mongo_server(user: str = "", password: str = "") -> Iterator[str]:
 
     With `user` it asks for a login, and has that one user. The URL is without it.
     """
-    program = ensure_binary()
-    if program is None:
-        raise RuntimeError(why_not())
+    program = server_program()
     with tempfile.TemporaryDirectory(prefix="mika-mongo-", ignore_cleanup_errors=True) as folder:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -138,11 +142,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", action="store_true", required=True, help="make the program ready and print its path")
     parser.parse_args()
-    program = ensure_binary()
-    if program is None:
-        print(why_not(), file=sys.stderr)
+    try:
+        print(server_program())
+    except NoServerError as error:
+        print(error, file=sys.stderr)
         return 1
-    print(program)
     return 0
 
 

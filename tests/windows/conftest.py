@@ -17,13 +17,14 @@ if os.name == "nt":
 else:
     from mika.machine import ports
 
-    from tests.kit.machine import free_port, poll_until, require_or_skip
+    from tests.kit.machine import free_port, only_if_required, poll_until, require_or_skip
     from tests.kit.windows.agent import Agent
     from tests.kit.windows.project import WinProject
     from tests.kit.windows.python import WinPython
 
     @pytest.fixture(scope="session")
     def windows() -> Iterator[WinPython]:
+        only_if_required("wine")
         found = WinPython()
         missing = found.available()
         if missing:

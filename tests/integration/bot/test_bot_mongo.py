@@ -17,7 +17,7 @@ from src.history.keys import KeyFile, earlier_name
 from src.history.mongo import MongoHistory
 from src.messages import Conversation, FinishedTurn, Turn
 from tests.kit.bot_processes import BotProcesses
-from tests.kit.machine import free_port, require_or_skip
+from tests.kit.machine import free_port
 
 pytestmark = pytest.mark.xdist_group("mongo")
 KEY = KeyFile(Path("none"), "a key of some length")
@@ -31,8 +31,7 @@ def url():
         return
     from tests.kit import mongo_server
 
-    if mongo_server.ensure_binary() is None:
-        require_or_skip("mongo", mongo_server.why_not())
+    mongo_server.need_mongo()
     with mongo_server.mongo_server() as started:
         yield started
 

@@ -20,7 +20,7 @@ from docker.errors import DockerException, NotFound
 from tests.kit.bot import Bot
 from tests.kit.docker import engine, images
 from tests.kit.gomodule import BuildError
-from tests.kit.machine import ROOT, FreePort, require_or_skip
+from tests.kit.machine import ROOT, FreePort, only_if_required, require_or_skip
 from tests.kit.runs import Result
 
 SERVICES = ("mongodb", "postgresql", "temporal", "temporal-ui")
@@ -48,6 +48,7 @@ def obstacle() -> str:
 
 
 def need_docker() -> None:
+    only_if_required("docker")
     if why := obstacle():
         require_or_skip("docker", why)
 

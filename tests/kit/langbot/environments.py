@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tests.kit.gomodule import cache_dir
-from tests.kit.machine import require_or_skip
+from tests.kit.machine import only_if_required, require_or_skip
 
 VERSIONS = ("4.7.2", "4.10.11", "4.11.2")
 PLUGIN = {"4.7.2": "0.2.4", "4.10.11": "0.5.8", "4.11.2": "0.7.16"}
@@ -31,7 +31,8 @@ class InstallError(Exception):
 
 
 def python_with_langbot(version: str) -> str:
-    """The interpreter of an environment with LangBot's chat classes; skips the test if it cannot be made."""
+    """The interpreter of an environment with LangBot's chat classes. Skips unless it is required, and can be made."""
+    only_if_required("langbot")
     try:
         return str(environment(version))
     except InstallError as error:
