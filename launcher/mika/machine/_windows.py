@@ -19,6 +19,7 @@ if sys.platform == "win32":
     _ROOM = 16 * 1024
     """Bytes at first, for hundreds of sockets. To be told the size costs as much as to be told the table."""
     _RECENT = 0.2  # s; a status asks for each process of the stack, and there is one table for all
+    _SHARE = 0.05  # of the time, at most, is spent on asking; Wine takes up to a second, Windows a millisecond
 
     class _Row4(ctypes.Structure):  # MIB_TCPROW_OWNER_PID
         _fields_ = (
@@ -51,12 +52,15 @@ if sys.platform == "win32":
         return [entry for entry in _recently_listening() if entry[2] in pids]
 
     _recent: tuple[float, list[tuple[str, int, int | None]]] = (float("-inf"), [])
+    """Until when the table counts as recent, and the table."""
 
     def _recently_listening() -> list[tuple[str, int, int | None]]:
         global _recent  # noqa: PLW0603 - the table is that of the machine
-        if time.monotonic() - _recent[0] > _RECENT:
+        began = time.monotonic()
+        if began > _recent[0]:
             table = listening()
-            _recent = time.monotonic(), table
+            now = time.monotonic()
+            _recent = now + max(_RECENT, (now - began) / _SHARE), table
         return _recent[1]
 
     def _table(family: socket.AddressFamily, row: type[_Row4 | _Row6]) -> list[tuple[str, int, int | None]]:
