@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mika.backends.base import Backend
 from mika.config import compose_file
@@ -11,6 +12,9 @@ from mika.errors import UsageError
 from mika.procfile import entries as procfile
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
+
+if TYPE_CHECKING:
+    from mika.backends.beside import Leftovers
 
 
 def make(config: Config, folder: ProjectDir, entries: Sequence[Entry] | None = None) -> tuple[Backend, str]:
@@ -63,15 +67,14 @@ def _temporal(name: str, config: Config, folder: ProjectDir) -> Backend:
             return Embedded(config, folder)
 
 
-def last_used(config: Config, folder: ProjectDir) -> Backend | None:
-    """The backend that ran here last and may have left something, even if its first start was killed."""
+def leftovers(config: Config, folder: ProjectDir) -> Leftovers | None:
+    """What the backend that ran here last may have left, even if its first start was killed; None: nothing."""
     name, has_record = folder.last_backend(), has_left_containers(folder)
     if not (has_record or folder.has_used_compose() or name == "docker"):
-        return _temporal(name, config, folder) if name else None
+        return None
     from mika.backends.beside import Leftovers
 
-    temporal = _temporal(name, config, folder) if name and name != "docker" else None
-    return Leftovers(config, folder, temporal, has_record=has_record)
+    return Leftovers(config, folder, ran_whole=name in (None, "docker"), has_record=has_record)
 
 
 def has_left_containers(folder: ProjectDir) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mika.config.load import Config
 from mika.reason import Reason
-from mika.supervisor.unit import Unit
 
 if TYPE_CHECKING:
+    from mika.config.load import Config
     from mika.readiness.temporal import TemporalProbe
+    from mika.supervisor.unit import Unit
 
 
 @dataclass(frozen=True, slots=True)

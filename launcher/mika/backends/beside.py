@@ -279,27 +279,30 @@ def _variables(config: Config) -> dict[str, Variable]:
     return variables
 
 
-class Leftovers(Backend):
-    """What a stack in this folder may have left: `mika down` takes it away. Compose is asked only if it is needed."""
+class Leftovers:
+    """Containers and volumes of a stack that ran here: `mika down` takes them away. Compose is asked when needed."""
 
-    def __init__(self, config: Config, folder: ProjectDir, temporal: Backend | None, *, has_record: bool) -> None:
-        self.name = temporal.name if temporal is not None else "docker"
-        self._config, self._folder, self._temporal = config, folder, temporal
-        self._has_record = has_record
+    def __init__(self, config: Config, folder: ProjectDir, *, ran_whole: bool, has_record: bool) -> None:
+        """`ran_whole`: compose ran all services, and not only those beside a Temporal from elsewhere."""
+        self._config, self._folder = config, folder
+        self._ran_whole, self._has_record = ran_whole, has_record
 
     def take_down(self, *, everything: bool) -> ContainerCleanup:
-        if not (everything or self._has_record or self._temporal is None):
+        """Stop what has outlived its supervisor; with `everything`, also what others have started."""
+        if not (everything or self._has_record or self._ran_whole):
             return ContainerCleanup()
         with self._other_hint():
             return self._containers().take_down(everything=everything)
 
     def data_names(self) -> list[str]:
+        """The names of what `delete_data` would delete."""
         with self._other_hint():
-            return [*(self._temporal.data_names() if self._temporal else ()), *self._containers().data_names()]
+            return self._containers().data_names()
 
     def delete_data(self) -> list[str]:
+        """Delete the volumes; returns what was deleted."""
         with self._other_hint():
-            return [*(self._temporal.delete_data() if self._temporal else ()), *self._containers().delete_data()]
+            return self._containers().delete_data()
 
     @contextlib.contextmanager
     def _other_hint(self) -> Iterator[None]:
@@ -307,7 +310,7 @@ class Leftovers(Backend):
         try:
             yield
         except engine.EngineError as error:
-            if self._temporal is not None:
+            if not self._ran_whole:
                 error.hint = error.fix
             raise
 

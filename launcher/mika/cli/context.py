@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,14 @@ look_option: Callable[[Any], Any] = click.option(
     default=None,
     help="Readable lines, or the bytes as the process wrote them. Default: readable on a terminal.",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How logs are shown. `pretty`: of `look_option`; `plain`: lines only, without a status line and keys."""
+
+    pretty: bool | None = None
+    plain: bool = False
 
 
 def use_color() -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mika.cli.context import make_pretty, print_json, use_color
+from mika.cli.context import Look, make_pretty, print_json, use_color
 from mika.cli.keys import Ends, open_console
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.view import View
@@ -33,14 +33,6 @@ class Supervised:
 
     code: int
     stopped_early: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How it is shown. `pretty`: of `look_option`; `plain`: lines only, without a status line and keys."""
-
-    pretty: bool | None = None
-    plain: bool = False
 
 
 _AS_USUAL = Look()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from mika.cli.context import Context, make_pretty, use_color
-from mika.cli.foreground import Look
+from mika.cli.context import Context, Look, make_pretty, use_color
 from mika.cli.keys import Ends, open_console
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.table import render

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +15,7 @@ import click
 
 from mika.cli.context import (
     Context,
+    Look,
     confirm,
     is_terminal,
     json_option,
@@ -23,18 +23,14 @@ from mika.cli.context import (
     print_json,
     use_color,
 )
-from mika.cli.foreground import Look, supervise
 from mika.cli.language import echo
 from mika.cli.names import of_processes
-from mika.cli.screen.view import View
-from mika.cli.stream import stream
 from mika.config.load import Config
 from mika.errors import OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
-from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
 from mika.wording import _, joined
 
@@ -120,7 +116,10 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
     # All bad input is found here, before anything is written or started.
     units = prepared.units(wish.options.processes)
     names = [unit.name for unit in units]
-    check_names(wish.options.debug, units)
+    if wish.options.debug:
+        from mika.stack.debugging import check_names
+
+        check_names(wish.options.debug, units)
     folder.create()
     deadline = time.monotonic() + wish.options.timeout
     reader = EventReader(folder)
@@ -131,6 +130,8 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
             if is_free and wish.serve is not None:
                 _serve(prepared, wish.options, wish.serve)
             if is_free and not wish.detach:
+                from mika.cli.foreground import supervise
+
                 as_json = wish.as_json
                 sys.exit(supervise(prepared, wish.options, quiet=as_json, as_json=as_json, look=wish.look).code)
         if is_free:
@@ -151,6 +152,8 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
     if wish.as_json:
         print_json(status.as_json())
         sys.exit(OK)
+    from mika.cli.stream import stream
+
     sys.exit(stream(context, attached, status, note, wish.look))
 
 
@@ -183,6 +186,8 @@ def _serve(prepared: Prepared, options: UpOptions, report: Path) -> NoReturn:
     """Be the background part of `up -d`, with the lock in hand."""
     if not background.is_wanted(report):
         sys.exit(OK)
+    from mika.cli.foreground import supervise
+
     result = supervise(prepared, options, quiet=True, as_json=False)
     if result.stopped_early:
         raise MikaError(_("it was stopped before it was ready"), _("by `mika down`?"), code="stopped")
@@ -223,7 +228,7 @@ def _until_ready(
     note: str = "",
 ) -> int:
     """Show progress until it is ready; the exit code."""
-    from mika.readiness import webhook
+    from mika.cli.screen.view import View
 
     view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=wish.as_json, plain=wish.look.plain)
     if note:
@@ -233,7 +238,7 @@ def _until_ready(
         if status is None:
             view.say(_("all processes have exited"))
             return OK
-        has_webhook = not wish.as_json and asyncio.run(webhook.is_among(status.urls, config))
+        has_webhook = not wish.as_json and _has_webhook(status.urls, config)
         view.ready(status.addresses, has_webhook=has_webhook)
     except KeyboardInterrupt:
         if attached.is_own:
@@ -246,3 +251,11 @@ def _until_ready(
     if wish.as_json:
         print_json(status.as_json())
     return OK
+
+
+def _has_webhook(urls: Mapping[str, str], config: Config) -> bool:
+    import asyncio
+
+    from mika.readiness import webhook
+
+    return asyncio.run(webhook.is_among(urls, config))

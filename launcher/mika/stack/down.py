@@ -10,7 +10,6 @@ from mika import backends
 from mika.backends.base import ContainerCleanup
 from mika.config.load import Config
 from mika.control.client import Client
-from mika.declared.record import forget
 from mika.errors import MikaError, UsageError
 from mika.project.folder import ProjectDir
 from mika.supervisor.belongings import Found
@@ -128,11 +127,17 @@ def _clean_up(
         note = _("{problem}: containers, if any, were not checked", problem=config.message)
         return TakenDown(was_running, swept, survivors=survivors, note=note)
     containers, deleted = _NOTHING_LEFT, list[str]()
-    backend = backends.last_used(config, folder)
-    if backend is not None:
-        containers = backend.take_down(everything=everything or volumes)
+    leftovers = backends.leftovers(config, folder)
+    if leftovers is not None:
+        containers = leftovers.take_down(everything=everything or volumes)
     if volumes and folder.root.is_dir():
-        deleted = (backend or backends.make(config, folder)[0]).delete_data() + _delete_stored(folder)
+        if leftovers is not None:
+            deleted = leftovers.delete_data()
+        elif not folder.last_backend():  # nothing has run here yet, but there may be volumes of its compose file
+            deleted = backends.make(config, folder)[0].delete_data()
+        deleted += _delete_stored(folder)
+        from mika.declared.record import forget
+
         forget(folder)
     return TakenDown(was_running, swept, containers, tuple(deleted), survivors)
 
@@ -149,5 +154,5 @@ def _delete_stored(folder: ProjectDir) -> list[str]:
 
 def named_data(folder: ProjectDir, config: Config) -> list[str]:
     """The names of the volumes that `volumes` would delete. Stacks in other folders may share them."""
-    backend = backends.last_used(config, folder)
-    return backend.data_names() if backend is not None else []
+    leftovers = backends.leftovers(config, folder)
+    return leftovers.data_names() if leftovers is not None else []

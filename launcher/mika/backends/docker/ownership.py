@@ -6,10 +6,12 @@ import contextlib
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mika.backends.docker.monitor import ContainerSnapshot
 from mika.project.folder import ProjectDir, write_private
+
+if TYPE_CHECKING:
+    from mika.backends.docker.monitor import ContainerSnapshot
 
 
 class Ownership:
