@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,6 +44,7 @@ BUILDS = {  # by the word in MIKA_REQUIRE
     "wine": ("Windows Python under Wine", [("tests/windows/setup.sh", "--temporal")]),
 }
 SECOND_ATTEMPTS = 3
+ROOM = 2 * 1024**3  # bytes; a run of the tests leaves 150 MB
 FAILED = Path(".pytest_cache/v/cache/lastfailed")  # where pytest writes down what failed
 SUMMARY = re.compile(r"=+ .*\b(passed|failed|skipped|deselected|error|errors|no tests ran)\b.* in [\d.]+s.*=+")
 
@@ -83,7 +85,8 @@ class Background(threading.Thread):
 def main(arguments: list[str]) -> int:
     required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
     FAILED.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mika-ci-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mika-ci-", dir=in_memory()) as folder:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
         builds = [Background(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
         for build in builds:
             build.start()
@@ -95,6 +98,14 @@ def main(arguments: list[str]) -> int:
             if "docker" in required:
                 subprocess.run([PYTHON, "-m", "tests.kit.docker.engine", "stop"], check=False)
     return code
+
+
+def in_memory() -> str | None:
+    """A folder in memory, if there is room: the databases of the tests wait for a disk at each step of a workflow."""
+    folder = Path("/dev/shm")  # noqa: S108 - what is made in it has a random name
+    if not folder.is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return None
+    return str(folder) if shutil.disk_usage(folder).free > ROOM else None
 
 
 def check(builds: list[Background], arguments: list[str]) -> int:
