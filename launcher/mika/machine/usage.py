@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from mika.machine.family import family_of
 
 if TYPE_CHECKING:
     import psutil
@@ -63,11 +66,10 @@ def _find_members(tree: _Tree) -> None:
     """What a new member had used before the last look is not of this interval."""
     import psutil
 
-    try:
-        root = psutil.Process(tree.root)
-        found = {process.pid: process for process in (root, *root.children(recursive=True))}
-    except (psutil.Error, OSError):
-        found = {}
+    found: dict[int, psutil.Process] = {}
+    for pid in family_of(tree.root):
+        with contextlib.suppress(psutil.Error):
+            found[pid] = psutil.Process(pid)
     for pid, process in found.items():
         if pid not in tree.members and tree.seconds is not None and process.create_time() < tree.looked_at:
             tree.seconds += _measure(process)[0]

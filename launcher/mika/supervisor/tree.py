@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 
 from mika.machine import ports
+from mika.machine.family import children_of, family_of
 
 _ASK_AGAIN = 0.5  # s; a question about sockets costs milliseconds, and `up -d` wants a status many times a second
 
@@ -20,7 +21,7 @@ class Tree:
         self._addresses: tuple[str, ...] = ()
 
     def pids(self) -> Collection[int]:
-        """The pids of the leader and its descendants."""
+        """The pids of the leader and its descendants, none of them missing: what is decided by them needs all."""
         import psutil
 
         with contextlib.suppress(psutil.Error, OSError):
@@ -32,12 +33,10 @@ class Tree:
         """Pid and RSS (MB) of the service itself. If its command needed a shell, it is the only child of that."""
         import psutil
 
+        children = children_of(self._leader) if behind_shell else []
+        pid = children[0] if len(children) == 1 else self._leader
         try:
-            process = psutil.Process(self._leader)
-            if behind_shell:
-                children = process.children()
-                process = children[0] if len(children) == 1 else process
-            return process.pid, round(process.memory_info().rss / 1e6, 1)
+            return pid, round(psutil.Process(pid).memory_info().rss / 1e6, 1)
         except (psutil.Error, OSError):
             return self._leader, None
 
@@ -45,5 +44,5 @@ class Tree:
         """Where it listens (`host:port`), as of a second ago at most."""
         now = time.monotonic()
         if now - self._asked_at >= _ASK_AGAIN:
-            self._asked_at, self._addresses = now, ports.addresses_of(self.pids())
+            self._asked_at, self._addresses = now, ports.addresses_of(family_of(self._leader))
         return self._addresses
