@@ -72,7 +72,7 @@ def parse_level(name: str | None) -> Level | None:
     level = level_of(name)
     if level is None:
         raise UsageError(
-            _("--level: {name!r} is no level{suggestion}", name=name, suggestion=did_you_mean(name, _LEVELS)),
+            _("--level: {name!r} is not a level{suggestion}", name=name, suggestion=did_you_mean(name, _LEVELS)),
             _("one of {choices}", choices=listed(_LEVELS)),
         )
     return level

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -38,6 +37,7 @@ _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}
 _INTERVAL = 0.1
+_BLOCK_LINES, _BLOCK_SECONDS = 200, 0.1
 _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 """The events that `logs -f` shows."""
 
@@ -92,9 +92,12 @@ def logs_command(
     entries = logs.read_merged(folder, chosen, tail=lines if wanted.is_empty else None, since=began)
     matches = (entry for entry in entries if wanted.matches(*entry))
     is_found = False
-    for name, line in matches if wanted.is_empty or lines is None else _last_of_each(matches, lines):
-        is_found = True
-        printer.print(name, line)
+    try:
+        for name, line in matches if wanted.is_empty or lines is None else _last_of_each(matches, lines):
+            is_found = True
+            printer.print(name, line)
+    finally:
+        printer.flush()
     if follow:
         _follow(context.folder, chosen, printer, wanted)
     elif workflow is not None and not is_found:
@@ -131,32 +134,48 @@ def _follow(folder: ProjectDir, names: Sequence[str], printer: _Printer, wanted:
         for event in events:
             if event.name in followers and isinstance(event, _TOLD) and wanted.is_empty:
                 printer.tell(event.name, describe(event, starting=False))
-        sys.stdout.flush()
+        printer.flush()
         if not new:
             time.sleep(_INTERVAL)
 
 
 class _Printer:
-    """How lines are shown: readable with `pretty`, else their bytes, with their times if asked for."""
+    """How lines are shown: readable with `pretty`, else their bytes, with their times if asked for.
+
+    They are written in blocks, since a system call for each would be half of the work; `flush` writes what is left.
+    """
 
     def __init__(self, prefixes: Prefixes, pretty: Pretty | None, *, timestamps: bool) -> None:
         self._prefixes, self._pretty, self._timestamps = prefixes, pretty, timestamps
+        self._block: list[str] = []
+        self._flushed_at = float("-inf")
+
+    def flush(self) -> None:
+        block, self._block = "".join(self._block), []
+        self._flushed_at = time.monotonic()
+        if block:
+            click.echo(block, nl=False, color=True)
+
+    def _write(self, text: str) -> None:
+        self._block.append(text)
+        if len(self._block) >= _BLOCK_LINES or time.monotonic() - self._flushed_at >= _BLOCK_SECONDS:
+            self.flush()
 
     def tell(self, name: str, text: str) -> None:
         """Something about the process that is not its output."""
         text = pasteable(shown(text))
         if self._pretty is not None:
-            click.echo(self._pretty.event(name, time.time(), text), nl=False, color=True)
+            self._write(self._pretty.event(name, time.time(), text))
             return
         for line in text.splitlines():
-            click.echo(self._prefixes.line(name, f"--- {line}"), color=True)
+            self._write(self._prefixes.line(name, f"--- {line}\n"))
 
     def print(self, name: str, line: logs.Line) -> None:
         if self._pretty is not None:
-            click.echo(self._readable(self._pretty, name, line), nl=False, color=True)
+            self._write(self._readable(self._pretty, name, line))
             return
         stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if self._timestamps else ""
-        click.echo(self._prefixes.line(name, stamp + _text(name, line)), color=True)
+        self._write(self._prefixes.line(name, f"{stamp}{_text(name, line)}\n"))
 
     def _readable(self, pretty: Pretty, name: str, line: logs.Line) -> str:
         event = read_event(line) if name == EVENT_LOG else None
