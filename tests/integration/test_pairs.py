@@ -1,7 +1,7 @@
 """Two of everything: two commands at the same moment, or a command and a kill. One stack is left, or none.
 
 `python -m tests.integration.test_pairs --rounds 50 --load 2` plays each pair 50 times beside two busy loops, and prints
-what came of it. `MIKA_ROUNDS=50` does the same for pytest.
+what came of it. `MIKA_ROUNDS=50` does the same for pytest, which plays two of each: at the same moment, and not quite.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.kit.programs import SLOW_STOP
 from tests.kit.project import Project
 from tests.kit.runs import Running
 
-ROUNDS = int(os.environ.get("MIKA_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("MIKA_ROUNDS", "2"))
 BOUND = 30.0  # s for each command; an ordinary one takes less than 1 s
 SPREAD = 1.2  # s; in every second round one begins up to this much later, to meet each moment of the other
 GRACE = 6.0  # s; a program needs 0.2 s to stop, so that one that was killed before shows
@@ -96,19 +96,20 @@ def two_processes(parent: Path) -> Iterator[Project]:
         yield this
 
 
-def play(this: Project, pair: Pair, rng: random.Random) -> str:
-    """One round, from its start until all is gone; returns what came of it."""
+def play(this: Project, pair: Pair, rng: random.Random, number: int) -> str:
+    """The round of this number, from its start until all is gone; returns what came of it."""
+    delay = rng.uniform(0.0, SPREAD)
     if pair.is_up:
         this.up()
     actions = [(pair.first, pair.says), (pair.second, pair.replies)]
     if not pair.kills and rng.random() < 0.5:
         actions.reverse()
     commands: dict[Running, dict[int, str]] = {}
-    for number, (action, words) in enumerate(actions):
+    for action, words in actions:
         if action.startswith("kill"):
-            kill(this, next(iter(commands)), action, rng.uniform(0.0, SPREAD))
+            kill(this, next(iter(commands)), action, delay)
         else:
-            time.sleep(rng.choice([0.0, rng.uniform(0.0, SPREAD)]) if number else 0.0)
+            time.sleep(delay if commands and number % 2 else 0.0)
             commands[this.start_mika(*action.split())] = words
     told = sorted(finish(command) for command in commands)
     is_up = settle(this, list(commands)) if pair.is_settled else None
@@ -213,7 +214,7 @@ def take_down(this: Project, commands: list[Running], *, is_up: bool | None) -> 
     while left := this.alive():  # as long as nothing is alive, nothing can start either
         assert folder.read_state() is None, f"a stack that was started after `mika down`: {left}"
         assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 # --- the tests --------------------------------------------------------------------------------------------------------
@@ -225,8 +226,8 @@ def take_down(this: Project, commands: list[Running], *, is_up: bool | None) -> 
 def test_two_at_the_same_moment(tmp_path, name):
     rng = random.Random(name)
     with two_processes(tmp_path) as this:
-        for _ in range(ROUNDS):
-            play(this, PAIRS[name], rng)
+        for number in range(ROUNDS):
+            play(this, PAIRS[name], rng, number)
 
 
 def main() -> int:
@@ -257,7 +258,7 @@ def _many(name: str, rounds: int, seed: int) -> int:
                 with two_processes(Path(folder)) as this:
                     while done < rounds:
                         done += 1
-                        outcomes[play(this, PAIRS[name], rng)] += 1
+                        outcomes[play(this, PAIRS[name], rng, done)] += 1
             except AssertionError as error:
                 failed += 1
                 print(f"FAILED {name}, round {done}: {error}", *getattr(error, "__notes__", ()), sep="\n", flush=True)
