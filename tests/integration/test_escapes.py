@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,45 +46,54 @@ time.sleep(600)
 """
 CHANGES = {
     "environment": "",
-    # as `su` does
-    "limit, too": "resource.setrlimit(10, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
+    # and the limit, as `su` does
+    "limit": "resource.setrlimit(10, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
     "user": "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)",
 }
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-KINDS = [pytest.param(kind, marks=ROOT_ONLY if kind == "user" else ()) for kind in CHANGES]
+KINDS = [kind for kind in CHANGES if kind != "user" or os.geteuid() == 0]
 
 
 @dataclass
 class Escaped:
-    """A stack of one process, and its daemon."""
+    """A stack with a process of each kind, and the daemons of those."""
 
     project: Project
-    guard: psutil.Process
-    daemon: psutil.Process
+    daemons: dict[str, psutil.Process]
 
-    def kill_both(self) -> None:
-        kill_at_once([supervisor_of(self.project), self.guard])
-        poll_until(lambda: not lives(self.guard), DEADLINE, "the end of the guard")
-        assert lives(self.daemon), "or this test shows nothing"
+    def guard(self, kind: str) -> psutil.Process:
+        return psutil.Process(psutil.Process(self.project.pid(kind)).ppid())
+
+    def kill_ours(self) -> None:
+        """The supervisor and each guard, all at once."""
+        guards = [self.guard(kind) for kind in self.daemons]
+        kill_at_once([supervisor_of(self.project), *guards])
+        poll_until(lambda: not any(map(lives, guards)), DEADLINE, "the end of the guards")
+        assert all(map(lives, self.daemons.values())), "or this test shows nothing"
 
 
 @contextlib.contextmanager
-def escaped(this: Project, kind: str, up: Callable[[], object] | None = None) -> Iterator[Escaped]:
-    seconds = f"0.{uuid.uuid4().int}"  # nobody else has this command line
-    this.write("s.py", ESCAPES.replace("SECONDS", seconds).replace("CHANGES", CHANGES[kind]))
-    (up or this.up)()
+def escaped(
+    project: Callable[..., Project],
+    kinds: Sequence[str] = KINDS,
+    up: Callable[[Project], object] = Project.up,
+    **options: str,
+) -> Iterator[Escaped]:
+    seconds = {kind: f"0.{uuid.uuid4().int}" for kind in kinds}  # nobody else has this command line
+    scripts = {kind: ESCAPES.replace("SECONDS", seconds[kind]).replace("CHANGES", CHANGES[kind]) for kind in kinds}
+    this = project(scripts=scripts, **options)
+    up(this)
 
-    def daemons() -> list[psutil.Process]:
-        return [process for process in psutil.process_iter() if _cmdline(process)[-1:] == [seconds]]
+    def find() -> dict[str, psutil.Process]:
+        last_words = {process: _cmdline(process)[-1:] for process in psutil.process_iter()}
+        return {kind: process for kind in kinds for process, words in last_words.items() if words == [seconds[kind]]}
 
     try:
-        daemon = poll_until(daemons, DEADLINE, "the daemon")[0]
-        guard = psutil.Process(psutil.Process(this.pid("s")).ppid())
-        if kind == "limit, too":
-            poll_until(lambda: daemon.pid in recorded(this), DEADLINE, "the record")
-        yield Escaped(this, guard, daemon)
+        daemons = poll_until(lambda: len(found := find()) == len(kinds) and found, DEADLINE, "the daemons") or {}
+        if "limit" in kinds:
+            poll_until(lambda: daemons["limit"].pid in recorded(this), DEADLINE, "the record")
+        yield Escaped(this, daemons)
     finally:
-        for process in daemons():
+        for process in find().values():
             process.kill()
 
 
@@ -99,75 +108,76 @@ def recorded(this: Project) -> list[int]:
     return [entry["pid"] for entry in ProjectDir(this.folder).read_trees()]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_guard_leaves_nothing(project, kind):
-    this = project(scripts={"s": ""})
-    with escaped(this, kind) as run:
-        run.guard.kill()
-        poll_until(lambda: not lives(run.daemon), AT_ONCE, "the end of the daemon", step=0.02)
-        unit = this.wait_unit("s", "replaced", lambda unit: unit["restarts"] == 1 and unit["state"] == "ready")
-        assert "guard" in unit["last_exit"]["reason"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("command", ["up -d", "down", "status", "doctor --fix"])
-def test_what_a_double_kill_leaves_is_found_by_the_next_command(project, command, kind):
-    this = project(scripts={"s": ""})
-    with escaped(this, kind) as run:
-        run.kill_both()
-        result = this.mika(*command.split(), process=True)
-        assert not lives(run.daemon)
-        assert f"pid {run.daemon.pid}" in result.text, str(result)
-
-
-def test_doctor_names_what_a_double_kill_left(project):
-    this = project(scripts={"s": ""})
-    with escaped(this, "environment") as run:
-        run.kill_both()
-        assert f"(pid {run.daemon.pid})" in this.mika("doctor").text
-        assert lives(run.daemon)
-        this.ok("down")
-
-
-@pytest.mark.parametrize("killed", ["guard", "both"])
-def test_what_cannot_be_ended_is_named(project, killed):
-    """The daemon belongs to another user, and mika may not kill it."""
-    if os.geteuid() != 0 or not shutil.which(MAY_NOT_KILL[0]):
-        pytest.skip("needs root, and setpriv of util-linux")
-    this = project(scripts={"s": ""}, toml='[process.s]\nrestart = "never"\n')
-
-    def mika(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [*MAY_NOT_KILL, sys.executable, "-m", "mika", "-C", str(this.folder), *args]
-        return subprocess.run(command, env=this.environ(), capture_output=True, text=True, timeout=90, check=False)
-
-    with escaped(this, "user", lambda: mika("up", "-d")) as run:
-        if killed == "both":
-            run.kill_both()
-        else:
-            run.guard.kill()
-            this.wait_unit("s", "that it names it", lambda unit: f"pid {run.daemon.pid}" in unit["detail"])
-        for _ in range(2):  # also the second time
-            down = mika("down", "--json")
-            assert (down.returncode, json.loads(down.stdout)["left"]) == (1, [run.daemon.pid]), down
-        status, up = mika("status"), mika("up", "-d")
-        assert (status.returncode, up.returncode) == (3, 1)
-        for text in (status.stderr, up.stderr, mika("doctor").stdout):
-            assert f"pid {run.daemon.pid}" in text, text
-        assert f"sudo kill -9 {run.daemon.pid}" in status.stderr
-        run.daemon.kill()
-        poll_until(lambda: not lives(run.daemon), DEADLINE, "its end")
-        assert mika("down").returncode == 0
-
-
-def test_the_record_is_private_and_goes_with_the_run(project):
-    this = project(scripts={"s": ""})
-    with escaped(this, "limit, too") as run:
+def test_a_killed_guard_leaves_nothing_and_the_record_is_private_and_goes_with_the_run(project):
+    with escaped(project) as run:
+        this = run.project
         file = this.folder / ".mika" / "run" / "trees.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert set(recorded(this)) == {this.pid("s"), run.daemon.pid}
+        assert set(recorded(this)) == {*map(this.pid, KINDS), run.daemons["limit"].pid}
+        for kind, daemon in run.daemons.items():
+            run.guard(kind).kill()
+            poll_until(lambda one=daemon: not lives(one), AT_ONCE, f"the end of the daemon: {kind}", step=0.02)
+            unit = this.wait_unit(kind, "replaced", lambda unit: unit["restarts"] == 1 and unit["state"] == "ready")
+            assert "guard" in unit["last_exit"]["reason"]
+        second = poll_until(lambda: set(recorded(this)) - set(map(this.pid, KINDS)), DEADLINE, "the second daemon")
         this.ok("down")
         assert not file.exists()
-        assert not lives(run.daemon)
+        assert not any(map(psutil.pid_exists, second))
+
+
+@pytest.mark.parametrize("command", ["up -d", "down", "status", "doctor --fix"])
+def test_what_a_double_kill_leaves_is_found_by_the_next_command(project, command):
+    with escaped(project) as run:
+        run.kill_ours()
+        named = {f"(pid {daemon.pid})" for daemon in run.daemons.values()}
+        if command == "doctor --fix":
+            asked = run.project.mika("doctor").text
+            assert all(name in asked for name in named), asked
+            assert all(map(lives, run.daemons.values())), "it has only asked"
+        result = run.project.mika(*command.split(), process=True)
+        for kind, daemon in run.daemons.items():
+            assert not lives(daemon), kind
+            assert f"pid {daemon.pid}" in result.text, f"{kind}: {result}"
+
+
+def restricted(this: Project, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run mika so that it may not kill what belongs to another user."""
+    command = [*MAY_NOT_KILL, sys.executable, "-m", "mika", "-C", str(this.folder), *args]
+    return subprocess.run(command, env=this.environ(), capture_output=True, text=True, timeout=90, check=False)
+
+
+@contextlib.contextmanager
+def untouchable(project: Callable[..., Project], name: str) -> Iterator[Escaped]:
+    """At the end the daemon is killed, and then nothing is left."""
+    if os.geteuid() != 0 or not shutil.which(MAY_NOT_KILL[0]):
+        pytest.skip("needs root, and setpriv of util-linux")
+    up, toml = lambda this: restricted(this, "up", "-d"), '[process.user]\nrestart = "never"\n'
+    with escaped(project, ["user"], up, toml=toml, name=name) as run:
+        yield run
+        run.daemons["user"].kill()
+        poll_until(lambda: not lives(run.daemons["user"]), DEADLINE, "its end")
+        assert restricted(run.project, "down").returncode == 0
+
+
+def test_what_cannot_be_ended_is_named(project):
+    with untouchable(project, "guard") as run:
+        this, pid = run.project, run.daemons["user"].pid
+        run.guard("user").kill()
+        this.wait_unit("user", "that it names it", lambda unit: f"pid {pid}" in unit["detail"])
+        for _ in range(2):  # also the second time, when there is no supervisor
+            down = restricted(this, "down", "--json")
+            assert (down.returncode, json.loads(down.stdout)["left"]) == (1, [pid]), down
+        status, up = restricted(this, "status"), restricted(this, "up", "-d")
+        assert (status.returncode, up.returncode) == (3, 1)
+        for text in (status.stderr, up.stderr, restricted(this, "doctor").stdout):
+            assert f"pid {pid}" in text, text
+        assert f"sudo kill -9 {pid}" in status.stderr
+    with untouchable(project, "both") as run:
+        run.kill_ours()
+        pid = run.daemons["user"].pid
+        down = restricted(run.project, "down", "--json")
+        assert (down.returncode, json.loads(down.stdout)["left"]) == (1, [pid]), down
+        assert f"sudo kill -9 {pid}" in restricted(run.project, "status").stderr
 
 
 def at_least_two(processes: list[psutil.Process]) -> list[psutil.Process]:
