@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -247,50 +248,48 @@ def test_a_folder_that_cannot_be_written(project, mode, which):
 DAMAGED = [b"", b"\xff\xfe", b"[1, {}]", b'{"pid": "x"}']
 
 
-@pytest.mark.parametrize("shift", [0, 2])
-def test_damaged_files_of_ours_are_no_obstacle(project, shift):
+def test_damaged_files_of_ours_are_no_obstacle(project):
     """Each file with two of the four contents. (`test_state.py` has all four for the one that counts most.)"""
     this = project(GOOD)
-    this.up()
-    this.ok("down")
     names = ("run/state.json", "run/marks.json", "run/up.out", "data/backend", "logs/mika.log", "logs/mika.idx")
-    for number, name in enumerate(names, shift):
-        (this.folder / ".mika" / name).write_bytes(DAMAGED[number % len(DAMAGED)])
-    # `auto` asks what this folder used last. The port that is taken ends the command before it starts a server.
-    with socket.create_server(("127.0.0.1", this.ports["TEMPORAL_PORT"])):
-        result = this.mika("up", env={"MIKA_BACKEND": "auto"})
-    assert f"port {this.ports['TEMPORAL_PORT']}" in result.err, str(result)
-    this.error("status", code=3)
-    this.ok("logs")
-    this.ok("logs", "mika")
     this.up()
-    assert this.status()["state"] == "ready"
+    for shift in (0, 2):
+        this.ok("down")
+        for number, name in enumerate(names, shift):
+            (this.folder / ".mika" / name).write_bytes(DAMAGED[number % len(DAMAGED)])
+        # `auto` asks what this folder used last. The port that is taken ends the command before it starts a server.
+        with socket.create_server(("127.0.0.1", this.ports["TEMPORAL_PORT"])):
+            result = this.mika("up", env={"MIKA_BACKEND": "auto"}, process=False)
+        assert f"port {this.ports['TEMPORAL_PORT']}" in result.err, str(result)
+        this.error("status", code=3)
+        this.ok("logs")
+        this.ok("logs", "mika")
+        this.up()
+        assert this.status()["state"] == "ready"
 
 
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [("web.log", "fifo"), ("web.idx", "bytes"), ("mika.log", "folder"), ("mika.idx", "fifo"), ("mika.log", "bytes")],
+IN_THE_PLACE_OF_LOGS = (
+    {"web.log": "fifo", "web.idx": "bytes", "mika.log": "folder"},
+    {"mika.log": "bytes", "mika.idx": "fifo"},
 )
-def test_what_stands_in_the_place_of_a_log_stops_nobody(project, name, damage):
-    if os.name == "nt" and damage == "fifo":
+
+
+@pytest.mark.parametrize("damages", IN_THE_PLACE_OF_LOGS, ids=["no file", "damaged"])
+def test_what_stands_in_the_place_of_a_log_stops_nobody(project, damages):
+    if os.name == "nt":
         pytest.skip("Windows has no FIFO in a folder")
     this = project(scripts={"web": SLEEP})
     this.up()
     this.ok("down")
-    path = this.folder / ".mika" / "logs" / name
-    path.unlink()
-    if damage == "fifo":
-        os.mkfifo(path)
-    elif damage == "folder":
-        path.mkdir()
-    else:
-        path.write_bytes(random.Random(3).randbytes(333))
-    no_file = name.removesuffix(".log") if name.endswith(".log") and damage != "bytes" else ""
+    for name, damage in damages.items():
+        put_in_the_place_of(this.folder / ".mika" / "logs" / name, damage)
+    no_files = [name for name, damage in damages.items() if name.endswith(".log") and damage != "bytes"]
     for args in (["logs"], ["logs", "-t", "web", "mika"], ["logs", "--since", "5m"], ["logs", "-n", "3", "mika"]):
         result = this.mika(*args, timeout=20)
-        assert result.code == (2 if no_file in args else 0), str(result)  # there is no such log
+        is_asked_for = any(name.removesuffix(".log") in args for name in no_files)
+        assert result.code == (2 if is_asked_for else 0), str(result)  # there is no such log
         assert "Traceback" not in result.err
-        if no_file:
+        for name in no_files:
             assert len([line for line in result.err.splitlines() if f"{name} is not a file" in line]) == 1, str(result)
     up = this.start_mika("up")
     up.wait_for("ready after")
@@ -305,6 +304,16 @@ def test_what_stands_in_the_place_of_a_log_stops_nobody(project, name, damage):
     assert up.wait() == 0
     for this_log in ("web", "mika"):
         this.ok("logs", this_log, timeout=20)
+
+
+def put_in_the_place_of(path: Path, damage: str) -> None:
+    path.unlink()
+    if damage == "fifo":
+        os.mkfifo(path)
+    elif damage == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(random.Random(3).randbytes(333))
 
 
 # --- no stack ---------------------------------------------------------------------------------------------------------
