@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mika.config.load import load
+from mika.project.folder import ProjectDir
+from mika.stack.processes import ProcessFactory
 from temporalio.client import Client, WorkflowHandle
 
 from tests.kit.bot import Bot
@@ -51,7 +54,7 @@ PATCHED = WORKFLOW.replace(
         first = await""",
 ).replace("return 1", "return 3")
 WORKER = """
-import asyncio, os
+import asyncio, atexit, os, time
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -72,6 +75,7 @@ async def main():
         client, task_queue="orders", workflows=[Order], activities=[charge, notify], max_cached_workflows=cache
     ).run()
 
+atexit.register(lambda: time.sleep(3 * os.path.exists("ends-slowly")))
 asyncio.run(main())
 """
 
@@ -124,38 +128,69 @@ def refused(this: Bot, text: str) -> str:
     return next(iter(poll_until(lambda: [one for one in warnings(this) if text in one], 30, f"a warning {text!r}")))
 
 
-@pytest.mark.parametrize("cached", ["100", "0"], ids=["cached", "replayed-each-time"])
-def test_what_does_not_fit_does_not_replace_what_runs(tmp_path, cached):
-    with shop(tmp_path, CACHED=cached) as this:
+@pytest.mark.timeout(240)
+def test_code_is_replaced_by_what_fits_and_only_by_that(tmp_path):
+    with shop(tmp_path, CACHED="0") as this:  # so that each answer of a workflow is replayed, with the code there is
         this.up("--watch")
         begin(this)
+        ten_saves_are_one_restart_with_the_last_code(this)
+        what_does_not_fit_does_not_replace_what_runs(this)
+        what_does_not_start_does_not_either(this)
         pid = this.pid("orders")
-
-        this.write("orders.py", SWAPPED)
-        line = refused(this, "does not fit")
-        assert "1 open run of Order (o1): at event 5" in line
-        assert "the old code goes on" in line
-        assert "workflow.patched" in line
-        unit = this.unit("orders")
-        assert (unit["pid"], unit["state"]) == (pid, "ready")
-        assert "does not fit 1 open run" in unit["held_back"]["text"]
-        assert "the old code goes on" in this.ok("status").out
-        assert "the old code goes on" in this.ok("doctor").out
-        begin(this, 2)  # a run that begins now gets the old code, too, and not what is on the disk
-        assert [version(this, 1), version(this, 2)] == [1, 1]
-        assert finish(this, 2) == "charged, notified"
-
-        this.write("orders.py", WORKFLOW + "def broken(:\n")
-        assert "orders.py:" in refused(this, "does not start: SyntaxError")
-        this.write("orders.py", "import nothing_of_that_name\n" + WORKFLOW)
-        assert "orders.py:1" in refused(this, "does not start: ModuleNotFoundError")
-        assert (this.pid("orders"), version(this)) == (pid, 1)
-
         this.write("orders.py", PATCHED)
         this.wait_replaced("orders", pid)
         assert this.unit("orders")["held_back"] is None
         assert version(this) == 3
+        what_is_saved_during_a_restart_is_checked_too_late_to_be_held_back(this)
+        this.write("orders.py", PATCHED)
         assert finish(this) == "charged, notified"
+
+
+def ten_saves_are_one_restart_with_the_last_code(this: Bot) -> None:
+    save_ten_times(this)
+    poll_until(lambda: len(this.events("started", "orders")) == 2, 30, "the restart")
+    this.wait_state("orders", "ready")
+    assert version(this) == 91
+    assert not warnings(this)
+    assert len(this.events("started", "orders")) == 2
+
+
+def what_does_not_fit_does_not_replace_what_runs(this: Bot) -> None:
+    pid = this.pid("orders")
+    this.write("orders.py", SWAPPED)
+    line = refused(this, "does not fit")
+    assert "1 open run of Order (o1): at event 5" in line
+    assert "the old code goes on" in line
+    assert "workflow.patched" in line
+    unit = this.unit("orders")
+    assert (unit["pid"], unit["state"]) == (pid, "ready")
+    assert "does not fit 1 open run" in unit["held_back"]["text"]
+    assert "the old code goes on" in this.ok("status").out
+    assert "the old code goes on" in this.ok("doctor").out
+    begin(this, 2)  # a run that begins now gets the old code, too, and not what is on the disk
+    assert [version(this, 1), version(this, 2)] == [91, 91]
+    assert finish(this, 2) == "charged, notified"
+
+
+def what_does_not_start_does_not_either(this: Bot) -> None:
+    pid = this.pid("orders")
+    this.write("orders.py", WORKFLOW + "def broken(:\n")
+    assert "orders.py:" in refused(this, "does not start: SyntaxError")
+    this.write("orders.py", "import nothing_of_that_name\n" + WORKFLOW)
+    assert "orders.py:1" in refused(this, "does not start: ModuleNotFoundError")
+    assert (this.pid("orders"), version(this)) == (pid, 91)
+
+
+def what_is_saved_during_a_restart_is_checked_too_late_to_be_held_back(this: Bot) -> None:
+    pid, stops = this.pid("orders"), len(this.events("stopping", "orders"))
+    this.write("ends-slowly", "")
+    this.write("orders.py", PATCHED.replace("return 3", "return 4"))
+    poll_until(lambda: len(this.events("stopping", "orders")) > stops, 30, "the restart")
+    this.write("orders.py", SWAPPED)
+    assert "does not fit" in refused(this, "it is started all the same")
+    this.wait_replaced("orders", pid)
+    assert this.unit("orders")["held_back"] is None
+    (this.folder / "ends-slowly").unlink()
 
 
 def save_ten_times(this: Bot) -> None:
@@ -169,82 +204,49 @@ def save_ten_times(this: Bot) -> None:
         time.sleep(0.2)
 
 
-def test_ten_saves_are_one_restart_with_the_last_code(tmp_path):
-    with shop(tmp_path) as this:
-        this.up("--watch")
-        begin(this)
-        save_ten_times(this)
-        poll_until(lambda: len(this.events("started", "orders")) == 2, 30, "the restart")
-        this.wait_state("orders", "ready")
-        assert version(this) == 91
-        assert not warnings(this)
-        assert len(this.events("started", "orders")) == 2
-        assert finish(this) == "charged, notified"
-
-
-def test_without_a_check_ten_saves_restart_at_once_and_when_they_are_over(tmp_path):
+def test_without_a_check_any_code_replaces_what_runs_at_once_and_when_ten_saves_are_over(tmp_path):
     with shop(tmp_path, "check = false\n") as this:
         this.up("--watch")
         begin(this)
-        save_ten_times(this)
-        poll_until(lambda: this.unit("orders")["state"] == "ready" and version(this) == 91, 30, "the last code")
-        assert 2 <= len(this.events("started", "orders")) <= 3
-        assert finish(this) == "charged, notified"
-
-
-@pytest.mark.parametrize(("toml", "env"), [("check = false\n", {}), ("", {"MIKA_CHECK": "0"})], ids=["process", "all"])
-def test_the_check_can_be_switched_off(tmp_path, toml, env):
-    with shop(tmp_path, toml, **env) as this:
-        this.up("--watch")
-        begin(this)
         pid = this.pid("orders")
         this.write("orders.py", SWAPPED)
         this.wait_replaced("orders", pid)
         assert not warnings(this)
+        starts = len(this.events("started", "orders"))
+        save_ten_times(this)
+        poll_until(lambda: this.unit("orders")["state"] == "ready" and version(this) == 91, 30, "the last code", 0.3)
+        assert 1 <= len(this.events("started", "orders")) - starts <= 2
+        assert finish(this) == "charged, notified"
 
 
-def test_what_is_saved_during_a_restart_is_checked_too_late_to_be_held_back(tmp_path):
+@pytest.mark.parametrize(("setting", "checks"), [({}, True), ({"MIKA_CHECK": "0"}, False)])
+def test_the_check_can_be_switched_off_for_all(project, setting, checks):
+    folder = project("one: python one.py\ntwo: python two.py\n").folder
+    units = ProcessFactory(load(folder, environ=setting), ProjectDir(folder)).units(())
+    assert [unit.check for unit in units] == [checks, checks]
+
+
+def test_several_of_a_type_start_are_checked_once_and_replaced_together_and_a_check_ends_with_the_stack(tmp_path):
     with shop(tmp_path) as this:
-        this.write("worker.py", "import atexit, time\natexit.register(time.sleep, 3)\n" + WORKER)
-        this.up("--watch")
-        begin(this)
-        pid = this.pid("orders")
-        this.write("orders.py", PATCHED)
-        poll_until(lambda: this.events("stopping", "orders"), 30, "the restart")
-        this.write("orders.py", SWAPPED)
-        assert "it is started all the same" in refused(this, "does not fit")
-        this.wait_replaced("orders", pid)
-        assert this.unit("orders")["held_back"] is None
+        names = ("orders.1", "orders.2")
+        this.write("worker.py", "import nothing_of_that_name\n" + WORKER)
+        this.start_mika("up", "--watch", "orders=2")
+        for name in names:
+            this.wait_state(name, "gave_up")
+        this.write("nothing_of_that_name.py", "")  # the module that it lacks; what is down is not checked
+        for name in names:
+            this.wait_state(name, "ready")
 
-
-def test_several_of_a_type_are_checked_once_and_replaced_together(tmp_path):
-    with shop(tmp_path) as this:
-        this.up("--watch", "orders=2")
         begin(this)
-        pids = {name: this.pid(name) for name in ("orders.1", "orders.2")}
+        pids = {name: this.pid(name) for name in names}
         this.write("orders.py", PATCHED)
         for name, pid in pids.items():
             this.wait_replaced(name, pid)
         assert len([event for event in this.events("notice") if "the new code fits" in event["message"]]) == 1
         assert finish(this) == "charged, notified"
 
-
-def test_a_check_leaves_nothing_when_the_stack_is_stopped(tmp_path):
-    with shop(tmp_path) as this:
-        this.write("worker.py", WORKER.replace("import asyncio, os", "import asyncio, os, slow"))
-        this.write("slow.py", "import os, time\nif 'MIKA_INSIDE' in os.environ:\n    time.sleep(8)\n")
-        this.up("--watch")
-        this.write("orders.py", PATCHED)
+        this.write("orders.py", "import os, time\nif 'MIKA_INSIDE' in os.environ:\n    time.sleep(8)\n" + PATCHED)
         run = this.folder / ".mika" / "run"
         poll_until(lambda: list(run.glob("check-*")), 20, "the check")
         this.ok("down")
         assert not list(run.glob("check-*"))
-
-
-def test_what_is_down_is_started_whatever_its_code_fits(tmp_path):
-    with shop(tmp_path) as this:
-        this.write("orders.py", "import nothing_of_that_name\n" + WORKFLOW)
-        this.start_mika("up", "--watch")
-        this.wait_state("orders", "gave_up")
-        this.write("nothing_of_that_name.py", "")  # the module that it lacks
-        this.wait_state("orders", "ready")
