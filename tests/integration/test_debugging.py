@@ -19,14 +19,14 @@ from temporalio.client import Client
 
 from tests.kit.bot import Bot
 from tests.kit.dap import Editor
-from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only
 from tests.kit.tty import Tty
 
 T = TypeVar("T")
 HOLD = float(os.environ.get("DEBUG_HOLD", "0"))
 """Seconds in the debugger, if more than what proves it."""
-PROVES = {"workflow": 12.0, "activity": 8.0}
-"""A workflow task may take 10 s by default, and a worker may be without a beat for 5 s."""
+PROVES = {"workflow": 12.0, "activity": 4.0}
+"""A workflow task may take 10 s by default, and a worker may be without a beat for 2 s here."""
 
 # A worker as anybody writes it, with the sandbox, and with a beat, which stops at a breakpoint.
 WORKER = """
@@ -117,8 +117,9 @@ def port_of(text: str) -> int:
     return int(found[1])
 
 
-def test_an_editor_stops_a_workflow_and_an_activity_for_as_long_as_it_wants(tmp_path):
-    with stack(tmp_path) as this:
+@pytest.mark.timeout(240)
+def test_who_debugs_stops_a_workflow_and_an_activity_for_as_long_as_he_wants(tmp_path):
+    with stack(tmp_path, toml=RULE + "hang_timeout = 2\n") as this:
         up = this.up("--debug", "jobs", "--watch")
         port = port_of(up.text)
         assert f'"request": "attach", "connect": {{"host": "127.0.0.1", "port": {port}}}' in up.text
@@ -140,6 +141,10 @@ def test_an_editor_stops_a_workflow_and_an_activity_for_as_long_as_it_wants(tmp_
         this.wait_replaced("jobs", after["pid"])
         with Editor(port) as editor:  # again, and with the same settings
             editor.attach(this.folder / "w.py", line_in("workflow"))
+        if POSIX:
+            without_debugpy_breakpoint_stops_in_a_terminal(this)
+            with_debugpy_it_stops_in_the_editor_while_one_is_attached(this)
+            what_is_not_debugged_has_no_terminal(this)
 
 
 def broken_into(place: str) -> str:
@@ -155,87 +160,96 @@ def attached(this: Bot, name: str = "jobs") -> Tty:
     return Tty(this._command(("attach", name)), this.environ())
 
 
-NO_DEBUGPY = "raise ImportError('not here')\n"
+def without_debugpy_breakpoint_stops_in_a_terminal(this: Bot) -> None:
+    this.ok("stop", "jobs")
+    this.write("debugpy.py", "raise ImportError('not here')\n")
+    this.write("w.py", broken_into("workflow"))
+    told = this.ok("restart", "jobs", "--debug").text
+    assert "debugpy is not installed in" in told
+    assert "run `uv add --dev debugpy`" not in told
+    assert "-m pip install debugpy`, then `mika restart jobs --debug`" in told
+    assert "`breakpoint()` in the code stops in `mika attach jobs`" in told
+    a_workflow_stops_until_somebody_types(this)
 
 
-@posix_only
-@pytest.mark.parametrize(("place", "amount"), [("workflow", "20"), ("activity", "21")])
-def test_breakpoint_stops_in_a_terminal_of_its_own(tmp_path, place, amount):
-    with stack(tmp_path, broken_into(place)) as this:
-        this.write("debugpy.py", NO_DEBUGPY)
-        up = this.up("--debug", "jobs")
-        assert "debugpy is not installed in" in up.text
-        assert "run `uv add --dev debugpy`" not in up.text
-        assert "-m pip install debugpy`, then `mika restart jobs --debug`" in up.text
-        assert "`breakpoint()` in the code stops in `mika attach jobs`" in up.text
-        before = this.unit("jobs")
-        start(this)
-        poll_until(lambda: "(Pdb)" in this.log("jobs"), DEADLINE, "the prompt")
-        with attached(this) as tty:
-            tty.shows("(Pdb)")
-            tty.type("p amount\r")
-            tty.shows(f"p amount\r\n{amount}")
-            tty.type("p __import__('os').get_terminal_size(0)\r")
-            tty.shows("columns=100, lines=30")
-            tty.type("\x1d")
-            tty.shows("left: jobs goes on")
-            assert tty.ends() == 0
-        with attached(this) as tty:
-            tty.shows("(Pdb)")
-            tty.hang_up()
-            tty.ends()
-        assert this.unit("jobs")["state"] == "ready"
-        if place == "workflow":
-            story = poll_until(lambda: story_of(this, "worker_unresponsive"), DEADLINE, "the doctor's story", step=1)
-            assert story["finding"].startswith("jobs is being debugged: ")
-            assert "`mika attach jobs`" in story["fix"]
-        with attached(this) as tty:
-            tty.shows("(Pdb)")
-            tty.type("c\r")
-            assert finish(this) == 42
-        after = this.unit("jobs")
-        assert (after["pid"], after["restarts"]) == (before["pid"], 0)
+def a_workflow_stops_until_somebody_types(this: Bot) -> None:
+    before = this.unit("jobs")
+    start(this)
+    poll_until(lambda: "(Pdb)" in this.log("jobs"), DEADLINE, "the prompt")
+    with attached(this) as tty:
+        tty.shows("(Pdb)")
+        tty.type("p amount\r")
+        tty.shows("p amount\r\n20")
+        tty.type("p __import__('os').get_terminal_size(0)\r")
+        tty.shows("columns=100, lines=30")
+        tty.type("\x1d")
+        tty.shows("left: jobs goes on")
+        assert tty.ends() == 0
+    with attached(this) as tty:
+        tty.shows("(Pdb)")
+        tty.hang_up()
+        tty.ends()
+    assert this.unit("jobs")["state"] == "ready"
+    story = poll_until(lambda: story_of(this, "worker_unresponsive"), DEADLINE, "the doctor's story", step=1)
+    assert story["finding"].startswith("jobs is being debugged: ")
+    assert "`mika attach jobs`" in story["fix"]
+    with attached(this) as tty:
+        tty.shows("(Pdb)")
+        tty.type("c\r")
+        assert finish(this) == 42
+    after = this.unit("jobs")
+    assert (after["pid"], after["restarts"]) == (before["pid"], before["restarts"])
 
 
-@posix_only
-def test_breakpoint_stops_in_the_editor_while_one_is_attached_and_a_restart_lets_it_go(tmp_path):
+def with_debugpy_it_stops_in_the_editor_while_one_is_attached(this: Bot) -> None:
     worker = broken_into("activity")
-    with stack(tmp_path, worker) as this:
-        assert "no process is named 'job'" in this.error("up", "-d", "--debug", "job", code=2).err
-        assert "no process is named 'temporal'" in this.error("up", "-d", "--debug", "temporal", code=2).err
+    this.ok("stop", "jobs")
+    (this.folder / "debugpy.py").unlink()
+    this.write("w.py", worker)
+    restarted = this.ok("restart", "jobs", "--debug")
+    assert "normal timeout" not in restarted.out, "it is longer since the start"
+    with attached(this) as tty:
+        start(this)
+        tty.shows("(Pdb)")
+        assert "DEBUGGER WARNING" not in tty.screen
+        tty.type("p amount\r")
+        tty.shows("21")
+        tty.type("c\r")
+        assert finish(this) == 42
+        with Editor(port_of(restarted.out)) as editor:
+            editor.attach(this.folder / "w.py", line_in("workflow", worker))
+            start(this)
+            for line in (line_in("workflow", worker), line_in("activity", worker) + 2):
+                assert editor.stopped()[1] == line
+                editor.go_on()
+            assert finish(this) == 42
+        this.ok("restart", "jobs")
+        tty.shows("jobs has ended")
+
+
+def what_is_not_debugged_has_no_terminal(this: Bot) -> None:
+    assert "TEMPORAL_DEBUG" not in psutil.Process(this.pid("jobs")).environ()
+    assert "no process is named 'job'" in this.error("attach", "job", code=2).err
+    assert "needs a terminal" in this.error("attach", "jobs", code=2).err
+    with attached(this) as tty:
+        tty.shows("jobs has no terminal: it was not started for debugging")
+        assert "attached to" not in tty.screen
+        tty.shows("mika restart jobs --debug")
+        assert tty.ends() == 1
+
+
+@posix_only
+def test_a_stack_that_was_not_started_for_debugging_says_what_that_means(tmp_path):
+    with Bot(tmp_path, procfile='jobs: python -IS -c "import time; time.sleep(600)"\n') as this:
+        for name in ("job", "temporal"):
+            assert f"no process is named '{name}'" in this.error("up", "-d", "--debug", name, code=2).err
         this.up()
         again = this.ok("up", "-d", "--debug", "jobs")
         assert "--debug has no effect on a running stack (`mika restart jobs --debug`)" in again.text
         assert "temporal is a service" in this.error("restart", "temporal", "--debug", code=2).err
-        assert "no process is named 'job'" in this.error("attach", "job", code=2).err
-        assert "needs a terminal" in this.error("attach", "jobs", code=2).err
-        with attached(this) as tty:
-            tty.shows("jobs has no terminal: it was not started for debugging")
-            assert "attached to" not in tty.screen
-            tty.shows("mika restart jobs --debug")
-            assert tty.ends() == 1
         restarted = this.ok("restart", "jobs", "--debug")
         assert "normal timeout (10 s by default)" in restarted.out
         assert "`mika up --debug jobs`" in restarted.out
-        with attached(this) as tty:
-            start(this)
-            tty.shows("(Pdb)")
-            assert "DEBUGGER WARNING" not in tty.screen
-            tty.type("p amount\r")
-            tty.shows("21")
-            tty.type("c\r")
-            assert finish(this) == 42
-            with Editor(port_of(restarted.out)) as editor:
-                editor.attach(this.folder / "w.py", line_in("workflow", worker))
-                start(this)
-                for line in (line_in("workflow", worker), line_in("activity", worker) + 2):
-                    assert editor.stopped()[1] == line
-                    editor.go_on()
-                assert finish(this) == 42
-            this.ok("restart", "jobs")
-            tty.shows("jobs has ended")
-        assert this.mika("attach", "jobs").code == 2
-        assert "TEMPORAL_DEBUG" not in psutil.Process(this.pid("jobs")).environ()
 
 
 @posix_only
