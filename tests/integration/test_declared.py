@@ -289,6 +289,7 @@ def test_a_server_that_says_no_ends_the_start_at_once(tmp_path):
         this.assert_gone()
 
 
+@pytest.mark.timeout(240)
 def test_a_missing_attribute_is_named_with_the_lines_that_make_it_work(tmp_path):
     with stack(tmp_path, "") as this:
         this.up()
