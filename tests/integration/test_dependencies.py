@@ -6,6 +6,7 @@ import socket
 
 from tests.kit.machine import POSIX, poll_until
 from tests.kit.programs import SERVER, SLEEP
+from tests.kit.project import Project
 
 MIGRATE = "import time; time.sleep(1); open('migrated', 'w').close(); print('done', flush=True)\n"
 NEEDS_MIGRATION = "import os, time; assert os.path.exists('migrated'); time.sleep(600)\n"
@@ -16,60 +17,106 @@ if not os.path.exists('tried'):
     open('tried', 'w').close()
     sys.exit(1)
 """
+READS = "import sys; print('here', flush=True); sys.stdin.read()\n"
 ONCE = 'restart = "never"\n'
 
 
-def test_who_needs_a_migration_starts_when_it_is_done(project):
-    toml = f'[process.migrate]\n{ONCE}[process.web]\nneeds = ["migrate"]\n'
-    this = project(scripts={"web": NEEDS_MIGRATION, "migrate": MIGRATE}, toml=toml)
-    this.up()
+BUSY = SERVER.replace(
+    "do_GET(self):", "do_GET(self):\n        import time; time.sleep(6 if os.path.exists('busy') else 0)"
+)
+NEEDS = """
+migrate: python migrate.py
+migrated: python needs_migration.py
+setup: python fails_once.py
+never: python sleep.py
+late: python late.py
+checked: python sleep.py
+waiting: python sleep.py
+missing: WEB_PORT=$A python web.py
+patient: WEB_PORT=$B python web.py
+impatient: WEB_PORT=$C python web.py
+reads: python reads.py
+"""
+OPTIONS = """
+[process.migrate]
+restart = "never"
+[process.migrated]
+needs = ["migrate"]
+[process.setup]
+restart = "on-failure"
+[process.never]
+ready = "log:never"
+[process.late]
+needs = ["setup:completed", "never:started"]
+[process.checked]
+ready = "exec:python -c \\"import os, sys; sys.exit(0 if os.path.exists('now') else print('not now') or 4)\\""
+[process.waiting]
+needs = ["never:completed"]
+[process.missing]
+ready = "http://127.0.0.1:$A/missing 5xx"
+[process.patient]
+ready = "http://127.0.0.1:$B/ok"
+hang_timeout = 0
+[process.impatient]
+ready = "http://127.0.0.1:$C/ok"
+hang_timeout = 1
+[process.reads]
+stdin = "open"
+"""
+
+
+def test_each_process_starts_when_what_it_needs_is_done_and_is_ready_as_its_own_rule_says(project):
+    this = project(NEEDS, scripts={"sleep": SLEEP, "late": SLEEP, "web": BUSY, "reads": READS, "migrate": MIGRATE})
+    this.write("needs_migration.py", NEEDS_MIGRATION)
+    this.write("fails_once.py", FAILS_ONCE)
+    toml = OPTIONS
+    for letter, port in zip("ABC", this.ports.values(), strict=True):
+        this.env[letter] = str(port)
+        toml = toml.replace(f"${letter}", str(port))
+    this.write("mika.toml", toml)
+    running = this.start_mika("up")
+
+    assert this.wait_state("migrated", "ready")["restarts"] == 0, "it started when the migration was done"
     assert this.unit("migrate")["state"] == "exited"
-    assert this.unit("web")["restarts"] == 0
-    assert this.status()["state"] == "ready"
+
+    poll_until(lambda: "here" in this.log("late"), 30, "it has started")
+    assert this.unit("never")["state"] == "starting", "nobody waited until it was ready"
+    assert this.unit("setup")["restarts"] == 1
+    assert "waiting: waiting for never to be completed" in this.error("wait", "--timeout", "0.5", code=1).err
+    assert not this.log("waiting")
+
+    this.wait_state("missing", "ready")  # a status decides
+    this.wait_unit("checked", "says why it is not ready", lambda unit: "exit code 4: not now" in unit["detail"])
+    this.write("now", "")
+    this.wait_state("checked", "ready")
+
+    this.wait_state("reads", "ready")
+    assert this.unit("reads")["restarts"] == 0, "its standard input is open"
+    patience_is_a_matter_of_each_process(this)
+    running.popen.terminate()
+    running.popen.wait(30)
+
+
+def patience_is_a_matter_of_each_process(this: Project) -> None:
+    patient, impatient = (this.wait_state(name, "ready")["pid"] for name in ("patient", "impatient"))
+    this.write("busy", "")
+    this.wait_unit("impatient", "was replaced", lambda unit: unit["restarts"] > 0)
+    assert this.pid("patient") == patient
+    assert this.pid("impatient") != impatient
 
 
 def test_a_migration_that_fails_ends_the_start_with_its_last_lines(project):
     toml = f'[process.migrate]\n{ONCE}[process.web]\nneeds = ["migrate"]\nready = "log:never"\n'
+    # It may itself be waited for by a line of its log.
+    waited_for = f'[process.migrate]\n{ONCE}ready = "log:never"\n[process.web]\nneeds = ["migrate"]\n'
     this = project(scripts={"web": SLEEP, "migrate": FAILS}, toml=toml)
-    for words in (("up", "-d"), ("up",)):
+    for words, options in ((("up", "-d"), toml), (("up",), waited_for)):
+        this.write("mika.toml", options)
         up = this.error(*words, code=1)
         assert "migrate failed: exit code 3: no such table" in up.err
         assert "    no such table" in up.out, "the last lines"
         assert up.seconds < 20
         assert not this.log("web")
-
-
-def test_so_does_one_that_is_waited_for_by_a_line_of_its_log(project):
-    toml = f'[process.migrate]\n{ONCE}ready = "log:never"\n[process.web]\nneeds = ["migrate"]\n'
-    this = project(scripts={"web": SLEEP, "migrate": FAILS}, toml=toml)
-    up = this.error("up", "-d", code=1)
-    assert "migrate failed: exit code 3" in up.err
-    assert not this.log("web")
-
-
-def test_completed_and_started(project):
-    toml = """
-[process.setup]
-restart = "on-failure"
-[process.api]
-ready = "log:never"
-[process.web]
-needs = ["setup:completed", "api:started"]
-"""
-    this = project(scripts={"setup": FAILS_ONCE, "api": SLEEP, "web": SLEEP}, toml=toml)
-    running = this.start_mika("up")
-    poll_until(lambda: "here" in this.log("web"), 30, "web has started")
-    assert this.unit("api")["state"] == "starting", "nobody waited until it was ready"
-    assert this.unit("setup")["restarts"] == 1
-    running.popen.terminate()
-    running.popen.wait(30)
-
-
-def test_a_waiting_process_says_for_what(project):
-    toml = f'[process.slow]\n{ONCE}[process.web]\nneeds = ["slow"]\n'
-    this = project(scripts={"slow": SLEEP, "web": SLEEP}, toml=toml)
-    up = this.error("up", "-d", "--timeout", "2", code=1)
-    assert "web: waiting for slow to be completed" in up.err
 
 
 def test_the_stack_ends_with_its_tests_and_takes_their_exit_code(project):
@@ -90,25 +137,6 @@ def test_the_stack_ends_with_its_tests_and_takes_their_exit_code(project):
     this.assert_gone()
 
 
-def test_a_check_command_and_a_status_decide_what_is_ready(project):
-    toml = """
-[process.web]
-ready = "http://127.0.0.1:$PORT/missing 5xx"
-[process.other]
-ready = "exec:python -c \\"import os, sys; sys.exit(0 if os.path.exists('now') else print('not now') or 4)\\""
-"""
-    this = project(scripts={"web": SERVER, "other": SLEEP}, env={})
-    this.write("mika.toml", toml.replace("$PORT", str(this.ports["API_PORT"])))
-    this.env["WEB_PORT"] = str(this.ports["API_PORT"])
-    running = this.start_mika("up")
-    this.wait_state("web", "ready")
-    this.wait_unit("other", "says why it is not ready", lambda unit: "exit code 4: not now" in unit["detail"])
-    this.write("now", "")
-    this.wait_state("other", "ready")
-    running.popen.terminate()
-    running.popen.wait(30)
-
-
 def test_a_start_that_takes_too_long_is_a_failure(project):
     toml = '[process.web]\nready = "log:never"\nready_timeout = 0.5\nmax_restarts = 1\n'
     this = project(scripts={"web": SLEEP}, toml=toml)
@@ -116,43 +144,10 @@ def test_a_start_that_takes_too_long_is_a_failure(project):
     assert "web gave up: failed 2 times in a row: killed by SIGKILL: not ready after 0.5 s: a line that match" in up.err
 
 
-def test_patience_is_a_matter_of_each_process(project):
-    busy = SERVER.replace(
-        "do_GET(self):", "do_GET(self):\n        import time; time.sleep(6 if os.path.exists('busy') else 0)"
-    )
-    toml = """
-[process.patient]
-ready = "http://127.0.0.1:$A/ok"
-hang_timeout = 0
-[process.impatient]
-ready = "http://127.0.0.1:$B/ok"
-hang_timeout = 1
-"""
-    this = project(
-        procfile="patient: WEB_PORT=$A python web.py\nimpatient: WEB_PORT=$B python web.py\n",
-    )
-    this.write("web.py", busy)
-    a, b = str(this.ports["API_PORT"]), str(this.ports["TEMPORAL_PORT"])
-    this.env |= {"A": a, "B": b}
-    this.write("mika.toml", toml.replace("$A", a).replace("$B", b))
-    this.up()
-    patient, impatient = this.pid("patient"), this.pid("impatient")
-    this.write("busy", "")
-    this.wait_unit("impatient", "was replaced", lambda unit: unit["restarts"] > 0)
-    assert this.pid("patient") == patient
-    assert this.pid("impatient") != impatient
-
-
-def test_standard_input(project):
-    reads = "import sys; print('here', flush=True); sys.stdin.read()\n"
-    asks = "input('name? ')\n"
-    this = project(scripts={"reads": reads}, toml='[process.reads]\nstdin = "open"\n')
-    this.up()
-    assert this.unit("reads")["restarts"] == 0
-    this.ok("down")
-    for code in (reads, asks):
+def test_who_reads_a_closed_standard_input_is_told_how_to_open_it(project):
+    this = project("reads: python reads.py\n", toml="[process.reads]\nmax_restarts = 1\n")
+    for code in (READS, "input('name? ')\n"):
         this.write("reads.py", code)
-        this.write("mika.toml", "[process.reads]\nmax_restarts = 1\n")
         up = this.error("up", "-d", code=1)
         assert 'set `stdin = "open"`' in up.err
 
