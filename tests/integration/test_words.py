@@ -22,20 +22,15 @@ def test_config_shows_the_options_of_processes(project):
     assert "hidden" not in shown + str(options)
 
 
-def test_a_name_means_nothing_without_temporal(project):
-    this = project(scripts={"api": SLEEP})
+def test_following_the_logs_tells_what_happens_and_a_name_means_nothing_without_temporal(project):
+    this = project(scripts={"web": SLEEP, "api": SLEEP})
     up = this.up()
     assert "mika send" not in up.out
     assert this.status()["urls"] == {}
     assert f"PORT={this.unit('api')['port']}" in this.ok("status").out
-
-
-def test_following_the_logs_tells_what_happens(project):
-    this = project(scripts={"web": SLEEP, "clock": SLEEP})
-    this.up()
     follow = this.start_mika("logs", "-f", "web")
     poll_until(lambda: "here" in follow.output(), 15, "it follows")
-    this.ok("restart", "clock")
+    this.ok("restart", "api")
     this.ok("restart", "web")
     poll_until(lambda: "--- ready" in follow.output(), 15, "the restart")
     told = [line for line in follow.output().splitlines() if line.startswith("---")]
@@ -81,7 +76,7 @@ def test_a_folder_whose_name_is_not_utf_8(project):
 
 def test_doctor_asks_what_ready_asks(project):
     listens = "import os, socket, time; s = socket.create_server(('127.0.0.1', int(os.environ['P']))); time.sleep(99)\n"
-    this = project(scripts={"api": listens}, backend="embedded")
+    this = project(scripts={"api": listens})
     port = str(this.ports["API_PORT"])
     this.env["P"] = port
     this.write("mika.toml", f'[process.api]\nready = "tcp:{port}"\n')
