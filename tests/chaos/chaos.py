@@ -46,7 +46,7 @@ def run(folder: Path, options: Options, say: Callable[[str], None] = lambda text
         commands = Commands(bot)
         killer = Killer(bot, options, commands, clock, say)
         try:
-            with commands.asked_meanwhile():
+            with commands.asked_meanwhile(options.pause):
                 killer.run()
         finally:
             _finish(stream, bot)

@@ -23,7 +23,6 @@ BOUNDS = {
     "up": 120.0,
 }
 _WATCHED = (("status",), ("logs", "-n", "5"), ("status", "--json"), ("doctor",), ("workflows",))
-_INTERVAL = 2.0  # s
 
 
 class Commands:
@@ -48,15 +47,15 @@ class Commands:
         return result
 
     @contextlib.contextmanager
-    def asked_meanwhile(self) -> Iterator[None]:
-        """Give the commands that only ask, one after the other, as long as the context lasts."""
+    def asked_meanwhile(self, pause: float) -> Iterator[None]:
+        """Give the commands that only ask, one after the other, `pause` s apart, as long as the context lasts."""
         is_done = threading.Event()
 
         def ask() -> None:
             for args in itertools.cycle(_WATCHED):
                 with contextlib.suppress(AssertionError):  # it is among the complaints
                     self.run(*args)
-                if is_done.wait(_INTERVAL):
+                if is_done.wait(pause):
                     return
 
         thread = threading.Thread(target=ask)

@@ -33,6 +33,7 @@ class Options:
     senders: int = 4
     task_timeout: float | None = None
     faults: tuple[str, ...] = ("kill",)  # of FAULTS
+    pause: float = 2.0  # s between two commands that only ask
 
     @property
     def weights(self) -> dict[str, int]:
