@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.replay.live import Live, live_worker
+from tests.kit.replay.live import TYPES, Live, live_worker
 
 
 @pytest.fixture(scope="module")
 def _shared_live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    with live_worker(tmp_path_factory) as live:
+    with live_worker(tmp_path_factory, TYPES) as live:
         yield live
 
 

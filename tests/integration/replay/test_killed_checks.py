@@ -13,11 +13,11 @@ import pytest
 from tests.kit.machine import poll_until, posix_only
 from tests.kit.project import Project
 from tests.kit.replay.edits import BED
-from tests.kit.replay.live import QUEUE, live_worker
+from tests.kit.replay.live import QUEUE, TYPES, live_worker
 from tests.kit.runs import Result, Running
 
 pytestmark = [posix_only, pytest.mark.timeout(240)]
-KILLS = 10
+KILLS = 5
 # A fork, which the guard must find, and a socket file, which is not in .mika/run.
 RUN = """
 import asyncio, multiprocessing
@@ -40,11 +40,9 @@ if __name__ == "__main__":
 @pytest.fixture
 def parcels(project: Callable[..., Project], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with open runs, and with a worker that is live, but not of its stack."""
-    with live_worker(tmp_path_factory) as live:
+    with live_worker(tmp_path_factory, TYPES) as live:
         this = project(
-            scripts={"worker": RUN},
-            toml=f'[process.worker]\nready = "worker:{QUEUE}"\n',
-            env={"ADDRESS": live.address, "QUEUES": QUEUE},
+            scripts={"worker": RUN}, toml=f'[process.worker]\nready = "worker:{QUEUE}"\n', env=live.env.copy()
         )
         shutil.copytree(BED, this.folder / "bed", ignore=shutil.ignore_patterns("__pycache__"))
         before = live.seen()
@@ -52,29 +50,25 @@ def parcels(project: Callable[..., Project], tmp_path_factory: pytest.TempPathFa
         assert live.seen() == before
 
 
-def test_a_check_that_is_killed_leaves_nothing(parcels: Project):
+def test_a_check_that_is_killed_alone_or_with_its_guard_leaves_nothing_to_the_next_one(parcels: Project):
     whole = whole_check(parcels)
     before = files(parcels)
     moments = random.Random(time.time_ns())
-    for moment in sorted(moments.uniform(0.05, whole.seconds) for _ in range(KILLS)):
-        check = parcels.start_mika("check")
-        time.sleep(moment)  # that is the point
-        check.kill()
+    for number in range(KILLS):
+        share = moments.uniform(number, number + 1) / KILLS
+        killed(parcels, share * whole.seconds, Running.kill)
         parcels.assert_gone(10)
-        assert files(parcels) == before, f"killed after {moment:.2f} s of {whole.seconds:.2f} s"
+        assert files(parcels) == before, f"killed at {share:.0%} of {whole.seconds:.2f} s"
+    killed(parcels, moments.uniform(0.4, 0.9) * whole.seconds, kill_with_guard)
     assert "fits" in parcels.ok("check").out
+    parcels.assert_gone(10)
+    assert files(parcels) == before, "killed with its guard"
 
 
-def test_a_check_that_is_killed_with_its_guard_leaves_nothing_to_the_next_one(parcels: Project):
-    whole = whole_check(parcels)
-    before = files(parcels)
-    for share in (0.5, 0.8):
-        check = parcels.start_mika("check")
-        time.sleep(share * whole.seconds)
-        kill_with_guard(check)
-        parcels.ok("check")
-        parcels.assert_gone(10)
-        assert files(parcels) == before, f"killed at {share:.0%}"
+def killed(parcels: Project, moment: float, kill: Callable[[Running], None]) -> None:
+    check = parcels.start_mika("check")
+    time.sleep(moment)  # that is the point
+    kill(check)
 
 
 def whole_check(parcels: Project) -> Result:

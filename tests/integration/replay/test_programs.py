@@ -46,8 +46,7 @@ def test_a_program_is_checked_or_it_is_said_why_not(live: Live, program: Program
 def test_another_worker_would_be_seen(live: Live, tmp_path: Path):
     """What the tests above rely on. It is the last one: the server remembers who has polled."""
     before = live.seen()
-    env = {"ADDRESS": live.address, "QUEUES": "live", "IDENTITY": "another", "PYTHONPATH": BED.parent}
-    other = live.server.run("another", list(WORKER), **env)
+    other = live.server.run("another", list(WORKER), **live.env, IDENTITY="another", PYTHONPATH=BED.parent)
     poll_until(lambda: "another" in live.seen().pollers, DEADLINE, "the other worker")
     other.kill()
     assert live.seen() != before

@@ -102,22 +102,23 @@ async def main():
     await client.create_schedule("by-start-up", Schedule(action=action, spec=ScheduleSpec()))
     await client.get_workflow_handle("live-Parcel").signal("wake")
     await client.get_workflow_handle("live-Deferred").cancel()
-    async with Worker(client, task_queue="live", workflows=flows.ALL, activities=steps.ALL):
+    types = [flows.Parcel, flows.Deferred, flows.Convoy]
+    async with Worker(client, task_queue="live", workflows=types, activities=steps.ALL):
         print(await client.execute_workflow("Parcel", "box", id="by-start-up", task_queue="live"))
 
 asyncio.run(main())
 """
-_WORKS_AT_IMPORT = """
-import sqlite3, threading, time
+_WORKS = """
+import sqlite3, sys, threading, time
 database = sqlite3.connect("work.db")
 database.execute("CREATE TABLE IF NOT EXISTS work (x)")
 database.execute("INSERT INTO work VALUES (1)")
 database.commit()
 threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 time.sleep(0.2)
-import asyncio
-from bed import main
-asyncio.run(main.main())
+line = "x" * 99 + "\\n"
+for _ in range(1000):  # 100 MB
+    sys.stdout.write(line * 1000)
 """
 _CATCHES = """
 import asyncio, time
@@ -139,12 +140,6 @@ async def main():
 
 asyncio.run(main())
 """
-_PRINTS = f"""
-import sys
-line = "x" * 99 + "\\n"
-for _ in range(1000):
-    sys.stdout.write(line * 1000)
-{_RUN}"""
 _INSTRUMENTS = """
 import os
 os.environ["PYTHONPATH"] = os.pathsep.join(["foreign", os.environ.get("PYTHONPATH", "")])
@@ -159,33 +154,32 @@ _GUNICORN = (
 _BELOW_GUNICORN = {"web.py": _LIFESPAN, "gunicorn.ctl": ""}
 
 PROGRAMS = (
-    Program("module", "{python} -m bed.main"),
-    Program("script", "{python} run.py", {"run.py": _RUN}),
-    Program("console script", "./parcels", {"parcels": "#!{python}\n" + _HERE + _RUN}),
-    Program("uv run", "uv run --no-project python -m bed.main", env={"VIRTUAL_ENV": sys.prefix}),
-    Program("shell", "sh -c 'true && {python} -m bed.main'"),
-    Program("options of Python", "{python} -u -X dev -OO -W error -m bed.main"),
+    Program("script below a shell", "sh -c 'true && {python} run.py'", {"run.py": _RUN}),
+    Program(
+        "console script below uv run",
+        "uv run --no-project ./parcels",
+        {"parcels": "#!{python}\n" + _HERE + _RUN},
+        env={"VIRTUAL_ENV": sys.prefix},
+    ),
+    Program("module, and options of Python", "{python} -u -X dev -OO -W error -m bed.main"),
     Program("lifespan of uvicorn", "{python} -m uvicorn web:app --port {port}", {"web.py": _LIFESPAN}),
     Program("lifespan below gunicorn", _GUNICORN.format(way="uvicorn.workers.UvicornWorker"), _BELOW_GUNICORN),
     Program("gunicorn's own loop", _GUNICORN.format(way="asgi"), _BELOW_GUNICORN),
-    Program("two workers", "{python} -m bed.main", env={"QUEUES": "live,also-live"}),
     Program("spawn", "{python} run.py", {"run.py": _OF_ONE_PROCESS.replace("{way}", "spawn")}),
     Program("fork", "{python} run.py", {"run.py": _OF_ONE_PROCESS.replace("{way}", "fork")}),
     Program("forkserver", "{python} run.py", {"run.py": _OF_ONE_PROCESS.replace("{way}", "forkserver")}),
-    Program("ports and sockets", "{python} run.py", {"run.py": _TAKES}),
+    Program("works and prints, then takes ports", "{python} run.py", {"run.py": _WORKS + _TAKES}),
     Program("writes at its start", "{python} run.py", {"run.py": _WRITES}),
-    Program("works at import", "{python} run.py", {"run.py": _WORKS_AT_IMPORT}),
     Program("catches all", "{python} run.py", {"run.py": _CATCHES.replace("{fault}", "pass")}),
     Program("catches its fault", "{python} run.py", {"run.py": _CATCHES.replace("{fault}", "1 / 0")}, _NO_WORKER, 4.0),
     Program("only a client", "{python} run.py", {"run.py": _CLIENT_ONLY}, _NO_WORKER, 4.0),
     Program("no Python", "sleep 600", {}, "no Python was started", 2.0),
     Program("ends at once", "{python} run.py", {"run.py": "import temporalio.client\n"}, "without a Worker"),
-    Program("prints 100 MB", "{python} run.py", {"run.py": _PRINTS}),
     Program(
-        "another sitecustomize",
+        "two workers, and another sitecustomize",
         "{python} -m bed.main",
         {"foreign/sitecustomize.py": _FOREIGN},
-        env={"PYTHONPATH": "foreign"},
+        env={"PYTHONPATH": "foreign", "QUEUES": "live,also-live"},
     ),
     Program("-E", "{python} -E -m bed.main", {}, "ignores mika's hook"),
     Program("-I", "{python} -I run.py", {"run.py": _HERE + _RUN}, "ignores mika's hook"),

@@ -1,4 +1,7 @@
-"""A worker for each of QUEUES (a comma list) at ADDRESS, with the workflows of `bed`, or one of each of PACKAGES."""
+"""A worker for each of QUEUES (a comma list) at ADDRESS, with the workflows of `bed`, or one of each of PACKAGES.
+
+Of the workflows only TYPES, if it is given: the sandbox loads the file again for each.
+"""
 
 import asyncio
 import importlib
@@ -12,6 +15,7 @@ PACKAGES = [
     (importlib.import_module(f"{name}.flows"), importlib.import_module(f"{name}.steps"))
     for name in os.environ.get("PACKAGES", "bed").split(",")
 ]
+TYPES = os.environ.get("TYPES", "").split(",")
 
 
 async def main() -> None:
@@ -21,7 +25,7 @@ async def main() -> None:
         Worker(
             client,
             task_queue=queue,
-            workflows=flows.ALL,
+            workflows=[each for each in flows.ALL if TYPES == [""] or each.__name__ in TYPES],
             activities=steps.ALL,
             build_id="bed",  # else each worker reads every module
             max_concurrent_workflow_task_polls=2,
