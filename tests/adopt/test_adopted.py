@@ -36,15 +36,22 @@ if __name__ == "__main__":
 """
 
 
-def test_what_init_writes_is_what_up_finds(adopted):
-    """The same processes with and without the files."""
+def test_up_asks_nothing_of_a_stack_that_runs_and_finds_what_init_writes(adopted):
+    """A second terminal attaches, and the processes are the same with and without the files."""
     this = adopted("plain-web-worker")
     with free_port() as port:
         this.write("web.py", (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
         this.up("--yes")
         found = processes(this)
         assert this.status()["backend"] == "none", "nothing there uses Temporal"
+        worker = (this.folder / "worker.py").read_text()
+        this.write("worker.py", ASKS)  # now there is a question, and the stack that runs is another one
+        this.write("flows.py", "")
+        assert "already up" in this.up().text
         this.ok("down")
+        assert "which task queue does worker.py poll?" in this.error("up", "--yes", code=2).err
+        this.write("worker.py", worker)
+        (this.folder / "flows.py").unlink()
         this.ok("init")
         assert "web: python web.py\n" in (this.folder / "Procfile").read_text()
         assert tomllib.loads((this.folder / "mika.toml").read_text())["process"]["web"]["ready"].endswith("/health")
@@ -55,18 +62,6 @@ def test_what_init_writes_is_what_up_finds(adopted):
 
 def processes(this: Project) -> list[tuple[str, str, str]]:
     return [(unit["name"], unit["state"], unit["address"]) for unit in this.status()["processes"]]
-
-
-def test_a_second_terminal_attaches_without_a_question(adopted):
-    this = adopted("plain-web-worker")
-    with free_port() as port:
-        this.write("web.py", (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
-        this.up("--yes")
-        this.write("worker.py", ASKS)  # now there is a question, and the stack that runs is another one
-        this.write("flows.py", "")
-        assert "already up" in this.up().text
-        this.ok("down")
-        assert "which task queue does worker.py poll?" in this.error("up", "--yes", code=2).err
 
 
 def test_nothing_is_overwritten(adopted):
@@ -203,6 +198,7 @@ def test_what_is_not_installed_is_said_before_the_start(adopted, name, environme
     this = adopted(name, environment)
     for path in this.parent.rglob("tests.pth"):
         path.unlink()  # as if nothing had been installed
+    this.backend = "none"  # it would take longest
     up = this.mika("up", "-d", "--yes")
     assert up.code == 1
     note = next(line for line in up.out.splitlines() if "is not installed in" in line)
