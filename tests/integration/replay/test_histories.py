@@ -40,28 +40,20 @@ def bot(tmp_path):
         yield project
 
 
-def test_the_bots_workflow_fits_its_recorded_histories(bot):
+def test_the_bots_workflow_fits_its_recorded_histories_and_a_type_is_gone_only_if_no_process_has_it(bot):
+    """Recorded runs do not say whose they are."""
     assert len(FILES) >= 6
     # The name of a file says nothing: the workflow that sends later has an id that is made of this one's.
     renamed = [shutil.copy(file, bot.folder / f"{number}.json") for number, file in enumerate(FILES)]
-    check = bot.ok("check", "--json", "--histories", *map(str, renamed))
-    (worker,) = check.json["checks"]
-    assert worker["process"] == "worker"
-    assert worker["state"] == "fits", check
-    assert worker["fits"] == len(FILES)
-
-
-def test_a_type_is_gone_only_if_no_process_has_it(bot):
-    """Recorded runs do not say whose they are."""
     bot.write("Procfile", (ROOT / "Procfile").read_text(encoding="utf-8") + "other: python other.py\n")
     bot.write("other.py", OTHER)
     bot.write("mika.toml", '[process.worker]\nready = "worker:bot"\n[process.other]\nready = "worker:other"\n')
-    both = bot.ok("check", "--json", "--histories", *map(str, FILES)).json["checks"]
+    both = bot.ok("check", "--json", "--timeout", "60", "--histories", *map(str, renamed)).json["checks"]
     assert [(check["process"], check["state"], check["fits"]) for check in both] == [
         ("worker", "fits", len(FILES)),
         ("other", "fits", 0),
     ]
-    alone = bot.mika("check", "other", "--histories", *map(str, FILES))
+    alone = bot.mika("check", "other", "--histories", *map(str, renamed))
     assert alone.code == 1, str(alone)
     assert f"{len(FILES) - 1} runs of it are recorded" in alone.out  # one file is of the workflow that sends later
 

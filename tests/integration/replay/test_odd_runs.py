@@ -62,10 +62,11 @@ def test_a_run_that_no_worker_has_taken_fits(live: Live, tmp_path: Path):
 
 def test_a_run_that_is_stuck_already_is_told_and_keeps_nobody(live: Live, tmp_path: Path):
     """The old code does not fit either, so the new code may as well replace it."""
-    stuck, queue = edited(tmp_path / "old", "steps swapped"), "stuck"
+    queue = 'it\'s a "queue" \\ 队列'  # quotes in the query for its runs
+    stuck = edited(tmp_path / "old", "steps swapped")
 
     def worker(folder: Path) -> Any:
-        env = {"ADDRESS": live.address, "QUEUES": queue, "IDENTITY": "old", "PYTHONPATH": folder}
+        env = {**live.env, "QUEUES": queue, "IDENTITY": "old", "PYTHONPATH": folder}
         return live.server.run("old", list(WORKER), **env)
 
     async def until(client: Client, condition: Any) -> None:
@@ -114,14 +115,3 @@ def test_a_type_for_which_a_misfit_is_its_failure_is_checked_with_the_others(liv
     verdict = live.check(live.spec(folder))
     assert [misfit.type for misfit in verdict.misfits] == ["Parcel"], verdict
     assert verdict.fits == 2
-
-
-def test_a_queue_with_quotes_in_its_name(live: Live, tmp_path: Path):
-    queue = 'it\'s a "queue" \\ 队列'
-
-    async def start(client: Client) -> None:
-        await client.start_workflow("Parcel", "x", id="quoted", task_queue=queue)
-
-    run(live, start)
-    verdict = live.check(live.spec(edited(tmp_path, "types not registered"), QUEUES=queue), [queue])
-    assert verdict.gone == {"Parcel": (1, "quoted")}, list(verdict.reasons())

@@ -13,7 +13,7 @@ import pytest
 
 from tests.kit.machine import DEADLINE, poll_until, posix_only
 from tests.kit.replay.edits import BY_NAME
-from tests.kit.replay.live import QUEUE, TYPES, Live
+from tests.kit.replay.live import TYPES, Live
 from tests.kit.replay.sdks import OLDEST, changed_sdk, python_with_sdk
 
 pytestmark = posix_only
@@ -111,7 +111,7 @@ def test_a_changed_version_is_a_live_worker_without_the_check(live: Live, tmp_pa
     (tmp_path / "sdk").mkdir()
     sdk = changed_sdk(tmp_path / "sdk", *CHANGED["the core's module elsewhere"])
     path = os.pathsep.join((str(sdk), str(tmp_path)))
-    env = {"ADDRESS": live.address, "QUEUES": QUEUE, "IDENTITY": "changed", "PYTHONPATH": path}
+    env = {**live.env, "IDENTITY": "changed", "PYTHONPATH": path}
     worker = live.server.run("changed", [sys.executable, "-m", "bed.main"], **env)
     poll_until(lambda: "changed" in live.seen().pollers, DEADLINE, "the changed worker")
     worker.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import temporalio
@@ -36,10 +37,25 @@ def _copy(source: Path, target: Path, renames: Mapping[str, str]) -> None:
         copy = target / entry.name
         if entry.is_dir() and entry.name not in _WITHOUT_PRIVATE_NAMES:
             _copy(entry, copy, renames)
-        elif entry.suffix == ".py":
-            text = entry.read_text(encoding="utf-8")
-            for old, new in renames.items():
-                text = text.replace(old, new)
-            copy.write_text(text, encoding="utf-8")
+        elif entry.suffix == ".py" and (text := entry.read_text(encoding="utf-8")) != (
+            changed := _renamed(text, renames)
+        ):
+            copy.write_text(changed, encoding="utf-8")
         elif entry.name != "__pycache__":
             copy.symlink_to(entry)
+            _link_compiled(entry, copy)
+
+
+def _renamed(text: str, renames: Mapping[str, str]) -> str:
+    for old, new in renames.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _link_compiled(source: Path, copy: Path) -> None:
+    """What is unchanged need not be compiled again."""
+    compiled = Path(cache_from_source(str(source)))
+    if source.suffix == ".py" and compiled.exists():
+        link = Path(cache_from_source(str(copy)))
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(compiled)
