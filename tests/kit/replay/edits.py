@@ -299,11 +299,11 @@ EDITS: tuple[Edit, ...] = (
         (f"{_IN}lorries = range(5)\n", f"{_IN}lorries = range(4)\n{WEIGHED}"),
     ),
     # The worker and its program
-    breaks(
+    Edit(
         "type renamed beside a dynamic workflow",
-        "Parcel",
-        "ActivityTaskScheduled weigh",
-        ("@workflow.defn\nclass Parcel:", "@workflow.defn(name='Packet')\nclass Parcel:"),
+        (("@workflow.defn\nclass Parcel:", "@workflow.defn(name='Packet')\nclass Parcel:"),),
+        concerns=("Unheard",),
+        breaks={"Parcel": "ActivityTaskScheduled weigh"},
     ),
     Edit("types not registered", (("    Parcel,\n", ""), ("    Anything,\n", "")), gone=("Parcel", "Unheard")),
     ends("syntax error", "SyntaxError", ("class Parcel:", "class Parcel(:")),

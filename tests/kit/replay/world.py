@@ -32,7 +32,7 @@ from tests.kit.runs import Running
 WORKER = (sys.executable, "-m", "bed.main")
 _OF_A_PROGRAM = 16
 """Edits that are judged in one program."""
-_PATIENCE = 60.0  # s for a check; the limit of the product is shorter, but this machine may be busy with other tests
+_PATIENCE = 120.0  # s for a check; the limit of the product is shorter, but this machine may be busy with other tests
 
 
 def spec_of(folder: Path, command: Sequence[str] | str, env: dict[str, str], run_id: str) -> ServiceSpec:
@@ -96,7 +96,7 @@ class _Program:
 
 
 class World:
-    """Judges `edits` against open runs of the types that `types_of` says; each edit has a queue of its own."""
+    """Judges `edits`, in their order, against open runs of the types that `types_of` says; each has its own queue."""
 
     def __init__(
         self, server: TemporalServer, folder: Path, edits: Sequence[Edit], types_of: Callable[[Edit], Sequence[str]]
@@ -118,6 +118,9 @@ class World:
 
     def answers(self, edit: Edit) -> Answers:
         if edit.package not in self._programs:
+            if not edit.is_alone:  # all edits of the program before have been judged, and it would poll to the end
+                for earlier in self._programs.values():
+                    earlier.worker.kill()
             group = next(group for group in self._groups if edit in group)
             self._programs |= dict.fromkeys((each.package for each in group), self._runner.run(self._started(group)))
         program = self._programs[edit.package]
@@ -196,9 +199,11 @@ def _groups(edits: Sequence[Edit]) -> list[tuple[Edit, ...]]:
 
 
 def _keep_only(flows_file: Path, kinds: Sequence[str]) -> None:
-    """Register only these types: a worker loads the file in the sandbox for each. `Anything` runs as `Unheard`."""
+    """Register only these types: a worker loads the file in the sandbox for each."""
+    others = {"Consignment": "Slip", "Unheard": "Anything"}  # its child, and what runs as this
+    kept = [*kinds, *(others[kind] for kind in kinds if kind in others)]
     with flows_file.open("a", encoding="utf-8") as file:
-        file.write(f"ALL = [each for each in ALL if each.__name__ in {(*kinds, 'Slip', 'Anything')}]\n")
+        file.write(f"ALL = [each for each in ALL if each.__name__ in {kept}]\n")
 
 
 def _of_queue(outcome: Outcome, queue: str) -> Outcome:
@@ -221,11 +226,11 @@ def all_types(edit: Edit) -> tuple[str, ...]:
     return tuple(KINDS)
 
 
-def some_types(edit: Edit, others: int = 1) -> tuple[str, ...]:
-    """Those that an edit concerns, and `others` that it does not: with the whole table, each in its turn."""
+def some_types(edit: Edit) -> tuple[str, ...]:
+    """Those that an edit concerns, and if it breaks one, another: with the whole table, each in its turn."""
     rest = [kind for kind in KINDS if kind not in edit.types]
-    start = EDITS.index(edit) * others
-    return (*sorted(edit.types), *(rest[(start + number) % len(rest)] for number in range(others)))
+    has_other = (edit.breaks or edit.gone) and not edit.is_alone
+    return (*sorted(edit.types), *([rest[EDITS.index(edit) % len(rest)]] if has_other else ()))
 
 
 async def connected(address: str) -> Client:
