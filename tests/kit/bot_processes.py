@@ -57,6 +57,7 @@ class TemporalServer(Processes):
 
     def __init__(self, folder: Path, port: int = 0, *, in_memory: bool = False) -> None:
         super().__init__(folder)
+        self.env["GOGC"] = "400"  # it collects its garbage less often: a sixth of its CPU
         self._free = None if port else FreePort()
         self.port = port or self._free.number
         command = [str(find_temporal()), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
