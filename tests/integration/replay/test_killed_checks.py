@@ -56,19 +56,18 @@ def test_a_check_that_is_killed_alone_or_with_its_guard_leaves_nothing_to_the_ne
     moments = random.Random(time.time_ns())
     for number in range(KILLS):
         share = moments.uniform(number, number + 1) / KILLS
-        killed(parcels, share * whole.seconds, Running.kill)
+        check = parcels.start_mika("check")
+        time.sleep(share * whole.seconds)  # that is the point
+        check.kill()
         parcels.assert_gone(10)
         assert files(parcels) == before, f"killed at {share:.0%} of {whole.seconds:.2f} s"
-    killed(parcels, moments.uniform(0.4, 0.9) * whole.seconds, kill_with_guard)
+    check = parcels.start_mika("check")
+    poll_until(lambda: parcels.alive("worker.py"), 30, "the program that is checked runs")
+    kill_with_guard(check)
+    assert files(parcels) > before, "nobody was left to clean up"
     assert "fits" in parcels.ok("check").out
     parcels.assert_gone(10)
     assert files(parcels) == before, "killed with its guard"
-
-
-def killed(parcels: Project, moment: float, kill: Callable[[Running], None]) -> None:
-    check = parcels.start_mika("check")
-    time.sleep(moment)  # that is the point
-    kill(check)
 
 
 def whole_check(parcels: Project) -> Result:
