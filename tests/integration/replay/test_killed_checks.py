@@ -78,8 +78,9 @@ def whole_check(parcels: Project) -> Result:
 
 def kill_with_guard(check: Running) -> None:
     guards = [
-        each for each in psutil.Process(check.pid).children() if any("guard" in word for word in each.cmdline()[:4])
+        each for each in psutil.Process(check.pid).children() if any("mika.guard" in word for word in each.cmdline())
     ]
+    assert guards
     for guard in guards:
         guard.suspend()  # it sees neither the end of the check nor of its program
     check.kill()
