@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import hypothesis
 import pytest
 
 # Each test starts processes. Where the environment forbids bytecode, as in many containers, each of them would compile
@@ -22,7 +21,8 @@ os.environ["MIKA_LANG"] = "en"  # whoever runs the tests: they read what mika sa
 pytest.register_assert_rewrite("tests.kit")
 pytest_plugins = ["tests.kit.reaper", "tests.kit.workers"]
 
-from mika.errors import NotRunningError  # noqa: E402 - after what must come before any import of ours
+import hypothesis  # noqa: E402 - after what must come before any import that may have to be compiled
+from mika.errors import NotRunningError  # noqa: E402
 
 from tests.kit.bot import Bot  # noqa: E402
 from tests.kit.project import Project  # noqa: E402
