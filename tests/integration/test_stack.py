@@ -12,10 +12,7 @@ import psutil
 import pytest
 
 from tests.kit.bot import Bot
-from tests.kit.machine import DEADLINE, ROOT, poll_until, posix_only
-
-PID = re.compile(r"pid (\d+)")
-
+from tests.kit.machine import DEADLINE, poll_until, posix_only
 
 # --- up, send, status -------------------------------------------------------------------------------------------------
 
@@ -62,16 +59,16 @@ def test_a_folder_whose_stack_is_down_leaves_that_of_another_alone(bot: Bot, own
     assert "the stack in" not in elsewhere.err, str(elsewhere)
 
 
-@pytest.mark.parametrize("content", [None, "", "null", "[]", '{"pid": 1}'])
-def test_a_damaged_or_lost_state_file_is_written_again(bot: Bot, content):
+def test_a_damaged_or_lost_state_file_is_written_again(bot: Bot):
     file = bot.folder / ".mika" / "run" / "state.json"
     whole = file.read_bytes()
-    if content is None:
-        file.unlink()
-    else:
-        file.write_text(content, encoding="utf-8")
-    poll_until(lambda: file.exists() and file.read_bytes() == whole, DEADLINE, "it is whole again")
-    assert bot.ok("status", "--json").json["state"] == "ready"
+    for content in (None, "", '{"pid": 1}'):
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text(content, encoding="utf-8")
+        poll_until(lambda: file.exists() and file.read_bytes() == whole, DEADLINE, "it is whole again")
+        assert bot.ok("status", "--json").json["state"] == "ready"
 
 
 def test_status_has_the_shape_of_the_contract(bot: Bot):
@@ -140,83 +137,33 @@ def test_a_second_up_attaches_and_ctrl_c_only_detaches(bot: Bot):
 
 
 @posix_only
-@pytest.mark.timeout(240)
-def test_a_whole_life(own_bot):
-    """Up, everything killed once and back by itself, down, up again: one stack, since each start costs seconds."""
-    bot: Bot = own_bot()
-    up = bot.up()
-    for text in (
-        "ready after",
-        bot.url,
-        f"http://127.0.0.1:{bot.ports['TEMPORAL_UI_PORT']}",
-        ".mika/logs",
-        "mika send",
-    ):
-        assert text in up.out
-    assert "earlier turns that I remember: 0" in bot.ok("send", "first").out
-    assert all(unit["restarts"] == 0 for unit in bot.status()["processes"])
+@pytest.mark.parametrize("name", ["worker", "api"])
+def test_what_is_killed_comes_back_and_a_message_meanwhile_is_answered_in_one_send(bot: Bot, name: str):
+    pid, restarts = bot.pid(name), bot.unit(name)["restarts"]
+    os.kill(pid, signal.SIGKILL)
+    assert "are you there" in bot.ok("send", "are you there").out
+    entry = bot.wait_replaced(name, pid)
+    assert entry["restarts"] == restarts + 1
+    assert entry["last_exit"]["code"] == -9
+    assert entry["last_exit"]["reason"] == "killed by SIGKILL"
+    assert entry["last_exit"]["ago_s"] >= 0
 
-    for name in ("worker", "api"):
-        pid = bot.pid(name)
-        os.kill(pid, signal.SIGKILL)
-        entry = bot.wait_replaced(name, pid)
-        assert entry["restarts"] == 1
-        assert entry["last_exit"]["code"] == -9
-        assert entry["last_exit"]["reason"] == "killed by SIGKILL"
-        assert entry["last_exit"]["ago_s"] >= 0
-    bot.wait_ready()
 
-    pids = {unit: bot.pid(unit) for unit in ("worker", "api")}
-    temporal = bot.pid("temporal")
-    assert "temporal" in psutil.Process(temporal).name()
-    os.kill(temporal, signal.SIGKILL)
-    entry = bot.wait_replaced("temporal", temporal)
-    assert entry["restarts"] == 1
+@posix_only
+def test_so_does_the_server_and_the_bot_reconnects_by_itself(bot: Bot):
+    others = {name: bot.pid(name) for name in ("worker", "api")}
+    pid, restarts = bot.pid("temporal"), bot.unit("temporal")["restarts"]
+    assert "temporal" in psutil.Process(pid).name()
+    os.kill(pid, signal.SIGKILL)
+    assert "are you there" in bot.ok("send", "are you there").out
+    entry = bot.wait_replaced("temporal", pid)
+    assert entry["restarts"] == restarts + 1
     assert "SIGKILL" in entry["last_exit"]["reason"]
     bot.wait_ready()
-    assert {unit: bot.pid(unit) for unit in ("worker", "api")} == pids, "they reconnect by themselves"
-    assert [process["restarts"] for process in bot.status()["processes"]] == [1, 1]
-    assert "earlier turns that I remember: 1" in bot.ok("send", "second").out
-
-    before = bot.alive()
-    assert len(before) >= 7  # supervisor, three services, three guards
-    down = bot.ok("down")
-    assert re.fullmatch(
-        r"stopped worker, api, temporal, temporal-ui in \d+\.\d s; the data stays in \.mika/data\n", down.out
-    )
-    bot.assert_gone()
-    bot.assert_ports_free()
-    assert bot.error("status", code=3).err
-    assert bot.error("send", "anybody there?", code=3).err
-
-    bot.up()
-    assert "earlier turns that I remember: 2" in bot.ok("send", "third").out
-    assert bot.ok("down", "--volumes", "--yes").code == 0
-    left = {path.name for path in (bot.folder / ".mika" / "data").iterdir()}
-    assert left <= {"backend", "temporal.db.lock"}, "--volumes deletes the data"
+    assert {name: bot.pid(name) for name in others} == others
 
 
-@posix_only
-def test_a_message_sent_while_the_worker_is_down_is_answered_in_one_send(bot: Bot):
-    restarts = bot.unit("worker")["restarts"]
-    os.kill(bot.pid("worker"), signal.SIGKILL)
-    assert "are you there" in bot.ok("send", "are you there").out
-    assert bot.unit("worker")["restarts"] == restarts + 1
-
-
-@posix_only
-def test_a_message_sent_while_the_api_is_down_is_answered_in_one_send(bot: Bot):
-    os.kill(bot.pid("api"), signal.SIGKILL)
-    assert "are you there" in bot.ok("send", "are you there").out
-
-
-@posix_only
-def test_a_message_sent_while_the_server_is_down_is_answered_in_one_send(bot: Bot):
-    os.kill(bot.pid("temporal"), signal.SIGKILL)
-    assert "are you there" in bot.ok("send", "are you there").out
-
-
-# --- no worker, hung worker -------------------------------------------------------------------------------------------
+# --- no worker --------------------------------------------------------------------------------------------------------
 
 
 def test_without_a_worker_the_answer_is_503_and_comes_later(bot: Bot):
@@ -239,34 +186,11 @@ def test_without_a_worker_the_answer_is_503_and_comes_later(bot: Bot):
     assert "kept" in found["response"]
 
 
-@posix_only
-@pytest.mark.timeout(180)
-def test_a_hung_worker_is_told_apart_replaced_and_the_message_answered(own_bot):
-    # The timeout of a workflow task decides how soon Temporal gives a task that a hung worker took to another one.
-    bot: Bot = own_bot(env={"WORKFLOW_TASK_TIMEOUT": "8"})
-    bot.up()
-    pid = bot.pid("worker")
-    poll_until((bot.folder / ".mika/run/worker.beat").exists, DEADLINE, "the first beat")
-    os.kill(pid, signal.SIGSTOP)
-    answer = bot.post("stuck")
-    assert answer.status_code == 504, answer.text
-    problem = answer.json()
-    assert problem["code"] == "worker_unresponsive"
-    assert problem["workflow_id"]
-    entry = bot.wait_replaced("worker", pid)
-    assert entry["restarts"] == 1
-    assert "no beat" in bot.events("unhealthy", "worker")[0]["reason"]
-    assert not psutil.pid_exists(pid)
-    found = bot.ended(problem["workflow_id"])
-    assert found["status"] == "completed", found
-    assert "stuck" in found["response"]
-
-
 # --- what cannot start ------------------------------------------------------------------------------------------------
 
 
 def test_a_worker_that_cannot_import_ends_up_with_the_cause(own_bot):
-    bot: Bot = own_bot(procfile=(ROOT / "Procfile").read_text().replace("temporal_worker", "temporal_wroker"))
+    bot: Bot = own_bot(procfile="worker: python -m src.workers.temporal_wroker\n")
     result = bot.error("up", code=1, timeout=60)
     assert re.search(r"worker gave up: .*No module named src\.workers\.temporal_wroker", result.err), str(result)
     bot.assert_gone()
@@ -287,18 +211,14 @@ def test_a_database_that_is_not_one_ends_up_with_the_cause(own_bot):
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("variable", "words"),
-    [("API_PORT", "up"), ("TEMPORAL_PORT", "up -d"), ("TEMPORAL_UI_PORT", "up -d --json")],
-)
-def test_a_port_that_is_taken_names_who_has_it(own_bot, variable, words):
+def test_a_port_that_is_taken_names_who_has_it(own_bot):
     bot: Bot = own_bot()
-    port = bot.ports[variable]
-    with socket.create_server(("127.0.0.1", port)):
-        result = bot.error(*words.split(), code=2)
-    assert f"port {port} ({variable}) is taken by {psutil.Process().name()} (pid {os.getpid()})" in result.text
-    if "--json" in words:
-        assert result.json["error"]["code"] == "port_taken"
+    for variable, words in {"API_PORT": "up", "TEMPORAL_PORT": "up -d", "TEMPORAL_UI_PORT": "up -d --json"}.items():
+        port = bot.ports[variable]
+        with socket.create_server(("127.0.0.1", port)):
+            result = bot.error(*words.split(), code=2, process=False)
+        assert f"port {port} ({variable}) is taken by {psutil.Process().name()} (pid {os.getpid()})" in result.text
+    assert result.json["error"]["code"] == "port_taken"
     bot.assert_gone()
 
 
@@ -306,46 +226,54 @@ def test_a_port_that_is_taken_names_who_has_it(own_bot, variable, words):
 
 
 def test_external_uses_a_server_that_is_there_and_leaves_it(bot: Bot, own_bot):
+    """Some poller on the queue is no proof that a worker is ready: it must poll under its own identity."""
     ports = {name: str(bot.ports[name]) for name in ("TEMPORAL_PORT", "TEMPORAL_UI_PORT")}
-    other: Bot = own_bot(backend="external", env={**ports, "TEMPORAL_TASK_QUEUE": "other-queue"})
-    other.up()
+    sleep = 'python -c "import time; time.sleep(600)"'
+    other: Bot = own_bot(backend="external", env=ports, procfile=f"worker: {sleep}\nweb: {sleep}\n")
+    result = other.error("up", "--timeout", "4", code=1)
+    assert "it does not poll mika-bot-task-queue yet (others do: worker@" in result.err
+    other.up("web")
     found = other.ok("status", "--json").json
     assert found["backend"] == "external"
     assert [(s["name"], s["kind"], s["state"]) for s in found["services"]] == [("temporal", "external", "ready")]
-    assert "from outside" in other.ok("send", "from outside").out
     other.ok("down")
     other.assert_gone()
     assert bot.wait_ready()["state"] == "ready"
     assert "as before" in bot.ok("send", "as before").out
 
 
-def test_external_without_a_server_says_which_rung(own_bot):
-    bot: Bot = own_bot(backend="external")
-    result = bot.error("up", "--timeout", "2", code=1)
-    assert "temporal" in result.err
-    assert "port open" in result.err
-    assert "not ready after 2 s" in result.err
-    bot.assert_gone()
-
-
-def test_the_worker_of_another_stack_does_not_count_as_ours(bot: Bot, own_bot):
-    """Some poller on the queue is no proof: ours must poll under its own identity."""
-    ports = {name: str(bot.ports[name]) for name in ("TEMPORAL_PORT", "TEMPORAL_UI_PORT")}
-    bot.wait_ready()
-    other: Bot = own_bot(backend="external", env=ports, procfile='worker: python -c "import time; time.sleep(600)"\n')
-    result = other.error("up", "--timeout", "4", code=1)
-    assert "it does not poll mika-bot-task-queue yet (others do: worker@" in result.err
-
-
-# --- the foreground ---------------------------------------------------------------------------------------------------
+# --- up and down ------------------------------------------------------------------------------------------------------
 
 
 @posix_only
-def test_foreground_streams_and_ctrl_c_takes_everything_along(own_bot):
+@pytest.mark.timeout(240)
+def test_up_down_and_up_again_in_the_foreground(own_bot):
+    """A whole life in one folder, since each start costs seconds."""
     bot: Bot = own_bot()
+    started = bot.up().out
+    for text in (
+        "ready after",
+        bot.url,
+        f"http://127.0.0.1:{bot.ports['TEMPORAL_UI_PORT']}",
+        ".mika/logs",
+        "mika send",
+    ):
+        assert text in started
+    assert "earlier turns that I remember: 0" in bot.ok("send", "first").out
+    assert all(unit["restarts"] == 0 for unit in bot.status()["processes"])
+    assert len(bot.alive()) >= 7  # supervisor, three services, three guards
+    down = bot.ok("down")
+    assert re.fullmatch(
+        r"stopped worker, api, temporal, temporal-ui in \d+\.\d s; the data stays in \.mika/data\n", down.out
+    )
+    bot.assert_gone()
+    bot.assert_ports_free()
+    assert bot.error("status", code=3).err
+    assert bot.error("send", "anybody there?", code=3).err
+
     up = bot.start_mika("up")
     up.wait_for("ready after")
-    assert "seen" in bot.ok("send", "seen").out
+    assert "earlier turns that I remember: 1" in bot.ok("send", "second").out
     output = up.wait_for("workflow_completed")
     steps = [
         "temporal     port open",
@@ -366,3 +294,6 @@ def test_foreground_streams_and_ctrl_c_takes_everything_along(own_bot):
     bot.assert_ports_free()
     stopped = [event["name"] for event in bot.events("stopped")]
     assert stopped[-1] == "temporal", "services stop after the processes that need them"
+    assert bot.ok("down", "--volumes", "--yes").code == 0
+    left = {path.name for path in (bot.folder / ".mika" / "data").iterdir()}
+    assert left <= {"backend", "temporal.db.lock"}, "--volumes deletes the data"
