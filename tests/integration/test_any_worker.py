@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from temporalio.client import Client
 
-from tests.kit.bot import Bot
-from tests.kit.machine import poll_until, posix_only
+from tests.kit.bot_processes import TemporalServer
+from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only
+from tests.kit.project import Project
 
 WORKER = """
 import asyncio, os, socket, sys, time
@@ -44,73 +46,6 @@ async def main():
 
 asyncio.run(main())
 """
-QUEUE = 'ready = "worker:jobs"\n'
-
-
-def bot(folder: Path, toml: str = "", procfile: str = "jobs: python w.py\n", **env: str) -> Bot:
-    made = Bot(folder, procfile=procfile)
-    made.write("w.py", WORKER)
-    made.write("mika.toml", f"[process.jobs]\n{QUEUE}{toml}")
-    made.env |= env
-    return made
-
-
-async def answers(this: Bot, count: int, block: float) -> list[str]:
-    client = await Client.connect(f"127.0.0.1:{this.ports['TEMPORAL_PORT']}")
-    jobs = [
-        client.execute_workflow("Job", block, id=f"job-{number}", task_queue="jobs", task_timeout=timedelta(seconds=30))
-        for number in range(count)
-    ]
-    return await asyncio.gather(*jobs)
-
-
-@pytest.mark.parametrize(("count", "block", "within"), [(1, 12, 16), (24, 1, 45)])
-def test_a_slow_worker_is_not_killed(tmp_path, count, block, within):
-    """One that takes 12 s for its first step was killed after 8 s, and so was each of its successors."""
-    with bot(tmp_path) as this:
-        this.up()
-        pid, began = this.pid("jobs"), time.monotonic()
-        assert asyncio.run(answers(this, count, block)) == ["done"] * count
-        assert time.monotonic() - began < within
-        assert (this.pid("jobs"), this.unit("jobs")["restarts"]) == (pid, 0)
-        assert not this.events("unhealthy", "jobs")
-
-
-@pytest.mark.parametrize(
-    ("env", "ready"),
-    [
-        ({"IDENTITY_SUFFIX": "@"}, "worker:jobs"),
-        ({"IDENTITY_SUFFIX": "@jobs@1"}, "worker:jobs"),
-        ({"ONLY": "activities"}, "worker:jobs"),
-        ({"ONLY": "workflows"}, "worker:jobs/workflow"),
-    ],
-    ids=["go", "go-with-queue", "activities", "workflows"],
-)
-def test_any_worker_that_polls_is_ready(tmp_path, env, ready):
-    with bot(tmp_path, **env) as this:
-        this.write("mika.toml", f'[process.jobs]\nready = "{ready}"\n')
-        this.up("--timeout", "30")
-        assert this.unit("jobs")["state"] == "ready"
-
-
-def test_a_type_of_tasks_that_is_missing_is_named(tmp_path):
-    with bot(tmp_path, ONLY="activities") as this:
-        this.write("mika.toml", '[process.jobs]\nready = "worker:jobs/workflow"\n')
-        up = this.mika("up", "-d", "--timeout", "8")
-        assert up.code == 1
-        assert "it polls jobs, but not for workflow tasks" in up.err
-
-
-@posix_only
-def test_a_shell_that_lives_on_after_its_worker_is_not_ready(tmp_path):
-    with bot(tmp_path, procfile="jobs: bash -c 'python w.py; sleep 1000'\n") as this:
-        this.up()
-        shell = psutil.Process(this.pid("jobs"))
-        worker = next(child for child in [shell, *shell.children(recursive=True)] if "w.py" in child.cmdline()[1:])
-        worker.kill()
-        event = poll_until(lambda: this.events("unhealthy", "jobs"), 20, "it is noticed")[0]
-        assert f"its worker (pid {worker.pid}) is gone: it does not poll jobs yet" in event["reason"]
-        this.wait_unit("jobs", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
 
 
 BOTH = """
@@ -123,7 +58,7 @@ from temporalio.worker import Worker
 async def work() -> None: ...
 
 async def main():
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
     workers = [Worker(client, task_queue=queue, activities=[work]).run() for queue in os.environ["QUEUES"].split()]
     await asyncio.gather(*workers)
 
@@ -131,16 +66,101 @@ asyncio.run(main())
 """
 
 
-def test_a_worker_of_two_queues_is_ready_when_it_polls_both(tmp_path):
-    with Bot(tmp_path, procfile="media: python m.py\n", env={"QUEUES": "encoding"}) as this:
-        this.write("m.py", BOTH)
-        this.write("mika.toml", '[process.media]\nready = ["worker:encoding/activity", "worker:publishing/activity"]\n')
-        late = this.mika("up", "-d", "--timeout", "6")
-        assert late.code == 1
-        assert "it does not poll publishing yet" in late.err
-        this.env["QUEUES"] = "encoding publishing"
-        this.up()
-        assert this.unit("media")["detail"] == "polling encoding, publishing"
+def settings(only: str = "workflows", queues: str = "encoding publishing") -> str:
+    """`go` and `queued` are workers of Go's SDK, one queue between them; `media` polls two."""
+    return f"""
+[process.go]
+ready = "worker:jobs"
+env = {{ IDENTITY_SUFFIX = "@", ONLY = "activities" }}
+[process.queued]
+ready = "worker:jobs/workflow"
+env = {{ IDENTITY_SUFFIX = "@jobs@1", ONLY = "{only}" }}
+grace = 1
+[process.shell]
+ready = "worker:shell"
+[process.media]
+ready = ["worker:encoding/activity", "worker:publishing/activity"]
+grace = 1
+env = {{ QUEUES = "{queues}" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def _shared_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A stack of workers, at a server that is there."""
+    folder = tmp_path_factory.mktemp("workers")
+    procfile = "go: python w.py\nqueued: python w.py\nmedia: python m.py\n"
+    procfile += "shell: bash -c 'python w.py shell; sleep 1000'\n" if POSIX else "shell: python w.py shell\n"
+    with TemporalServer(folder, in_memory=True) as server:
+        env = {"TEMPORAL_PORT": str(server.port)}
+        with Project(folder, procfile, toml=settings(), backend="external", env=env) as stack:
+            stack.write("w.py", WORKER)
+            stack.write("m.py", BOTH)
+            stack.up("--timeout", "60")
+            yield stack
+
+
+@pytest.fixture
+def workers(_shared_workers: Project) -> Project:
+    """That stack, ready. A test leaves it ready, too."""
+    _shared_workers.wait_ready()
+    return _shared_workers
+
+
+async def answers(this: Project, queue: str, count: int, block: float) -> list[str]:
+    client = await Client.connect(f"127.0.0.1:{this.env['TEMPORAL_PORT']}")
+    options: dict[str, Any] = {"task_queue": queue, "task_timeout": timedelta(seconds=30)}
+    jobs = [client.execute_workflow("Job", block, id=f"{queue}-{number}", **options) for number in range(count)]
+    return await asyncio.gather(*jobs)
+
+
+def test_any_worker_that_polls_is_ready(workers):
+    """Whatever its SDK adds to its identity, and with one type of tasks alone."""
+    details = {name: workers.unit(name)["detail"] for name in ("go", "queued", "shell", "media")}
+    assert details == {
+        "go": "polling jobs",
+        "queued": "polling jobs",
+        "shell": "polling shell",
+        "media": "polling encoding, publishing",
+    }
+
+
+def test_a_slow_worker_is_not_killed(workers):
+    """One that takes 12 s for its first step was killed after 8 s, and so was each of its successors.
+
+    The other one has 12 steps of a second each at a time.
+    """
+    names = ("shell", "go", "queued")
+    pids, began = [workers.pid(name) for name in names], time.monotonic()
+
+    async def both() -> list[list[str]]:
+        return await asyncio.gather(answers(workers, "shell", 1, 12), answers(workers, "jobs", 12, 1))
+
+    assert asyncio.run(both()) == [["done"], ["done"] * 12]
+    assert time.monotonic() - began < 45
+    assert [workers.pid(name) for name in names] == pids
+    assert not [event for name in names for event in workers.events("unhealthy", name)]
+
+
+def test_what_a_worker_does_not_poll_is_named(workers):
+    """A type of tasks, or one of its queues."""
+    workers.write("mika.toml", settings(only="activities", queues="encoding"))
+    workers.error("restart", "queued", "media", "--force", "--timeout", "1", code=1)
+    for reason in ("it polls jobs, but not for workflow tasks", "it does not poll publishing yet"):
+        said = lambda reason=reason: reason in workers.error("wait", "--timeout", "0.3", code=1).err  # noqa: E731
+        poll_until(said, DEADLINE, reason, step=0.3)
+    workers.write("mika.toml", settings())
+    workers.ok("restart", "queued", "media", "--force")
+
+
+@posix_only
+def test_a_shell_that_lives_on_after_its_worker_is_not_ready(workers):
+    shell = psutil.Process(workers.pid("shell"))
+    worker = next(child for child in [shell, *shell.children(recursive=True)] if "w.py" in child.cmdline()[1:])
+    worker.kill()
+    event = poll_until(lambda: workers.events("unhealthy", "shell"), 20, "it is noticed", step=0.2)[0]
+    assert f"its worker (pid {worker.pid}) is gone: it does not poll shell yet" in event["reason"]
+    workers.wait_unit("shell", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
 
 
 HOST = f"temporal-{'x' * 60}"  # so long that no network is asked for it
@@ -150,19 +170,6 @@ from temporalio.client import Client
 
 asyncio.run(Client.connect("{HOST}:7233"))
 """
-
-
-def test_a_host_name_of_compose_is_named_and_not_tried_for_ever(project):
-    """Instead of six restarts, each with a dump of the SDK's Rust part."""
-    this = project(scripts={"jobs": REFUSED}, toml='[process.jobs]\nready = "log:never"\n')
-    up = this.mika("up", "-d")
-    assert up.code == 1
-    text = f"the host name `{HOST}` cannot be resolved here: that of a compose service exists only inside compose"
-    assert f"jobs gave up: {text}; another attempt would fail the same way" in up.err
-    assert "connect to the address in TEMPORAL_ADDRESS" in up.err
-    assert len(this.events("started", "jobs")) == 2
-
-
 CRASH = """
 import ctypes
 
@@ -174,10 +181,12 @@ late = Late()
 """
 
 
-@posix_only
-def test_the_reason_is_not_hidden_by_a_crash_of_the_sdk_at_the_end(project):
-    this = project(scripts={"jobs": CRASH + REFUSED}, toml='[process.jobs]\nready = "log:never"\n')
+def test_a_host_name_of_compose_is_named_and_not_tried_for_ever(project):
+    """Instead of six restarts, each with a dump of the SDK's Rust part; a crash of that at the end hides nothing."""
+    this = project(scripts={"jobs": (CRASH if POSIX else "") + REFUSED}, toml='[process.jobs]\nready = "log:never"\n')
     up = this.mika("up", "-d")
-    assert f"jobs gave up: the host name `{HOST}` cannot be resolved here" in up.err
+    assert up.code == 1
+    text = f"the host name `{HOST}` cannot be resolved here: that of a compose service exists only inside compose"
+    assert f"jobs gave up: {text}; another attempt would fail the same way" in up.err
     assert "connect to the address in TEMPORAL_ADDRESS" in up.err
-    assert [event["code"] for event in this.events("exited", "jobs")] == [-6, -6]
+    assert [event["code"] for event in this.events("exited", "jobs")] == ([-6, -6] if POSIX else [1, 1])
