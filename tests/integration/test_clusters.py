@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.kit.bot_processes import TemporalServer
 from tests.kit.certificates import Authority, Pair
 from tests.kit.gateway import Gateway, Relay
 from tests.kit.machine import DEADLINE, poll_until
+from tests.kit.programs import SLEEP
 from tests.kit.project import Project
 
 KEY = "the-key-that-nobody-may-see"
@@ -96,64 +99,87 @@ def with_client(pair: Pair) -> dict[str, Path]:
 # --- in use -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("as_data", [False, True])
-def test_client_certificates(project, gateway, relay, authority, as_data):
-    behind = gateway()
-    gate = relay(behind)
-    login = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate} | with_client(authority.issue("client"))
-    if as_data:
-        login = {name.replace("_PATH", "_DATA"): path.read_text() for name, path in login.items()}
-    this = client_of(project, gate, **login)
-    assert f"Temporal is at {gate.address} (TEMPORAL_ADDRESS): none is started here" in this.up().text
-    found = this.status()
+@dataclass
+class Keyed:
+    """A stack that runs: its cluster wants a client certificate, which is given as data, and an API key."""
+
+    gate: Gateway
+    stack: Project
+    address: str
+    up: str
+
+
+@pytest.fixture(scope="module")
+def keyed(
+    _shared_cluster: TemporalServer, authority: Authority, server_pair: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Keyed]:
+    certificates = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate} | with_client(authority.issue("client"))
+    as_data = {name.replace("_PATH", "_DATA"): path.read_text() for name, path in certificates.items()}
+    make = functools.partial(Project, tmp_path_factory.mktemp("keyed"))
+    with (
+        Gateway(f"127.0.0.1:{_shared_cluster.port}", api_key=KEY) as gate,
+        Relay(gate.address, server_pair, authority, ssl.TLSVersion.TLSv1_3) as front,
+        client_of(make, front, **as_data) as stack,
+    ):
+        stack.write(".env", f"TEMPORAL_API_KEY={KEY}\n")
+        yield Keyed(gate, stack, front.address, stack.up().text)
+
+
+def assert_doctor_content(this: Project) -> None:
+    checks = {check["id"]: check for check in this.mika("doctor", "--json").json["checks"]}
+    found = [checks[name] for name in ("temporal", "namespace", "stack")]
+    assert {check["status"] for check in found} == {"ok"}, found
+
+
+def has_only_looked(gate: Gateway) -> bool:
+    changes = {"RegisterNamespace", "UpdateNamespace", "DeleteNamespace", "DeprecateNamespace"}
+    return "DescribeNamespace" in gate.methods and not changes & gate.methods
+
+
+def test_client_certificates_as_data_and_an_api_key(keyed):
+    assert f"Temporal is at {keyed.address} (TEMPORAL_ADDRESS): none is started here" in keyed.up
+    found = keyed.stack.status()
     assert (found["backend"], found["state"]) == ("external", "ready")
-    works(this)
-    checks = {check["id"]: check["status"] for check in this.mika("doctor", "--json").json["checks"]}
-    assert {checks[name] for name in ("temporal", "namespace", "stack")} == {"ok"}
-    this.ok("down")
-    assert "DescribeNamespace" in behind.methods
-    assert not {"RegisterNamespace", "UpdateNamespace", "DeleteNamespace", "DeprecateNamespace"} & behind.methods
+    works(keyed.stack)
+    assert_doctor_content(keyed.stack)
+    assert has_only_looked(keyed.gate)
+    assert keyed.gate.api_keys == {f"Bearer {KEY}"}
 
 
-def test_an_api_key_reaches_the_server_and_nobody_else(project, gateway, authority, server_pair):
-    gate = gateway(server=server_pair, api_key=KEY)
-    this = client_of(project, gate, TEMPORAL_TLS_SERVER_CA_CERT_PATH=authority.certificate)
-    this.write(".env", f"TEMPORAL_API_KEY={KEY}\n")
-    words = [this.up().text]
-    assert gate.api_keys == {f"Bearer {KEY}"}
-    arguments = [" ".join(process.cmdline()) for process in this.alive()]
+def test_a_key_that_is_withdrawn_is_told_and_nothing_is_stopped(keyed):
+    keyed.gate.api_key = "the next one"
+    found = keyed.stack.wait_state("temporal", "unhealthy")
+    assert found["detail"] == f"{keyed.address} refuses the API key (UNAUTHENTICATED)"
+    assert "TEMPORAL_API_KEY" in found["fix"]
+    keyed.gate.api_key = KEY
+    keyed.stack.wait_state("temporal", "ready")
+    assert keyed.stack.unit("jobs")["restarts"] == 0
+
+
+def test_an_api_key_is_told_nobody_else(keyed):
+    """Neither was it when it was refused, in the test above."""
+    arguments = [" ".join(process.cmdline()) for process in keyed.stack.alive()]
     assert any("jobs.py" in command for command in arguments)
     commands = ["config", "config --json", "status", "status --json", "doctor", "doctor --json", "workflows"]
-    words += [this.mika(*command.split()).text for command in [*commands, "logs mika"]]
-    this.ok("down")
-    written = {path: path.read_bytes() for path in (this.folder / ".mika").rglob("*") if path.is_file()}
+    words = [keyed.stack.mika(*command.split()).text for command in [*commands, "logs mika"]]
+    written = {path: path.read_bytes() for path in (keyed.stack.folder / ".mika").rglob("*") if path.is_file()}
     assert any(path.name == "mika.log" for path in written)
-    assert KEY not in "".join([*words, *arguments])
+    assert KEY not in "".join([keyed.up, *words, *arguments])
     assert not [path for path, content in written.items() if KEY.encode() in content]
 
 
-def test_a_key_that_is_withdrawn_is_told_and_nothing_is_stopped(project, gateway, authority, server_pair):
-    gate = gateway(server=server_pair, api_key=KEY)
-    ca = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": authority.certificate}
-    this = client_of(project, gate, TEMPORAL_API_KEY=KEY, **ca)
-    this.up()
-    gate.api_key = "the next one"
-    found = this.wait_state("temporal", "unhealthy")
-    assert found["detail"] == f"{gate.address} refuses the API key (UNAUTHENTICATED)"
-    assert "TEMPORAL_API_KEY" in found["fix"]
-    gate.api_key = KEY
-    this.wait_state("temporal", "ready")
-    assert this.unit("jobs")["restarts"] == 0
-
-
 def test_the_bot_behind_client_certificates(own_bot, gateway, relay, authority):
-    gate = relay(gateway())
+    """These are files."""
+    behind = gateway()
+    gate = relay(behind)
     ca = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": str(authority.certificate), "TEMPORAL_ADDRESS": gate.address}
     login = {name: str(path) for name, path in with_client(authority.issue("bot")).items()}
     bot = own_bot(backend="external", env=ca | login)
     del bot.ports["TEMPORAL_PORT"]
     bot.up()
     assert "from afar" in bot.ok("send", "from afar").out
+    assert_doctor_content(bot)
+    assert has_only_looked(behind)
 
 
 def test_a_profile_is_enough(project, gateway, authority, server_pair):
@@ -173,13 +199,16 @@ def test_a_profile_is_enough(project, gateway, authority, server_pair):
     assert gate.api_keys == {f"Bearer {KEY}"}
 
 
+SEES = "import os\nprint('sees', [name for name in os.environ if name.startswith(('TEMPORAL_API_', 'TEMPORAL_TLS'))])\n"
+
+
 def test_a_login_is_not_for_a_server_of_ours(project):
     """A key in the environment of a shell: the SDK would speak TLS to the development server, and send it there."""
     env = {"TEMPORAL_API_KEY": KEY, "TEMPORAL_TLS_SERVER_NAME": "elsewhere"}
-    this = project(scripts={"jobs": WORKER}, toml=RULE, backend="embedded", env=env)
+    this = project(scripts={"jobs": SEES + SLEEP}, backend="embedded", env=env)
     this.up()
-    assert this.status()["state"] == "ready"
-    works(this)
+    this.wait_state("temporal", "ready")
+    poll_until(lambda: "sees []" in this.log("jobs"), DEADLINE, "what the process sees")
 
 
 # --- what does not let us in ------------------------------------------------------------------------------------------
@@ -281,7 +310,8 @@ def test_each_cause_is_told_at_once_with_its_fix(project, gateway, relay, author
     gate = relay(gateway()) if options.pop("clients", False) else gateway(**options)
     this = client_of(project, gate, **settings)
     text = text.replace("ADDRESS", gate.address)
-    failed = this.error("up", *(["-d"] if cause == "wrong key" else []), "--timeout", "100", code=1)
+    how = ["-d"] if cause == "wrong key" else []
+    failed = this.error("up", *how, "--timeout", "100", code=1, process=False)
     assert text in failed.err
     assert fix in failed.err
     assert "not ready after" not in failed.err
