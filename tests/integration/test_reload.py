@@ -2,38 +2,98 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.kit.machine import poll_until
 from tests.kit.programs import SLEEP, SLOW_STOP
+from tests.kit.project import Project
 
 WATCH = {"web": SLEEP, "clock": SLEEP}
+WATCHED = {
+    "web": SLOW_STOP.format(seconds=0.3),
+    "clock": SLEEP,
+    "prompt": "print(open('prompts/hello.txt').read(), flush=True)\n" + SLEEP,
+    "slow": SLOW_STOP.format(seconds=1.5),
+    # It imports what no source tells: then the folder decides.
+    "hidden": "import importlib, sys\nsys.path.insert(0, '.')\nimportlib.import_module('co' + 'de')\n" + SLEEP,
+}
+PROCFILE = "".join(f"{name}: python {name}.py\n" for name in ("web", "clock", "prompt", "slow"))
+PROCFILE += "a: python ../hidden.py\nb: python ../hidden.py\n"
+RULES = """
+[process.web]
+watch = ["lib/**/*.py", "*.html"]
+[process.clock]
+watch = ["clock.py"]
+[process.slow]
+watch = ["slow.py"]
+[process.a]
+cwd = "a"
+[process.b]
+cwd = "b"
+"""
 
 
 def starts(this, name):
     return len(this.events("started", name))
 
 
-def test_a_burst_of_saves_is_one_restart_of_those_concerned(project):
-    this = project(
-        scripts={"web": SLOW_STOP.format(seconds=0.3), "clock": SLEEP},
-        toml='[process.web]\nwatch = ["lib/**/*.py", "*.html"]\n[process.clock]\nwatch = ["clock.py"]\n',
-    )
-    this.write("lib/a.py", "")
-    this.up("--watch")
+@pytest.fixture(scope="module")
+def _shared_watched(tmp_path_factory):
+    with Project(tmp_path_factory.mktemp("watched"), PROCFILE, scripts=WATCHED, toml=RULES) as this:
+        for file in ("lib/a.py", "a/code.py", "b/code.py"):
+            this.write(file, "")
+        this.write("prompts/hello.txt", "good morning")
+        this.up("--watch")
+        yield this
+
+
+@pytest.fixture
+def watched(_shared_watched):
+    """Each of its processes is the business of one test."""
+    return _shared_watched
+
+
+def test_a_burst_of_saves_is_one_restart_of_those_concerned(watched):
     for number in range(20):
-        this.write(f"lib/part{number}.py", "x = 1\n")
-    this.write("page.html", "hello")
-    poll_until(lambda: starts(this, "web") == 2, 15, "the restart of web")
-    this.wait_state("web", "ready")
-    assert "stopped" in this.log("web"), "it was given time to stop"
-    assert starts(this, "clock") == 1
-    assert this.unit("web")["restarts"] == 0, "a change is no failure"
+        watched.write(f"lib/part{number}.py", "x = 1\n")
+    watched.write("page.html", "hello")
+    poll_until(lambda: starts(watched, "web") == 2, 15, "the restart of web")
+    watched.wait_state("web", "ready")
+    assert "stopped" in watched.log("web"), "it was given time to stop"
+    assert starts(watched, "clock") == 1
+    assert watched.unit("web")["restarts"] == 0, "a change is no failure"
     # One more change, so that a second restart for the burst would have been seen by now.
-    this.write("clock.py", SLEEP + "# changed\n")
-    poll_until(lambda: starts(this, "clock") == 2, 15, "the restart of clock")
-    assert starts(this, "web") == 2
+    watched.write("clock.py", SLEEP + "# changed\n")
+    poll_until(lambda: starts(watched, "clock") == 2, 15, "the restart of clock")
+    assert starts(watched, "web") == 2
 
 
-def test_what_git_ignores_changes_nothing(project):
+def test_a_prompt_is_read_at_the_start(watched):
+    watched.write("prompts/hello.txt", "good evening")
+    poll_until(lambda: "good evening" in watched.log("prompt"), 15, "the new prompt")
+
+
+def test_a_save_while_a_restart_is_under_way_is_one_more_with_the_last_code(watched):
+    before = starts(watched, "slow")
+    watched.write("slow.py", SLOW_STOP.format(seconds=0.1) + "# first\n")
+    poll_until(lambda: "stopping slowly" in watched.log("slow"), 15, "it is asked to stop")
+    for number in range(3):
+        watched.write("slow.py", f"print('code {number}', flush=True)\n" + SLEEP)
+    poll_until(lambda: "code 2" in watched.log("slow"), 15, "the last code runs")
+    watched.wait_state("slow", "ready")
+    assert starts(watched, "slow") - before in (1, 2)
+    assert "code 0" not in watched.log("slow")
+
+
+def test_an_edit_in_one_folder_concerns_the_process_of_that_folder(watched):
+    watched.write("a/code.py", "x = 1\n")
+    poll_until(lambda: starts(watched, "a") == 2, 15, "the restart of a")
+    watched.write("b/code.py", "x = 1\n")
+    poll_until(lambda: starts(watched, "b") == 2, 15, "the restart of b")
+    assert starts(watched, "a") == 2
+
+
+def test_what_git_ignores_changes_nothing_and_a_change_revives_only_what_gave_up(project):
     this = project(scripts=WATCH)
     this.write(".gitignore", "generated/\n*.gen.py\n")
     this.write("generated/x.py", "")
@@ -46,16 +106,12 @@ def test_what_git_ignores_changes_nothing(project):
     reasons = [event["message"] for event in this.events("notice", "web")]
     assert reasons == ["seen.py changed"]
 
-
-def test_a_change_revives_what_gave_up_and_not_what_was_stopped(project):
-    this = project(scripts={"web": "import nothing_of_that_name\n", "clock": SLEEP})
-    running = this.start_mika("up", "--watch")
+    this.write("web.py", "import nothing_of_that_name\n")
     this.wait_state("web", "gave_up")
     this.ok("stop", "clock")
     this.write("web.py", SLEEP)
     this.wait_state("web", "ready")
     assert this.unit("clock")["state"] == "stopped"
-    assert running.popen.poll() is None
 
 
 def test_a_process_that_writes_what_it_watches_settles(project):
@@ -71,25 +127,6 @@ def test_a_process_that_writes_what_it_watches_settles(project):
     assert starts(this, "web") == count
     this.write("other.py", "")
     poll_until(lambda: starts(this, "web") == count + 1, 15, "other files still count")
-
-
-def test_an_edit_in_one_folder_concerns_the_process_of_that_folder(project):
-    this = project(
-        procfile="a: python ../sleep.py\nb: python ../sleep.py\n",
-        toml='[process.a]\ncwd = "a"\n[process.b]\ncwd = "b"\n',
-    )
-    # It imports what no source tells: then the folder decides.
-    this.write(
-        "sleep.py", "import importlib, sys\nsys.path.insert(0, '.')\nimportlib.import_module('co' + 'de')\n" + SLEEP
-    )
-    for folder in ("a", "b"):
-        this.write(f"{folder}/code.py", "")
-    this.up("--watch")
-    this.write("a/code.py", "x = 1\n")
-    poll_until(lambda: starts(this, "a") == 2, 15, "the restart of a")
-    this.write("b/code.py", "x = 1\n")
-    poll_until(lambda: starts(this, "b") == 2, 15, "the restart of b")
-    assert starts(this, "a") == 2
 
 
 def test_only_who_imports_a_file_is_restarted(project):
@@ -161,24 +198,3 @@ def test_changed_settings_are_taken_as_far_as_they_can(project):
     )
     assert told[0].startswith("mika.toml changed, but the change is not used: mika.toml:2: 'env' must be a table")
     assert (starts(this, "web"), starts(this, "clock")) == (3, 2)
-
-
-def test_a_prompt_is_read_at_the_start(project):
-    this = project(scripts={"web": "print(open('prompts/hello.txt').read(), flush=True)\n" + SLEEP})
-    this.write("prompts/hello.txt", "good morning")
-    this.up("--watch")
-    this.write("prompts/hello.txt", "good evening")
-    poll_until(lambda: "good evening" in this.log("web"), 15, "the new prompt")
-
-
-def test_a_save_while_a_restart_is_under_way_is_one_more_with_the_last_code(project):
-    this = project(scripts={"web": SLOW_STOP.format(seconds=1.5)})
-    this.up("--watch")
-    this.write("web.py", SLOW_STOP.format(seconds=0.1) + "# first\n")
-    poll_until(lambda: "stopping slowly" in this.log("web"), 15, "it is asked to stop")
-    for number in range(3):
-        this.write("web.py", f"print('code {number}', flush=True)\n" + SLEEP)
-    poll_until(lambda: "code 2" in this.log("web"), 15, "the last code runs")
-    this.wait_state("web", "ready")
-    assert starts(this, "web") in (2, 3)
-    assert "code 0" not in this.log("web")
