@@ -8,7 +8,7 @@ import queue
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
@@ -18,8 +18,7 @@ from tests.kit.mcp import FIRST, Mcp, official_client
 from tests.kit.project import Project
 
 WEB = "import time\nprint('web is here', flush=True)\ntime.sleep(600)\n"
-# It knows the SDK, and never makes a Worker: a check waits for one.
-NEVER_A_WORKER = "import time, temporalio.client\ntime.sleep(600)\n"
+NEVER_A_WORKER = "import time\ntime.sleep(600)\n"  # a check waits for one
 READING = ["mika_status", "mika_logs", "mika_doctor", "mika_workflows", "mika_check"]
 CONTROL = ["mika_restart", "mika_start", "mika_stop", "mika_send", "mika_reset"]
 VERSION = "io.modelcontextprotocol/protocolVersion"
@@ -30,6 +29,21 @@ def web(project: Callable[..., Project]) -> Project:
     return project(scripts={"web": WEB})
 
 
+@pytest.fixture(scope="module")
+def _shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """Of a user who reads Chinese: an agent does not."""
+    with Project(tmp_path_factory.mktemp("up"), scripts={"web": WEB}, env={"MIKA_LANG": "zh_CN"}) as this:
+        this.up()
+        yield this
+
+
+@pytest.fixture
+def up(_shared_up: Project) -> Project:
+    """That stack, ready. It is shared, and a test may stop its process."""
+    _shared_up.ok("start", "web")
+    return _shared_up
+
+
 # --- the official client ----------------------------------------------------------------------------------------------
 
 
@@ -38,15 +52,14 @@ def web(project: Callable[..., Project]) -> Project:
     [("1", "", "2025-11-25"), ("2", "legacy", "2025-11-25"), ("2", "auto", "2026-07-28")],
     ids=["1", "2 with a handshake", "2"],
 )
-def test_the_official_client_gets_the_answers_of_the_commands(web: Project, release: str, mode: str, version: str):
-    web.up()
+def test_the_official_client_gets_the_answers_of_the_commands(up: Project, release: str, mode: str, version: str):
     plan = [
         ("mika_status", {}),
-        ("mika_logs", {"names": ["web"], "lines": 5}),
+        ("mika_logs", {"names": ["web"], "lines": 1}),
         ("mika_logs", {"names": ["wbe"]}),
         ("mika_stop", {"names": ["web"]}),
     ]
-    got = official_client(web, release, mode, plan)
+    got = official_client(up, release, mode, plan)
     assert (got["tools"], got["version"], got["server"]) == (READING, version, "mika")
     status, logs, no_log, stop = got["answers"]
     assert status["structured"] == json.loads(status["text"])
@@ -55,15 +68,14 @@ def test_the_official_client_gets_the_answers_of_the_commands(web: Project, rele
     assert no_log["is_error"]
     assert "no log is named 'wbe'" in no_log["text"]
     assert stop["code"] == -32602
-    assert web.unit("web")["state"] == "ready"
+    assert up.unit("web")["state"] == "ready"
 
 
 @pytest.mark.parametrize("release", ["1", "2"])
-def test_with_allow_control_the_official_client_restarts_and_stops(web: Project, release: str):
-    web.up()
-    before = web.pid("web")
+def test_with_allow_control_the_official_client_restarts_and_stops(up: Project, release: str):
+    before = up.pid("web")
     plan = [("mika_restart", {"names": ["web"]}), ("mika_stop", {"names": ["web"]}), ("mika_start", {"names": ["no"]})]
-    got = official_client(web, release, "auto", plan, "--allow-control")
+    got = official_client(up, release, "auto", plan, "--allow-control")
     assert got["tools"] == READING + CONTROL
     restarted, stopped, unknown = got["answers"]
     assert restarted["structured"]["processes"][0]["pid"] not in (None, before)
@@ -145,17 +157,15 @@ def test_a_failed_command_is_an_error_with_its_fix(web: Project):
         assert "checks" in found["structuredContent"]
 
 
-def test_it_speaks_english_whatever_the_user_reads(web: Project):
-    web.env["MIKA_LANG"] = "zh_CN"
-    web.up()
-    with Mcp(web, "--allow-control") as mcp:
+def test_it_speaks_english_whatever_the_user_reads(up: Project):
+    with Mcp(up, "--allow-control") as mcp:
         stopped = mcp.call("mika_stop", names=["web"])["content"][0]["text"]
         found = mcp.call("mika_doctor")["content"][0]["text"]
         unknown = mcp.call("mika_logs", names=["wbe"])["content"][0]["text"]
     assert json.loads(stopped)["processes"][0]["detail"] == "stopped"
     assert "no log is named 'wbe'" in unknown
     assert (stopped + found + unknown).isascii()
-    status = web.mika("status")
+    status = up.mika("status")
     assert "已停止" in status.out, status
 
 
