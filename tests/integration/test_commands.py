@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ from mika import __version__
 from mika.machine import ports
 from mika.project.folder import ProjectDir
 
-from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only
 from tests.kit.programs import SLEEP
+from tests.kit.project import Project
 
 
 def test_version_and_help(project):
@@ -46,84 +47,90 @@ def test_config_tells_where_each_value_comes_from(project):
     assert re.search(r"LLM_API_KEY +\*+ +\.env:1", text)
 
 
-def test_no_color_in_a_pipe_and_color_when_forced(project):
-    this = project(scripts={"web": SLEEP})
-    this.up()
-    assert "\x1b" not in this.ok("status").out
-    forced = this.mika("status", env={"FORCE_COLOR": "1", "COLORTERM": "truecolor"}).out
+# --- a stack that runs ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def _shared_web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """In an environment as a login makes it, with a folder for sockets."""
+    with tempfile.TemporaryDirectory(prefix="kit-", dir="/tmp" if POSIX else None) as base:
+        (Path(base) / "user").mkdir(mode=0o700)
+        env = {"XDG_RUNTIME_DIR": str(Path(base) / "user")} if POSIX else {}
+        with Project(tmp_path_factory.mktemp("web"), scripts={"web": SLEEP}, env=env) as this:
+            yield this
+
+
+@pytest.fixture
+def web(_shared_web: Project) -> Project:
+    """Up and ready. It is shared, and a test may end it."""
+    _shared_web.up()
+    return _shared_web
+
+
+def test_no_color_in_a_pipe_and_color_when_forced(web):
+    assert "\x1b" not in web.ok("status").out
+    forced = web.mika("status", env={"FORCE_COLOR": "1", "COLORTERM": "truecolor"}).out
     assert re.search(r"\x1b\[38;[\d;]+mready", forced)
-    assert "\x1b" not in this.mika("status", env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).out
+    assert "\x1b" not in web.mika("status", env={"FORCE_COLOR": "1", "NO_COLOR": "1"}).out
 
 
-def test_files_are_for_this_user_alone(project):
-    if os.name == "nt":
-        pytest.skip("POSIX modes")
-    this = project(scripts={"web": SLEEP})
-    this.up()
-    state = ProjectDir(this.folder).read_state()
+@posix_only
+def test_files_are_for_this_user_alone(web):
+    state = ProjectDir(web.folder).read_state()
     assert state is not None
     socket_file = Path(state.address)
     assert socket_file.stat().st_mode & 0o077 == 0
     assert socket_file.parent.stat().st_mode & 0o077 == 0
-    root = this.folder / ".mika"
+    root = web.folder / ".mika"
     assert root.stat().st_mode & 0o077 == 0
     open_to_others = [str(path) for path in (root / "run").iterdir() if path.stat().st_mode & 0o077]
     assert not open_to_others
     assert (root / ".gitignore").read_text() == "*\n"
 
 
-def test_down_volumes_asks_first(project):
-    this = project(scripts={"web": SLEEP})
-    this.up()
-    (this.folder / ".mika" / "data" / "history.sqlite3").touch()
+@posix_only
+def test_a_control_socket_that_is_removed_is_made_again(web):
+    pid = web.pid("web")
+    for _ in range(2):
+        address = Path(ProjectDir(web.folder).read_state().address)
+        address.unlink()
+        result = web.mika("status")
+        assert result.code == 0 or (result.code == 1 and f"{address} is gone" in result.err), str(result)
+        poll_until(address.exists, DEADLINE, "a new socket")
+        web.ok("status")
+    assert web.pid("web") == pid
+
+
+@posix_only
+def test_the_runtime_folder_goes_with_a_log_out(web):
+    """The stack goes on at another address, and a command without that folder finds it."""
+    runtime, pid = Path(web.env["XDG_RUNTIME_DIR"]), web.pid("web")
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    assert ProjectDir(web.folder).read_state().address.startswith(f"{runtime}/")
+    shutil.rmtree(runtime)
+    poll_until(lambda: web.pid("web") == pid, DEADLINE, "an answer at another address")
+    web.ok("status")
+
+
+def test_down_volumes_asks_first(web):
+    """And finds a stack whose socket has just been removed."""
+    (web.folder / ".mika" / "data" / "history.sqlite3").touch()
     for answer, code, word in (("n\n", 130, "the answer was no"), ("", 2, "--yes")):
-        refused = this.mika("down", "--volumes", stdin=answer)
+        refused = web.mika("down", "--volumes", stdin=answer)
         assert refused.code == code, str(refused)
         assert "mika: nothing was done: " in refused.err
         assert word in refused.err
-        assert this.status()["state"] == "ready", "a no to the question changes nothing"
-    unanswered = this.mika("down", "--volumes", "--json")
+        assert web.status()["state"] == "ready", "a no to the question changes nothing"
+    unanswered = web.mika("down", "--volumes", "--json")
     assert unanswered.code == 2
     assert "nobody answered" in unanswered.json["error"]["message"]
-    assert this.status()["state"] == "ready"
-    assert this.ok("down", "--volumes", "--yes").code == 0
-
-
-# --- the control socket -----------------------------------------------------------------------------------------------
-
-
-@posix_only
-def test_a_control_socket_that_is_removed_is_made_again(project):
-    this = project(scripts={"web": SLEEP})
-    this.up()
-    pid = this.pid("web")
-    for _ in range(2):
-        address = Path(ProjectDir(this.folder).read_state().address)
+    assert web.status()["state"] == "ready"
+    address = Path(ProjectDir(web.folder).read_state().address)
+    if POSIX:
         address.unlink()
-        result = this.mika("status")
-        assert result.code == 0 or (result.code == 1 and f"{address} is gone" in result.err), str(result)
-        poll_until(address.exists, DEADLINE, "a new socket")
-        this.ok("status")
-    assert this.pid("web") == pid
-    address.unlink()
-    this.ok("down")
+    assert web.ok("down", "--volumes", "--yes").code == 0
     assert not address.exists()
-
-
-@posix_only
-def test_the_runtime_folder_goes_with_a_log_out(project):
-    """The stack goes on at another address, and a command without that folder finds it."""
-    with tempfile.TemporaryDirectory(prefix="kit-", dir="/tmp") as base:
-        runtime = Path(base) / "user"
-        runtime.mkdir(mode=0o700)
-        this = project(scripts={"web": SLEEP}, env={"XDG_RUNTIME_DIR": str(runtime)})
-        this.up()
-        pid = this.pid("web")
-        assert ProjectDir(this.folder).read_state().address.startswith(f"{runtime}/")
-        shutil.rmtree(runtime)
-        poll_until(lambda: this.pid("web") == pid, DEADLINE, "an answer at another address")
-        this.ok("status")
-        this.ok("down")
+    assert not (web.folder / ".mika" / "data" / "history.sqlite3").exists()
 
 
 # --- send -------------------------------------------------------------------------------------------------------------
