@@ -48,7 +48,6 @@ while True:
     for number, level in enumerate(('info', 'warning', 'error')):
         print(json.dumps({'event': f'order_{level}', 'level': level, 'number': number}), flush=True)
 """
-SIZES = [(80, 24), (200, 50)]
 READY_IN_CHINESE = r"crash 就绪(（重启 \d+ 次）)?  chatty 就绪  orders 就绪 \| \? 帮助"
 READY = r"crash ready( \(\d+ restarts?\))?  chatty ready  orders ready \| \? help"
 
@@ -65,10 +64,10 @@ def stack(tmp_path_factory):
         yield project
 
 
-@pytest.fixture(params=[SIZES[0]], ids=lambda size: "x".join(map(str, size)))
-def terminal(stack, request):
-    """Attached to the stack, with all of it ready."""
-    with Tmux(stack.environ(), *request.param) as tmux:
+@pytest.fixture
+def terminal(stack):
+    """Attached to the stack, with all of it ready; 80 columns and 24 rows."""
+    with Tmux(stack.environ()) as tmux:
         tmux.types(f"cd {stack.folder} && clear && mika up; echo code=$?")
         tmux.last_row_is(READY)
         yield tmux
@@ -77,13 +76,9 @@ def terminal(stack, request):
         tmux.shows(r"code=\d+")
 
 
-both_sizes = pytest.mark.parametrize("terminal", SIZES, indirect=True, ids=lambda size: "x".join(map(str, size)))
-
-
 # --- the status line --------------------------------------------------------------------------------------------------
 
 
-@both_sizes
 def test_the_status_line_stays_at_the_bottom(stack, terminal):
     (stack.folder / "crash").touch()
     terminal.shows(r"\d\d:\d\d:\d\d crash   exited: exit code 3")
@@ -108,7 +103,8 @@ def test_20_000_lines_leave_nothing_of_it_behind(stack, terminal):
 def test_another_size(stack, terminal):
     """It follows the size, and leaves no copy of itself."""
     short = r"3 ready \| \? help"
-    for columns, rows, line in ((40, 24, short), (120, 30, READY), (22, 10, short), (80, 24, READY), (36, 24, short)):
+    sizes = ((40, 24, short), (120, 30, READY), (22, 10, short), (200, 50, READY), (80, 24, READY), (36, 24, short))
+    for columns, rows, line in sizes:
         terminal.resize(columns, rows)
         terminal.last_row_is(line)
         (stack.folder / "log").touch()
@@ -133,12 +129,18 @@ def test_a_stopped_terminal_blocks_nobody(stack, terminal):
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def test_help_and_keys_that_mean_nothing(terminal):
+def test_help_and_what_means_nothing(stack, terminal):
+    """What is pasted is no key; and nothing here has an address."""
+    terminal.pastes("q\nr3\n")
+    terminal.keys("o")
+    terminal.shows("nothing here has an address to open")
     terminal.keys("x", "Up", "F5", "M-q")
     terminal.keys("?")
     terminal.shows("1 crash, 2 chatty, 3 orders")
     terminal.shows(r"  q      stop the stack \(Ctrl-C only detaches\)")
     assert re.fullmatch(READY, terminal.last_row)
+    assert "stopping" not in terminal.screen()
+    assert stack.status()["state"] == "ready"
 
 
 def test_the_lines_of_one_process_of_one_level_and_raw(stack, terminal):
@@ -202,19 +204,6 @@ def test_restart_stop_and_start(stack, terminal):
     stack.wait_state("orders", "ready")
     terminal.keys("3")
     terminal.last_row_is(READY)
-
-
-def test_what_is_pasted_is_no_key(stack, terminal):
-    terminal.pastes("q\nr3\n")
-    terminal.keys("?")
-    terminal.shows("keys\n")
-    assert "stopping" not in terminal.screen()
-    assert stack.status()["state"] == "ready"
-
-
-def test_nothing_to_open(terminal):
-    terminal.keys("o")
-    terminal.shows("nothing here has an address to open")
 
 
 def test_detach(stack, terminal):
@@ -295,23 +284,26 @@ def shell(project):
         yield this, tmux
 
 
-@pytest.mark.parametrize("key", ["q", "C-c"])
-def test_the_end(shell, key):
+def ends(tmux):
+    tmux.last_row_is(r"stopping: waiting for web \| \? help")
+    tmux.shows(r"stopped web in \d+\.\d s\n")
+    assert "? help" not in tmux.screen()
+    tmux.types("echo code=$?; stty -a | grep -o ' icanon'")
+    tmux.shows(r"code=130\n icanon")
+
+
+def test_ctrl_c_is_the_end(shell):
     _, tmux = shell
-    tmux.types("mika up; echo code=$?")
+    tmux.types("mika up")
     tmux.last_row_is(r"web ready \| \? help")
     tmux.keys("?")
     tmux.shows("stop the stack, as Ctrl-C does")
     tmux.keys("d")  # nothing: this process is the supervisor
-    tmux.keys(key)
-    tmux.last_row_is(r"stopping: waiting for web \| \? help")
-    tmux.shows(r"stopped web in \d+\.\d s\ncode=130\n")
-    assert "? help" not in tmux.screen()
-    tmux.types("stty -a | grep -o ' icanon'")
-    tmux.shows(" icanon")
+    tmux.keys("C-c")
+    ends(tmux)
 
 
-def test_in_the_background_the_keys_are_the_shells(shell):
+def test_in_the_background_the_keys_are_the_shells_and_q_is_the_end(shell):
     this, tmux = shell
     tmux.types("mika up &")
     this.wait_ready()
@@ -331,4 +323,4 @@ def test_in_the_background_the_keys_are_the_shells(shell):
     tmux.types("fg")
     tmux.last_row_is(r"web ready \| \? help")
     tmux.keys("q")
-    tmux.shows(r"stopped web in \d+\.\d s")
+    ends(tmux)
