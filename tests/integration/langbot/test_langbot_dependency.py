@@ -119,22 +119,25 @@ def test_no_event_yet(api: StubServer) -> None:
     assert "no event came since this API started" in state(api.url)["detail"]
 
 
-def test_doctor_shows_it_and_send_goes_the_same_way(own_bot: Callable[..., Bot], api: StubServer) -> None:
+def test_doctor_shows_it_and_send_goes_the_same_way(bot: Bot, own_bot: Callable[..., Bot], api: StubServer) -> None:
+    """Of a second bot, at the Temporal server of the first one."""
     api.default = Answer(401, {"code": -1, "msg": "Invalid API key"})
-    bot = own_bot(env={"LANGBOT_API_BASE_URL": api.url, "LANGBOT_API_KEY": "key"})
-    bot.up()
+    env = {name: str(bot.ports[name]) for name in ("TEMPORAL_PORT", "TEMPORAL_UI_PORT")}
+    env |= {"TEMPORAL_TASK_QUEUE": "with-langbot", "LANGBOT_API_BASE_URL": api.url, "LANGBOT_API_KEY": "key"}
+    other = own_bot(backend="external", env=env)
+    other.up()
 
-    ready = bot.http.get("/readyz")
+    ready = other.http.get("/readyz")
     assert (ready.status_code, ready.json()["langbot"]["state"]) == (200, "unavailable")
-    checks = {check["id"]: check for check in json.loads(bot.mika("doctor", "--json").out)["checks"]}
+    checks = {check["id"]: check for check in json.loads(other.mika("doctor", "--json").out)["checks"]}
     assert checks["langbot"]["status"] == "fail"
     assert "LANGBOT_API_KEY" in checks["langbot"]["fix"]
 
     api.default = SENT
     api.requests.clear()
-    sent = bot.ok("send", "--as", "langbot", "--group", "20002", "--user", "10001", "Mika, hello")
+    sent = other.ok("send", "--as", "langbot", "--group", "20002", "--user", "10001", "Mika, hello")
     assert "hello" in sent.out
     (path, _, body) = api.requests[-1]
     assert path.endswith("/bots/mika-send/send_message")
     assert (body["target_type"], body["target_id"]) == ("group", "20002")
-    assert bot.mika("send", "--bot", "x", "hello").code == 2
+    assert other.mika("send", "--bot", "x", "hello").code == 2
