@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.integration.langbot.conftest import Chat
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.langbot.environments import VERSIONS
+from tests.kit.stub_http import StubServer
 
 pytestmark = [
     pytest.mark.xdist_group("langbot"),
@@ -48,23 +51,30 @@ def test_a_group_is_not_the_speaker(chat: Chat) -> None:
     assert "I am 1" not in str(chat.model.requests[-1][2]["messages"])
 
 
-@pytest.fixture(params=LOGINS)
-def login(
-    request: pytest.FixtureRequest, chat: Chat, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str]]:
-    """The kind, and the address of an API that asks for it; its worker is that of `chat`."""
-    kind = request.param
-    settings = {f"N8N_{name.upper().replace('-', '_')}": value for name, value in LOGINS[kind].items()}
-    settings.pop("N8N_JWT_ALGORITHM", None)
-    env: dict[str, Any] = {"N8N_AUTH": kind, "LLM_BASE_URL": f"{chat.model.url}/v1", **settings}
-    with BotProcesses(tmp_path_factory.mktemp(kind), chat.bot.temporal_port, **env) as bot:
-        bot.env["TEMPORAL_TASK_QUEUE"] = chat.bot.queue
-        bot.start_api()
-        yield kind, str(bot.http.base_url.join("/webhook/n8n"))
+@pytest.fixture(scope="package")
+def api_with(
+    _bot: tuple[BotProcesses, StubServer, StubServer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """The address of an API that asks for this kind of login; its worker is that of `chat`."""
+    behind, model, _ = _bot
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def address(kind: str) -> str:
+            settings = {f"N8N_{name.upper().replace('-', '_')}": value for name, value in LOGINS[kind].items()}
+            settings.pop("N8N_JWT_ALGORITHM", None)
+            env: dict[str, Any] = {"N8N_AUTH": kind, "LLM_BASE_URL": f"{model.url}/v1", **settings}
+            bot = stack.enter_context(BotProcesses(tmp_path_factory.mktemp(kind), behind.temporal_port, **env))
+            bot.env["TEMPORAL_TASK_QUEUE"] = behind.queue
+            bot.start_api()
+            return str(bot.http.base_url.join("/webhook/n8n"))
+
+        yield address
 
 
-def test_logins(chat: Chat, login: tuple[str, str]) -> None:
-    kind, url = login
+@pytest.mark.parametrize("kind", LOGINS)
+def test_logins(chat: Chat, api_with: Callable[[str], str], kind: str) -> None:
+    url = api_with(kind)
     config = {"auth-type": kind, **LOGINS[kind]}
 
     assert chat.langbot.n8n(url, "hello", config=config)["messages"] == ["from the model"]
