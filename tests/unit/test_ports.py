@@ -106,13 +106,17 @@ def test_every_listening_socket_is_seen():
 def test_a_stranger_is_who_is_known_and_not_ours(tmp_path, monkeypatch):
     process, port = listener("127.0.0.1", 0, tmp_path, MIKA_RUN_ID="ab")
     try:
-        monkeypatch.setattr(ports, "_system", SimpleNamespace(listening=lambda: [("127.0.0.1", port, process.pid)]))
+        listeners = [("127.0.0.1", port, process.pid)]
+        system = SimpleNamespace(
+            listening=lambda: listeners, listening_of=lambda pids: [entry for entry in listeners if entry[2] in pids]
+        )
+        monkeypatch.setattr(ports, "_system", system)
         stranger = ports.find_stranger(port, {os.getpid()}, "another run")
         assert stranger is not None
         assert stranger.pid == process.pid
         assert ports.find_stranger(port, {os.getpid()}, "ab") is None, "it has left the tree, not the run"
         assert ports.find_stranger(port, {process.pid}, "another run") is None
-        monkeypatch.setattr(ports, "_system", SimpleNamespace(listening=lambda: [("127.0.0.1", port, None)]))
+        listeners[:] = [("127.0.0.1", port, None)]
         assert ports.find_stranger(port, {os.getpid()}, "another run") is None, "the system does not tell"
     finally:
         ended(process)

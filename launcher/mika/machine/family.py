@@ -1,7 +1,7 @@
-"""The children of a process, and theirs, for what is shown.
+"""The children of a process, and theirs.
 
 psutil looks at all processes of the machine for that: milliseconds, and a status asks for each process of the stack.
-Linux keeps a list of the children, which may lack one while another exits, so nothing should be decided by it:
+Linux keeps a list of the children. It may lack one while another exits, so a decision needs a second look:
 https://man7.org/linux/man-pages/man5/proc_tid_children.5.html
 """
 

@@ -142,6 +142,9 @@ def find_stranger(port: int, own_pids: Collection[int], run_id: str) -> Listener
     """
     import psutil
 
+    with contextlib.suppress(OSError):  # who listens at all costs a hundred times as much, and this is the usual case
+        if any(listening_port == port for _ip, listening_port, _pid in _system.listening_of(own_pids)):
+            return None
     pids = {pid for _ip, listening_port, pid in _listening_sockets() if listening_port == port}
     if not own_pids or not pids or None in pids or pids & set(own_pids):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Collection
 
@@ -21,13 +20,8 @@ class Tree:
         self._addresses: tuple[str, ...] = ()
 
     def pids(self) -> Collection[int]:
-        """The pids of the leader and its descendants, none of them missing: what is decided by them needs all."""
-        import psutil
-
-        with contextlib.suppress(psutil.Error, OSError):
-            children = psutil.Process(self._leader).children(recursive=True)
-            return (self._leader, *(child.pid for child in children))
-        return (self._leader,)
+        """The pids of the leader and its descendants; now and then one is missing, so look twice before you decide."""
+        return family_of(self._leader)
 
     def own_process(self, *, behind_shell: bool) -> tuple[int, float | None]:
         """Pid and RSS (MB) of the service itself. If its command needed a shell, it is the only child of that."""
@@ -44,5 +38,5 @@ class Tree:
         """Where it listens (`host:port`), as of a second ago at most."""
         now = time.monotonic()
         if now - self._asked_at >= _ASK_AGAIN:
-            self._asked_at, self._addresses = now, ports.addresses_of(family_of(self._leader))
+            self._asked_at, self._addresses = now, ports.addresses_of(self.pids())
         return self._addresses
