@@ -106,7 +106,7 @@ def run_here(
         given.seek(0)
         stack.enter_context(_streams(given, out, err))
         stack.enter_context(contextlib.chdir(cwd))
-        stack.enter_context(_environment(env))
+        stack.enter_context(environment(env))
         with _interrupted_after(timeout) as is_late:
             code = main.run(argv)
         for stream in (sys.stdout, sys.stderr):
@@ -139,7 +139,8 @@ def _streams(given: IO[bytes], out: IO[bytes], err: IO[bytes]) -> Iterator[None]
 
 
 @contextlib.contextmanager
-def _environment(env: Mapping[str, str]) -> Iterator[None]:
+def environment(env: Mapping[str, str]) -> Iterator[None]:
+    """This process has this environment, and no other."""
     before = dict(os.environ)
     os.environ.clear()
     os.environ.update(env)

@@ -98,17 +98,14 @@ def test_a_browser_is_told_that_it_may_not(bot, allowed):
 
 
 def test_behind_a_tunnel_only_the_secret_counts(bot, allowed):
-    settings = {"API_ALLOWED_HOSTS": "bot.example.org", "WEBHOOK_SECRET": bot.secret}
-    with free_port() as port, BotProcesses(bot.folder, port, **settings) as other:
-        other.start_api()
+    with bot.api_here(API_ALLOWED_HOSTS="bot.example.org") as other:
         response = other.http.get("/history/1000112345", headers=allowed)
     assert response.status_code == (200 if bot.secret else 403), response.text
 
 
 def test_another_key_is_said(bot, allowed):
     key = bot.folder / ".mika" / "data" / "history.key"
-    with free_port() as port, BotProcesses(bot.folder, port, HISTORY_KEY="k" * 16) as other:
-        other.start_api()
+    with bot.api_here(HISTORY_KEY="k" * 16, WEBHOOK_SECRET="") as other:
         response = other.http.delete("/history/1000112345", headers=HERE)
     assert (response.status_code, response.json()["code"]) == (503, "history_unavailable")
     assert "HISTORY_KEY" in response.json()["detail"]
