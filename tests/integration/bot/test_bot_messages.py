@@ -15,12 +15,6 @@ from tests.kit.machine import poll_until
 from tests.kit.stub_http import Answer, completion
 
 
-@pytest.fixture
-def bot(tmp_path, temporal):
-    with BotProcesses(tmp_path, temporal.port) as bot:
-        yield bot
-
-
 def problem(response, status, code):
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
@@ -32,9 +26,27 @@ def problem(response, status, code):
     return body
 
 
-def test_answered_and_remembered(bot, temporal):
-    api = bot.start_api()
+def test_no_worker_is_said_soon_the_message_is_kept_and_others_are_answered_and_remembered(tmp_path, temporal):
+    with BotProcesses(tmp_path, temporal.port) as bot:
+        api = bot.start_api()
+        _no_worker(bot)
+        _answered_and_remembered(bot, api.output, temporal.port)
+
+
+def _no_worker(bot):
+    response = bot.post("hello", user_id="8")
+    body = problem(response, 503, "no_worker")
+    assert int(response.headers["Retry-After"]) > 0
+    assert body["workflow_id"] in body["detail"]
+    assert response.elapsed.total_seconds() < 10
+    assert bot.workflow(body["workflow_id"])["status"] == "running"
+    worker = bot.http.get("/readyz").json()["worker"]
+    assert (worker["state"], worker["error"], worker["queue"]) == ("unavailable", "no_worker", bot.queue)
     bot.start_worker()
+    assert "hello" in bot.completed(body["workflow_id"])["response"]
+
+
+def _answered_and_remembered(bot, output, port):
     first = bot.post("the secret text 你好")
     assert first.status_code == 200, first.text
     body = first.json()
@@ -58,7 +70,7 @@ def test_answered_and_remembered(bot, temporal):
     for dependency in dependencies.values():
         assert dependency.pop("detail")
     assert dependencies == {
-        "temporal": {"state": "ready", "address": f"127.0.0.1:{temporal.port}", "namespace": "default"},
+        "temporal": {"state": "ready", "address": f"127.0.0.1:{port}", "namespace": "default"},
         "worker": {"state": "ready", "namespace": "default", "queue": bot.queue},
         "history": {
             "state": "ready",
@@ -66,7 +78,7 @@ def test_answered_and_remembered(bot, temporal):
             "file": str(bot.folder.resolve() / ".mika" / "data" / "history.sqlite3"),
         },
     }
-    log = api.output()
+    log = output()
     assert "secret text" not in log
     assert "1000112345" not in log
     assert '"user_id": "10001123..."' in log
@@ -89,20 +101,6 @@ def test_the_same_message_id_is_answered_once(llm_bot, llm, worker):
     assert len(llm.requests) == 1
     assert llm_bot.post("hi", message_id="m-2").json()["response"] == "a second answer"
     assert len(llm_bot.turns()) == 2
-
-
-def test_no_worker_is_said_soon_and_the_message_is_kept(bot):
-    bot.start_api()
-    response = bot.post("hello")
-    body = problem(response, 503, "no_worker")
-    assert int(response.headers["Retry-After"]) > 0
-    assert body["workflow_id"] in body["detail"]
-    assert response.elapsed.total_seconds() < 10
-    assert bot.workflow(body["workflow_id"])["status"] == "running"
-    worker = bot.http.get("/readyz").json()["worker"]
-    assert (worker["state"], worker["error"], worker["queue"]) == ("unavailable", "no_worker", bot.queue)
-    bot.start_worker()
-    assert "hello" in bot.completed(body["workflow_id"])["response"]
 
 
 @needs_sigstop
@@ -205,8 +203,7 @@ def test_failures_of_the_model(llm_bot, llm, worker, answers, code, said, hits):
 
 
 def test_the_run_time_out(tmp_path, temporal):
-    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=1) as bot:
-        bot.start_api()
+    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=1) as processes, processes.api_here() as bot:
         body = problem(bot.post(), 504, "workflow_timeout")
         state = bot.workflow(body["workflow_id"])
         assert state["status"] == "timed_out"
