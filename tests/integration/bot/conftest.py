@@ -54,6 +54,17 @@ def llm_bot(_shared_model_bot: BotProcesses, llm: StubServer) -> Iterator[BotPro
     asyncio.run(_terminate_all(_shared_model_bot))
 
 
+@pytest.fixture
+def idle_bot(llm_bot: BotProcesses) -> Iterator[BotProcesses]:
+    """The same without a worker: a test starts its own, which is killed at its end."""
+    _, *workers = llm_bot.started
+    for process in workers:
+        process.kill()
+    yield llm_bot
+    for process in llm_bot.started[1 + len(workers) :]:
+        process.kill()
+
+
 async def _terminate_all(bot: BotProcesses) -> None:
     client = await Client.connect(f"127.0.0.1:{bot.temporal_port}")
     async for found in client.list_workflows(f"ExecutionStatus = 'Running' AND TaskQueue = '{bot.queue}'"):

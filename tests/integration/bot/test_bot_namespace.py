@@ -26,18 +26,23 @@ def create_namespace(server: TemporalServer, name: str) -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
 
 
-def test_a_supervised_worker_waits_for_its_namespace(tmp_path, temporal):
-    with BotProcesses(
-        tmp_path, temporal.port, TEMPORAL_NAMESPACE="later", MIKA_WORKER_IDENTITY="mika/run-1/worker"
-    ) as bot:
-        api = bot.start_api()
-        worker = bot.start("worker", "-m", "src.workers.temporal_worker")
-        worker.wait_for("no namespace 'later'")
+def test_only_a_supervised_worker_waits_for_its_namespace(tmp_path, temporal):
+    with BotProcesses(tmp_path, temporal.port, TEMPORAL_NAMESPACE="later") as processes, processes.api_here() as bot:
+        supervised = bot.start("worker", "-m", "src.workers.temporal_worker", MIKA_WORKER_IDENTITY="mika/run-1/worker")
+        supervised.wait_for("no namespace 'later'")
+        alone = bot.start("worker", "-m", "src.workers.temporal_worker")
+        assert alone.wait() == 2
+        assert "'later'" in alone.output().strip().splitlines()[-1]
+        assert "Traceback" not in alone.output()
         assert bot.post().json()["code"] == "temporal_unavailable"
+        ready = bot.http.get("/readyz").json()
+        assert (ready["temporal"]["error"], ready["temporal"]["namespace"]) == ("namespace_missing", "later")
+        assert ready["worker"]["error"] == "namespace_missing"
         create_namespace(temporal, "later")
-        worker.wait_for("worker_started")
+        supervised.wait_for("worker_started")
         poll_until(lambda: bot.post().status_code == 200, 30, "an answer")
-        assert (api.popen.poll(), worker.popen.poll()) == (None, None)
+        assert supervised.popen.poll() is None
+        assert '"identity": "mika/run-1/worker"' in supervised.output()
 
 
 def test_its_patience_has_an_end(tmp_path, temporal):
