@@ -107,8 +107,13 @@ def _bot(tmp_path_factory, temporal: TemporalServer, _outside) -> Iterator[BotPr
     }
     with BotProcesses(tmp_path_factory.mktemp("doors"), temporal.port, **settings) as bot:
         bot.start_api()
-        bot.start_worker()
+        bot.start_worker(**_there(outside))
         yield bot
+
+
+def _there(outside: StubServer) -> dict[str, str]:
+    """Where OneBot listens. The worker sends there only what an API with these settings has taken."""
+    return {"ONEBOT_API_URL": outside.url, "ONEBOT_ACCESS_TOKEN": "a token"}
 
 
 @pytest.fixture
@@ -283,16 +288,8 @@ def test_a_wrong_signature_of_onebot_is_refused(chat):
     assert chat.bot.http.post("/onebot", json={"post_type": "meta_event"}).status_code == 401
 
 
-def test_onebot_with_an_address_gets_the_reply_there(tmp_path, temporal, chat):
-    settings = {
-        "LLM_BASE_URL": f"{chat.model.url}/v1",
-        "ONEBOT_SECRET": ONEBOT_KEY,
-        "ONEBOT_API_URL": chat.outside.url,
-        "ONEBOT_ACCESS_TOKEN": "a token",
-    }
-    with BotProcesses(tmp_path, temporal.port, **settings) as bot:
-        bot.start_api()
-        bot.start_worker()
+def test_onebot_with_an_address_gets_the_reply_there(chat):
+    with chat.bot.api_here(**_there(chat.outside)) as bot:
         there = Chat(bot, chat.model, chat.outside)
         answer = there.onebot("mika, hi")
         assert answer.status_code == 200, answer.text

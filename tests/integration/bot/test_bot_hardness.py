@@ -7,6 +7,7 @@ import resource
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import httpx
@@ -73,7 +74,7 @@ def drip(client, first, byte, until):
     return time.monotonic() - began
 
 
-def test_headers_that_never_end(bot):
+def headers_that_never_end(bot):
     with connect(bot) as client:
         assert 4 < drip(client, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n", b"a", 12) < 9
         got = everything(client)
@@ -81,7 +82,7 @@ def test_headers_that_never_end(bot):
         assert b'"code":"request_timeout"' in got
 
 
-def test_a_second_request_whose_headers_never_end(bot):
+def a_second_request_whose_headers_never_end(bot):
     with connect(bot) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert answer(client)[0] == 200
@@ -97,21 +98,21 @@ def test_bytes_that_are_not_http(bot):
         assert everything(client) == b""
 
 
-def test_a_connection_without_a_request(bot):
+def a_connection_without_a_request(bot):
     with connect(bot) as client:
         began = time.monotonic()
         assert everything(client) == b""
         assert 4 < time.monotonic() - began < 9
 
 
-def test_a_body_that_never_ends(bot):
+def a_body_that_never_ends(bot):
     with connect(bot) as client:
         assert 9 < drip(client, HEAD + b"Content-Length: 5000\r\n\r\n{", b" ", 20) < 13
         status, problem = answer(client)
         assert (status, problem["code"]) == (408, "request_timeout")
 
 
-def test_a_body_that_nobody_reads(bot):
+def a_body_that_nobody_reads(bot):
     head = HEAD.replace(b"POST /webhook/langbot", b"POST /nothing")
     with connect(bot) as client:
         client.sendall(head + b"Content-Length: 5000\r\n\r\n{")
@@ -119,12 +120,28 @@ def test_a_body_that_nobody_reads(bot):
         assert 8 < drip(client, b" ", b" ", 30) < 16
 
 
-def test_a_keep_alive_connection_serves_many_requests_slowly(bot):
+def a_keep_alive_connection_serves_many_requests_slowly(bot):
     with connect(bot) as client:
         for _ in range(3):
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answer(client)[0] == 200
             time.sleep(3)
+
+
+def test_whoever_holds_back_is_given_an_end_and_whoever_is_only_slow_is_served(bot):
+    """All at the same time, since each takes its seconds."""
+    clients = (
+        headers_that_never_end,
+        a_second_request_whose_headers_never_end,
+        a_connection_without_a_request,
+        a_body_that_never_ends,
+        a_body_that_nobody_reads,
+        a_keep_alive_connection_serves_many_requests_slowly,
+    )
+    with ThreadPoolExecutor(len(clients)) as threads:
+        running = {client.__name__: threads.submit(client, bot) for client in clients}
+    failures = {name: one.exception() for name, one in running.items() if one.exception()}
+    assert not failures, "\n".join(f"{name}: {error!r}" for name, error in failures.items())
 
 
 def test_a_client_that_leaves_is_one_line(bot):
@@ -167,6 +184,7 @@ def test_memory_is_bounded_while_large_bodies_are_held_back(bot, many_files):
                     left[client] = left[client][client.send(left[client]) :] if left[client] else left[client]
                 except BlockingIOError:
                     continue
+            time.sleep(0.02)
             highest = max(highest, api.memory_info().rss)
         # What everybody else sends is answered meanwhile.
         response = bot.http.post(
