@@ -9,12 +9,13 @@ from tests.kit.bot import Bot
 from tests.kit.programs import SLEEP
 
 _CHINESE = {"MIKA_LANG": "zh_CN"}
+_SOON = "[process.web]\nmax_restarts = 1\n"  # given up after a second, and not after twelve
 _ENGLISH_WORDS = re.compile(r"[a-z]{3,} [a-z]{2,} [a-z]{2,}")
 _COMMANDS = re.compile(r"`[^`]+`")
 
 
 def test_why_a_process_crashes_is_said_in_the_language_of_each_terminal(project):
-    this = project(scripts={"web": SLEEP, "clock": SLEEP})
+    this = project(scripts={"web": SLEEP, "clock": SLEEP}, toml=_SOON)
     this.up()
     this.write("web.py", "import sys\nsys.exit('no luck today')\n")
     this.mika("restart", "web")
@@ -40,7 +41,7 @@ def test_why_a_process_crashes_is_said_in_the_language_of_each_terminal(project)
 
 
 def test_a_stack_in_the_background_that_fails_says_so_in_the_language_of_its_starter(project):
-    this = project(scripts={"web": "import sys\nsys.exit('no luck today')\n"})
+    this = project(scripts={"web": "import sys\nsys.exit('no luck today')\n"}, toml=_SOON)
     up = this.mika("up", "-d", env=_CHINESE, process=True)
     assert up.code == 1
     assert "web 已放弃：" in up.err, up.err
