@@ -13,7 +13,6 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest
 from temporalio.client import Client
 
-from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import poll_until
 
 # The last step, which is part of a workflow task, takes until the file is gone; no timeout of its own ends it.
@@ -46,7 +45,7 @@ def histories(bot):
 
     async def read():
         client = await Client.connect(f"127.0.0.1:{bot.temporal_port}")
-        found = client.list_workflows(f"TaskQueue = '{bot.queue}'")
+        found = client.list_workflows(f"TaskQueue = '{bot.queue}' AND ExecutionStatus = 'Running'")
         return {run.id: (await client.get_workflow_handle(run.id).fetch_history()).events async for run in found}
 
     return asyncio.run(read())
@@ -61,17 +60,18 @@ def in_hand(bot):
     }
 
 
-def test_what_a_killed_worker_had_in_hand_goes_on_with_its_successor(tmp_path, temporal):
-    (tmp_path / "hold").touch()
-    with BotProcesses(tmp_path, temporal.port) as bot, ThreadPoolExecutor(4) as threads:
-        bot.start_api()
+def test_what_a_killed_worker_had_in_hand_goes_on_with_its_successor(idle_bot):
+    bot, hold = idle_bot, idle_bot.folder / "hold"
+    hold.touch()
+    with ThreadPoolExecutor(4) as threads:
         killed = bot.start("worker", "-c", _HELD, MIKA_WORKER_IDENTITY="worker@run-1")
         killed.wait_for("worker_started")
         for _ in range(4):
             threads.submit(bot.post)
-        poll_until(lambda: len(in_hand(bot)) == 4, 30, "four tasks in hand")
+        poll_until(lambda: len(in_hand(bot)) == 4, 30, "four tasks in hand", step=0.3)
         lost = set(in_hand(bot))
         killed.kill()
+        hold.unlink()
 
         successor = bot.start_worker(MIKA_WORKER_IDENTITY="worker@run-2")
         began = time.monotonic()
@@ -92,11 +92,10 @@ async def take_and_lose(bot):
     return answer.workflow_execution.workflow_id
 
 
-def test_a_task_that_never_reached_the_worker_is_given_to_it_again(tmp_path, temporal):
+def test_a_task_that_never_reached_the_worker_is_given_to_it_again(llm_bot, worker):
     """The worker lives, so nobody is told that it hangs, and the message does not wait for the task's timeout."""
-    with BotProcesses(tmp_path, temporal.port) as bot, ThreadPoolExecutor(11) as threads:
-        bot.start_api()
-        bot.start_worker()
+    bot = llm_bot
+    with ThreadPoolExecutor(11) as threads:
         lost = threads.submit(asyncio.run, take_and_lose(bot))
         answers = []
         while not lost.done():
