@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from mika.backends.embedded import find_temporal
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.kit.bot import Bot
@@ -88,6 +89,13 @@ class Hand(Bot):
         self.says("worker", "worker_started")
         return pid
 
+    def mend(self, *without: str) -> None:
+        """Start what does not run, but for what a test is going `without`, and end every workflow."""
+        for name in ("temporal", "api", "worker"):
+            if name not in (*self.terminals, *without):
+                getattr(self, name)()
+        self.ask(_end_all)
+
     def says(self, name: str, text: str) -> None:
         log = self.folder / f"{name}-terminal.log"
         poll_until(lambda: text in log.read_text(encoding="utf-8"), DEADLINE, f"{text!r} from {name}")
@@ -149,6 +157,12 @@ class Hand(Bot):
         assert len(seen["finding"]) < 400
         assert bool(seen["fix"]) == (cause not in ("healthy", "running"))
         return seen
+
+
+async def _end_all(client: Client) -> None:
+    async for execution in client.list_workflows("ExecutionStatus = 'Running'"):
+        with contextlib.suppress(RPCError):  # it has just ended
+            await client.get_workflow_handle(execution.id).terminate("the test before")
 
 
 @contextlib.contextmanager

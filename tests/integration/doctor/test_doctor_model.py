@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.kit.machine import DEADLINE, free_port, poll_until
+from tests.kit.runs import Result
 from tests.kit.stub_http import Answer, StubServer
 from tests.kit.terminals import Hand
 
@@ -27,63 +29,78 @@ MODELS: list[tuple[str, Any, str, str, str]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def _stub() -> Iterator[StubServer]:
+    with StubServer() as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def model(_shared_terminals: Hand, _stub: StubServer) -> Iterator[dict[str, str]]:
+    """The settings of a model, and a worker that has them."""
+    settings = {"LLM_BASE_URL": f"{_stub.url}/v1", "LLM_API_KEY": "key", "LLM_MODEL": "stub"}
+    _shared_terminals.worker(**settings)
+    yield settings
+    _shared_terminals.stop("worker")
+
+
+@pytest.fixture
+def stub(_stub: StubServer) -> Iterator[StubServer]:
+    yield _stub
+    _stub.reset()
+
+
 @pytest.mark.parametrize(("name", "answer", "cause", "words", "check"), MODELS, ids=[case[0] for case in MODELS])
-def test_trouble_with_the_model(hand: Hand, name: str, answer: Any, cause: str, words: str, check: str) -> None:
-    with StubServer() as stub:
-        stub.default = answer or stub.holding()
-        model = {"LLM_BASE_URL": f"{stub.url}/v1", "LLM_API_KEY": "key", "LLM_MODEL": "stub"}
-        hand.worker(**model)
-        workflow_id = hand.send(run_timeout=6 if name == "hangs" else 60)
-        story = hand.story(workflow_id, cause, words)
-        assert "ask_llm" in story["finding"]
-        if check:
-            result, found = hand.checks("--llm", **model)
-            assert found["llm"]["status"] == "fail", str(result)
-            assert check in found["llm"]["finding"], str(result)
-            assert "key" not in found["llm"]["finding"].lower().replace("key:", "")
-        else:
-            assert "WORKFLOW_RUN_TIMEOUT" in story["fix"]
-        hand.stop("worker")
+def test_trouble_with_the_model(
+    server: Hand, model: dict[str, str], stub: StubServer, name: str, answer: Any, cause: str, words: str, check: str
+) -> None:
+    stub.default = answer or stub.holding()
+    workflow_id = server.send(run_timeout=6 if name == "hangs" else 60)
+    story = server.story(workflow_id, cause, words)
+    assert "ask_llm" in story["finding"]
+    if check:
+        result, found = server.checks("--llm", **model)
+        assert found["llm"]["status"] == "fail", str(result)
+        assert check in found["llm"]["finding"], str(result)
+        assert "key" not in found["llm"]["finding"].lower().replace("key:", "")
+    else:
+        assert "WORKFLOW_RUN_TIMEOUT" in story["fix"]
 
 
-def test_a_model_that_answers(hand: Hand) -> None:
-    with StubServer() as stub:
-        result, found = hand.checks("--llm", LLM_BASE_URL=f"{stub.url}/v1", LLM_MODEL="stub")
-        assert found["llm"]["status"] == "ok", str(result)
-        assert stub.requests[0][2]["max_tokens"] == 1
+def test_a_model_that_answers(server: Hand, model: dict[str, str], stub: StubServer) -> None:
+    result, found = server.checks("--llm", **model)
+    assert found["llm"]["status"] == "ok", str(result)
+    assert stub.requests[0][2]["max_tokens"] == 1
 
 
-def test_a_run_that_is_too_short_and_the_setting_that_fixes_it(hand: Hand) -> None:
+def test_a_run_that_is_too_short_and_the_setting_that_fixes_it(
+    server: Hand, model: dict[str, str], stub: StubServer
+) -> None:
     """The model needs 1.5 s; a run of 2 s gives it half."""
-    with StubServer() as stub:
-        slow = Answer(hold=threading.Event())  # nobody sets it: it answers when its patience is over
-        timer = threading.Timer(1.5, slow.hold.set)  # type: ignore[union-attr]
-        stub.default = slow
-        hand.worker(LLM_BASE_URL=f"{stub.url}/v1", LLM_MODEL="stub")
-        limits = {"WORKFLOW_RUN_TIMEOUT": "2", "WORKFLOW_EXECUTION_TIMEOUT": "4"}
-        workflow_id = hand.send(run_timeout=2)
-        result = hand.mika("doctor", "--workflow", workflow_id, "--json", env=limits)
-        poll_until(
-            lambda: (
-                hand.mika("doctor", "--workflow", workflow_id, "--json", env=limits).json["cause"] == "timed_out_slow"
-            ),
-            DEADLINE,
-            "timed_out_slow",
-        )
-        result = hand.mika("doctor", "--workflow", workflow_id, "--json", env=limits)
-        assert result.code == 1
-        assert "WORKFLOW_RUN_TIMEOUT=4" in result.json["fix"], str(result)
-        timer.start()
-        again = hand.ok("workflows", "retry", workflow_id, "--yes", "--json").json["workflows"][0]
-        assert hand.result(again["new_id"])["response"] == "from the model"
-        timer.join()
-        hand.stop("worker")
+    slow = Answer(hold=threading.Event())  # nobody sets it: it answers when its patience is over
+    timer = threading.Timer(1.5, slow.hold.set)  # type: ignore[union-attr]
+    stub.default = slow
+    limits = {"WORKFLOW_RUN_TIMEOUT": "2", "WORKFLOW_EXECUTION_TIMEOUT": "4"}
+    workflow_id = server.send(run_timeout=2)
+
+    def told() -> Result:
+        return server.mika("doctor", "--workflow", workflow_id, "--json", env=limits)
+
+    poll_until(lambda: told().json["cause"] == "timed_out_slow", DEADLINE, "timed_out_slow", step=0.3)
+    result = told()
+    assert result.code == 1
+    assert "WORKFLOW_RUN_TIMEOUT=4" in result.json["fix"], str(result)
+    timer.start()
+    again = server.ok("workflows", "retry", workflow_id, "--yes", "--json").json["workflows"][0]
+    assert server.result(again["new_id"])["response"] == "from the model"
+    timer.join()
 
 
-def test_a_store_of_conversations_that_is_down(hand: Hand) -> None:
+def test_a_store_of_conversations_that_is_down(server: Hand) -> None:
+    hand = server
     with free_port() as port:
         hand.worker(MONGODB_URL=f"mongodb://127.0.0.1:{port}/")
-        workflow_id = hand.send(run_timeout=20)
+        workflow_id = hand.send(run_timeout=10)
         story = hand.story(workflow_id, "activity_failed", "ask_llm")
         assert "HistoryError" in story["finding"]
         assert "`mika doctor` checks the store" in story["fix"]
