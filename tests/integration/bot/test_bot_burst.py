@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from temporalio.client import Client
 
 from tests.kit.bot_processes import BotProcesses
 from tests.kit.machine import poll_until
-from tests.kit.stub_http import StubServer
 
 AT_ONCE = 10  # activities that this worker takes at once; the SDK's own limit is 100
 NARROW = f"""
@@ -34,22 +34,21 @@ def post_all(bot, count):
 
 
 @pytest.mark.alone
-def test_a_message_waits_for_its_turn_while_a_worker_is_busy(tmp_path, temporal):
+def test_a_message_waits_for_its_turn_while_a_worker_is_busy(idle_bot, llm):
     """The worker's places are all taken by a slow model: it asks for nothing more, but it lives."""
-    with StubServer() as llm, BotProcesses(tmp_path, temporal.port, LLM_BASE_URL=f"{llm.url}/v1") as bot:
-        held = llm.default = llm.holding()
-        bot.start_api()
-        bot.start("worker", "-c", NARROW).wait_for("worker_started")
-        with ThreadPoolExecutor(1) as thread:
-            posted = thread.submit(post_all, bot, AT_ONCE + 15)
-            try:
-                poll_until(lambda: len(llm.requests) >= AT_ONCE, 45, "a full worker")
-                time.sleep(5)  # longer than a message without a worker would wait
-                assert len(llm.requests) == AT_ONCE
-            finally:
-                held.hold.set()
-            answers = posted.result()
-        assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
+    held = llm.default = llm.holding()
+    busy = idle_bot.start("worker", "-c", NARROW)
+    busy.wait_for("worker_started")
+    with ThreadPoolExecutor(1) as thread:
+        posted = thread.submit(post_all, idle_bot, AT_ONCE + 15)
+        try:
+            poll_until(lambda: len(llm.requests) >= AT_ONCE, 45, "a full worker")
+            time.sleep(5)  # longer than a message without a worker would wait
+            assert len(llm.requests) == AT_ONCE
+        finally:
+            held.hold.set()
+        answers = posted.result()
+    assert {answer.status_code for answer in answers} == {200}, [a.text for a in answers if a.status_code != 200]
 
 
 # Each answer takes a second, and four are made at once: four messages a second, whatever the machine.
@@ -107,19 +106,15 @@ def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
         assert response.json().get("code") == "no_worker", response.text
 
 
-def test_limits_of_steps_fit_into_the_run(tmp_path, temporal):
-    from temporalio.client import Client
-
-    run_timeout = 20
-
+def test_limits_of_steps_fit_into_the_run(llm_bot, worker):
     async def history(workflow_id):
-        client = await Client.connect(f"127.0.0.1:{temporal.port}")
+        client = await Client.connect(f"127.0.0.1:{llm_bot.temporal_port}")
         return [event async for event in client.get_workflow_handle(workflow_id).fetch_history_events()]
 
-    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=run_timeout) as bot:
-        bot.start_api()
-        bot.start_worker()
-        events = asyncio.run(history(bot.post().json()["workflow_id"]))
+    run_timeout = 60
+    events = asyncio.run(history(llm_bot.post().json()["workflow_id"]))
+    begun = events[0].workflow_execution_started_event_attributes
+    assert begun.workflow_run_timeout.ToSeconds() == run_timeout
     begin = events[0].event_time.ToNanoseconds() / 1e9
     steps = [event for event in events if event.HasField("activity_task_scheduled_event_attributes")]
     assert len(steps) == 1  # the others are local: part of a workflow task
