@@ -37,7 +37,8 @@ def _stub() -> Iterator[StubServer]:
 
 @pytest.fixture(scope="module")
 def model(_shared_terminals: Hand, _stub: StubServer) -> Iterator[dict[str, str]]:
-    """The settings of a model, and a worker that has them."""
+    """The settings of a model, and a worker that has them. The API says that WORKFLOW_RUN_TIMEOUT is what helps."""
+    _shared_terminals.mend("worker")
     settings = {"LLM_BASE_URL": f"{_stub.url}/v1", "LLM_API_KEY": "key", "LLM_MODEL": "stub"}
     _shared_terminals.worker(**settings)
     yield settings
