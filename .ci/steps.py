@@ -119,8 +119,7 @@ def check(builds: list[Background], arguments: list[str]) -> int:
         code = pytest("unit tests", ["tests/unit"])
     if not complete(builds):
         return finish("what the tests need could not be built")
-    # Docker and Wine keep a worker each busy all the time; with more than one beside them two cores fall behind.
-    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "3"]))
+    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit"]))
     failed = sorted(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else []
     if not code and not failed:
         return finish()
