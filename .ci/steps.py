@@ -85,13 +85,12 @@ class Background(threading.Thread):
 def main(arguments: list[str]) -> int:
     required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
     FAILED.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mika-ci-", dir=in_memory()) as folder:
-        os.environ["PYTEST_DEBUG_TEMPROOT"] = folder
+    with tempfile.TemporaryDirectory(prefix="mika-", dir=in_memory()) as folder:
         builds = [Background(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
         for build in builds:
             build.start()
         try:
-            code = check(builds, arguments)
+            code = check(builds, arguments, str(Path(folder) / "t"))  # short: sockets are made in it
         finally:
             for build in builds:
                 build.stop()
@@ -108,8 +107,12 @@ def in_memory() -> str | None:
     return str(folder) if shutil.disk_usage(folder).free > ROOM else None
 
 
-def check(builds: list[Background], arguments: list[str]) -> int:
-    """All steps; returns the exit code."""
+def check(builds: list[Background], arguments: list[str], folder: str) -> int:
+    """All steps, with the folders of the tests in `folder`; returns the exit code."""
+
+    def pytest(name: str, arguments: list[str]) -> int:
+        return step(name, [PYTHON, "-m", "pytest", "--basetemp", folder, *arguments], echo=True)
+
     if lint():
         return finish("lint or types failed")
     if step("mika check", [PYTHON, "-m", "mika", "check", "worker", "--histories", *HISTORIES]):
@@ -161,10 +164,6 @@ def step(name: str, command: list[str], *, echo: bool = False) -> int:
                 summaries.append(f"{name}: {line.strip()}")
     steps.append((name, time.monotonic() - begin))
     return run.returncode
-
-
-def pytest(name: str, arguments: list[str]) -> int:
-    return step(name, [PYTHON, "-m", "pytest", *arguments], echo=True)
 
 
 def complete(builds: list[Background]) -> bool:

@@ -23,7 +23,10 @@ SAME_EVERYWHERE = (
     # Words and columns, made of data; tests/windows/test_windows_console.py looks at a screen
     "test_wording.py",
     "test_width.py",
+    "test_colours.py",
+    "test_pretty.py",
     "test_statusline.py",
+    "test_table.py",
     "test_top_screen.py",
     "test_short_ids.py",
     "test_workflow_rows.py",
@@ -41,8 +44,18 @@ SAME_EVERYWHERE = (
     "test_doctor_budgets.py",
     "test_doctor_docker.py",
     "test_doctor_states.py",
+    "test_doctor_versions.py",
+    "test_docker_credentials.py",
     "test_docker_explain.py",
+    "test_docker_monitor.py",
+    "test_docker_services.py",
     "test_docker_supervision.py",
+    "test_following.py",
+    "test_mentions.py",
+    "test_replay_verdict.py",
+    "test_services_beside.py",
+    "test_tasks.py",
+    "test_watch.py",
 )
 
 # Not under Wine, but on Windows itself, by the hosted CI.
