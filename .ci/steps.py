@@ -122,7 +122,8 @@ def check(builds: list[Background], arguments: list[str], folder: str) -> int:
         code = pytest("unit tests", ["tests/unit"])
     if not complete(builds):
         return finish("what the tests need could not be built")
-    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit"]))
+    # Docker and Wine keep a worker each busy all the time; with more than one beside them two cores fall behind.
+    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "3"]))
     failed = sorted(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else []
     if not code and not failed:
         return finish()

@@ -140,7 +140,9 @@ def test_what_a_killed_supervisor_leaves_is_found_again(bot):
 
 
 def test_another_folder_with_the_same_ports_or_name(bot, tmp_path):
-    running = bot.containers(running=True)
+    running = poll_until(  # nothing waits for the UI
+        lambda: (found := bot.containers(running=True)).keys() == set(SERVICES) and found, START_S, "all run"
+    )
     with DockerBot(tmp_path) as second:
         port = str(bot.ports["MONGO_PORT"])
         result = second.mika("up", "-d", env={"MONGO_PORT": port}, timeout=START_S)

@@ -32,6 +32,8 @@ class Use:
 class _Tree:
     root: int
     members: dict[int, psutil.Process] = field(default_factory=dict)
+    was_searched: bool = False
+    """At the last look: a member that is new since then has begun since then."""
     seconds: float | None = None
     """CPU time of all members until now, with that of their children that have ended."""
     at: float = 0.0
@@ -55,8 +57,10 @@ class Usage:
         self._trees = trees
         is_due, began = time.monotonic() >= self._find_at, time.thread_time()
         for tree in trees.values():
-            if is_due or not tree.members:
+            is_searched = is_due or not tree.members
+            if is_searched:
                 _find_members(tree)
+            tree.was_searched = is_searched
         if is_due:
             self._find_at = time.monotonic() + (time.thread_time() - began) / _SHARE
         return {name: use for name, tree in trees.items() if (use := _use(tree)) is not None}
@@ -71,7 +75,9 @@ def _find_members(tree: _Tree) -> None:
         with contextlib.suppress(psutil.Error):
             found[pid] = psutil.Process(pid)
     for pid, process in found.items():
-        if pid not in tree.members and tree.seconds is not None and process.create_time() < tree.looked_at:
+        if pid in tree.members or tree.was_searched or tree.seconds is None:
+            continue
+        if process.create_time() < tree.looked_at:
             tree.seconds += _measure(process)[0]
     tree.members = found
 
