@@ -85,6 +85,7 @@ class Background(threading.Thread):
 def main(arguments: list[str]) -> int:
     required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
     FAILED.unlink(missing_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is in memory, and the engine, goes then, too
     with tempfile.TemporaryDirectory(prefix="mika-", dir=in_memory()) as folder:
         builds = [Background(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
         for build in builds:

@@ -19,22 +19,13 @@ import pytest
 from mika.project import logs
 from mika.supervisor.guard import Exit, Guard, ServiceSpec, StartFailedError
 
+from tests.kit.programs import ASGI
+
 pytestmark = pytest.mark.skipif(os.name != "nt", reason="the Windows half")
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 60.0  # s
 
-APP = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"ok"})
-"""
 
 # A service with a child that both write their pid, wait, and say how they ended.
 FAMILY = """
@@ -269,7 +260,7 @@ def test_death_of_the_supervisor_stops_the_tree_gracefully(tmp_path):
 
 @pytest.mark.parametrize("reload", [False, True])
 def test_uvicorn_shuts_down_gracefully(tmp_path, reload):
-    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    (tmp_path / "app.py").write_text(ASGI, encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -22,7 +22,7 @@ from temporalio.client import Client
 
 from tests.kit.bot import Bot
 from tests.kit.machine import DEADLINE, FreePort, free_port, poll_until
-from tests.kit.programs import BEATING, SERVER
+from tests.kit.programs import ASGI, BEATING, SERVER
 from tests.kit.project import Project
 
 pytestmark = [
@@ -100,16 +100,6 @@ async def main():
 if __name__ == '__main__':
     asyncio.run(main())
 """
-APP = """
-async def app(scope, receive, send):
-    while scope['type'] == 'lifespan':
-        message = await receive()
-        await send({'type': message['type'] + '.complete'})
-        if message['type'] == 'lifespan.shutdown':
-            return
-    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
-    await send({'type': 'http.response.body', 'body': b'ok'})
-"""
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +115,7 @@ def _shared_faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     env = {"WORKFLOW_TASK_TIMEOUT": "8", "WORKFLOW_RUN_TIMEOUT": "100"}
     try:
         with Bot(tmp_path_factory.mktemp("hangs"), procfile=procfile, toml=toml, env=env) as bot:
-            for name, program in {"faulty": FAULTY, "plain": PLAIN, "app": APP}.items():
+            for name, program in {"faulty": FAULTY, "plain": PLAIN, "app": ASGI}.items():
                 bot.write(f"{name}.py", program)
             bot.up()
             yield bot

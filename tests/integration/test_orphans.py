@@ -21,6 +21,7 @@ import pytest
 from mika.project.folder import ProjectDir
 
 from tests.kit.machine import DEADLINE, FreePort, poll_until, telling
+from tests.kit.programs import ASGI
 from tests.kit.project import Project
 from tests.kit.reaper import marks
 
@@ -29,17 +30,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="subreaper and P
 GRACE = 3.0
 LIMIT = GRACE + 2.0  # s, in which nothing may be left
 
-# uvicorn: a reloader, its child, and multiprocessing's resource tracker.
-APP = """
-async def app(scope, receive, send):
-    while scope['type'] == 'lifespan':
-        message = await receive()
-        await send({'type': message['type'] + '.complete'})
-        if message['type'] == 'lifespan.shutdown':
-            return
-    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
-    await send({'type': 'http.response.body', 'body': b'ok'})
-"""
 # A daemon as in the textbooks: two forks, a session of its own, nothing inherited but the environment.
 FORKED = """
 import os, signal, sys, time
@@ -68,7 +58,8 @@ session: (setsid sh -c 'setsid sleep 600 & sleep 600' > /dev/null 2>&1 &); pytho
 stubborn: python forked.py SIGINT SIGTERM SIGHUP
 """
 SIZES = {"reload": 3, "shell": 4, "forked": 2, "session": 5, "stubborn": 2, "daemons": 4}
-"""How many processes each tree has at least, its guard not counted."""
+"""How many processes each tree has at least, its guard not counted. Of uvicorn: a reloader, its child, and the resource
+tracker of multiprocessing."""
 
 
 @contextlib.contextmanager
@@ -80,7 +71,7 @@ def forest(parent: Path, procfile: str = PROCFILE) -> Iterator[Project]:
     toml = "".join(f'[process.{name}]\ngrace = {GRACE}\nready = "{ready.get(name, "none")}"\n' for name in names)
     try:
         with Project(parent, procfile, toml=toml, env={"WEB_PORT": str(port.number)}) as this:
-            for name, code in {"app": APP, "forked": FORKED, "leaf": LEAF}.items():
+            for name, code in {"app": ASGI, "forked": FORKED, "leaf": LEAF}.items():
                 this.write(f"{name}.py", code)
             yield this
     finally:

@@ -45,3 +45,14 @@ while True:
     file.touch()
     time.sleep(0.2)
 """
+
+ASGI = """
+async def app(scope, receive, send):
+    while scope['type'] == 'lifespan':
+        message = await receive()
+        await send({'type': message['type'] + '.complete'})
+        if message['type'] == 'lifespan.shutdown':
+            return
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': b'ok'})
+"""

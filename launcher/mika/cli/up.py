@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -25,12 +26,14 @@ from mika.cli.context import (
 )
 from mika.cli.language import echo
 from mika.cli.names import of_processes
+from mika.cli.screen.view import View
 from mika.config.load import Config
 from mika.errors import OK, MikaError
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
+from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
 from mika.wording import _, joined
 
@@ -116,10 +119,7 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
     # All bad input is found here, before anything is written or started.
     units = prepared.units(wish.options.processes)
     names = [unit.name for unit in units]
-    if wish.options.debug:
-        from mika.stack.debugging import check_names
-
-        check_names(wish.options.debug, units)
+    check_names(wish.options.debug, units)
     folder.create()
     deadline = time.monotonic() + wish.options.timeout
     reader = EventReader(folder)
@@ -228,7 +228,7 @@ def _until_ready(
     note: str = "",
 ) -> int:
     """Show progress until it is ready; the exit code."""
-    from mika.cli.screen.view import View
+    from mika.readiness import webhook
 
     view = View(ProjectDir(config.project).logs, names, color=use_color(), quiet=wish.as_json, plain=wish.look.plain)
     if note:
@@ -238,7 +238,7 @@ def _until_ready(
         if status is None:
             view.say(_("all processes have exited"))
             return OK
-        has_webhook = not wish.as_json and _has_webhook(status.urls, config)
+        has_webhook = not wish.as_json and asyncio.run(webhook.is_among(status.urls, config))
         view.ready(status.addresses, has_webhook=has_webhook)
     except KeyboardInterrupt:
         if attached.is_own:
@@ -251,11 +251,3 @@ def _until_ready(
     if wish.as_json:
         print_json(status.as_json())
     return OK
-
-
-def _has_webhook(urls: Mapping[str, str], config: Config) -> bool:
-    import asyncio
-
-    from mika.readiness import webhook
-
-    return asyncio.run(webhook.is_among(urls, config))

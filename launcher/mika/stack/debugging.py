@@ -9,18 +9,21 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mika import events, tasks
-from mika.backends.base import Backend
 from mika.control.address import terminal_address
 from mika.decoded import Json
 from mika.events import Bus
 from mika.project.folder import ProjectDir
 from mika.supervisor.guard import ServiceSpec
-from mika.supervisor.supervisor import Supervisor
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
 from mika.wording import _
+
+if TYPE_CHECKING:
+    from mika.backends.base import Backend
+    from mika.supervisor.supervisor import Supervisor
 
 _PORT = 5678
 """debugpy's own default, so that the settings which an editor proposes are right. The next free one is taken."""

@@ -35,7 +35,7 @@ class Tree:
             return self._leader, None
 
     def addresses(self) -> tuple[str, ...]:
-        """Where it listens (`host:port`), as of a second ago at most."""
+        """Where it listens (`host:port`), as of a moment ago."""
         now = time.monotonic()
         if now - self._asked_at >= _ASK_AGAIN:
             self._asked_at, self._addresses = now, ports.addresses_of(self.pids())
