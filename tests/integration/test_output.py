@@ -206,7 +206,7 @@ def test_logs_before_the_first_run(project):
 
 
 def test_logs_follow(project):
-    ticks = "print('here')\nfor n in range(10_000):\n    print('tick', n, flush=True)\n    time.sleep(0.05)\n"
+    ticks = "print('here')\nfor n in range(100_000):\n    print('tick', n, flush=True)\n    time.sleep(0.01)\n"
     code = f"import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n{ticks}"  # it ends without a word
     this = project(scripts={"web": code, "another": SLEEP})
     this.up("web")
@@ -214,15 +214,22 @@ def test_logs_follow(project):
     follow = this.start_mika("logs", "-f", "-n", "1")
     follow.wait_for("tick")
     first = int(follow.output().split()[1])
-    follow.wait_for(f"tick {first + 10}\n")
+    follow.wait_for(f"tick {first + 100}\n")
     numbers = [int(line.split()[1]) for line in follow.output().splitlines()]
-    assert numbers == list(range(first, first + len(numbers)))
+    assert numbers == list(range(first, first + len(numbers))), "none is lost between the last lines and new ones"
     if os.name != "nt":
         this.ok("restart", "web")
         follow.wait_for("here")  # of the process that came later
         follow.send(signal.SIGINT)
         assert follow.wait() == 130
         assert "Traceback" not in follow.output()
+
+
+def test_logs_follow_shows_what_is_not_finished_after_a_moment(project):
+    this = project(scripts={"web": "import time\nprint('sure? ', end='', flush=True)\ntime.sleep(600)\n"})
+    this.up("web")
+    follow = this.start_mika("logs", "-f")
+    follow.wait_for("sure? \n")
 
 
 @posix_only

@@ -14,7 +14,7 @@ import pytest
 from mika.guard import segments
 from mika.guard.segments import SegmentWriter
 from mika.project import logs
-from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, end, names, read_merged, read_tail
+from mika.project.logs import BLOCK, MAX_LINE, Follower, Line, decode, end, merged, names, read_merged, read_tail
 
 from tests.kit.oddfiles import IN_PLACE_OF_A_FILE
 
@@ -293,6 +293,14 @@ def test_merge_by_time(tmp_path, monkeypatch):
     ]
     assert [line.data for _, line in read_merged(tmp_path, both, tail=2)] == [b"2", b"3", b"4", b"5"]
     assert [line.data for _, line in read_merged(tmp_path, both, since=5004)] == [b"4", b"5"]
+
+
+def test_who_reads_on_misses_nothing_and_gets_each_line_whole(log):
+    log.write(b"1\n2\n3\nhal")
+    followers = {"svc": log.follow(tail=2)}
+    assert data(line for _, line in merged(followers, tail=2, is_end=False)) == [b"3"]
+    log.write(b"f\n4\n")
+    assert data(followers["svc"].poll()) == [b"half", b"4"]
 
 
 def test_a_terminal_that_cannot_keep_up_skips_and_counts(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ from mika.errors import MikaError, UsageError
 from mika.events import BackingOff, Exited, GaveUp, Ready, Started, Unhealthy
 from mika.project import logs
 from mika.project.event_log import EventReader, in_english, read_event
-from mika.project.folder import ProjectDir
 from mika.project.log_search import Naming
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
@@ -37,6 +36,7 @@ _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?")
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, None: 1}
 _INTERVAL = 0.1
+_UNFINISHED = 1.0  # s, after which a line is shown whose end has not come: a question, or the last words of a crash
 _BLOCK_LINES, _BLOCK_SECONDS = 200, 0.1
 _TOLD = (Started, Ready, Unhealthy, Exited, BackingOff, GaveUp)
 """The events that `logs -f` shows."""
@@ -89,7 +89,10 @@ def logs_command(
         timestamps=timestamps,
     )
     # With a filter the last lines are those that it lets through, so all lines are read.
-    entries = logs.read_merged(folder, chosen, tail=lines if wanted.is_empty else None, since=began)
+    tail = lines if wanted.is_empty else None
+    reader = EventReader(context.folder)
+    followers = {name: logs.Follower(folder, name, tail=tail, since=began) for name in chosen}
+    entries = logs.merged(followers, tail=tail, is_end=not follow)
     matches = (entry for entry in entries if wanted.matches(*entry))
     is_found = False
     try:
@@ -99,7 +102,7 @@ def logs_command(
     finally:
         printer.flush()
     if follow:
-        _follow(context.folder, chosen, printer, wanted)
+        _follow(followers, reader, printer, wanted)
     elif workflow is not None and not is_found:
         fix = _("`mika workflows` lists the ids; the other options may leave lines out")
         raise MikaError(_("no line of these logs names {workflow}", workflow=workflow), fix, code="no_lines")
@@ -121,13 +124,18 @@ def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[
     return sorted((entry for kept in last.values() for entry in kept), key=lambda entry: entry[1].time)
 
 
-def _follow(folder: ProjectDir, names: Sequence[str], printer: _Printer, wanted: LogFilter) -> None:
+def _follow(followers: Mapping[str, logs.Follower], reader: EventReader, printer: _Printer, wanted: LogFilter) -> None:
     """Show new lines, and between them when a process exited, was started again, or gave up."""
-    followers = {name: logs.Follower(folder.logs, name, tail=0) for name in names}
-    reader = EventReader(folder)
+    grown = {name: (b"", 0.0) for name in followers}
     while wanted.until is None or time.time() <= wanted.until:
         events = reader.poll()  # before the lines: what a process wrote before one of these is there by then
         new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
+        for name, follower in followers.items():
+            unfinished, since = grown[name]
+            if follower.unfinished != unfinished:
+                grown[name] = follower.unfinished, time.monotonic()
+            elif unfinished and time.monotonic() - since >= _UNFINISHED:
+                new += [(name, line) for line in follower.flush()]
         for name, line in new:
             if wanted.matches(name, line):
                 printer.print(name, line)

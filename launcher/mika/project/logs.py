@@ -24,7 +24,7 @@ from mika.guard.segments import (
 from mika.project.log_index import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 EVENT_LOG = "mika"
 """Name of the event log: JSON lines in `.mika/logs/mika.log`."""
@@ -120,18 +120,28 @@ def read_merged(
     directory: Path, services: Sequence[str], *, tail: int | None = None, since: float | None = None
 ) -> Iterator[tuple[str, Line]]:
     """The lines of several services, ordered by time. With `tail`, the last `tail` lines of each service."""
+    followers = {name: Follower(directory, name, tail=tail, since=since) for name in services}
+    return merged(followers, tail=tail, is_end=True)
 
-    def read(name: str) -> Iterator[tuple[str, Line]]:
-        lines = _drain(Follower(directory, name, tail=tail, since=since))
+
+def merged(followers: Mapping[str, Follower], *, tail: int | None, is_end: bool) -> Iterator[tuple[str, Line]]:
+    """What there is to read now, ordered by time; with `tail`, the last `tail` lines of each.
+
+    `is_end`: whether nobody reads on, so that a line that is not finished comes, too.
+    """
+
+    def read(name: str, follower: Follower) -> Iterator[tuple[str, Line]]:
+        lines = _drain(follower, is_end=is_end)
         return ((name, line) for line in (lines if tail is None else deque(lines, maxlen=tail)))
 
-    return heapq.merge(*map(read, services), key=lambda entry: entry[1].time)
+    return heapq.merge(*(read(*each) for each in followers.items()), key=lambda entry: entry[1].time)
 
 
-def _drain(follower: Follower) -> Iterator[Line]:
+def _drain(follower: Follower, *, is_end: bool = True) -> Iterator[Line]:
     while lines := follower.poll():
         yield from lines
-    yield from follower.flush()
+    if is_end:
+        yield from follower.flush()
 
 
 class Follower:
