@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mika.diagnosis.model import Surroundings
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -33,6 +35,15 @@ RUNNING: list[Case] = [
     ("nobody", "no_worker", task(1), [], around(), 3.1, "mika start worker"),
     ("nobody asked for pollers", "no_worker", task(1), [], Surroundings(), 3.1, "no worker has taken it for 3.1 s"),
     ("killed, still listed", "no_worker", task(1), [], around(worker(state="gone")), 4, "mika start worker"),
+    (
+        "listed, and not seen since the task came",
+        "no_worker",
+        task(1),
+        [],
+        around(replace(worker(), age=8.0)),
+        4,
+        "restart it: `mika restart worker`",
+    ),
     (
         "all polls used up by a stopped worker",
         "worker_unresponsive",
