@@ -126,7 +126,7 @@ def _last_of_each(entries: Iterable[tuple[str, logs.Line]], count: int) -> list[
 
 def _follow(followers: Mapping[str, logs.Follower], reader: EventReader, printer: _Printer, wanted: LogFilter) -> None:
     """Show new lines, and between them when a process exited, was started again, or gave up."""
-    grown = {name: (b"", 0.0) for name in followers}
+    grown = dict.fromkeys(followers, (b"", 0.0))
     while wanted.until is None or time.time() <= wanted.until:
         events = reader.poll()  # before the lines: what a process wrote before one of these is there by then
         new = [(name, line) for name, follower in followers.items() for line in follower.poll()]
