@@ -224,7 +224,7 @@ class Follower:
 
     def unread_bytes(self) -> int:
         """How many bytes were written but not read so far."""
-        if self._is_at_end():
+        if self.is_at_end():
             return 0
         total = 0
         for segment in segments(self._directory, self._name):
@@ -293,7 +293,7 @@ class Follower:
         self._position = end
         return pieces
 
-    def _is_at_end(self) -> bool:
+    def is_at_end(self) -> bool:
         """Whether nothing was written since the last read, from two looks at files: a quiet log is asked all the time,
         and to list the folder takes several times as long.
         """
@@ -307,7 +307,7 @@ class Follower:
         return not os.path.lexists(self._next_file)
 
     def _next_block(self) -> bytes:
-        if self._is_at_end():
+        if self.is_at_end():
             return b""
         while True:
             # List the segments before the read: if there is a later one already, this one will not grow any more.

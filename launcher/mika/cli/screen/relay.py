@@ -9,6 +9,7 @@ Above it stands what a program is still writing to a line that it rewrites (CR),
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -141,7 +142,8 @@ class Relay:
 
     def pin(self, pinned: Pinned | None) -> None:
         """Keep this line at the bottom of the terminal, from the next moment on; None: nothing."""
-        self._pin = pinned
+        # It is looked at twice a second, and to make it again each time would be half of what an idle stack costs.
+        self._pin = functools.lru_cache(maxsize=1)(pinned) if pinned is not None else None
         self._wake.set()
 
     def wait_unpinned(self, timeout: float) -> None:
@@ -182,6 +184,8 @@ class Relay:
         self._logs_shown = logs_on
         said = len(self._messages)  # a later one may be about lines that this look at the logs does not see yet
         for name, follower in self._followers.items() if logs_on else ():
+            if follower.is_at_end():
+                continue
             if self._selection.only not in ("", name):
                 follower.skip_to_end_if_behind(0)
                 continue
