@@ -160,10 +160,21 @@ def attached(this: Bot, name: str = "jobs") -> Tty:
     return Tty(this._command(("attach", name)), this.environ())
 
 
+def save(this: Bot, name: str, text: str) -> None:
+    """Return when `--watch` has seen it: what is started before would be restarted for it."""
+    before = len(this.events("notice", "jobs"))
+    this.write(name, text)
+    poll_until(
+        lambda: any("changed" in notice["message"] for notice in this.events("notice", "jobs")[before:]),
+        DEADLINE,
+        f"{name} is seen to have changed",
+    )
+
+
 def without_debugpy_breakpoint_stops_in_a_terminal(this: Bot) -> None:
     this.ok("stop", "jobs")
-    this.write("debugpy.py", "raise ImportError('not here')\n")
-    this.write("w.py", broken_into("workflow"))
+    save(this, "debugpy.py", "raise ImportError('not here')\n")
+    save(this, "w.py", broken_into("workflow"))
     told = this.ok("restart", "jobs", "--debug").text
     assert "debugpy is not installed in" in told
     assert "run `uv add --dev debugpy`" not in told
@@ -205,7 +216,7 @@ def with_debugpy_it_stops_in_the_editor_while_one_is_attached(this: Bot) -> None
     worker = broken_into("activity")
     this.ok("stop", "jobs")
     (this.folder / "debugpy.py").unlink()
-    this.write("w.py", worker)
+    save(this, "w.py", worker)
     restarted = this.ok("restart", "jobs", "--debug")
     assert "normal timeout" not in restarted.out, "it is longer since the start"
     with attached(this) as tty:

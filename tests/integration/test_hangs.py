@@ -110,8 +110,7 @@ def _shared_faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     procfile += f"web: python -m uvicorn app:app --reload --port {port.number}\n"
     rules = {"plain": "worker:plain", "web": f"http://127.0.0.1:{port.number}/"}
     toml = "".join(f'[process.{name}]\nready = "{rule}"\n' for name, rule in rules.items())
-    # With the default of 30 s the tests of a blocked workflow would wait as long; with less than 8 s, Temporal gives up
-    # waiting for a suspended worker before the API says so.
+    # With the default of 30 s the tests of a blocked workflow would wait as long.
     env = {"WORKFLOW_TASK_TIMEOUT": "8", "WORKFLOW_RUN_TIMEOUT": "100"}
     try:
         with Bot(tmp_path_factory.mktemp("hangs"), procfile=procfile, toml=toml, env=env) as bot:
@@ -177,17 +176,15 @@ def test_a_blocked_worker_is_found_and_its_message_answered(faulty, kind):
     assert "in blocked_here" in stacks, "where it hangs stands in its log"
 
 
-def test_a_suspended_worker_is_told_apart_found_and_its_message_answered(faulty):
+def test_a_suspended_worker_is_found_and_its_message_answered(faulty):
+    """What the API says of it meanwhile, if its caller has to wait that long: test_bot_messages."""
     pid = faulty.pid("worker")
     suspended = time.time()
     os.kill(pid, signal.SIGSTOP)
-    answer = faulty.post("stuck")
-    assert answer.status_code == 504, answer.text
-    problem = answer.json()
-    assert problem["code"] == "worker_unresponsive"
+    first = faulty.post("stuck").json()
     assert replaced_after(faulty, "worker", pid, suspended) <= FOUND_WITHIN
     assert "no beat" in faulty.events("unhealthy", "worker")[-1]["reason"]
-    found = faulty.ended(problem["workflow_id"])
+    found = faulty.ended(first["workflow_id"])
     assert found["status"] == "completed", found
     assert "stuck" in found["response"]
 
@@ -217,7 +214,7 @@ def test_a_worker_without_a_beat_is_found_by_the_task_that_it_does_not_answer(fa
     assert not (faulty.folder / ".mika" / "run" / "plain.beat").exists()
 
 
-API_FOUND_WITHIN = 15.0  # s: it is allowed 10 s without an answer
+API_FOUND_WITHIN = 20.0  # s: it is allowed 10 s without an answer, which is asked for every 2 s
 
 
 def test_what_accepts_and_does_not_answer_is_replaced(faulty):
