@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from mika.doctor.workflows.story import Story
 from mika.errors import UsageError
 from mika.guard.segments import SegmentWriter
 from mika.project.log_search import Found, Naming, find
-from mika.project.logs import Line
+from mika.project.logs import EVENT_LOG, Line
 from mika.text import plain
 
 ID = "process_message_8bc6a5140c134a04"
@@ -65,6 +66,16 @@ def test_a_traceback_belongs_to_the_line_above_it(tmp_path: Path) -> None:
         line for line in TRACE.splitlines() if wanted.matches("worker", Line(0.0, line.encode(), is_complete=True))
     ]
     assert lines == expected, "`mika logs --workflow` shows the same"
+
+
+def test_what_is_only_there_to_be_translated_is_not_searched() -> None:
+    event = (
+        b'{"kind": "exited", "name": "api", "at": 1.0, "reason": "exit code 3", "texts": [[["reason"], "hidden", {}]]}'
+    )
+    line = Line(0.0, event, is_complete=True)
+    assert LogFilter(re.compile("exit code 3")).matches(EVENT_LOG, line)
+    assert not LogFilter(re.compile("hidden")).matches(EVENT_LOG, line)
+    assert LogFilter(re.compile("hidden")).matches("api", line), "a program's own words are all its own"
 
 
 @pytest.mark.parametrize("line", [f"{ID}-retry-1", f"x-{ID}", f"{ID}0", f"{ID[:-1]}"])

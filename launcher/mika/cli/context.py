@@ -100,6 +100,11 @@ class Look:
     plain: bool = False
 
 
+def wanted_color() -> bool | None:
+    """Whether there are to be colours, by NO_COLOR and FORCE_COLOR; None: where there is a terminal."""
+    return False if "NO_COLOR" in os.environ else True if "FORCE_COLOR" in os.environ else None
+
+
 def use_color() -> bool:
     """Whether standard output shows colours: FORCE_COLOR, NO_COLOR, else whether it is a terminal."""
     context = click.get_current_context(silent=True)
@@ -151,7 +156,8 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    click.echo(f"{paint('mika:', BAD)} {pasteable(shown(error.message))}", err=True)
+    # After the command, and so without its context, which knows that for all other lines.
+    click.echo(f"{paint('mika:', BAD)} {pasteable(shown(error.message))}", err=True, color=wanted_color())
     if error.hint:
         click.echo("\n".join(f"      {line}" for line in pasteable(shown(error.hint)).splitlines()), err=True)
 

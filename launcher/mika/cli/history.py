@@ -8,11 +8,12 @@ import click
 
 from mika.cli.context import Context, confirm, json_option, print_json
 from mika.cli.group import Group
-from mika.cli.language import echo
+from mika.cli.language import echo, shown
 from mika.stack.history import forget, show
 from mika.text import plain
 from mika.wording import _
 
+_TYPES = {"private": _("private"), "group": _("in a group")}
 _group = click.option("--group", metavar="ID", help="Only what was said in this group (empty: only private messages).")
 
 
@@ -33,7 +34,7 @@ def show_command(context: Context, user: str, group: str | None, as_json: bool) 
         print_json({"version": 1, "user": user, "turns": [asdict(turn) for turn in turns]})
         return
     for turn in turns:
-        click.echo(f"{_safe(turn.at)}  {_safe(turn.message_type)}")
+        click.echo(f"{_safe(turn.at)}  {shown(_TYPES.get(turn.message_type, _safe(turn.message_type)))}")
         for mark, text in (("<", turn.message), (">", turn.reply)):
             for line in text.splitlines():
                 click.echo(f"  {mark} {_safe(line)}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mika.errors import UsageError
 from mika.project import logs
+from mika.project.event_log import in_english
 from mika.records.record import Level, level_of
 from mika.text import did_you_mean, plain
 from mika.wording import _, listed
@@ -35,6 +36,8 @@ class LogFilter:
     def matches(self, name: str, line: logs.Line) -> bool:
         """Call it for each line of a log, in their order: a traceback belongs to the line above it."""
         text = plain(logs.decode(line.data).rstrip("\r\n"))
+        if name == logs.EVENT_LOG:
+            text = in_english(text)  # as it is shown, without what is only there to be translated
         names_it = self.workflow is None or self.workflow.matches(name, text)
         if self.level is not None and not self._is_serious(name, text, self.level):
             return False

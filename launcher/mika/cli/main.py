@@ -22,7 +22,7 @@ from typing import NoReturn
 import click
 
 from mika import __version__
-from mika.cli.context import Context, harden_streams, show_error
+from mika.cli.context import Context, harden_streams, show_error, wanted_color
 from mika.cli.group import Group
 from mika.cli.language import language, shown
 from mika.config.search import find_project
@@ -153,7 +153,7 @@ def run(argv: Sequence[str]) -> int:
 
             return completion.answer(cli, instruction)
         # Not cli.main(): that turns a reader that has left (`mika logs | head`) into exit code 1.
-        with cli.make_context("mika", list(argv), color=_color()) as context:
+        with cli.make_context("mika", list(argv), color=wanted_color()) as context:
             cli.invoke(context)
     except _NO_ARGUMENTS as help_:
         click.echo(help_.format_message())
@@ -178,10 +178,6 @@ def run(argv: Sequence[str]) -> int:
             show_error(told, as_json=as_json)
         return told.exit_code
     return OK
-
-
-def _color() -> bool | None:
-    return False if "NO_COLOR" in os.environ else True if "FORCE_COLOR" in os.environ else None
 
 
 def _as_mika_error(error: Exception, argv: Sequence[str]) -> MikaError:
