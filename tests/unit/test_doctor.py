@@ -24,7 +24,6 @@ from mika.doctor.check import Check, Report, fail, ok, skipped, unknown, warn
 from mika.doctor.checks import history, llm
 from mika.doctor.checks import project as project_checks
 from mika.doctor.checks.dependencies import dependencies
-from mika.doctor.checks.log import last_trouble
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.listing import Row
 from mika.doctor.workflows.story import Story
@@ -65,71 +64,6 @@ async def tcp_server(greeting: bytes | None) -> Any:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-
-
-# --- logs -------------------------------------------------------------------------------------------------------------
-
-PLAIN = """\
-starting
-Traceback (most recent call last):
-  File "work.py", line 3, in <module>
-    main()
-ValueError: the first
-going on
-Traceback (most recent call last):
-  File "work.py", line 3, in <module>
-    main()
-    ~~~~^^
-pymongo.errors.ServerSelectionTimeoutError: 127.0.0.1:1: refused
-bye"""
-BLOCKED = """\
-Timeout (0:00:04)!
-Thread 0x00007e (most recent call first):
-  File "/usr/lib/threading.py", line 7 in wait
-
-Thread 0x00007f (most recent call first):
-  File "/bot/activities.py", line 12 in ask_llm
-  File "/usr/lib/asyncio.py", line 3 in run
-{"event": "later"}
-  File "/not/of/the/dump.py", line 1 in f"""
-IN_JSON = json.dumps({"event": "x", "exception": "Traceback (most recent call last):\n  File 'a'\nKeyError: 'user'"})
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (PLAIN, (6, "pymongo.errors.ServerSelectionTimeoutError: 127.0.0.1:1: refused")),
-        (IN_JSON, (0, "KeyError: 'user'")),
-        (BLOCKED, (0, 'the event loop was blocked: File "/bot/activities.py", line 12 in ask_llm')),
-        ("Traceback (most recent call last):", (0, "a traceback")),
-        ('{"event": "no Traceback (most recent call last) here", "exception": ""}', None),
-        ("{Traceback (most recent call last)", None),
-        ("Traceback (most recent call last):\n  File 'a'\nKeyboardInterrupt", None),
-        ("all is well", None),
-        ("", None),
-    ],
-)
-def test_the_last_trouble_of_a_log(text: str, expected: tuple[int, str] | None) -> None:
-    assert last_trouble(text.splitlines()) == expected
-
-
-def test_a_traceback_in_a_log_is_quoted_with_its_file(tmp_path: Path) -> None:
-    logs = tmp_path / ".mika" / "logs"
-    logs.mkdir(parents=True)
-    (logs / "worker.log").write_text(PLAIN, encoding="utf-8")
-    (logs / "mika.log").write_text(PLAIN, encoding="utf-8")  # the event log is no program's output
-    found = examine(tmp_path, MIKA_BACKEND="none")["logs"]
-    assert found.status == "warn"
-    assert found.finding.startswith(f"{Path('.mika/logs/worker.log')}, ")
-    assert found.finding.endswith("ServerSelectionTimeoutError: 127.0.0.1:1: refused")
-    (logs / "worker@2.1.log").write_text(PLAIN, encoding="utf-8")
-    os.utime(logs / "worker.log", (1, 1))
-    second = examine(tmp_path, MIKA_BACKEND="none")["logs"]
-    assert second.finding.startswith(f"{Path('.mika/logs/worker@2.1.log')}, "), "the file that there is"
-    assert second.fix == "`mika logs worker.2 -n 60` shows all of it"
-    (logs / "worker@2.1.log").unlink()
-    os.utime(logs / "worker.log", (1, 1))
-    assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok"
 
 
 # --- the store of conversations ---------------------------------------------------------------------------------------

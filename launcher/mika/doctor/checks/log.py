@@ -20,6 +20,7 @@ RECENT = 600.0
 """Seconds back that a traceback is of interest."""
 _LINES = 400
 _STOPS = ("KeyboardInterrupt", "asyncio.exceptions.CancelledError", "SystemExit")  # how a program is stopped
+_SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _THREADS = ("Thread ", "Current thread ")
 _ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt|Exit|Warning|Failure)\b.*|(\w+\.)+\w+(: .*)?")
 
@@ -65,7 +66,12 @@ def last_trouble(lines: Sequence[str]) -> tuple[int, str] | None:
 
 def _last_line(lines: Sequence[str]) -> str:
     """The end of a traceback: the first line that is not indented and looks like an error."""
-    return next((line for line in lines if not line[:1].isspace() and _ERROR.fullmatch(line)), _("a traceback"))
+    for number, line in enumerate(lines):
+        if not line[:1].isspace() and _ERROR.fullmatch(line):
+            places = [row.strip() for row in lines[:number] if row.startswith("  File ")]
+            # What other errors say is about the program; what these say is about a line.
+            return _("{error} ({place})", error=line, place=places[-1]) if places and line.startswith(_SYNTAX) else line
+    return _("a traceback")
 
 
 def _of_json(line: str) -> str:
