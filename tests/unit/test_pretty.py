@@ -273,6 +273,51 @@ def test_a_line_of_a_kind_that_came_often_looks_like_the_first_of_its_kind(name,
         assert line(value) == line(value, "\x1b[0m"), value
 
 
+LOGFMT_VALUES = (
+    *(
+        "",
+        " ",
+        '""',
+        "x",
+        "x " * 3,
+        '"x y"',
+        "x" * 200,
+        "x" * 201,
+        f'"{"x" * 200}"',
+        f'"{"x" * 201}"',
+        "你好",
+        '"é"',
+        "é",
+    ),
+    *(r'"a\"b"', r"a\b", r'"a\nb"', '"a\tb"', "\u200b", "a=b", '"a=b c=d"', "{0}", '"{0} %s"', "a,", 'a"b', "30", "-0"),
+    *("INFO", "warn", '"error"', "loud", f"process_message_{'8bc6a514' * 4}", "1795867200", "1795867200.5"),
+    *(
+        NOON,
+        f'"{NOON}"',
+        NOON.replace("T", " "),
+        "2026-02-30T12:00:00Z",
+        '"1970-01-01T00:00:00Z"',
+        "2026-11-28T12:00:00",
+    ),
+)
+
+
+@pytest.mark.parametrize("often", ["x", '"x y"', NOON, f'"{NOON}"'])
+@pytest.mark.parametrize("name", ["msg", "time", "level", "workflow_id", "elapsed_ms", "is.new", "error"])
+def test_a_line_of_logfmt_that_came_often_looks_like_the_first_of_its_kind(name, often):
+    pretty = Pretty(["worker"], ROOT, color=False)
+
+    def line(value: str, before: str = "") -> str:
+        fields = {"time": NOON, "level": "INFO", "msg": '"order packed"', "run_id": "r", name: value}
+        text = " ".join(f"{key}={of_key}" for key, of_key in {"first": "1", **fields}.items())
+        return pretty.line("worker", Line(SECONDS, f"{before}{text}".encode(), is_complete=True))
+
+    for _ in range(60):
+        line(often)
+    for value in LOGFMT_VALUES:
+        assert line(value) == line(value, "\x1b[0m"), value
+
+
 def test_what_is_no_json_stays_text_however_often_it_comes():
     pretty = Pretty(["worker"], ROOT, color=False)
     text = '{"event": "a"}"level": "info"}'

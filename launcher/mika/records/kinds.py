@@ -6,10 +6,10 @@ A pattern takes only what stands in the line as it will be shown. So it finds wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mika.records.reading import LEVELS, OF_THE_PROCESS, keys_of, level_of_number, read
+from mika.records.reading import LEVELS, LOGFMT, LOGFMT_PAIR, OF_THE_PROCESS, Keys, keys_of, level_of_number, read
 from mika.records.record import Level, level_of
 
 _TIME = (  # of a year in which there are such programs, so that its fraction decides nothing
@@ -25,6 +25,10 @@ _VALUES = (
     r"(0|-?[1-9]\d{0,14})",
     r"(-?(?:0\.(?!0000)|[1-9]\d{0,6}\.)(?:0|\d{0,7}[1-9]))",  # without an exponent, and as short as it can be
 )
+_BARE = rf"[!#-~{_NOT_ASCII}]"  # that may stand in logfmt without quotes
+_LOGFMT_TIMES = (f'"{_TIME}"', _TIME.replace("[T ]", "T"))
+_LOGFMT_MESSAGES = (_MESSAGE, f"({_BARE}*)")
+_LOGFMT_VALUES = (_VALUES[0], f"({_BARE}{{1,200}})")
 _PAIR = re.compile(r'"([^"]*)"(: ?)("[^"]*"|[\w.+-]+)(, ?|\})')
 _FLAT = re.compile(rf"\{{(?:{_PAIR.pattern})+")
 
@@ -68,29 +72,62 @@ TEXTS = {**dict.fromkeys("23456789", _LOGGING), **dict.fromkeys({name[0] for nam
 
 
 def kind_of(text: str) -> Kind | None:
-    """Of a line of JSON; None if not all of its values are plain, or `read` cannot read it."""
-    if not text.isprintable() or _FLAT.fullmatch(text) is None or read(text) is None:
+    """Of a line of JSON or logfmt; None if not all of its values are plain, or `read` cannot read it."""
+    if not text.isprintable() or read(text) is None:
+        return None
+    return _kind_of_json(text) if text[:1] == "{" else _kind_of_logfmt(text)
+
+
+def _kind_of_json(text: str) -> Kind | None:
+    if _FLAT.fullmatch(text) is None:
         return None
     pairs: list[tuple[str, str, str, str]] = _PAIR.findall(text)
-    names = tuple(name for name, *_ in pairs)
-    keys = keys_of(names, OF_THE_PROCESS)
-    if keys is None or len(set(names)) < len(names):
+    keys = keys_of(tuple(name for name, *_ in pairs), OF_THE_PROCESS)
+    if keys is None:
         return None
-    pattern, groups, count = r"\{", {}, 1
+    fields = []
     for name, colon, sample, comma in pairs:
         choices = (_MESSAGE,) if name == keys.message else _TIMES if name == keys.time else _VALUES
+        fields.append((name, f'"{name}"{colon}', sample, choices, comma))
+    is_number = any(name == keys.level and sample.isdecimal() for name, _colon, sample, _comma in pairs)
+    return _kind("{", fields, keys, level_of_number if is_number else level_of)
+
+
+def _kind_of_logfmt(text: str) -> Kind | None:
+    if LOGFMT.fullmatch(text) is None:
+        return None
+    pairs = list(LOGFMT_PAIR.finditer(text))
+    keys = keys_of(tuple(pair[1] for pair in pairs))
+    if keys is None:
+        return None
+    fields = []
+    for pair in pairs:
+        name, sample = pair.groups()
+        choices = _LOGFMT_MESSAGES if name == keys.message else _LOGFMT_TIMES if name == keys.time else _LOGFMT_VALUES
+        fields.append((name, f"{name}=", sample, choices, text[pair.end(2) : pair.end()]))
+    return _kind("", fields, keys, level_of)
+
+
+def _kind(
+    begin: str,
+    fields: Sequence[tuple[str, str, str, Sequence[str], str]],
+    keys: Keys,
+    as_level: Callable[[str], Level | None],
+) -> Kind | None:
+    """`fields`: of each its name, what stands before its value, a sample and the patterns of that, and what follows."""
+    pattern, groups, count = re.escape(begin), dict[str | None, int](), 1
+    for name, before, sample, choices, after in fields:
         value = next((choice for choice in choices if re.fullmatch(choice, sample, re.ASCII)), None)
-        if value is None:
+        if value is None or name in groups:
             return None
-        pattern += re.escape(f'"{name}"{colon}') + value + re.escape(comma)
+        pattern += re.escape(before) + value + re.escape(after)
         groups[name] = count
         count += re.compile(value).groups
-    is_number = any(name == keys.level and sample.isdecimal() for name, _colon, sample, _comma in pairs)
     return Kind(
         re.compile(pattern, re.ASCII).fullmatch,
         f"{{{groups[keys.message]}}}",
-        groups[keys.time] if keys.time else 0,
-        groups[keys.level] if keys.level else 0,
+        groups.get(keys.time, 0),
+        groups.get(keys.level, 0),
         tuple((name, groups[name]) for name in keys.others),
-        level_of_number if is_number else level_of,
+        as_level,
     )

@@ -63,8 +63,8 @@ _BEGUN_BY_DATE = (
     *_BEGUN_BY_ANY,
 )
 _INITIALS_OF_LEVELS = frozenset(name[0] for name in LEVELS.split("|"))
-_PAIR = re.compile(r'([\w.@-]{1,100})=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
-_LOGFMT = re.compile(rf"(?:{_PAIR.pattern})+")
+LOGFMT_PAIR = re.compile(r'([\w.@-]{1,100})=("(?:[^"\\]|\\.)*"|[^\s"]*)(?:\s+|$)')
+LOGFMT = re.compile(rf"(?:{LOGFMT_PAIR.pattern})+")
 _ACCESS = re.compile(r'\S{1,64} - "([A-Z]{3,10} \S+) HTTP/[\d.]+"( \d{3})\b.*')
 
 
@@ -112,10 +112,10 @@ def _from_json(text: str) -> Record | None:
 
 def _from_logfmt(text: str) -> Record | None:
     """`time=… level=INFO msg="hello world" key=value`, as Go's slog and logrus write it."""
-    if "=" not in text[:100] or not _LOGFMT.fullmatch(text):
+    if "=" not in text[:100] or not LOGFMT.fullmatch(text):
         return None
     fields: dict[str | None, str] = {}
-    for name, value in _PAIR.findall(text):
+    for name, value in LOGFMT_PAIR.findall(text):
         if name not in fields:
             fields[name] = _unquoted(value)
     keys = keys_of(tuple(fields))

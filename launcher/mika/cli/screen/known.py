@@ -17,6 +17,7 @@ _SECONDS, _LEVELS = 1000, 20  # whose text is kept
 _OFTEN = 50  # lines, from which on a pattern pays: to make it costs as much as to read so many
 _ALIKE = 4  # kinds that are tried in turn
 _LOOKS = 200
+_FIRST_OF_LOGFMT = re.compile(r"[A-Za-z_][\w.@-]{0,30}=")
 
 
 class _Row(NamedTuple):
@@ -46,15 +47,19 @@ class Known:
         self._head, self._levels, self._template = head, levels, template
         self._head_of_time = functools.lru_cache(_SECONDS)(self._new_head_of_time)
         self._texts = {first: [self._row(kind)] for first, kind in TEXTS.items()}
-        self._json: dict[tuple[int, str], list[_Row]] = {}
+        self._learnt: dict[tuple[int, str], list[_Row]] = {}
         self._misses: Counter[tuple[int, str]] = Counter()
 
     def line(self, name: str, seconds: float, text: str) -> str | None:
         """One that was written at `seconds`, with a newline; None: it has to be read part by part."""
-        if text[:1] != "{":
-            return self._shown(self._texts.get(text[:1]), name, seconds, text)
-        look = (text.count('"'), text[:12])  # the same for all of a kind, and hardly for another kind
-        shown = self._shown(self._json.get(look), name, seconds, text)
+        if text[:1] == "{":
+            look = (text.count('"'), text[:12])  # the same for all of a kind, and hardly for another kind
+        else:
+            shown = self._shown(self._texts.get(text[:1]), name, seconds, text)
+            if shown is not None or (first := _FIRST_OF_LOGFMT.match(text)) is None:
+                return shown
+            look = (text.count('"'), f"{first[0]}{text.count('=')}")
+        shown = self._shown(self._learnt.get(look), name, seconds, text)
         if shown is None:
             self._learn(look, text)
         return shown
@@ -82,10 +87,10 @@ class Known:
         self._misses[look] += 1
         if self._misses[look] % _OFTEN == 0 and self._misses[look] <= _ALIKE * _OFTEN:
             if (kind := kind_of(text)) is not None:
-                self._json.setdefault(look, []).append(self._row(kind))
+                self._learnt.setdefault(look, []).append(self._row(kind))
         elif len(self._misses) > _LOOKS:
             self._misses.clear()
-            self._json.clear()
+            self._learnt.clear()
 
     def _painted(self, kind: Kind) -> Callable[[str], str]:
         if not kind.level:
