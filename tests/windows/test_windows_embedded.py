@@ -33,6 +33,8 @@ def test_embedded(windows, project):
 
     assert bot.ok("down").out.startswith("stopped ")
     bot.assert_gone(15)
+    assert "Finished server process" in bot.log("api")
+    assert "worker_stopped" in bot.log("worker")
     bot.assert_ports_free()
     assert ".mika" in bot.ok("down", "--volumes", "--yes").out
     assert not (bot.folder / ".mika" / "data" / "temporal.db").exists()
