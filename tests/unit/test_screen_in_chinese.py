@@ -69,7 +69,7 @@ def test_top_fits_and_its_columns_stand_below_each_other(columns: int) -> None:
 
 def test_the_table_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: shutil.os.terminal_size((50, 24)))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: shutil.os.terminal_size((50, 24)))  # type: ignore[attr-defined]
     lines = plain(table.render(replace(STACK, processes=(API, GAVE_UP), services=()))).splitlines()
     assert lines[2:] == [
         "名称  状态    地址            已运行  重启",
