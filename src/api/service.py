@@ -16,18 +16,12 @@ from mika.diagnosis.users import shorten
 from mika.diagnosis.wording import Text, _
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    CancelledError,
-    TerminatedError,
-    WorkflowAlreadyStartedError,
-)
-from temporalio.exceptions import TimeoutError as TemporalTimeoutError
+from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from src.api.admission import Admission, MessageCounter
 from src.api.calls import CALL_TIMEOUT, TEMPORAL_ERRORS, Calls, is_transient
+from src.api.failures import problem_of, root_cause
 from src.api.signs import ASK_EVERY, WorkerSigns, WorkflowSnapshot, make_poll_reader
 from src.api.verdict import Judge, Verdict, Watch
 from src.intake.problems import Problem
@@ -153,7 +147,7 @@ class MessageService:
                 "workflow_failed",
                 error=problem.detail,
                 error_type=type(reason).__name__,
-                cause=_root_cause(reason),
+                cause=root_cause(reason),
                 code=problem.code,
                 elapsed_ms=_milliseconds_since(began),
             )
@@ -348,46 +342,6 @@ def _sentences(diagnosis: Diagnosis) -> str:
 def _capitalized(text: str) -> str:
     capitalized = f"{text[:1].upper()}{text[1:]}"
     return Text(capitalized, text.template, text.values) if isinstance(text, Text) else capitalized
-
-
-def problem_of(error: WorkflowFailureError, workflow_id: str) -> Problem:
-    """What the failure of a workflow means for the caller."""
-    cause = error.cause
-    if isinstance(cause, TemporalTimeoutError):
-        return Problem(
-            "workflow_timeout",
-            _("The message was not answered within WORKFLOW_RUN_TIMEOUT, so the bot gave up."),
-            workflow_id=workflow_id,
-        )
-    if isinstance(cause, CancelledError | TerminatedError):
-        return Problem("workflow_stopped", f"{cause}", workflow_id=workflow_id)
-    retryable = True
-    step = ""
-    if isinstance(cause, ActivityError):
-        step = f"{cause.activity_type}: "
-        cause = cause.cause or cause
-    if isinstance(cause, ApplicationError):
-        retryable = not cause.non_retryable
-    return Problem("activity_failed", f"{step}{_text(cause)}", workflow_id=workflow_id, retry=retryable)
-
-
-def _text(error: BaseException | None) -> str:
-    if isinstance(error, ApplicationError):
-        return error.message
-    if isinstance(error, TemporalTimeoutError):
-        kind = error.type.name.lower() if error.type is not None else "timeout"
-        last = error.__cause__
-        return f"timed out ({kind}){f', last: {_text(last)}' if last else ''}"
-    return str(error)
-
-
-def _root_cause(error: BaseException) -> str | None:
-    cause = error.__cause__
-    if cause is None:
-        return None
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    return f"{type(cause).__name__}: {cause}"
 
 
 def _status_name(status: WorkflowExecutionStatus | None) -> str:
