@@ -172,24 +172,24 @@ class TestWhileItRuns:
         assert idle.status()["state"] == "ready"
 
     @pytest.mark.alone  # it stops the engine of all other tests
-    def test_the_engine_stops_and_comes_back(self, bot):
+    def test_the_engine_stops_and_comes_back(self, idle):
+        idle.up()
         try:
             if not engine.stop():
                 pytest.skip("the engine is not one of the tests' own, so it stays up")
             gone = time.time()
             words = "the Docker engine does not answer"
-            with telling(lambda: [bot.unit(name) for name in SERVICES]):
+            with telling(lambda: [idle.unit(name) for name in SERVICES]):
                 poll_until(
-                    lambda: all(words in bot.unit(name)["detail"] for name in SERVICES),
+                    lambda: all(words in idle.unit(name)["detail"] for name in SERVICES),
                     SOON_S + 2,
                     "the engine is missed",
                 )
-            assert bot.status()["state"] == "degraded"
+            assert idle.status()["state"] == "degraded"
             assert time.time() - gone < SOON_S + 2
         finally:
             engine.start()
-        all_ready(bot)
-        answered(bot, "after the engine came back")
+        all_ready(idle)
 
 
 class TestAtTheStart:

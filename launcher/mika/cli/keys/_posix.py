@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 
-_TICK = 2.0  # s, between two looks whether it is still ours; after Ctrl-Z and `bg` nobody waits for one
+_TICK = 2.0  # s, between two looks whether it is still ours
 
 if sys.platform != "win32":
     import termios

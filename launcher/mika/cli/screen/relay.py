@@ -142,7 +142,7 @@ class Relay:
 
     def pin(self, pinned: Pinned | None) -> None:
         """Keep this line at the bottom of the terminal, from the next moment on; None: nothing."""
-        # It is looked at twice a second, and to make it again each time would be half of what an idle stack costs.
+        # It is looked at twice a second, whether anything has changed or not.
         self._pin = functools.lru_cache(maxsize=1)(pinned) if pinned is not None else None
         self._wake.set()
 
