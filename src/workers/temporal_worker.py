@@ -9,11 +9,12 @@ import asyncio
 import contextlib
 import gc
 import math
+import os
 import signal
 import sys
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 from mika.diagnosis import commands
@@ -191,5 +192,16 @@ def main() -> int:
     return status
 
 
+def _leave(status: int) -> NoReturn:
+    """End without the interpreter's own end.
+
+    One of the SDK's Rust threads may be handing over a result just then, and the process would abort: killed by
+    SIGABRT instead of an exit with this status ("PyGILState_Release: thread state must be current when releasing").
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())
