@@ -198,8 +198,9 @@ def _leave(status: int) -> NoReturn:
     One of the SDK's Rust threads may be handing over a result just then, and the process would abort: killed by
     SIGABRT instead of an exit with this status ("PyGILState_Release: thread state must be current when releasing").
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 
