@@ -2,7 +2,7 @@
 
     python -m benchmarks.window                  # 2 min; --rounds 3 --seconds 20
 
-Two processes that do nothing, without Temporal, on a terminal of 80 columns that takes all that is written to it. The
+Two processes that do nothing, without Temporal, on a terminal of 100 columns that takes all that is written to it. The
 variants take turns. `supervisor` is the process that the terminal shows: it supervises, too.
 """
 
@@ -23,7 +23,6 @@ from benchmarks import common
 from tests.kit.tty import Tty
 
 VARIANTS = {"the status line and keys": [], "lines only (--plain)": ["--plain"]}
-TARGET = 0.3  # % of one core
 _SETTLE = 5.0  # s, after which what a start has to do is done
 
 

@@ -165,7 +165,10 @@ def save(this: Bot, name: str, text: str) -> None:
     before = len(this.events("notice", "jobs"))
     this.write(name, text)
     poll_until(
-        lambda: any("changed" in notice["message"] for notice in this.events("notice", "jobs")[before:]),
+        lambda: any(
+            notice["message"] == f"{name} changed" or "more changed" in notice["message"]
+            for notice in this.events("notice", "jobs")[before:]
+        ),
         DEADLINE,
         f"{name} is seen to have changed",
     )

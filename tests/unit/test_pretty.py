@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -254,23 +255,30 @@ VALUES = (
 )
 
 
+def look_the_same(often: str, texts: Iterable[str]) -> None:
+    """Each of these lines, after the first one came often, and read part by part: an escape before it does that."""
+    pretty = Pretty(["worker"], ROOT, color=False)
+
+    def line(text: str) -> str:
+        return pretty.line("worker", Line(SECONDS, text.encode(), is_complete=True))
+
+    for _ in range(60):
+        line(often)
+    for text in texts:
+        assert line(text) == line(f"\x1b[0m{text}"), text
+
+
 @pytest.mark.parametrize("often", ['"x"', "7", "0.5", "true", f'"{NOON}"', "1795867200123"])
 @pytest.mark.parametrize(
     "name", ["event", "timestamp", "level", "workflow_id", "elapsed_ms", "is {new}", "pid", "error"]
 )
 def test_a_line_of_a_kind_that_came_often_looks_like_the_first_of_its_kind(name, often):
-    """The escape before a line makes that it is read part by part."""
-    pretty = Pretty(["worker"], ROOT, color=False)
-
-    def line(value: str, before: str = "") -> str:
+    def line(value: str) -> str:
         fields = {"event": '"e"', "timestamp": f'"{NOON}"', "level": '"info"', "run_id": '"r"', name: value}
         text = ", ".join(f'"{key}": {of_key}' for key, of_key in {"first": "1", **fields}.items())
-        return pretty.line("worker", Line(SECONDS, f"{before}{{{text}}}".encode(), is_complete=True))
+        return f"{{{text}}}"
 
-    for _ in range(60):
-        line(often)
-    for value in VALUES:
-        assert line(value) == line(value, "\x1b[0m"), value
+    look_the_same(line(often), map(line, VALUES))
 
 
 LOGFMT_VALUES = (
@@ -305,17 +313,11 @@ LOGFMT_VALUES = (
 @pytest.mark.parametrize("often", ["x", '"x y"', NOON, f'"{NOON}"'])
 @pytest.mark.parametrize("name", ["msg", "time", "level", "workflow_id", "elapsed_ms", "is.new", "error"])
 def test_a_line_of_logfmt_that_came_often_looks_like_the_first_of_its_kind(name, often):
-    pretty = Pretty(["worker"], ROOT, color=False)
-
-    def line(value: str, before: str = "") -> str:
+    def line(value: str) -> str:
         fields = {"time": NOON, "level": "INFO", "msg": '"order packed"', "run_id": "r", name: value}
-        text = " ".join(f"{key}={of_key}" for key, of_key in {"first": "1", **fields}.items())
-        return pretty.line("worker", Line(SECONDS, f"{before}{text}".encode(), is_complete=True))
+        return " ".join(f"{key}={of_key}" for key, of_key in {"first": "1", **fields}.items())
 
-    for _ in range(60):
-        line(often)
-    for value in LOGFMT_VALUES:
-        assert line(value) == line(value, "\x1b[0m"), value
+    look_the_same(line(often), map(line, LOGFMT_VALUES))
 
 
 def test_what_is_no_json_stays_text_however_often_it_comes():

@@ -156,7 +156,7 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
     if as_json:
         print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
-    # After the command, and so without its context, which knows that for all other lines.
+    # For all other lines the context of the command decides this, but the command has ended.
     click.echo(f"{paint('mika:', BAD)} {pasteable(shown(error.message))}", err=True, color=wanted_color())
     if error.hint:
         click.echo("\n".join(f"      {line}" for line in pasteable(shown(error.hint)).splitlines()), err=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mika.address import join
 from mika.machine import http
+from mika.machine.local import require_descriptors
 from mika.readiness.ladder import PROBE_TIMEOUT, NotYet
 from mika.text import plain
 from mika.wording import _
@@ -88,6 +89,7 @@ class CheckCommand:
 
     async def run(self, run_id: str) -> str:
         """Run it once; it must exit with 0. A cancelled run leaves no process. `run_id` marks its processes."""
+        require_descriptors()
         with tempfile.TemporaryFile() as output:  # not a pipe, which a process that it leaves behind could hold open
             process = subprocess.Popen(  # noqa: ASYNC220 - asyncio takes no command line, which Windows may need
                 self.line,

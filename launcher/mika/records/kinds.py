@@ -33,6 +33,16 @@ _PAIR = re.compile(r'"([^"]*)"(: ?)("[^"]*"|[\w.+-]+)(, ?|\})')
 _FLAT = re.compile(rf"\{{(?:{_PAIR.pattern})+")
 
 
+class _Field(NamedTuple):
+    """One of a sample line: what stands before its value, the patterns that the value may have, and what follows it."""
+
+    name: str
+    before: str
+    sample: str
+    choices: Sequence[str]
+    after: str
+
+
 class Kind(NamedTuple):
     """`message` is for `str.format`, and the other numbers are groups of the pattern, too; 0: it has none.
 
@@ -88,7 +98,7 @@ def _kind_of_json(text: str) -> Kind | None:
     fields = []
     for name, colon, sample, comma in pairs:
         choices = (_MESSAGE,) if name == keys.message else _TIMES if name == keys.time else _VALUES
-        fields.append((name, f'"{name}"{colon}', sample, choices, comma))
+        fields.append(_Field(name, f'"{name}"{colon}', sample, choices, comma))
     is_number = any(name == keys.level and sample.isdecimal() for name, _colon, sample, _comma in pairs)
     return _kind("{", fields, keys, level_of_number if is_number else level_of)
 
@@ -104,17 +114,11 @@ def _kind_of_logfmt(text: str) -> Kind | None:
     for pair in pairs:
         name, sample = pair.groups()
         choices = _LOGFMT_MESSAGES if name == keys.message else _LOGFMT_TIMES if name == keys.time else _LOGFMT_VALUES
-        fields.append((name, f"{name}=", sample, choices, text[pair.end(2) : pair.end()]))
+        fields.append(_Field(name, f"{name}=", sample, choices, text[pair.end(2) : pair.end()]))
     return _kind("", fields, keys, level_of)
 
 
-def _kind(
-    begin: str,
-    fields: Sequence[tuple[str, str, str, Sequence[str], str]],
-    keys: Keys,
-    as_level: Callable[[str], Level | None],
-) -> Kind | None:
-    """`fields`: of each its name, what stands before its value, a sample and the patterns of that, and what follows."""
+def _kind(begin: str, fields: Sequence[_Field], keys: Keys, as_level: Callable[[str], Level | None]) -> Kind | None:
     pattern, groups, count = re.escape(begin), dict[str | None, int](), 1
     for name, before, sample, choices, after in fields:
         value = next((choice for choice in choices if re.fullmatch(choice, sample, re.ASCII)), None)

@@ -8,12 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mika.errors import MikaError
+from mika.machine.local import require_descriptors
 from mika.reason import Reason
 from mika.supervisor.belongings import Belongings, run_mark
 from mika.supervisor.record import Record
@@ -41,7 +42,6 @@ A guard that has not reported by then (because it is suspended, for example) is 
 """
 URGENT_REPORT_SECONDS = 0.7
 """The same after the second Ctrl-C: the user does not want to wait for a report."""
-_DESCRIPTORS = 9  # that the start of a guard needs at most, for a moment
 _UNKNOWN_CODE = -9  # the exit code to report when the real one is not known
 
 _HINTS = {
@@ -141,17 +141,6 @@ def describe(code: int) -> str:
     return _("exit code {code}", code=code)
 
 
-def _require_descriptors() -> None:
-    """Raise OSError if there are too few for one more process and its pipes.
-
-    If they run out in the middle of that, Python before 3.11.4 (Debian 12 has 3.11.2) loses some with each attempt
-    (python/cpython#87474), until there is none left for the control channel.
-    """
-    with ExitStack() as opened:
-        for _number in range(_DESCRIPTORS):
-            opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
-
-
 class Guard:
     """One running service and its guard. Create it with `Guard.start`."""
 
@@ -177,7 +166,7 @@ class Guard:
     async def start(cls, spec: ServiceSpec, on_event: Callable[[GuardEvent], None] | None = None) -> Self:
         """Start a service; returns when it runs. Raises StartFailedError. `on_event` is called from the event loop."""
         try:
-            _require_descriptors()
+            require_descriptors()
             process = await cls._start_guard(spec)
         except OSError as error:  # too many open files or processes, no memory
             text = _("its guard did not start: {error}", error=error.strerror or error)

@@ -169,7 +169,7 @@ class Console:
         os.kill(os.getpid(), number)  # returns when it is continued
         signal.signal(number, self._suspend)
         self._terminal.resume()
-        if self._terminal.is_ours():  # the thread that reads may look at that only in some seconds
+        if self._terminal.is_ours():  # the thread that reads keys may notice it only after some seconds
             self._terminal.take()
         self._suspended = False
         self._changed.set()

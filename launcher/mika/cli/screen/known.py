@@ -17,7 +17,7 @@ _SECONDS, _LEVELS = 1000, 20  # whose text is kept
 _OFTEN = 50  # lines, from which on a pattern pays: to make it costs as much as to read so many
 _ALIKE = 4  # kinds that are tried in turn
 _LOOKS = 200
-_FIRST_OF_LOGFMT = re.compile(r"[A-Za-z_][\w.@-]{0,30}=")
+_LOGFMT_NAME = re.compile(r"[A-Za-z_][\w.@-]{0,30}=")
 
 
 class _Row(NamedTuple):
@@ -56,7 +56,7 @@ class Known:
             look = (text.count('"'), text[:12])  # the same for all of a kind, and hardly for another kind
         else:
             shown = self._shown(self._texts.get(text[:1]), name, seconds, text)
-            if shown is not None or (first := _FIRST_OF_LOGFMT.match(text)) is None:
+            if shown is not None or (first := _LOGFMT_NAME.match(text)) is None:
                 return shown
             look = (text.count('"'), f"{first[0]}{text.count('=')}")
         shown = self._shown(self._learnt.get(look), name, seconds, text)
