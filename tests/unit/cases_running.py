@@ -42,7 +42,7 @@ RUNNING: list[Case] = [
         [],
         around(replace(worker(), age=8.0)),
         4,
-        "restart it: `mika restart worker`",
+        "start a worker: `mika restart worker`",
     ),
     (
         "all polls used up by a stopped worker",

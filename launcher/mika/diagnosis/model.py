@@ -123,15 +123,15 @@ class WorkerCommands:
     cure: str = ""
     """What to do about that."""
 
-    def how_to_start(self) -> str:
-        """A clause for a fix."""
+    def how_to_start(self, *, may_hang: bool = False) -> str:
+        """A clause for a fix. `may_hang`: one may still be there, so it is to be restarted."""
         if self.cure:
             return self.cure
         if not self.start:
             return (
                 _("start a worker: by hand `{command}`", command=self.by_hand) if self.by_hand else _("start a worker")
             )
-        commands = _quoted(self.start)
+        commands = _quoted(self.restart if may_hang and self.restart else self.start)
         if not self.by_hand:
             return _("start a worker: {commands}", commands=commands)
         return _("start a worker: {commands}, or by hand `{by_hand}`", commands=commands, by_hand=self.by_hand)

@@ -95,8 +95,7 @@ def untaken(
         finding = _("{finding}: {why}", finding=finding, why=worker.down)
     finding = _("{finding} (task queue {queue})", finding=finding, queue=queue)
     # One that polled last before the task came has died, or hangs: from here that cannot be told apart.
-    fix = worker.how_to_restart() if alive and not worker.down else worker.how_to_start()
-    return Diagnosis(Cause.NO_WORKER, finding, evidence, fix)
+    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start(may_hang=bool(alive)))
 
 
 def find_misplaced(
