@@ -110,10 +110,16 @@ class Shop(Project):
         return ids
 
     def orders(self, number: int, **options: Any) -> list[str]:
-        """Runs that have charged and packed, and wait to be paid."""
+        """Runs that have charged and packed, and wait to be paid; no worker has anything of theirs to do."""
         self.deploy(ORDER)
         ids = self.start(number, **options)
-        poll_until(lambda: self.steps(ids)["pack"] == number, DEADLINE, "charged and packed")
+
+        def are_waiting() -> bool:
+            raw = [each.raw_description for each in self.described(ids)]
+            is_idle = not any(each.pending_activities or each.HasField("pending_workflow_task") for each in raw)
+            return is_idle and self.steps(ids)["pack"] == number
+
+        poll_until(are_waiting, DEADLINE, "charged and packed")
         return ids
 
     def pay(self, ids: list[str]) -> None:

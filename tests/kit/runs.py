@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mika.cli import main
+from mika.cli.spelling import called_as
 
 from tests.kit.machine import DEADLINE, POSIX, poll_until, telling
 
@@ -107,6 +108,7 @@ def run_here(
         stack.enter_context(_streams(given, out, err))
         stack.enter_context(contextlib.chdir(cwd))
         stack.enter_context(environment(env))
+        called_as.cache_clear()  # a test may have asked in another environment, such as that of `uv run pytest`
         with _interrupted_after(timeout) as is_late:
             code = main.run(argv)
         for stream in (sys.stdout, sys.stderr):

@@ -63,7 +63,7 @@ def test_ctrl_c_is_obeyed_when_the_output_goes_into_a_pipe(project: Make, key: s
             stack.write("break", "")
         assert window.ends() == 130
         text = window.written()
-    assert stack.log("web").endswith("clean\r\n")
+    assert stack.log("web").endswith("clean\r\n"), text
     stack.assert_gone(10)
     assert "ready after" in text
     assert "web | up ? ?? ?" in text, "a western Windows has none of these characters"
