@@ -48,6 +48,10 @@ class Tmux:
         if isinstance(error, Exception):
             with contextlib.suppress(subprocess.CalledProcessError):
                 error.add_note(f"the terminal shows:\n{self.screen()}")
+        self.close()
+
+    def close(self) -> None:
+        """As a person closes the terminal's window."""
         with contextlib.suppress(subprocess.CalledProcessError):  # it ended with its last window
             self._tmux("kill-server")
 

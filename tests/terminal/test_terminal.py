@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 from mika.cli.screen.width import width
 
@@ -298,9 +302,51 @@ def test_ctrl_c_is_the_end(shell):
     tmux.last_row_is(r"web ready \| \? help")
     tmux.keys("?")
     tmux.shows("stop the stack, as Ctrl-C does")
-    tmux.keys("d")  # nothing: this process is the supervisor
     tmux.keys("C-c")
     ends(tmux)
+
+
+def test_d_gives_the_terminal_back_and_the_stack_outlives_it(shell):
+    this, tmux = shell
+    tmux.types("mika up; echo code=$?")
+    tmux.last_row_is(r"web ready \| \? help")
+    web, supervisor = this.pid("web"), psutil.Process(this.status()["supervisor"]["pid"])
+    tmux.keys("d")
+    tmux.shows(r"detached; the stack goes on: `mika down` stops it\ncode=0")
+    assert "? help" not in tmux.screen()
+    tmux.types("stty -a | grep -o ' icanon'; echo typed-$((1+1))")
+    tmux.shows(r" icanon\ntyped-2")
+    assert supervisor.terminal() is None
+    streams = [Path(f"/proc/{supervisor.pid}/fd/{number}") for number in (0, 1, 2)]
+    assert all(stream.readlink() == Path(os.devnull) for stream in streams)
+    tmux.close()
+    time.sleep(0.5)  # a process of the terminal would get its SIGHUP by now
+    assert this.pid("web") == web
+    assert this.status()["supervisor"]["pid"] == supervisor.pid
+    assert this.ok("down").out.startswith("stopped web in ")
+
+
+@pytest.mark.parametrize(
+    ("of_the_shell", "signum", "shown"),
+    [
+        (True, signal.SIGTERM, r"stopped web in 1.\d s(.*\n)+code=0"),
+        (True, signal.SIGINT, r"stopped web in 1.\d s(.*\n)+code=130"),
+        (True, signal.SIGKILL, r"Killed(.*\n)+.*stopped web in 1.\d s"),
+        (False, signal.SIGTERM, r"stopped web in 1.\d s(.*\n)+code=0"),
+        (False, signal.SIGKILL, r"Killed(.*\n)+code=137"),
+    ],
+)
+def test_a_signal_to_either_process_is_the_end_of_both(shell, of_the_shell, signum, shown):
+    """The shell waits for a process that only waits for the supervisor, so that `d` is possible."""
+    this, tmux = shell
+    tmux.types("mika up; echo code=$?")
+    tmux.last_row_is(r"web ready \| \? help")
+    supervisor = psutil.Process(this.status()["supervisor"]["pid"])
+    waiter = supervisor.parent()
+    (waiter if of_the_shell else supervisor).send_signal(signum)
+    tmux.shows(shown)
+    _gone, left = psutil.wait_procs([supervisor, waiter], DEADLINE)
+    assert not left
 
 
 def test_in_the_background_the_keys_are_the_shells_and_q_is_the_end(shell):

@@ -39,7 +39,6 @@ def test_a_key_stops_a_foreground_up_gracefully(project: Make, key: str):
     with console(stack, "-m", "mika", "up") as window:
         window.last_row_is(r"web ready \| \? help", PATIENCE)
         window.shows("up ✓ 你好 🙂")
-        window.keys("d")  # nothing: this process is the supervisor
         window.keys(key)
         window.shows(r"stopping \(Ctrl-C or q again forces it\)")
         window.shows(r"stopped web in \d+\.\d s")
@@ -47,6 +46,32 @@ def test_a_key_stops_a_foreground_up_gracefully(project: Make, key: str):
         assert "? help" not in window.screen()
         assert window.understands_escapes
     assert stack.log("web").endswith("clean\r\n")
+    stack.assert_gone(10)
+
+
+def test_d_gives_the_console_back_and_the_stack_goes_on(project: Make):
+    stack = project(scripts={"web": SERVICE})
+    with console(stack, "-m", "mika", "up") as window:
+        window.last_row_is(r"web ready \| \? help", PATIENCE)
+        supervisor, web = stack.status()["supervisor"]["pid"], stack.pid("web")
+        window.keys("d")
+        window.shows("detached; the stack goes on: `python -m mika down` stops it")
+        assert window.ends() == 0
+        assert "? help" not in window.screen()
+    assert stack.status()["supervisor"]["pid"] == supervisor
+    assert stack.pid("web") == web
+    stack.ok("down")
+    assert stack.log("web").endswith("clean\r\n")
+    stack.assert_gone(10)
+
+
+def test_killing_the_process_that_the_shell_waits_for_stops_the_stack(project: Make):
+    stack = project(scripts={"web": SERVICE})
+    with console(stack, "-m", "mika", "up") as window:
+        window.last_row_is(r"web ready \| \? help", PATIENCE)
+        supervisor = stack.status()["supervisor"]["pid"]
+        stack.agent.call("import psutil\npsutil.Process(args[0]).parent().kill()", supervisor)
+        poll_until(lambda: stack.log("web").endswith("clean\r\n"), PATIENCE, "the end of web")
     stack.assert_gone(10)
 
 

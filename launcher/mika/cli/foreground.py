@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.cli.context import Look, make_pretty, print_json, use_color
-from mika.cli.keys import Ends, open_console
+from mika.cli.keys import DETACHED, Ends, open_console
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
@@ -22,9 +22,11 @@ from mika.wording import _
 
 if TYPE_CHECKING:
     from mika.cli.keys.console import Console
+    from mika.cli.waiter import Waiter
 
 _SAME_STOP = 1.0
 """Seconds in which a second SIGTERM is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
+_MOMENT = 0.1  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,29 @@ _AS_USUAL = Look()
 
 
 def supervise(
-    prepared: Prepared, options: UpOptions, *, quiet: bool, as_json: bool, look: Look = _AS_USUAL
+    prepared: Prepared,
+    options: UpOptions,
+    *,
+    quiet: bool,
+    as_json: bool,
+    look: Look = _AS_USUAL,
+    waiter: Waiter | None = None,
 ) -> Supervised:
-    """Run the stack until it ends. The caller holds the project's lock."""
-    return _Foreground(prepared, options, look, quiet=quiet, as_json=as_json).run()
+    """Run the stack until it ends. The caller holds the project's lock. With a `waiter` there are keys."""
+    return _Foreground(prepared, options, look, waiter, quiet=quiet, as_json=as_json).run()
 
 
 class _Foreground:
-    def __init__(self, prepared: Prepared, options: UpOptions, look: Look, *, quiet: bool, as_json: bool) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        options: UpOptions,
+        look: Look,
+        waiter: Waiter | None,
+        *,
+        quiet: bool,
+        as_json: bool,
+    ) -> None:
         units = prepared.units(options.processes)
         names = [unit.name for unit in units]
         logged = [unit.name for unit in units if unit.kind != "container"]
@@ -62,8 +79,9 @@ class _Foreground:
             logged=logged,
             plain=look.plain,
         )
-        self._has_keys = not (quiet or as_json or look.plain)
+        self._waiter = waiter
         self._console: Console | None = None
+        self._detaching: asyncio.Task[None] | None = None
         bus = Bus()
         bus.subscribe(self._view.event)
         bus.subscribe(self._on_event)
@@ -90,10 +108,13 @@ class _Foreground:
         )
 
     async def _run(self) -> int:
+        if self._waiter is not None:
+            self._waiter.listen(self._on_waiters_signal, self._on_waiters_death)
         with _signals(self._on_signal):
             code = await self._stack.run()
-        if self._showing is not None:
-            await self._showing  # within a second; an error in it must not get lost
+        for task in (self._showing, self._detaching):
+            if task is not None:
+                await task  # within a second; an error in it must not get lost
         return code
 
     def _on_event(self, event: Event) -> None:
@@ -127,14 +148,51 @@ class _Foreground:
 
     def _show_logs(self) -> None:
         self._view.show_logs()
-        if self._has_keys:
-            loop = asyncio.get_running_loop()
+        if self._waiter is not None and self._console is None and self._detaching is None:
+            ends = Ends(
+                stop=self._from_a_key(lambda: self._on_signal(signal.SIGINT)),
+                detach=self._from_a_key(self._begin_to_detach),
+                is_own=True,
+            )
+            self._console = open_console(self._view, self._folder, lambda: self._config, ends)
 
-            def stop() -> None:
-                loop.call_soon_threadsafe(self._on_signal, signal.SIGINT)
+    @staticmethod
+    def _from_a_key(action: Callable[[], None]) -> Callable[[], None]:
+        """For the thread that reads the keys: it is done in this one."""
+        loop = asyncio.get_running_loop()
 
-            self._console = open_console(self._view, self._folder, lambda: self._config, Ends(stop))
-            self._has_keys = False  # it was opened, or cannot be
+        def later() -> None:
+            loop.call_soon_threadsafe(action)
+
+        return later
+
+    def _begin_to_detach(self) -> None:
+        if self._detaching is None and not self._stack.stopping:
+            self._detaching = asyncio.create_task(self._detach())
+
+    async def _detach(self) -> None:
+        """Leave the terminal to the shell, and go on as after `mika up -d`."""
+        assert self._waiter is not None  # noqa: S101 - else there are no keys
+        assert self._console is not None  # noqa: S101 - it has read the key
+        self._console.close()
+        self._console = None
+        self._view.say(DETACHED)
+        await asyncio.to_thread(self._view.close)  # the terminal may be stopped
+        self._waiter.leave()
+
+    def _on_waiters_signal(self, signum: int) -> None:
+        """One that the whole process group got is here already, or comes in a moment, and means the same stop."""
+
+        def unless_it_came() -> None:
+            if time.monotonic() - self._stop_asked_at >= _SAME_STOP:
+                self._on_signal(signum)
+
+        asyncio.get_running_loop().call_later(_MOMENT, unless_it_came)
+
+    def _on_waiters_death(self) -> None:
+        """Whoever killed it wants the command to end. A stop that has begun goes on as it is."""
+        if not self._stack.stopping:
+            self._on_signal(signal.SIGTERM)
 
     def _on_signal(self, signum: int) -> None:
         if signum == signal.SIGTERM and time.monotonic() - self._stop_asked_at < _SAME_STOP:

@@ -6,7 +6,7 @@ import threading
 import time
 
 from mika.cli.context import Context, Look, make_pretty, use_color
-from mika.cli.keys import Ends, open_console
+from mika.cli.keys import DETACHED, Ends, open_console
 from mika.cli.screen.progress import stopped
 from mika.cli.screen.table import render
 from mika.cli.screen.view import View
@@ -17,7 +17,6 @@ from mika.status import StackStatus
 from mika.wording import _
 
 _INTERVAL = 0.2  # s
-_DETACHED = _("detached; the stack goes on: `mika down` stops it")
 
 
 def stream(context: Context, attached: Attached, status: StackStatus, note: str, look: Look) -> int:
@@ -45,7 +44,7 @@ class _Stream:
             plain=look.plain,
         )
         self.view.show_logs()
-        ends = Ends(stop=self._stop, detach=self._is_over.set)
+        ends = Ends(stop=self._stop, detach=self._is_over.set, is_own=False)
         self._console = None if look.plain else open_console(self.view, self._folder, context.load_started, ends)
 
     def run(self) -> int:
@@ -54,13 +53,13 @@ class _Stream:
             while self._folder.is_locked():
                 self._attached.forward_events(self._event)
                 if self._is_over.wait(_INTERVAL):
-                    self.view.say(_DETACHED)
+                    self.view.say(DETACHED)
                     return OK
             self._attached.forward_events(self._event)
             was_killed = run is not None and self._folder.read_state() == run
             self._say_how_it_ended(was_killed=was_killed)
         except KeyboardInterrupt:
-            self.view.say(_DETACHED)
+            self.view.say(DETACHED)
             return INTERRUPTED
         finally:
             if self._console is not None:

@@ -24,6 +24,7 @@ from mika.cli.context import (
     print_json,
     use_color,
 )
+from mika.cli.keys import can_open_console
 from mika.cli.language import echo
 from mika.cli.names import of_processes
 from mika.cli.screen.view import View
@@ -50,6 +51,10 @@ class _Wish:
     detach: bool
     serve: Path | None
     as_json: bool
+
+    @property
+    def has_keys(self) -> bool:
+        return not (self.detach or self.serve or self.as_json or self.look.plain) and can_open_console()
 
 
 @click.command("up")
@@ -115,6 +120,11 @@ def up_command(
 def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
     """Run the stack, here or in the background, or attach to the one that runs: whatever is possible at this moment."""
     folder = ProjectDir(config.project)
+    waiter = None
+    if wish.has_keys and not folder.is_locked():
+        from mika.cli.waiter import begin
+
+        waiter = begin()
     prepared, agreed = _prepare(config, folder, wish, is_running=folder.is_locked())
     # All bad input is found here, before anything is written or started.
     units = prepared.units(wish.options.processes)
@@ -132,8 +142,9 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
             if is_free and not wish.detach:
                 from mika.cli.foreground import supervise
 
-                as_json = wish.as_json
-                sys.exit(supervise(prepared, wish.options, quiet=as_json, as_json=as_json, look=wish.look).code)
+                quiet = as_json = wish.as_json
+                ended = supervise(prepared, wish.options, quiet=quiet, as_json=as_json, look=wish.look, waiter=waiter)
+                sys.exit(ended.code)
         if is_free:
             started = background.start(folder, [*(agreed or ()), *wish.words], warn=_warn)
             attached = Attached(context.client, reader, background=started)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mika.wording import _
+
 if TYPE_CHECKING:
     from mika.cli.keys.console import Console
     from mika.cli.screen.view import View
@@ -15,20 +17,29 @@ if TYPE_CHECKING:
     from mika.project.folder import ProjectDir
 
 
+DETACHED = _("detached; the stack goes on: `mika down` stops it")
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How the keys end it: `stop` the stack; `detach`, None where this process is the supervisor itself."""
+    """How the keys end it: `stop` the stack, or `detach` from it. `is_own`: Ctrl-C stops it, too."""
 
     stop: Callable[[], None]
-    detach: Callable[[], None] | None = None
+    detach: Callable[[], None]
+    is_own: bool
+
+
+def can_open_console() -> bool:
+    """Whether somebody sits at a terminal that can redraw a line."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def open_console(view: View, folder: ProjectDir, config: Callable[[], Config], ends: Ends) -> Console | None:
-    """A status line below the logs, and keys; None where nobody sits at a terminal that can redraw a line.
+    """A status line below the logs, and keys; None where that is not possible.
 
     For the main thread. Whoever opens it closes it.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":
+    if not can_open_console():
         return None
     from mika.cli.keys.console import Console
 

@@ -67,10 +67,9 @@ class Commands:
             "n": lambda: self._step(+1),
             "N": lambda: self._step(-1),
             "o": self._open,
+            "d": ends.detach,
             "q": self._stop,
         }
-        if ends.detach is not None:
-            self._keys["d"] = ends.detach
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -111,11 +110,14 @@ class Commands:
             ("l p", _("level: all, warning, error; lines readable, or as they were written")),
             ("/ n N", _("find (matches are marked); the next match, the one before")),
             ("o", _("open the UI or the API in the browser")),
+            ("d", _("detach: the stack goes on")),
+            (
+                "q",
+                _("stop the stack, as Ctrl-C does")
+                if self._ends.is_own
+                else _("stop the stack (Ctrl-C only detaches)"),
+            ),
         ]
-        if self._ends.detach is not None:
-            rows += [("d", _("detach: the stack goes on")), ("q", _("stop the stack (Ctrl-C only detaches)"))]
-        else:
-            rows.append(("q", _("stop the stack, as Ctrl-C does (in the background: `mika up -d`)")))
         self._say("\n".join([shown(_("keys")), *(f"  {pad(keys, 6)} {shown(text)}" for keys, text in rows)]))
 
     def _show_only(self, unit: UnitStatus) -> None:

@@ -140,7 +140,9 @@ class View:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
+        """Print what is left. What happens later is not shown."""
         self._end_start()
+        self._quiet = True
         self._relay.close()
 
     def _quiet_for(self, name: str) -> float:
