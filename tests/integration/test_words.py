@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.kit.machine import POSIX, ROOT, poll_until, posix_only
 from tests.kit.programs import SLEEP
@@ -43,13 +43,14 @@ def test_a_hint_shows_the_command_as_it_was_typed(project, tmp_path):
     this = project(scripts={"web": SLEEP})
     env = this.environ() | {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "launcher")}
     down = subprocess.run(
-        [sys.executable, "-m", "mika", "-C", str(this.folder), "status"],
+        [sys.executable, "-m", "mika", "status"],
+        cwd=this.folder,
         env=env,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert f"{Path(sys.executable).stem} -m mika up" in down.stderr
+    assert f"`{shlex.quote(sys.executable)} -m mika up`" in down.stderr, "no `python` of the PATH has mika"
     if not POSIX:
         return
     # `uv run` as its child sees it: a variable, and a parent of that name.
@@ -59,8 +60,7 @@ def test_a_hint_shows_the_command_as_it_was_typed(project, tmp_path):
     words = [str(uv), "-c", code, "run", "--project", "a b", "-m", "mika", "-C", str(this.folder), "status"]
     env["UV_RUN_RECURSION_DEPTH"] = "1"
     down = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
-    assert "mika up" in down.stderr, down.stderr
-    assert "run --project 'a b' -m mika up" in down.stderr
+    assert f"run --project 'a b' -m mika -C {this.folder} up`" in down.stderr, down.stderr
 
 
 @posix_only

@@ -109,8 +109,13 @@ class Project:
 
     # --- the command -------------------------------------------------------------------------------------------------
 
+    @property
+    def _cwd(self) -> Path:
+        """Where a hint needs no -C; the parent, if a test has deleted the folder."""
+        return self.folder if self.folder.is_dir() else self.parent
+
     def _command(self, args: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "mika", "-C", str(self.folder), *args]
+        return [sys.executable, "-P", "-m", "mika", "-C", str(self.folder), *args]
 
     def mika(
         self,
@@ -143,7 +148,7 @@ class Project:
     ) -> tuple[int, bytes, bytes]:
         argv = ["-C", str(self.folder), *args]
         try:
-            return run_here(argv, cwd=self.parent, env=env, stdin=stdin, timeout=timeout)
+            return run_here(argv, cwd=self._cwd, env=env, stdin=stdin, timeout=timeout)
         finally:
             if POSIX and "up" in args:
                 self._reap_supervisor()
@@ -160,7 +165,7 @@ class Project:
     ) -> tuple[int, bytes, bytes]:
         done = subprocess.run(
             self._command(args),
-            cwd=self.parent,
+            cwd=self._cwd,
             env=env,
             input=stdin,
             capture_output=True,
@@ -177,7 +182,7 @@ class Project:
         with file.open("wb") as output:
             popen = subprocess.Popen(
                 self._command(args),
-                cwd=self.parent,
+                cwd=self._cwd,
                 env=self.environ(**(env or {})),
                 stdin=subprocess.DEVNULL,
                 stdout=output if stdout is None else stdout,

@@ -25,6 +25,7 @@ from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error, wanted_color
 from mika.cli.group import Group
 from mika.cli.language import language, shown
+from mika.cli.spelling import use_folder
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
 from mika.wording import _
@@ -93,7 +94,19 @@ class Verbs(Group):
 def cli(ctx: click.Context, project: str | None) -> None:
     """Bring up a Temporal-backed stack with one command, keep it up, and see why when a message hangs."""
     language()  # a wrong MIKA_LANG is said before anything is done
-    ctx.obj = Context(Path(project).absolute() if project is not None else find_project(_here()))
+    if project is None:
+        ctx.obj = Context(find_project(_here()))
+        use_folder(None)
+        return
+    ctx.obj = Context(Path(project).absolute())
+    use_folder(None if _finds(ctx.obj.project) else ctx.obj.project)
+
+
+def _finds(folder: Path) -> bool:
+    """Whether a command in the current folder would use this one."""
+    with contextlib.suppress(OSError, UsageError):
+        return find_project(_here()).samefile(folder)
+    return False
 
 
 def _here() -> Path:

@@ -17,15 +17,35 @@ _ANCESTORS = 4
 """How far up to look for `uv`: on Windows, a launcher of uv and one of the environment are in between."""
 
 
+_folder: Path | None = None
+
+
+def use_folder(folder: Path | None) -> None:
+    """`folder`: the project, where a command that is pasted would not find it without -C."""
+    global _folder  # noqa: PLW0603 - one process runs one command
+    _folder = folder
+    called_as.cache_clear()
+
+
 @functools.cache
 def called_as() -> str:
-    """`mika`, `uv run mika` (with the same options of uv), or `python -m mika`."""
+    """`mika`, `uv run mika` (with the same options of uv), or `python -m mika`; with -C DIR if that is needed."""
+    return _program() if _folder is None else f"{_program()} -C {_quoted(str(_folder))}"
+
+
+def _program() -> str:
     if os.environ.get(_MARK):
         return _uv_command() or "uv run mika"
     import shutil
 
-    is_module = Path(sys.argv[0]).name == "__main__.py"
-    return f"{Path(sys.executable).stem} -m mika" if is_module and shutil.which("mika") is None else "mika"
+    if shutil.which("mika") is not None:
+        return "mika"
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        python = Path(sys.executable).stem
+        is_found = Path(shutil.which(python) or "") == Path(sys.executable)
+        return f"{python if is_found else _quoted(sys.executable)} -m mika"
+    return _quoted(sys.argv[0]) if program.stem == "mika" and len(program.parts) > 1 else "mika"
 
 
 def pasteable(text: str) -> str:
@@ -36,6 +56,16 @@ def pasteable(text: str) -> str:
 def say(text: str, *, err: bool = False) -> None:
     """A line in the user's language, with its commands as the user has to type them."""
     click.echo(pasteable(shown(text)), err=err)
+
+
+def _quoted(word: str) -> str:
+    if sys.platform == "win32":
+        import subprocess
+
+        return subprocess.list2cmdline([word])
+    import shlex
+
+    return shlex.quote(word)
 
 
 def _uv_command() -> str:

@@ -71,10 +71,10 @@ class WinProject(Project):
         assert not stdin
         command = ["-C", to_windows(self.folder), *args]
         if "up" in args if process is None else process:
-            return self.python(["-m", "mika", *command], args, timeout, env)
+            return self.python(["-P", "-m", "mika", *command], args, timeout, env)
         began = time.monotonic()
         environ = self.environ(**(env or {}))
-        code, text = self.agent.call(_RUN, command, to_windows(self.parent), environ, timeout, timeout=timeout + 10)
+        code, text = self.agent.call(_RUN, command, to_windows(self.folder), environ, timeout, timeout=timeout + 10)
         return _checked(Result(args, code, text.replace("\r\n", "\n"), "", time.monotonic() - began))
 
     def python(
@@ -87,7 +87,7 @@ class WinProject(Project):
         """Run `python.exe COMMAND`; `args` is what is shown of it."""
         began = time.monotonic()
         finished = self.windows.run(
-            command, cwd=self.parent, env=self.environ(**(env or {})), timeout=timeout, chinese=self.chinese
+            command, cwd=self.folder, env=self.environ(**(env or {})), timeout=timeout, chinese=self.chinese
         )
         text = finished.data.decode("gbk" if self.chinese else "cp1252", "replace").replace("\r\n", "\n")
         return _checked(Result(args or tuple(command), finished.code, text, "", time.monotonic() - began))

@@ -1,0 +1,67 @@
+"""The commands in hints, as the user has to type them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from mika.cli import main
+from mika.cli.spelling import called_as
+from mika.text import plain
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `python` on the PATH, and no `mika` there."""
+    folder = tmp_path / "bin dir"
+    folder.mkdir()
+    for name in ("python", "python.exe"):
+        (folder / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    found = folder / ("python.exe" if sys.platform == "win32" else "python")
+    monkeypatch.setattr(sys, "executable", str(found))
+    return found
+
+
+def test_a_module_by_its_python(program: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["/x/mika/__main__.py"])
+    assert called_as() == "python -m mika"
+    called_as.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    assert called_as().endswith("python' -m mika" if sys.platform != "win32" else 'python.exe" -m mika')
+    assert shlex.split(called_as())[0] == str(program) or sys.platform == "win32"
+
+
+@pytest.mark.usefixtures("program")
+def test_a_script_by_its_path(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", [".venv/bin/mika"])
+    assert called_as() == ".venv/bin/mika"
+    called_as.cache_clear()
+    monkeypatch.setattr(sys, "argv", ["mika"])
+    assert called_as() == "mika"
+
+
+def test_with_uv(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert called_as() == "uv run mika"
+
+
+def test_another_project_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Pasted without -C, the command would be about the project of the current folder."""
+    here, other = tmp_path / "here", tmp_path / "the other"
+    for folder in (here, other, other / "src"):
+        folder.mkdir()
+    (other / "Procfile").write_text("web: python web.py\n", encoding="utf-8")
+
+    def hint(*args: str) -> str:
+        assert main.run([*args, "status"]) == 3
+        return plain(capsys.readouterr().err).split("start it: ")[1].strip()
+
+    monkeypatch.chdir(here)
+    option = shlex.quote(str(other)) if sys.platform != "win32" else f'"{other}"'
+    assert hint("-C", str(other)) == f"`mika -C {option} up`"
+    monkeypatch.chdir(other / "src")
+    assert hint() == "`mika up`"
+    assert hint("-C", "..") == "`mika up`"
