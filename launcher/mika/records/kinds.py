@@ -18,17 +18,17 @@ _TIME = (  # of a year in which there are such programs, so that its fraction de
 _TIMES = (f'"{_TIME}"', r"([1-8]\d{9})(?:\d{3}|\.\d{1,6})?()")  # the second is in seconds since 1970, or milliseconds
 _NOT_ASCII = r"\u3001-\u3011\u4e00-\u9fa5\uff01-\uff5e"  # Chinese; all else is left to `read`
 _CHARACTER = rf"[ !#-\[\]-~{_NOT_ASCII}]"  # that is shown as it is, and stands in JSON as it is
-_MESSAGE = rf'"({_CHARACTER}*)"'
+_MESSAGE = rf'"({_CHARACTER}*+)"'  # possessive, as what follows is no such character: a tenth faster
 _VALUES = (
-    rf'"({_CHARACTER}{{1,200}})"',
+    rf'"({_CHARACTER}{{1,200}}+)"',
     r"(true|false|null)",
     r"(0|-?[1-9]\d{0,14})",
     r"(-?(?:0\.(?!0000)|[1-9]\d{0,6}\.)(?:0|\d{0,7}[1-9]))",  # without an exponent, and as short as it can be
 )
 _BARE = rf"[!#-~{_NOT_ASCII}]"  # that may stand in logfmt without quotes
 _LOGFMT_TIMES = (f'"{_TIME}"', _TIME.replace("[T ]", "T"))
-_LOGFMT_MESSAGES = (_MESSAGE, f"({_BARE}*)")
-_LOGFMT_VALUES = (_VALUES[0], f"({_BARE}{{1,200}})")
+_LOGFMT_MESSAGES = (_MESSAGE, f"({_BARE}*+)")
+_LOGFMT_VALUES = (_VALUES[0], f"({_BARE}{{1,200}}+)")
 _PAIR = re.compile(r'"([^"]*)"(: ?)("[^"]*"|[\w.+-]+)(, ?|\})')
 _FLAT = re.compile(rf"\{{(?:{_PAIR.pattern})+")
 
