@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -29,7 +30,8 @@ class RunTime(ast.NodeTransformer):
         return node.orelse if is_for_types else node
 
 
-def imports(path: Path, *, for_types: bool = True) -> set[str]:
+@functools.cache  # the tests ask about all modules again and again, and each takes 10 ms
+def imports(path: Path, *, for_types: bool = True) -> frozenset[str]:
     """Absolute names of what a file imports, wherever it does; `from a import b` gives both `a` and `a.b`."""
     names: set[str] = set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -41,7 +43,19 @@ def imports(path: Path, *, for_types: bool = True) -> set[str]:
                 continue
             assert node.level == 0, f"{path}: a relative import"
             names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
+
+
+@functools.cache
+def at_top(path: Path) -> frozenset[str]:
+    """The packages that a file imports when it is itself imported."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module or "")
+    return frozenset(name.partition(".")[0] for name in names)
 
 
 LAUNCHER = modules(ROOT / "launcher", "mika")
@@ -58,14 +72,7 @@ def test_the_guard_needs_only_the_standard_library():
 
 def test_what_runs_inside_other_programs_needs_only_the_standard_library_until_they_import_the_sdk():
     for path in INSIDE.glob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        at_top = {
-            (node.module or "") if isinstance(node, ast.ImportFrom) else alias.name
-            for node in tree.body
-            if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0)
-            for alias in node.names
-        }
-        assert {name.partition(".")[0] for name in at_top} <= sys.stdlib_module_names, f"{path.name} imports {at_top}"
+        assert at_top(path) <= sys.stdlib_module_names, f"{path.name} imports {at_top(path)}"
 
 
 @pytest.mark.parametrize("module", ["mika.supervisor.policy", "mika.status", "mika.reason"])
@@ -88,11 +95,7 @@ def test_the_policy_is_pure(module):
 def test_heavy_libraries_are_imported_where_they_are_used(heavy):
     """`mika status` must stay fast: no module of the launcher imports these when it is itself imported."""
     for module, path in LAUNCHER.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in tree.body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert heavy not in {name.partition(".")[0] for name in names}, f"{module} imports {heavy} at its top"
+        assert heavy not in at_top(path), f"{module} imports {heavy} at its top"
 
 
 def test_only_the_diagnosis_builds_requests_to_temporal():
