@@ -1,7 +1,7 @@
 """The check's answer to each edit of a workflow is what a real worker then does with the same open runs.
 
-Each edit meets runs of the types that it concerns, and of another one if it breaks one; `python -m tests.replay` tries
-each with all.
+Each edit meets runs of the types that it concerns, and each third that breaks one meets one of another type;
+`python -m tests.replay` tries each with all.
 """
 
 from __future__ import annotations

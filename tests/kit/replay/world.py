@@ -30,7 +30,7 @@ from tests.kit.replay.opened import KINDS, events_of, forget_worker, open_runs, 
 from tests.kit.runs import Running
 
 WORKER = (sys.executable, "-m", "bed.main")
-_OF_A_PROGRAM = 16
+_OF_A_PROGRAM = 32
 """Edits that are judged in one program."""
 _PATIENCE = 120.0  # s for a check; the limit of the product is shorter, but this machine may be busy with other tests
 
@@ -227,10 +227,12 @@ def all_types(edit: Edit) -> tuple[str, ...]:
 
 
 def some_types(edit: Edit) -> tuple[str, ...]:
-    """Those that an edit concerns, and if it breaks one, another: with the whole table, each in its turn."""
+    """Those that an edit concerns; each third of those that break one has another, too: each type in its turn."""
+    breaking = [each for each in EDITS if each.breaks and not each.is_alone]
+    number, remainder = divmod(breaking.index(edit), 3) if edit in breaking else (0, 1)
+    has_other = remainder == 0 or edit.gone  # a worker without any type would not poll
     rest = [kind for kind in KINDS if kind not in edit.types]
-    has_other = (edit.breaks or edit.gone) and not edit.is_alone
-    return (*sorted(edit.types), *([rest[EDITS.index(edit) % len(rest)]] if has_other else ()))
+    return (*sorted(edit.types), *([rest[number % len(rest)]] if has_other else ()))
 
 
 async def connected(address: str) -> Client:
