@@ -74,7 +74,7 @@ class Live:
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
-        env = {**self.env, "IDENTITY": IDENTITY}
+        env = {**self.env, "IDENTITY": IDENTITY, "UNBOXED": "1"}  # the same steps, for less
         self.worker = self.server.run("worker", list(WORKER), PYTHONPATH=BED.parent, PYTHONUNBUFFERED=1, **env)
         self._client = self._runner.run(connected(self.address))
         self.open_runs(TYPES)

@@ -1,6 +1,6 @@
 """A worker for each of QUEUES (a comma list) at ADDRESS, with the workflows of `bed`, or one of each of PACKAGES.
 
-Of the workflows only TYPES, if it is given: the sandbox loads the file again for each.
+Of the workflows only TYPES, if it is given: the sandbox loads the file again for each. With UNBOXED, there is none.
 """
 
 import asyncio
@@ -9,7 +9,8 @@ import itertools
 import os
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 PACKAGES = [
     (importlib.import_module(f"{name}.flows"), importlib.import_module(f"{name}.steps"))
@@ -27,6 +28,7 @@ async def main() -> None:
             task_queue=queue,
             workflows=[each for each in flows.ALL if TYPES == [""] or each.__name__ in TYPES],
             activities=steps.ALL,
+            workflow_runner=UnsandboxedWorkflowRunner() if "UNBOXED" in os.environ else SandboxedWorkflowRunner(),
             build_id="bed",  # else each worker reads every module
             max_concurrent_workflow_task_polls=2,
             max_concurrent_activity_task_polls=1,
