@@ -20,6 +20,7 @@ from temporalio.client import Client
 from tests.kit.bot import Bot
 from tests.kit.dap import Editor
 from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only
+from tests.kit.project import Project
 from tests.kit.tty import Tty
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ async def beat():
 async def main():
     beating = asyncio.create_task(beat())
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
-    await Worker(client, task_queue="jobs", workflows=[Job], activities=[work]).run()
+    await Worker(client, task_queue="jobs", workflows=[Job], activities=[work], build_id="kit").run()
 
 if __name__ == "__main__":
     asyncio.run(main())
@@ -156,7 +157,7 @@ def broken_into(place: str) -> str:
     )
 
 
-def attached(this: Bot, name: str = "jobs") -> Tty:
+def attached(this: Project, name: str = "jobs") -> Tty:
     return Tty(this._command(("attach", name)), this.environ())
 
 
@@ -267,33 +268,38 @@ def test_a_stack_that_was_not_started_for_debugging_says_what_that_means(tmp_pat
 
 
 @posix_only
-def test_the_newest_terminal_has_the_process_and_nobody_else_reaches_it(project, tmp_path, monkeypatch):
+def test_the_newest_terminal_has_the_process_and_one_that_shows_nothing_any_more_holds_nothing_up(
+    project, tmp_path, monkeypatch
+):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with project(scripts={"ask": "while True:\n    print('you said', input('? '))\n"}) as this:
-        this.up("--debug", "ask")
-        socket_file = Path(terminal_address(this.folder, "ask"))
-        assert stat.S_IMODE(socket_file.stat().st_mode) == 0o600
-        with attached(this, "ask") as first:
-            first.shows("? ")
-            with attached(this, "ask") as second:
-                first.shows("left: another terminal has attached to ask")
-                second.type("hello\r")
-                second.shows("you said hello")
-                second.type("\x03")
-                second.shows("ask has ended")
-        this.ok("stop", "ask")
-        assert not socket_file.exists()
-        with attached(this, "ask") as tty:
-            tty.shows("ask is not running (stopped)")
-
-
-@posix_only
-def test_a_terminal_that_shows_nothing_any_more_holds_nothing_up(project):
+    asks = "while True:\n    print('you said', input('? '))\n"
     talks = "import sys\ninput()\nfor n in range(40000):\n    print('x' * 100)\nprint('done')\ninput()\n"
-    with project(scripts={"talks": talks}) as this:
-        this.up("--debug", "talks")
-        with attached(this, "talks") as tty:
-            tty.shows("attached")
-            tty.type("\r")
-            poll_until(lambda: "done" in this.log("talks"), DEADLINE, "all of its output")  # nobody reads the pty
-        assert this.log("talks").count("x" * 100) == 40000
+    with project(scripts={"ask": asks, "talks": talks}) as this:
+        this.up("--debug", "ask", "--debug", "talks")
+        the_newest_terminal_has_the_process_and_nobody_else_reaches_it(this)
+        a_terminal_that_shows_nothing_any_more_holds_nothing_up(this)
+
+
+def the_newest_terminal_has_the_process_and_nobody_else_reaches_it(this: Project) -> None:
+    socket_file = Path(terminal_address(this.folder, "ask"))
+    assert stat.S_IMODE(socket_file.stat().st_mode) == 0o600
+    with attached(this, "ask") as first:
+        first.shows("? ")
+        with attached(this, "ask") as second:
+            first.shows("left: another terminal has attached to ask")
+            second.type("hello\r")
+            second.shows("you said hello")
+            second.type("\x03")
+            second.shows("ask has ended")
+    this.ok("stop", "ask")
+    assert not socket_file.exists()
+    with attached(this, "ask") as tty:
+        tty.shows("ask is not running (stopped)")
+
+
+def a_terminal_that_shows_nothing_any_more_holds_nothing_up(this: Project) -> None:
+    with attached(this, "talks") as tty:
+        tty.shows("attached")
+        tty.type("\r")
+        poll_until(lambda: "done" in this.log("talks"), DEADLINE, "all of its output", step=0.2)  # nobody reads the pty
+    assert this.log("talks").count("x" * 100) == 40000

@@ -91,11 +91,11 @@ class Echo:
     @workflow.run
     async def run(self, text: str) -> str:
         return await workflow.execute_activity(
-            'echo', text, schedule_to_close_timeout=timedelta(seconds=90), start_to_close_timeout=timedelta(seconds=8))
+            'echo', text, schedule_to_close_timeout=timedelta(seconds=90), start_to_close_timeout=timedelta(seconds=4))
 
 async def main():
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
-    await Worker(client, task_queue='plain', workflows=[Echo], activities=[echo]).run()
+    await Worker(client, task_queue='plain', workflows=[Echo], activities=[echo], build_id='kit').run()
 
 if __name__ == '__main__':
     asyncio.run(main())
@@ -138,7 +138,7 @@ def replaced_after(bot: Project, name: str, pid: int, since: float) -> float:
         entry = bot.unit(name)
         return entry["pid"] if entry["state"] == "ready" and entry["pid"] != pid else None
 
-    new = poll_until(successor, 60, f"{name} is ready again", step=0.2)
+    new = poll_until(successor, 60, f"{name} is ready again", step=0.5)
     started = [event for event in bot.events("started", name) if event["pid"] == new]
     assert not psutil.pid_exists(pid), "the old one is killed before the new one starts"
     seconds = started[-1]["at"] - since

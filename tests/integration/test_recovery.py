@@ -25,7 +25,7 @@ from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from order import Order
 
 def step(name):
@@ -40,7 +40,8 @@ def step(name):
 async def main():
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
     steps = [step(name) for name in ("charge", "pack", "label", "ship")]
-    await Worker(client, task_queue="orders", workflows=[Order], activities=steps).run()
+    cheap = {"workflow_runner": UnsandboxedWorkflowRunner(), "build_id": "kit"}  # else a worker reads every module
+    await Worker(client, task_queue="orders", workflows=[Order], activities=steps, **cheap).run()
 
 asyncio.run(main())
 """
@@ -66,7 +67,7 @@ class Order:
         await workflow.execute_activity("ship", order, start_to_close_timeout=soon)
 """
 MISSPELT, LABEL = ORDER.replace('"pack"', '"lable"'), ORDER.replace('"pack"', '"label"')
-NUMBER = 12  # runs at once: the command asks and resets up to 8 at the same time
+NUMBER = 9  # runs at once: the command asks and resets up to 8 at the same time
 RAISING = ORDER.replace("        soon =", "        raise KeyError('typo')\n        soon =")
 
 
@@ -269,9 +270,10 @@ def test_an_exported_history_is_private_and_can_be_checked(shop: Shop) -> None:
     assert POSIX is False or path.stat().st_mode & 0o777 == 0o600
     history = WorkflowHistory.from_json(done, path.read_text(encoding="utf-8"))
     assert list(history.events) == list(shop.history(done).events)
-    assert "fits" in shop.ok("check", "worker", "--histories", str(path)).out
     shop.write("order.py", LABEL)
-    assert "does not fit" in shop.mika("check", "worker", "--histories", str(path)).out
+    told = shop.mika("check", "worker", "--histories", str(path)).out
+    assert f"does not fit 1 closed run of Order ({path.stem})" in told
+    assert "it asks for the activity label" in told, "where the recorded run has pack"
     shop.write("order.py", ORDER)
 
 
