@@ -71,7 +71,7 @@ async def main():
         await client.start_workflow("Order", "first", id="first", task_queue="jobs")
         await client.start_workflow("Charge", id="charge", task_queue="jobs")
     flows, runner = [Order, Charge, Report], UnsandboxedWorkflowRunner()
-    await Worker(client, task_queue="jobs", workflows=flows, workflow_runner=runner).run()
+    await Worker(client, task_queue="jobs", workflows=flows, workflow_runner=runner, build_id="kit").run()
 
 asyncio.run(main())
 """
@@ -146,8 +146,14 @@ async def endpoints(client: Client) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.timeout(240)
 def test_what_is_declared_is_made_once_and_kept_as_it_is_declared_over_many_starts(tmp_path):
-    with stack(tmp_path, DECLARED + every(*SCHEDULES), AT_ONCE="1") as this:
+    with stack(tmp_path, "") as this:
         this.up()
+        a_missing_attribute_is_named_with_the_lines_that_make_it_work(this)
+
+        this.env["AT_ONCE"] = "1"
+        down_and_up(this, DECLARED + every(*SCHEDULES))
+        this.env.pop("AT_ONCE")
+        assert ask(this, lambda client: client.get_workflow_handle("late").result()) == "late"
         everything_is_there_before_the_first_worker(this)
         made, before = schedule(this), record(this)
         assert made.schedule.policy.catchup_window == timedelta(minutes=1)
@@ -175,14 +181,33 @@ def test_what_is_declared_is_made_once_and_kept_as_it_is_declared_over_many_star
         down_and_up(this, changed + every("every-second", "holiday", "slower") + edited, IDLE)
         an_edit_is_carried_out_and_what_somebody_else_did_is_left_alone(this)
         assert holiday(this) == (True, "holidays"), "also the third time"
+        a_server_of_somebody_else_is_only_compared(this, tmp_path)
 
 
 def down_and_up(this: Bot, toml: str, procfile: str = WITH_WORKER) -> None:
     this.ok("down")
-    this.env.pop("AT_ONCE", None)
     this.write("Procfile", procfile)
     this.write("mika.toml", (WORKER_RULE if procfile == WITH_WORKER else "") + toml)
     this.up()
+
+
+def a_missing_attribute_is_named_with_the_lines_that_make_it_work(this: Bot) -> None:
+    ask(this, lambda client: client.start_workflow("Order", "late", id="late", task_queue="jobs"))
+    story = poll_until(
+        lambda: (told := this.mika("doctor", "--workflow", "late", "--json").json)["cause"] != "running" and told,
+        15,
+        "the doctor's story",
+        step=0.3,
+    )
+    assert story["cause"] == "workflow_task_failing"
+    assert "it sets the search attribute CustomerId, which the namespace default does not have" in story["finding"]
+    by_hand = "temporal operator search-attribute create --name CustomerId --type TYPE --namespace default --address"
+    assert by_hand in story["fix"]
+    assert 'CustomerId = "TYPE"` below `[temporal.search_attributes]`' in story["fix"]
+    this.write("mika.toml", WORKER_RULE + '[temporal.search_attributes]\nCustomerId = "Keyword"\n')
+    check = declared_check(this)
+    assert "the search attribute CustomerId is declared (mika.toml:4), and not there" in check["finding"]
+    assert check["fix"] == "`mika down` and `mika up`"
 
 
 def everything_is_there_before_the_first_worker(this: Bot) -> None:
@@ -277,53 +302,11 @@ def an_edit_is_carried_out_and_what_somebody_else_did_is_left_alone(this: Bot) -
     assert removal in check["fix"]
 
 
-def test_a_server_that_says_no_ends_the_start_at_once(tmp_path):
-    toml = "[temporal.search_attributes]\n" + "".join(f'K{number} = "Keyword"\n' for number in range(11))
-    with stack(tmp_path, toml, procfile=IDLE) as this:
-        began = time.monotonic()
-        up = this.error("up", "-d", code=1)
-        assert time.monotonic() - began < 20
-        assert "Temporal refuses the search attribute K10" in up.err
-        assert "mika.toml:12" in up.err
-        assert [entry["name"] for entry in record(this)] == [f"K{number}" for number in range(10)], "K10 is not mika's"
-        this.assert_gone()
-
-
-@pytest.mark.timeout(240)
-def test_a_missing_attribute_is_named_with_the_lines_that_make_it_work(tmp_path):
-    with stack(tmp_path, "") as this:
-        this.up()
-        ask(this, lambda client: client.start_workflow("Order", "late", id="late", task_queue="jobs"))
-        story = poll_until(
-            lambda: (told := this.mika("doctor", "--workflow", "late", "--json").json)["cause"] != "running" and told,
-            15,
-            "the doctor's story",
-            step=0.3,
-        )
-        assert story["cause"] == "workflow_task_failing"
-        assert "it sets the search attribute CustomerId, which the namespace default does not have" in story["finding"]
-        by_hand = (
-            "temporal operator search-attribute create --name CustomerId --type TYPE --namespace default --address"
-        )
-        assert by_hand in story["fix"]
-        assert 'CustomerId = "TYPE"` below `[temporal.search_attributes]`' in story["fix"]
-        this.write("mika.toml", WORKER_RULE + '[temporal.search_attributes]\nCustomerId = "Keyword"\n')
-        check = declared_check(this)
-        assert "the search attribute CustomerId is declared (mika.toml:4), and not there" in check["finding"]
-        assert check["fix"] == "`mika down` and `mika up`"
-        this.ok("down")
-        this.write("mika.toml", WORKER_RULE + DECLARED)
-        this.env["AT_ONCE"] = "1"
-        this.up()
-        assert ask(this, lambda client: client.get_workflow_handle("late").result()) == "late"
-        ask(this, work_at_the_first_attempt)
-        a_server_of_somebody_else_is_only_compared(this, tmp_path)
-
-
 def a_server_of_somebody_else_is_only_compared(server: Bot, folder: Path) -> None:
     """With a stack that declares other things than that server has."""
-    toml = DECLARED + SCHEDULES["every-second"]
-    for ours, others in {"CustomerId": "ClientId", "orders": "shops", "billing": "refunds"}.items():
+    toml = DECLARED + SCHEDULES["slower"]
+    names = {"CustomerId": "ClientId", "orders": "shops", "billing": "refunds", "slower": "rarely"}
+    for ours, others in names.items():
         toml = toml.replace(ours, others)
     with stack(folder, toml, procfile=IDLE) as this:
         this.env |= {"MIKA_BACKEND": "external", "TEMPORAL_PORT": str(server.ports["TEMPORAL_PORT"])}
@@ -342,9 +325,21 @@ def a_server_of_somebody_else_is_only_compared(server: Bot, folder: Path) -> Non
             subprocess.run([program, *arguments], check=True, capture_output=True, timeout=20)
         assert ask(server, attributes) == {"CustomerId": 2, "ClientId": 2}
         check = declared_check(this)
-        assert "the declared schedule every-second (mika.toml:7) exists, and mika did not make it" in check["finding"]
+        assert "the declared schedule rarely (mika.toml:7) exists, and mika did not make it" in check["finding"]
         this.ok("down")
-        assert not schedule(server).schedule.state.paused
+        assert not schedule(server, "rarely").schedule.state.paused
+
+
+def test_a_server_that_says_no_ends_the_start_at_once(tmp_path):
+    toml = "[temporal.search_attributes]\n" + "".join(f'K{number} = "Keyword"\n' for number in range(11))
+    with stack(tmp_path, toml, procfile=IDLE) as this:
+        began = time.monotonic()
+        up = this.error("up", "-d", code=1)
+        assert time.monotonic() - began < 20
+        assert "Temporal refuses the search attribute K10" in up.err
+        assert "mika.toml:12" in up.err
+        assert [entry["name"] for entry in record(this)] == [f"K{number}" for number in range(10)], "K10 is not mika's"
+        this.assert_gone()
 
 
 @workflow.defn(sandboxed=False)
