@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from mika.backends.embedded import find_temporal
 
 from src.api.app import create_app
 from src.config import load_settings_or_exit
+from tests.kit import warm
 from tests.kit.machine import ROOT, FreePort, free_port, poll_until
 from tests.kit.project import FOREIGN
 from tests.kit.runs import Running, environment
@@ -50,9 +50,7 @@ class Processes:
         file = self.folder / f"{name}-{uuid.uuid4().hex[:6]}.log"
         given = self.env | {key: str(value) for key, value in env.items()}
         with file.open("wb") as out:
-            popen = subprocess.Popen(
-                command, cwd=self.folder, env=given, stdout=out, stderr=out, stdin=subprocess.DEVNULL
-            )
+            popen = warm.start(command, cwd=self.folder, env=given, out=out)
         process = Running(popen, file, name)
         self.started.append(process)
         return process

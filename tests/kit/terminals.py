@@ -24,6 +24,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from tests.kit import warm
 from tests.kit.bot import Bot
 from tests.kit.machine import DEADLINE, poll_until, telling
 from tests.kit.runs import Result
@@ -46,14 +47,7 @@ class Hand(Bot):
         self.stop(name)
         log = self.folder / f"{name}-terminal.log"
         with log.open("wb") as output:
-            self.terminals[name] = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=self.environ(**env),
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-            )
+            self.terminals[name] = warm.start(command, cwd=self.folder, env=self.environ(**env), out=output)
         return self.terminals[name].pid
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
@@ -152,7 +146,7 @@ class Hand(Bot):
             return seen.get("cause") == cause and words in seen["finding"]
 
         with telling(lambda: seen):
-            poll_until(look, timeout, f"{cause} for {workflow_id}", step=0.3)
+            poll_until(look, timeout, f"{cause} for {workflow_id}", step=1)  # a look takes 0.1 s of CPU
         assert seen["code"] == (0 if cause in ("healthy", "running") else 1)
         assert len(seen["finding"]) < 400
         assert bool(seen["fix"]) == (cause not in ("healthy", "running"))
