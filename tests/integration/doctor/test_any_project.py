@@ -36,7 +36,44 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
-STEP = 0.5  # s; a command takes 0.1 s of CPU
+FLOWS = """
+import heavy
+from temporalio import workflow
+
+@workflow.defn
+class Greet:
+    @workflow.run
+    async def run(self) -> str:
+        return "hello"
+"""
+HEAVY = """
+import os, time
+from temporalio import workflow
+
+def weight():
+    with workflow.unsafe.sandbox_unrestricted():
+        if workflow.unsafe.in_sandbox() and os.path.exists("weight"):
+            return open("weight").read()
+
+while (is_heavy := weight()):
+    end = time.thread_time() + 0.1
+    while is_heavy == "work" and time.thread_time() < end:
+        pass
+    time.sleep(0.01)
+"""
+SANDBOXED = """
+import asyncio, os
+from temporalio.client import Client
+from temporalio.worker import Worker
+from flows import Greet
+
+async def main():
+    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
+    await Worker(client, task_queue="greetings", workflows=[Greet]).run()
+
+asyncio.run(main())
+"""
+STEP = 1.0  # s; a command takes 0.1 s of CPU
 BOT_WORDS = ("mika send", "mika-bot", "LLM", "LangBot", "history", "no worker in the Procfile", "no API", "WORKFLOW_")
 
 
@@ -64,20 +101,16 @@ class Shop(Project):
     def lines(self, check_id: str) -> list[dict[str, str]]:
         return [check for check in self.mika("doctor", "--json").json["checks"] if check["id"] == check_id]
 
-    def start(self, queue: str, *args: Any) -> str:
-        return start(self, "Job", queue, *(args or (0,)))
+    def start(self, queue: str, *args: Any, name: str = "Job") -> str:
+        """Start a workflow, and wait for nothing."""
 
+        async def main() -> str:
+            client = await Client.connect(f"127.0.0.1:{self.ports['TEMPORAL_PORT']}")
+            limits = {"run_timeout": timedelta(seconds=120), "task_timeout": timedelta(seconds=30)}
+            job = await client.start_workflow(name, args=args, id=uuid.uuid4().hex, task_queue=queue, **limits)
+            return job.id
 
-def start(project: Project, name: str, queue: str, *args: Any) -> str:
-    """Start a workflow, and wait for nothing."""
-
-    async def main() -> str:
-        client = await Client.connect(f"127.0.0.1:{project.ports['TEMPORAL_PORT']}")
-        limits = {"run_timeout": timedelta(seconds=120), "task_timeout": timedelta(seconds=30)}
-        job = await client.start_workflow(name, args=args, id=uuid.uuid4().hex, task_queue=queue, **limits)
-        return job.id
-
-    return asyncio.run(main())
+        return asyncio.run(main())
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +148,7 @@ def test_a_healthy_stack_of_others_gives_no_alarm_and_hears_nothing_of_the_bot(s
 def test_the_real_process_of_a_queue_is_named(shop):
     """That of another queue is well, and not to blame."""
     shop.ok("stop", "mail")
-    workflow_id = shop.start("mail")
+    workflow_id = shop.start("mail", 0)
     poll_until(lambda: "no_worker" in shop.ok("workflows", "-n", "1").out, 15, "it is noticed", STEP)
     mail, orders = sorted(shop.lines("worker"), key=lambda check: check["status"])
     assert (mail["status"], mail["finding"], mail["fix"]) == ("fail", "mail was stopped", "`mika start mail`")
@@ -172,50 +205,18 @@ def test_a_slow_task_is_named_without_a_guess_at_its_reason(shop):
     assert "slow: 6." in shop.ok("doctor", "--workflow", workflow_id).out
 
 
-FLOWS = """
-import heavy
-from temporalio import workflow
-
-@workflow.defn
-class Greet:
-    @workflow.run
-    async def run(self) -> str:
-        return "hello"
-"""
-HEAVY = """
-import os, time
-from temporalio import workflow
-
-with workflow.unsafe.sandbox_unrestricted():
-    is_heavy = workflow.unsafe.in_sandbox() and os.path.exists("is-heavy")
-end = time.thread_time() + (6.5 if is_heavy else 0)
-while time.thread_time() < end:
-    pass
-"""
-SANDBOXED = """
-import asyncio, os
-from temporalio.client import Client
-from temporalio.worker import Worker
-from flows import Greet
-
-async def main():
-    client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
-    await Worker(client, task_queue="greetings", workflows=[Greet]).run()
-
-asyncio.run(main())
-"""
-
-
-def test_imports_in_the_sandbox(tmp_path):
-    with Project(tmp_path, "greeter: python w.py\n", backend="embedded") as this:
+def test_imports_in_the_sandbox(shop, tmp_path):
+    """A project of its own: where the sandbox is changed anywhere, nothing is said."""
+    why = "imports in the sandbox, again for each workflow (flows.py imports heavy)"
+    with Project(tmp_path, "greeter: python w.py\n", backend="external") as this:
+        this.ports["TEMPORAL_PORT"] = shop.ports["TEMPORAL_PORT"]
         for name, text in {"w.py": SANDBOXED, "flows.py": FLOWS, "../lib/heavy.py": HEAVY}.items():
             this.write(name, text)
         this.env["PYTHONPATH"] = f"{ROOT}{os.pathsep}{tmp_path / 'lib'}"
         this.write("mika.toml", '[process.greeter]\nready = "worker:greetings"\n')
         this.up()
-        this.write("is-heavy", "")  # not already when the worker looked at its workflows
-        workflow_id = start(this, "Greet", "greetings")
-        why = "imports in the sandbox, again for each workflow (flows.py imports heavy)"
+        heavy = this.write("weight", "work")  # not already when the worker looked at its workflows
+        workflow_id = shop.start("greetings", name="Greet")
 
         def story() -> dict[str, Any]:
             return this.mika("doctor", "--workflow", workflow_id, "--json").json
@@ -223,6 +224,9 @@ def test_imports_in_the_sandbox(tmp_path):
         slow = poll_until(lambda: found if (found := story())["cause"] == "slow" else None, 30, "it works", STEP) or {}
         assert slow["finding"].endswith(f" s in its first workflow task so far; {why}"), slow
         assert "import heavy in flows.py within `with workflow.unsafe.imports_passed_through():`" in slow["fix"]
+        heavy.write_text("rest")  # it has been seen at work
+        poll_until(lambda: story()["workflow"]["age_s"] > 8, 30, "longer than the other slow one took", STEP)
+        heavy.unlink()
         poll_until(lambda: story()["workflow"]["status"] == "completed", 40, "the end", STEP)
         assert this.unit("greeter")["restarts"] == 0
         check = next(check for check in this.mika("doctor", "--json").json["checks"] if check["id"] == "workflows")
