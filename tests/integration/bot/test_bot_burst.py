@@ -69,17 +69,17 @@ sys.exit(worker.main())
 
 @pytest.mark.alone
 def test_what_cannot_be_answered_in_time_is_told_so_and_the_rest_is_answered(tmp_path, temporal):
-    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
+    with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=15) as bot:
         bot.start_api()
         bot.start("worker", "-c", SLOW).wait_for("worker_started")
         assert bot.post().status_code == 200
-        answers = post_all(bot, 120)
+        answers = post_all(bot, 60)
         busy = [answer for answer in answers if answer.status_code == 429]
         assert {answer.status_code for answer in answers} == {200, 429}, {a.text for a in answers if a.is_server_error}
         assert {answer.json()["code"] for answer in busy} == {"busy"}
         assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in busy)
         assert "workflow_id" not in busy[0].json(), "it was not accepted"
-        assert len(answers) - len(busy) >= 50
+        assert len(answers) - len(busy) >= 25
         poll_until(lambda: bot.post().status_code == 200, 60, "an answer after the burst")
 
 
