@@ -10,13 +10,18 @@ import psutil
 import pytest
 from mika.machine import ports
 
-from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
 from tests.kit.project import Project
 
 
+@pytest.mark.timeout(180)
 def test_up_status_down(project):
-    this = project(scripts={"web": SLEEP, "clock": SLEEP})
+    this = project(
+        scripts={"web": SLEEP, "clock": SLEEP},
+        toml='[process.web]\nready = "log:here"\n',
+        name=f"any folder name, 'quotes' and 项目, {'long' * 30}",
+    )
     this.write(".mika/run/up-999999999.json", "")  # the report of an `up` that was killed
     result = this.ok("up", "-d", process=True)
     assert "ready after" in result.out
@@ -34,6 +39,10 @@ def test_up_status_down(project):
     assert psutil.Process(this.pid("web")).cmdline()[-1] == "web.py"
     for attached in (("up", "-d", "--json"), ("up", "--json")):
         assert this.mika(*attached).json["state"] == "ready"
+    assert this.ok("logs", "web").out == "here\n"
+    this.ok("restart", "web")
+    if POSIX:
+        a_supervisor_that_does_not_answer_is_said_and_not_waited_for(this)
     down = this.ok("down", "--json").json
     assert (down["version"], down["was_running"], down["swept"], down["deleted"]) == (1, True, [], [])
     this.assert_gone()
@@ -41,14 +50,19 @@ def test_up_status_down(project):
     assert "nothing is running" in again.out
 
 
-def test_any_folder_name(project):
-    this = project(scripts={"web": SLEEP}, name=f"with spaces, 'quotes' and 项目, {'long' * 30}")
-    this.up()
-    assert this.ok("status", "--json").json["state"] == "ready"
-    assert this.ok("logs").out == "here\n"
-    this.ok("restart", "web")
-    this.ok("down")
-    this.assert_gone()
+def a_supervisor_that_does_not_answer_is_said_and_not_waited_for(this: Project) -> None:
+    supervisor = this.status()["supervisor"]["pid"]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        result = this.error("status", code=1, timeout=30)
+        assert "does not answer" in result.err
+        assert f"pid {supervisor}" in result.err
+        result = this.error("up", "-d", "--timeout", "1", code=1, timeout=30)
+        assert "another `mika` holds this folder and does not answer" in result.err
+        assert f"pid {supervisor}" in result.err
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert this.wait_ready()["state"] == "ready"
 
 
 SEES = "import os, time\nprint(os.environ['PORT'], os.environ['COLOUR'], os.getcwd(), flush=True)\ntime.sleep(600)\n"
@@ -138,10 +152,11 @@ def test_a_start_in_the_background_that_takes_too_long_says_why_however_long_its
     with free_port() as port:
         toml = f'[process.web]\ngrace = 60\n[process.clock]\nready = "tcp:{port}"\n'
         this = project(scripts={"web": SLOW_STOP.format(seconds=8), "clock": SLEEP}, toml=toml)
-        failed = this.error("up", "-d", "--timeout", "1.5", code=1)
-        assert "not ready after 2 s: clock: " in failed.err
-        assert "is stopp" not in failed.err
-        assert "web" not in failed.err
+        failed = this.error("up", "-d", "--timeout", "1.5", "--json", code=1).json["error"]
+        assert failed["code"] == "not_ready"
+        assert f"not ready after 2 s: clock: port {port}" in failed["message"]
+        assert "is stopp" not in failed["message"]
+        assert "web" not in failed["message"]
         this.assert_gone()
         assert reports(this) == []
 
@@ -202,24 +217,6 @@ def test_down_while_it_starts_in_the_background(project):
         assert up.wait() == 1, up.output()
         assert "it was stopped before it was ready" in up.output()
         this.assert_gone()
-
-
-@posix_only
-def test_a_supervisor_that_does_not_answer_is_said_and_not_waited_for(project):
-    this = project(scripts={"web": SLEEP})
-    this.up()
-    supervisor = this.status()["supervisor"]["pid"]
-    os.kill(supervisor, signal.SIGSTOP)
-    try:
-        result = this.error("status", code=1, timeout=30)
-        assert "does not answer" in result.err
-        assert f"pid {supervisor}" in result.err
-        result = this.error("up", "-d", "--timeout", "1", code=1, timeout=30)
-        assert "another `mika` holds this folder and does not answer" in result.err
-        assert f"pid {supervisor}" in result.err
-    finally:
-        os.kill(supervisor, signal.SIGCONT)
-    assert this.wait_ready()["state"] == "ready"
 
 
 def test_down_ends_a_foreground_up_which_prints_one_object_of_json(project):
