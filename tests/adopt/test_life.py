@@ -1,7 +1,8 @@
 """Projects that have never heard of mika, unchanged, from `mika up --yes` to `mika down`.
 
-Each is up, answers and is examined. Its worker is killed in one project for each way to run it, and edited in one for
-each layout of the sources; that an edit concerns it at all is read from the imports of each.
+Each is up, answers and is examined. Its worker is killed in one project for each tree of processes (one program, what
+`go run` starts, part of a web app), and edited in one for each layout of the sources. Whether an edit concerns it at
+all is read from the imports of each.
 """
 
 from __future__ import annotations
@@ -120,7 +121,6 @@ LIVES = (
         (("ReportWorkflow", "reports", "stored one"),),
         "reports/workflows.py",
         environment="env",
-        is_killed=True,
         is_edited=True,
     ),
     Life(
@@ -129,7 +129,6 @@ LIVES = (
         "services/billing/jobs.py",
         "billing",
         processes=("billing", "shipping"),
-        is_killed=True,
     ),
     Life("wrapped-asgi", (("Greet", "greetings", "Hello, one"),), "backend/flows.py", "web", processes=("web",)),
 )
@@ -158,7 +157,7 @@ def test_a_project_lives_with_a_server_of_its_own(life, adopted: Callable[..., P
 
 
 def lives(this: Project, life: Life) -> None:
-    up = this.up("--yes", "--watch")
+    up = this.up("--yes", *(["--watch"] if life.is_edited else []))
     found = this.status()
     states = {process["name"]: process["state"] for process in found["processes"]}
     assert states.pop("migrate", "exited") == "exited"
