@@ -49,7 +49,7 @@ def test_up_asks_nothing_of_a_stack_that_runs_and_finds_what_init_writes(adopted
         this.write("flows.py", "")
         assert "already up" in this.up().text
         this.ok("down")
-        assert "which task queue does worker.py poll?" in this.error("up", "--yes", code=2).err
+        assert "which task queue does worker.py poll?" in this.error("up", "--yes", code=2, process=False).err
         this.write("worker.py", worker)
         (this.folder / "flows.py").unlink()
         this.ok("init")
@@ -83,23 +83,17 @@ def test_questions_without_a_terminal_end_with_the_lines_to_write(adopted):
     this = adopted("wrapped-asgi")
     write_question(this)
     for command in (("up",), ("up", "--yes", "-d"), ("init",), ("init", "--yes"), ("init", "--dry-run")):
-        refused = this.error(*command, code=2)
+        refused = this.error(*command, code=2, process=False)
         assert "which task queue does worker.py poll?" in refused.err
         assert 'ready = "worker:QUEUE"' in refused.err
         assert not (this.folder / "Procfile").exists()
         assert not (this.folder / ".mika").exists()
 
 
-def test_what_the_user_has_set_wins(adopted):
+def test_a_setting_of_no_process(adopted):
     this = adopted("plain-web-worker")
-    with free_port() as port:
-        this.write("mika.toml", '[process.web]\nready = "log:Uvicorn running on"\ngrace = 1\n')
-        this.write("web.py", (PROJECTS / "plain-web-worker" / "web.py").read_text().replace("5005", str(port)))
-        this.up("--yes")
-        assert this.unit("web")["address"] == "log:Uvicorn running on"
-    this.ok("down")
     this.write("mika.toml", "[process.wbe]\ngrace = 1\n")
-    assert "did you mean 'web'?" in this.error("up", "--yes", code=2).err
+    assert "did you mean 'web'?" in this.error("up", "--yes", code=2, process=False).err
 
 
 @pytest.mark.parametrize("command", [("up",), ("up", "--yes", "-d"), ("init",), ("init", "--dry-run")])
@@ -108,7 +102,7 @@ def test_a_folder_that_is_no_project(project, command):
     empty(this.folder)
     this.write("notes.ipynb", "{}")
     this.write("data.csv", "a;b\n")
-    refused = this.error(*command, code=2)
+    refused = this.error(*command, code=2, process=False)
     assert "Procfile: not found in " in refused.err
     assert "nor a web app in Python or a worker of Temporal" in refused.err
     assert sorted(path.name for path in this.folder.iterdir()) == ["data.csv", "notes.ipynb"], "nothing is written"
@@ -138,8 +132,9 @@ def test_up_asks_before_it_starts(adopted):
 
 
 @posix_only
-def test_an_answer_reaches_the_background(adopted):
+def test_an_answer_reaches_the_background_and_what_the_user_has_set_wins(adopted):
     this = adopted("plain-web-worker")
+    this.write("mika.toml", '[process.old]\nready = "log:Uvicorn running on"\ngrace = 1\n')
     shutil.copy(this.folder / "worker.py", this.folder / "work.py")
     shutil.copy(this.folder / "web.py", this.folder / "old.py")
     with free_port() as port:
@@ -148,6 +143,7 @@ def test_an_answer_reaches_the_background(adopted):
         text, code = typed(this, ["up", "-d"], ["which web is to run", "Start this?"], ["old\n", "y\n"])
         assert code == 0, text
         assert [name for name, *_ in processes(this)] == ["old", "worker"]
+        assert this.unit("old")["address"] == "log:Uvicorn running on"
         this.ok("down")
 
 
@@ -185,7 +181,6 @@ def typed(this: Project, args: list[str], prompts: list[str], answers: list[str]
 @pytest.mark.parametrize(
     ("name", "environment", "install"),
     [
-        ("orders-uv", ".venv", "uv sync"),
         ("mailer-poetry", "poetry", "poetry install"),
         (
             "notes-lifespan",
