@@ -17,7 +17,7 @@ from tests.kit.stub_http import StubServer
 
 @pytest.fixture(scope="package")
 def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TemporalServer]:
-    with TemporalServer(tmp_path_factory.mktemp("temporal")) as server:
+    with TemporalServer(tmp_path_factory.mktemp("temporal"), in_memory=True) as server:
         yield server
 
 
