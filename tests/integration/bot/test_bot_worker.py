@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+import psutil
+
 from tests.kit.bot_processes import BotProcesses, TemporalServer
-from tests.kit.machine import free_port, poll_until
+from tests.kit.machine import free_port, poll_until, posix_only
 
 # A worker whose model is slow, or blocks the event loop: in Python, and in C code that keeps the interpreter's lock.
 _BLOCKING = """
@@ -128,3 +130,17 @@ def test_a_store_that_is_down_fails_the_message(idle_bot):
     assert (problem["code"], problem["cause"]) == ("activity_failed", "activity_failed")
     assert problem["detail"] == "ask_llm: the store is down"
     assert "checks the store of conversations" in problem["fix"]
+
+
+@posix_only
+def test_a_program_of_the_kit_is_a_process_of_its_own(tmp_path):
+    """Also where it is forked from one that has imported the bot."""
+    with BotProcesses(tmp_path, 1, COLOUR="blue") as bot:
+        told = bot.start("told", "-c", "import os, sys\nprint(os.environ['COLOUR'], os.getcwd())\nsys.exit(7)")
+        assert told.wait() == 7
+        assert told.output() == f"blue {tmp_path.resolve()}\n"
+        endless = bot.start("endless", "-c", "import time\ntime.sleep(600)")
+        assert endless.popen.poll() is None
+        endless.kill()
+        assert endless.popen.returncode == -9
+        assert not psutil.pid_exists(endless.pid)
