@@ -37,7 +37,7 @@ class Job:
 async def main():
     client = await Client.connect(**ClientConfig.load_client_connect_config())
     runner = UnsandboxedWorkflowRunner()
-    async with Worker(client, task_queue="jobs", workflows=[Job], workflow_runner=runner):
+    async with Worker(client, task_queue="jobs", workflows=[Job], workflow_runner=runner, build_id="kit"):
         print(await client.execute_workflow("Job", id=f"job-{id(client)}", task_queue="jobs"), flush=True)
         await asyncio.Event().wait()
 

@@ -72,7 +72,8 @@ async def main():
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
     cache = int(os.environ.get("CACHED", "100"))
     await Worker(
-        client, task_queue="orders", workflows=[Order], activities=[charge, notify], max_cached_workflows=cache
+        client, task_queue="orders", workflows=[Order], activities=[charge, notify], max_cached_workflows=cache,
+        build_id="kit",  # else a worker reads every module
     ).run()
 
 atexit.register(lambda: time.sleep(3 * os.path.exists("ends-slowly")))

@@ -73,10 +73,9 @@ class Whatever:
 
 async def main():
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
-    runner = UnsandboxedWorkflowRunner()
-    types = [Reminder, Buy, Both]
-    first = Worker(client, task_queue="plain", workflows=types, activities=[remind], workflow_runner=runner)
-    second = Worker(client, task_queue="second", workflows=[Both, Whatever], workflow_runner=runner)
+    cheap = {"workflow_runner": UnsandboxedWorkflowRunner(), "build_id": "kit"}  # else a worker reads every module
+    first = Worker(client, task_queue="plain", workflows=[Reminder, Buy, Both], activities=[remind], **cheap)
+    second = Worker(client, task_queue="second", workflows=[Both, Whatever], **cheap)
     await asyncio.gather(first.run(), second.run())
 
 if __name__ == "__main__":
@@ -136,7 +135,8 @@ async def main():
     converter = dataclasses.replace(pydantic_data_converter, payload_codec=Turn())
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}", data_converter=converter)
     await client.start_workflow("Boot", id=f"boot-{os.getpid()}", task_queue="coded")
-    await Worker(client, task_queue="coded", workflows=[Keep, Boot], workflow_runner=UnsandboxedWorkflowRunner()).run()
+    runner = UnsandboxedWorkflowRunner()
+    await Worker(client, task_queue="coded", workflows=[Keep, Boot], workflow_runner=runner, build_id="kit").run()
 
 if __name__ == "__main__":
     asyncio.run(main())
