@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from unittest import mock
 
 from mika.cli import main
 from mika.cli.spelling import called_as
@@ -108,6 +109,7 @@ def run_here(
         stack.enter_context(_streams(given, out, err))
         stack.enter_context(contextlib.chdir(cwd))
         stack.enter_context(environment(env))
+        stack.enter_context(mock.patch.object(sys, "argv", ["mika", *argv]))
         called_as.cache_clear()  # a test may have asked in another environment, such as that of `uv run pytest`
         with _interrupted_after(timeout) as is_late:
             code = main.run(argv)

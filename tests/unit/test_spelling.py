@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from mika.cli import main
@@ -36,16 +37,41 @@ def test_a_module_by_its_python(program: Path, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.usefixtures("program")
 def test_a_script_by_its_path(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sys, "argv", [".venv/bin/mika"])
-    assert called_as() == ".venv/bin/mika"
-    called_as.cache_clear()
+    for given in (".venv/bin/mika", "./mika", "/home/me/m"):
+        monkeypatch.setattr(sys, "argv", [given])
+        called_as.cache_clear()
+        assert called_as() == given
     monkeypatch.setattr(sys, "argv", ["mika"])
+    called_as.cache_clear()
     assert called_as() == "mika"
 
 
-def test_with_uv(monkeypatch: pytest.MonkeyPatch):
+def test_the_script_that_is_on_the_path_by_its_name(program: Path, monkeypatch: pytest.MonkeyPatch):
+    script = program.with_name("mika.exe" if sys.platform == "win32" else "mika")
+    script.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    assert called_as() == "mika"
+    called_as.cache_clear()
+    monkeypatch.setattr(sys, "argv", ["/another/mika"])
+    assert called_as() == "/another/mika"
+
+
+@pytest.mark.parametrize(
+    ("words", "spelt"),
+    [
+        (["uv", "run", "mika", "status", "-v"], "uv run mika"),
+        (["/x/uv", "run", "--project", "/my/mika", "mika", "status", "-v"], "uv run --project /my/mika mika"),
+        (["uv", "run", "--project=a b/mika", "-m", "mika", "status", "-v"], "uv run '--project=a b/mika' -m mika"),
+        (["uv", "run", "bash", "-c", "mika status -v"], "mika"),
+    ],
+)
+def test_with_uv(words: list[str], spelt: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
-    assert called_as() == "uv run mika"
+    monkeypatch.setattr(sys, "argv", ["mika", "status", "-v"])
+    process = mock.Mock(**{"cmdline.return_value": words})
+    with mock.patch("psutil.Process") as this:
+        this.return_value.parents.return_value = [process]
+        assert called_as() == spelt
 
 
 def test_another_project_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -138,7 +138,11 @@ def confirm(question: str) -> None:
 def is_yes(question: str) -> bool:
     """The answer, on standard error. As `click.confirm`, which speaks English only. Raises click.Abort."""
     while True:
-        answer = click.prompt(f"{shown(question)} [y/N]", default="", show_default=False, err=True).strip().lower()
+        answer = (
+            click.prompt(f"{pasteable(shown(question))} [y/N]", default="", show_default=False, err=True)
+            .strip()
+            .lower()
+        )
         if answer in ("y", "yes"):
             return True
         if answer in ("", "n", "no"):

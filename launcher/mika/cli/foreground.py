@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mika.cli.keys.console import Console
     from mika.cli.waiter import Waiter
 
-_SAME_STOP = 1.0
-"""Seconds in which a second SIGTERM is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
-_MOMENT = 0.1  # s
+_SAME_STOP = {"SIGTERM": 1.0, "SIGHUP": 1.0, "SIGINT": 0.2}
+"""Seconds in which one more of these is the same: `timeout 60 uv run mika up` delivers it twice, and means it once. So
+does what is sent to the whole process group, because the waiter passes it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,6 @@ class _Foreground:
         )
 
     async def _run(self) -> int:
-        if self._waiter is not None:
-            self._waiter.listen(self._on_waiters_signal, self._on_waiters_death)
         with _signals(self._on_signal):
             code = await self._stack.run()
         for task in (self._showing, self._detaching):
@@ -151,7 +149,7 @@ class _Foreground:
         if self._waiter is not None and self._console is None and self._detaching is None:
             ends = Ends(
                 stop=self._from_a_key(lambda: self._on_signal(signal.SIGINT)),
-                detach=self._from_a_key(self._begin_to_detach),
+                detach=self._from_a_key(self._begin_to_detach) if self._waiter.can_leave else None,
                 is_own=True,
             )
             self._console = open_console(self._view, self._folder, lambda: self._config, ends)
@@ -167,39 +165,33 @@ class _Foreground:
         return later
 
     def _begin_to_detach(self) -> None:
-        if self._detaching is None and not self._stack.stopping:
-            self._detaching = asyncio.create_task(self._detach())
+        if self._detaching is not None or self._waiter is None or self._stack.stopping:
+            return
+        self._detaching = asyncio.create_task(self._detach(self._waiter))
 
-    async def _detach(self) -> None:
+    @property
+    def _is_detaching(self) -> bool:
+        return self._detaching is not None and not self._detaching.done()
+
+    async def _detach(self, waiter: Waiter) -> None:
         """Leave the terminal to the shell, and go on as after `mika up -d`."""
-        assert self._waiter is not None  # noqa: S101 - else there are no keys
-        assert self._console is not None  # noqa: S101 - it has read the key
-        self._console.close()
-        self._console = None
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+        waiter.leave_group()
         self._view.say(DETACHED)
-        await asyncio.to_thread(self._view.close)  # the terminal may be stopped
-        self._waiter.leave()
-
-    def _on_waiters_signal(self, signum: int) -> None:
-        """One that the whole process group got is here already, or comes in a moment, and means the same stop."""
-
-        def unless_it_came() -> None:
-            if time.monotonic() - self._stop_asked_at >= _SAME_STOP:
-                self._on_signal(signum)
-
-        asyncio.get_running_loop().call_later(_MOMENT, unless_it_came)
-
-    def _on_waiters_death(self) -> None:
-        """Whoever killed it wants the command to end. A stop that has begun goes on as it is."""
-        if not self._stack.stopping:
-            self._on_signal(signal.SIGTERM)
+        await asyncio.to_thread(self._view.close, at_once=True)  # the terminal may be stopped
+        waiter.leave()
 
     def _on_signal(self, signum: int) -> None:
-        if signum == signal.SIGTERM and time.monotonic() - self._stop_asked_at < _SAME_STOP:
+        name = signal.Signals(signum).name
+        if time.monotonic() - self._stop_asked_at < _SAME_STOP.get(name, 0):
+            return
+        if self._is_detaching and name in ("SIGINT", "SIGHUP"):  # the terminal is about to be somebody else's
             return
         self._stop_asked_at = time.monotonic()
         self._stopping_since = self._stopping_since or self._stop_asked_at
-        self._interrupted = self._interrupted or signal.Signals(signum).name in ("SIGINT", "SIGBREAK")
+        self._interrupted = self._interrupted or name in ("SIGINT", "SIGBREAK")
         if self._stack.stopping:
             self._view.say(_("stopping at once"))
         elif self._console is not None:

@@ -22,7 +22,7 @@ def help_command(ctx: click.Context, words: tuple[str, ...]) -> None:
     root = ctx.find_root()
     if not words:
         topics = [f"  {name:<12}{shown(about)}" for name, (about, _text) in TOPICS.items()]
-        click.echo("\n".join([root.get_help(), "", shown(_("Topics, for `mika help TOPIC`:")), *topics]))
+        click.echo("\n".join([root.get_help(), "", pasteable(shown(_("Topics, for `mika help TOPIC`:"))), *topics]))
         return
     texts = [text for text in (_of_command(root, words), _of_topic(words)) if text]
     if not texts:

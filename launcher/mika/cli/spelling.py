@@ -12,7 +12,9 @@ import click
 from mika.cli.language import shown
 
 _MARK = "UV_RUN_RECURSION_DEPTH"
-"""`uv run` sets it: https://docs.astral.sh/uv/reference/environment/. Then `mika` alone may not be on the PATH."""
+"""`uv run` sets it: https://docs.astral.sh/uv/reference/environment/.
+
+Then `mika` may be on the PATH of this process alone."""
 _ANCESTORS = 4
 """How far up to look for `uv`: on Windows, a launcher of uv and one of the environment are in between."""
 
@@ -23,7 +25,7 @@ _folder: Path | None = None
 def use_folder(folder: Path | None) -> None:
     """`folder`: the project, where a command that is pasted would not find it without -C."""
     global _folder  # noqa: PLW0603 - one process runs one command
-    _folder = folder
+    _folder = folder.resolve() if folder is not None else None
     called_as.cache_clear()
 
 
@@ -34,23 +36,27 @@ def called_as() -> str:
 
 
 def _program() -> str:
-    if os.environ.get(_MARK):
-        return _uv_command() or "uv run mika"
+    if os.environ.get(_MARK) and (command := _uv_command()):
+        return command
     import shutil
 
-    if shutil.which("mika") is not None:
-        return "mika"
-    program = Path(sys.argv[0])
-    if program.name == "__main__.py":
+    found, given = Path(shutil.which("mika") or os.devnull), sys.argv[0]
+    if Path(given).name == "__main__.py":
+        if found.parent == Path(sys.executable).parent:
+            return "mika"
         python = Path(sys.executable).stem
         is_found = Path(shutil.which(python) or "") == Path(sys.executable)
         return f"{python if is_found else _quoted(sys.executable)} -m mika"
-    return _quoted(sys.argv[0]) if program.stem == "mika" and len(program.parts) > 1 else "mika"
+    is_path = os.sep in given or bool(os.altsep and os.altsep in given)
+    # On Windows, the one of them may have its .exe, and the other one not.
+    return _quoted(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
 
 
 def pasteable(text: str) -> str:
     """The text with its commands, `mika …`, as the user has to type them."""
-    return text.replace("`mika ", f"`{called_as()} ") if "`mika " in text else text
+    if "`mika " not in text:
+        return text
+    return text.replace("`mika -C ", f"`{_program()} -C ").replace("`mika ", f"`{called_as()} ")
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -69,18 +75,20 @@ def _quoted(word: str) -> str:
 
 
 def _uv_command() -> str:
+    """With the options of uv, and whatever it is to run as mika; empty if it runs something else that runs mika."""
     import shlex
 
     import psutil
 
+    own = sys.argv[1:]
     try:
         for process in psutil.Process().parents()[:_ANCESTORS]:
             words = process.cmdline()
-            if not words or Path(words[0]).stem.lower() != "uv" or "run" not in words:
-                continue
-            for number, word in enumerate(words):
-                if Path(word).stem == "mika":
-                    return shlex.join(["uv", *words[1:number], "mika"])
+            count = len(words) - len(own)
+            before, after = words[:count], words[count:]
+            is_uv = bool(words) and Path(words[0]).stem.lower() == "uv"
+            if is_uv and "run" in before and after == own and Path(before[-1]).stem == "mika":
+                return shlex.join(["uv", *before[1:]])
     except (psutil.Error, OSError):
         pass
     return ""

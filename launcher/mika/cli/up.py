@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -37,6 +37,9 @@ from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
 from mika.wording import _, joined
+
+if TYPE_CHECKING:
+    from mika.cli.waiter import Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +123,7 @@ def up_command(
 def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
     """Run the stack, here or in the background, or attach to the one that runs: whatever is possible at this moment."""
     folder = ProjectDir(config.project)
-    waiter = None
-    if wish.has_keys and not folder.is_locked():
-        from mika.cli.waiter import begin
-
-        waiter = begin()
+    waiter = _waiter(wish, is_early=True)
     prepared, agreed = _prepare(config, folder, wish, is_running=folder.is_locked())
     # All bad input is found here, before anything is written or started.
     units = prepared.units(wish.options.processes)
@@ -142,6 +141,7 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
             if is_free and not wish.detach:
                 from mika.cli.foreground import supervise
 
+                waiter = waiter or _waiter(wish, is_early=False)
                 quiet = as_json = wish.as_json
                 ended = supervise(prepared, wish.options, quiet=quiet, as_json=as_json, look=wish.look, waiter=waiter)
                 sys.exit(ended.code)
@@ -166,6 +166,15 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
     from mika.cli.stream import stream
 
     sys.exit(stream(context, attached, status, note, wish.look))
+
+
+def _waiter(wish: _Wish, *, is_early: bool) -> Waiter | None:
+    """Where there is no fork, it is made early: a new process cannot take over a lock, or an answer to a question."""
+    if not wish.has_keys:
+        return None
+    from mika.cli.waiter import FORKS, begin
+
+    return None if is_early and FORKS else begin()
 
 
 def _warn(text: str) -> None:

@@ -22,10 +22,10 @@ DETACHED = _("detached; the stack goes on: `mika down` stops it")
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How the keys end it: `stop` the stack, or `detach` from it. `is_own`: Ctrl-C stops it, too."""
+    """How the keys end it: `stop` the stack, or `detach` from it, if possible. `is_own`: Ctrl-C stops it, too."""
 
     stop: Callable[[], None]
-    detach: Callable[[], None]
+    detach: Callable[[], None] | None
     is_own: bool
 
 

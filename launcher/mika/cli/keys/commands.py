@@ -67,9 +67,10 @@ class Commands:
             "n": lambda: self._step(+1),
             "N": lambda: self._step(-1),
             "o": self._open,
-            "d": ends.detach,
             "q": self._stop,
         }
+        if (detach := ends.detach) is not None:
+            self._keys["d"] = lambda: self._detach(detach)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ class Commands:
             ("l p", _("level: all, warning, error; lines readable, or as they were written")),
             ("/ n N", _("find (matches are marked); the next match, the one before")),
             ("o", _("open the UI or the API in the browser")),
-            ("d", _("detach: the stack goes on")),
+            *([("d", _("detach: the stack goes on"))] if self._ends.detach is not None else []),
             (
                 "q",
                 _("stop the stack, as Ctrl-C does")
@@ -202,6 +203,11 @@ class Commands:
         if now - self._stopped_at > _HELD:
             self._stopped_at = now
             self._ends.stop()
+
+    def _detach(self, detach: Callable[[], None]) -> None:
+        """What is typed from now on is for the shell."""
+        self._keys.clear()
+        detach()
 
     def _restart(self, name: str) -> None:
         unit = self.status.unit(name) if self.status is not None else None

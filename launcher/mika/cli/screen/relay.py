@@ -51,6 +51,7 @@ them, and takes the cursor along."""
 _PROGRESS_ROWS = 5
 """At most; a terminal can only be redrawn if all of it fits."""
 _PROGRESS_PAUSE = 0.1  # s, between two looks while a program rewrites its line
+_BLOCK = 4096  # characters that a terminal is given at a time
 _PASTE_ON, _PASTE_OFF = "\x1b[?2004h", "\x1b[?2004l"
 """The terminal then says what is pasted, so that none of it is taken for a key."""
 
@@ -109,7 +110,7 @@ class Relay:
         self._followers = {name: logs.Follower(folder, name, tail=0) for name in names}
         self._messages: deque[str] = deque()
         self._logs_on, self._logs_shown = threading.Event(), False
-        self._ending = threading.Event()
+        self._ending, self._cut = threading.Event(), threading.Event()
         self._wake = threading.Event()  # there is something to print now, so the pause is over
         self._broken = False
         self._progress = time.monotonic()
@@ -152,8 +153,14 @@ class Relay:
         while self._drawn and time.monotonic() < deadline:
             time.sleep(0.005)
 
-    def close(self) -> None:
-        """Print what is left. A reader that takes nothing for a while is left alone: it must not hold up a stop."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Print what is left. A reader that takes nothing for a while is left alone: it must not hold up a stop.
+
+        `at_once`: no more of the logs, also if a slow terminal is far behind.
+        """
+        if at_once:
+            self._logs_on.clear()
+            self._cut.set()
         self._ending.set()
         self._wake.set()
         self._progress = time.monotonic()
@@ -249,12 +256,22 @@ class Relay:
         data = before + text + modes + shown
         try:
             if data:
-                self._out.write(data)
-                self._out.flush()
+                self._write_out(data)
         except (OSError, ValueError):  # `mika up | head`, or the terminal was closed: the stack does not care
             self._broken, rows = True, ()
         self._drawn, self._drawn_width = rows, width
         self._progress = time.monotonic()
+
+    def _write_out(self, data: str) -> None:
+        """For a terminal in blocks: to take a large one may last for seconds, and nobody can take it back."""
+        step = _BLOCK if self._terminal else len(data)
+        was_cut = self._cut.is_set()
+        for start in range(0, len(data), step):
+            self._out.write(data[start : start + step])
+            self._out.flush()
+            if self._cut.is_set() and not was_cut:
+                self._out.write(f"\x1b[0m\n{_ERASE}\x1b[?7h{_PASTE_OFF}")
+                return
 
     def _redraw(self) -> bool:
         """Draw the pinned rows if they, or the width of the terminal, have changed; returns whether."""

@@ -139,11 +139,11 @@ class View:
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Print what is left. What happens later is not shown."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Print what is left, or only what was said. What happens later is not shown."""
         self._end_start()
         self._quiet = True
-        self._relay.close()
+        self._relay.close(at_once=at_once)
 
     def _quiet_for(self, name: str) -> float:
         return time.monotonic() - self._last_line.get(name, self._began)

@@ -10,8 +10,8 @@ import sys
 from typing import Final
 
 if sys.platform == "win32":
-    from mika.cli.waiter._windows import Waiter, begin
+    from mika.cli.waiter._windows import FORKS, Waiter, begin
 else:
-    from mika.cli.waiter._posix import Waiter, begin
+    from mika.cli.waiter._posix import FORKS, Waiter, begin
 
-__all__: Final = ["Waiter", "begin"]
+__all__: Final = ["FORKS", "Waiter", "begin"]

@@ -1,51 +1,41 @@
-"""A fork: it costs a millisecond, and both stay in the process group that the shell puts into the foreground."""
+"""A fork: it takes the lock along, and both stay in the process group that the shell puts into the foreground."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
+from typing import Final, NoReturn
+
+FORKS: Final = True
 
 if sys.platform != "win32":
     import resource
 
-    _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _LEAVE = signal.SIGUSR1
-    _HELD_BACK = (*_PASSED_ON, _LEAVE, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCONT)
+    _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGCONT)
+    _HEARD = (*_PASSED_ON, _LEAVE, signal.SIGCHLD)
+    _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+    _DESCRIPTORS = 1024
 
     class Waiter:
-        """The parent process. `signals`: a pipe that brings the numbers of those it gets."""
+        """The parent process. If it is killed, this one gets a SIGTERM (Linux)."""
 
-        def __init__(self, pid: int, signals: int) -> None:
-            self._pid, self._signals = pid, signals
+        def __init__(self, pid: int) -> None:
+            self._pid = pid
 
-        def listen(self, signalled: Callable[[int], None], gone: Callable[[], None]) -> None:
-            """Call `signalled` on the running event loop with each signal that it gets, and `gone` if it was killed.
+        @property
+        def can_leave(self) -> bool:
+            """Not in a container that ends with the waiter."""
+            return self._pid != 1
 
-            A signal for the whole process group, such as that of Ctrl-C, comes here as well.
-            """
-            loop = asyncio.get_running_loop()
-
-            def read() -> None:
-                numbers = os.read(self._signals, 100)
-                for number in numbers:
-                    signalled(number)
-                if not numbers:
-                    loop.remove_reader(self._signals)
-                    gone()
-
-            loop.add_reader(self._signals, read)
+        def leave_group(self) -> None:
+            """From now on neither Ctrl-C nor the end of the terminal is for this process."""
+            _set_death_signal(0)
+            os.setsid()
 
         def leave(self) -> None:
-            """Leave the terminal to the shell, whose process exits with 0. For the thread of the event loop."""
-            asyncio.get_running_loop().remove_reader(self._signals)
-            os.close(self._signals)
-            os.setsid()
+            """Leave the terminal to the shell, whose process exits with 0."""
             null = os.open(os.devnull, os.O_RDWR)
             for stream in (0, 1, 2):
                 os.dup2(null, stream)
@@ -55,45 +45,60 @@ if sys.platform != "win32":
 
     def begin() -> Waiter:
         """Returns in a new process; this one waits for it, and never returns."""
-        reader, writer = os.pipe()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         pid = os.getpid()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         child = os.fork()
         if child:
-            os.close(reader)
-            _wait(child, writer)
-        os.close(writer)
+            os.closerange(3, _DESCRIPTORS)  # the lock is the child's
+            _wait(child)
+        _set_death_signal(signal.SIGTERM)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        return Waiter(pid, reader)
+        if os.getppid() != pid:
+            os._exit(1)
+        return Waiter(pid)
 
-    def _wait(child: int, signals: int) -> NoReturn:
-        def pass_on(number: int, _: FrameType | None) -> None:
-            with contextlib.suppress(OSError):  # it has just exited
-                os.write(signals, bytes([number]))
-
-        for number in _PASSED_ON:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, pass_on)
-        signal.signal(_LEAVE, lambda *_: os._exit(0))
-        # It may want to tidy the terminal up first, so what becomes of it is waited for.
-        signal.signal(signal.SIGQUIT, lambda *_: None)
-        signal.signal(signal.SIGTSTP, lambda *_: None)
-        signal.signal(signal.SIGCONT, lambda *_: os.kill(child, signal.SIGCONT))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+    def _wait(child: int) -> NoReturn:
         while True:
-            _pid, status = os.waitpid(child, os.WUNTRACED)
-            if os.WIFSTOPPED(status):
-                os.kill(os.getpid(), signal.SIGSTOP)
-                continue
-            if os.WIFSIGNALED(status):
-                _die_of(os.WTERMSIG(status))
-            os._exit(os.waitstatus_to_exitcode(status))
+            number, sender = _next_signal()
+            if number == signal.SIGCHLD:
+                _pid, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+                if _pid and os.WIFSTOPPED(status):
+                    _stop_by(os.WSTOPSIG(status))
+                elif _pid:
+                    _end_as(status)
+            elif number == _LEAVE and sender in (child, None):
+                os._exit(0)
+            elif sender != 0:  # by the terminal, it has gone to the whole group
+                os.kill(child, number)
 
-    def _die_of(number: int) -> None:
-        """The shell says "Killed", as if it had been its own child."""
+    def _next_signal() -> tuple[int, int | None]:
+        """Its number, and the pid of who has sent it: 0 for the kernel, None where that is not told."""
+        if sys.platform == "darwin":
+            return signal.sigwait(_HEARD), None
+        found = signal.sigwaitinfo(_HEARD)
+        return found.si_signo, 0 if found.si_code > 0 else found.si_pid
+
+    def _stop_by(number: int) -> None:
+        """As the child was stopped; returns when it is continued."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
+        os.kill(os.getpid(), number)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
+
+    def _end_as(status: int) -> NoReturn:
+        if os.WIFEXITED(status):
+            os._exit(os.WEXITSTATUS(status))
+        number = os.WTERMSIG(status)  # the shell says "Killed", as if it had been its own child
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # there is one dump of it, or none
         if number != signal.SIGKILL:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (number,))
         os.kill(os.getpid(), number)
+        os._exit(128 + number)  # the first process of a container cannot kill itself
+
+    def _set_death_signal(number: int) -> None:
+        if sys.platform == "linux":
+            import ctypes
+
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import _thread
 import ctypes
 import os
 import signal
@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from typing import NoReturn
+from typing import Final, NoReturn
+
+FORKS: Final = False
 
 if sys.platform == "win32":
     from ctypes import wintypes
@@ -31,23 +32,25 @@ if sys.platform == "win32":
     class Waiter:
         """The process that has started this one. `event`: the name of that which lets it exit."""
 
+        can_leave = True
+
         def __init__(self, pid: int, event: str) -> None:
             self._pid, self._event = pid, event
             self._has_left = False
+            threading.Thread(target=self._watch, name="waiter", daemon=True).start()
 
-        def listen(self, signalled: Callable[[int], None], gone: Callable[[], None]) -> None:
-            """Call `gone` on the running event loop if it was killed. Keys such as Ctrl-C reach all at the console."""
-            del signalled
-            loop = asyncio.get_running_loop()
-            process = _kernel32.OpenProcess(_SYNCHRONIZE, False, self._pid)
+        def _watch(self) -> None:
+            """If it is killed, this one gets a SIGTERM, so far as there is such a thing."""
+            if process := _kernel32.OpenProcess(_SYNCHRONIZE, False, self._pid):
+                _kernel32.WaitForSingleObject(process, _INFINITE)
+            if self._has_left:
+                return
+            if not callable(signal.getsignal(signal.SIGTERM)):
+                os._exit(1)
+            _thread.interrupt_main(signal.SIGTERM)
 
-            def watch() -> None:
-                if process:
-                    _kernel32.WaitForSingleObject(process, _INFINITE)
-                if not self._has_left:
-                    loop.call_soon_threadsafe(gone)
-
-            threading.Thread(target=watch, name="waiter", daemon=True).start()
+        def leave_group(self) -> None:
+            """Nothing: what comes from the console ends with it."""
 
         def leave(self) -> None:
             """Leave the console to the shell, whose process exits with 0."""
