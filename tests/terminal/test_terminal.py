@@ -332,6 +332,7 @@ def test_d_gives_the_terminal_back_and_the_stack_outlives_it(shell):
         (True, signal.SIGTERM, r"stopped web in 1.\d s(.*\n)+code=0"),
         (True, signal.SIGINT, r"stopped web in 1.\d s(.*\n)+code=130"),
         (True, signal.SIGKILL, r"Killed(.*\n)+.*stopped web in 1.\d s"),
+        (True, signal.SIGQUIT, r"Quit(.*\n)+code=131"),
         (False, signal.SIGTERM, r"stopped web in 1.\d s(.*\n)+code=0"),
         (False, signal.SIGKILL, r"Killed(.*\n)+code=137"),
     ],

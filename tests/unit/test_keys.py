@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest.mock import Mock
+
 import pytest
+from mika.cli.keys import Ends
+from mika.cli.keys.commands import Commands
 from mika.cli.keys.decoding import BACKSPACE, CLEAR, ENTER, ESCAPE, PASTED, keys_of
 from mika.cli.keys.finding import Found
 from mika.cli.screen.selection import Selection, marked, pattern_of
 from mika.guard.segments import SegmentWriter
+from mika.project.folder import ProjectDir
 from mika.records.record import Level
 
 
@@ -55,3 +61,12 @@ def test_what_is_found_in_the_logs(tmp_path):
     assert found.step(-1) is None
     assert found.step(+1)[1].data == b"\x1b[1mH\x1b[0mIT two"
     assert Found(tmp_path, ["a"], pattern_of("absent")).step(-1) is None
+
+
+def test_what_is_typed_after_d_is_no_key(tmp_path: Path):
+    pressed: list[str] = []
+    ends = Ends(stop=lambda: pressed.append("q"), detach=lambda: pressed.append("d"), is_own=True)
+    commands = Commands(Mock(), ProjectDir(tmp_path), Mock(), ends, draw=Mock())
+    for key in "dqd":
+        commands.press(key)
+    assert pressed == ["d"]
