@@ -249,7 +249,7 @@ def what_is_not_debugged_has_no_terminal(this: Bot) -> None:
     with attached(this) as tty:
         tty.shows("jobs has no terminal: it was not started for debugging")
         assert "attached to" not in tty.screen
-        tty.shows("mika restart jobs --debug")
+        tty.shows(" restart jobs --debug`")
         assert tty.ends() == 1
 
 

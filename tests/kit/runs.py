@@ -19,7 +19,7 @@ from typing import IO, Any
 from unittest import mock
 
 from mika.cli import main
-from mika.cli.spelling import called_as
+from mika.cli.spelling import use_folder
 
 from tests.kit.machine import DEADLINE, POSIX, poll_until, telling
 
@@ -110,7 +110,7 @@ def run_here(
         stack.enter_context(contextlib.chdir(cwd))
         stack.enter_context(environment(env))
         stack.enter_context(mock.patch.object(sys, "argv", ["mika", *argv]))
-        called_as.cache_clear()  # a test may have asked in another environment, such as that of `uv run pytest`
+        use_folder(None)  # a test may have asked for a hint in another environment, such as that of `uv run pytest`
         with _interrupted_after(timeout) as is_late:
             code = main.run(argv)
         for stream in (sys.stdout, sys.stderr):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from mika.cli.spelling import called_as
+from mika.cli.spelling import use_folder
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +14,6 @@ def typed_as_mika(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A hint names mika as the user called it; here it is called by pytest, with or without `uv run`."""
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
     monkeypatch.setattr(sys, "argv", ["mika"])
-    called_as.cache_clear()
+    use_folder(None)
     yield
-    called_as.cache_clear()
+    use_folder(None)

@@ -12,6 +12,8 @@ from mika.cli import main
 from mika.cli.spelling import called_as
 from mika.text import plain
 
+QUOTED = '"--project=a b/mika"' if sys.platform == "win32" else "'--project=a b/mika'"
+
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -61,7 +63,7 @@ def test_the_script_that_is_on_the_path_by_its_name(program: Path, monkeypatch: 
     [
         (["uv", "run", "mika", "status", "-v"], "uv run mika"),
         (["/x/uv", "run", "--project", "/my/mika", "mika", "status", "-v"], "uv run --project /my/mika mika"),
-        (["uv", "run", "--project=a b/mika", "-m", "mika", "status", "-v"], "uv run '--project=a b/mika' -m mika"),
+        (["uv", "run", "--project=a b/mika", "-m", "mika", "status", "-v"], f"uv run {QUOTED} -m mika"),
         (["uv", "run", "bash", "-c", "mika status -v"], "mika"),
     ],
 )

@@ -32,7 +32,7 @@ def use_folder(folder: Path | None) -> None:
 @functools.cache
 def called_as() -> str:
     """`mika`, `uv run mika` (with the same options of uv), or `python -m mika`; with -C DIR if that is needed."""
-    return _program() if _folder is None else f"{_program()} -C {_quoted(str(_folder))}"
+    return _program() if _folder is None else f"{_program()} -C {_joined(str(_folder))}"
 
 
 def _program() -> str:
@@ -46,10 +46,10 @@ def _program() -> str:
             return "mika"
         python = Path(sys.executable).stem
         is_found = Path(shutil.which(python) or "") == Path(sys.executable)
-        return f"{python if is_found else _quoted(sys.executable)} -m mika"
+        return f"{python if is_found else _joined(sys.executable)} -m mika"
     is_path = os.sep in given or bool(os.altsep and os.altsep in given)
     # On Windows, the one of them may have its .exe, and the other one not.
-    return _quoted(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
+    return _joined(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
 
 
 def pasteable(text: str) -> str:
@@ -64,20 +64,19 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(pasteable(shown(text)), err=err)
 
 
-def _quoted(word: str) -> str:
+def _joined(*words: str) -> str:
+    """As one types them, with quotes where they are needed."""
     if sys.platform == "win32":
         import subprocess
 
-        return subprocess.list2cmdline([word])
+        return subprocess.list2cmdline(words)
     import shlex
 
-    return shlex.quote(word)
+    return shlex.join(words)
 
 
 def _uv_command() -> str:
     """With the options of uv, and whatever it is to run as mika; empty if it runs something else that runs mika."""
-    import shlex
-
     import psutil
 
     own = sys.argv[1:]
@@ -88,7 +87,7 @@ def _uv_command() -> str:
             before, after = words[:count], words[count:]
             is_uv = bool(words) and Path(words[0]).stem.lower() == "uv"
             if is_uv and "run" in before and after == own and Path(before[-1]).stem == "mika":
-                return shlex.join(["uv", *before[1:]])
+                return _joined("uv", *before[1:])
     except (psutil.Error, OSError):
         pass
     return ""
