@@ -177,6 +177,35 @@ def test_a_reader_that_takes_nothing_does_not_hold_up_the_end(logs, monkeypatch)
     assert screen.getvalue() == "hello\n"
 
 
+class Slow(io.StringIO):
+    """A terminal whose first write lasts until `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.go.wait(5)
+        return super().write(text)
+
+
+def test_a_slow_terminal_that_is_left_gets_no_more_of_the_logs(logs):
+    terminal = Slow()
+    relay = Relay(logs.folder, [], color=False, out=terminal)
+    relay.say("x" * 20_000)
+    assert terminal.begun.wait(5)
+    threading.Timer(0.1, terminal.go.set).start()
+    relay.say("detached")
+    relay.close(at_once=True)
+    assert terminal.getvalue().count("x") == 4096
+    assert plain(terminal.getvalue()).endswith("detached\n")
+
+
 def test_saying_something_never_blocks(logs):
     screen = Screen()
     relay = Relay(logs.folder, ["web"], color=False, out=screen)

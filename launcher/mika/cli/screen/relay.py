@@ -269,7 +269,7 @@ class Relay:
         for start in range(0, len(data), step):
             self._out.write(data[start : start + step])
             self._out.flush()
-            if self._cut.is_set() and not was_cut:
+            if self._cut.is_set() and not was_cut and start + step < len(data):
                 self._out.write(f"\x1b[0m\n{_ERASE}\x1b[?7h{_PASTE_OFF}")
                 return
 
