@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 from mika.cli import main
-from mika.cli.spelling import called_as
+from mika.cli.spelling import called_as, pasteable, use_folder
 from mika.text import plain
 
 QUOTED = '"--project=a b/mika"' if sys.platform == "win32" else "'--project=a b/mika'"
@@ -93,3 +93,8 @@ def test_another_project_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(other / "src")
     assert hint() == "`mika up`"
     assert hint("-C", "..") == "`mika up`"
+
+
+def test_a_folder_that_a_hint_names_stays(tmp_path: Path):
+    use_folder(tmp_path)
+    assert pasteable("`mika -C /other down` or `mika up`").startswith("`mika -C /other down` or `mika -C ")

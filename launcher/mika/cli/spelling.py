@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from mika.cli.language import shown
 _MARK = "UV_RUN_RECURSION_DEPTH"
 """`uv run` sets it: https://docs.astral.sh/uv/reference/environment/.
 
-Then `mika` may be on the PATH of this process alone."""
+Then `mika` may be on the PATH of this process alone.
+"""
 _ANCESTORS = 4
 """How far up to look for `uv`: on Windows, a launcher of uv and one of the environment are in between."""
-
-
+_COMMAND = re.compile("`mika (-C )?")
 _folder: Path | None = None
 
 
@@ -54,9 +55,7 @@ def _program() -> str:
 
 def pasteable(text: str) -> str:
     """The text with its commands, `mika …`, as the user has to type them."""
-    if "`mika " not in text:
-        return text
-    return text.replace("`mika -C ", f"`{_program()} -C ").replace("`mika ", f"`{called_as()} ")
+    return _COMMAND.sub(lambda found: f"`{_program()} -C " if found[1] else f"`{called_as()} ", text)
 
 
 def say(text: str, *, err: bool = False) -> None:

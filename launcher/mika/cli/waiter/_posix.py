@@ -48,6 +48,7 @@ if sys.platform != "win32":
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         pid = os.getpid()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever has started it may have it ignored: then none comes
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
         child = os.fork()
         if child:
