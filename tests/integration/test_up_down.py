@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 
 import psutil
 import pytest
@@ -121,6 +122,7 @@ def test_ctrl_c_twice_forces_and_still_reaps(project):
     up.wait_for("web | here")
     up.send(signal.SIGINT)
     up.wait_for("web | no")
+    time.sleep(0.3)  # what comes sooner is the same Ctrl-C
     up.send(signal.SIGINT)
     assert up.wait() == 130
     this.assert_gone()

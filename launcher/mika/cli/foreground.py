@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mika.cli.keys.console import Console
     from mika.cli.waiter import Waiter
 
-_SAME_STOP = {"SIGTERM": 1.0, "SIGHUP": 1.0}
-"""Seconds in which one more of these is the same: `timeout 60 uv run mika up` delivers it twice, and means it once."""
-_SAME_FROM_THE_WAITER = {"SIGINT": 0.2}
-"""The same for what is sent to the whole process group: the waiter passes it on."""
+_SAME_STOP = {"SIGTERM": 1.0, "SIGHUP": 1.0, "SIGINT": 0.2}
+"""Seconds in which one more of these is the same: `timeout 60 uv run mika up` delivers it twice, and means it once. So
+does what is sent to a whole process group, as the waiter passes it on, and one Ctrl-C at a console of Wine may come
+twice. Nobody presses it twice in a fifth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +186,7 @@ class _Foreground:
 
     def _on_signal(self, signum: int) -> None:
         name = signal.Signals(signum).name
-        same = _SAME_STOP | (_SAME_FROM_THE_WAITER if self._waiter is not None else {})
-        if time.monotonic() - self._stop_asked_at < same.get(name, 0):
+        if time.monotonic() - self._stop_asked_at < _SAME_STOP.get(name, 0):
             return
         if self._is_detaching and name in ("SIGINT", "SIGHUP"):  # the terminal is about to be somebody else's
             return
