@@ -143,22 +143,25 @@ def kill_each_guard(this: Project) -> list[float]:
     return taken
 
 
-def kill_all(this: Project) -> list[float]:
-    """What is left, the next `up` finds."""
+def kill_all(this: Project, *sweeper: str) -> list[float]:
+    """`sweeper`: the command that finds what is left."""
     _, guards = grow(this)
     kill_at_once([supervisor_of(this), *guards.values()])
-    left = this.alive()
-    assert left, "what has a session of its own is there until the sweep, or this test shows nothing"
-    result = this.mika("up", "-d", process=True)
+    assert this.alive(), "what has a session of its own is there until the sweep, or this test shows nothing"
+    result = this.mika(*sweeper, process=True)
     assert "pid" in result.text, str(result)  # it says what it ended
-    assert not set(this.alive()) & set(left)
+    if sweeper[0] != "up":
+        assert not this.alive(), [process.cmdline() for process in this.alive()]
+    else:
+        assert not {process.pid for process in this.alive()} & {process.pid for process in guards.values()}
     return [result.seconds]
 
 
-# Each leaves nothing, or a stack for the next one. (What down, status and doctor find, `test_escapes.py` shows.)
+# Each leaves nothing, or a stack for the next one. (What status and doctor find, `test_escapes.py` shows.)
 CASES: dict[str, Callable[[Project], list[float]]] = {
-    "all, then up": kill_all,
+    "all, then up": lambda this: kill_all(this, "up", "-d"),
     "each guard": kill_each_guard,
+    "all, then down": lambda this: kill_all(this, "down"),
     "supervisor": kill_supervisor,
 }
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import socket
-import sqlite3
 import time
 import uuid
 
@@ -252,22 +250,35 @@ def test_external_uses_a_server_that_is_there_and_leaves_it(bot: Bot, own_bot):
 # --- up and down ------------------------------------------------------------------------------------------------------
 
 
-def test_up_says_where_all_is(bot: Bot):
-    """The second `up` says it again."""
-    started = bot.up().out
-    for text in (bot.url, f"http://127.0.0.1:{bot.ports['TEMPORAL_UI_PORT']}", ".mika/logs", "mika send"):
-        assert text in started
-    assert len(bot.alive()) >= 7  # supervisor, three services, three guards
-
-
 @posix_only
-def test_up_and_down_with_what_is_left_of_it(own_bot):
+@pytest.mark.timeout(240)
+def test_up_down_and_up_again_in_the_foreground(own_bot):
     """A whole life in one folder, since each start costs seconds."""
     bot: Bot = own_bot()
-    up = bot.start_mika("up")
-    up.wait_for("ready after")
+    started = bot.up().out
+    for text in (
+        "ready after",
+        bot.url,
+        f"http://127.0.0.1:{bot.ports['TEMPORAL_UI_PORT']}",
+        ".mika/logs",
+        "mika send",
+    ):
+        assert text in started
     assert "earlier turns that I remember: 0" in bot.ok("send", "first").out
     assert all(unit["restarts"] == 0 for unit in bot.status()["processes"])
+    assert len(bot.alive()) >= 7  # supervisor, three services, three guards
+    down = bot.ok("down")
+    assert re.fullmatch(
+        r"stopped worker, api, temporal, temporal-ui in \d+\.\d s; the data stays in \.mika/data\n", down.out
+    )
+    bot.assert_gone()
+    bot.assert_ports_free()
+    assert bot.error("status", code=3).err
+    assert bot.error("send", "anybody there?", code=3).err
+
+    up = bot.start_mika("up")
+    up.wait_for("ready after")
+    assert "earlier turns that I remember: 1" in bot.ok("send", "second").out
     output = up.wait_for("workflow_completed")
     steps = [
         "temporal     port open",
@@ -281,22 +292,13 @@ def test_up_and_down_with_what_is_left_of_it(own_bot):
     places = [output.index(step) for step in steps]
     assert places == sorted(places), output
     assert re.search(r'^api +\| \{.*"workflow_completed"', output, re.MULTILINE), output
-    down = bot.ok("down")
-    assert re.fullmatch(
-        r"stopped worker, api, temporal, temporal-ui in \d+\.\d s; the data stays in \.mika/data\n", down.out
-    )
-    assert up.wait() == 0
+    up.send(signal.SIGINT)
+    assert up.wait() == 130
     assert "stopping" in up.output()
     bot.assert_gone()
     bot.assert_ports_free()
-    assert bot.error("status", code=3).err
-    assert bot.error("send", "anybody there?", code=3).err
     stopped = [event["name"] for event in bot.events("stopped")]
     assert stopped[-1] == "temporal", "services stop after the processes that need them"
-    data = bot.folder / ".mika" / "data"
-    with contextlib.closing(sqlite3.connect(data / "history.sqlite3")) as history:
-        assert history.execute("SELECT message FROM turns").fetchall() == [("first",)]
-    assert (data / "temporal.db").stat().st_size > 0
     assert bot.ok("down", "--volumes", "--yes").code == 0
-    left = {path.name for path in data.iterdir()}
+    left = {path.name for path in (bot.folder / ".mika" / "data").iterdir()}
     assert left <= {"backend", "temporal.db.lock"}, "--volumes deletes the data"

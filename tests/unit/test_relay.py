@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import threading
 import time
@@ -14,29 +13,11 @@ from mika.cli.screen import relay as module
 from mika.cli.screen.pretty import Pretty
 from mika.cli.screen.relay import Prefixes, Relay
 from mika.cli.screen.selection import Selection
-from mika.guard.segments import SegmentWriter
 from mika.records.record import Level
 from mika.text import plain
 
 from tests.kit.machine import poll_until, posix_only
-
-
-class Logs:
-    """Writes logs as the guards do."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self._writers: dict[str, SegmentWriter] = {}
-
-    def write(self, name: str, data: bytes) -> None:
-        if name not in self._writers:
-            self._writers[name] = SegmentWriter(str(self.folder), name, 64 << 20)
-        self._writers[name].write(data)
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+from tests.kit.screens import Logs, Screen
 
 
 @pytest.fixture
@@ -44,26 +25,6 @@ def logs(tmp_path):
     this = Logs(tmp_path / "logs")
     yield this
     this.close()
-
-
-class Screen(io.StringIO):
-    """Something that may be a terminal, may be stopped (Ctrl-S), and may break."""
-
-    def __init__(self, *, terminal: bool = False) -> None:
-        super().__init__()
-        self.terminal = terminal
-        self.moving = threading.Event()
-        self.moving.set()
-        self.broken = False
-
-    def isatty(self) -> bool:
-        return self.terminal
-
-    def write(self, text: str) -> int:
-        self.moving.wait(30)
-        if self.broken:
-            raise BrokenPipeError
-        return super().write(text)
 
 
 def printed(logs: Logs, names: list[str], writes: list[tuple[str, bytes]], *, color: bool = False) -> list[str]:
@@ -177,33 +138,17 @@ def test_a_reader_that_takes_nothing_does_not_hold_up_the_end(logs, monkeypatch)
     assert screen.getvalue() == "hello\n"
 
 
-class Slow(io.StringIO):
-    """A terminal whose first write lasts until `go`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun, self.go = threading.Event(), threading.Event()
-
-    def isatty(self) -> bool:
-        return True
-
-    def write(self, text: str) -> int:
-        if not self.begun.is_set():
-            self.begun.set()
-            assert self.go.wait(5)
-        return super().write(text)
-
-
-def test_a_slow_terminal_that_is_left_gets_no_more_of_the_logs(logs):
-    terminal = Slow()
-    relay = Relay(logs.folder, [], color=False, out=terminal)
+def test_a_slow_terminal_that_is_left_gets_no_more_of_what_it_is_given(logs):
+    screen = Screen(terminal=True)
+    screen.moving.clear()
+    relay = Relay(logs.folder, [], color=False, out=screen)
     relay.say("x" * 20_000)
-    assert terminal.begun.wait(5)
-    threading.Timer(0.1, terminal.go.set).start()
+    assert screen.asked.wait(5)
+    threading.Timer(0.1, screen.moving.set).start()
     relay.say("detached")
     relay.close(at_once=True)
-    assert terminal.getvalue().count("x") == 4096
-    assert plain(terminal.getvalue()).endswith("detached\n")
+    assert screen.getvalue().count("x") == 4096
+    assert plain(screen.getvalue()).endswith("detached\n")
 
 
 def test_saying_something_never_blocks(logs):

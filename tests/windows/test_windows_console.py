@@ -5,6 +5,7 @@ The tests of an attached `mika up` share one stack, since each start of a Window
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,14 +31,22 @@ def console(stack: WinProject, *command: str, piped: bool = False) -> Console:
     return Console(stack.agent, command, stack.folder, stack.environ(), piped=piped)
 
 
+@contextlib.contextmanager
+def foreground(stack: WinProject) -> Iterator[Console]:
+    """A window with `mika up` in it, ready; at the end all of the stack is gone, and was stopped gracefully."""
+    with console(stack, "-m", "mika", "up") as window:
+        window.last_row_is(r"web ready \| \? help", PATIENCE)
+        yield window
+    assert stack.log("web").endswith("clean\r\n")
+    stack.assert_gone(10)
+
+
 # --- the supervisor itself --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("key", ["q", "C-c"])
 def test_a_key_stops_a_foreground_up_gracefully(project: Make, key: str):
-    stack = project(scripts={"web": SERVICE})
-    with console(stack, "-m", "mika", "up") as window:
-        window.last_row_is(r"web ready \| \? help", PATIENCE)
+    with foreground(project(scripts={"web": SERVICE})) as window:
         window.shows("up ✓ 你好 🙂")
         window.keys(key)
         window.shows(r"stopping \(Ctrl-C or q again forces it\)")
@@ -45,34 +54,27 @@ def test_a_key_stops_a_foreground_up_gracefully(project: Make, key: str):
         assert window.ends() == 130
         assert "? help" not in window.screen()
         assert window.understands_escapes
-    assert stack.log("web").endswith("clean\r\n")
-    stack.assert_gone(10)
 
 
 def test_d_gives_the_console_back_and_the_stack_goes_on(project: Make):
     stack = project(scripts={"web": SERVICE})
-    with console(stack, "-m", "mika", "up") as window:
-        window.last_row_is(r"web ready \| \? help", PATIENCE)
+    with foreground(stack) as window:
         supervisor, web = stack.status()["supervisor"]["pid"], stack.pid("web")
         window.keys("d")
         window.shows("detached; the stack goes on: `python -m mika down` stops it")
         assert window.ends() == 0
         assert "? help" not in window.screen()
-    assert stack.status()["supervisor"]["pid"] == supervisor
-    assert stack.pid("web") == web
-    stack.ok("down")
-    assert stack.log("web").endswith("clean\r\n")
-    stack.assert_gone(10)
+        assert stack.status()["supervisor"]["pid"] == supervisor
+        assert stack.pid("web") == web
+        stack.ok("down")
 
 
 def test_killing_the_process_that_the_shell_waits_for_stops_the_stack(project: Make):
     stack = project(scripts={"web": SERVICE})
-    with console(stack, "-m", "mika", "up") as window:
-        window.last_row_is(r"web ready \| \? help", PATIENCE)
+    with foreground(stack):
         supervisor = stack.status()["supervisor"]["pid"]
         stack.agent.call("import psutil\npsutil.Process(args[0]).parent().kill()", supervisor)
-        poll_until(lambda: stack.log("web").endswith("clean\r\n"), PATIENCE, "the end of web")
-    stack.assert_gone(10)
+        poll_until(lambda: "clean" in stack.log("web"), PATIENCE, "the end of web")
 
 
 @pytest.mark.parametrize("key", ["C-c", "Ctrl-Break"])

@@ -37,7 +37,7 @@ class Prepared:
     backend: Backend
     factory: ProcessFactory
     notes: tuple[str, ...] = ()
-    _units: dict[tuple[str, ...], list[Unit]] = field(default_factory=dict)
+    _units: dict[tuple[str, ...], list[Unit]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By selection, as several ask: to make them reads what each program imports, which takes 0.1 s."""
 
     def units(self, selection: Sequence[str]) -> list[Unit]:
