@@ -15,11 +15,12 @@ until nc -z -w 1 "$SQL_HOST" "$SQL_PORT" 2>/dev/null; do
 done
 
 # The tool logs every statement, which is useful only if it fails. An open port does not mean that the server accepts
-# sessions: for some milliseconds it answers 57P03, "the database system is starting up".
+# sessions: for some milliseconds it answers 57P03, "the database system is starting up" (or "not yet accepting
+# connections", after a crash). 53300, "too many clients already", passes, too.
 sql_tool() {
     until log=$(temporal-sql-tool "$@" 2>&1); do
         case $log in
-        *"starting up"* | *57P03*) # or "not yet accepting connections", after a crash
+        *"starting up"* | *57P03* | *53300*)
             attempts=$((attempts - 1))
             if [ "$attempts" -gt 0 ]; then
                 sleep 0.2
