@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.status import StackState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Event:
     """Base of all events. `name` is the service or process (empty for the stack); `at` is seconds since the epoch."""
 
@@ -32,7 +33,7 @@ class Event:
         return values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RungReached(Event):
     """A rung of a readiness ladder was reached, `elapsed` seconds after the wait began."""
 
@@ -42,7 +43,7 @@ class RungReached(Event):
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RungWaiting(Event):
     """A rung is not reached yet; `reason` is the latest one."""
 
@@ -51,7 +52,7 @@ class RungWaiting(Event):
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Waiting(Event):
     """The unit will not be started until its `needs` are ready."""
 
@@ -59,27 +60,27 @@ class Waiting(Event):
     needs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Started(Event):
     kind: ClassVar[str] = "started"
     pid: int
     generation: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Ready(Event):
     kind: ClassVar[str] = "ready"
     elapsed: float
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Unhealthy(Event):
     kind: ClassVar[str] = "unhealthy"
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Exited(Event):
     """`expected`: a stop was requested, or what runs once has completed.
 
@@ -94,7 +95,7 @@ class Exited(Event):
     last_lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BackingOff(Event):
     """The unit will be restarted in `delay` seconds, after `failures` failures in a row."""
 
@@ -103,24 +104,24 @@ class BackingOff(Event):
     failures: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class GaveUp(Event):
     kind: ClassVar[str] = "gave_up"
     reason: Reason
     last_lines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Stopping(Event):
     kind: ClassVar[str] = "stopping"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Stopped(Event):
     kind: ClassVar[str] = "stopped"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StackChanged(Event):
     """The state of the stack has changed."""
 
@@ -128,7 +129,7 @@ class StackChanged(Event):
     state: StackState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Notice(Event):
     """A message to the user that does not belong to another event."""
 

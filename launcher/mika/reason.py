@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Self
 
 from mika.decoded import Json
+from mika.frozen import frozen
 from mika.wording import _
 
 RepairAction = Literal["start", "restart", "namespace", "sweep", "up"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repair:
     """What `mika doctor --fix` can do: start or restart a unit, create a namespace, stop leftovers, start the stack."""
 
@@ -37,7 +37,7 @@ class Repair:
                 return _("restart {name}", name=self.target)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """The reason for a state, and how to fix it. `fix` is empty if no fix is known."""
 

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Literal, Self
 
 from mika.decoded import Json
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.wording import _
 
@@ -59,7 +60,7 @@ def type_of(name: str) -> str:
     return name.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LastExit:
     """The last exit of a unit, `ago_s` seconds ago. The code is as in subprocess: negative for a signal."""
 
@@ -71,7 +72,7 @@ class LastExit:
         return {"code": self.code, "reason": self.reason.text, "ago_s": self.ago_s}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UnitStatus:
     """One service or process. `pid` is its own pid, not the guard's; None if it is not running or is a container."""
 
@@ -194,7 +195,7 @@ class UnitStatus:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StackStatus:
     """The whole stack. `busy_s`: how long images were pulled during the start; it does not count for timeouts."""
 

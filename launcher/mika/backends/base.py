@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mika.frozen import frozen
 from mika.reason import Reason
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mika.supervisor.unit import Unit
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerCleanup:
     """What `mika down` did with containers. Those that are still `running` were started by somebody else."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mika import address
 from mika.backends import infrastructure
@@ -21,6 +21,7 @@ from mika.containers import compose, engine
 from mika.containers.compose import Compose
 from mika.detect.compose import Choice, JudgedService
 from mika.errors import MikaError, UsageError, describe
+from mika.frozen import frozen
 from mika.machine import ports
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
@@ -230,7 +231,7 @@ def _addresses(service: JudgedService) -> str:
     return ", ".join(address.join("127.0.0.1", port) for port in service.ports) or _("no port")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """`file` has only the services that are to be started, `all` of them are what they are."""
 

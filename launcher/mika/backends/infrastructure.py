@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import urlsplit
 
 from mika import address
@@ -13,12 +13,13 @@ from mika.config.load import Config
 from mika.detect.compose import Choice, JudgedService, Runs, ServiceText, choose, judge, ports_in
 from mika.detect.compose_text import ComposeText, load
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.procfile.entries import Entry
 from mika.text import did_you_mean
 from mika.wording import _, listed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What the files say, without compose and without an engine. `file` is None if there is no compose file."""
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from mika.cli.language import echo, shown
 from mika.cli.screen.colours import BAD, paint
 from mika.cli.spelling import pasteable
 from mika.errors import InterruptedByUserError, MikaError, UsageError
+from mika.frozen import frozen
 from mika.text import existing_folder
 from mika.wording import _
 
@@ -92,7 +92,7 @@ look_option: Callable[[Any], Any] = click.option(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """How logs are shown. `pretty`: of `look_option`; `plain`: lines only, without a status line and keys."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 import click
@@ -21,6 +20,7 @@ from mika.config.load import Config
 from mika.config.settings import mask
 from mika.errors import NotRunningError
 from mika.events import Exited, Started
+from mika.frozen import frozen
 from mika.project import logs
 from mika.project.event_log import read_event
 from mika.project.logs import EVENT_LOG
@@ -37,7 +37,7 @@ _UNSAID = frozenset({"_", "PWD", "OLDPWD", "SHLVL"})
 """Variables in which any two programs differ."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Running:
     """The process as it runs: what the system says about its pid."""
 

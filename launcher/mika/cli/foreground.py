@@ -7,7 +7,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.cli.context import Look, make_pretty, print_json, use_color
@@ -16,6 +15,7 @@ from mika.cli.screen.progress import stopped
 from mika.cli.screen.view import View
 from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
+from mika.frozen import frozen
 from mika.stack import stack
 from mika.stack.prepared import Prepared, UpOptions
 from mika.wording import _
@@ -30,7 +30,7 @@ does what is sent to a whole process group, as the waiter passes it on, and one 
 twice. Nobody presses it twice in a fifth of a second."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Supervised:
     """How a run ended. `stopped_early`: somebody stopped it before it was ready."""
 

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -30,6 +29,7 @@ from mika.cli.names import of_processes
 from mika.cli.screen.view import View
 from mika.config.load import Config
 from mika.errors import OK, MikaError
+from mika.frozen import frozen
 from mika.project.event_log import EventReader
 from mika.project.folder import ProjectDir
 from mika.stack import background
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mika.cli.waiter import Waiter
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What a command line asks for. `words` make the background process ask for the same; `serve`: this is it."""
 

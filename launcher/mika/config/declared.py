@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mika.config.cron import check_cron
 from mika.config.process_options import toml_type, unknown_key
 from mika.config.settings import LONGEST_S, printable
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.text import did_you_mean
 from mika.wording import Text, _, listed
 
@@ -31,7 +32,7 @@ Argument = str | int | float | bool | list["Argument"] | dict[str, "Argument"]
 """An argument of a scheduled workflow, as JSON can hold it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Thing:
     """One thing on the server. An empty `namespace` is TEMPORAL_NAMESPACE; `where` is `file:line`."""
 
@@ -40,24 +41,24 @@ class Thing:
     where: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Namespace(Thing):
     """`name` and `namespace` are the same."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class SearchAttribute(Thing):
     type: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class NexusEndpoint(Thing):
     """Calls to it are handled in that namespace by the workers of that queue."""
 
     task_queue: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(kw_only=True)
 class Schedule(Thing):
     """Starts `workflow(*args)` at the times of `cron`, or every `interval` seconds (0: by `cron`)."""
 
@@ -71,7 +72,7 @@ class Schedule(Thing):
 _T = TypeVar("_T", bound=Thing)
 
 
-@dataclass(frozen=True)
+@frozen
 class Declared:
     """Everything that is declared, in the order in which it is made."""
 

@@ -11,14 +11,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from mika.frozen import frozen
 
 _NAMES = (".venv", "venv", "env")
 _SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     root: Path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from mika.config.settings import (
 )
 from mika.config.sources import DotEnv, TomlTable, read_dotenv, read_toml
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.text import did_you_mean, existing_folder, nearest
 from mika.wording import _
 
@@ -64,7 +65,7 @@ _LOCAL = ("embedded", "docker")
 """The backends that start a Temporal server on this machine, without a login."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Config:
     """What `load` returns. `extras` are the variables of `.env` that are not settings of mika; they are only shown."""
 

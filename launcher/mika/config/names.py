@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.config.process_options import toml_type
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAME_LISTS = ("services", "exclude")
 
 
-@dataclass(frozen=True)
+@frozen
 class Names:
     """One such list. `origin` is `file:line`."""
 

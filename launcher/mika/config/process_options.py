@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import field
 from string import Template
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 from mika.address import reachable_url
 from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printable
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.status import Condition
 from mika.text import did_you_mean
 from mika.wording import Text, _, listed
@@ -69,7 +70,7 @@ class Need(NamedTuple):
     condition: Condition | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class ProcessOptions:
     """How a process is run. Times are in seconds.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _URL_PASSWORD = re.compile(r"(?<=://)([^:/?#@\s]*):[^\s]*@")
 _URL_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|token|secret|key|properties)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@frozen
 class Kind:
     """The values that a setting accepts. `parse` converts the text, or raises ValueError that says what is wrong."""
 
@@ -37,7 +38,7 @@ class Kind:
     toml: tuple[type, ...] = (str,)
 
 
-@dataclass(frozen=True)
+@frozen
 class Variable:
     """One row of the table. A `default` of None means optional: then an empty value is the same as an unset one."""
 
@@ -52,7 +53,7 @@ class Variable:
         return self.name.removeprefix("MIKA_").lower()
 
 
-@dataclass(frozen=True)
+@frozen
 class Setting:
     """A resolved setting. `origin` is `default`, `file:line`, `environment` or the option that set it."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.text import read_text
 from mika.wording import _
 
@@ -23,7 +23,7 @@ _NEWLINE = re.compile(r"\r\n|\n|\r")
 _SINGLE_QUOTED = re.compile(r"[^=]*=\s*'")
 
 
-@dataclass(frozen=True)
+@frozen
 class TomlTable:
     """mika's table in a TOML file; `prefix` is the path to it."""
 
@@ -101,7 +101,7 @@ def _split_key(text: str) -> tuple[str, ...]:
     return tuple(part.strip("\"'") for part in re.findall(_KEY_PART, text))
 
 
-@dataclass(frozen=True)
+@frozen
 class DotEnv:
     """The variables of a `.env` file and the line of each."""
 

@@ -10,13 +10,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mika.config import compose_file
 from mika.containers.engine import EngineError
 from mika.errors import MikaError, UsageError
+from mika.frozen import frozen
 from mika.guard.segments import SegmentWriter
 from mika.wording import _
 
@@ -87,7 +87,7 @@ def _capture(
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compose:
     """Compose for one project. `env` is also the environment of the processes, so ports and passwords agree.
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import ClassVar, Literal
 
 from mika.decoded import Json
+from mika.frozen import frozen
 
 Verb = Literal["start", "stop", "restart"]
 _VERBS: dict[str, Verb] = {"start": "start", "stop": "stop", "restart": "restart"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GetStatus:
     """The answer is a `StackStatus`."""
 
     op: ClassVar[str] = "status"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Down:
     """Stop the whole stack; with `force`, kill it."""
 
@@ -26,7 +27,7 @@ class Down:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControlUnits:
     """Start, stop or restart units by name or type. The answer: their names, and `notes`: what the user should know."""
 
@@ -35,7 +36,7 @@ class ControlUnits:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DebugUnits:
     """Restart processes for a debugger. The answer: their names, and `notes`: what the user should know."""
 

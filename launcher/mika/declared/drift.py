@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, Literal
 
 from mika.config.declared import Declared, Namespace, NexusEndpoint, Schedule, SearchAttribute, Thing
@@ -14,6 +13,7 @@ from mika.declared.schedules import Schedules
 from mika.diagnosis import commands
 from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
+from mika.frozen import frozen
 from mika.readiness.ladder import NotYet
 from mika.reason import NONE, Reason
 from mika.wording import _
@@ -29,7 +29,7 @@ _HOPELESS = (3, 7, 12, 16)  # INVALID_ARGUMENT, PERMISSION_DENIED, UNIMPLEMENTED
 Finder = Callable[[Temporal, str], Awaitable[str | None]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """A connection, and how `temporal` is told where it leads. `is_ours`: mika makes there what is missing."""
 
@@ -41,7 +41,7 @@ class Server:
         return commands.temporal(arguments, self.address)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group(Generic[Item]):
     """The declared things of one kind."""
 

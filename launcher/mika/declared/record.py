@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from mika.frozen import frozen
 from mika.project.folder import DECLARED, ProjectDir, write_private
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Made:
     """`declared`: what was declared when it was made. `content`: what the server had then; empty: not known."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from mika.frozen import frozen
 from mika.wording import _, joined, listed
 
 Kind = Literal["temporal", "infrastructure", "app"]
@@ -27,7 +28,7 @@ _HOST = re.compile(r"(?:^|(?<=[@/,\s]))([\w.-]+)(?=$|[:/,\s])")
 _BUILT = _("built from this project: the app")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServiceText:
     """What a compose file says of a service. `ports`: those on this machine (0: none) and in the container.
 
@@ -49,7 +50,7 @@ class ServiceText:
         return {*self.needs, *(host for value in self.environment for host in _HOST.findall(value))}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Runs:
     """A process that mika runs: its line of the Procfile, and the port by which it counts as ready (0: none)."""
 
@@ -58,7 +59,7 @@ class Runs:
     port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JudgedService:
     """`ports` are those that it publishes on this machine; `why` it is of this kind, if that is not its image."""
 
@@ -196,7 +197,7 @@ def _subject(words: Sequence[str]) -> str:
 # --- the choice -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """`started` are the names of the services that mika starts, `left_out` has the reason for each of the others."""
 

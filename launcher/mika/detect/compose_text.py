@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from mika.detect import nodes
 from mika.detect.compose import ServiceText
 from mika.detect.files import LARGEST
 from mika.errors import UsageError, describe
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ OPTIONAL = "x-mika-optional"
 """At the top of a compose file: services that the app can do without, so that only `--backend docker` starts them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ComposeText:
     """`error` is one line if a file of it cannot be understood; then there are no services."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mika.detect.files import Files
+from mika.frozen import frozen
 
 _MOST_TEXTS = 200
 _LARGEST = 200_000  # bytes
@@ -22,7 +22,7 @@ _EXTENSIONS = re.compile(r"\.(py|go|[cm]?[jt]s)$")
 _RUNNERS = {"poetry", "uv", "pipenv", "pdm", "run", "python", "python3", "exec", "-m"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """One command, and the file that has it. `words` without `poetry run`, `python -m` and the like."""
 

@@ -6,12 +6,12 @@ import os
 import posixpath
 import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mika.detect import documented
 from mika.detect.files import Files, upwards
+from mika.frozen import frozen
 from mika.wording import _, joined
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -21,7 +21,7 @@ _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 """What keeps the packages of the other languages."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tooling:
     """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment.
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mika.detect.modules import LARGEST_SOURCE, dotted, literal
 from mika.detect.packages import APP, PYTHON, RUNNERS, Installed
+from mika.frozen import frozen
 
 _MOST_FILES = 3000
 _SERVERS = ("uvicorn", "gunicorn", "hypercorn", "granian", "daphne")
@@ -35,7 +36,7 @@ _NAMED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+|[A-Za-z_]\w*(\.[A-Za-z_]\w*)
 """A text that names a script or a module: `pkg.module`, `pkg.module.Class`, `module:app`. One word may be a queue."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Source:
     """What one file imports. `stamp` is its time and size."""
 

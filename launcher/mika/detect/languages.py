@@ -8,10 +8,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from mika.detect.files import Files, ancestors
 from mika.detect.sources import Value
+from mika.frozen import frozen
 
 LARGEST = 200_000
 """Bytes. What is larger is generated."""
@@ -35,7 +35,7 @@ _RETURNED = r"\bNAME(?:\s*=)?\s*\(\)\s*(?::?\s*string\s*)?(?:\{\s*return\s|=>)\s
 _NAMED = re.compile(r"[\w.!]+(\(\))?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Language:
     """`manifest` is the name of the file that has its dependencies, among them (`sdk`) Temporal's.
 
@@ -83,7 +83,7 @@ LANGUAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Maker:
     """A source file that makes workers for `queues`. `home` is the folder of the `manifest` that it belongs to.
 

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from mika.frozen import frozen
+
 LARGEST_SOURCE = 100_000
 """Bytes. The syntax tree of a file takes a hundred times its size."""
 _VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
@@ -15,7 +17,7 @@ _CALLS = {"Worker", "connect", "path", "run", "run_app", *_INCLUDES}
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """GET answers at `path`; `owner` is the name of the app or router, empty in a list of routes."""
 

@@ -8,11 +8,11 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mika.detect.modules import LARGEST_SOURCE
+from mika.frozen import frozen
 
 _MOST_MODULES = 300
 _IMPORT = re.compile(r"^(?:from[ \t]+(\w[\w.]*)|import[ \t]+(\w[^#;\n]*))", re.MULTILINE)
@@ -31,7 +31,7 @@ RUNNERS = ("uv", "poetry", "pdm", "hatch", "pipenv", "rye")
 APP = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\(\))?")
 
 
-@dataclass(frozen=True)
+@frozen
 class Installed:
     """Where one Python finds packages; `root` is its environment or its prefix."""
 
@@ -84,7 +84,7 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """The module that is imported and not there, and the Python that lacks it."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from mika.detect.documented import Said
 from mika.detect.files import Files
 from mika.detect.sources import Sources, Start
+from mika.frozen import frozen
 from mika.wording import _
 
 _MIGRATES = re.compile(r"(\w+_)?(migrate|migrations|init_db|create_tables)")
@@ -17,7 +17,7 @@ _FIRST = re.compile(r"(^|/)migrations/0001_\w+\.py$")
 _SEEDS = re.compile(r"(\w+_)?(seed|seeds|seeder|load_fixtures)(_\w+)?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preparation:
     """A command that runs once, the file that it belongs to, and the text that documents it.
 

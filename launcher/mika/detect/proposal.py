@@ -7,7 +7,7 @@ import platform
 import posixpath
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from mika.detect.files import Files
 from mika.detect.languages import Texts
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources
+from mika.frozen import frozen
 from mika.wording import Text, _, listed
 
 ALL = "all"
@@ -30,7 +31,7 @@ _GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
 _COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """One line of the Procfile and its table in mika.toml. `why` are the guesses in it, a sentence each."""
 
@@ -58,7 +59,7 @@ class Process:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Question:
     """`key` names it in the answers. Without `choices`, any text is an answer."""
 
@@ -67,7 +68,7 @@ class Question:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Guess:
     """The value of a setting, and why."""
 
@@ -75,7 +76,7 @@ class Guess:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proposal:
     """With open `questions`, `processes` has every candidate, and `QUEUE` for a queue that is not known."""
 

@@ -10,11 +10,11 @@ import posixpath
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mika.detect.files import ancestors
 from mika.detect.modules import LARGEST_SOURCE, dotted, literal
 from mika.detect.sources import Sources
+from mika.frozen import frozen
 
 _CHANGED = re.compile(rb"UnsandboxedWorkflowRunner|sandboxed\s*=\s*False|with_passthrough_|SandboxRestrictions")
 # `SandboxRestrictions.passthrough_modules_default`, without the standard library.
@@ -26,7 +26,7 @@ _PASSED = {
 _MOST_MODULES = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SandboxImport:
     """The file at `path` imports `package`, which is not of the project."""
 

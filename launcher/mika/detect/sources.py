@@ -8,11 +8,11 @@ import re
 import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from mika.detect.environments import installed_scripts
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
+from mika.frozen import frozen
 
 _MENTIONS = re.compile(
     rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]", re.IGNORECASE
@@ -26,7 +26,7 @@ _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+
 _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """A text, as far as it is known, and the environment variable that may change it."""
 
@@ -34,7 +34,7 @@ class Value:
     variable: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Start:
     """A command, and its folder relative to the project (empty: the project itself)."""
 

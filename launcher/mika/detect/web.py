@@ -7,12 +7,12 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mika.detect import django
 from mika.detect.documented import Said
 from mika.detect.modules import Module, dotted, literal
 from mika.detect.sources import Sources, Start, Value
+from mika.frozen import frozen
 
 _ASGI = "python -m uvicorn {app} --host 127.0.0.1 --port {port}"
 _SERVERS = {
@@ -29,7 +29,7 @@ _HEALTH = ("healthz", "health", "readyz", "")
 _PLAIN = re.compile(r"(/[\w.~-]+)*/?")  # without a parameter such as {id} or <id>
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebApp:
     """`start.command` has a `{port}` to fill in, unless the program itself decides: then it is `port`.
 

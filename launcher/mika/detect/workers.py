@@ -5,10 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources, Start, Value
+from mika.frozen import frozen
 
 _ANYTHING = "**"
 """In place of an argument's name: whatever there is in a mapping."""
@@ -17,7 +17,7 @@ _REGISTERING = {*_TYPES, "plugins", "nexus_service_handlers", _ANYTHING}
 _PLAIN = re.compile(r"(.*[_-])?(worker|consumer)s?([_-].*)?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Worker:
     """A program that polls `queues` of Temporal; without any, it is a worker of something else.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.commands import for_workflow
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ HANGING = frozenset(
 """It is running, and it will get nowhere without help."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnosis:
     """`finding` and `fix` are one sentence each; `fix` is empty where there is nothing to fix."""
 
@@ -83,7 +84,7 @@ def process_unknown(_identity: str) -> ProcessState:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Poller:
     """One worker process as the server lists it. `age`: seconds since it was last seen, on the older of its queues.
 
@@ -107,7 +108,7 @@ class Poller:
         return self.identity if is_told else f"{self.process} ({self.identity})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerCommands:
     """Command lines for the worker of a project, as they can be pasted. Empty where none is known."""
 
@@ -159,7 +160,7 @@ def _quoted(commands: tuple[str, ...]) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crowd:
     """What else was in a workflow's task queue while it was open: `before` were open when it was started, `completed`
     were completed until it ended, `span` seconds later.
@@ -175,7 +176,7 @@ class Crowd:
         return self.completed / self.span if self.span else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """What is known beside the workflow. `pollers` is None where nobody asked; times are in seconds."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
@@ -26,6 +25,7 @@ from mika.diagnosis.model import (
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
 from mika.diagnosis.untaken import untaken
+from mika.frozen import frozen
 from mika.wording import _, joined
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ GIVE_UP_ATTEMPT = 3
 """A workflow task that failed twice fails for a reason; a single failure may be a worker that was being replaced."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """What the workflow waits for. Times in seconds; `since` (taken, or due for a worker) by the server's clock."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, seconds
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import taker, waiting_for
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ SLOW = 5.0
 worker."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SlowTask:
     """A workflow task and the seconds that its worker had, or has had, it. `is_first`: the first one of its run."""
 

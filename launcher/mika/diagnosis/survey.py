@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from mika.diagnosis.model import (
 )
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import Temporal, literal
+from mika.frozen import frozen
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -82,7 +83,7 @@ async def find_workers(
     return replace(surroundings, pollers=tuple(workers))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Queue:
     """A task queue: what waits in it, about `oldest` seconds at most, and its workers."""
 

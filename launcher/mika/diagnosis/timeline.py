@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.model import seconds
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import Step, steps
+from mika.frozen import frozen
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LONGEST_PAYLOAD = 2000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """`after`: seconds since the workflow's start."""
 

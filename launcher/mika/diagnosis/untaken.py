@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Misplaced:
     """A living worker that polls somewhere else than where the task is.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from mika.frozen import frozen
 from mika.reason import Reason, Repair
 from mika.wording import Text, _
 
@@ -13,7 +13,7 @@ _LONGEST = 300
 """Characters of a finding that are shown: it may quote what a server or a program wrote."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One line of the checklist."""
 
@@ -48,7 +48,7 @@ class Check:
         return result | ({"checked": False} if self.unknown else {})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """All checks, in the order in which to fix them."""
 

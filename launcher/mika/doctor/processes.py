@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mika.config.load import Config
 from mika.config.process_options import Ready, parse_ready
 from mika.detect import written
 from mika.detect.proposal import UNKNOWN_QUEUE, Proposal
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir
 from mika.status import UnitStatus
@@ -19,7 +20,7 @@ NO_RULE = Ready("none", "")
 _CHECKS = {"worker": "worker", "http": "api", "tcp": "api"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """`name` as in the Procfile. Without a `command`, it is known only from the running stack."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from mika.address import join
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
 from mika.errors import MikaError, describe
+from mika.frozen import frozen
 from mika.machine import grpc
 from mika.machine.grpc import Finding
 from mika.machine.local import in_thread
@@ -27,7 +27,7 @@ _NO_CHANCE = frozenset({"refused", "unanswered", "unreachable", "silent", "close
 """Findings with which the SDK cannot connect either."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """`state`: `up`, `refused` (nothing listens), `foreign` (something else does), `silent`, `unhealthy`, or `barred`.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from mika.containers.engine import EngineError
 from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.detect.compose_text import refuse_bombs
 from mika.errors import MikaError, UsageError, describe
+from mika.frozen import frozen
 from mika.reason import Reason
 from mika.wording import _
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """`state` and `health` are the engine's words; `health` is empty without a health check."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mika.errors import describe
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """What the first layer said that does not work, or the status of the call."""
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from mika import __version__
 from mika.address import is_loopback
 from mika.errors import describe
+from mika.frozen import frozen
 from mika.wording import _, received
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ DIRECT: Mapping[str, str] = MappingProxyType({})
 """Use no proxy: for all servers that belong to the project."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """`kind` is `http` for an answer. Otherwise it is `refused` (no connection), `silent` (connected, but no complete
     answer in time) or `foreign` (the answer was not HTTP, or was cut off).

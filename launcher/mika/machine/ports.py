@@ -8,11 +8,12 @@ import shlex
 import socket
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from mika.address import join
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.wording import _
 
 if sys.platform == "win32":
@@ -100,7 +101,7 @@ def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[object, ..
     return family, kind, proto, name, address
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listener:
     """A process that listens on a port. Most fields are empty if it belongs to another user."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mika.frozen import frozen
 from mika.machine.family import family_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _SHARE = 0.01
 """At most this share of one core is spent on finding the children: on a machine with many processes, less often."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """Of a process and its descendants. `cpu`: percent of one core since the look before; None at the first one."""
 

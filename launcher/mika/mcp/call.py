@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from mika.frozen import frozen
 
 if sys.platform == "win32":
     from mika.mcp._windows import end_tree
@@ -21,7 +22,7 @@ _ENGLISH = {"MIKA_LANG": "en"}
 """Whatever the user reads: agents get what is documented, and what others have seen."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Done:
     """What a command has printed; `code` is None if it took too long."""
 

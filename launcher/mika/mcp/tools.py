@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from mika.frozen import frozen
 
 Arguments = Mapping[str, Any]
 """As they were sent, once they fit the schema of the tool."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Tool:
     """`argv` makes the arguments of mika; `limit` is in seconds. What a tool takes is a subset of JSON Schema."""
 

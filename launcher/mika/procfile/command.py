@@ -10,12 +10,13 @@ import ntpath
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from mika.config.settings import printable
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.procfile.words import REFERENCE, Operator, Part, Word, Words, reference_part, split
 from mika.text import nearest
 from mika.wording import Text, _
@@ -44,7 +45,7 @@ _CMD_BUILTINS = frozenset((
 _BATCH = (".bat", ".cmd")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Command:
     """What to start: the arguments, or a whole command line for cmd.exe. `env` is added to the environment.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.config.process_options import LARGEST_COUNT
 from mika.config.settings import parse_port, printable
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.text import read_text, unknown_name
 from mika.wording import Text, _
 
@@ -26,7 +26,7 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 
 
-@dataclass(frozen=True)
+@frozen
 class Entry:
     """One line; 0 if it is in no file. `index` is its position among the entries, which determines its PORT."""
 
@@ -36,7 +36,7 @@ class Entry:
     index: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Instance:
     """One process to run; `type` is the entry's name, `index` counts from 1 within it."""
 

@@ -7,11 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.project.lock import FileLock
 from mika.wording import _
 
@@ -19,7 +20,7 @@ KEPT_MARKS = 20
 """How many run ids to remember for the sweep. Usually there is one, and more only after several crashes in a row."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunState:
     """The content of `run/state.json`: the supervisor that holds the lock, or the last one if it crashed."""
 

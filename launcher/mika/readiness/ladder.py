@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.errors import describe
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.wording import _
 
@@ -48,7 +48,7 @@ class Hopeless(NotYet):
     """Waiting does not help: somebody has to change a setting, or something elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rung:
     """`probe` returns a detail for users when the rung is reached, and raises an exception otherwise.
 

@@ -6,10 +6,11 @@ import importlib
 import ssl
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mika.frozen import frozen
 from mika.readiness.ladder import Hopeless
 from mika.reason import Reason
 from mika.wording import _
@@ -23,7 +24,7 @@ CA = "TEMPORAL_TLS_SERVER_CA_CERT_PATH"
 CERTIFICATE, KEY = "TEMPORAL_TLS_CLIENT_CERT_PATH", "TEMPORAL_TLS_CLIENT_KEY_PATH"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Login:
     """What a connection needs beside the address. Secrets are not in its `repr`."""
 

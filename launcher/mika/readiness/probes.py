@@ -12,10 +12,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mika.address import join
+from mika.frozen import frozen
 from mika.machine import http
 from mika.machine.local import require_descriptors
 from mika.readiness.ladder import PROBE_TIMEOUT, NotYet
@@ -79,7 +79,7 @@ CHECK_TIMEOUT = 10.0
 """Seconds that a check command may take: a Python program needs one of them to start."""
 
 
-@dataclass(frozen=True)
+@frozen
 class CheckCommand:
     """A command that says whether a process is ready. `line` is as in `mika.procfile.command.Command`."""
 

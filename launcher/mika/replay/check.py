@@ -6,12 +6,12 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
 
 from mika.config.process_options import parse_ready
 from mika.detect.packages import PYTHON, RUNNERS
+from mika.frozen import frozen
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.program import Order, Outcome, run_inside
@@ -29,7 +29,7 @@ TIMEOUT = 10.0
 """Seconds for a check, from the start of the program to the last history."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Program:
     """A process of a stack, whose command is run once more, beside it.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from mika.decoded import Json
+from mika.frozen import frozen
 from mika.reason import Reason
 from mika.replay.check import TIMEOUT, Program, run_program
 from mika.replay.program import Order, Outcome
@@ -13,7 +13,7 @@ from mika.replay.verdict import judge
 from mika.wording import _
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One argument. `type` is empty where the function does not say; `default` is its source text."""
 
@@ -28,7 +28,7 @@ class Parameter:
         return text if self.required else f"{text} = {self.default}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkflowType:
     """What a worker has registered. `name` is `*` for a dynamic workflow, which takes any."""
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mika.decoded import Json
+from mika.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A line of the project's source."""
 
@@ -22,7 +23,7 @@ class Place:
         return f"{path.relative_to(project) if path.is_relative_to(project) else path}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """An event of a history. `name` is the type of its activity or child workflow."""
 
@@ -34,7 +35,7 @@ class Event:
         return f"{self.id} ({self.type} {self.name})" if self.name else f"{self.id} ({self.type})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked:
     """A step that the code asks for (`timer`, see `hook/mika_inside/commands.py`); `name` as in `Event`."""
 
@@ -45,7 +46,7 @@ class Asked:
         return f"{self.step} {self.name}" if self.name else self.step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Misfit:
     """A run whose history the code does not fit."""
 
@@ -67,7 +68,7 @@ class Misfit:
     """The last workflow task to which a reset helps."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerLine:
     """A worker that the program has made. `types` has `*` for a dynamic workflow."""
 
@@ -77,7 +78,7 @@ class WorkerLine:
     files: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WorkerResult:
     """What a worker's replay has found. The counts are numbers of runs."""
 
@@ -93,7 +94,7 @@ class WorkerResult:
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProgramError:
     """The exception with which the program ended."""
 

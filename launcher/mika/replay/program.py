@@ -15,10 +15,11 @@ import secrets
 import sys
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
+from mika.frozen import frozen
 from mika.guard import temporary
 from mika.machine.local import in_thread
 from mika.project.folder import ProjectDir
@@ -47,7 +48,7 @@ _NOT_INHERITED = ("MIKA_BEAT_FILE", "TEMPORAL_DEBUG")
 """The beat is the live worker's; without the deadlock detector an endless loop would take all of the time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Order:
     """What the hook is to do. See `hook/mika_inside/`."""
 
@@ -71,7 +72,7 @@ class Order:
     """What to call. See `hook/mika_inside/starting.py`."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """`end` is why the program was ended: `done`, `exited`, `unhooked`, `timeout`, or `not_started`."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
+from mika.frozen import frozen
 from mika.reason import Reason
 from mika.replay import sentences
 from mika.replay.lines import Misfit, Place, ProgramError
@@ -15,7 +16,7 @@ from mika.replay.program import Outcome
 State = Literal["fits", "misfit", "unchecked"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Runs of one type that do not fit at the same event, for the same reason."""
 
@@ -26,7 +27,7 @@ class Group:
         return self.runs[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Verdict:
     """The result of checking one process. `seconds` is how long it took."""
 

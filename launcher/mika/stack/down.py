@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
 
 from mika import backends
 from mika.backends.base import ContainerCleanup
 from mika.config.load import Config
 from mika.control.client import Client
 from mika.errors import MikaError, UsageError
+from mika.frozen import frozen
 from mika.project.folder import ProjectDir
 from mika.supervisor.belongings import Found
 from mika.supervisor.survivors import Survivor, identify, recall, still_alive
@@ -22,7 +22,7 @@ _FORCED_SECONDS = 15.0
 _NOTHING_LEFT = ContainerCleanup()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TakenDown:
     """The result of `mika down`. `containers.running` were not started by mika, and are still running."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from mika.config.load import Config
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.stack.api import ask
 from mika.wording import _
 
@@ -15,7 +16,7 @@ _TIMEOUT = 15.0
 _MAX_BODY = 64_000_000  # bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """A message and its reply. `at` is a time in ISO 8601; `message_type` is `private` or `group`."""
 
@@ -30,7 +31,8 @@ def show(config: Config, user: str, group: str | None) -> list[Turn]:
     turns = _ask(config, "GET", user, group).get("turns")
     if not isinstance(turns, list):
         raise _no_such_route(config, _("another answer"))
-    return [Turn(**{name: str(turn.get(name, "")) for name in Turn.__slots__}) for turn in turns]
+    names = [item.name for item in fields(Turn)]
+    return [Turn(**{name: str(turn.get(name, "")) for name in names}) for turn in turns]
 
 
 def forget(config: Config, user: str, group: str | None) -> int:

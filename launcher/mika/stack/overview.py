@@ -7,11 +7,12 @@ every view: `mika top` shows it as text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, TypeVar
 
 from mika.diagnosis.survey import Queue
 from mika.doctor.workflows.listing import Row
+from mika.frozen import frozen
 from mika.machine.usage import Use
 from mika.reason import NONE, Reason
 from mika.status import StackStatus
@@ -19,7 +20,7 @@ from mika.status import StackStatus
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part(Generic[T]):
     """What was last known of a part (None: nothing yet), `age` seconds ago; and why nothing newer is, if that is so."""
 
@@ -41,7 +42,7 @@ class Part(Generic[T]):
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Overview:
     """`queues` and `workflows` are None where the stack has no Temporal."""
 

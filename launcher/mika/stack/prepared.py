@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from mika import backends
 from mika.backends.base import Backend
 from mika.config.load import Config
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
 from mika.project.logs import EVENT_LOG
@@ -17,7 +18,7 @@ from mika.supervisor.unit import Unit
 from mika.wording import _
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpOptions:
     """The options of `mika up`. `timeout` is in seconds, for the whole start."""
 
@@ -28,7 +29,7 @@ class UpOptions:
     debug: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """A stack whose configuration has been checked. Nothing of it is running yet."""
 

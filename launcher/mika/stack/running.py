@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mika.config.load import Config
@@ -20,6 +19,7 @@ from mika.doctor.workflows import talking
 from mika.doctor.workflows.story import connect, find, find_running
 from mika.doctor.workflows.talking import Answer
 from mika.errors import MikaError, UsageError
+from mika.frozen import frozen
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.check import Program
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Verb = Literal["signal", "update", "query"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Types:
     """What the programs of the project have told, and why one has not."""
 
@@ -42,7 +42,7 @@ class Types:
     unasked: tuple[tuple[Program, Reason], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """A workflow that was started. `program` is None if mika's own client did that; `notes`: what was not checked."""
 
@@ -54,7 +54,7 @@ class Started:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Talked:
     """What a workflow has answered; a signal has no answer. `notes`: what was not checked."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +16,7 @@ from mika.address import is_loopback
 from mika.config.load import Config
 from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError, NotRunningError, UsageError
+from mika.frozen import frozen
 from mika.machine import http, ports
 from mika.readiness import webhook
 from mika.stack.api import check_whose_port, said
@@ -41,7 +41,7 @@ _TEMPORARY = {
 _PERMANENT = {"wrong_task_queue", "wrong_namespace", "workflow_task_failing"}  # waiting does not help
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply:
     """The bot's reply. `delivery` is how far it came on its way to the chat, if the API says so."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from mika import events
 from mika.config.load import Config, load
 from mika.errors import UsageError
 from mika.events import Bus
+from mika.frozen import frozen
 from mika.reason import Reason
 from mika.replay.check import spec_of
 from mika.replay.keeping import as_watched
@@ -29,7 +30,7 @@ _OF_THE_STACK = ("MIKA_BACKEND",)
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """`units` are those of the processes as they are now, `restart` says why which of them must be restarted."""
 

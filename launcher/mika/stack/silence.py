@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -11,6 +10,7 @@ from urllib.parse import quote, urlencode
 from mika.config.load import Config
 from mika.diagnosis.commands import for_workflow
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.machine import http
 from mika.stack.api import ask, said
 from mika.wording import _, joined
@@ -19,7 +19,7 @@ _PATH = "/silent"
 _TIMEOUT = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Heard:
     """One message that reached the API. `finding` says what became of it, and `fix` what to do; it may be empty."""
 

@@ -13,9 +13,9 @@ import hashlib
 import os
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mika.frozen import frozen
 from mika.supervisor.survivors import Survivor, is_same, still_alive
 from mika.wording import _
 
@@ -35,7 +35,7 @@ def run_mark(run_id: str) -> int:
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:5], "big") << _PID_BITS if run_id else 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     process: psutil.Process
     name: str  # MIKA_PROCESS, or else the name of the program

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.machine.local import require_descriptors
 from mika.reason import Reason
 from mika.supervisor.belongings import Belongings, run_mark
@@ -61,7 +61,7 @@ _NTSTATUS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ServiceSpec:
     """How to run a service. `command` is an argument list, or (Windows only) a command line for CreateProcess."""
 
@@ -82,7 +82,7 @@ class ServiceSpec:
     linger: float = 0.0  # s to keep running after the supervisor has died, so that dependents can stop first
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exit:
     """How the service exited. The code is as in subprocess: negative for a signal."""
 
@@ -93,7 +93,7 @@ class Exit:
     final: bool = False  # a restart cannot help; `reason` says why, and what would
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogFailed:
     """The log cannot be written (disk full). The service keeps running."""
 
@@ -103,7 +103,7 @@ class LogFailed:
         return _("its log cannot be written: {error}; it keeps running, but its output is lost", error=self.message)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogRecovered:
     """The log can be written again."""
 

@@ -17,8 +17,9 @@ any order of inputs. The rules, and the reasons for them:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.status import AT_REST, Phase
 from mika.wording import _
@@ -26,7 +27,7 @@ from mika.wording import _
 RUNNING = frozenset({Phase.STARTING, Phase.READY, Phase.UNHEALTHY})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """How one process is restarted. Times are seconds."""
 
@@ -39,7 +40,7 @@ class Rules:
     """It can wait for its needs itself: a start or restart on request does not wait until they are ready."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class State:
     """`alive`: the tree of `generation` may still contain a process, so nothing else may be spawned."""
 
@@ -60,34 +61,34 @@ class State:
 # --- inputs: what happened ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Start:
     """Start it (`up`, `start`), also if it gave up."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stop:
     """Stop it (`stop`, `down`, Ctrl-C)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Restart:
     """Stop it gracefully and start it again with a fresh restart budget (`restart`, a changed file)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gate:
     """Whether everything that it needs is ready (`open`) or not."""
 
     open: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BecameReady:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BecameUnready:
     """It is alive but no longer ready (an API that does not answer), or it is unready for a different reason now."""
 
@@ -95,7 +96,7 @@ class BecameUnready:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hung:
     """It is alive but will not work again without a restart."""
 
@@ -103,7 +104,7 @@ class Hung:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProcessExited:
     """The process tree of a generation is gone.
 
@@ -119,7 +120,7 @@ class ProcessExited:
     """Some processes of the tree could not be killed, so the unit must not be started again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tick:
     """Time has passed."""
 
@@ -130,26 +131,26 @@ Input = Start | Stop | Restart | Gate | BecameReady | BecameUnready | Hung | Pro
 # --- actions: what to do --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spawn:
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terminate:
     """Stop the tree gracefully."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kill:
     """Kill the tree: it does not react to a stop signal."""
 
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wake:
     """Feed a Tick in `delay` seconds."""
 

@@ -6,8 +6,9 @@ watchfiles reports the changes, and waits until a burst of them is over.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from mika.frozen import frozen
 
 DEFAULT_PATTERNS = ("**/*.py", "**/prompts/**")
 SETTINGS = (".env", "mika.toml", "pyproject.toml", "Procfile")
@@ -25,7 +26,7 @@ LOOP_PAUSE = 60.0
 """Seconds for which such a file is ignored."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Burst:
     """Changed files, relative to the project; `settings` are those of SETTINGS."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from mika.frozen import frozen
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.wording import _, listed
@@ -18,7 +19,7 @@ else:
     from mika.supervisor import _posix as _system
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survivor:
     """`start` distinguishes the process from a later one with the same pid (`start_of` in `_posix.py`)."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mika.frozen import frozen
 from mika.project.folder import ProjectDir
 from mika.supervisor.belongings import Belongings
 from mika.supervisor.survivors import Survivor, identify, recall_trees, remember
@@ -27,7 +27,7 @@ _KILL_SECONDS = 10.0
 _POLL = 0.02  # s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Swept:
     killed: list[Found]
     left: tuple[Survivor, ...]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
+from mika.frozen import frozen
 from mika.readiness.ladder import Rung
 from mika.status import Condition, Kind, Role
 from mika.supervisor.guard import Exit, ServiceSpec
@@ -15,7 +16,7 @@ from mika.supervisor.watch import Liveness
 from mika.wording import _
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Launch:
     """One start of a unit, as its probes need it. `pids` returns the pids that its tree has at the moment."""
 
@@ -53,7 +54,7 @@ def no_probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
     return [], None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Unit:
     """A service or process.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from mika import tasks
+from mika.frozen import frozen
 from mika.readiness.ladder import PROBE_TIMEOUT, Certain, OnHopeless, Rung, climb, reason_of
 from mika.reason import NONE, Reason
 from mika.supervisor.policy import is_same_cause
@@ -22,7 +22,7 @@ ALIVE_SECONDS = 1.0
 """How long a process without a probe must have been alive to count as ready."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Liveness:
     """Call `probe` every `interval` seconds. The target is hung when it has failed for `patience` seconds in a row.
 

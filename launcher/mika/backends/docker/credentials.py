@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from mika import address
 from mika.backends.docker.services import Port, Service
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.wording import _
 
@@ -18,7 +18,7 @@ _URL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Family:
     """`users` and `passwords` are the variables by which an image is told them, in order. `default`: the user's name.
 
@@ -54,7 +54,7 @@ _FAMILIES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """`origin`: `.env:3`, or `environment`."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from mika.backends.docker.monitor import ContainerSnapshot
+from mika.frozen import frozen
 from mika.reason import NONE, Reason, Repair
 from mika.supervisor.diagnose import find_error_line
 from mika.text import plain
@@ -16,7 +16,7 @@ _SIGNALS = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: 
 KEEP_DATA = _("set the original password in .env to keep the data, or delete the data: `mika down --volumes`")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why compose failed. `service` is the one that caused it; empty if it cannot be blamed on a single one."""
 

@@ -9,13 +9,13 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mika import tasks
 from mika.containers import FOLDER_LABEL, ONE_OFF_LABEL, PROJECT_LABEL, SERVICE_LABEL, engine
 from mika.errors import describe
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _MAX_FAILURES = 2  # failures in a row before the engine counts as away; a refus
 _EVENTS = ["create", "start", "die", "oom", "pause", "unpause", "destroy", "health_status", "stop", "rename"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContainerSnapshot:
     """A container as the engine last described it.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mika.config.load import Config
 from mika.containers.one_shot import COMPLETED, is_one_shot
 from mika.detect.compose import TEMPORAL_PORT, ServiceText
 from mika.errors import UsageError
+from mika.frozen import frozen
 from mika.wording import _
 
 _UNITS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -24,7 +25,7 @@ _FILE_SUFFIXES = (*_SCRIPT_SUFFIXES, ".yaml", ".yml", ".json", ".conf", ".cfg", 
 _MAX_FILES = 500  # that are looked at in a mounted folder
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Port:
     """`published` on the host's address `host` leads to `target` in the container."""
 
@@ -33,7 +34,7 @@ class Port:
     target: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Service:
     """`role`: temporal, temporal-ui, mongodb or postgresql; empty for a service that mika does not know.
 
@@ -63,7 +64,7 @@ class Service:
         return next((port for port in self.ports if target in (None, port.target)), None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ComposeFile:
     project: str
     services: tuple[Service, ...]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DETACHED = _("detached; the stack goes on: `mika down` stops it")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ends:
     """How the keys end it: `stop` the stack, or `detach` from it, if possible. `is_own`: Ctrl-C stops it, too."""
 

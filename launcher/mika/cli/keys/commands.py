@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mika.cli.browser import open_page
 from mika.cli.context import use_color
@@ -21,6 +21,7 @@ from mika.config.load import Config
 from mika.control.client import Client
 from mika.control.requests import Verb
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.project.folder import ProjectDir
 from mika.status import StackStatus, UnitStatus
 from mika.wording import _, listed
@@ -30,7 +31,7 @@ _LAST_MATCHES = 10
 _HELD = 1.0  # s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Question:
     """What the next key answers. `answers`: by key, what it stands for; any other key takes the question back."""
 

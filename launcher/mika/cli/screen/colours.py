@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from mika.frozen import frozen
 
 Depth = Literal["rgb", "256", "none"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Colour:
     """`number` in xterm's palette of 256. `is_loud`: bold where there are no colours."""
 

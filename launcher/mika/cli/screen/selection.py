@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from mika.cli.language import shown
+from mika.frozen import frozen
 from mika.records.record import Level
 from mika.wording import _
 
@@ -14,7 +14,7 @@ _ON, _OFF = "\x1b[7m", "\x1b[27m"  # reverse video: no colour, and readable on e
 _LEVELS = (None, Level.WARNING, Level.ERROR)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """`only`: the lines of one process; `level`: of this one or above; `find`: marked where it matches."""
 

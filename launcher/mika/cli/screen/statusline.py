@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mika.cli.language import shown
 from mika.cli.screen.states import word
 from mika.cli.screen.table import state_word
 from mika.cli.screen.width import fitted, width
+from mika.frozen import frozen
 from mika.status import AT_REST, Phase, StackStatus, UnitStatus
 from mika.wording import _, listed
 
@@ -15,7 +14,7 @@ _GAP = "  "
 _BETWEEN = " | "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """One unit: its name, and its state in words."""
 
@@ -25,7 +24,7 @@ class Part:
     is_at_rest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bar:
     """`shown` is what the person chose to see (`only worker`); `question` is what the next key answers."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from mika.containers.engine import EngineError
@@ -12,6 +11,7 @@ from mika.doctor.check import Check, fail, ok, skipped
 from mika.doctor.examination import Examination
 from mika.doctor.units import reason_of
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.machine.local import in_thread
 from mika.reason import Reason, Repair
 from mika.status import Phase, UnitStatus
@@ -30,7 +30,7 @@ class Rank(IntEnum):
     UI = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trouble:
     """A service that is not well, or the engine. Several with the same `cause` share one line."""
 

@@ -10,7 +10,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from mika.detect.environments import how_to_install
 from mika.detect.packages import Installed
 from mika.doctor.check import Check, ok, warn
 from mika.doctor.examination import Examination
+from mika.frozen import frozen
 from mika.machine.local import in_thread
 from mika.wording import _, joined
 
@@ -31,7 +31,7 @@ _VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", re.MULTI
 _PART = re.compile(r"(\^|~=|~|[<>=!]=|[<>]|)\s*(\d[\w.*]*|\*)")
 
 
-@dataclass(frozen=True)
+@frozen
 class Home:
     """A part of the project, and the environment of its processes: the Python (`program`), and the version of that."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +15,14 @@ from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.judge import Diagnosed, diagnose, why_slow
+from mika.frozen import frozen
 from mika.wording import _
 
 RECENT = timedelta(minutes=10)
 _MOST_RUNNING, _MOST_CLOSED, _MOST_SLOW = 20, 10, 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judged:
     """One workflow of a list with its diagnosis."""
 

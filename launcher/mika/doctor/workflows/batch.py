@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.wording import _
 
@@ -31,7 +32,7 @@ class NeedlessError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Effect:
     """What was done, for people, and what of it a program may need."""
 
@@ -42,7 +43,7 @@ class Effect:
 Act = Callable[[], Awaitable[Effect]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Step:
     """What is planned for one run. Without an `act` nothing can be done, for the reason `why_not`."""
 
@@ -61,7 +62,7 @@ class Step:
         return str(self.info.execution.workflow_id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What became of a step."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.judge import Diagnosed
 from mika.doctor.workflows.listing import Row, judged_now, listed, row_of
+from mika.frozen import frozen
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -20,7 +20,7 @@ _SHARE = 0.1
 """Of its age: one that has run for long changes rarely."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Known:
     found: Diagnosed
     status: int

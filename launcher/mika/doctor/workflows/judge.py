@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.detect.files import Files
@@ -19,6 +19,7 @@ from mika.diagnosis.survey import crowd, needs_crowd
 from mika.diagnosis.workflow import classify, ended_well
 from mika.doctor.examination import Examination
 from mika.doctor.workers import pid_of_worker
+from mika.frozen import frozen
 from mika.machine.local import CpuUse, in_thread
 from mika.wording import _
 
@@ -35,7 +36,7 @@ _BUSY = 0.2
 _INTO_AN_ACTIVITY = _("what takes so long belongs in an activity: a workflow task should take milliseconds")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnosed:
     """A diagnosis, and the attempts of the activity that is pending or failed last; None without one."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
@@ -13,12 +12,13 @@ from mika.doctor.examination import Examination
 from mika.doctor.workflows.batch import few_at_once
 from mika.doctor.workflows.judge import Diagnosed, diagnose
 from mika.doctor.workflows.story import PAGE, connect, status_of
+from mika.frozen import frozen
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One line of `mika workflows`. `age`: seconds since its start; `took`: until its end, None while it runs.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mika.doctor.examination import Examination
+from mika.frozen import frozen
 from mika.machine.local import in_thread
 from mika.project import logs
 from mika.project.log_search import Hit, find
@@ -19,7 +18,7 @@ _BEFORE, _AFTER = 2.0, 5.0
 _LONGEST = 16_000  # characters of a line
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnLine:
     """A line of the log of `process`. `after`: seconds since the workflow's start."""
 
@@ -31,7 +30,7 @@ class OwnLine:
         return {"after_s": round(self.after, 3), "process": self.process, "text": self.text}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnLines:
     """All, or the `first` and the `last` ones with `left_out` more in between. See `Found`."""
 

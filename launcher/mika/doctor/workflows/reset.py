@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
@@ -14,6 +13,7 @@ from mika.doctor.workflows import boundaries
 from mika.doctor.workflows.batch import Effect, NeedlessError, Step, few_at_once
 from mika.doctor.workflows.selection import is_retried
 from mika.doctor.workflows.story import status_of
+from mika.frozen import frozen
 from mika.reason import Reason
 from mika.wording import _, listed
 
@@ -31,7 +31,7 @@ Answer = int | Reason | None
 """The last event to which a reset helps; None if the code fits the run as it is; or why no such event is known."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """A run, and what the server says of it now."""
 

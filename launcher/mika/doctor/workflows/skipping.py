@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from mika.diagnosis.skipping import SETTING, Happened, Timer, arrival, clock, fa
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again, find_running, status_of
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.text import duration_text
 from mika.wording import _
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NEWEST = 1000  # events
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skipped:
     """`clock`: where the workflow's time stands, in seconds since the epoch; None once it has ended.
 

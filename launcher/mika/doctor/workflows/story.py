@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ from mika.doctor.workflows.ids import id_of
 from mika.doctor.workflows.judge import judge, why_slow
 from mika.doctor.workflows.own_lines import OwnLines, own_lines
 from mika.errors import MikaError, NotRunningError, UsageError
+from mika.frozen import frozen
 from mika.machine.local import in_thread
 from mika.wording import _
 
@@ -37,7 +38,7 @@ PAGE = 100
 """Workflows in one answer of the server. It lists running ones first, so the newest are looked for in a page."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Story:
     """One workflow and its diagnosis. `age`: seconds since its start; it and `ui` are None if there is no such one."""
 

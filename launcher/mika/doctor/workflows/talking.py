@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mika.decoded import Json
@@ -15,6 +14,7 @@ from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again
 from mika.errors import MikaError
+from mika.frozen import frozen
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _LOOK_AGAIN = 3.0
 """Seconds between two looks at whether it still gets on."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A value from a workflow. `encoding` names what is not JSON: then only the program's own converter can read it."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import click
 
 from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, paint
 from mika.cli.screen.width import cut, width
+from mika.frozen import frozen
 from mika.wording import _
 
 GAP = "  "
@@ -24,13 +24,13 @@ def red(text: str) -> str:
     return paint(text, BAD)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     text: str
     style: Callable[[str], str] = str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Item:
     """A row, and what is said about it: beside it, or below it where there is no room."""
 
@@ -39,7 +39,7 @@ class Item:
     is_ok: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """A table. `words` stand above the rows, or in place of them. `least`: lines of it that longer ones leave to it.
 
@@ -56,7 +56,7 @@ class Section:
     least: int = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Block:
     """The lines of an item."""
 
