@@ -31,7 +31,7 @@ def run(_argv):
     reference = weakref.ref(lock, ends)
     try:
         del lock
-        time.sleep(30)
+        time.sleep(90)
     except KeyboardInterrupt:
         return 130
     return 0

@@ -52,7 +52,7 @@ def modules(folder: Path, *argv: str) -> set[str]:
         (["status"], {"mika.supervisor"}),
         (["status", "--json"], {"mika.supervisor"}),
         (["top"], {"mika.supervisor"}),
-        (["wait"], {"mika.config.load", "mika.stack"}),
+        (["wait", "--timeout", "0.1"], {"mika.config.load", "mika.stack"}),
         (["restart", "web"], {"mika.config.load", "mika.stack"}),
         (["logs"], set()),
         (["config"], {"mika.config.load"}),

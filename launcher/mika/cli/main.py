@@ -146,8 +146,8 @@ def _interrupt_again(lost: sys.UnraisableHookArgs) -> None:
 
     def later() -> None:
         time.sleep(_MOMENT)
-        if sys.platform == "win32":
-            _thread.interrupt_main()
+        if sys.platform == "win32":  # not `_thread.interrupt_main`, which ends no `time.sleep`
+            signal.raise_signal(signal.SIGINT)
         else:  # a real signal ends a system call, too
             os.kill(os.getpid(), signal.SIGINT)
 
