@@ -50,8 +50,12 @@ def require_or_skip(name: str, reason: str) -> NoReturn:
 
 
 def poll_until(look: Callable[[], T], timeout: float, what: str, step: float = 0.05) -> T:
-    """The first true value of `look`, which may raise what a stack in motion raises. Fails after `timeout` s."""
-    deadline = time.monotonic() + timeout
+    """The first true value of `look`, which may raise what a stack in motion raises. Fails after `timeout` s.
+
+    It looks every `step` s, and more rarely after a while: a look costs CPU that what is waited for needs.
+    """
+    began = time.monotonic()
+    deadline = began + timeout
     while True:
         last: object
         try:
@@ -62,7 +66,7 @@ def poll_until(look: Callable[[], T], timeout: float, what: str, step: float = 0
             last = error
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}; last seen: {last!r}")
-        time.sleep(step)
+        time.sleep(max(step, min(0.25, 0.05 * (time.monotonic() - began))))
 
 
 @contextlib.contextmanager

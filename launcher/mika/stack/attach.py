@@ -16,6 +16,9 @@ from mika.status import Phase, StackStatus, UnitStatus
 from mika.wording import _, listed
 
 _INTERVAL = 0.05  # s
+_STATUS_INTERVAL = 0.5
+"""Seconds after which the status is asked for although no event has told of a change. An answer costs the supervisor
+some milliseconds, while it and what it starts need the CPU; a look at the event log costs next to nothing."""
 _EXTRA_SECONDS = 15.0
 """Extra time for a supervisor in the background: it started later than this command, and runs the doctor at the end."""
 _REPORT_SECONDS = 60.0
@@ -141,11 +144,16 @@ class Attached:
         (monotonic seconds).
         """
         stopping_since: float | None = None
+        status: StackStatus | None = None
+        ask_at = 0.0
         while True:
-            self.forward_events(listener)
+            has_news = self.forward_events(listener)
             if self._background is not None and self._background.exit_code == 0:
                 return None
-            status = self._status()
+            self._raise_if_ended()
+            if status is None or has_news or time.monotonic() >= ask_at:
+                status = self._status()
+                ask_at = time.monotonic() + (0 if has_news else _STATUS_INTERVAL)  # it may tell of what is just coming
             if status is not None and self._is_ready(status):
                 self.forward_events(listener)
                 return status
@@ -165,15 +173,17 @@ class Attached:
                 )
             time.sleep(_INTERVAL)
 
-    def forward_events(self, listener: Listener) -> None:
-        """Pass the events since the last call to `listener`."""
-        for event in self._events.poll():
+    def forward_events(self, listener: Listener) -> bool:
+        """Pass the events since the last call to `listener`; whether there were any."""
+        events = self._events.poll()
+        for event in events:
             match event:
                 case StackChanged(state="ready"):
                     self._was_ready = True
                 case Notice(level="error"):
                     self.last_error = event.message
             listener(event)
+        return bool(events)
 
     def _is_ready(self, status: StackStatus) -> bool:
         """Whether the requested processes are ready, or the whole stack if none were named."""
@@ -183,12 +193,15 @@ class Attached:
         # A process that crashes soon after its start may be ready only between two requests of the status.
         return self._background is not None and self._was_ready
 
-    def _status(self) -> StackStatus | None:
-        """The status; None while the supervisor does not answer. Raises its error if it failed in the background."""
+    def _raise_if_ended(self) -> None:
+        """Raises the error of a supervisor that has failed in the background."""
         if self._background is not None and self._background.exit_code is not None:
             if not self._background.lost_the_race:
                 raise self._background.failure()
             self._background = None
+
+    def _status(self) -> StackStatus | None:
+        """The status; None while the supervisor does not answer."""
         try:
             return self._client.status()
         except NotRunningError:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 APPEARS = 10.0
 """Seconds in which a `mika up` that was started just before, `mika up & mika wait`, is taken to come up."""
-_INTERVAL = 0.1
+_INTERVAL, _MAX_INTERVAL = 0.1, 0.5
+_SHARE = 0.05
+"""Whoever has waited for a while may wait longer for the next answer, by this share: each costs the supervisor CPU."""
+
+
+def _pause(began: float) -> None:
+    time.sleep(min(_MAX_INTERVAL, max(_INTERVAL, _SHARE * (time.monotonic() - began))))
 
 
 def appears(folder: ProjectDir, seconds: float) -> bool:
@@ -36,14 +42,15 @@ def until_ready(client: Client, names: Sequence[str], timeout: float, *, waited:
     `waited`: how many of these have passed. Raises MikaError after the timeout or if a unit has failed, UsageError for
     an unknown name.
     """
-    deadline = time.monotonic() + timeout - waited
+    began = time.monotonic()
+    deadline = began + timeout - waited
     while True:
         try:
             status = client.status()
         except MikaError as error:
             if error.code != "busy" or time.monotonic() >= deadline:  # it has its lock, and does not answer yet
                 raise
-            time.sleep(_INTERVAL)
+            _pause(began)
             continue
         selected = _select(status, names) if names else status.processes
         for unit in selected:
@@ -55,12 +62,13 @@ def until_ready(client: Client, names: Sequence[str], timeout: float, *, waited:
             return status
         if time.monotonic() >= deadline:
             raise MikaError(_late(timeout, why_not_ready(status)), _("see `mika logs`"), code="not_ready")
-        time.sleep(_INTERVAL)
+        _pause(began)
 
 
 def until_stopped(client: Client, names: Sequence[str], timeout: float) -> StackStatus:
     """Return the status when none of `names` is running. Raises MikaError after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
+    deadline = began + timeout
     while True:
         status = client.status()
         for unit in status.units:
@@ -72,7 +80,7 @@ def until_stopped(client: Client, names: Sequence[str], timeout: float) -> Stack
         if time.monotonic() >= deadline:
             text = _("still running after {seconds:.0f} s: {names}", seconds=timeout, names=listed(running))
             raise MikaError(text, _("`mika down` stops the whole stack"), code="not_stopped")
-        time.sleep(_INTERVAL)
+        _pause(began)
 
 
 def failure_of(unit: UnitStatus, advice: str = "") -> MikaError:

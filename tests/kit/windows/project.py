@@ -19,7 +19,7 @@ from tests.kit.windows.python import WinPython, to_windows
 
 PATIENCE = 90.0  # s; a bot is ready in 15 s under Wine, on a machine that does nothing else
 KILLED = 9
-_PAUSE = 0.25  # s
+_PAUSE = 0.5  # s; under Wine a status takes 50 ms of CPU
 
 _STATUS = """
 import pathlib
