@@ -28,17 +28,25 @@ def chat(answer: Callable[[str], None], history: Path) -> None:
     """
     echo(_("a line is a message; press {key} to end", key=END_OF_INPUT), err=True)
     with _line_editing(history):
-        while True:
-            try:
-                text = input(_PROMPT)
-            except EOFError:
-                click.echo()
-                return
-            except KeyboardInterrupt:
-                click.echo()
-                continue
-            if text.strip():
-                _answer(answer, text)
+        is_open = True
+        while is_open:
+            with contextlib.suppress(KeyboardInterrupt):  # one more, while the first one was dealt with
+                is_open = _has_answered(answer)
+
+
+def _has_answered(answer: Callable[[str], None]) -> bool:
+    """One line and its answer; False at the end of input."""
+    try:
+        text = input(_PROMPT)
+    except EOFError:
+        click.echo()
+        return False
+    except KeyboardInterrupt:
+        click.echo()
+        return True
+    if text.strip():
+        _answer(answer, text)
+    return True
 
 
 def _answer(answer: Callable[[str], None], text: str) -> None:

@@ -17,6 +17,7 @@ from mika.errors import INTERRUPTED
 from mika.events import Bus, Event, StackChanged, Started
 from mika.frozen import frozen
 from mika.stack import stack
+from mika.stack.attach import SAME_INTERRUPT
 from mika.stack.prepared import Prepared, UpOptions
 from mika.wording import _
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mika.cli.keys.console import Console
     from mika.cli.waiter import Waiter
 
-_SAME_STOP = {"SIGTERM": 1.0, "SIGHUP": 1.0, "SIGINT": 0.2}
+_SAME_STOP = {"SIGTERM": 1.0, "SIGHUP": 1.0, "SIGINT": SAME_INTERRUPT}
 """Seconds in which one more of these is the same: `timeout 60 uv run mika up` delivers it twice, and means it once. So
 does what is sent to a whole process group, as the waiter passes it on, and one Ctrl-C at a console of Wine may come
 twice. Nobody presses it twice in a fifth of a second."""

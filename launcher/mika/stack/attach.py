@@ -19,6 +19,8 @@ _INTERVAL = 0.05  # s
 _STATUS_INTERVAL = 0.5
 """Seconds after which the status is asked for although no event has told of a change. An answer costs the supervisor
 some milliseconds, while it and what it starts need the CPU; a look at the event log costs next to nothing."""
+SAME_INTERRUPT = 0.2
+"""Seconds within which two Ctrl-C are one: it goes to a whole group of processes, and some pass it on."""
 _EXTRA_SECONDS = 15.0
 """Extra time for a supervisor in the background: it started later than this command, and runs the doctor at the end."""
 _REPORT_SECONDS = 60.0
@@ -214,6 +216,7 @@ class Attached:
     def stop_own(self) -> None:
         """After Ctrl-C during the start: stop the supervisor that this command started. A second Ctrl-C forces it."""
         force = False
+        asked_at = time.monotonic()
         while self._background is not None and self._background.exit_code is None:
             try:
                 with contextlib.suppress(MikaError):
@@ -221,7 +224,8 @@ class Attached:
                     self._background.wait()
                 time.sleep(_INTERVAL)
             except KeyboardInterrupt:
-                force = True  # kill everything, but still wait until it is gone
+                # Kill everything, but still wait until it is gone.
+                force = force or time.monotonic() - asked_at > SAME_INTERRUPT
 
     def delete_report(self) -> None:
         """Delete the report file of the background process when nobody will read it."""
