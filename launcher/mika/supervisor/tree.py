@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from mika.machine import ports
 from mika.machine.family import children_of, family_of
 
-_ASK_AGAIN = 0.5  # s; a question about sockets costs milliseconds, and `up -d` wants a status many times a second
+if TYPE_CHECKING:
+    import psutil
+
+_ASK_AGAIN = 0.5  # s; a question about sockets costs milliseconds, and many may want a status at once
 
 
 class Tree:
@@ -18,6 +22,7 @@ class Tree:
         self._leader = leader
         self._asked_at = float("-inf")
         self._addresses: tuple[str, ...] = ()
+        self._own: psutil.Process | None = None  # to make one costs more than what is asked of it
 
     def pids(self) -> Collection[int]:
         """The pids of the leader and its descendants; now and then one is missing, so look twice before you decide."""
@@ -30,7 +35,9 @@ class Tree:
         children = children_of(self._leader) if behind_shell else []
         pid = children[0] if len(children) == 1 else self._leader
         try:
-            return pid, round(psutil.Process(pid).memory_info().rss / 1e6, 1)
+            if self._own is None or self._own.pid != pid:
+                self._own = psutil.Process(pid)
+            return pid, round(self._own.memory_info().rss / 1e6, 1)
         except (psutil.Error, OSError):
             return self._leader, None
 
