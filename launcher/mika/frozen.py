@@ -1,8 +1,8 @@
 """Frozen dataclasses that cost a twentieth of the time to define.
 
 `dataclasses` compiles up to six functions for each frozen class, which takes 0.5 to 1 ms. A hundred such classes were a
-quarter of the time from `mika up` to the first line of a program. Here all classes share one set of functions. Each new
-instance takes about 1 µs longer, so what there are many of, such as log records, are dataclasses as usual.
+quarter of the time from `mika up` to the first line of a program. Here all classes share one set of functions. An
+instance takes a few microseconds more, so what there are very many of, such as log lines, are dataclasses as usual.
 """
 
 from __future__ import annotations
