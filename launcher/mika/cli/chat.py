@@ -31,22 +31,23 @@ def chat(answer: Callable[[str], None], history: Path) -> None:
         is_open = True
         while is_open:
             with contextlib.suppress(KeyboardInterrupt):  # one more, while the first one was dealt with
-                is_open = _has_answered(answer)
+                line = _line()
+                is_open = line is not None
+                if line:
+                    _answer(answer, line)
 
 
-def _has_answered(answer: Callable[[str], None]) -> bool:
-    """One line and its answer; False at the end of input."""
+def _line() -> str | None:
+    """What was typed; empty if there is nothing to answer, and None at the end of input."""
     try:
         text = input(_PROMPT)
     except EOFError:
         click.echo()
-        return False
+        return None
     except KeyboardInterrupt:
         click.echo()
-        return True
-    if text.strip():
-        _answer(answer, text)
-    return True
+        return ""
+    return text if text.strip() else ""
 
 
 def _answer(answer: Callable[[str], None], text: str) -> None:

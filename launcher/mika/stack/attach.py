@@ -152,7 +152,7 @@ class Attached:
             has_news = self.forward_events(listener)
             if self._background is not None and self._background.exit_code == 0:
                 return None
-            self._raise_if_ended()
+            self._raise_if_failed_in_background()
             if status is None or has_news or time.monotonic() >= ask_at:
                 status = self._status()
                 ask_at = time.monotonic() + (0 if has_news else _STATUS_INTERVAL)  # it may tell of what is just coming
@@ -195,8 +195,8 @@ class Attached:
         # A process that crashes soon after its start may be ready only between two requests of the status.
         return self._background is not None and self._was_ready
 
-    def _raise_if_ended(self) -> None:
-        """Raises the error of a supervisor that has failed in the background."""
+    def _raise_if_failed_in_background(self) -> None:
+        """Raise the error of the supervisor that this command started; forget it if another one was quicker."""
         if self._background is not None and self._background.exit_code is not None:
             if not self._background.lost_the_race:
                 raise self._background.failure()
