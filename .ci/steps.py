@@ -40,6 +40,7 @@ BUILDS = {  # by the word in MIKA_REQUIRE
     ),
     "clock": ("a C compiler", [(PYTHON, "-m", "tests.kit.clock", "--install")]),
     "tmux": ("tmux", [(PYTHON, "-m", "tests.kit.tmux", "--install")]),
+    "shells": ("zsh and fish", [(PYTHON, "-m", "tests.kit.shells", "--install")]),
     "langbot": ("three LangBots", [(PYTHON, "-m", "tests.kit.langbot.environments", "--install")]),
     "wine": ("Windows Python under Wine", [("tests/windows/setup.sh", "--temporal")]),
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 
 from tests.kit.machine import posix_only
+from tests.kit.shells import needs_shell
 
 # Each asks its shell what `mika st<Tab>` would offer.
 ASK = {
@@ -22,8 +22,7 @@ ASK = {
 @posix_only
 @pytest.mark.parametrize("shell", ASK)
 def test_a_real_shell_completes_commands(project, shell):
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    needs_shell(shell)
     this = project(scripts={})
     done = subprocess.run([shell, "-c", ASK[shell]], env=this.environ(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done
