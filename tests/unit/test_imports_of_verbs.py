@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.machine import ROOT, posix_only
+
 CODE = """
 import os, sys
 os.chdir(sys.argv[1])
@@ -74,3 +76,12 @@ def test_a_stack_without_temporal_starts_without_its_sdk(tmp_path):
     (tmp_path / "mika.toml").write_text('backend = "none"\n[process.web]\nrestart = "never"\n', encoding="utf-8")
     imported = modules(tmp_path, "up")
     assert {"temporalio", "docker", "rich", "tenacity", "watchfiles", "mika.doctor"} & imported <= ON_WINDOWS
+
+
+@posix_only
+def test_a_guard_imports_little():
+    """Each process has one: what these cost, each of them pays."""
+    code = "import sys; sys.path.append(sys.argv[1]); import mika.guard._posix; print(*sys.modules)"
+    command = [getattr(sys, "_base_executable", None) or sys.executable, "-I", "-S", "-c", code, str(ROOT / "launcher")]
+    imported = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    assert not {"collections", "contextlib", "ctypes", "enum", "json", "pathlib", "re", "typing"} & set(imported)

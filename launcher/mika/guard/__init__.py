@@ -1,11 +1,11 @@
 """The guard: a small process that owns one service's process tree and its log file.
 
-The supervisor starts one guard for each service (`mika.supervisor.guard`), and the guard starts the service. They talk
-in JSON lines. The supervisor writes to the guard's standard input: first a specification (command, environment, log
-directory, grace period), then requests (`stop`, `kill`). The guard writes events to its standard output: `started` or
-`failed`, `log_error` and `log_ok`, `exited` when the service's first process exits, and `gone` when no process of the
-tree is left. The service's output never passes through the supervisor: the guard writes it to log segments
-(`segments.py`), and readers follow these files.
+The supervisor starts one guard for each service (`mika.supervisor.guard`), and the guard starts the service. They send
+each other dictionaries, one per line (`lean.py`). The supervisor writes to the guard's standard input: first a
+specification (command, environment, log directory, grace period), then requests (`stop`, `kill`). The guard writes
+events to its standard output: `started` or `failed`, `log_error` and `log_ok`, `exited` when the service's first
+process exits, and `gone` when no process of the tree is left. The service's output never passes through the supervisor:
+the guard writes it to log segments (`segments.py`), and readers follow these files.
 
 What happens when a part is killed:
 

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
-import selectors
-import signal
+import select
 import sys
 import time
-from contextlib import suppress
 
 from mika.guard.child import (
     DRAIN_SECONDS,
@@ -29,13 +26,17 @@ from mika.guard.child import (
     hold_lock,
     start_error,
 )
+from mika.guard.lean import decode, encode, suppress
 
 TYPE_CHECKING = False  # importing `typing` is too expensive here: see child.py
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Iterable
     from typing import Any, BinaryIO
 
     from mika.guard._terminal import Terminal
+else:
+    import _signal as signal  # without the enumerations that `signal` makes of it
 
 if sys.platform == "win32":
     raise ImportError("mika.guard._posix does not work on Windows")
@@ -52,34 +53,29 @@ def run(spec: dict[str, Any], requests: RequestReader) -> None:
     check_cwd(spec["cwd"])
     wake_read, is_stop_requested = _install_signal_handlers()
     tree = _Tree(spec)
-    with selectors.DefaultSelector() as selector:
-        selector.register(tree.output, selectors.EVENT_READ)
-        selector.register(0, selectors.EVENT_READ)
-        selector.register(wake_read, selectors.EVENT_READ)
-        terminal = tree.terminal
-        if terminal is not None:
-            selector.register(terminal.listener, selectors.EVENT_READ)
-        for request in spec["requests"]:
-            tree.handle(request)
-        while not tree.gone:
-            ready = {key.fd for key, _ in selector.select(tree.wait_seconds())}
-            if tree.output in ready and not tree.copy_output():
-                selector.unregister(tree.output)
-            if terminal is not None and terminal.listener.fileno() in ready:
-                terminal.accept()
-            if wake_read in ready:
-                with suppress(BlockingIOError):
-                    os.read(wake_read, READ_SIZE)
-            if 0 in ready:
-                data = os.read(0, READ_SIZE)
-                for request in requests.feed(data):
-                    tree.handle(request)
-                if not data:  # the supervisor has died
-                    selector.unregister(0)
-                    tree.stop_at(time.monotonic() + spec["linger"], spec["grace"])
-            if is_stop_requested():
-                tree.stop(spec["grace"])
-            tree.advance()
+    terminal = tree.terminal
+    watched = {0, tree.output, wake_read} | ({terminal.listener.fileno()} if terminal is not None else set())
+    for request in spec["requests"]:
+        tree.handle(request)
+    while not tree.gone:
+        ready = select.select(watched, (), (), tree.wait_seconds())[0]
+        if tree.output in ready and not tree.copy_output():
+            watched.remove(tree.output)
+        if terminal is not None and terminal.listener.fileno() in ready:
+            terminal.accept()
+        if wake_read in ready:
+            with suppress(BlockingIOError):
+                os.read(wake_read, READ_SIZE)
+        if 0 in ready:
+            data = os.read(0, READ_SIZE)
+            for request in requests.feed(data):
+                tree.handle(request)
+            if not data:  # the supervisor has died
+                watched.remove(0)
+                tree.stop_at(time.monotonic() + spec["linger"], spec["grace"])
+        if is_stop_requested():
+            tree.stop(spec["grace"])
+        tree.advance()
     tree.drain()
     if terminal is not None:
         terminal.close()
@@ -120,7 +116,7 @@ class _Tree:
         self.gone = False
         self.survivors: list[int] = []  # pids that SIGKILL did not remove
         self._log = Log(spec)
-        self._stop_signal = signal.Signals[spec["stop_signal"]]
+        self._stop_signal = getattr(signal, spec["stop_signal"])
         self._leader_exited = False
         self._stop_at = self._term_at = self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
         self._grace = 0.0
@@ -217,7 +213,7 @@ class _Tree:
                 if not is_stopping:  # it was not asked to stop: kill everything that it started
                     self._kill_at = 0.0
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: int) -> None:
         """Signal the group with one call, so that no member sees another one exit first, then processes outside it."""
         members: list[int] = []
         strays: list[int] = []
@@ -288,7 +284,7 @@ def _spawn(spec: dict[str, Any], terminal: Terminal | None) -> tuple[int, int]:
             os.chdir(spec["cwd"])
             os.execvpe(argv[0], argv, spec["env"])  # noqa: S606 - a shell only where the command needs one
         except (OSError, ValueError) as error:
-            os.write(error_write, json.dumps([getattr(error, "errno", None), str(error)]).encode())
+            os.write(error_write, encode({"errno": getattr(error, "errno", None), "text": str(error)}))
         finally:
             os._exit(1)
     os.close(service_output)
@@ -299,8 +295,9 @@ def _spawn(spec: dict[str, Any], terminal: Terminal | None) -> tuple[int, int]:
         failure = file.read()
     if failure:
         os.waitpid(pid, 0)
-        number, text = json.loads(failure)
-        raise start_error(argv[0], OSError(number, os.strerror(number)) if number else ValueError(text))
+        cause = decode(failure)
+        number = cause["errno"]
+        raise start_error(argv[0], OSError(number, os.strerror(number)) if number else ValueError(cause["text"]))
     return output, pid
 
 

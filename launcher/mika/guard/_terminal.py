@@ -10,7 +10,8 @@ import os
 import socket
 import sys
 import termios
-from contextlib import suppress
+
+from mika.guard.lean import suppress
 
 if sys.platform == "win32":
     raise ImportError("mika.guard._terminal does not work on Windows")

@@ -15,9 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from ctypes import wintypes
-from typing import Any, BinaryIO
 
 from mika.guard.child import (
     DRAIN_SECONDS,
@@ -30,6 +28,11 @@ from mika.guard.child import (
     hold_lock,
     start_error,
 )
+from mika.guard.lean import suppress
+
+TYPE_CHECKING = False  # importing `typing` is too expensive here: see child.py
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 if sys.platform != "win32":
     raise ImportError("mika.guard._windows works only on Windows")

@@ -5,12 +5,11 @@ Standard library only, and few modules of it: each service has a guard, so every
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from contextlib import suppress
 
 from mika.guard import temporary
+from mika.guard.lean import decode, encode, suppress
 from mika.guard.segments import SegmentWriter
 
 TYPE_CHECKING = False  # importing `typing` costs 1 MB in each guard; type checkers treat this name specially
@@ -47,9 +46,8 @@ class StartError(Exception):
 
 def emit(event: str, **fields: object) -> bool:
     """Send an event to the supervisor; returns whether it is alive. If not, the guard still has to finish its work."""
-    line = json.dumps({"event": event, **fields}).encode() + b"\n"
     try:
-        os.write(1, line)
+        os.write(1, encode({"event": event, **fields}))
     except OSError:
         return False
     return True
@@ -82,7 +80,7 @@ class RequestReader:
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        return [json.loads(line) for line in lines if line]
+        return [decode(line) for line in lines if line]
 
 
 def read_spec(requests: RequestReader) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+
+from mika.guard.lean import suppress
 
 # ruff: noqa: PTH102, PTH108, PTH106, PTH114, PTH115, PTH116, PTH118, PTH208 - see segments.py
 

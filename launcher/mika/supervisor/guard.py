@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mika.errors import MikaError
 from mika.frozen import frozen
+from mika.guard.lean import decode, encode
 from mika.machine.local import require_descriptors
 from mika.reason import Reason
 from mika.supervisor.belongings import Belongings, run_mark
@@ -257,7 +257,7 @@ class Guard:
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(encode(message))
 
     async def _start_service(self) -> None:
         spec = self.spec
@@ -302,7 +302,7 @@ class Guard:
         line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             return None
-        event: dict[str, Any] = json.loads(line)
+        event: dict[str, Any] = decode(line)
         return event
 
     async def _read(self) -> None:
