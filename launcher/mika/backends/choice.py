@@ -6,19 +6,19 @@ The first time it is `none` where nothing says Temporal, and Docker if everythin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mika.address import join
-from mika.backends import infrastructure
-from mika.backends.docker.services import ComposeFile, Service
-from mika.backends.infrastructure import Plan
-from mika.backends.mentions import mentions_temporal
 from mika.config.load import Config
 from mika.config.settings import BACKENDS
-from mika.containers import engine
 from mika.errors import MikaError
 from mika.procfile.entries import Entry
 from mika.project.folder import ProjectDir
 from mika.wording import _
+
+if TYPE_CHECKING:
+    from mika.backends.docker.services import ComposeFile, Service
+    from mika.backends.infrastructure import Plan
 
 
 def choose(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tuple[str, str]:
@@ -35,6 +35,9 @@ def planned(config: Config, folder: ProjectDir, entries: Sequence[Entry]) -> tup
 
     Raises UsageError for a mistake in the settings.
     """
+    from mika.backends import infrastructure
+    from mika.backends.mentions import mentions_temporal
+
     backend, may_choose = config.text("MIKA_BACKEND"), False
     if backend == "auto":
         settled = _settled(config, folder)
@@ -56,6 +59,8 @@ def _settled(config: Config, folder: ProjectDir) -> tuple[str, str] | None:
         if last in ("embedded", "docker"):
             return last, ""
         return last, _("backend {name}, as last time in this folder (`--backend NAME` changes it)", name=last)
+    from mika.backends.mentions import mentions_temporal
+
     if not mentions_temporal(config):
         return "none", _(
             "nothing in this project mentions Temporal, so none is started (`mika up --backend embedded` starts one)"
@@ -65,9 +70,13 @@ def _settled(config: Config, folder: ProjectDir) -> tuple[str, str] | None:
 
 def _docker_obstacle(config: Config, entries: Sequence[Entry]) -> str | None:
     """Why Docker is not used: None if everything is there, empty if nobody would expect it. Takes about 2 s at most."""
+    from mika.backends import infrastructure
+
     plan = infrastructure.plan(config, "docker", entries)
     if not plan.has_temporal:
         return ""
+    from mika.containers import engine
+
     env = config.child_env()
     if not engine.may_be_there(env):
         return _("there is no Docker engine here: started embedded (`mika up --backend docker` once Docker is running)")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
-
 from mika.wording import _
 
 _MONTHS = "january february march april may june july august september october november december"
@@ -72,6 +70,8 @@ def _is_number(text: str) -> bool:
 
 
 def _check_zone(name: str) -> None:
+    import zoneinfo  # only a cron expression with a time zone needs it
+
     try:
         zoneinfo.ZoneInfo("Etc/UTC")
     except zoneinfo.ZoneInfoNotFoundError:

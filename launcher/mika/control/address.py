@@ -6,7 +6,6 @@ import hashlib
 import os
 import secrets
 import sys
-import tempfile
 from pathlib import Path
 
 from mika.errors import UsageError
@@ -41,6 +40,8 @@ def _runtime_folder() -> Path:
     if _is_usable(xdg_folder):
         folder = Path(xdg_folder) / "mika"
     else:
+        import tempfile  # takes 3 ms
+
         folder = Path(tempfile.gettempdir()) / f"mika-{os.getuid()}"
         if len(str(folder)) > 60:
             folder = Path("/tmp") / folder.name  # noqa: S108 - the owner and the mode are checked below

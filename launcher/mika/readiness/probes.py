@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -90,6 +89,8 @@ class CheckCommand:
     async def run(self, run_id: str) -> str:
         """Run it once; it must exit with 0. A cancelled run leaves no process. `run_id` marks its processes."""
         require_descriptors()
+        import tempfile
+
         with tempfile.TemporaryFile() as output:  # not a pipe, which a process that it leaves behind could hold open
             process = subprocess.Popen(  # noqa: ASYNC220 - asyncio takes no command line, which Windows may need
                 self.line,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePath
 
 from mika.backends.base import temporal_probe
@@ -92,6 +91,10 @@ class ProcessFactory:
             for need in needed:
                 if need not in known:
                     raise _unknown_process(where, need, known)
+        if not any(needs.values()):
+            return
+        from graphlib import CycleError, TopologicalSorter
+
         try:
             tuple(TopologicalSorter(needs).static_order())
         except CycleError as error:
