@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("imports")  # one process parses all of them
+
 INSIDE = ROOT / "launcher" / "mika" / "replay" / "hook" / "mika_inside"
 
 
@@ -21,21 +24,29 @@ def modules(source: Path, package: str) -> dict[str, Path]:
     return paths
 
 
-class RunTime(ast.NodeTransformer):
-    """Leaves out what is imported for type checkers only."""
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        self.generic_visit(node)
-        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        return node.orelse if is_for_types else node
-
-
 @functools.cache  # the tests ask about all modules again and again, and each takes 10 ms
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def nodes(tree: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
+    """All of a tree, or without what is imported for type checkers only."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if isinstance(node, ast.expr):
+            continue  # no import is in one
+        is_guard = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        if is_guard and not for_types:
+            yield from nodes(ast.Module(body=node.orelse, type_ignores=[]), for_types=for_types)
+        else:
+            yield from nodes(node, for_types=for_types)
+
+
+@functools.cache
 def imports(path: Path, *, for_types: bool = True) -> frozenset[str]:
     """Absolute names of what a file imports, wherever it does; `from a import b` gives both `a` and `a.b`."""
     names: set[str] = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree if for_types else RunTime().visit(tree)):
+    for node in nodes(parsed(path), for_types=for_types):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -46,11 +57,10 @@ def imports(path: Path, *, for_types: bool = True) -> frozenset[str]:
     return frozenset(names)
 
 
-@functools.cache
 def at_top(path: Path) -> frozenset[str]:
     """The packages that a file imports when it is itself imported."""
     names: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:

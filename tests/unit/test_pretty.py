@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mika.cli.screen.escapes import for_screen
 from mika.cli.screen.fields import short_id
@@ -345,6 +345,7 @@ def test_any_bytes_are_shown(data):
     assert shown(data).endswith("\n")
 
 
+@settings(max_examples=50)
 @given(
     st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
 )
@@ -381,6 +382,6 @@ def test_a_line_costs_little():
         {"event": "e", "level": "info", "timestamp": NOON, **{f"k{number}": "v" * 20 for number in range(8)}}
     )
     began = time.process_time()
-    for _ in range(2000):
+    for _ in range(300):
         shown(line, color=True)
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 1.2

@@ -58,7 +58,7 @@ def test_every_byte_in_every_cut(tmp_path):
     parts = [b"\n", b"\r\n", b"\0", b"\xff\xfe", b"\x1b[31m", "\u2028".encode(), b"x" * 700, b"y" * 5000]
     for _ in range(5):
         writer = SegmentWriter(str(tmp_path), "a", 64_000_000)
-        writer._segment_bytes = 10_000  # many segments, none deleted
+        writer._segment_bytes = 40_000  # many segments, none deleted
         for _ in range(200):
             chunk = b"".join(random.choices(parts, k=random.randint(1, 12)))
             writer.write(chunk)
