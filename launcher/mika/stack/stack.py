@@ -109,7 +109,8 @@ class Stack:
             finally:
                 await self._tear_down(supervisor, self._server)
         except MikaError as error:
-            self._bus.publish(events.Notice(level="error", message=error.message))
+            if error.code not in ("gave_up", "failed"):  # then the last event of that unit has said it
+                self._bus.publish(events.Notice(level="error", message=error.message))
             raise
         finally:
             event_log.close()
