@@ -70,7 +70,8 @@ def start(*, install: bool = False) -> str:
         home / "dockerd.log",
         "unix:///var/run/docker.sock",
         [f"--data-root={home / 'data'}", f"--pidfile={_pidfile()}", "--storage-driver=overlay2"],
-        {name: value for name, value in os.environ.items() if name != reaper.MARK},  # it outlives us, until `stop`
+        # It outlives us, until `stop`; and CI starts it before tests/conftest.py sets the other two.
+        {name: value for name, value in os.environ.items() if name != reaper.MARK} | {"GOMAXPROCS": "1", "GOGC": "400"},
     )
     process.returncode = 0  # Popen complains of what it leaves running
     return version
