@@ -133,6 +133,30 @@ def test_the_stack_ends_with_its_processes(project):
             this.status()
 
 
+def test_the_only_process_that_gave_up_can_be_revived_and_one_with_an_end_ends_the_stack(project):
+    """Only what should always run keeps the stack: with Temporal's data, and the cause for who asks."""
+    fails = (
+        "import pathlib, sys, time\ntime.sleep(0 if pathlib.Path('no').exists() else 777)\nsys.exit('no luck today')\n"
+    )
+    toml = 'backend = "none"\n[process.web]\nmax_restarts = 1\n'
+    this = project(scripts={"web": fails}, toml=toml)
+    this.up()
+    this.write("no", "")
+    assert (
+        "web gave up: failed 2 times in a row: exit code 1: no luck today" in this.error("restart", "web", code=1).err
+    )
+    assert this.status()["state"] == "degraded"
+    (this.folder / "no").unlink()
+    this.ok("restart", "web")
+    this.wait_ready()
+    this.write("mika.toml", toml + 'restart = "on-failure"\n')
+    this.ok("restart", "web")
+    this.write("no", "")
+    this.mika("restart", "web")
+    poll_until(lambda: this.mika("status").code == 3, DEADLINE, "the end of the stack")
+    this.assert_gone()
+
+
 def test_a_stack_that_has_done_its_work_is_no_failure_in_the_background(project):
     this = project(scripts={"job": "print('done')\n"}, toml='[process.job]\nrestart = "never"\n')
     result = this.mika("up", "-d")

@@ -220,7 +220,7 @@ class Stack:
         while supervisor.state != "ready" and not self._stop.is_set() and supervisor.end_code() is None:
             failed = supervisor.units_failed()
             if not self._options.watch:  # with it, a change of its files starts again what has failed
-                if supervisor.is_finished() and not supervisor.units_given_up():
+                if supervisor.is_done() and not supervisor.units_given_up():
                     return
                 if failed:
                     raise failure_of(failed[0].status(), _("fix it and run `mika up` again"))
@@ -235,7 +235,7 @@ class Stack:
         while not self._stop.is_set():
             if (code := supervisor.end_code()) is not None:
                 return self._ended(supervisor, code)
-            if supervisor.is_finished() and not self._options.watch:
+            if supervisor.is_done() and not self._options.watch:
                 return 0 if supervisor.has_succeeded() else 1
             await self._wait(supervisor, None)
         return 0

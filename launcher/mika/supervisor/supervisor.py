@@ -198,9 +198,11 @@ class Supervisor:
                 return 128 - code if code < 0 else code  # as a shell tells it
         return 0 if ending and len(finished) == len(ending) else None
 
-    def is_finished(self) -> bool:
-        """Whether every process has exited and none will be restarted."""
+    def is_done(self) -> bool:
+        """Whether every process has exited for good. One that should always run has not: its user may revive it."""
         processes = [m for m in self.managed.values() if m.unit.role == "process"]
+        if any(m.state.phase is Phase.GAVE_UP and m.unit.rules.restart == "always" for m in processes):
+            return False
         return bool(processes) and all(m.state.phase in _FINISHED and not m.survivors for m in processes)
 
     def has_succeeded(self) -> bool:
