@@ -178,6 +178,17 @@ def test_one_that_cannot_start_gives_up_and_says_why(project):
             this.status()
 
 
+def test_one_that_keeps_failing_says_so_while_the_next_attempt_is_under_way(project):
+    with free_port() as port:
+        this = project(
+            scripts={"web": "import sys, time\ntime.sleep(2)\nsys.exit('no luck today')\n"},
+            toml=f'[process.web]\nready = "tcp:{port}"\n',
+        )
+        this.start_mika("up")
+        detail = "failed 2 times in a row: exit code 1: no luck today"
+        this.wait_unit("web", detail, lambda unit: unit["state"] == "starting" and unit["detail"] == detail)
+
+
 # --- one stack, of which each test has processes of its own -----------------------------------------------------------
 
 # What prints `here` is ready with that, and not a second later.

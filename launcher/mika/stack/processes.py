@@ -27,6 +27,10 @@ from mika.supervisor.unit import Launch, Probes, Unit
 from mika.text import unknown_name
 from mika.wording import _, joined
 
+_UNPROBED_SETTLE = 60.0
+"""Seconds until a process without a rule for its readiness has proved itself: it counts as ready while it still
+compiles, and `mvn spring-boot:run` needs 20 s to find out that its port is taken."""
+
 
 class ProcessFactory:
     """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake.
@@ -123,7 +127,12 @@ class ProcessFactory:
             probes=self._probes_of(instance, options, ready, self._check_of(instance.type, rule, cwd, env, known)),
             needs=tuple(needs),
             conditions={name: condition for name, condition in needs.items() if condition != "ready"},
-            rules=Rules(restart=options.restart, max_failures=options.max_restarts + 1, early=options.early),
+            rules=Rules(
+                restart=options.restart,
+                max_failures=options.max_restarts + 1,
+                early=options.early,
+                settle=_UNPROBED_SETTLE if ready == "none" else Rules.settle,
+            ),
             ends=options.ends,
             ready_timeout=options.ready_timeout,
             check=options.check and self._config.text("MIKA_CHECK") == "true",

@@ -45,7 +45,7 @@ class Managed:
         self.debug = False
         """Whether it is to be started for a debugger."""
         self.guard: Running | None = None
-        self.reason = NONE
+        self.reason = self._why_exited = NONE
         self.last_exit: Exit | None = None
         self.exited_at = 0.0
         self.survivors: tuple[Survivor, ...] = ()
@@ -134,6 +134,15 @@ class Managed:
             last_exit=LastExit(last.code, last.reason, round(now - self.exited_at, 1)) if last is not None else None,
             container=self.unit.container() if self.unit.container is not None else "",
         )
+
+    def why_it_keeps_failing(self) -> Reason:
+        """What ended it at least twice in a row; NONE otherwise. It counts more than what the new attempt waits for."""
+        if self.state.failures < 2:
+            return NONE
+        context = _("failed {count} times in a row", count=self.state.failures)
+        logs = _("`mika logs {name}` says why", name=self.unit.name)
+        fix = self._why_exited.fix or _("{logs}; fix that", logs=logs)
+        return replace(self._why_exited, fix=fix).within(context)
 
     # --- actions of the policy ---------------------------------------------------------------------------------------
 
@@ -260,6 +269,7 @@ class Managed:
         error_line = line if exit_.code and by_itself and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(error_line, exit_.reason.fix).within(exit_.reason.text) if is_new else exit_.reason
+        self._why_exited = self.reason
         exited = policy.ProcessExited(
             generation, exit_.code, self.reason, cause.text, exit_.final, has_survivors=bool(exit_.survivors)
         )
@@ -314,7 +324,7 @@ class _Observer:
         )
 
     def rung_waiting(self, rung: str, reason: Reason) -> None:
-        self._managed.reason = reason.within(rung)
+        self._managed.reason = self._managed.why_it_keeps_failing() or reason.within(rung)
         self._managed._bus.publish(events.RungWaiting(name=self._managed.unit.name, rung=rung, reason=reason))  # noqa: SLF001
 
     def became_ready(self, detail: str) -> None:

@@ -5,8 +5,8 @@ any order of inputs. The rules, and the reasons for them:
 
 - After the first crash a process is restarted at once, then after 0.1 s, which doubles up to 30 s, with jitter. So a
   worker that was killed is back immediately, and a worker that cannot start does not spin.
-- A process that has been *ready* for 10 s gets a fresh restart budget. After 8 failures in a row without that, it gives
-  up.
+- A process that has been *ready* for 10 s (60 s if nothing probes it) gets a fresh restart budget. After 8 failures in
+  a row without that, it gives up.
 - After the same permanent cause twice in a row (an import error, a missing namespace) it gives up: a third attempt
   would fail the same way.
 - After a final cause (a container's volume was created with another password) it gives up at once.
