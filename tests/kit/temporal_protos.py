@@ -80,6 +80,10 @@ def failure(text: str, kind: str = "LlmError", *, timeout: int = 0) -> Failure:
     return found
 
 
+def wrapped(text: str, cause: Failure) -> Failure:
+    return Failure(message=text, cause=cause)
+
+
 def events(*steps: tuple[str, float, dict[str, Any]]) -> list[HistoryEvent]:
     """`("WORKFLOW_TASK_FAILED", seconds, {attribute: value})`."""
     found = []

@@ -24,8 +24,14 @@ from tests.kit.temporal_protos import (
     started,
     task_failed,
     worker,
+    wrapped,
 )
 from tests.unit.cases_running import Case
+
+_GO_INPUT = (
+    "unable to decode the workflow function input payload with error: payload item 0: unable to decode:"
+    " json: cannot unmarshal string into Go value of type main.Order, function name: Ship"
+)
 
 ENDED: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix
@@ -49,6 +55,17 @@ ENDED: list[Case] = [
         "by me@vm after 3.0 s: enough",
     ),
     (
+        "an input that the workflow cannot read (Go wraps the error)",
+        "workflow_failed",
+        described("failed", closed=3),
+        events(
+            STARTED, ("WORKFLOW_EXECUTION_FAILED", 3, {"failure": wrapped(_GO_INPUT, failure("unable to decode", ""))})
+        ),
+        around(),
+        9,
+        f"it cannot read its input: {_GO_INPUT}",
+    ),
+    (
         "a step that failed for good",
         "activity_failed",
         described("failed", closed=9),
@@ -70,7 +87,7 @@ ENDED: list[Case] = [
         ),
         around(),
         99,
-        "other code than the workflow",
+        "register an activity of that name",
     ),
     (
         "a step that nobody took",

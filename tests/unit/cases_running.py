@@ -227,7 +227,7 @@ RUNNING: list[Case] = [
         raised("[TMPRL1100] Nondeterminism error", NON_DETERMINISTIC),
         around(worker()),
         1,
-        "workflow.patched",
+        "or guard it with `patched`",
     ),
     (
         "a search attribute that is not there, SQL",
@@ -264,6 +264,31 @@ RUNNING: list[Case] = [
         around(worker()),
         1,
         "register",
+    ),
+    *(
+        (
+            "a type that nobody registered, " + sdk,
+            "workflow_task_failing",
+            task(1, attempt=2),
+            raised(said),
+            around(worker()),
+            1,
+            "register that workflow",
+        )
+        for sdk, said in {
+            "Go": "unable to find workflow type: Nope. Supported types: [YeetStandard]",
+            "TypeScript": "Failed to initialize workflow 'Nope': no such function is exported by the workflow bundle",
+            "Java": 'Unknown workflow type "Nope". Known types are [Greet]',
+        }.items()
+    ),
+    (
+        "an input of another type",
+        "workflow_task_failing",
+        task(1, attempt=2),
+        raised("Failed decoding arguments"),
+        around(worker()),
+        1,
+        "and start it with another input",
     ),
     (
         "code that the sandbox refuses",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mika.diagnosis import proto
+from mika.diagnosis import proto, sdks
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
-from mika.diagnosis.running import failing_task, fix_of_failure, is_own_time_out, times
+from mika.diagnosis.running import cannot_read_input, failing_task, fix_of_failure, is_own_time_out, times
 from mika.diagnosis.steps import Step, step_of, steps
 from mika.diagnosis.untaken import find_misplaced
 from mika.wording import Text, _
@@ -30,6 +30,9 @@ def failed(events: Sequence[HistoryEvent], surroundings: Surroundings, info: Wor
         return Diagnosis(Cause.WORKFLOW_FAILED, _("it failed"), (), fix)
     failure = last.workflow_execution_failed_event_attributes.failure
     if not failure.HasField("activity_failure_info"):
+        if sdks.is_input_unreadable(failure):
+            fix = _("start it with an input of the type that it takes ({retry} would send the same one)", retry=retry)
+            return Diagnosis(Cause.WORKFLOW_FAILED, cannot_read_input(proto.message(failure)), (), fix)
         finding = _("the workflow failed: {error}", error=proto.message(failure))
         fix = _("fix the workflow's code, then {retry}", retry=retry)
         return Diagnosis(Cause.WORKFLOW_FAILED, finding, (), fix)

@@ -87,17 +87,27 @@ def span(duration: Duration) -> float:
     return float(duration.seconds + duration.nanos / 1e9)
 
 
+def chain(failure: Failure) -> list[Failure]:
+    """The failure, its cause, the cause of that, and so on."""
+    failures = [failure]
+    while failures[-1].HasField("cause"):
+        failures.append(failures[-1].cause)
+    return failures
+
+
 def innermost(failure: Failure) -> Failure:
     """Where the chain of causes begins."""
-    while failure.HasField("cause"):
-        failure = failure.cause
-    return failure
+    return chain(failure)[-1]
 
 
 def message(failure: Failure) -> str:
-    """One line: the type of the innermost failure and what it says."""
-    root = innermost(failure)
-    text = " ".join(root.message.split())[:300]
+    """One line: the type of the innermost failure and what it says, with what wraps that (an error in Go)."""
+    *outer, root = chain(failure)
+    said = root.message
+    for each in reversed(outer):
+        if said and said in each.message:
+            said = each.message
+    text = " ".join(said.split())[:300]
     if root.HasField("timeout_failure_info"):
         which = TIMEOUTS.get(root.timeout_failure_info.timeout_type, "")
         expired = _("{which} timeout", which=which) if which else _("a timeout")

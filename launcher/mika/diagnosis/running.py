@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mika.diagnosis import proto
+from mika.diagnosis import proto, sdks
 from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
 from mika.diagnosis.lost import lost_activity, lost_cache, lost_task
 from mika.diagnosis.model import (
@@ -259,10 +259,11 @@ _NOT_SENT_FIXES = {
 def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)
-    kind, text = root.application_failure_info.type, root.message
-    if "is not registered on this worker" in text:
+    kind = root.application_failure_info.type
+    if sdks.is_activity_unknown(failure):
         return _(
-            "the worker runs other code than the workflow: correct the name, {restart}", restart=worker.then_restart()
+            "let the worker register an activity of that name, {restart}: this run keeps the name that it asked for",
+            restart=worker.then_restart(),
         )
     if is_own_time_out(failure):
         return _("raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model")
@@ -308,8 +309,18 @@ def _task_failing(
         evidence += (_("attempt {attempt} is next", attempt=max(2, attempt)),)
     else:
         again = _("; then {retry}", retry=workflow_command("retry", info))
+    if sdks.is_input_unreadable(failed.failure):
+        restart, terminate = surroundings.worker.then_restart(), workflow_command("terminate", info)
+        fix: str = _("correct the type of the input in the workflow's code, {restart}", restart=restart)
+        if not again:
+            fix = _("{fix}; or {terminate}, and start it with another input", fix=fix, terminate=terminate)
+        return Diagnosis(Cause.WORKFLOW_TASK_FAILING, cannot_read_input(text), evidence, fix)
     finding, fix = _finding_and_fix(failed, text, again, surroundings)
     return Diagnosis(Cause.WORKFLOW_TASK_FAILING, finding, evidence, fix)
+
+
+def cannot_read_input(error: str) -> str:
+    return _("it cannot read its input: {error}", error=error)
 
 
 def _finding_and_fix(
@@ -321,7 +332,9 @@ def _finding_and_fix(
     if failed.cause == proto.NON_DETERMINISTIC:
         keep = _(": it goes on by itself; or keep the change: `mika workflows reset --stuck --to last-good`")
         return _("the workflow's code changed in a way that does not fit what it already did"), _(
-            "undo the change (or guard it with workflow.patched), {restart}{then}", restart=restart, then=again or keep
+            "undo the change (or guard it with `patched`, in Go and Java with `GetVersion`), {restart}{then}",
+            restart=restart,
+            then=again or keep,
         )
     if attribute := undeclared_attribute(text):
         namespace = surroundings.namespace
@@ -331,7 +344,7 @@ def _finding_and_fix(
             namespace=namespace,
         )
         return finding, joined("", (how_to_declare(attribute, namespace, surroundings.address), again))
-    if "is not registered" in text:
+    if sdks.is_workflow_unknown(failed.failure):
         return text, _(
             "register that workflow in the worker (or correct the name), {restart}{then}", restart=restart, then=again
         )

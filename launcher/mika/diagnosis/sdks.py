@@ -1,0 +1,41 @@
+"""What the SDKs say, each in words of its own: Python, Go, TypeScript, Java and .NET."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mika.diagnosis import proto
+
+if TYPE_CHECKING:
+    from temporalio.api.failure.v1 import Failure
+
+# Copied from the SDKs' sources: Python and .NET, TypeScript ("this Worker"), Java ("with a worker"); Go.
+_UNKNOWN_ACTIVITY = re.compile(r"is not registered (on this|with a) worker|unable to find activityType=", re.IGNORECASE)
+# Python and .NET; Go; TypeScript; Java.
+_UNKNOWN_WORKFLOW = re.compile(
+    r"is not registered|unable to find workflow type|no such function is exported|unknown workflow type", re.IGNORECASE
+)
+# Python; Go; Java. TypeScript checks no types.
+_UNREADABLE_INPUT = re.compile(
+    r"failed decoding arguments|unable to decode the workflow function input|DataConverterException", re.IGNORECASE
+)
+
+
+def is_activity_unknown(failure: Failure) -> bool:
+    """Whether the worker has no activity of the name that the workflow asked for."""
+    return _says(_UNKNOWN_ACTIVITY, failure)
+
+
+def is_workflow_unknown(failure: Failure) -> bool:
+    """Whether the worker has no workflow of the type; of the failure of a workflow task."""
+    return _says(_UNKNOWN_WORKFLOW, failure)
+
+
+def is_input_unreadable(failure: Failure) -> bool:
+    """Whether the workflow could not read what it was started with; of its own failure, or that of its task."""
+    return _says(_UNREADABLE_INPUT, failure)
+
+
+def _says(pattern: re.Pattern[str], failure: Failure) -> bool:
+    return any(pattern.search(each.message) for each in proto.chain(failure))
