@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.kit.machine import DEADLINE, poll_until, posix_only
-from tests.kit.programs import SLEEP
+from tests.kit.machine import DEADLINE, free_port, poll_until, posix_only
+from tests.kit.programs import SERVER, SLEEP
 from tests.kit.project import Project
 from tests.kit.runs import Result
 
@@ -325,6 +325,16 @@ def test_send_to_a_program_that_is_no_api(project):
     thread.join(5)
     assert "mika doctor" in result.err
     assert "no stack is running" not in result.err
+
+
+def test_send_does_not_wait_for_an_api_that_listens_elsewhere(project):
+    with free_port() as port:
+        toml = f'[process.api]\nready = "tcp:{port}"\nenv = {{ WEB_PORT = "{port}" }}\n'
+        this = project(scripts={"api": SERVER}, toml=toml)
+        this.up()
+        result = this.error("send", "hi", "--timeout", "20", code=1)
+    assert "the running stack has none at http://127.0.0.1:" in result.err
+    assert "set API_HOST and API_PORT to where it is" in result.err
 
 
 def test_a_program_that_vanishes_after_the_start_gives_up_with_its_name(project):

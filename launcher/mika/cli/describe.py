@@ -97,7 +97,7 @@ def _rows(context: Context, config: Config, status: StackStatus, unit: UnitStatu
         yield _("program"), running.program
         yield _("folder"), running.folder
     if unit.role == "process":
-        yield _("ready when"), config.process(unit.name).ready
+        yield _("ready when"), unit.address
     if running is not None:
         for number, (variable, value, origin) in enumerate(environment(config, unit.name, running.env)):
             given = _("{variable}={value}  ({origin})", variable=variable, value=value, origin=origin)

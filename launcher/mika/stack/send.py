@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from mika.address import is_loopback
 from mika.config.load import Config
@@ -272,13 +273,18 @@ class _Sender:
             status = None
         if status is not None:
             units = self._units(status, "api")
-            if not units:
+            if not units or self._listen_elsewhere(units):
                 raise self._no_api(answer)
             if start_hint := _start_hint(units):
                 problem.hint = start_hint
                 raise problem
         self._say_once(_("The API does not answer; waiting for it"))
         return problem
+
+    def _listen_elsewhere(self, units: Sequence[UnitStatus]) -> bool:
+        port = f":{urlsplit(self._url).port}"
+        listens = [place for unit in units if unit.is_ready for place in unit.listens]
+        return bool(listens) and not any(place.endswith(port) for place in listens)
 
     def _no_api(self, answer: http.Answer) -> MikaError:
         return MikaError(
