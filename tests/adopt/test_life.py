@@ -29,7 +29,7 @@ from temporalio.client import Client
 
 from tests.adopt.conftest import PROJECTS, git
 from tests.kit.bot_processes import TemporalServer
-from tests.kit.machine import only_if_required, require_or_skip
+from tests.kit.machine import only_if_required, require_or_skip, takes_long
 from tests.kit.project import FOREIGN, Project
 
 _ANSWER_S = 30.0
@@ -140,6 +140,7 @@ def _shared_temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tempo
         yield server
 
 
+@takes_long
 @pytest.mark.parametrize("life", [life for life in LIVES if not life.has_own_server], ids=lambda life: life.project)
 def test_a_project_lives_and_stays_as_it_was(life, adopted: Callable[..., Project], _shared_temporal: TemporalServer):  # noqa: PT019
     this = adopted(life.project, life.environment)
@@ -147,6 +148,7 @@ def test_a_project_lives_and_stays_as_it_was(life, adopted: Callable[..., Projec
     lives(this, life)
 
 
+@takes_long
 @pytest.mark.timeout(_BUILD_S + 120)
 @pytest.mark.parametrize("life", [life for life in LIVES if life.has_own_server], ids=lambda life: life.project)
 def test_a_project_lives_with_a_server_of_its_own(life, adopted: Callable[..., Project]):
@@ -209,6 +211,7 @@ def build_go(folder: Path) -> None:
         require_or_skip("go", f"the SDK of Temporal for Go is not here: {built.stderr.strip()[-200:]}")
 
 
+@takes_long
 @pytest.mark.parametrize("life", LIVES, ids=lambda life: life.project)
 def test_a_save_concerns_the_worker_and_temporal_is_started(life, tmp_path, monkeypatch):
     """What is decided of each project without a process."""

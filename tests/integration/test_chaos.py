@@ -13,9 +13,10 @@ from tests.chaos.killer import UNITS
 from tests.chaos.options import Options
 from tests.chaos.report import Report, judge
 from tests.chaos.stream import Message
-from tests.kit.machine import posix_only
+from tests.kit.machine import posix_only, takes_long
 
 
+@takes_long
 @posix_only
 @pytest.mark.timeout(600)
 def test_no_message_is_lost_or_doubled_while_everything_is_killed(tmp_path):
@@ -29,6 +30,7 @@ def test_no_message_is_lost_or_doubled_while_everything_is_killed(tmp_path):
     assert report.good, str(report)
 
 
+@takes_long
 @pytest.mark.parametrize(
     ("turns", "completed", "saves", "replies", "finding"),
     [

@@ -19,7 +19,7 @@ from temporalio.client import Client
 
 from tests.kit.bot import Bot
 from tests.kit.dap import Editor
-from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only
+from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only, takes_long
 from tests.kit.project import Project
 from tests.kit.tty import Tty
 
@@ -118,6 +118,7 @@ def port_of(text: str) -> int:
     return int(found[1])
 
 
+@takes_long
 @pytest.mark.timeout(240)
 def test_who_debugs_stops_a_workflow_and_an_activity_for_as_long_as_he_wants(tmp_path):
     with stack(tmp_path, toml=RULE + "hang_timeout = 2\n") as this:

@@ -27,7 +27,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.worker import Worker
 
 from tests.kit.bot import Bot
-from tests.kit.machine import poll_until
+from tests.kit.machine import poll_until, takes_long
 from tests.kit.terminals import Hand
 
 # The worker writes down what it finds when it starts: whether Temporal had everything before.
@@ -144,6 +144,7 @@ async def endpoints(client: Client) -> dict[str, tuple[str, str]]:
     return {name: (worker.namespace, worker.task_queue) for name, worker in workers.items()}
 
 
+@takes_long
 @pytest.mark.timeout(240)
 def test_what_is_declared_is_made_once_and_kept_as_it_is_declared_over_many_starts(tmp_path):
     with stack(tmp_path, "") as this:

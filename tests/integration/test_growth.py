@@ -9,6 +9,7 @@ import sqlite3
 from mika.diagnosis.temporal import Temporal
 from temporalio.client import Client
 
+from tests.kit.machine import takes_long
 from tests.kit.project import Project
 
 
@@ -23,6 +24,7 @@ def retention(this: Project) -> float:
     return asyncio.run(ask())
 
 
+@takes_long
 def test_what_has_ended_is_deleted_after_the_retention_and_its_space_is_given_back(project):
     this = project(scripts={"idle": "import time\ntime.sleep(600)\n"}, backend="embedded")
     this.up()

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from mika.project.folder import ProjectDir
 
-from tests.kit.machine import DEADLINE, FreePort, poll_until, telling
+from tests.kit.machine import DEADLINE, FreePort, poll_until, takes_long, telling
 from tests.kit.programs import ASGI
 from tests.kit.project import Project
 from tests.kit.reaper import marks
@@ -166,6 +166,7 @@ CASES: dict[str, Callable[[Project], list[float]]] = {
 }
 
 
+@takes_long
 @pytest.mark.timeout(240)
 def test_nothing_survives(tmp_path):
     with forest(tmp_path) as this:

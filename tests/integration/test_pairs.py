@@ -26,7 +26,7 @@ import pytest
 from mika.errors import NotRunningError
 from mika.project.folder import ProjectDir
 
-from tests.kit.machine import poll_until, posix_only
+from tests.kit.machine import poll_until, posix_only, takes_long
 from tests.kit.programs import SLOW_STOP
 from tests.kit.project import Project
 from tests.kit.runs import Running
@@ -222,6 +222,7 @@ def take_down(this: Project, commands: list[Running], *, is_up: bool | None) -> 
 # --- the tests --------------------------------------------------------------------------------------------------------
 
 
+@takes_long
 @posix_only
 @pytest.mark.timeout(100 + 20 * ROUNDS)
 @pytest.mark.parametrize("name", PAIRS)

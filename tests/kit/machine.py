@@ -22,7 +22,6 @@ from mika.machine import ports
 ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0  # s; what a test waits for comes in a fraction of it, also on a busy machine
 POSIX = os.name != "nt"
-posix_only = pytest.mark.skipif(not POSIX, reason="POSIX signals and modes; tests/windows has its own")
 T = TypeVar("T")
 
 
@@ -37,6 +36,11 @@ def only_if_required(name: str) -> None:
     """Skip unless MIKA_REQUIRE (a comma list) has `name`: for what takes minutes, or is downloaded or built first."""
     if not _is_required(name):
         pytest.skip(f"runs with MIKA_REQUIRE={name}")
+
+
+posix_only = pytest.mark.skipif(not POSIX, reason="POSIX signals and modes; tests/windows has its own")
+takes_long = pytest.mark.skipif(not _is_required("long"), reason="runs with MIKA_REQUIRE=long")
+"""Many cases of one kind, many rounds or long waits: what the other tests promise, for longer or for more of it."""
 
 
 def require_or_skip(name: str, reason: str) -> NoReturn:

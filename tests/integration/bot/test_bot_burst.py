@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.kit.bot_processes import BotProcesses
-from tests.kit.machine import poll_until
+from tests.kit.machine import poll_until, takes_long
 
 AT_ONCE = 10  # activities that this worker takes at once; the SDK's own limit is 100
 NARROW = f"""
@@ -33,6 +33,7 @@ def post_all(bot, count):
     return asyncio.run(main())
 
 
+@takes_long
 @pytest.mark.alone
 def test_a_message_waits_for_its_turn_while_a_worker_is_busy(idle_bot, llm):
     """The worker's places are all taken by a slow model: it asks for nothing more, but it lives."""
@@ -67,6 +68,7 @@ sys.exit(worker.main())
 """
 
 
+@takes_long
 @pytest.mark.alone
 def test_what_cannot_be_answered_in_time_is_told_so_and_the_rest_is_answered(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=15) as bot:
@@ -83,6 +85,7 @@ def test_what_cannot_be_answered_in_time_is_told_so_and_the_rest_is_answered(tmp
         poll_until(lambda: bot.post().status_code == 200, 60, "an answer after the burst")
 
 
+@takes_long
 @pytest.mark.alone
 def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
     with BotProcesses(tmp_path, temporal.port, WORKFLOW_RUN_TIMEOUT=30) as bot:
@@ -106,6 +109,7 @@ def test_a_reply_of_long_ago_is_no_sign_of_a_worker(tmp_path, temporal):
         assert response.json().get("code") == "no_worker", response.text
 
 
+@takes_long
 def test_limits_of_steps_fit_into_the_run(llm_bot, worker):
     async def history(workflow_id):
         client = await Client.connect(f"127.0.0.1:{llm_bot.temporal_port}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.bot_processes import BotProcesses
+from tests.kit.machine import takes_long
 
 SECRET = "s3cret"
 # What other programs send there is read with tolerance, which no schema could say: no check of what is accepted.
@@ -31,6 +32,7 @@ def bot(tmp_path_factory, temporal):
         yield bot
 
 
+@takes_long
 @pytest.mark.timeout(260)
 def test_schemathesis_has_no_findings(bot, tmp_path):
     (tmp_path / "schemathesis.toml").write_text(SETTINGS, encoding="utf-8")

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.machine import posix_only
+from tests.kit.machine import posix_only, takes_long
 from tests.kit.replay.edits import BY_NAME
 from tests.kit.replay.live import TYPES, live_worker
 
 RUNS = 100
 
 
+@takes_long
 @pytest.mark.alone
 @posix_only
 def test_many_runs_of_one_shape_cost_little(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory):

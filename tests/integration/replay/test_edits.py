@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kit.bot_processes import TemporalServer
+from tests.kit.machine import takes_long
 from tests.kit.replay.edits import EDITS, Edit
 from tests.kit.replay.judging import faults
 from tests.kit.replay.world import World, some_types
 
-pytestmark = pytest.mark.timeout(240)  # the first one opens the runs of all
+pytestmark = [takes_long, pytest.mark.timeout(240)]  # the first one opens the runs of all
 HALVES = (EDITS[::2], EDITS[1::2])  # for two workers of pytest-xdist
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.kit.machine import poll_until, posix_only
+from tests.kit.machine import poll_until, posix_only, takes_long
 from tests.kit.project import Project
 from tests.kit.replay.edits import BED
 from tests.kit.replay.live import QUEUE, TYPES, live_worker
 from tests.kit.runs import Result, Running
 
-pytestmark = [posix_only, pytest.mark.timeout(240)]
+pytestmark = [takes_long, posix_only, pytest.mark.timeout(240)]
 KILLS = 5
 # A fork, which the guard must find, and a socket file, which is not in .mika/run.
 RUN = """

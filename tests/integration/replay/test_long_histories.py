@@ -14,10 +14,10 @@ from mika.replay.program import Order, run_inside
 from mika.replay.verdict import Verdict, judge
 
 from tests.kit.guard import Run
-from tests.kit.machine import posix_only
+from tests.kit.machine import posix_only, takes_long
 from tests.kit.replay.world import WORKER, spec_of
 
-pytestmark = [posix_only, pytest.mark.timeout(240)]
+pytestmark = [takes_long, posix_only, pytest.mark.timeout(240)]
 
 LIMIT = 4.0
 QUEUE = "long"

@@ -8,13 +8,13 @@ from typing import Any
 
 from temporalio.client import Client
 
-from tests.kit.machine import DEADLINE, posix_only
+from tests.kit.machine import DEADLINE, posix_only, takes_long
 from tests.kit.replay.edits import BED, BY_NAME
 from tests.kit.replay.live import Live
 from tests.kit.replay.opened import events_of, is_waiting
 from tests.kit.replay.world import WORKER
 
-pytestmark = posix_only
+pytestmark = [takes_long, posix_only]
 
 LOCKED = """
 from temporalio.converter import PayloadCodec

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.machine import DEADLINE, poll_until, posix_only
+from tests.kit.machine import DEADLINE, poll_until, posix_only, takes_long
 from tests.kit.replay.edits import BED
 from tests.kit.replay.live import IDENTITY, TYPES, Live, taken
 from tests.kit.replay.programs import PROGRAMS, Program
 from tests.kit.replay.world import WORKER
 
-pytestmark = posix_only
+pytestmark = [takes_long, posix_only]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
