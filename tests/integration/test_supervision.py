@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -65,6 +66,15 @@ def test_not_ready_in_time_says_who_and_why(project):
         result = this.error("up", "--timeout", "1", code=1)
         assert re.search(rf"not ready after 1 s: web: port {port}: .*refused", result.err), str(result)
         this.assert_gone()
+
+
+@posix_only
+def test_what_is_still_being_compiled_is_no_riddle(project):
+    this = project("web: sh -c './compile 600; true'\n", toml='[process.web]\nready = "tcp:1"\n')
+    shutil.copy(str(shutil.which("sleep")), this.folder / "compile")  # under the name of Go's own
+    result = this.error("up", "--timeout", "2", code=1)
+    assert "not ready after 2 s: web is still being compiled (by compile)" in result.err
+    assert "`mika up --timeout 10`" in result.err
 
 
 def test_wait_may_come_before_the_supervisor_and_has_a_time_out(project):

@@ -7,8 +7,11 @@ https://man7.org/linux/man-pages/man5/proc_tid_children.5.html
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
+
+_COMPILERS = ("compile", "link", "asm", "cgo", "cc1", "cc1plus", "javac", "rustc")  # the first four are Go's
 
 
 def children_of(pid: int) -> list[int]:
@@ -19,6 +22,18 @@ def children_of(pid: int) -> list[int]:
 def family_of(pid: int) -> list[int]:
     """The process and its descendants, parents first."""
     return [pid, *_listed(pid, recursive=True)]
+
+
+def compiler_in(pid: int) -> str:
+    """The compiler that works below this process, as `go run` and `cargo run` start one; empty if none does."""
+    import psutil
+
+    for each in family_of(pid):
+        with contextlib.suppress(psutil.Error, OSError):
+            name = psutil.Process(each).name().removesuffix(".exe")
+            if name in _COMPILERS:
+                return name
+    return ""
 
 
 def _listed(pid: int, *, recursive: bool) -> list[int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mika.control.client import Client
 from mika.errors import MikaError
+from mika.machine.family import compiler_in
 from mika.project.folder import ProjectDir
 from mika.reason import NONE
 from mika.status import StackStatus, UnitStatus
@@ -119,6 +120,11 @@ async def not_ready(config: Config, folder: ProjectDir, units: Sequence[UnitStat
     """The error with the reason of each unit, and the doctor's diagnosis while everything is still running."""
     from mika.doctor.startup import explain
 
+    for unit in units:
+        if unit.pid is not None and (compiler := compiler_in(unit.pid)):
+            text = _("{name} is still being compiled (by {compiler})", name=unit.name, compiler=compiler)
+            fix = _("compile it first, or allow more time: `mika up --timeout {seconds:.0f}`", seconds=5 * seconds)
+            return MikaError(_late(seconds, text), fix, code="not_ready")
     reasons = joined(_("; "), (_with_name(unit, unit.reason.text or unit.state_in_words) for unit in units))
     diagnosis = await explain(config, folder, units[0]) if units else NONE
     hint = joined("\n", filter(None, (diagnosis.text, diagnosis.fix)))
