@@ -154,7 +154,7 @@ class Attached:
                 return None
             self._raise_if_failed_in_background()
             if status is None or has_news or time.monotonic() >= ask_at:
-                status = self._status()
+                status = self._status_or_cause(listener)
                 ask_at = time.monotonic() + (0 if has_news else _STATUS_INTERVAL)  # it may tell of what is just coming
             if status is not None and self._is_ready(status):
                 self.forward_events(listener)
@@ -201,6 +201,16 @@ class Attached:
             if not self._background.lost_the_race:
                 raise self._background.failure()
             self._background = None
+
+    def _status_or_cause(self, listener: Listener) -> StackStatus | None:
+        """The same as `_status`. Raises MikaError with the cause if the stack has failed since the last look."""
+        try:
+            return self._status()
+        except StoppedError:
+            self.forward_events(listener)
+            if not self.last_error:
+                raise
+            raise MikaError(self.last_error, _("see `mika logs`"), code="failed") from None
 
     def _status(self) -> StackStatus | None:
         """The status; None while the supervisor does not answer."""

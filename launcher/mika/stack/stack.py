@@ -109,8 +109,7 @@ class Stack:
             finally:
                 await self._tear_down(supervisor, self._server)
         except MikaError as error:
-            if error.code not in ("gave_up", "failed"):  # then the last event of that unit has said it
-                self._bus.publish(events.Notice(level="error", message=error.message))
+            self._bus.publish(events.Notice(level="error", message=error.message))
             raise
         finally:
             event_log.close()
@@ -236,7 +235,9 @@ class Stack:
             if (code := supervisor.end_code()) is not None:
                 return self._ended(supervisor, code)
             if supervisor.is_done() and not self._options.watch:
-                return 0 if supervisor.has_succeeded() else 1
+                if failed := supervisor.processes_failed():
+                    raise failure_of(failed[0].status())
+                return 0
             await self._wait(supervisor, None)
         return 0
 

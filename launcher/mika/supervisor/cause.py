@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from mika.machine import ports
 from mika.machine.local import in_thread
 from mika.reason import NONE, Reason
+from mika.supervisor.diagnose import ended_itself, find_permanent_cause, is_port_taken, numbers
+from mika.supervisor.hosts import explain_host
 
 _LIMIT = 3.0
 
@@ -27,10 +29,6 @@ async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]
 
 
 def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
-    # Imported here, so that no start waits for their regular expressions.
-    from mika.supervisor.diagnose import ended_itself, find_permanent_cause
-    from mika.supervisor.hosts import explain_host
-
     cause = find_permanent_cause(lines, code)
     if cause and _lasts(cause, own_ports):
         return Reason(cause)
@@ -39,6 +37,4 @@ def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason
 
 def _lasts(cause: str, own_ports: Collection[int]) -> bool:
     """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
-    from mika.supervisor.diagnose import is_port_taken, numbers
-
     return not is_port_taken(cause) or any(ports.has_listener(port) for port in {*own_ports, *numbers(cause)})

@@ -18,6 +18,7 @@ from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
 from mika.supervisor.cause import find_cause
+from mika.supervisor.diagnose import ended_itself, find_error_line, fix_for_early_exit
 from mika.supervisor.guard import (
     URGENT_REPORT_SECONDS,
     Exit,
@@ -236,8 +237,6 @@ class Managed:
 
     def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], cause: Reason) -> None:
         """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""
-        from mika.supervisor.diagnose import ended_itself, find_error_line, fix_for_early_exit  # not before one exits
-
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
         self.survivors = exit_.survivors

@@ -205,9 +205,8 @@ class Supervisor:
             return False
         return bool(processes) and all(m.state.phase in _FINISHED and not m.survivors for m in processes)
 
-    def has_succeeded(self) -> bool:
-        """Whether every process has exited with code 0 and none will be restarted."""
-        return all(self._has_succeeded(m) for m in self.managed.values() if m.unit.role == "process")
+    def processes_failed(self) -> list[Managed]:
+        return [m for m in self.units_failed() if m.unit.role == "process"]
 
     def units_not_ready(self) -> list[UnitStatus]:
         """The required units that are not ready, services first."""

@@ -36,7 +36,7 @@ class View:
 
     With `pretty` the lines of logs are readable, and events stand between them in the same columns. `logged` are those
     whose output is shown, if not all: databases in containers talk too much. `is_start` False: the stack is up already,
-    so there is no start to show. `plain`: nothing is ever redrawn.
+    so there is no start to show, and the command does not end with the stack's error. `plain`: nothing is ever redrawn.
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class View:
     ) -> None:
         self._began = time.monotonic()
         self._quiet = quiet
-        self._starting = is_start
+        self._starting = self._is_own = is_start
+        self._stopping = False
         self._width = max(map(width, names), default=0)
         self.names, self.logged = names, names if logged is None else logged
         self._relay = Relay(folder, self.logged, color=color, pretty=pretty)
@@ -65,13 +66,15 @@ class View:
         if self._quiet:
             return
         if isinstance(event, events.StackChanged) and event.state == "stopping":
+            self._stopping = True
             self._end_start()
         if self._starting and self._live is not None:
             self._live.event(event)
             is_last = isinstance(event, events.Exited) and event.last_lines
             if not (is_last or isinstance(event, events.Notice | events.GaveUp)):
                 return
-        if self._starting and isinstance(event, events.Notice) and event.level == "error":
+        is_error = isinstance(event, events.Notice) and event.level == "error"
+        if is_error and self._is_own and (self._starting or self._stopping):
             return  # the command itself ends with this error
         if isinstance(event, events.RungWaiting) and self._quiet_for(event.name) < _QUIET_SECONDS:
             return
