@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import secrets
+import socket
 import stat
 import sys
 import time
@@ -286,6 +287,22 @@ def test_a_silent_client_is_cut_off(address, monkeypatch):
             assert await asyncio.wait_for(reader.read(), 5) == b""
 
     run(address, test)
+
+
+@posix_only
+def test_an_end_while_clients_are_connected_is_quiet(address, caplog):
+    """Python 3.11 logs a traceback for each task of a connection that ends cancelled."""
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+
+    async def test() -> None:
+        for each in clients:
+            each.connect(address)
+        await asyncio.sleep(0.1)  # they are being served
+
+    run(address, test)
+    for each in clients:
+        each.close()
+    assert "Traceback" not in caplog.text
 
 
 def test_a_flood_is_bounded_and_passes(address):

@@ -49,6 +49,8 @@ class Server:
     async def close(self) -> None:
         if self._listener is not None:
             await self._listener.close()
+        while self._disconnect_oldest_silent():
+            pass
 
     def is_reachable(self) -> bool:
         """Whether clients can still connect to the address: a clean-up of `/tmp` may have removed the socket."""
@@ -69,6 +71,8 @@ class Server:
                     await self._reply(nonce, line, writer)
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError):
             pass  # the client is gone, silent or not a mika: there is nobody to answer
+        except asyncio.CancelledError:
+            pass  # mika ends; for a task that ends cancelled, Python 3.11 prints a traceback (python/cpython#113538)
         finally:
             self._silent.pop(writer, None)
             writer.close()
