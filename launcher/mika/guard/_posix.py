@@ -116,7 +116,7 @@ class _Tree:
         self.gone = False
         self.survivors: list[int] = []  # pids that SIGKILL did not remove
         self._log = Log(spec)
-        self._stop_signal = getattr(signal, spec["stop_signal"])
+        self._stop_signal = getattr(signal, spec["stop_signal"], signal.SIGINT)  # SIGBREAK exists on Windows only
         self._leader_exited = False
         self._stop_at = self._term_at = self._kill_at = self._give_up_at = float("inf")  # time.monotonic()
         self._grace = 0.0
@@ -198,20 +198,27 @@ class _Tree:
 
     def _reap(self) -> bool:
         """Collect exited children. Returns True when the tree is empty."""
+        code, is_empty = None, False
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return not _group_exists(self._leader)
+                is_empty = not _group_exists(self._leader)
+                break
             if not pid:
-                return False
+                break
             if pid == self._leader and not self._leader_exited:
                 self._leader_exited = True
-                is_stopping = self._kill_at != float("inf")
-                left_behind = 0 if is_stopping else len(_descendants())
-                emit("exited", code=os.waitstatus_to_exitcode(status), left_behind=left_behind)
-                if not is_stopping:  # it was not asked to stop: kill everything that it started
-                    self._kill_at = 0.0
+                code = os.waitstatus_to_exitcode(status)
+        if code is not None:  # after all of them: what has exited was not left behind
+            self._report_exit(code)
+        return is_empty
+
+    def _report_exit(self, code: int) -> None:
+        is_stopping = self._kill_at != float("inf")
+        emit("exited", code=code, left_behind=0 if is_stopping else len(_descendants()))
+        if not is_stopping:  # it was not asked to stop: kill everything that it started
+            self._kill_at = 0.0
 
     def _signal(self, number: int) -> None:
         """Signal the group with one call, so that no member sees another one exit first, then processes outside it."""

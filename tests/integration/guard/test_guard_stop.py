@@ -39,6 +39,24 @@ def test_what_a_dead_service_leaves_is_killed_at_once(run):
     asyncio.run(main())
 
 
+def test_a_child_that_has_exited_was_not_left_behind(run):
+    async def main():
+        guard = await Guard.start(run.python("import os, time\nif os.fork() == 0: os._exit(0)\ntime.sleep(0.3)"))
+        assert (await asyncio.wait_for(guard.wait(), DEADLINE)).reason.text == "exit code 0"
+
+    asyncio.run(main())
+
+
+def test_a_stop_signal_of_windows_is_sigint(run):
+    async def main():
+        guard = await Guard.start(run.python("print('up'); import time; time.sleep(777)", stop_signal="SIGBREAK"))
+        await until(lambda: b"up\n" in run.log(), "the service")
+        await stop(guard)
+        assert b"KeyboardInterrupt" in run.log()
+
+    asyncio.run(main())
+
+
 def test_stop_waits_for_all_and_not_only_for_the_leader(run):
     """Dash ends at SIGTERM at once; its child still has the whole grace to clean up."""
     child = (
