@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mika.readiness.probes import CheckCommand
+from mika.readiness.check_command import CheckCommand
 from mika.supervisor.guard import Guard, ServiceSpec, StartFailedError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_NOFILE, and /proc to count them")

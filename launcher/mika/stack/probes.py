@@ -15,15 +15,17 @@ from mika.machine import ports
 from mika.machine.local import CpuUse
 from mika.project import logs
 from mika.readiness.ladder import NotYet, Rung
-from mika.readiness.probes import CHECK_TIMEOUT, CheckCommand, LogLine, UnwelcomeAnswer, http_ok, tcp_here
+from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
+    from mika.readiness.check_command import CheckCommand
     from mika.readiness.temporal import TemporalProbe
 
 _ASK_TIMEOUT = 1.5  # s
+_CHECK_TIMEOUT = 10.0  # s; a check command may be a program in Python, which needs one to start
 _ASK_EVERY = 4.0
 """Seconds between two questions about stuck tasks: each asks the server about many workflows."""
 _BUSY = 0.05
@@ -82,7 +84,7 @@ class ProbeFactory:
             case "log":
                 return lambda _launch: _log_rung(self._log_folder, name, rule.target)
             case "exec" if check is not None:
-                return lambda launch: Rung(f"`{rule.target}`", lambda: check.run(launch.run_id), CHECK_TIMEOUT)
+                return lambda launch: Rung(f"`{rule.target}`", lambda: check.run(launch.run_id), _CHECK_TIMEOUT)
         return None
 
     def _beat(self, launch: Launch, timeout: float, queues: Sequence[_Polling] = ()) -> Liveness | None:

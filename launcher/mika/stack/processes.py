@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from mika.backends.base import temporal_probe
 from mika.config.load import Config
@@ -16,7 +17,6 @@ from mika.machine import ports
 from mika.procfile import command
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir
-from mika.readiness.probes import CheckCommand
 from mika.stack.debugging import for_debugger
 from mika.stack.probes import ProbeFactory, own_port
 from mika.status import Condition
@@ -26,6 +26,9 @@ from mika.supervisor.reload import DEFAULT_PATTERNS
 from mika.supervisor.unit import Launch, Probes, Unit
 from mika.text import unknown_name
 from mika.wording import _, joined
+
+if TYPE_CHECKING:
+    from mika.readiness.check_command import CheckCommand
 
 _UNPROBED_SETTLE = 60.0
 """Seconds until a process without a rule for its readiness has proved itself: it counts as ready while it still
@@ -182,6 +185,8 @@ class ProcessFactory:
             return None
         where = f"{self._config.process_tables.get(process_type, '')}: 'ready'"
         built = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
+        from mika.readiness.check_command import CheckCommand  # few have one, and it imports much
+
         return CheckCommand(built.line, cwd, {**env, **built.env})
 
     def _probes_of(
