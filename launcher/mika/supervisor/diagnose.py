@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mika.supervisor.output import telling
 from mika.wording import _
 
 # Lines of output that name a permanent cause: one that remains until somebody changes a file or a setting. The policy
@@ -22,7 +23,10 @@ _PERMANENT = [
 ]
 _NUMBER = re.compile(r"(?<!rrno )(?<!Error )\b\d{2,5}\b")
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
-_ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
+_ERROR_LINE = re.compile(
+    r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic|APPLICATION FAILED)\b.*|^Caused by: .*",
+    re.IGNORECASE,
+)
 
 
 # Exit codes of sh and cmd.exe when they cannot run the program. cmd.exe prints its message in the user's language.
@@ -51,7 +55,7 @@ def find_permanent_cause(lines: Sequence[str], code: int) -> str:
     """The line of output that names a cause which a restart cannot fix, or an empty string."""
     if code in _NOT_FOUND_CODES:
         return find_error_line(lines) or _NOT_FOUND_CODES[code]
-    recent = [line.strip() for line in before_last_crash(lines)[-20:]]
+    recent = telling(before_last_crash(lines))[-20:]
     for number, text in reversed(list(enumerate(recent))):
         if any(pattern.search(text) for pattern in _PERMANENT):
             return (text + _location(recent[:number]) if text.startswith(_SYNTAX) else text)[:300]
@@ -76,13 +80,34 @@ def _location(earlier: Sequence[str]) -> str:
     return ""
 
 
+_LONGEST = 300
+# A Java exception is told by its class; for one in a build, Maven names the goal and the project first.
+_AROUND_ERROR = re.compile(
+    r"^(Caused by: |\[cause\]: |\[ERROR\] (Failed to execute goal .* on project \S+: |(?=.*\.(java|kt):\[)))"
+    r"| -> \[Help \d+\]$"
+)
+
+
 def find_error_line(lines: Sequence[str]) -> str:
-    """The line that most likely explains an exit: the last one that looks like an error, else the last one."""
-    non_blank = [line.strip() for line in before_last_crash(lines) if line.strip()]
-    for line in reversed(non_blank[-10:]):
-        if _ERROR_LINE.match(line):
-            return line[:300]
-    return non_blank[-1][:300] if non_blank else ""
+    """The line that most likely explains an exit: the last one that looks like an error, else the last one.
+
+    The last one also where an error has causes: Java and Node print the first cause at the end, Python at the start.
+    """
+    said = telling(before_last_crash(lines))
+    for number in reversed(range(max(0, len(said) - 10), len(said))):
+        if _ERROR_LINE.match(said[number]):
+            return _whole(said, number)
+    return said[-1][:_LONGEST] if said else ""
+
+
+def _whole(said: Sequence[str], number: int) -> str:
+    """The line, and the next one if it only announces that."""
+    text = said[number]
+    following = said[number + 1] if number + 1 < len(said) else ""
+    if following and (text.endswith(":") or (text.endswith("cannot find symbol") and "symbol:" in following)):
+        detail = following.removeprefix("[ERROR]").removeprefix("-").strip()
+        text = f"{text.rstrip(':')}: {' '.join(detail.removeprefix('symbol:').split())}"
+    return _AROUND_ERROR.sub("", text)[:_LONGEST]
 
 
 _END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")

@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from mika import events, tasks
@@ -200,10 +199,12 @@ class Managed:
             await self._until_settled()
             self._handle_exit(generation, exit_, [], NONE)
         else:
-            lines = self._read_last_lines(self.guard.log_dir)
+            from mika.supervisor.output import last_lines  # not before one exits
+
+            lines = last_lines(self.guard.log_dir, self.unit.name, self._log_start)
             own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
             why = await find_cause(lines, exit_.code, own_ports)
-            self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
+            self._handle_exit(generation, exit_, lines, why)
         await tasks.cancel(watcher)
 
     async def _until_settled(self) -> None:
@@ -219,11 +220,6 @@ class Managed:
         spec = self.unit.spec(launch)
         self._log_start = logs.end(spec.log_dir, self.unit.name)
         return await Guard.start(spec, self._on_guard_event)
-
-    def _read_last_lines(self, log_dir: Path) -> list[str]:
-        """The last lines written since the last start."""
-        recent = logs.read_tail(log_dir, self.unit.name, 3 * SHOWN_LINES, after=self._log_start)
-        return [logs.decode(line.data) for line in recent]
 
     def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], cause: Reason) -> None:
         """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""
@@ -242,7 +238,7 @@ class Managed:
             fix = exit_.reason.fix or cause.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
             exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
-        self._last_lines = lines
+        self._last_lines = lines[-SHOWN_LINES:]
         restart = self.unit.rules.restart
         expected = self.state.phase is Phase.STOPPING or (exit_.code == 0 and restart != "always")
         self._bus.publish(
@@ -252,11 +248,11 @@ class Managed:
                 code=exit_.code,
                 reason=exit_.reason,
                 expected=expected,
-                last_lines=tuple(lines) if restart == "never" and not expected else (),
+                last_lines=tuple(self._last_lines) if restart == "never" and not expected else (),
             )
         )
         # The exit reason of a container already contains its error line.
-        line = cause.text if cause.fix else find_error_line(lines)
+        line = cause.text or find_error_line(lines)
         error_line = line if exit_.code and by_itself and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(error_line, exit_.reason.fix).within(exit_.reason.text) if is_new else exit_.reason
