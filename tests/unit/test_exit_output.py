@@ -17,7 +17,7 @@ def reason(output: str) -> str:
 
 
 def cause(output: str) -> str:
-    return find_permanent_cause(output.splitlines(), 1)
+    return find_permanent_cause(output.splitlines(), 1).text
 
 
 THROWN = f"""
@@ -193,7 +193,7 @@ def test_maven_tells_what_a_goal_has_failed_of():
 def test_npm_s_own_error():
     missing = 'npm error Missing script: "wroker"'
     output = f"> build\n> tsc\n\n{missing}\nnpm error\nnpm error To see a list of scripts, run:\nnpm error   npm run\n"
-    assert reason(output) == missing
+    assert reason(output) == cause(output) == missing
     unread = "enoent Could not read package.json: Error: ENOENT: no such file or directory, open '/app/package.json'"
     output = (
         f"npm error code ENOENT\nnpm error syscall open\nnpm error path /app\nnpm error errno -2\nnpm error {unread}\n"
@@ -227,3 +227,133 @@ def test_the_last_lines_are_plain_and_many(tmp_path):
     lines = last_lines(tmp_path, "worker", start)
     assert (lines[0], len(lines)) == ("Error: no", 201)
     assert telling(lines) == ["Error: no"]
+
+
+SPRING_PORT = """Error starting ApplicationContext. To display the report re-run your application with 'debug' enabled.
+2026-11-30T02:27:53.190Z ERROR 32571 --- [           main] o.s.b.d.LoggingFailureAnalysisReporter   :
+
+***************************
+APPLICATION FAILED TO START
+***************************
+
+Description:
+
+Web server failed to start. Port 8080 was already in use.
+
+Action:
+
+Identify and stop the process that's listening on port 8080 or configure this application to listen on another port.
+
+"""
+SPRING_SAYS = "Web server failed to start. Port 8080 was already in use."
+GO_PORT = "2026/11/30 02:26:39 listen tcp :45992: bind: address already in use"
+MAVEN_COMPILER = f"""\x1b[0m[\x1b[1;31mERROR\x1b[m] COMPILATION ERROR :
+[\x1b[1;31mERROR\x1b[m] /app/Flow.java:[18,9] cannot find symbol
+  symbol:   class Foo
+  location: class com.app.Flow
+[\x1b[1;31mERROR\x1b[m] /app/Flow.java:[19,1] ';' expected
+[\x1b[1;31mERROR\x1b[m] Failed to execute goal \x1b[32morg.apache.maven:maven-compiler-plugin:3.13.0:compile\x1b[m\
+ \x1b[1m(default-compile)\x1b[m on project \x1b[36mdemo\x1b[m: \x1b[1;31mCompilation failure\x1b[m: Compilation failure:
+[\x1b[1;31mERROR\x1b[m] /app/Flow.java:[18,9] cannot find symbol
+[\x1b[1;31mERROR\x1b[m]   symbol:   class Foo
+[\x1b[1;31mERROR\x1b[m]   location: class com.app.Flow
+[\x1b[1;31mERROR\x1b[m] /app/Flow.java:[19,1] ';' expected
+[\x1b[1;31mERROR\x1b[m] -> \x1b[1m[Help 1]\x1b[m
+{MAVEN_END}"""
+WEBPACK_LOGGED = "\n".join(
+    f"\x1b[35m2026-11-30T02:03:17.52{number}Z\x1b[39m [ERROR] {text}"
+    for number, text in enumerate(
+        [
+            "\x1b[1m./workflows.js\x1b[39m\x1b[22m 296 bytes \x1b[1m\x1b[33m[built]\x1b[39m\x1b[22m",
+            "",
+            "\x1b[1m\x1b[31mERROR\x1b[39m\x1b[22m in \x1b[1m./workflows.js\x1b[39m\x1b[22m \x1b[1m\x1b[32m14:0\x1b[39m",
+            "\x1b[1mModule parse \x1b[1m\x1b[31mfailed\x1b[39m\x1b[22m\x1b[1m: Unexpected\x1b[22m token (14:0)",
+            "File was parsed as module type 'javascript/auto'.",
+            "webpack 5.113.0 compiled with \x1b[1m\x1b[31m1 error\x1b[39m\x1b[22m in 1697 ms",
+        ]
+    )
+)
+WEBPACK_TS = """ERROR in ./src/flow.ts
+Module build failed (from ./node_modules/swc-loader/src/index.js):
+Error:   x Expression expected
+   ,-[/app/src/flow.ts:2:1]
+ 2 |   const x = ;
+   :             ^
+   `----
+Caused by:
+    Syntax Error
+webpack 5.113.0 compiled with 1 error in 8549 ms"""
+WEBPACK_END = f"\nError: Webpack finished with errors, if you're unsure what went wrong, visit our page\n{JS_FRAMES}\n"
+NODE_SYNTAX = (
+    f"/app/worker.js:11\nconst y = ;\n          ^\n\nSyntaxError: Unexpected token ';'\n{JS_FRAMES}\n\nNode.js v20.20.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        (PORT_TAKEN, "Error: listen EADDRINUSE: address already in use :::3000"),
+        (f"{GO_PORT}\nexit status 1", GO_PORT),
+        (SPRING_PORT + MAVEN_END, f"APPLICATION FAILED TO START: {SPRING_SAYS}"),
+        (MAVEN_COMPILER, "/app/Flow.java:[18,9] cannot find symbol: class Foo"),
+        (
+            "p/Q.java:2: error: illegal start\nclass Q { int x = ; }\n           ^\n1 error",
+            "p/Q.java:2: error: illegal start",
+        ),
+        (WEBPACK_LOGGED + WEBPACK_END, "ERROR in ./workflows.js 14:0: Module parse failed: Unexpected token (14:0)"),
+        (WEBPACK_TS + WEBPACK_END, "ERROR in ./src/flow.ts: Error: x Expression expected (/app/src/flow.ts:2:1)"),
+        (WEBPACK_END, "Error: Webpack finished with errors, if you're unsure what went wrong, visit our page"),
+        (NODE_SYNTAX, "SyntaxError: Unexpected token ';' (/app/worker.js:11)"),
+        (
+            "file:///app/b.mjs:1\nimport {a} from 'b';\n        ^\nSyntaxError: No 'a'\n",
+            "SyntaxError: No 'a' (/app/b.mjs:1)",
+        ),
+        (
+            "a.ts(1,7): error TS2322: 1\nb.ts(2,1): error TS2307: Cannot find module './nope'",
+            "a.ts(1,7): error TS2322: 1",
+        ),
+        ("# ex.com/g\nmain.go:2:8: first\nmain.go:3:14: second", "main.go:2:8: first"),
+        ("stat /app/wroker: directory not found", "stat /app/wroker: directory not found"),
+        ("stat wroker.go: no such file or directory", "stat wroker.go: no such file or directory"),
+    ],
+)
+def test_what_a_retry_cannot_mend(output, expected):
+    assert cause(output) == reason(output) == expected
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        THROWN,
+        SPRING,
+        GO_PANIC,
+        f"undefined:1\n<html>\n^\n\nSyntaxError: Unexpected token '<', \"<html>\" is not valid JSON\n{JS_FRAMES}",
+        "2026/11/30 02:26:39 stat /data/state.go: no such file or directory",
+        "[WARNING] /app/Flow.java:[18,9] [deprecation] stop() in Thread has been deprecated\nno way",
+        WEBPACK_TS + "\nError: connect ECONNREFUSED 127.0.0.1:7233",
+    ],
+)
+def test_what_a_retry_may_mend(output):
+    assert cause(output) == ""
+
+
+SUM = "{file}: missing go.sum entry for module providing package go.temporal.io/sdk/{package} (imported by {importer})"
+
+
+def missing_sums(*importers: str) -> str:
+    return "".join(
+        f"{SUM.format(file=f'{n}.go:6:2', package=n, importer=importer)}; to add:\n\tgo get {importer}\n"
+        for n, importer in enumerate(importers)
+    )
+
+
+def test_the_remedy_that_go_knows():
+    one = find_permanent_cause(missing_sums("app", "app").splitlines(), 1)
+    assert one.text == SUM.format(file="0.go:6:2", package=0, importer="app")
+    assert one.fix == "run `go get app`"
+    assert find_permanent_cause(missing_sums("app", "app/worker").splitlines(), 1).fix == "run `go mod tidy`"
+    absent = (
+        "main.go:2:8: no required module provides package go.temporal.io/sdk; to add it:\n\tgo get go.temporal.io/sdk"
+    )
+    assert find_permanent_cause(absent.splitlines(), 1).fix == "run `go get go.temporal.io/sdk`"
+    assert cause("go: updates to go.mod needed; to update it:\n\tgo mod tidy") == "go: updates to go.mod needed"

@@ -32,8 +32,8 @@ def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason
     from mika.supervisor.hosts import explain_host
 
     cause = find_permanent_cause(lines, code)
-    if cause and _lasts(cause, own_ports):
-        return Reason(cause)
+    if cause and _lasts(cause.text, own_ports):
+        return cause
     return explain_host(lines) if ended_itself(code, lines) else NONE
 
 

@@ -234,9 +234,10 @@ class Managed:
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
         by_itself = ended_itself(exit_.code, lines)
-        if self.unit.spec is not None and not self.ready and self.unit.rules.restart == "always" and by_itself:
-            fix = exit_.reason.fix or cause.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
-            exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
+        if self.unit.spec is not None and by_itself:
+            is_early = not self.ready and self.unit.rules.restart == "always"
+            fix = fix_for_early_exit(self.unit.type, lines, exit_.code) if is_early else ""
+            exit_ = replace(exit_, reason=replace(exit_.reason, fix=exit_.reason.fix or cause.fix or fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
         self._last_lines = lines[-SHOWN_LINES:]
         restart = self.unit.rules.restart
