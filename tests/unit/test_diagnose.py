@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+
 import pytest
-from mika.supervisor.diagnose import ended_itself, find_error_line, find_permanent_cause
+from mika.supervisor.cause import find_cause
+from mika.supervisor.diagnose import ended_itself, find_error_line, find_permanent_cause, numbers
 from mika.supervisor.hosts import explain_host
 
 TRACEBACK = """Traceback (most recent call last):
@@ -56,6 +61,31 @@ def test_what_a_retry_cannot_mend(line):
 )
 def test_what_a_retry_may_mend(line):
     assert not find_permanent_cause(traceback(line), 1)
+
+
+def test_who_has_the_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        line = f"2026/11/30 02:26:39 listen tcp 127.0.0.1:{port}: bind: address already in use"
+        why = asyncio.run(find_cause([line, "exit status 1"], 1, []))
+        assert why.text == line
+        assert f"(pid {os.getpid()}) listens on port {port}; stop that program" in why.fix
+        assert asyncio.run(find_cause(["BindException: Address already in use"], 1, [port])).fix == why.fix
+    assert not asyncio.run(find_cause([line], 1, [port])), "it will be free in a minute"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("2026/11/30 02:26:39 listen tcp :8091: bind: address already in use", [8091]),
+        ("Error: listen EADDRINUSE: address already in use :::3000", [3000]),
+        ("[Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use", [8000]),
+        ('Os { code: 98, kind: AddrInUse, message: "Address already in use" }', []),
+        ("2026-11-30T02:27:53.190Z 325 Port 8080 was already in use", [8080, 325]),
+    ],
+)
+def test_the_numbers_that_may_be_ports(line, expected):
+    assert numbers(line) == expected
 
 
 def test_only_the_end_of_the_output_counts():

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from mika.machine import ports
 from mika.machine.local import in_thread
 from mika.reason import NONE, Reason
+from mika.wording import _
 
 _LIMIT = 3.0
 
@@ -28,17 +29,28 @@ async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]
 
 def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
     # Imported here, so that no start waits for their regular expressions.
-    from mika.supervisor.diagnose import ended_itself, find_permanent_cause
+    from mika.supervisor.diagnose import ended_itself, find_permanent_cause, is_port_taken
     from mika.supervisor.hosts import explain_host
 
     cause = find_permanent_cause(lines, code)
-    if cause and _lasts(cause.text, own_ports):
-        return cause
-    return explain_host(lines) if ended_itself(code, lines) else NONE
+    if is_port_taken(cause.text):
+        return _taken_port(cause.text, own_ports)
+    return cause or (explain_host(lines) if ended_itself(code, lines) else NONE)
 
 
-def _lasts(cause: str, own_ports: Collection[int]) -> bool:
-    """A port that nobody listens on is only taken for a while: closed connections keep it, for a minute."""
-    from mika.supervisor.diagnose import is_port_taken, numbers
+def _taken_port(cause: str, own_ports: Collection[int]) -> Reason:
+    """`cause` with who has the port. NONE if nobody listens: closed connections keep a port, but only for a minute."""
+    from mika.supervisor.diagnose import numbers
 
-    return not is_port_taken(cause) or any(ports.has_listener(port) for port in {*own_ports, *numbers(cause)})
+    port = next((port for port in (*numbers(cause), *own_ports) if ports.has_listener(port)), None)
+    if port is None:
+        return NONE
+    program = ports.describe_listener(ports.find_listener("0.0.0.0", port))  # at any address of this machine
+    return Reason(
+        cause,
+        _(
+            "{program} listens on port {port}; stop that program, or choose another port",
+            program=program,
+            port=port,
+        ),
+    )

@@ -38,7 +38,8 @@ _COMPILERS = [
     re.compile(r"^\S+\.go:\d+:\d+: "),  # with a column: a program's own log has none
     re.compile(r"^\[ERROR\] .*\.(java|kt):\[\d+,\d+\] |\.java:\d+: error: "),  # under Maven, and by itself
 ]
-_NUMBER = re.compile(r"(?<!rrno )(?<!Error )\b\d{2,5}\b")
+_NUMBER = re.compile(r"(?<!rrno )(?<!rrno: )(?<!Error )(?<!code: )\b\d{2,5}\b")
+_DATE_OR_ADDRESS = re.compile(r"\d+([-/:.])\d+(\1\d+)+")
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _ERROR_LINE = re.compile(
     r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic|APPLICATION FAILED)\b.*|^Caused by: .*",
@@ -109,8 +110,8 @@ def is_port_taken(cause: str) -> bool:
 
 
 def numbers(cause: str) -> list[int]:
-    """The numbers of a line that may be ports."""
-    return [int(text) for text in _NUMBER.findall(cause)]
+    """The numbers of a line that may be ports, the most likely one first: the port comes after a time or a pid."""
+    return [int(text) for text in reversed(_NUMBER.findall(_DATE_OR_ADDRESS.sub("", cause)))]
 
 
 def _location(earlier: Sequence[str]) -> str:
