@@ -170,6 +170,11 @@ NOWHERE = f"db-{'x' * 64}"  # so long that no network is asked for it
         [f"ServerSelectionTimeoutError: {NOWHERE}:27017: [Errno -3] Temporary failure in name resolution (configured)"],
         [f'OperationalError: could not translate host name "{NOWHERE}" to address: Name or service not known'],
         [f"Error: getaddrinfo ENOTFOUND {NOWHERE}", "    at GetAddrInfoReqWrap.onlookupall [as oncomplete]"],
+        [
+            'Exception in thread "main" java.lang.RuntimeException: no connection',
+            f"Caused by: java.net.UnknownHostException: {NOWHERE}: Name or service not known",
+            "\tat java.base/java.net.Inet6AddressImpl.lookupAllHostAddr(Native Method)",
+        ],
         [f"2026/11/28 panic: dial tcp: lookup {NOWHERE} on 127.0.0.53:53: no such host"],
     ],
 )
