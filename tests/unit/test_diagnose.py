@@ -78,6 +78,7 @@ def test_who_has_the_port():
     ("line", "expected"),
     [
         ("2026/11/30 02:26:39 listen tcp :8091: bind: address already in use", [8091]),
+        ("2026/11/30 02:26:39.123456 listen tcp 10.0.0.5:8091: bind: address already in use", [8091]),
         ("Error: listen EADDRINUSE: address already in use :::3000", [3000]),
         ("[Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use", [8000]),
         ('Os { code: 98, kind: AddrInUse, message: "Address already in use" }', []),

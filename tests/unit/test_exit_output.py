@@ -287,6 +287,17 @@ WEBPACK_END = f"\nError: Webpack finished with errors, if you're unsure what wen
 NODE_SYNTAX = (
     f"/app/worker.js:11\nconst y = ;\n          ^\n\nSyntaxError: Unexpected token ';'\n{JS_FRAMES}\n\nNode.js v20.20.2"
 )
+TSX = f"""    triggerUncaughtException(
+    ^
+
+Error: Transform failed with 1 error:
+/app/a.ts:1:10: ERROR: Unexpected ";"
+{JS_FRAMES}
+    at Pipe.onStreamRead (node:internal/stream_base_commons:191:23) {{
+  name: 'TransformError'
+}}
+
+Node.js v20.20.2"""
 
 
 @pytest.mark.parametrize(
@@ -312,6 +323,7 @@ NODE_SYNTAX = (
             "a.ts(1,7): error TS2322: 1\nb.ts(2,1): error TS2307: Cannot find module './nope'",
             "a.ts(1,7): error TS2322: 1",
         ),
+        (TSX, '/app/a.ts:1:10: ERROR: Unexpected ";"'),
         ("# ex.com/g\nmain.go:2:8: first\nmain.go:3:14: second", "main.go:2:8: first"),
         ("stat /app/wroker: directory not found", "stat /app/wroker: directory not found"),
         ("stat wroker.go: no such file or directory", "stat wroker.go: no such file or directory"),

@@ -35,14 +35,15 @@ _PERMANENT = [
 # What a compiler says of one place in a file. It may say more of what follows from it, so the first line counts.
 _COMPILERS = [
     re.compile(r"\berror TS\d+: "),
+    re.compile(r"^\S.*\.[cm]?[jt]sx?:\d+:\d+: ERROR: "),  # esbuild, in tsx
     re.compile(r"^\S+\.go:\d+:\d+: "),  # with a column: a program's own log has none
     re.compile(r"^\[ERROR\] .*\.(java|kt):\[\d+,\d+\] |\.java:\d+: error: "),  # under Maven, and by itself
 ]
 _NUMBER = re.compile(r"(?<!rrno )(?<!rrno: )(?<!Error )(?<!code: )\b\d{2,5}\b")
-_DATE_OR_ADDRESS = re.compile(r"\d+([-/:.])\d+(\1\d+)+")
+_DATE_OR_ADDRESS = re.compile(r"\d+([-/:.])\d+(\1\d+)+(\.\d+)?")
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 _ERROR_LINE = re.compile(
-    r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic|APPLICATION FAILED)\b.*|^Caused by: .*",
+    r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic|APPLICATION FAILED)\b.*|^Caused by: \S.*",
     re.IGNORECASE,
 )
 

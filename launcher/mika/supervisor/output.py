@@ -15,6 +15,8 @@ from mika.text import plain
 
 _LINES_READ = 400
 """So many that the error is among them: a stack trace of Spring has 200 lines, and a list of goroutines as many."""
+_LONGEST = 4000
+"""So many characters of a line are searched: what it is about comes early, and one may have 64 KiB."""
 
 
 def last_lines(log_dir: Path, name: str, after: logs.Position | None) -> list[str]:
@@ -28,10 +30,10 @@ def last_lines(log_dir: Path, name: str, after: logs.Position | None) -> list[st
 
 def telling(lines: Sequence[str]) -> list[str]:
     """The lines that may say why it ended, stripped; the last one that is not blank if it seems that none does."""
-    rest = whole = [_without_escapes(line) for line in lines]
+    rest = whole = [_without_escapes(line[:_LONGEST]) for line in lines]
     for step in _STEPS:
         rest = step(rest)
-    found = [text for line in rest if (text := line.strip()) and not _SURROUNDINGS.search(line)]
+    found = [text for line in rest if (text := line.strip()) and not _SURROUNDINGS.match(line)]
     return found or [text for line in whole if (text := line.strip())][-1:]
 
 
