@@ -59,11 +59,11 @@ def existing_folder(project: Path) -> Path:
         ) from error
 
 
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])")
 
 
 def plain(text: str) -> str:
-    """Without terminal escapes (ECMA-48): colours, cursor movements, titles."""
+    """Without terminal escapes (ECMA-48): colours, cursor movements, titles, character sets."""
     return _ESCAPE.sub("", text) if "\x1b" in text else text
 
 

@@ -199,6 +199,25 @@ def test_one_that_keeps_failing_says_so_while_the_next_attempt_is_under_way(proj
         this.wait_unit("web", detail, lambda unit: unit["state"] == "starting" and unit["detail"] == detail)
 
 
+# As Node prints it, in colours, and with more frames than are shown.
+NODE = r"""
+print("\x1b[31mError\x1b[m: Cannot find module 'nowhere'")
+print("    at Module._compile (node:internal/modules/cjs/loader:1521:14)\n" * 50)
+print("Node.js v20.20.2\n\x1b[0m", flush=True)
+raise SystemExit(1)
+"""
+
+
+def test_the_error_above_a_long_stack_trace_is_the_reason(project):
+    this = project(scripts={"web": NODE}, toml='[process.web]\nready = "log:never"\n')
+    result = this.error("up", code=1)
+    assert "web gave up: Error: Cannot find module 'nowhere'; another attempt would fail the same way" in result.err
+    (gave_up,) = this.events("gave_up", "web")
+    assert len(gave_up["last_lines"]) == 20
+    assert gave_up["last_lines"][-1] == "Node.js v20.20.2"
+    assert "\x1b" not in str(gave_up)
+
+
 # --- one stack, of which each test has processes of its own -----------------------------------------------------------
 
 # What prints `here` is ready with that, and not a second later.

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+
 import pytest
-from mika.supervisor.diagnose import ended_itself, find_error_line, find_permanent_cause
+from mika.supervisor.cause import find_cause
+from mika.supervisor.diagnose import ended_itself, find_error_line, find_permanent_cause, numbers
 from mika.supervisor.hosts import explain_host
 
 TRACEBACK = """Traceback (most recent call last):
@@ -35,9 +40,10 @@ def traceback(last: str) -> list[str]:
     ],
 )
 def test_what_a_retry_cannot_mend(line):
+    expected = line.removesuffix("; to add:")
     place = " (/app/worker.py:3)" if line.startswith(("SyntaxError", "IndentationError", "TabError")) else ""
-    assert find_permanent_cause(traceback(line), 1) == line + place
-    assert find_permanent_cause([line, "", "  "], 1) == line
+    assert find_permanent_cause(traceback(line), 1).text == expected + place
+    assert find_permanent_cause([line, "", "  "], 1).text == expected
 
 
 @pytest.mark.parametrize(
@@ -54,12 +60,38 @@ def test_what_a_retry_cannot_mend(line):
     ],
 )
 def test_what_a_retry_may_mend(line):
-    assert find_permanent_cause(traceback(line), 1) == ""
+    assert not find_permanent_cause(traceback(line), 1)
+
+
+def test_who_has_the_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        line = f"2026/11/30 02:26:39 listen tcp 127.0.0.1:{port}: bind: address already in use"
+        why = asyncio.run(find_cause([line, "exit status 1"], 1, []))
+        assert why.text == line
+        assert f"(pid {os.getpid()}) listens on port {port}; stop that program" in why.fix
+        assert asyncio.run(find_cause(["BindException: Address already in use"], 1, [port])).fix == why.fix
+    assert not asyncio.run(find_cause([line], 1, [port])), "it will be free in a minute"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("2026/11/30 02:26:39 listen tcp :8091: bind: address already in use", [8091]),
+        ("2026/11/30 02:26:39.123456 listen tcp 10.0.0.5:8091: bind: address already in use", [8091]),
+        ("Error: listen EADDRINUSE: address already in use :::3000", [3000]),
+        ("[Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use", [8000]),
+        ('Os { code: 98, kind: AddrInUse, message: "Address already in use" }', []),
+        ("2026-11-30T02:27:53.190Z 325 Port 8080 was already in use", [8080, 325]),
+    ],
+)
+def test_the_numbers_that_may_be_ports(line, expected):
+    assert numbers(line) == expected
 
 
 def test_only_the_end_of_the_output_counts():
-    assert find_permanent_cause(["ImportError: optional", *["working"] * 50], 1) == ""
-    assert find_permanent_cause([], 1) == ""
+    assert not find_permanent_cause(["ImportError: optional", *["working"] * 50], 1)
+    assert not find_permanent_cause([], 1)
 
 
 def test_the_newest_cause_counts():
@@ -68,19 +100,19 @@ def test_the_newest_cause_counts():
         "During handling of the above exception, another exception occurred:",
         "SyntaxError: b",
     ]
-    assert find_permanent_cause(lines, 1) == "SyntaxError: b"
+    assert find_permanent_cause(lines, 1).text == "SyntaxError: b"
 
 
 def test_a_cause_is_bounded():
-    assert len(find_permanent_cause(["ImportError: " + "x" * 10_000], 1)) == 300
+    assert len(find_permanent_cause(["ImportError: " + "x" * 10_000], 1).text) == 300
     assert len(find_error_line(["x" * 10_000])) == 300
 
 
 @pytest.mark.parametrize("code", [126, 127, 9009])
 def test_a_shell_that_did_not_find_the_program(code):
-    assert find_permanent_cause(["sh: 1: uvicron: not found"], code) == "sh: 1: uvicron: not found"
+    assert find_permanent_cause(["sh: 1: uvicron: not found"], code).text == "sh: 1: uvicron: not found"
     assert find_permanent_cause([], code)
-    assert find_permanent_cause(["not found"], 1) == ""
+    assert not find_permanent_cause(["not found"], 1)
 
 
 DUMP = """Fatal Python error: PyGILState_Release: thread state 0x7f34c8000f80 must be current when releasing
@@ -92,7 +124,11 @@ Thread 0x00007f34e26aeb80 (most recent call first):
 
 def test_what_crashes_after_the_end_is_not_why_it_ended():
     lines = [*traceback("ModuleNotFoundError: No module named 'nowhere'"), *DUMP]
-    assert find_error_line(lines) == find_permanent_cause(lines, -6) == "ModuleNotFoundError: No module named 'nowhere'"
+    assert (
+        find_error_line(lines)
+        == find_permanent_cause(lines, -6).text
+        == "ModuleNotFoundError: No module named 'nowhere'"
+    )
     assert ended_itself(-6, lines)
     for others in (["all is well", *DUMP], DUMP, [*lines[:5], DUMP[0], "Python runtime state: initialized", *DUMP[2:]]):
         assert find_error_line(others) == DUMP[0]
@@ -135,6 +171,11 @@ NOWHERE = f"db-{'x' * 64}"  # so long that no network is asked for it
         [f"ServerSelectionTimeoutError: {NOWHERE}:27017: [Errno -3] Temporary failure in name resolution (configured)"],
         [f'OperationalError: could not translate host name "{NOWHERE}" to address: Name or service not known'],
         [f"Error: getaddrinfo ENOTFOUND {NOWHERE}", "    at GetAddrInfoReqWrap.onlookupall [as oncomplete]"],
+        [
+            'Exception in thread "main" java.lang.RuntimeException: no connection',
+            f"Caused by: java.net.UnknownHostException: {NOWHERE}: Name or service not known",
+            "\tat java.base/java.net.Inet6AddressImpl.lookupAllHostAddr(Native Method)",
+        ],
         [f"2026/11/28 panic: dial tcp: lookup {NOWHERE} on 127.0.0.53:53: no such host"],
     ],
 )

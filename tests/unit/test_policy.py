@@ -138,8 +138,8 @@ def test_time_before_it_is_ready_gives_no_fresh_budget():
 
 def test_the_same_permanent_cause_twice_in_a_row_gives_up():
     run = Run().start()
-    assert run.exit(permanent_cause="No module named x") == (Spawn(2),)
-    assert run.exit(permanent_cause="No module named x") == ()
+    assert run.exit(permanent_cause="No module named x.") == (Spawn(2),)
+    assert run.exit(permanent_cause="No module named x.") == ()
     assert run.state.phase is Phase.GAVE_UP
     assert run.state.reason.text == "No module named x; another attempt would fail the same way"
 

@@ -5,24 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mika.reason import NONE, Reason
+from mika.supervisor.output import telling
 from mika.wording import _
 
 # Lines of output that name a permanent cause: one that remains until somebody changes a file or a setting. The policy
 # still allows one restart, because an editor may have been in the middle of saving.
 _PERMANENT = [
-    re.compile(r"^(ModuleNotFoundError|ImportError|SyntaxError|IndentationError|TabError)\b"),
+    re.compile(r"^(ModuleNotFoundError|ImportError|IndentationError|TabError)\b"),
+    re.compile(r"^SyntaxError\b(?!.*\bJSON\b)"),  # Node: what it has received is no file of the project
     re.compile(r"Error loading ASGI app\b"),  # uvicorn: the import string is wrong
     re.compile(r"No module named \S+"),  # `python -m missing` does not print a traceback
     re.compile(r"can't open file '.*': \[Errno 2\]"),
-    re.compile(r"\bCannot find (module|package) ['\"]|\berror TS\d+: "),  # Node, and the compiler of TypeScript
-    re.compile(r"^\S+\.go:\d+:\d+: "),  # what the compiler of Go says, with a column: a program's own log has none
+    re.compile(r"\bCannot find (module|package) ['\"]"),  # Node
+    (_BUNDLE := re.compile(r"^Error: Webpack finished with errors\b")),  # of workflows, in the worker of Temporal
+    re.compile(r"^stat \S+: directory not found$|^stat \S+\.go: no such file or directory$"),  # `go run`
+    re.compile(
+        r"^(go: )?no required module provides package |^go: (go\.mod file not found|updates to go\.mod needed)\b"
+    ),
+    re.compile(r"^npm error Missing script: "),
     re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the worker validation of the Temporal SDK
     re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
-    (_PORT_TAKEN := re.compile(r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address")),
+    (
+        _PORT_TAKEN := re.compile(
+            r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address|\bPort \d+ was already in use"
+        )
+    ),
 ]
-_NUMBER = re.compile(r"(?<!rrno )(?<!Error )\b\d{2,5}\b")
+# What a compiler says of one place in a file. It may say more of what follows from it, so the first line counts.
+_COMPILERS = [
+    re.compile(r"\berror TS\d+: "),
+    re.compile(r"^\S.*\.[cm]?[jt]sx?:\d+:\d+: ERROR: "),  # esbuild, in tsx
+    re.compile(r"^\S+\.go:\d+:\d+: "),  # with a column: a program's own log has none
+    re.compile(r"^\[ERROR\] .*\.(java|kt):\[\d+,\d+\] |\.java:\d+: error: "),  # under Maven, and by itself
+]
+_NUMBER = re.compile(r"(?<!rrno )(?<!rrno: )(?<!Error )(?<!code: )\b\d{2,5}\b")
+_DATE_OR_ADDRESS = re.compile(r"\d+([-/:.])\d+(\1\d+)+(\.\d+)?")
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
-_ERROR_LINE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic)\b.*", re.IGNORECASE)
+_ERROR_LINE = re.compile(
+    r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*|.*\b(error|fatal|panic|APPLICATION FAILED)\b.*|^Caused by: \S.*",
+    re.IGNORECASE,
+)
 
 
 # Exit codes of sh and cmd.exe when they cannot run the program. cmd.exe prints its message in the user's language.
@@ -47,15 +70,40 @@ def ended_itself(code: int, lines: Sequence[str]) -> bool:
     return code >= 0 or before_last_crash(lines) is not lines
 
 
-def find_permanent_cause(lines: Sequence[str], code: int) -> str:
-    """The line of output that names a cause which a restart cannot fix, or an empty string."""
+def find_permanent_cause(lines: Sequence[str], code: int) -> Reason:
+    """What the output says of a cause that a restart cannot fix, and the fix that it names; or NONE."""
     if code in _NOT_FOUND_CODES:
-        return find_error_line(lines) or _NOT_FOUND_CODES[code]
-    recent = [line.strip() for line in before_last_crash(lines)[-20:]]
-    for number, text in reversed(list(enumerate(recent))):
-        if any(pattern.search(text) for pattern in _PERMANENT):
-            return (text + _location(recent[:number]) if text.startswith(_SYNTAX) else text)[:300]
-    return ""
+        return Reason(find_error_line(lines) or _NOT_FOUND_CODES[code])
+    said = telling(before_last_crash(lines))
+    for number in reversed(range(max(0, len(said) - 20), len(said))):
+        if _compiler(said[number]) or any(pattern.search(said[number]) for pattern in _PERMANENT):
+            return _told(said, number)
+    return NONE
+
+
+def _told(said: Sequence[str], number: int) -> Reason:
+    """What the line `number` says, with what it means from the lines around it, and the fix that the program names."""
+    text = said[number]
+    if compiler := _compiler(text):
+        number = next(index for index, line in enumerate(said) if compiler.search(line))
+        text = said[number]
+    if _BUNDLE.match(text):
+        return Reason(_bundle_error(said[:number]) or text[:_LONGEST])
+    if text.startswith(_SYNTAX):
+        return Reason((text + _location(said[:number]))[:_LONGEST])
+    if remedy := _REMEDY.match(text):
+        commands = {line for line in said if line.startswith(("go get ", "go mod "))}
+        command = commands.pop() if len(commands) == 1 else "go mod tidy"
+        return Reason(remedy[1][:_LONGEST], _("run `{command}`", command=command))
+    return Reason(_whole(said, number))
+
+
+def _compiler(text: str) -> re.Pattern[str] | None:
+    return next((pattern for pattern in _COMPILERS if pattern.search(text)), None)
+
+
+# What Go says when it knows the remedy, and gives it in the next line.
+_REMEDY = re.compile(r"(.*); to (?:add(?: it)?|update it):$")
 
 
 def is_port_taken(cause: str) -> bool:
@@ -63,26 +111,66 @@ def is_port_taken(cause: str) -> bool:
 
 
 def numbers(cause: str) -> list[int]:
-    """The numbers of a line that may be ports."""
-    return [int(text) for text in _NUMBER.findall(cause)]
+    """The numbers of a line that may be ports, the most likely one first: the port comes after a time or a pid."""
+    return [int(text) for text in reversed(_NUMBER.findall(_DATE_OR_ADDRESS.sub("", cause)))]
 
 
 def _location(earlier: Sequence[str]) -> str:
-    """` (src/app.py:12)`: Python prints the location of a syntax error in the lines above the error."""
+    """` (src/app.py:12)`: Python and Node print the location of a syntax error above the error."""
     for text in reversed(earlier):
-        match = re.match(r'File "(.+)", line (\d+)', text)
+        match = re.match(r'File "(.+)", line (\d+)', text) or re.match(r"(?:file://)?((?:/|\w:[/\\]).+):(\d+)$", text)
         if match:
             return f" ({match[1]}:{match[2]})"
     return ""
 
 
+_IN_FILE = re.compile(r"\bERROR in (?=\S*[./])")
+_LOADER = re.compile(r"Module build failed \(from \S+\):")
+_PLACE = re.compile(r"\[(\S+:\d+:\d+)\]$")
+
+
+def _bundle_error(earlier: Sequence[str]) -> str:
+    """`ERROR in ./src/workflows.ts 14:0: Module parse failed: ...`: webpack's first error, which has several lines."""
+    for number, text in enumerate(earlier):
+        if match := _IN_FILE.search(text):
+            logged = text[: match.start()]  # what the logger of the worker may put before each line
+            prefix = re.compile(re.sub(r"\d+", r"\\d+", re.escape(logged)))
+            details = [prefix.sub("", line, count=1) for line in earlier[number + 1 : number + 4]]
+            details = [detail for detail in details if not _LOADER.match(detail)]
+            place = next((f" ({found[1]})" for detail in details if (found := _PLACE.search(detail))), "")
+            what = " ".join(details[0].split()) if details else ""
+            return f"{text[match.start() :]}: {what}{place}"[:_LONGEST]
+    return ""
+
+
+_LONGEST = 300
+# A Java exception is told by its class; for one in a build, Maven names the goal and the project first.
+_AROUND_ERROR = re.compile(
+    r"^(Caused by: |\[cause\]: |\[ERROR\] (Failed to execute goal .* on project \S+: |(?=.*\.(java|kt):\[)))"
+    r"| -> \[Help \d+\]$"
+)
+
+
 def find_error_line(lines: Sequence[str]) -> str:
-    """The line that most likely explains an exit: the last one that looks like an error, else the last one."""
-    non_blank = [line.strip() for line in before_last_crash(lines) if line.strip()]
-    for line in reversed(non_blank[-10:]):
-        if _ERROR_LINE.match(line):
-            return line[:300]
-    return non_blank[-1][:300] if non_blank else ""
+    """The line that most likely explains an exit: the last one that looks like an error, else the last one.
+
+    The last one also where an error has causes: Java and Node print the first cause at the end, Python at the start.
+    """
+    said = telling(before_last_crash(lines))
+    for number in reversed(range(max(0, len(said) - 10), len(said))):
+        if _ERROR_LINE.match(said[number]) or _compiler(said[number]):
+            return _told(said, number).text
+    return said[-1][:_LONGEST] if said else ""
+
+
+def _whole(said: Sequence[str], number: int) -> str:
+    """The line, and the next one if it only announces that."""
+    text = said[number]
+    following = said[number + 1] if number + 1 < len(said) else ""
+    if following and (text.endswith(":") or (text.endswith("cannot find symbol") and "symbol:" in following)):
+        detail = following.removeprefix("[ERROR]").removeprefix("-").strip()
+        text = f"{text.rstrip(':')}: {' '.join(detail.removeprefix('symbol:').split())}"
+    return _AROUND_ERROR.sub("", text)[:_LONGEST]
 
 
 _END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")

@@ -12,12 +12,13 @@ from mika.wording import _
 
 _NOT_RESOLVED = re.compile(
     r"dns error|name or service not known|nodename nor servname|getaddrinfo|name resolution|no such host"
-    r"|failed to lookup address|could not translate host name|name does not resolve",
+    r"|failed to lookup address|could not translate host name|name does not resolve|UnknownHostException",
     re.IGNORECASE,
 )
-# In the line of the error: Node.js, Go, libpq, redis, MongoDB.
+# In the line of the error: Node.js, Go, libpq, Java, redis, MongoDB.
 _IN_ERROR = re.compile(
     r"(?:ENOTFOUND|EAI_AGAIN) (?P<node>[\w.-]+)|\blookup (?P<go>[\w.-]+)(?: on \S+)?: |host name \"(?P<pg>[^\"]+)\""
+    r"|UnknownHostException: (?P<java>[\w.-]+)"
     r"|(?<![\w.:/-])(?P<any>[A-Za-z][\w.-]*):\d{2,5}\b"
 )
 # In the source lines of a traceback: `Client.connect("temporal:7233")`, `("db", 5432)`, `host="db"`.

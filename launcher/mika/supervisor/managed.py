@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from mika import events, tasks
@@ -17,8 +16,7 @@ from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.status import LastExit, Phase, UnitStatus
 from mika.supervisor import policy
-from mika.supervisor.cause import find_cause
-from mika.supervisor.diagnose import ended_itself, find_error_line, fix_for_early_exit
+from mika.supervisor.explanation import UNEXPLAINED, Explanation
 from mika.supervisor.guard import (
     URGENT_REPORT_SECONDS,
     Exit,
@@ -60,7 +58,7 @@ class Managed:
         self._requested: Literal["", "stop", "kill"] = ""  # of the current generation
         self._tree: Tree | None = None
         self._log_start: logs.Position | None = None  # of the current generation
-        self._last_lines: list[str] = []
+        self._last_lines: tuple[str, ...] = ()
 
     # --- for the supervisor ------------------------------------------------------------------------------------------
 
@@ -172,12 +170,12 @@ class Managed:
                 self.guard.kill()
                 await self.guard.wait()
             reason = Reason(_("could not be supervised: {error}", error=describe(error)))
-            self._handle_exit(generation, Exit(_NOT_STARTED, reason), [], NONE)
+            self._handle_exit(generation, Exit(_NOT_STARTED, reason), UNEXPLAINED)
 
     async def _run_once(self, generation: int) -> None:
         self.survivors = still_alive(self.survivors)
         if self.survivors:
-            self._handle_exit(generation, Exit(_NOT_STARTED, NONE, survivors=self.survivors), [], NONE)
+            self._handle_exit(generation, Exit(_NOT_STARTED, NONE, survivors=self.survivors), UNEXPLAINED)
             return
         identity = f"{self.unit.name}@{self._run_id}-{generation}"
         launch = Launch(generation, self._run_id, identity, self.unit.beat_file, self.pids, self.debug)
@@ -188,8 +186,9 @@ class Managed:
             self.guard = await self._start(launch)
         except StartFailedError as error:
             # A lack of resources (too many open files, for example) is temporary, so it is not a permanent cause.
-            cause = "" if error.code == "resources" else error.message
-            self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), [error.message], Reason(cause))
+            cause = NONE if error.code == "resources" else Reason(error.message)
+            why = Explanation(lines=(error.message,), error_line=error.message, cause=cause, ended_itself=True)
+            self._handle_exit(generation, Exit(_NOT_STARTED, error.reason), why)
             return
         self.started_at, self.reason, self.held_back = time.monotonic(), NONE, NONE
         self._tree = Tree(self.guard.pid) if self.guard.pid else None
@@ -208,12 +207,13 @@ class Managed:
             watcher.cancel()
         if self.state.phase is Phase.STOPPING:  # as it was asked to: there is nothing to explain
             await self._until_settled()
-            self._handle_exit(generation, exit_, [], NONE)
+            self._handle_exit(generation, exit_, UNEXPLAINED)
         else:
-            lines = self._read_last_lines(self.guard.log_dir)
+            from mika.supervisor.cause import explain  # before one exits, no start waits for what this imports
+
             own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
-            why = await find_cause(lines, exit_.code, own_ports)
-            self._handle_exit(generation, exit_, lines[-SHOWN_LINES:], why)
+            log = self.guard.log_dir, self.unit.name, self._log_start
+            self._handle_exit(generation, exit_, await explain(log, self.unit.type, exit_.code, own_ports))
         await tasks.cancel(watcher)
 
     async def _until_settled(self) -> None:
@@ -230,13 +230,8 @@ class Managed:
         self._log_start = logs.end(spec.log_dir, self.unit.name)
         return await Guard.start(spec, self._on_guard_event)
 
-    def _read_last_lines(self, log_dir: Path) -> list[str]:
-        """The last lines written since the last start."""
-        recent = logs.read_tail(log_dir, self.unit.name, 3 * SHOWN_LINES, after=self._log_start)
-        return [logs.decode(line.data) for line in recent]
-
-    def _handle_exit(self, generation: int, exit_: Exit, lines: list[str], cause: Reason) -> None:
-        """Publish the exit and feed it to the policy. `cause` is the permanent cause, if there is one."""
+    def _handle_exit(self, generation: int, exit_: Exit, why: Explanation) -> None:
+        """Publish the exit and feed it to the policy. Imports nothing: the policy must hear of every exit."""
         pid = self.guard.pid if self.guard is not None else 0
         self.guard, self.started_at = None, None
         self.survivors = exit_.survivors
@@ -245,12 +240,12 @@ class Managed:
         was_killed_as_hung = self._requested == "kill" and self.state.phase is Phase.UNHEALTHY
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
-        by_itself = ended_itself(exit_.code, lines)
-        if self.unit.spec is not None and not self.ready and self.unit.rules.restart == "always" and by_itself:
-            fix = exit_.reason.fix or cause.fix or fix_for_early_exit(self.unit.type, lines, exit_.code)
+        if self.unit.spec is not None and why.ended_itself:
+            is_early = not self.ready and self.unit.rules.restart == "always" and self.unit.role == "process"
+            fix = exit_.reason.fix or why.cause.fix or (why.early_fix if is_early else "")
             exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
-        self._last_lines = lines
+        self._last_lines = why.lines[-SHOWN_LINES:]
         restart = self.unit.rules.restart
         expected = self.state.phase is Phase.STOPPING or (exit_.code == 0 and restart != "always")
         self._bus.publish(
@@ -260,17 +255,17 @@ class Managed:
                 code=exit_.code,
                 reason=exit_.reason,
                 expected=expected,
-                last_lines=tuple(lines) if restart == "never" and not expected else (),
+                last_lines=self._last_lines if restart == "never" and not expected else (),
             )
         )
         # The exit reason of a container already contains its error line.
-        line = cause.text if cause.fix else find_error_line(lines)
-        error_line = line if exit_.code and by_itself and self.unit.run is None else ""
+        line = why.cause.text or why.error_line
+        error_line = line if exit_.code and why.ended_itself and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(error_line, exit_.reason.fix).within(exit_.reason.text) if is_new else exit_.reason
         self._why_exited = self.reason
         exited = policy.ProcessExited(
-            generation, exit_.code, self.reason, cause.text, exit_.final, has_survivors=bool(exit_.survivors)
+            generation, exit_.code, self.reason, why.cause.text, exit_.final, has_survivors=bool(exit_.survivors)
         )
         self.feed(exited)
 
@@ -303,7 +298,7 @@ class Managed:
                     self._bus.publish(events.Stopped(name=name))
             case Phase.GAVE_UP:
                 self.reason = state.reason
-                self._bus.publish(events.GaveUp(name=name, reason=state.reason, last_lines=tuple(self._last_lines)))
+                self._bus.publish(events.GaveUp(name=name, reason=state.reason, last_lines=self._last_lines))
             case _:
                 pass
 

@@ -289,6 +289,8 @@ def _exited(
     is_repeated = bool(cause) and is_same_cause(cause, state.permanent_cause)
     state = replace(state, failures=failures, permanent_cause=cause, reason=event.reason)
     if is_repeated or failures >= rules.max_failures:
+        if cause.endswith("."):  # noqa: FURB188 - that makes a plain string of a text that can be translated
+            cause = cause[:-1]
         reason = (
             Reason(_("{cause}; another attempt would fail the same way", cause=cause), event.reason.fix)
             if is_repeated

@@ -9,7 +9,6 @@ from mika.backends.docker.monitor import ContainerSnapshot
 from mika.frozen import frozen
 from mika.reason import NONE, Reason, Repair
 from mika.supervisor.diagnose import find_error_line
-from mika.text import plain
 from mika.wording import Text, _
 
 _SIGNALS = {130: "SIGINT", 134: "SIGABRT", 137: "SIGKILL", 139: "SIGSEGV", 143: "SIGTERM"}
@@ -102,7 +101,7 @@ def last_reason(lines: Sequence[str]) -> Reason:
         return Reason(_("its database is empty"), _("`mika up` sets it up again"), Repair("up"))
     if has_lost_its_database(lines):
         return Reason(_("{error} (see the log of its database)", error=_DATABASE_GONE))
-    return Reason(find_error_line([plain(line) for line in lines]))
+    return Reason(find_error_line(lines))
 
 
 _PORT = re.compile(r"(?:Bind for|listen tcp[46]?|exposing port TCP) \S*?:(\d+)\b")

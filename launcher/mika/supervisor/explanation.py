@@ -1,0 +1,24 @@
+"""What the output of a process says about its exit."""
+
+from __future__ import annotations
+
+from mika.frozen import frozen
+from mika.reason import NONE, Reason
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """Made by `cause.explain`, whose regular expressions are imported only when a process has exited."""
+
+    lines: tuple[str, ...] = ()
+    """The last lines, without terminal escapes."""
+    error_line: str = ""
+    cause: Reason = NONE
+    """Of an exit that another attempt would repeat."""
+    early_fix: str = ""
+    """What to do if it exits before it was ready, whatever it says."""
+    ended_itself: bool = False
+    """Nobody killed it."""
+
+
+UNEXPLAINED = Explanation()
