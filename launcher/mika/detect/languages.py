@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from mika.detect.documented import Said
 from mika.detect.files import Files, ancestors
 from mika.detect.sources import Value
 from mika.frozen import frozen
@@ -164,3 +165,10 @@ class Texts:
             if self.files.is_late():
                 break
         return Value()
+
+
+def told_of(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:
+    """The commands of a tool in the texts of this part."""
+    home = f"{maker.home}/" if maker.home else ""
+    inside = (one for one in said if one.where.startswith(home) and not one.is_in_container)
+    return [one for one in inside if one.words[0] == tool]

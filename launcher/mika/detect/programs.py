@@ -7,10 +7,10 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from mika.detect import package_json
+from mika.detect import java_programs, package_json
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
-from mika.detect.languages import Maker, Texts
+from mika.detect.languages import Maker, Texts, told_of
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
 from mika.wording import _
@@ -23,12 +23,11 @@ _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
 _RUNNERS = ("tsx", "ts-node")
 _PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
-_MAIN_JAVA = re.compile(r"static\s+void\s+main\s*\(")
 
 
 def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
     """The workers, and a note on each file that makes one which nothing is found to start."""
-    starts = {"go": _go, "node": _node, "dotnet": _dotnet, "java": _java}
+    starts = {"go": _go, "node": _node, "dotnet": _dotnet, "java": java_programs.starts}
     found: dict[Start, Worker] = {}
     notes: list[str] = []
     for maker in texts.makers():
@@ -153,7 +152,7 @@ def _scripts(package: str) -> Mapping[str, str]:
     return {name: command for name, command in package_json.scripts(package).items() if _NAME.fullmatch(name)}
 
 
-# --- .NET and Java ----------------------------------------------------------------------------------------------------
+# --- .NET --------------------------------------------------------------------------------------------------------------
 
 
 def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
@@ -161,32 +160,6 @@ def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[
     source = texts.text(maker.manifest)
     if "<OutputType>Exe" not in source and not re.search(r'Sdk="Microsoft\.NET\.Sdk\.(Worker|Web)"', source):
         return
-    told = [one for one in _told(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
+    told = [one for one in told_of(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
     words = next((one.words for one in told if "worker" in " ".join(one.words).lower()), ("dotnet", "run"))
     yield maker.path, shlex.join(words)
-
-
-def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
-    """What a text has for the class, else Maven's or Gradle's way to run it."""
-    source = texts.text(maker.path)
-    package = re.search(r"^package\s+([\w.]+);", source, re.MULTILINE)
-    simple = posixpath.basename(maker.path).removesuffix(".java")
-    main = f"{package[1]}.{simple}" if package else simple
-    tools = ("mvn", "./mvnw", "gradle", "./gradlew")
-    told = [one for tool in tools for one in _told(said, maker, tool)]
-    named = [one for one in told if main in " ".join(one.words)]
-    named += [one for one in told if {"run", "bootRun", "spring-boot:run"} & set(one.words)]
-    if named:
-        yield maker.path, shlex.join(named[0].words)
-    elif _MAIN_JAVA.search(source) and maker.manifest.endswith("pom.xml"):
-        tool = "./mvnw" if posixpath.join(maker.home, "mvnw") in texts.files else "mvn"
-        yield maker.path, f"{tool} compile exec:java -Dexec.mainClass={main}"
-    elif _MAIN_JAVA.search(source) and re.search(r"\bapplication\b", texts.text(maker.manifest)):
-        yield maker.path, f"{'./gradlew' if posixpath.join(maker.home, 'gradlew') in texts.files else 'gradle'} run"
-
-
-def _told(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:
-    """The commands of a tool in the texts of this part."""
-    home = f"{maker.home}/" if maker.home else ""
-    inside = (one for one in said if one.where.startswith(home) and not one.is_in_container)
-    return [one for one in inside if one.words[0] == tool]
