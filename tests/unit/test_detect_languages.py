@@ -167,11 +167,66 @@ def test_a_worker_whose_sdk_is_not_declared(tmp_path, packages, command):
     assert any(note.startswith("worker.ts ") for note in found.notes)
 
 
+TYPED = {"src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
+
+
+@pytest.mark.parametrize(
+    ("package", "others", "command"),
+    [
+        ("ts-node", {}, "npx ts-node src/worker.ts"),
+        ("ts-node-dev", {}, "npx ts-node src/worker.ts"),
+        ("ts-node-dev", {"pnpm-lock.yaml": ""}, ""),
+        ("@swc-node/register", {}, "node -r @swc-node/register src/worker.ts"),
+        ("nodemon", {}, ""),
+        ("x", {"x/worker.Dockerfile": 'CMD [ "node", "lib/worker.js" ]'}, "node lib/worker.js"),
+        ("x", {"Dockerfile.worker": 'CMD ["node", "/app/lib/worker.js"]'}, ""),
+        ("x", {"Containerfile": 'CMD ["node", "lib/other.js"]'}, ""),
+        ("tsx", {"worker.dockerfile": 'CMD ["node", "lib/worker.js"]'}, "npx tsx src/worker.ts"),
+    ],
+)
+def test_the_command_of_a_worker_in_typescript_without_a_script(tmp_path, package, others, command):
+    manifest = f'{{"dependencies": {{"@temporalio/worker": "1"}}, "devDependencies": {{"{package}": "1"}}}}'
+    found = proposed(tmp_path, {"package.json": manifest, **TYPED, **others})
+    assert [process.command for process in found.processes] == ([command] if command else [])
+    assert not found.example.startswith("worker: python"), found.example
+
+
+def test_a_runner_that_only_another_script_uses(tmp_path):
+    found = only(proposed(tmp_path, {"package.json": package(start="npx tsx src/api.ts"), **TYPED}))
+    assert found.command == "npx tsx src/worker.ts"
+
+
+@pytest.mark.parametrize(
+    ("sources", "example"),
+    [
+        ({"package.json": package(), **TYPED}, "worker: npx tsx src/worker.ts"),
+        (
+            {"package.json": package(), **TYPED, "src/main.ts": "import { run } from './worker';"},
+            "worker: npx tsx src/main.ts",
+        ),
+        ({"b/package.json": package(x="tsx src/worker.ts"), **{f"b/{path}": text for path, text in TYPED.items()}}, ""),
+        ({"package.json": "{}"}, "web: npm run start"),
+        ({"go.mod": "module x\n"}, "api: go run ./"),
+        ({"a/pom.xml": POM, "a/work/Jobs.java": "factory.newWorker(QUEUE)"}, "api: mvn spring-boot:run"),
+        ({"build.gradle.kts": ""}, "api: gradle"),
+        ({"a/a.csproj": ""}, "api: dotnet run"),
+        ({"package.json": "{}", "tool.py": ""}, "api: python -m uvicorn"),
+        ({}, "api: python -m uvicorn"),
+    ],
+)
+def test_the_example_of_a_procfile_is_in_the_language_of_the_project(tmp_path, sources, example):
+    found = proposed(tmp_path, sources)
+    assert bool(found.processes) == (not example)
+    assert found.example.startswith(example)
+
+
 def test_what_has_to_be_built_before_is_said(tmp_path):
     scripts = {"build": "tsc", "work": "node dist/worker.js"}
     sources = {"package.json": package(**scripts), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
     found = only(proposed(tmp_path, sources))
     assert "runs what `npm run build` makes" in found.why[1]
+    scripts["work"] = "npm run build && node dist/worker.js"
+    assert len(only(proposed(tmp_path, {"package.json": package(**scripts)})).why) == 1, "it does that itself"
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ from mika.frozen import frozen
 
 _MOST_TEXTS = 200
 _LARGEST = 200_000  # bytes
-_TEXTS = r"README.*|.+\.(md|rst|sh|ps1)|(Makefile|justfile|Procfile|Dockerfile).*|package\.json|(docker-)?compose.*"
-_CONTAINER = re.compile(r"(^|/)(Dockerfile|(docker-)?compose)[^/]*$", re.IGNORECASE)
+_TEXTS = (
+    r"README.*|.+\.(md|rst|sh|ps1|dockerfile)|(Makefile|justfile|Procfile|(Docker|Container)file).*"
+    r"|package\.json|(docker-)?compose.*"
+)
+_CONTAINER = re.compile(r"(^|/)((Docker|Container)file|(docker-)?compose)[^/]*$|\.dockerfile$", re.IGNORECASE)
 _REST = r"\s[^\n`&|;#<>]{0,500}"
 _COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
 _OTHERS = re.compile(rf"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew)){_REST}")

@@ -82,6 +82,7 @@ LANGUAGES = (
         re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
     ),
 )
+NODE = next(language for language in LANGUAGES if language.name == "node")
 
 
 @frozen

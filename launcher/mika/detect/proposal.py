@@ -21,6 +21,7 @@ from mika.detect.languages import Texts
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources
 from mika.frozen import frozen
+from mika.procfile import entries
 from mika.wording import Text, _, listed
 
 ALL = "all"
@@ -84,6 +85,8 @@ class Proposal:
     settings: Mapping[str, Guess]
     questions: tuple[Question, ...]
     notes: tuple[str, ...]
+    example: str
+    """Lines of a Procfile, for a project like this one."""
 
 
 def propose(
@@ -117,9 +120,9 @@ class _Proposer:
         apps = web.find(self._sources, self._said)
         every = workers.find(self._sources, [app.module for app in apps])
         inside = {worker.path: worker for worker in every if worker.start is None}
-        others, notes = programs.find(Texts(self._files, self._variables), self._said)
-        own = [*(worker for worker in every if worker.start is not None), *others]
-        self._choose_backend(has_other_sdk=bool(others or notes))
+        others = programs.find(Texts(self._files, self._variables), self._said)
+        own = [*(worker for worker in every if worker.start is not None), *others.workers]
+        self._choose_backend(has_other_sdk=bool(others.workers or others.notes))
         self._note_addresses()
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
@@ -133,10 +136,12 @@ class _Proposer:
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         kept = self._prepared(kept, taken)
-        self._notes += [*notes, *leftovers.frontends(self._files, taken)]
+        self._notes += [*others.notes, *leftovers.frontends(self._files, taken)]
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
-        return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes))
+        example = "\n".join(f"{_unique('worker', taken)}: {command}" for command in others.examples)
+        example = example or entries.example(map(posixpath.basename, (*self._files.python, *self._files.others)))
+        return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
