@@ -54,7 +54,7 @@ LANGUAGES = (
     Language(
         "go",
         re.compile(r"go\.mod"),
-        re.compile(r"^\s*(require\s+)?go\.temporal\.io/sdk\s", re.MULTILINE),
+        re.compile(r"^[ \t]*(require[ \t]+)?go\.temporal\.io/sdk\s", re.MULTILINE),
         (".go",),
         re.compile(r"\bworker\.New\(\s*[\w.]+\s*,((?:[^,()]|\([^()]*\)){1,200}),"),
     ),
@@ -82,7 +82,7 @@ LANGUAGES = (
         re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
     ),
 )
-NODE = next(language for language in LANGUAGES if language.name == "node")
+GO, NODE = (next(language for language in LANGUAGES if language.name == name) for name in ("go", "node"))
 
 
 @frozen
@@ -133,6 +133,10 @@ class Texts:
             inside = [path for path in self._sources(language) if not home or path.startswith(f"{home}/")]
             self._of[language, home] = inside
         return self._of[language, home]
+
+    def nearest(self, path: str, manifest: str) -> str | None:
+        """The folder of the manifest that a file belongs to."""
+        return next((folder for folder in ancestors(path) if posixpath.join(folder, manifest) in self.files), None)
 
     def text(self, path: str) -> str:
         if path not in self._texts:

@@ -17,6 +17,10 @@ _NAME = re.compile(r"[\w:.@/-]+")
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|\b(ts-)?node-dev\b|\btsnd\b|--hot\b")
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
 _BUILDS = re.compile(r"(run |[:-])build\b|(^|\s)tsc\b")
+_STARTS = re.compile(
+    r"([A-Za-z_]\w*=\S*\s+|(cross-env|dotenv|npx|exec|env)\s+(-\S+\s+)*)*"
+    r"(node|tsx|ts-node|nest|fastify|bun|esno|vite-node|npm|pnpm|yarn)\s(?!run (build|test|lint))"
+)
 _WORD = re.compile(r"[\w./@-]+")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
@@ -80,6 +84,11 @@ def program(command: str, texts: Texts, home: str) -> str | None:
 def watches(name: str, command: str) -> bool:
     """Whether a script starts its program behind a watcher, which hides a crash."""
     return _WATCHES.search(f"{name} {command}") is not None
+
+
+def runs(command: str) -> bool:
+    """Whether a script starts a program, and does not test, check or build it."""
+    return _STARTS.match(command) is not None
 
 
 def needs_build(manifest: str, command: str, tool: str) -> str:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import compose_text, documented, leftovers, preparation, programs, web, workers
+from mika.detect import compose_text, documented, leftovers, other_web, preparation, programs, web, workers
 from mika.detect.compose import is_temporal
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
@@ -120,7 +120,8 @@ class _Proposer:
         apps = web.find(self._sources, self._said)
         every = workers.find(self._sources, [app.module for app in apps])
         inside = {worker.path: worker for worker in every if worker.start is None}
-        others = programs.find(Texts(self._files, self._variables), self._said)
+        texts = Texts(self._files, self._variables)
+        others = programs.find(texts, self._said)
         own = [*(worker for worker in every if worker.start is not None), *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes))
         self._note_addresses()
@@ -136,7 +137,8 @@ class _Proposer:
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         kept = self._prepared(kept, taken)
-        self._notes += [*others.notes, *leftovers.frontends(self._files, taken)]
+        self._notes += others.notes
+        self._notes += other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers])
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         example = "\n".join(f"{_unique('worker', taken)}: {command}" for command in others.examples)
