@@ -220,6 +220,18 @@ def test_the_example_of_a_procfile_is_in_the_language_of_the_project(tmp_path, s
     assert found.example.startswith(example)
 
 
+@pytest.mark.parametrize(
+    ("lock", "is_said"), [("package-lock.json", False), ("yarn.lock", False), ("pnpm-lock.yaml", True)]
+)
+def test_the_package_that_brings_all_others(tmp_path, lock, is_said):
+    """Not with pnpm: there a file may only import what its own package.json names."""
+    manifest = '{"scripts": {"w": "node w.js"}, "dependencies": {"temporalio": "1"}}'
+    source = "const { Worker } = require('@temporalio/worker');\n" + TS.replace("QUEUE", "taskQueue: 'q'")
+    found = proposed(tmp_path, {"package.json": manifest, "w.js": source, lock: ""})
+    assert only(found).queues == ("q",)
+    assert bool(found.notes) == is_said
+
+
 def test_what_has_to_be_built_before_is_said(tmp_path):
     scripts = {"build": "tsc", "work": "node dist/worker.js"}
     sources = {"package.json": package(**scripts), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from mika.detect.languages import without_comments
 from mika.frozen import frozen
 
-_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL)
 _NUMBER = re.compile(r"""["'`]?(\d{2,5})["'`]?(?=\s*(?:[,;)}]|as\b|$))""")
 _FROM_ENV = re.compile(r"""(?:[\w+.(\s]*\()?\+?process\.env(?:\.|\[["'])([A-Z_]\w*)["'\])]*\s*(?:\?\?|\|\|)\s*(.+)""")
 """A variable or a default, perhaps as the argument of `Number` or `parseInt`."""
@@ -31,7 +31,7 @@ class Port:
 
 def in_node(text: str, variables: Mapping[str, str]) -> Port | None:
     """Of the only `.listen(…)` in a file."""
-    plain = _COMMENT.sub("", text)
+    plain = without_comments(text)
     calls = [(given or positional or "port").strip() for given, positional in _NODE.findall(plain)]
     if len(set(calls)) != 1:
         return None
@@ -54,7 +54,7 @@ def in_go(texts: Iterable[str]) -> Port | None:
     """Of the only call in these files that serves."""
     found: set[Port | None] = set()
     for text in texts:
-        plain = _COMMENT.sub("", text)
+        plain = without_comments(text)
         given = [expression for pattern in _GO for expression in pattern.findall(plain) if expression.strip()]
         found |= {_address(expression.strip(), plain) for expression in given}
         if any(re.search(rf"\b{name}\.Run\(\s*\)", plain) for name in _GIN.findall(plain)):

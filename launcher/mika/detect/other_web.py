@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mika.detect import listening, node_programs, package_json
 from mika.detect.environments import node_tooling
+from mika.detect.files import ancestors
 from mika.detect.languages import GO, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
@@ -175,7 +176,7 @@ def _packages(texts: Texts, home: str) -> dict[str, list[str]]:
     """The sources of one module by their folder; a folder with a go.mod of its own is another module."""
     found: dict[str, list[str]] = {}
     for path in texts.of(GO, home):
-        if texts.nearest(path, "go.mod") == home:
+        if next(folder for folder in ancestors(path) if posixpath.join(folder, "go.mod") in texts.files) == home:
             found.setdefault(posixpath.dirname(path), []).append(path)
     return found
 

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import compose_text, documented, leftovers, other_web, preparation, programs, web, workers
+from mika.detect import addresses, compose_text, documented, leftovers, other_web, preparation, programs, web, workers
 from mika.detect.compose import is_temporal
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
-from mika.detect.modules import Module, dotted
+from mika.detect.modules import Module
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 from mika.procfile import entries
@@ -124,7 +124,7 @@ class _Proposer:
         others = programs.find(texts, self._said)
         own = [*(worker for worker in every if worker.start is not None), *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes))
-        self._note_addresses()
+        self._note_addresses(texts)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
@@ -276,22 +276,17 @@ class _Proposer:
                 _("{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env", path=path)
             )
 
-    def _note_addresses(self) -> None:
+    def _note_addresses(self, texts: Texts) -> None:
         """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""
-        for module in self._sources.entries:
-            for call in module.calls:
-                if not module.source_of(dotted(call.func)).endswith("Client.connect"):
-                    continue
-                target = call.args[0] if call.args else module.keyword(call, "target_host")
-                value = self._sources.value(target, module)
-                host, _colon, port = (value.text or "").partition(":")
-                if host in ("localhost", "127.0.0.1") and port.isdecimal() and not value.variable:
-                    if int(port) != self._temporal_port:
-                        self._settings["TEMPORAL_PORT"] = Guess(
-                            port, _("{path} connects to this port", path=module.path)
-                        )
-                elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and value.variable not in _GIVEN:
-                    self._notes.append(_only_in_compose(module.path, value.text or "", value.variable))
+        for target in (*addresses.of_python(self._sources), *addresses.of_others(texts)):
+            address, variable = target.value.text or "", target.value.variable
+            host, _colon, port = address.partition(":")
+            if host in ("localhost", "127.0.0.1") and port.isdecimal() and not variable:
+                if int(port) != self._temporal_port:
+                    guess = Guess(port, _("{path} connects to this port", path=target.path))
+                    self._settings.setdefault("TEMPORAL_PORT", guess)
+            elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and variable not in _GIVEN:
+                self._notes.append(_only_in_compose(target.path, address, variable))
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
