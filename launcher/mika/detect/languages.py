@@ -111,6 +111,8 @@ class Texts:
         self.files, self._variables = files, variables
         self._texts: dict[str, str] = {}
         self._homes: dict[Language, set[str]] = {}
+        self._manifests_of: dict[Language, dict[str, str]] = {}
+        self._sources_of: dict[Language, list[str]] = {}
         self._of: dict[tuple[Language, str], list[str]] = {}
 
     def makers(self) -> Iterator[Maker]:
@@ -133,7 +135,7 @@ class Texts:
 
     def users(self) -> Iterator[tuple[Language, str]]:
         """Every source file of a part that uses an SDK, for workers or for clients."""
-        for language in LANGUAGES:
+        for language in () if self.files.is_late() else LANGUAGES:
             manifests = self._manifests(language)
             sdk = _NODE_SDKS if language == NODE else language.sdk
             homes = [folder for folder, path in manifests.items() if sdk.search(self.text(path))]
@@ -150,8 +152,11 @@ class Texts:
             self._homes[language] = {folder for folder, path in manifests if language.sdk.search(self.text(path))}
         return self._nearest(path, self._homes[language])
 
-    def _manifests(self, language: Language) -> dict[str, str]:
-        return {posixpath.dirname(path): path for path in self.files.named(language.manifest.pattern)}
+    def _manifests(self, language: Language) -> Mapping[str, str]:
+        if language not in self._manifests_of:
+            named = self.files.named(language.manifest.pattern)
+            self._manifests_of[language] = {posixpath.dirname(path): path for path in named}
+        return self._manifests_of[language]
 
     @staticmethod
     def _nearest(path: str, folders: Container[str]) -> str | None:
@@ -174,7 +179,10 @@ class Texts:
         return self._texts[path]
 
     def _sources(self, language: Language) -> list[str]:
-        return [path for path in self.files.sources if path.endswith(language.sources) and not _TESTS.search(path)]
+        if language not in self._sources_of:
+            named = (path for path in self.files.sources if path.endswith(language.sources))
+            self._sources_of[language] = [path for path in named if not _TESTS.search(path)]
+        return self._sources_of[language]
 
     def value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:
         """What an expression in the file `path` is worth; constants may be in the files `near` it."""

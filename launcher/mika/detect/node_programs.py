@@ -44,9 +44,9 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
     """The script that starts the file, or one that imports it; else the command that a text has, or Node itself."""
     scripts = usable_scripts(texts.text(maker.manifest))
     tool = tooling(texts.files, maker.path).tool
-    importers = _importers(texts, maker)
+    importers, known = _importers(texts, maker), known_as(texts, maker.home)
     for path in (maker.path, *importers):
-        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, texts, maker))}
+        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, known, maker.home))}
         if rank:
             best = min(rank, key=lambda name: (rank[name], watches(name, scripts[name]), len(name)))
             yield path, f"{tool} run {best}"
@@ -62,7 +62,7 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
     home = posixpath.join(maker.home, "")
     for path in (maker.path, *importers):
         for one in said:
-            if one.words[0] == "node" and one.where.startswith(home) and path in _built(one, texts, maker):
+            if one.words[0] == "node" and one.where.startswith(home) and path in _built(one, known):
                 yield path, shlex.join(one.words)
                 return
 
@@ -73,9 +73,8 @@ def example(texts: Texts, maker: Maker) -> str:
     return f"{runner if runner == 'node' or (runner and not maker.home) else _USUAL} {shlex.quote(path)}"
 
 
-def program(command: str, texts: Texts, home: str) -> str | None:
+def program(command: str, known: Mapping[str, str]) -> str | None:
     """The source that a script starts, if its command names that or what is built of it."""
-    known = _known(texts, home)
     words = _WORD.findall(_OTHER_SCRIPT.sub("", command))
     named = {_source(word, known) for word in words if "/" in word or _SUFFIX.search(word)} - {None}
     return named.pop() if len(named) == 1 else None
@@ -116,10 +115,9 @@ def _runner(texts: Texts, maker: Maker) -> str:
     return next((how for name, how in _RUNNERS.items() if name in packages | brought or name in words), "")
 
 
-def _starts(command: str, path: str, texts: Texts, maker: Maker) -> int:
+def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int:
     """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
-    known = _known(texts, maker.home)
-    names = {posixpath.basename(name) for name in _spelled(path, maker.home)} - {"index"}
+    names = {posixpath.basename(name) for name in _spelled(path, home)} - {"index"}
     how = 0
     for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
         found = _source(word, known)
@@ -131,9 +129,8 @@ def _starts(command: str, path: str, texts: Texts, maker: Maker) -> int:
     return how
 
 
-def _built(said: Said, texts: Texts, maker: Maker) -> set[str | None]:
+def _built(said: Said, known: Mapping[str, str]) -> set[str | None]:
     """The sources of what a documented command runs."""
-    known = _known(texts, maker.home)
     return {_source(word, known) for word in said.words[1:] if _BUILT.search(word) and _SUFFIX.search(word)}
 
 
@@ -144,14 +141,14 @@ def _source(word: str, known: Mapping[str, str]) -> str | None:
     return next((known[name] for name in (spelled, built, f"src/{built}") if name in known), None)
 
 
-def _known(texts: Texts, home: str) -> Mapping[str, str]:
+def known_as(texts: Texts, home: str) -> Mapping[str, str]:
     """The files of a part by how they are named there."""
     return {name: source for source in texts.of(NODE, home) for name in _spelled(source, home)}
 
 
 def _spelled(path: str, home: str) -> Iterator[str]:
     """How a file is named from its part of the project."""
-    name = _SUFFIX.sub("", posixpath.relpath(path, home or "."))
+    name = _SUFFIX.sub("", path.removeprefix(posixpath.join(home, "")))
     yield from {name, name.removesuffix("/index")}
 
 

@@ -117,8 +117,9 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[_App]:
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
         port, note = None, ""
         if is_server:
-            script = _unwatched(texts, folder, scripts, script)
-            source = node_programs.program(scripts[script], texts, folder)
+            known = node_programs.known_as(texts, folder)
+            script = _unwatched(scripts, script, known)
+            source = node_programs.program(scripts[script], known)
             port = listening.in_node(texts.text(source), variables) if source else None
             if port is not None and port.variable and f"{port.variable}=" in scripts[script]:
                 port = None
@@ -129,16 +130,16 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[_App]:
         yield _App(kind, path, name, f"{tool}{place} run {script}", port=port, note=note)
 
 
-def _unwatched(texts: Texts, folder: str, scripts: Mapping[str, str], script: str) -> str:
+def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]) -> str:
     """A script that runs the same program as this one without a watcher, behind which no crash is seen; else this."""
     if not node_programs.watches(script, scripts[script]):
         return script
-    own = node_programs.program(scripts[script], texts, folder)
+    own = node_programs.program(scripts[script], known)
     for other in sorted(scripts, key=lambda name: (name not in _SCRIPTS, len(name))):
         command = scripts[other]
         if node_programs.watches(other, command) or _SEVERAL.search(command):
             continue
-        program = node_programs.program(command, texts, folder)
+        program = node_programs.program(command, known)
         is_same = program == own if own and program else other in _SCRIPTS and not program
         if is_same and node_programs.runs(command):
             return other
@@ -151,7 +152,7 @@ def _unwatched(texts: Texts, folder: str, scripts: Mapping[str, str], script: st
 def _go(texts: Texts, started: Sequence[str]) -> Iterator[_App]:
     """The programs that serve HTTP, in a package of their own or in one that they import, and make no worker."""
     workers = {posixpath.dirname(path) for path in started if path.endswith(".go")}
-    for manifest in texts.files.named(r"go\.mod"):
+    for manifest in () if texts.files.is_late() else texts.files.named(r"go\.mod"):
         home, packages = posixpath.dirname(manifest), _packages(texts, posixpath.dirname(manifest))
         module = re.search(r"^module\s+(\S+)", texts.text(manifest), re.MULTILINE)
         for folder, sources in packages.items():

@@ -142,7 +142,8 @@ class _Proposer:
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         example = "\n".join(f"{_unique('worker', taken)}: {command}" for command in others.examples)
-        example = example or entries.example(map(posixpath.basename, (*self._files.python, *self._files.others)))
+        if not kept and not example:
+            example = entries.example(map(posixpath.basename, (*self._files.python, *self._files.others)))
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
 
     # --- processes ---------------------------------------------------------------------------------------------------
