@@ -87,6 +87,8 @@ def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
     [
         ("taskQueue: 'literal'", {}, "literal"),
         ("taskQueue: `template`", {}, "template"),
+        ("taskQueue: `jobs-${process.env.GIVEN}`", {}, "jobs-given"),
+        ("taskQueue: `${PREFIX}-${kind}`", {"src/a.ts": "const PREFIX = 'a';"}, "a-b"),
         ("taskQueue: TASK_QUEUE", {"src/shared.ts": "export const TASK_QUEUE = 'shared';"}, "shared"),
         ("taskQueue: config.queue", {"src/config.ts": "export const config = { queue: 'inner' };"}, "inner"),
         ("taskQueue", {"src/a.ts": "const taskQueue: string = 'typed';"}, "typed"),
@@ -96,7 +98,8 @@ def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
     ],
 )
 def test_the_queue_of_a_worker_in_typescript(tmp_path, queue, others, expected):
-    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": TS.replace("QUEUE", queue)}
+    source = "const kind = 'b';\n" + TS.replace("QUEUE", queue)
+    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": source}
     found = only(proposed(tmp_path, {**sources, **others}, GIVEN="given"))
     assert (found.queues, found.watch) == ((expected,), ("**/*.ts",))
 
@@ -349,11 +352,32 @@ def test_a_class_that_only_looks_like_the_program_of_a_worker_in_java(tmp_path, 
     [
         {"go.mod": GO_MOD, "main.go": GO.replace("QUEUE", "os.Args[1]")},
         {"package.json": package(w="tsx worker.ts"), "worker.ts": TS.replace("QUEUE", "taskQueue: name()")},
+        {
+            "package.json": package(w="tsx worker.ts"),
+            "worker.ts": TS.replace("QUEUE", "taskQueue: `a-${version}`"),
+            "other.ts": "const version = 'another one';",
+        },
         {"a.csproj": CSPROJ, "a.cs": CSHARP.replace("QUEUE", "args[0]")},
     ],
 )
 def test_a_queue_that_is_not_known_is_asked_for(tmp_path, sources):
     assert [question.key for question in proposed(tmp_path, sources).questions] == ["queue.worker"]
+
+
+@pytest.mark.parametrize("second", ["`b-${version}`", "name()", "process.env.NOT_SET"])
+def test_a_second_worker_whose_queue_is_not_known_is_said(tmp_path, second):
+    source = TS.replace("QUEUE", "taskQueue: 'a'") + TS.replace("QUEUE", f"taskQueue: {second}")
+    found = proposed(tmp_path, {"package.json": package(w="tsx worker.ts"), "worker.ts": source})
+    assert only(found).ready == "worker:a"
+    note = "worker.ts also makes a worker whose task queue is not known: `ready` of worker waits for a alone"
+    assert found.notes == (note,)
+
+
+def test_the_variable_that_a_second_queue_depends_on_is_said(tmp_path):
+    second = "const version = process.env.VERSION || 'x';\n" + TS.replace("QUEUE", "taskQueue: `b-${version}`")
+    source = TS.replace("QUEUE", "taskQueue: 'a'") + second
+    found = only(proposed(tmp_path, {"package.json": package(w="tsx worker.ts"), "worker.ts": source}))
+    assert (found.queues, found.why) == (("a", "b-x"), ("worker.ts polls a, b-x (VERSION, or its default)",))
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ _TESTS = re.compile(
 )
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
 _LITERAL = re.compile(r"""["'`]([^"'`$\\]+)["'`]""")
+_TEMPLATE = re.compile(r"`([^`\n]{1,200})`")
+_PART = re.compile(r"(\$\{[^{}]*\})")
+_SMALL = re.compile(r"[a-z][a-z0-9]*")
 _GETTER = re.compile(
     r"""(?:process\.env(?:\.|\[["'])|(?:os\.Getenv|System\.getenv|GetEnvironmentVariable)\(\s*["'])(\w+)["'\])]*"""
     r"""\s*(?:(?:\?\?|\|\|)\s*(.+))?"""
@@ -67,7 +70,10 @@ LANGUAGES = (
         re.compile(r"package\.json"),
         re.compile(rf'"({_NODE_SDK}|temporalio)"\s*:'),
         (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
-        re.compile(r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*([^,\n}]{1,200}))?", re.DOTALL),
+        re.compile(
+            r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*(`[^`\n]{0,200}`|[^,\n}]{1,200}))?",
+            re.DOTALL,
+        ),
     ),
     Language(
         "dotnet",
@@ -189,6 +195,8 @@ class Texts:
         expression = expression.strip()
         if literal := _LITERAL.match(expression):
             return Value(literal[1])
+        if template := _TEMPLATE.fullmatch(expression):
+            return self._filled(template[1], path, near, depth)
         if getter := _GETTER.search(expression):
             default = self.value(getter[2], path, near, depth + 1).text if getter[2] else None
             return Value(self._variables.get(getter[1], default), getter[1])
@@ -201,13 +209,29 @@ class Texts:
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
         for other in (path, *near):
             for value in re.findall(assigned, self.text(other)):
+                if self.files.is_late():
+                    return Value()
                 if value.strip().rstrip(",") != expression:
                     found = self.value(value, other, near, depth + 1)
                     if found != Value():
                         return found
-            if self.files.is_late():
-                break
         return Value()
+
+    def _filled(self, template: str, path: str, near: Sequence[str], depth: int) -> Value:
+        """A template with what its parts are worth; a small name is a variable of this file."""
+        texts: list[str] = []
+        variable = ""
+        for part in _PART.split(template):
+            if _PART.fullmatch(part) is None:
+                texts.append(part)
+                continue
+            inner = part[2:-1].strip()
+            value = self.value(inner, path, () if _SMALL.fullmatch(inner) else near, depth + 1)
+            if value.text is None:
+                return Value(None, value.variable)
+            texts.append(value.text)
+            variable = variable or value.variable
+        return Value("".join(texts), variable)
 
 
 def told_of(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:

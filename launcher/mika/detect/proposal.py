@@ -174,7 +174,18 @@ class _Proposer:
         assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
         env, why, queues = dict(worker.start.env), worker.path, worker.known
         if queues:
-            why = _polls(worker.path, queues, worker.queues[0].variable)
+            named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
+            why = _polls(worker.path, queues, listed(dict.fromkeys(named)))
+            if any(queue.text is None for queue in worker.queues):
+                self._notes.append(
+                    _(
+                        "{path} also makes a worker whose task queue is not known: `ready` of {name} waits for"
+                        " {queues} alone",
+                        path=worker.path,
+                        name=name,
+                        queues=listed(queues),
+                    )
+                )
         elif worker.queues:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
