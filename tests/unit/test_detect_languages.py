@@ -208,6 +208,13 @@ def test_a_runner_that_only_another_script_uses(tmp_path):
             "worker: npx tsx src/main.ts",
         ),
         ({"b/package.json": package(x="tsx src/worker.ts"), **{f"b/{path}": text for path, text in TYPED.items()}}, ""),
+        (
+            {
+                "package.json": '{"scripts": {"start": "x"}, "dependencies": {"@temporalio/worker": "1", "koa": "1"}}',
+                **TYPED,
+            },
+            "web: npm run start\nworker: npx tsx src/worker.ts",
+        ),
         ({"package.json": "{}"}, "web: npm run start"),
         ({"go.mod": "module x\n"}, "api: go run ./"),
         ({"a/pom.xml": POM, "a/work/Jobs.java": "factory.newWorker(QUEUE)"}, "api: mvn spring-boot:run"),
@@ -288,6 +295,7 @@ EXEC = "./mvnw compile exec:java -Dexec.mainClass=com.acme.work.JobWorker"
         ('Run "./mvnw exec:java -Dexec.mainClass=com.acme.work.JobWorker", please.', EXEC),
         ("    ./mvnw exec:java '-Dexec.mainClass=com.acme.work.JobWorker'\n", EXEC),
         ('`./mvnw -q test-compile exec:java -Dexec.mainClass="com.acme.work.JobWorker"`', "./mvnw -q test-compile "),
+        ("./mvnw exec:java@w -Dexec.args=com.acme.work.JobWorker", "./mvnw compile exec:java@w "),
         ('`./mvnw exec:java -Dexec.mainClass="com.acme.work.JobWorkers"`', "mvn compile exec:java "),
     ],
 )

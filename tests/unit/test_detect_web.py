@@ -134,6 +134,7 @@ def test_a_web_app_in_go_that_is_in_a_module_and_package_of_its_own(tmp_path):
         {"main.go": NET.replace("ListenAndServe", "Get")},
         {"api/api.go": NET.replace("package main", "package api")},
         {"main_test.go": NET},
+        {"main.go": NET.replace('"net/http"', '"net/http"\n\t_ "net/http/pprof"')},
         {"main.go": NET, "work.go": 'package main\nfunc x() { w := worker.New(c, "q", worker.Options{}) }\n'},
     ],
 )

@@ -21,7 +21,7 @@ _SPRING_PLUGIN = re.compile(
 """Also the parent of Spring's own poms, which has the plugin."""
 _MAIN_CLASS = re.compile(r"\bmainClass(?:Name)?\b")
 _RUNS = {"run", "bootRun", "spring-boot:run"}
-_EXEC = re.compile(r"exec:java|org\.codehaus\.mojo:exec-maven-plugin(:[\w.-]+)?:java")
+_EXEC = re.compile(r"(exec:java|org\.codehaus\.mojo:exec-maven-plugin(:[\w.-]+)?:java)(@[\w.-]+)?")
 _COMPILES = re.compile(r"(process-|test-)?(compile|classes)|package|verify|install|.*compiler.*:compile")
 
 

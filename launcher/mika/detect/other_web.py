@@ -61,8 +61,16 @@ class _App:
     note: str = ""
 
 
-def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[str]:
-    """A line on each, with what to add to the Procfile and to mika.toml.
+@frozen
+class LeftOut:
+    """What is said of one; `line` is empty if a line of the Procfile is not enough to run it."""
+
+    line: str
+    text: Text
+
+
+def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[LeftOut]:
+    """Each, with what to add to the Procfile and to mika.toml.
 
     In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers.
     """
@@ -71,7 +79,7 @@ def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: S
         while name in taken:
             name = f"{name}-js" if app.path.endswith("package.json") else f"{name}-web"
         taken.add(name)
-        yield _said(app, name)
+        yield LeftOut("" if app.cwd else f"{name}: {app.command}", _said(app, name))
 
 
 def _said(app: _App, name: str) -> Text:
@@ -187,8 +195,10 @@ def _is_program(text: str) -> bool:
 
 
 def _kind(text: str) -> str | None:
-    """The framework of a file that serves with it."""
+    """The framework of a file that serves with it. With pprof alone it serves nothing of its own."""
     imported = _IMPORTED.findall(text)
+    if "net/http/pprof" in imported and "Handle" not in text:
+        imported = [name for name in imported if name != "net/http"]
     for package, kind in _GO.items():
         has = any(name == package or name.startswith(f"{package}/v") for name in imported)
         if has and (re.search(_SERVES.get(kind, _LISTENS), text) or re.search(_LISTENS, text)):

@@ -27,6 +27,7 @@ from mika.wording import Text, _, listed
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
 UNKNOWN_QUEUE = "QUEUE"
+_MOST_EXAMPLES = 4
 _GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
 """What mika tells each process itself."""
 _COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
@@ -86,7 +87,7 @@ class Proposal:
     questions: tuple[Question, ...]
     notes: tuple[str, ...]
     example: str
-    """Lines of a Procfile, for a project like this one."""
+    """Lines of a Procfile for a project like this one, if it has no processes."""
 
 
 def propose(
@@ -123,7 +124,7 @@ class _Proposer:
         texts = Texts(self._files, self._variables)
         others = programs.find(texts, self._said)
         own = [*(worker for worker in every if worker.start is not None), *others.workers]
-        self._choose_backend(has_other_sdk=bool(others.workers or others.notes))
+        self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_addresses(texts)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
@@ -138,13 +139,19 @@ class _Proposer:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         kept = self._prepared(kept, taken)
         self._notes += others.notes
-        self._notes += other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers])
+        left_out = [*other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers])]
+        self._notes += [one.text for one in left_out]
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
-        example = "\n".join(f"{_unique('worker', taken)}: {command}" for command in others.examples)
-        if not kept and not example:
-            example = entries.example(map(posixpath.basename, (*self._files.python, *self._files.others)))
+        lines = [one.line for one in left_out if one.line]
+        lines += [f"{_unique('worker', taken)}: {command}" for command in others.examples]
+        example = "" if kept else self._example(lines)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
+
+    def _example(self, lines: Sequence[str]) -> str:
+        """Lines of what is here, or at least in its language."""
+        names = map(posixpath.basename, (*self._files.python, *self._files.others))
+        return "\n".join(lines[:_MOST_EXAMPLES]) or entries.example(names)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
