@@ -127,6 +127,19 @@ def test_a_web_app_in_go_that_is_in_a_module_and_package_of_its_own(tmp_path):
     assert note.endswith('below `[process.back]`, `cwd = "back"`, `ready = "tcp:8091"`')
 
 
+def test_a_web_app_in_go_whose_server_is_in_the_package_of_the_module_itself(tmp_path):
+    main = 'package main\nimport "example.com/shop"\nfunc main() { shop.Serve() }\n'
+    served = 'package shop\nimport "net/http"\nfunc Serve() { http.ListenAndServe(":8091", nil) }\n'
+    sources = {
+        "go.mod": GO_MOD,
+        "serve.go": served,
+        "cmd/shop/main.go": main,
+        "cmd/seed/main.go": main.replace("Serve", "Seed"),
+    }
+    (note,) = proposed(tmp_path, sources).notes
+    assert note.startswith("the net/http app of cmd/shop/main.go: left out; to run it, add `shop: go run ./cmd/shop` ")
+
+
 @pytest.mark.parametrize(
     "sources",
     [

@@ -45,6 +45,7 @@ _GO = {
 _SERVES = {"Gin": r"\.Run(TLS)?\(", "Echo": r"\.Start(TLS|AutoTLS)?\(", "Fiber": r"\.Listen(TLS)?\("}
 _LISTENS = r"\.?ListenAndServe(TLS)?\("
 _PACKAGE, _MAIN = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
+_RUNS = re.compile(r"\.\w*(?:Serve|Run|Start|Listen)\w*\(")
 _IMPORTED = re.compile(r'^[ \t]*(?:import[ \t]+)?(?:[\w.]+[ \t]+)?"([\w./-]+)"', re.MULTILINE)
 
 
@@ -169,9 +170,12 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[_App]:
                 continue
             own = [texts.text(path) for path in sources if _PACKAGE.search(texts.text(path))]
             imported = {name for text in own for name in _IMPORTED.findall(text)}
-            below = f"{module[1]}/" if module else "/"
-            inner = [posixpath.join(home, name.removeprefix(below)) for name in imported if name.startswith(below)]
+            named = module[1] if module else ""
+            below = (name[len(named) + 1 :] for name in imported if f"{name}/".startswith(f"{named}/"))
+            inner = {posixpath.join(home, folder).rstrip("/") for folder in below}
             near = [*own, *(texts.text(path) for other in sorted(inner) for path in packages.get(other, ()))]
+            if not any(_RUNS.search(text) for text in own):
+                continue  # it may import a server for something else
             kind = next(filter(None, map(_kind, near)), None)
             if kind is None or any("worker.New(" in text for text in near):
                 continue
