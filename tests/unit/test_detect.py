@@ -39,6 +39,14 @@ def test_the_queue_of_a_worker(tmp_path, queue, imports, others, expected):
     assert found.ready == f"worker:{expected}/workflow"
 
 
+def test_a_second_worker_whose_queue_is_not_known_is_said(tmp_path):
+    run = "    await Worker(client, task_queue=sys.argv[1], workflows=[]).run()\nif __name__"
+    found = proposed(tmp_path, {"worker.py": worker('"a"').replace("if __name__", run)})
+    assert only(found).queues == ("a",)
+    note = "worker.py also makes a worker whose task queue is not known: `ready` of worker waits for a alone"
+    assert found.notes == (note,)
+
+
 @pytest.mark.parametrize("queue", ["sys.argv[1]", 'os.environ["NOT_SET"]', "unknown()", "QUEUE"])
 def test_a_queue_that_is_not_known_is_asked_for(tmp_path, queue):
     sources = {"worker.py": worker(queue, "QUEUE = QUEUE")}

@@ -128,6 +128,10 @@ def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nob
     assert proposed(tmp_path, {**web, "compose.yml": server}).settings["MIKA_BACKEND"].value == "none"
     assert "MIKA_BACKEND" not in proposed(tmp_path, {**web, "compose.yml": "services: {d: {image: mongo}}\n"}).settings
     (tmp_path / "compose.yml").unlink()
+    client = {"api/go.mod": "module x\nrequire go.temporal.io/sdk v1.37.0\n", "api/main.go": "package main\n"}
+    assert proposed(tmp_path, {**web}).settings["MIKA_BACKEND"].value == "none"
+    assert "MIKA_BACKEND" not in proposed(tmp_path, client).settings, "it has a client"
+    (tmp_path / "api" / "go.mod").unlink()
     down = proposed(tmp_path, {**web, "deploy/compose.yml": "services: {}\n"})
     assert any("COMPOSE_FILE=deploy/compose.yml in .env" in note for note in down.notes)
 

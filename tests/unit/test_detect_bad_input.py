@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from mika.detect import files as files_module
+from mika.detect.documented import documented
+from mika.detect.files import Files
 
 from tests.kit.machine import posix_only
 from tests.kit.sources import API, make, only, proposed, worker
@@ -129,3 +131,23 @@ class Clock:
 def test_large_files_and_notebooks_are_left_out(tmp_path):
     large = worker('"q"') + "#" * files_module.LARGEST
     assert not proposed(tmp_path, {"worker.py": large, "w.ipynb": worker('"q"')}).processes
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "words"),
+    [
+        ("README.md", 'Start it by "python main.py", then wait.', [("main.py",)]),
+        ("README.md", "python main.py --name 'a b'", [("main.py", "--name", "a b")]),
+        ("README.md", "python main.py --it's", [("main.py", "--it")]),
+        ("README.md", "python main.py 'a\"b", [("main.py",)]),
+        ("README.md", "python main.py a\\", [("main.py", "a")]),
+        (
+            "package.json",
+            r'{"scripts": {"a": "python x.py \"a b\"", "b": "node y.js"}}',
+            [("x.py", "a b"), ("node", "y.js")],
+        ),
+        ("Dockerfile", 'CMD ["python", "main.py"]', [("main.py",)]),
+    ],
+)
+def test_the_quotes_around_a_documented_command_are_not_its_own(tmp_path, path, text, words):
+    assert [one.words for one in documented(Files(make(tmp_path, {path: text})))] == words

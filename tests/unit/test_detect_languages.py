@@ -87,6 +87,8 @@ def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
     [
         ("taskQueue: 'literal'", {}, "literal"),
         ("taskQueue: `template`", {}, "template"),
+        ("taskQueue: `jobs-${process.env.GIVEN}`", {}, "jobs-given"),
+        ("taskQueue: `${PREFIX}-${kind}`", {"src/a.ts": "const PREFIX = 'a';"}, "a-b"),
         ("taskQueue: TASK_QUEUE", {"src/shared.ts": "export const TASK_QUEUE = 'shared';"}, "shared"),
         ("taskQueue: config.queue", {"src/config.ts": "export const config = { queue: 'inner' };"}, "inner"),
         ("taskQueue", {"src/a.ts": "const taskQueue: string = 'typed';"}, "typed"),
@@ -96,7 +98,8 @@ def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
     ],
 )
 def test_the_queue_of_a_worker_in_typescript(tmp_path, queue, others, expected):
-    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": TS.replace("QUEUE", queue)}
+    source = "const kind = 'b';\n" + TS.replace("QUEUE", queue)
+    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": source}
     found = only(proposed(tmp_path, {**sources, **others}, GIVEN="given"))
     assert (found.queues, found.watch) == ((expected,), ("**/*.ts",))
 
@@ -167,11 +170,85 @@ def test_a_worker_whose_sdk_is_not_declared(tmp_path, packages, command):
     assert any(note.startswith("worker.ts ") for note in found.notes)
 
 
+TYPED = {"src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
+
+
+@pytest.mark.parametrize(
+    ("package", "others", "command"),
+    [
+        ("ts-node", {}, "npx ts-node src/worker.ts"),
+        ("ts-node-dev", {}, "npx ts-node src/worker.ts"),
+        ("ts-node-dev", {"pnpm-lock.yaml": ""}, ""),
+        ("@swc-node/register", {}, "node -r @swc-node/register src/worker.ts"),
+        ("nodemon", {}, ""),
+        ("x", {"x/worker.Dockerfile": 'CMD [ "node", "lib/worker.js" ]'}, "node lib/worker.js"),
+        ("x", {"Dockerfile.worker": 'CMD ["node", "/app/lib/worker.js"]'}, ""),
+        ("x", {"Containerfile": 'CMD ["node", "lib/other.js"]'}, ""),
+        ("tsx", {"worker.dockerfile": 'CMD ["node", "lib/worker.js"]'}, "npx tsx src/worker.ts"),
+    ],
+)
+def test_the_command_of_a_worker_in_typescript_without_a_script(tmp_path, package, others, command):
+    manifest = f'{{"dependencies": {{"@temporalio/worker": "1"}}, "devDependencies": {{"{package}": "1"}}}}'
+    found = proposed(tmp_path, {"package.json": manifest, **TYPED, **others})
+    assert [process.command for process in found.processes] == ([command] if command else [])
+    assert not found.example.startswith("worker: python"), found.example
+
+
+def test_a_runner_that_only_another_script_uses(tmp_path):
+    found = only(proposed(tmp_path, {"package.json": package(start="npx tsx src/api.ts"), **TYPED}))
+    assert found.command == "npx tsx src/worker.ts"
+
+
+@pytest.mark.parametrize(
+    ("sources", "example"),
+    [
+        ({"package.json": package(), **TYPED}, "worker: npx tsx src/worker.ts"),
+        (
+            {"package.json": package(), **TYPED, "src/main.ts": "import { run } from './worker';"},
+            "worker: npx tsx src/main.ts",
+        ),
+        ({"b/package.json": package(x="tsx src/worker.ts"), **{f"b/{path}": text for path, text in TYPED.items()}}, ""),
+        (
+            {
+                "package.json": '{"scripts": {"start": "x"}, "dependencies": {"@temporalio/worker": "1", "koa": "1"}}',
+                **TYPED,
+            },
+            "web: npm run start\nworker: npx tsx src/worker.ts",
+        ),
+        ({"package.json": "{}"}, "web: npm run start"),
+        ({"go.mod": "module x\n"}, "api: go run ./"),
+        ({"a/pom.xml": POM, "a/work/Jobs.java": "factory.newWorker(QUEUE)"}, "api: mvn spring-boot:run"),
+        ({"build.gradle.kts": ""}, "api: gradle"),
+        ({"a/a.csproj": ""}, "api: dotnet run"),
+        ({"package.json": "{}", "tool.py": ""}, "api: python -m uvicorn"),
+        ({}, "api: python -m uvicorn"),
+    ],
+)
+def test_the_example_of_a_procfile_is_in_the_language_of_the_project(tmp_path, sources, example):
+    found = proposed(tmp_path, sources)
+    assert bool(found.processes) == (not example)
+    assert found.example.startswith(example)
+
+
+@pytest.mark.parametrize(
+    ("lock", "is_said"), [("package-lock.json", False), ("yarn.lock", False), ("pnpm-lock.yaml", True)]
+)
+def test_the_package_that_brings_all_others(tmp_path, lock, is_said):
+    """Not with pnpm: there a file may only import what its own package.json names."""
+    manifest = '{"scripts": {"w": "node w.js"}, "dependencies": {"temporalio": "1"}}'
+    source = "const { Worker } = require('@temporalio/worker');\n" + TS.replace("QUEUE", "taskQueue: 'q'")
+    found = proposed(tmp_path, {"package.json": manifest, "w.js": source, lock: ""})
+    assert only(found).queues == ("q",)
+    assert bool(found.notes) == is_said
+
+
 def test_what_has_to_be_built_before_is_said(tmp_path):
     scripts = {"build": "tsc", "work": "node dist/worker.js"}
     sources = {"package.json": package(**scripts), "src/worker.ts": TS.replace("QUEUE", "taskQueue: 'q'")}
     found = only(proposed(tmp_path, sources))
     assert "runs what `npm run build` makes" in found.why[1]
+    scripts["work"] = "npm run build && node dist/worker.js"
+    assert len(only(proposed(tmp_path, {"package.json": package(**scripts)})).why) == 1, "it does that itself"
 
 
 @pytest.mark.parametrize(
@@ -208,16 +285,107 @@ def test_a_worker_in_java(tmp_path, sources, command, expression, queue):
     assert (found.command, found.queues) == (command, (queue,))
 
 
+EXEC = "./mvnw compile exec:java -Dexec.mainClass=com.acme.work.JobWorker"
+
+
+@pytest.mark.parametrize(
+    ("readme", "command"),
+    [
+        ('    ./mvnw exec:java -Dexec.mainClass="com.acme.work.JobWorker"\n', EXEC),
+        ('Run "./mvnw exec:java -Dexec.mainClass=com.acme.work.JobWorker", please.', EXEC),
+        ("    ./mvnw exec:java '-Dexec.mainClass=com.acme.work.JobWorker'\n", EXEC),
+        ('`./mvnw -q test-compile exec:java -Dexec.mainClass="com.acme.work.JobWorker"`', "./mvnw -q test-compile "),
+        ("./mvnw exec:java@w -Dexec.args=com.acme.work.JobWorker", "./mvnw compile exec:java@w "),
+        ('`./mvnw exec:java -Dexec.mainClass="com.acme.work.JobWorkers"`', "mvn compile exec:java "),
+    ],
+)
+def test_how_maven_is_usually_documented(tmp_path, readme, command):
+    """With quotes around the class, and compiled in a step of its own."""
+    sources = {"pom.xml": POM, "README.md": readme, "src/com/acme/work/JobWorker.java": JAVA.replace("QUEUE)", '"q")')}
+    assert only(proposed(tmp_path, sources)).command.startswith(command)
+
+
+JOBS = 'package com.acme.work;\nclass Jobs { void run() { factory.newWorker("jobs"); } }\n'
+MAIN = "package com.acme;\n{} class App {{ public static void main(String[] args) {{ {} }} }}\n"
+SPRING = MAIN.format("@SpringBootApplication", "SpringApplication.run(App.class);")
+BOOT_POM = POM.replace("</project>", "<artifactId>spring-boot-maven-plugin</artifactId></project>")
+BOOT_GRADLE = (
+    "plugins { id 'org.springframework.boot' version '3.3.4' }\nimplementation 'io.temporal:temporal-sdk:1.27.0'"
+)
+CLIENT = "package com.acme;\nclass Client { public static void main(String[] a) { start(Jobs.TASK_QUEUE); } }\n"
+
+
+@pytest.mark.parametrize(
+    ("sources", "command"),
+    [
+        ({"pom.xml": BOOT_POM, "App.java": SPRING}, "mvn spring-boot:run"),
+        ({"pom.xml": BOOT_POM, "mvnw": "", "App.java": SPRING, "Client.java": CLIENT}, "./mvnw spring-boot:run"),
+        ({"pom.xml": POM, "App.java": SPRING}, "mvn compile exec:java -Dexec.mainClass=com.acme.App"),
+        ({"build.gradle": BOOT_GRADLE, "App.java": SPRING}, "gradle bootRun"),
+        ({"build.gradle.kts": BOOT_GRADLE, "gradlew": "", "App.java": SPRING}, "./gradlew bootRun"),
+        (
+            {"pom.xml": POM, "App.java": MAIN.format("", "new Jobs().run();"), "Client.java": CLIENT},
+            "mvn compile exec:java -Dexec.mainClass=com.acme.App",
+        ),
+        (
+            {"build.gradle": GRADLE + "\nmainClass = 'com.acme.App'", "App.java": MAIN.format("", "Jobs.run();")},
+            "gradle run",
+        ),
+    ],
+)
+def test_a_worker_in_java_whose_program_is_another_class(tmp_path, sources, command):
+    home = "src/main/java/com/acme"
+    placed = {f"{home}/{name}" if name.endswith(".java") else name: text for name, text in sources.items()}
+    found = only(proposed(tmp_path, {f"{home}/work/Jobs.java": JOBS, **placed}))
+    assert (found.command, found.queues) == (command, ("jobs",))
+    assert found.why == (f"{home}/App.java polls jobs",)
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"pom.xml": POM, "work/Client.java": CLIENT},
+        {"pom.xml": BOOT_POM, "other/App.java": SPRING},
+        {"build.gradle": GRADLE + "\nmainClass = 'com.acme.Client'", "work/App.java": MAIN.format("", "new Jobs();")},
+    ],
+)
+def test_a_class_that_only_looks_like_the_program_of_a_worker_in_java(tmp_path, sources):
+    found = proposed(tmp_path, {"work/Jobs.java": JOBS, **sources})
+    assert not found.processes
+    assert "work/Jobs.java makes a worker, but no program here and no documentation starts it" in found.notes
+
+
 @pytest.mark.parametrize(
     "sources",
     [
         {"go.mod": GO_MOD, "main.go": GO.replace("QUEUE", "os.Args[1]")},
         {"package.json": package(w="tsx worker.ts"), "worker.ts": TS.replace("QUEUE", "taskQueue: name()")},
+        {
+            "package.json": package(w="tsx worker.ts"),
+            "worker.ts": TS.replace("QUEUE", "taskQueue: `a-${version}`"),
+            "other.ts": "const version = 'another one';",
+        },
         {"a.csproj": CSPROJ, "a.cs": CSHARP.replace("QUEUE", "args[0]")},
     ],
 )
 def test_a_queue_that_is_not_known_is_asked_for(tmp_path, sources):
     assert [question.key for question in proposed(tmp_path, sources).questions] == ["queue.worker"]
+
+
+@pytest.mark.parametrize("second", ["`b-${version}`", "name()", "process.env.NOT_SET"])
+def test_a_second_worker_whose_queue_is_not_known_is_said(tmp_path, second):
+    source = TS.replace("QUEUE", "taskQueue: 'a'") + TS.replace("QUEUE", f"taskQueue: {second}")
+    found = proposed(tmp_path, {"package.json": package(w="tsx worker.ts"), "worker.ts": source})
+    assert only(found).ready == "worker:a"
+    note = "worker.ts also makes a worker whose task queue is not known: `ready` of worker waits for a alone"
+    assert found.notes == (note,)
+
+
+def test_the_variable_that_a_second_queue_depends_on_is_said(tmp_path):
+    second = "const version = process.env.VERSION || 'x';\n" + TS.replace("QUEUE", "taskQueue: `b-${version}`")
+    source = TS.replace("QUEUE", "taskQueue: 'a'") + second
+    found = only(proposed(tmp_path, {"package.json": package(w="tsx worker.ts"), "worker.ts": source}))
+    assert (found.queues, found.why) == (("a", "b-x"), ("worker.ts polls a, b-x (VERSION, or its default)",))
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,14 @@ def test_bad_lines_are_named(tmp_path: Path, data: str | bytes, message: str) ->
     assert "\n" not in caught.value.message
 
 
+def test_the_example_fits_what_is_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "go.mod").touch()
+    (tmp_path / "Procfile").write_text("# nothing yet\n")
+    with pytest.raises(UsageError) as caught:
+        procfile.read(tmp_path / "Procfile")
+    assert caught.value.hint == "For example:\napi: go run ./api\nworker: go run ./worker"
+
+
 def test_missing_file_shows_an_example(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         procfile.read(tmp_path / "Procfile")

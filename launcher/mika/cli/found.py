@@ -12,7 +12,6 @@ from mika.config.load import Config
 from mika.detect import written
 from mika.detect.proposal import Proposal, Question
 from mika.errors import UsageError
-from mika.procfile.entries import EXAMPLE
 from mika.wording import _, joined, listed
 
 
@@ -28,7 +27,7 @@ def look(config: Config, answers: Mapping[str, str]) -> Proposal:
                 folder=config.project,
                 notes=notes,
             ),
-            hint=_("For example:\n{example}", example=EXAMPLE),
+            hint=_("For example:\n{example}", example=proposal.example),
         )
     return proposal
 

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from mika.detect.files import Files
 from mika.frozen import frozen
 
 _MOST_TEXTS = 200
 _LARGEST = 200_000  # bytes
-_TEXTS = r"README.*|.+\.(md|rst|sh|ps1)|(Makefile|justfile|Procfile|Dockerfile).*|package\.json|(docker-)?compose.*"
-_CONTAINER = re.compile(r"(^|/)(Dockerfile|(docker-)?compose)[^/]*$", re.IGNORECASE)
+_TEXTS = (
+    r"README.*|.+\.(md|rst|sh|ps1|dockerfile)|(Makefile|justfile|Procfile|(Docker|Container)file).*"
+    r"|package\.json|(docker-)?compose.*"
+)
+_CONTAINER = re.compile(r"(^|/)((Docker|Container)file|(docker-)?compose)[^/]*$|\.dockerfile$", re.IGNORECASE)
 _REST = r"\s[^\n`&|;#<>]{0,500}"
 _COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
 _OTHERS = re.compile(rf"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew)){_REST}")
 """Those of other languages. What is the same in all of them is done by the project's scripts."""
+_CLOSED = re.compile(r"""(?:[^"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*""")
+_IN_JSON = re.compile(r'(?:[^"\\]|\\.)*')
 _PIP = re.compile(r"\bpip3? install((?: [A-Za-z][\w.\[\],-]*(?:[=<>~!]=?[\w.*]+)?)+)[ \t]*(?:$|[`#])", re.MULTILINE)
 _EXTENSIONS = re.compile(r"\.(py|go|[cm]?[jt]s)$")
 _RUNNERS = {"poetry", "uv", "pipenv", "pdm", "run", "python", "python3", "exec", "-m"}
@@ -78,15 +83,20 @@ def _commands(text: str, path: str) -> Iterator[tuple[str, ...]]:
         text = re.sub(r'"\s*,\s*"', " ", text).replace('["', " ").replace('"]', " ")
     joined = text.replace("\\\n", " ")
     for command in (*_COMMAND.findall(joined), *_OTHERS.findall(joined)):
-        words = _split(command)
+        words = _split(command, path)
         while words and words[0] in _RUNNERS:
             words = words[1:]
         if words:
             yield tuple(words)
 
 
-def _split(command: str) -> Sequence[str]:
-    try:
-        return shlex.split(command.strip("\"' "))
-    except ValueError:
-        return command.split()
+def _split(command: str, path: str) -> list[str]:
+    """Its words. A quote that nothing closes ends it: such a one belongs to the text that the command is in."""
+    if path.endswith(".json"):
+        command = _begin(_IN_JSON, command).replace('\\"', '"')
+    return shlex.split(_begin(_CLOSED, command))
+
+
+def _begin(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.match(text)
+    return match[0] if match else ""

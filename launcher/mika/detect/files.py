@@ -26,7 +26,7 @@ SOURCES = (".go", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".cs", ".java")
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
 _WANTED = re.compile(
     r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
-    r"|(Dockerfile|Makefile|justfile|Procfile).*|requirements[\w.-]*\.txt"
+    r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
     r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
     r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
+from mika.detect.documented import Said
+from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
 from mika.detect.sources import Value
 from mika.frozen import frozen
@@ -17,12 +19,18 @@ LARGEST = 200_000
 """Bytes. What is larger is generated."""
 _DEEPEST = 4
 _NODE_SDK = "@temporalio/worker"
+_NODE_SDKS = re.compile(r'"(@temporalio/\w+|temporalio)"\s*:')
+"""The package `temporalio` brings all the others."""
 _LIKELY = re.compile(r"worker|temporal", re.IGNORECASE)
 """The paths to look at where no manifest has the SDK: a frontend has thousands of files."""
 _TESTS = re.compile(
     r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|cs)$|\.d\.ts$", re.IGNORECASE
 )
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
 _LITERAL = re.compile(r"""["'`]([^"'`$\\]+)["'`]""")
+_TEMPLATE = re.compile(r"`([^`\n]{1,200})`")
+_PART = re.compile(r"(\$\{[^{}]*\})")
+_SMALL = re.compile(r"[a-z][a-z0-9]*")
 _GETTER = re.compile(
     r"""(?:process\.env(?:\.|\[["'])|(?:os\.Getenv|System\.getenv|GetEnvironmentVariable)\(\s*["'])(\w+)["'\])]*"""
     r"""\s*(?:(?:\?\?|\|\|)\s*(.+))?"""
@@ -53,16 +61,19 @@ LANGUAGES = (
     Language(
         "go",
         re.compile(r"go\.mod"),
-        re.compile(r"^\s*(require\s+)?go\.temporal\.io/sdk\s", re.MULTILINE),
+        re.compile(r"^[ \t]*(require[ \t]+)?go\.temporal\.io/sdk\s", re.MULTILINE),
         (".go",),
         re.compile(r"\bworker\.New\(\s*[\w.]+\s*,((?:[^,()]|\([^()]*\)){1,200}),"),
     ),
     Language(
         "node",
         re.compile(r"package\.json"),
-        re.compile(rf'"{_NODE_SDK}"\s*:'),
+        re.compile(rf'"({_NODE_SDK}|temporalio)"\s*:'),
         (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
-        re.compile(r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*([^,\n}]{1,200}))?", re.DOTALL),
+        re.compile(
+            r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*(`[^`\n]{0,200}`|[^,\n}]{1,200}))?",
+            re.DOTALL,
+        ),
     ),
     Language(
         "dotnet",
@@ -81,6 +92,7 @@ LANGUAGES = (
         re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
     ),
 )
+GO, NODE = (next(language for language in LANGUAGES if language.name == name) for name in ("go", "node"))
 
 
 @frozen
@@ -104,26 +116,61 @@ class Texts:
     def __init__(self, files: Files, variables: Mapping[str, str]) -> None:
         self.files, self._variables = files, variables
         self._texts: dict[str, str] = {}
+        self._homes: dict[Language, set[str]] = {}
+        self._manifests_of: dict[Language, dict[str, str]] = {}
+        self._sources_of: dict[Language, list[str]] = {}
         self._of: dict[tuple[Language, str], list[str]] = {}
 
     def makers(self) -> Iterator[Maker]:
         for language in LANGUAGES:
-            manifests = {posixpath.dirname(path): path for path in self.files.named(language.manifest.pattern)}
-            homes = {folder for folder, path in manifests.items() if language.sdk.search(self.text(path))}
+            manifests = self._manifests(language)
             for path in self._sources(language) if manifests else ():
                 if self.files.is_late():
                     return
-                home = next((folder for folder in ancestors(path) if folder in homes), None)
-                lacks = ""
-                if home is None and language.name == "node" and _LIKELY.search(path):
-                    home = next((folder for folder in ancestors(path) if folder in manifests), None)
+                home, lacks = self.home_of(language, path), ""
+                if language == NODE and home is None and _LIKELY.search(path):
+                    home, lacks = self._nearest(path, manifests), _NODE_SDK
+                elif language == NODE and home is not None and self._is_hidden(home, manifests[home]):
                     lacks = _NODE_SDK
                 if home is None or (lacks and lacks not in self.text(path)):
                     continue
                 if found := language.queue.findall(self.text(path)):
                     near = self.of(language, home)
-                    queues = tuple(dict.fromkeys(self._value(one or "taskQueue", path, near) for one in found))
+                    queues = tuple(dict.fromkeys(self.value(one or "taskQueue", path, near) for one in found))
                     yield Maker(language, path, home, manifests[home], queues, lacks)
+
+    def users(self) -> Iterator[tuple[Language, str]]:
+        """Every source file of a part that uses an SDK, for workers or for clients."""
+        for language in () if self.files.is_late() else LANGUAGES:
+            manifests = self._manifests(language)
+            sdk = _NODE_SDKS if language == NODE else language.sdk
+            homes = [folder for folder, path in manifests.items() if sdk.search(self.text(path))]
+            for path in self._sources(language) if homes else ():
+                if self.files.is_late():
+                    return
+                if self._nearest(path, homes) is not None:
+                    yield language, path
+
+    def home_of(self, language: Language, path: str) -> str | None:
+        """The folder of the nearest manifest that has the SDK for workers."""
+        if language not in self._homes:
+            manifests = self._manifests(language).items()
+            self._homes[language] = {folder for folder, path in manifests if language.sdk.search(self.text(path))}
+        return self._nearest(path, self._homes[language])
+
+    def _manifests(self, language: Language) -> Mapping[str, str]:
+        if language not in self._manifests_of:
+            named = self.files.named(language.manifest.pattern)
+            self._manifests_of[language] = {posixpath.dirname(path): path for path in named}
+        return self._manifests_of[language]
+
+    @staticmethod
+    def _nearest(path: str, folders: Container[str]) -> str | None:
+        return next((folder for folder in ancestors(path) if folder in folders), None)
+
+    def _is_hidden(self, home: str, manifest: str) -> bool:
+        """Whether only another package brings the SDK, and pnpm does not let the project's own files import it then."""
+        return f'"{_NODE_SDK}"' not in self.text(manifest) and node_tooling(self.files, home).tool == "pnpm"
 
     def of(self, language: Language, home: str) -> list[str]:
         """The source files of one part."""
@@ -138,18 +185,23 @@ class Texts:
         return self._texts[path]
 
     def _sources(self, language: Language) -> list[str]:
-        return [path for path in self.files.sources if path.endswith(language.sources) and not _TESTS.search(path)]
+        if language not in self._sources_of:
+            named = (path for path in self.files.sources if path.endswith(language.sources))
+            self._sources_of[language] = [path for path in named if not _TESTS.search(path)]
+        return self._sources_of[language]
 
-    def _value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:
+    def value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:
         """What an expression in the file `path` is worth; constants may be in the files `near` it."""
         expression = expression.strip()
         if literal := _LITERAL.match(expression):
             return Value(literal[1])
+        if template := _TEMPLATE.fullmatch(expression):
+            return self._filled(template[1], path, near, depth)
         if getter := _GETTER.search(expression):
-            default = self._value(getter[2], path, near, depth + 1).text if getter[2] else None
+            default = self.value(getter[2], path, near, depth + 1).text if getter[2] else None
             return Value(self._variables.get(getter[1], default), getter[1])
         if helper := _HELPER.match(expression):
-            default = self._value(helper[2], path, near, depth + 1).text
+            default = self.value(helper[2], path, near, depth + 1).text
             return Value(self._variables.get(helper[1], default), helper[1])
         name = re.split(r"\W+", expression.removesuffix("()"))[-1]
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
@@ -157,10 +209,37 @@ class Texts:
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
         for other in (path, *near):
             for value in re.findall(assigned, self.text(other)):
+                if self.files.is_late():
+                    return Value()
                 if value.strip().rstrip(",") != expression:
-                    found = self._value(value, other, near, depth + 1)
+                    found = self.value(value, other, near, depth + 1)
                     if found != Value():
                         return found
-            if self.files.is_late():
-                break
         return Value()
+
+    def _filled(self, template: str, path: str, near: Sequence[str], depth: int) -> Value:
+        """A template with what its parts are worth; a small name is a variable of this file."""
+        texts: list[str] = []
+        variable = ""
+        for part in _PART.split(template):
+            if _PART.fullmatch(part) is None:
+                texts.append(part)
+                continue
+            inner = part[2:-1].strip()
+            value = self.value(inner, path, () if _SMALL.fullmatch(inner) else near, depth + 1)
+            if value.text is None:
+                return Value(None, value.variable)
+            texts.append(value.text)
+            variable = variable or value.variable
+        return Value("".join(texts), variable)
+
+
+def told_of(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:
+    """The commands of a tool in the texts of this part."""
+    home = f"{maker.home}/" if maker.home else ""
+    inside = (one for one in said if one.where.startswith(home) and not one.is_in_container)
+    return [one for one in inside if one.words[0] == tool]
+
+
+def without_comments(text: str) -> str:
+    return _COMMENT.sub("", text)

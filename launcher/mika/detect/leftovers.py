@@ -1,4 +1,4 @@
-"""What mika leaves to the user: frontends, keys that nobody has set, files that are not what their names say."""
+"""What mika leaves to the user: keys that nobody has set, files that are not what their names say."""
 
 from __future__ import annotations
 
@@ -6,35 +6,13 @@ import itertools
 import json
 import posixpath
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 
 from mika.config.sources import toml_error
-from mika.detect import package_json
-from mika.detect.environments import node_tooling
 from mika.detect.files import Files
 from mika.wording import Text, _, listed
 
-_FRONTENDS = {
-    "vite": "Vite",
-    "next": "Next.js",
-    "nuxt": "Nuxt",
-    "astro": "Astro",
-    "react-scripts": "React",
-    "@sveltejs/kit": "SvelteKit",
-    "@angular/core": "Angular",
-    "@vue/cli-service": "Vue",
-    "@remix-run/dev": "Remix",
-    "gatsby": "Gatsby",
-    "parcel": "Parcel",
-    "webpack-dev-server": "webpack",
-}
-_SERVERS = {"express": "Express", "fastify": "Fastify", "@nestjs/core": "NestJS", "koa": "Koa", "hono": "Hono"}
-_SCRIPTS = ("dev", "start", "serve", "server", "api", "web")
-_SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
-"""A script with one of these runs others at once, perhaps also the workers."""
-_FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
 _EXAMPLES = r"\.?env[._-](example|sample|template|dist)"
 _LINE = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=(.*)$", re.MULTILINE)
 _SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|DSN)(_|$)", re.IGNORECASE)
@@ -44,30 +22,6 @@ _BLOCK = re.compile(r"^[ \t]*```(?:\.env|dotenv|env)[ \t]*$(.*?)^[ \t]*```", re.
 _LONGEST = 200  # characters
 _MOST_NAMES = 6
 _MOST_MANIFESTS = 100
-
-
-def frontends(files: Files, taken: set[str]) -> Iterator[str]:
-    """A line on each web app that is not in Python, with what to add to the Procfile; in `taken` are its names."""
-    for path in files.named(r"package\.json"):
-        text = files.text(path)
-        scripts, packages = package_json.scripts(text), package_json.dependencies(text)
-        kind = next((title for name, title in (_FRONTENDS | _SERVERS).items() if name in packages), None)
-        usual = [script for script in _SCRIPTS if script in scripts]
-        if kind is None or not usual:
-            continue
-        script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
-        folder = posixpath.dirname(path)
-        tool = node_tooling(files, folder).tool
-        plain = "web" if kind in _SERVERS.values() else "frontend"
-        name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or plain
-        place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
-        name = f"{name}-js" if name in taken else name
-        yield _(
-            "{path} is a web app of {kind}: left out; to run it, add `{line}` to the Procfile",
-            path=path,
-            kind=kind,
-            line=f"{name}: {tool}{place} run {script}",
-        )
 
 
 def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:

@@ -5,36 +5,38 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from mika.detect import package_json
+from mika.detect import java_programs, node_programs
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
-from mika.detect.languages import Maker, Texts
+from mika.detect.languages import NODE, Maker, Texts, told_of
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
-from mika.wording import _
+from mika.frozen import frozen
+from mika.wording import Text, _
 
-_NAME = re.compile(r"[\w:.@/-]+")
-_WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|ts-node-dev")
-_BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
-_WORD = re.compile(r"[\w./@-]+")
-_SUFFIX = re.compile(r"\.[cm]?[jt]s$")
-_OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
-_RUNNERS = ("tsx", "ts-node")
 _PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
-_MAIN_JAVA = re.compile(r"static\s+void\s+main\s*\(")
 
 
-def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
-    """The workers, and a note on each file that makes one which nothing is found to start."""
-    starts = {"go": _go, "node": _node, "dotnet": _dotnet, "java": _java}
+@frozen
+class Found:
+    """The workers; a note on each file that makes one which nothing is found to start; and what might start those."""
+
+    workers: tuple[Worker, ...]
+    notes: tuple[str, ...]
+    examples: tuple[str, ...]
+
+
+def find(texts: Texts, said: Sequence[Said]) -> Found:
+    starts = {"go": _go, "node": node_programs.starts, "dotnet": _dotnet, "java": java_programs.starts}
     found: dict[Start, Worker] = {}
     notes: list[str] = []
+    examples: list[str] = []
     for maker in texts.makers():
         commands = list(starts[maker.language.name](texts, maker, said))
+        tool = tooling(texts.files, maker.path).tool
         if maker.lacks and commands:
-            tool = tooling(texts.files, maker.path).tool
             notes.append(
                 _(
                     "{path} imports {package}, which {manifest} does not have: {command}",
@@ -50,19 +52,23 @@ def find(texts: Texts, said: Sequence[Said]) -> tuple[list[Worker], list[str]]:
             queues = tuple(dict.fromkeys((*same, *maker.queues)))
             suffixes = {posixpath.splitext(source)[1] for source in texts.of(maker.language, maker.home)}
             watch = tuple(posixpath.join(maker.home, f"**/*{suffix}") for suffix in sorted(suffixes))
-            note = _build(texts.text(maker.manifest), command) if maker.language.name == "node" else ""
+            is_node = maker.language == NODE
+            note = node_programs.needs_build(texts.text(maker.manifest), command, tool) if is_node else ""
             found[start] = Worker(path, start, queues, watch=watch, note=note)
         if not commands:
-            notes.append(
-                _(
-                    "{path} makes a worker, but no script of {manifest} and no documentation starts it",
-                    path=maker.path,
-                    manifest=maker.manifest,
-                )
-                if maker.language.name == "node"
-                else _("{path} makes a worker, but no program here and no documentation starts it", path=maker.path)
-            )
-    return list(found.values()), notes
+            notes.append(_unstarted(maker))
+            examples += [node_programs.example(texts, maker)] if maker.language == NODE else []
+    return Found(tuple(found.values()), tuple(notes), tuple(examples))
+
+
+def _unstarted(maker: Maker) -> Text:
+    if maker.language != NODE:
+        return _("{path} makes a worker, but no program here and no documentation starts it", path=maker.path)
+    return _(
+        "{path} makes a worker, but no script of {manifest} and no documentation starts it",
+        path=maker.path,
+        manifest=maker.manifest,
+    )
 
 
 # --- Go ---------------------------------------------------------------------------------------------------------------
@@ -83,77 +89,7 @@ def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str
         yield path, "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
 
 
-# --- Node -------------------------------------------------------------------------------------------------------------
-
-
-def _node(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
-    """The script that starts the file, or one that imports it; else the command that a text has, or Node itself."""
-    scripts = _scripts(texts.text(maker.manifest))
-    tool = tooling(texts.files, maker.path).tool
-    importers = _importers(texts, maker)
-    for path in (maker.path, *importers):
-        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, texts, maker))}
-        if rank:
-            best = min(rank, key=lambda name: (rank[name], _watches(name, scripts[name]), len(name)))
-            yield path, f"{tool} run {best}"
-            return
-        told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
-        if told is not None:
-            yield path, shlex.join(told.words)
-            return
-    packages = package_json.dependencies(texts.text(maker.manifest))
-    is_typed = maker.path.endswith((".ts", ".mts", ".cts"))
-    runner = next((f"npx {one}" for one in _RUNNERS if one in packages), "") if is_typed else "node"
-    if runner and not importers:
-        yield maker.path, f"{runner} {shlex.quote(posixpath.relpath(maker.path, maker.home or '.'))}"
-
-
-def _starts(command: str, path: str, texts: Texts, maker: Maker) -> int:
-    """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
-    sources = texts.of(maker.language, maker.home)
-    known = {name: source for source in sources for name in _spelled(source, maker.home)}
-    names = {posixpath.basename(name) for name in _spelled(path, maker.home)} - {"index"}
-    how = 0
-    for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
-        spelled = _SUFFIX.sub("", word.removeprefix("./"))
-        built = _BUILT.sub("", spelled, count=1)
-        found = next((known[name] for name in (spelled, built, f"src/{built}") if name in known), None)
-        if found == path and ("/" in word or word != spelled):
-            return 1
-        if found in (path, None) and posixpath.basename(spelled.removesuffix("/index")) in names:
-            how = 2
-    return how
-
-
-def _spelled(path: str, home: str) -> Iterator[str]:
-    """How a file is named from its part of the project."""
-    name = _SUFFIX.sub("", posixpath.relpath(path, home or "."))
-    yield from {name, name.removesuffix("/index")}
-
-
-def _watches(name: str, command: str) -> bool:
-    return _WATCHES.search(f"{name} {command}") is not None
-
-
-def _build(package: str, command: str) -> str:
-    """What to know of a script that runs what another one makes."""
-    scripts, (tool, _run, name) = _scripts(package), (*command.split(), "", "")[:3]
-    is_built = "build" in scripts and _BUILT.search(scripts.get(name, "")) is not None
-    return _("it runs what `{tool} run build` makes", tool=tool) if is_built else ""
-
-
-def _importers(texts: Texts, maker: Maker) -> list[str]:
-    name = re.escape(posixpath.basename(maker.path).partition(".")[0])
-    imports = re.compile(rf"""(from|require\(|import\()\s*["'][./][\w./-]*\b{name}(\.[cm]?[jt]s)?["']""")
-    return [path for path in texts.of(maker.language, maker.home) if imports.search(texts.text(path))]
-
-
-def _scripts(package: str) -> Mapping[str, str]:
-    """Those whose name needs no quotes."""
-    return {name: command for name, command in package_json.scripts(package).items() if _NAME.fullmatch(name)}
-
-
-# --- .NET and Java ----------------------------------------------------------------------------------------------------
+# --- .NET -------------------------------------------------------------------------------------------------------------
 
 
 def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
@@ -161,32 +97,6 @@ def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[
     source = texts.text(maker.manifest)
     if "<OutputType>Exe" not in source and not re.search(r'Sdk="Microsoft\.NET\.Sdk\.(Worker|Web)"', source):
         return
-    told = [one for one in _told(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
+    told = [one for one in told_of(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
     words = next((one.words for one in told if "worker" in " ".join(one.words).lower()), ("dotnet", "run"))
     yield maker.path, shlex.join(words)
-
-
-def _java(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
-    """What a text has for the class, else Maven's or Gradle's way to run it."""
-    source = texts.text(maker.path)
-    package = re.search(r"^package\s+([\w.]+);", source, re.MULTILINE)
-    simple = posixpath.basename(maker.path).removesuffix(".java")
-    main = f"{package[1]}.{simple}" if package else simple
-    tools = ("mvn", "./mvnw", "gradle", "./gradlew")
-    told = [one for tool in tools for one in _told(said, maker, tool)]
-    named = [one for one in told if main in " ".join(one.words)]
-    named += [one for one in told if {"run", "bootRun", "spring-boot:run"} & set(one.words)]
-    if named:
-        yield maker.path, shlex.join(named[0].words)
-    elif _MAIN_JAVA.search(source) and maker.manifest.endswith("pom.xml"):
-        tool = "./mvnw" if posixpath.join(maker.home, "mvnw") in texts.files else "mvn"
-        yield maker.path, f"{tool} compile exec:java -Dexec.mainClass={main}"
-    elif _MAIN_JAVA.search(source) and re.search(r"\bapplication\b", texts.text(maker.manifest)):
-        yield maker.path, f"{'./gradlew' if posixpath.join(maker.home, 'gradlew') in texts.files else 'gradle'} run"
-
-
-def _told(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:
-    """The commands of a tool in the texts of this part."""
-    home = f"{maker.home}/" if maker.home else ""
-    inside = (one for one in said if one.where.startswith(home) and not one.is_in_container)
-    return [one for one in inside if one.words[0] == tool]

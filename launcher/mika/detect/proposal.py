@@ -13,19 +13,21 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import compose_text, documented, leftovers, preparation, programs, web, workers
+from mika.detect import addresses, compose_text, documented, leftovers, other_web, preparation, programs, web, workers
 from mika.detect.compose import is_temporal
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
-from mika.detect.modules import Module, dotted
+from mika.detect.modules import Module
 from mika.detect.sources import Sources
 from mika.frozen import frozen
+from mika.procfile import entries
 from mika.wording import Text, _, listed
 
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
 UNKNOWN_QUEUE = "QUEUE"
+_MOST_EXAMPLES = 4
 _GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
 """What mika tells each process itself."""
 _COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
@@ -84,6 +86,8 @@ class Proposal:
     settings: Mapping[str, Guess]
     questions: tuple[Question, ...]
     notes: tuple[str, ...]
+    example: str
+    """Lines of a Procfile for a project like this one, if it has no processes."""
 
 
 def propose(
@@ -117,10 +121,11 @@ class _Proposer:
         apps = web.find(self._sources, self._said)
         every = workers.find(self._sources, [app.module for app in apps])
         inside = {worker.path: worker for worker in every if worker.start is None}
-        others, notes = programs.find(Texts(self._files, self._variables), self._said)
-        own = [*(worker for worker in every if worker.start is not None), *others]
-        self._choose_backend(has_other_sdk=bool(others or notes))
-        self._note_addresses()
+        texts = Texts(self._files, self._variables)
+        others = programs.find(texts, self._said)
+        own = [*(worker for worker in every if worker.start is not None), *others.workers]
+        self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
+        self._note_addresses(texts)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
@@ -133,10 +138,20 @@ class _Proposer:
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         kept = self._prepared(kept, taken)
-        self._notes += [*notes, *leftovers.frontends(self._files, taken)]
+        self._notes += others.notes
+        left_out = [*other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers])]
+        self._notes += [one.text for one in left_out]
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
-        return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes))
+        lines = [one.line for one in left_out if one.line]
+        lines += [f"{_unique('worker', taken)}: {command}" for command in others.examples]
+        example = "" if kept else self._example(lines)
+        return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
+
+    def _example(self, lines: Sequence[str]) -> str:
+        """Lines of what is here, or at least in its language."""
+        names = map(posixpath.basename, (*self._files.python, *self._files.others))
+        return "\n".join(lines[:_MOST_EXAMPLES]) or entries.example(names)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -166,7 +181,18 @@ class _Proposer:
         assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
         env, why, queues = dict(worker.start.env), worker.path, worker.known
         if queues:
-            why = _polls(worker.path, queues, worker.queues[0].variable)
+            named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
+            why = _polls(worker.path, queues, listed(dict.fromkeys(named)))
+            if any(queue.text is None for queue in worker.queues):
+                self._notes.append(
+                    _(
+                        "{path} also makes a worker whose task queue is not known: `ready` of {name} waits for"
+                        " {queues} alone",
+                        path=worker.path,
+                        name=name,
+                        queues=listed(queues),
+                    )
+                )
         elif worker.queues:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
@@ -269,22 +295,17 @@ class _Proposer:
                 _("{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env", path=path)
             )
 
-    def _note_addresses(self) -> None:
+    def _note_addresses(self, texts: Texts) -> None:
         """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""
-        for module in self._sources.entries:
-            for call in module.calls:
-                if not module.source_of(dotted(call.func)).endswith("Client.connect"):
-                    continue
-                target = call.args[0] if call.args else module.keyword(call, "target_host")
-                value = self._sources.value(target, module)
-                host, _colon, port = (value.text or "").partition(":")
-                if host in ("localhost", "127.0.0.1") and port.isdecimal() and not value.variable:
-                    if int(port) != self._temporal_port:
-                        self._settings["TEMPORAL_PORT"] = Guess(
-                            port, _("{path} connects to this port", path=module.path)
-                        )
-                elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and value.variable not in _GIVEN:
-                    self._notes.append(_only_in_compose(module.path, value.text or "", value.variable))
+        for target in (*addresses.of_python(self._sources), *addresses.of_others(texts)):
+            address, variable = target.value.text or "", target.value.variable
+            host, _colon, port = address.partition(":")
+            if host in ("localhost", "127.0.0.1") and port.isdecimal() and not variable:
+                if int(port) != self._temporal_port:
+                    guess = Guess(port, _("{path} connects to this port", path=target.path))
+                    self._settings.setdefault("TEMPORAL_PORT", guess)
+            elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and variable not in _GIVEN:
+                self._notes.append(_only_in_compose(target.path, address, variable))
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):

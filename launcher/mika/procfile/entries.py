@@ -13,10 +13,19 @@ from mika.text import read_text, unknown_name
 from mika.wording import Text, _
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-EXAMPLE = "api: python -m uvicorn src.api.main:app --port $API_PORT\nworker: python -m src.workers.temporal_worker"
+_EXAMPLE = "api: python -m uvicorn src.api.main:app --port $API_PORT\nworker: python -m src.workers.temporal_worker"
+_PYTHON = re.compile(r".+\.py|pyproject\.toml|requirements.*\.txt|Pipfile")
+_EXAMPLES = {
+    r"package\.json": "web: npm run start\nworker: npx tsx src/worker.ts",
+    r"go\.mod": "api: go run ./api\nworker: go run ./worker",
+    r"pom\.xml": "api: mvn spring-boot:run\nworker: mvn compile exec:java -Dexec.mainClass=com.example.Worker",
+    r"build\.gradle(\.kts)?": "api: gradle bootRun\nworker: gradle run",
+    r".+\.[cf]sproj": "api: dotnet run --project api\nworker: dotnet run --project worker",
+}
+"""By the manifest of a project that has no Python."""
 BASE_PORT = 5000
 PORTS_PER_ENTRY = 100  # honcho's step from one entry to the next
 
@@ -60,7 +69,7 @@ def read(path: Path) -> list[Entry]:
                 file=label,
                 folder=path.parent.resolve(),
             ),
-            hint=_example(),
+            hint=_hint(path.parent),
         )
     lines: dict[str, int] = {}
     texts: list[str] = []
@@ -87,13 +96,29 @@ def read(path: Path) -> list[Entry]:
         lines[name] = number
         texts.append(text)
     if not texts:
-        raise UsageError(_("{file}: has no entries; write a line for each process", file=label), hint=_example())
+        raise UsageError(
+            _("{file}: has no entries; write a line for each process", file=label), hint=_hint(path.parent)
+        )
     parsed = parse_procfile("\n".join(texts)).processes
     return [Entry(name, parsed[name], line, index) for index, (name, line) in enumerate(lines.items())]
 
 
-def _example() -> Text:
-    return _("For example:\n{example}", example=EXAMPLE)
+def example(names: Iterable[str]) -> str:
+    """Lines of a Procfile, for a project with files of these names."""
+    known = list(names)
+    if not any(map(_PYTHON.fullmatch, known)):
+        for manifest, lines in _EXAMPLES.items():
+            if any(re.fullmatch(manifest, name) for name in known):
+                return lines
+    return _EXAMPLE
+
+
+def _hint(folder: Path) -> Text:
+    try:
+        names = [found.name for found in folder.iterdir()]
+    except OSError:
+        names = []
+    return _("For example:\n{example}", example=example(names))
 
 
 def _check_line(text: str) -> str:

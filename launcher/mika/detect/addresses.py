@@ -1,0 +1,113 @@
+"""The addresses of Temporal's server that the source has: a fixed one is not changed by what mika tells a process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from mika.detect.languages import Language, Texts, without_comments
+from mika.detect.modules import dotted
+from mika.detect.sources import Sources, Value
+from mika.frozen import frozen
+
+_LOCAL = "localhost:7233"
+"""Where each SDK connects to without an address. None of them reads TEMPORAL_ADDRESS for that."""
+_TABLE = r"\{((?:[^{}]|\{[^{}]*\}){0,2000})\}"
+_NODE_CONNECTS = re.compile(rf"\b(?:Native)?Connection\.(?:connect|lazy)\(\s*(?:\)|{_TABLE}\s*\))")
+_NODE_WORKER = re.compile(rf"\bWorker\.create\(\s*{_TABLE}\s*\)")
+_NODE_ADDRESS = re.compile(r"(?<![\w.])address\b\s*(?::\s*([^,\n}]+))?")
+_GO_OPTIONS = re.compile(rf"\bclient\.Options{_TABLE}")
+_GO_ADDRESS = re.compile(r"\bHostPort:\s*([^,\n}]+)")
+_GO_DIALS = re.compile(r"\bclient\.(?:Dial|DialContext|NewClient|NewLazyClient)\(")
+_GO_ELSEWHERE = re.compile(r"\.HostPort\s*=(?!=)|\benvconfig\b")
+_JAVA_LOCAL = re.compile(
+    r"\bWorkflowServiceStubs\s*\.\s*(?:newLocalServiceStubs\(\s*\)|newInstance\(\s*\)"
+    r"|newServiceStubs\(\s*WorkflowServiceStubsOptions\s*\.\s*getDefaultInstance\()"
+)
+_JAVA_TARGET = re.compile(r"\.setTarget\(([^()]{1,200}(?:\([^()]{0,200}\))?[^()]{0,200})\)")
+_CSHARP = re.compile(
+    r"\b(?:ConnectAsync|CreateLazy)\(\s*new(?:\s+\w+)?\(([^(),]{1,200})[,)]|\bTargetHost\s*=\s*([^,;}]{1,200})"
+    r"|\bAdd(?:HostedTemporalWorker|TemporalClient)\(\s*([^(),]{1,200}),"
+)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+@frozen
+class Target:
+    """An address in the file `path`; `value.variable` is the variable that may change it."""
+
+    path: str
+    value: Value
+
+
+def of_python(sources: Sources) -> Iterator[Target]:
+    for module in sources.entries:
+        for call in module.calls:
+            if module.source_of(dotted(call.func)).endswith("Client.connect"):
+                target = call.args[0] if call.args else module.keyword(call, "target_host")
+                yield Target(module.path, sources.value(target, module))
+
+
+def of_others(texts: Texts) -> Iterator[Target]:
+    """Those of the parts that use an SDK, each once for a file."""
+    for language, path in texts.users():
+        text = texts.text(path)
+        if "emporal" not in text:
+            continue
+        text = without_comments(text)
+        values = (_value(one.strip(), text, texts, language, path) for one in _EXPRESSIONS[language.name](text))
+        yield from (Target(path, value) for value in dict.fromkeys(values) if ":" in (value.text or ""))
+
+
+def _value(expression: str, text: str, texts: Texts, language: Language, path: str) -> Value:
+    """What an expression is worth, as far as that is certain."""
+    if expression in (_LOCAL, "client.DefaultHostPort"):
+        return Value(_LOCAL)
+    name = _NAME.fullmatch(expression)
+    if name is None:
+        return texts.value(expression, path, ())
+    if expression[0].isupper():  # a constant, perhaps of another file
+        return texts.value(expression, path, texts.of(language, texts.home_of(language, path) or ""))
+    typed = rf"\b(?:const|let|var|final String|String|string)\s{{1,9}}{expression}\b[\w :]{{0,30}}"
+    declared = rf"(?:{typed}|\b{expression}\s{{0,9}}:)"
+    assigned = re.findall(rf"(?<![\w.]){expression}\s{{0,9}}=(?![=>])", text)
+    found = re.findall(rf"{declared}=(?!=)([^;\n]{{1,200}})", text)
+    return texts.value(found[0].strip(), path, ()) if len(found) == 1 and len(assigned) <= 1 else Value()
+
+
+def _in_go(text: str) -> Iterator[str]:
+    if _GO_DIALS.search(text) is None or _GO_ELSEWHERE.search(text) is not None:
+        return
+    for options in _GO_OPTIONS.findall(text):
+        given = _GO_ADDRESS.search(options)
+        yield given[1] if given else _LOCAL
+
+
+def _in_node(text: str) -> Iterator[str]:
+    if "@temporalio/" not in text:
+        return
+    for options in _NODE_CONNECTS.findall(text):
+        given = _NODE_ADDRESS.search(options)
+        if given or "..." not in options:
+            yield (given[1] or "address") if given else _LOCAL
+    for options in _NODE_WORKER.findall(text):
+        if re.search(r"\bconnection\b|\.\.\.", options) is None:
+            yield _LOCAL
+
+
+def _in_java(text: str) -> Iterator[str]:
+    if "WorkflowServiceStubs" in text:
+        yield from (_LOCAL for _found in _JAVA_LOCAL.findall(text))
+        yield from _JAVA_TARGET.findall(text)
+
+
+def _in_csharp(text: str) -> Iterator[str]:
+    yield from ("".join(found) for found in _CSHARP.findall(text))
+
+
+_EXPRESSIONS: Mapping[str, Callable[[str], Iterator[str]]] = {
+    "go": _in_go,
+    "node": _in_node,
+    "java": _in_java,
+    "dotnet": _in_csharp,
+}

@@ -1,0 +1,158 @@
+"""How a file in TypeScript or JavaScript is started: by a script of its package.json, as documented, else directly."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from mika.detect import package_json
+from mika.detect.documented import Said
+from mika.detect.environments import tooling
+from mika.detect.languages import NODE, Maker, Texts
+from mika.wording import _
+
+_NAME = re.compile(r"[\w:.@/-]+")
+_WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|\b(ts-)?node-dev\b|\btsnd\b|--hot\b")
+_BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
+_BUILDS = re.compile(r"(run |[:-])build\b|(^|\s)tsc\b")
+_STARTS = re.compile(
+    r"([A-Za-z_]\w*=\S*\s+|(cross-env|dotenv|npx|exec|env)\s+(-\S+\s+)*)*"
+    r"(node|tsx|ts-node|nest|fastify|bun|esno|vite-node|npm|pnpm|yarn)\s(?!run (build|test|lint))"
+)
+_WORD = re.compile(r"[\w./@-]+")
+_SUFFIX = re.compile(r"\.[cm]?[jt]s$")
+_OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
+_TYPED = (".ts", ".mts", ".cts")
+_RUNNERS = {
+    "tsx": "npx tsx",
+    "ts-node": "npx ts-node",
+    "@swc-node/register": "node -r @swc-node/register",
+    "esbuild-register": "node -r esbuild-register",
+    "vite-node": "npx vite-node",
+    "esno": "npx esno",
+}
+"""What runs TypeScript as it is, by its package."""
+_BRINGS = {"ts-node-dev": "ts-node"}
+"""Packages that depend on a runner: npm puts its program where `npx` finds it, the other tools do not."""
+_USUAL = "npx tsx"
+"""It needs nothing of the project."""
+
+
+def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[str, str]]:
+    """The script that starts the file, or one that imports it; else the command that a text has, or Node itself."""
+    scripts = usable_scripts(texts.text(maker.manifest))
+    tool = tooling(texts.files, maker.path).tool
+    importers, known = _importers(texts, maker), known_as(texts, maker.home)
+    for path in (maker.path, *importers):
+        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, known, maker.home))}
+        if rank:
+            best = min(rank, key=lambda name: (rank[name], watches(name, scripts[name]), len(name)))
+            yield path, f"{tool} run {best}"
+            return
+        told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
+        if told is not None:
+            yield path, shlex.join(told.words)
+            return
+    runner = _runner(texts, maker)
+    if runner and not importers:
+        yield maker.path, f"{runner} {shlex.quote(posixpath.relpath(maker.path, maker.home or '.'))}"
+        return
+    home = posixpath.join(maker.home, "")
+    for path in (maker.path, *importers):
+        for one in said:
+            if one.words[0] == "node" and one.where.startswith(home) and path in _built(one, known):
+                yield path, shlex.join(one.words)
+                return
+
+
+def example(texts: Texts, maker: Maker) -> str:
+    """A command that would run a file which nothing starts, in the folder of the project."""
+    path, runner = next(iter(_importers(texts, maker)), maker.path), _runner(texts, maker)
+    return f"{runner if runner == 'node' or (runner and not maker.home) else _USUAL} {shlex.quote(path)}"
+
+
+def program(command: str, known: Mapping[str, str]) -> str | None:
+    """The source that a script starts, if its command names that or what is built of it."""
+    words = _WORD.findall(_OTHER_SCRIPT.sub("", command))
+    named = {_source(word, known) for word in words if "/" in word or _SUFFIX.search(word)} - {None}
+    return named.pop() if len(named) == 1 else None
+
+
+def watches(name: str, command: str) -> bool:
+    """Whether a script starts its program behind a watcher, which hides a crash."""
+    return _WATCHES.search(f"{name} {command}") is not None
+
+
+def runs(command: str) -> bool:
+    """Whether a script starts a program, and does not test, check or build it."""
+    return _STARTS.match(command) is not None
+
+
+def needs_build(manifest: str, command: str, tool: str) -> str:
+    """What to know of a command that runs what a script makes; empty if it makes that itself."""
+    scripts, (_tool, run, name) = package_json.scripts(manifest), (*command.split(), "", "", "")[:3]
+    runs = scripts.get(name, "") if run == "run" else command
+    makes = _BUILDS.search(f"{scripts.get(f'pre{name}', '')} {runs}") is not None
+    is_built = "build" in scripts and _BUILT.search(runs) is not None and not makes
+    return _("it runs what `{tool} run build` makes", tool=tool) if is_built else ""
+
+
+def usable_scripts(manifest: str) -> Mapping[str, str]:
+    """Those whose name needs no quotes."""
+    return {name: command for name, command in package_json.scripts(manifest).items() if _NAME.fullmatch(name)}
+
+
+def _runner(texts: Texts, maker: Maker) -> str:
+    """What runs the file as it is; empty if the project has nothing for it."""
+    if not maker.path.endswith(_TYPED):
+        return "node"
+    manifest = texts.text(maker.manifest)
+    packages, words = package_json.dependencies(manifest), " ".join(package_json.scripts(manifest).values()).split()
+    has_npm = tooling(texts.files, maker.path).tool == "npm"
+    brought = {_BRINGS[name] for name in packages & _BRINGS.keys() if has_npm}
+    return next((how for name, how in _RUNNERS.items() if name in packages | brought or name in words), "")
+
+
+def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int:
+    """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
+    names = {posixpath.basename(name) for name in _spelled(path, home)} - {"index"}
+    how = 0
+    for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
+        found = _source(word, known)
+        spelled = _SUFFIX.sub("", word.removeprefix("./"))
+        if found == path and ("/" in word or word != spelled):
+            return 1
+        if found in (path, None) and posixpath.basename(spelled.removesuffix("/index")) in names:
+            how = 2
+    return how
+
+
+def _built(said: Said, known: Mapping[str, str]) -> set[str | None]:
+    """The sources of what a documented command runs."""
+    return {_source(word, known) for word in said.words[1:] if _BUILT.search(word) and _SUFFIX.search(word)}
+
+
+def _source(word: str, known: Mapping[str, str]) -> str | None:
+    """The file that a word of a command names, or the one that it is built of."""
+    spelled = _SUFFIX.sub("", word.removeprefix("./"))
+    built = _BUILT.sub("", spelled, count=1)
+    return next((known[name] for name in (spelled, built, f"src/{built}") if name in known), None)
+
+
+def known_as(texts: Texts, home: str) -> Mapping[str, str]:
+    """The files of a part by how they are named there."""
+    return {name: source for source in texts.of(NODE, home) for name in _spelled(source, home)}
+
+
+def _spelled(path: str, home: str) -> Iterator[str]:
+    """How a file is named from its part of the project."""
+    name = _SUFFIX.sub("", path.removeprefix(posixpath.join(home, "")))
+    yield from {name, name.removesuffix("/index")}
+
+
+def _importers(texts: Texts, maker: Maker) -> list[str]:
+    name = re.escape(posixpath.basename(maker.path).partition(".")[0])
+    imports = re.compile(rf"""(from|require\(|import\()\s*["'][./][\w./-]*\b{name}(\.[cm]?[jt]s)?["']""")
+    return [path for path in texts.of(NODE, maker.home) if imports.search(texts.text(path))]

@@ -1,0 +1,210 @@
+"""The web apps in other languages than Python, frontends among them: left out, with the lines that would run them."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from mika.detect import listening, node_programs, package_json
+from mika.detect.environments import node_tooling
+from mika.detect.files import ancestors
+from mika.detect.languages import GO, Texts
+from mika.detect.listening import Port
+from mika.frozen import frozen
+from mika.wording import Text, _, joined, listed
+
+_FRONTENDS = {
+    "vite": "Vite",
+    "next": "Next.js",
+    "nuxt": "Nuxt",
+    "astro": "Astro",
+    "react-scripts": "React",
+    "@sveltejs/kit": "SvelteKit",
+    "@angular/core": "Angular",
+    "@vue/cli-service": "Vue",
+    "@remix-run/dev": "Remix",
+    "gatsby": "Gatsby",
+    "parcel": "Parcel",
+    "webpack-dev-server": "webpack",
+}
+_SERVERS = {"express": "Express", "fastify": "Fastify", "@nestjs/core": "NestJS", "koa": "Koa", "hono": "Hono"}
+_SCRIPTS = ("dev", "start", "serve", "server", "api", "web")
+_SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
+"""A script with one of these runs others at once, perhaps also the workers."""
+_FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
+_GO = {
+    "github.com/gin-gonic/gin": "Gin",
+    "github.com/labstack/echo": "Echo",
+    "github.com/gofiber/fiber": "Fiber",
+    "github.com/go-chi/chi": "chi",
+    "net/http": "net/http",
+}
+_SERVES = {"Gin": r"\.Run(TLS)?\(", "Echo": r"\.Start(TLS|AutoTLS)?\(", "Fiber": r"\.Listen(TLS)?\("}
+_LISTENS = r"\.?ListenAndServe(TLS)?\("
+_PACKAGE, _MAIN = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
+_RUNS = re.compile(r"\.\w*(?:Serve|Run|Start|Listen)\w*\(")
+_IMPORTED = re.compile(r'^[ \t]*(?:import[ \t]+)?(?:[\w.]+[ \t]+)?"([\w./-]+)"', re.MULTILINE)
+
+
+@frozen
+class _App:
+    """`path` is the file that says what it is. `cwd` is empty for the project's folder."""
+
+    kind: str
+    path: str
+    name: str
+    command: str
+    cwd: str = ""
+    port: Port | None = None
+    note: str = ""
+
+
+@frozen
+class LeftOut:
+    """What is said of one; `line` is empty if a line of the Procfile is not enough to run it."""
+
+    line: str
+    text: Text
+
+
+def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[LeftOut]:
+    """Each, with what to add to the Procfile and to mika.toml.
+
+    In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers.
+    """
+    for app in (*_node(texts, variables), *_go(texts, started)):
+        name = app.name
+        while name in taken:
+            name = f"{name}-js" if app.path.endswith("package.json") else f"{name}-web"
+        taken.add(name)
+        yield LeftOut("" if app.cwd else f"{name}: {app.command}", _said(app, name))
+
+
+def _said(app: _App, name: str) -> Text:
+    line, options = f"{name}: {app.command}", []
+    if app.cwd:
+        options.append(f"cwd = {json.dumps(app.cwd, ensure_ascii=False)}")
+    if app.port is not None:
+        options.append(f'ready = "tcp:{app.port.number}"')
+        options += [f'env = {{ {app.port.variable} = "{app.port.number}" }}'] if app.port.variable else []
+    text = (
+        _(
+            "the {kind} app of {path}: left out; to run it, add `{line}` to the Procfile, and to mika.toml, below"
+            " `[process.{name}]`, {options}",
+            kind=app.kind,
+            path=app.path,
+            line=line,
+            name=name,
+            options=listed(f"`{option}`" for option in options),
+        )
+        if options
+        else _(
+            "the {kind} app of {path}: left out; to run it, add `{line}` to the Procfile",
+            kind=app.kind,
+            path=app.path,
+            line=line,
+        )
+    )
+    return joined("", [text, _(" ({note})", note=app.note)]) if app.note else text
+
+
+# --- Node -------------------------------------------------------------------------------------------------------------
+
+
+def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[_App]:
+    for path in texts.files.named(r"package\.json"):
+        manifest, folder = texts.files.text(path), posixpath.dirname(path)
+        scripts, packages = node_programs.usable_scripts(manifest), package_json.dependencies(manifest)
+        kind = next((title for name, title in (_FRONTENDS | _SERVERS).items() if name in packages), None)
+        usual = [script for script in _SCRIPTS if script in scripts]
+        if kind is None or not usual:
+            continue
+        is_server, tool = kind in _SERVERS.values(), node_tooling(texts.files, folder).tool
+        script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
+        port, note = None, ""
+        if is_server:
+            known = node_programs.known_as(texts, folder)
+            script = _unwatched(scripts, script, known)
+            source = node_programs.program(scripts[script], known)
+            port = listening.in_node(texts.text(source), variables) if source else None
+            if port is not None and port.variable and f"{port.variable}=" in scripts[script]:
+                port = None
+            note = node_programs.needs_build(manifest, f"{tool} run {script}", tool)
+        base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
+        place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
+        name = base or ("web" if is_server else "frontend")
+        yield _App(kind, path, name, f"{tool}{place} run {script}", port=port, note=note)
+
+
+def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]) -> str:
+    """A script that runs the same program as this one without a watcher, behind which no crash is seen; else this."""
+    if not node_programs.watches(script, scripts[script]):
+        return script
+    own = node_programs.program(scripts[script], known)
+    for other in sorted(scripts, key=lambda name: (name not in _SCRIPTS, len(name))):
+        command = scripts[other]
+        if node_programs.watches(other, command) or _SEVERAL.search(command):
+            continue
+        program = node_programs.program(command, known)
+        is_same = program == own if own and program else other in _SCRIPTS and not program
+        if is_same and node_programs.runs(command):
+            return other
+    return script
+
+
+# --- Go ---------------------------------------------------------------------------------------------------------------
+
+
+def _go(texts: Texts, started: Sequence[str]) -> Iterator[_App]:
+    """The programs that serve HTTP, in a package of their own or in one that they import, and make no worker."""
+    workers = {posixpath.dirname(path) for path in started if path.endswith(".go")}
+    for manifest in () if texts.files.is_late() else texts.files.named(r"go\.mod"):
+        home, packages = posixpath.dirname(manifest), _packages(texts, posixpath.dirname(manifest))
+        module = re.search(r"^module\s+(\S+)", texts.text(manifest), re.MULTILINE)
+        for folder, sources in packages.items():
+            main = next((path for path in sources if _is_program(texts.text(path))), None)
+            if main is None or folder in workers or texts.files.is_late():
+                continue
+            own = [texts.text(path) for path in sources if _PACKAGE.search(texts.text(path))]
+            imported = {name for text in own for name in _IMPORTED.findall(text)}
+            named = module[1] if module else ""
+            below = (name[len(named) + 1 :] for name in imported if f"{name}/".startswith(f"{named}/"))
+            inner = {posixpath.join(home, folder).rstrip("/") for folder in below}
+            near = [*own, *(texts.text(path) for other in sorted(inner) for path in packages.get(other, ()))]
+            if not any(_RUNS.search(text) for text in own):
+                continue  # it may import a server for something else
+            kind = next(filter(None, map(_kind, near)), None)
+            if kind is None or any("worker.New(" in text for text in near):
+                continue
+            relative = posixpath.relpath(folder or ".", home or ".")
+            command = "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
+            name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
+            yield _App(kind, main, name, command, home, listening.in_go(near))
+
+
+def _packages(texts: Texts, home: str) -> dict[str, list[str]]:
+    """The sources of one module by their folder; a folder with a go.mod of its own is another module."""
+    found: dict[str, list[str]] = {}
+    for path in texts.of(GO, home):
+        if next(folder for folder in ancestors(path) if posixpath.join(folder, "go.mod") in texts.files) == home:
+            found.setdefault(posixpath.dirname(path), []).append(path)
+    return found
+
+
+def _is_program(text: str) -> bool:
+    return _PACKAGE.search(text) is not None and _MAIN.search(text) is not None
+
+
+def _kind(text: str) -> str | None:
+    """The framework of a file that serves with it. With pprof alone it serves nothing of its own."""
+    imported = _IMPORTED.findall(text)
+    if "net/http/pprof" in imported and "Handle" not in text:
+        imported = [name for name in imported if name != "net/http"]
+    for package, kind in _GO.items():
+        has = any(name == package or name.startswith(f"{package}/v") for name in imported)
+        if has and (re.search(_SERVES.get(kind, _LISTENS), text) or re.search(_LISTENS, text)):
+            return kind
+    return None

@@ -1,0 +1,182 @@
+"""The web apps in other languages than Python: the lines that would run them, and their ports."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.kit.sources import proposed
+
+GO_MOD = "module example.com/shop\n\nrequire go.temporal.io/sdk v1.37.0\n"
+IMPORTS = 'package main\nimport (\n\t"net/http"\n\t{}\n)\n'
+NET = IMPORTS.format("") + 'func main() { http.ListenAndServe(":8091", nil) }\n'
+
+
+def express(**scripts: str) -> str:
+    return json.dumps({"scripts": scripts, "dependencies": {"express": "5"}})
+
+
+@pytest.mark.parametrize(
+    ("scripts", "script"),
+    [
+        ({"dev": "nodemon src/app.ts", "start": "ts-node src/app.ts"}, "start"),
+        ({"dev": "ts-node-dev --respawn src/app.ts", "start": "node dist/app.js"}, "start"),
+        ({"dev": "tsx watch src/app.ts", "start:prod": "NODE_ENV=production node dist/app"}, "start:prod"),
+        ({"dev": "node --watch src/app.ts", "serve": "tsx src/app.ts", "start": "tsx src/seed.ts"}, "serve"),
+        ({"dev": "nest start --watch", "start": "nest start"}, "start"),
+        ({"dev": "nodemon src/app.ts", "start": "node src/seed.ts"}, "dev"),
+        ({"dev": "nodemon src/app.ts", "lint": "eslint src/app.ts"}, "dev"),
+        ({"dev": "nodemon src/app.ts", "start": "concurrently 'tsx src/app.ts' 'tsx src/worker.ts'"}, "dev"),
+        ({"dev": "tsx src/app.ts", "start": "node dist/app.js"}, "dev"),
+    ],
+)
+def test_a_web_app_of_node_is_not_run_behind_a_watcher(tmp_path, scripts, script):
+    sources = {"package.json": express(**scripts), "src/app.ts": "", "src/seed.ts": ""}
+    (note,) = proposed(tmp_path, sources).notes
+    assert note.startswith("the Express app of package.json: left out; to run it, add `web: npm run ")
+    assert f"`web: npm run {script}`" in note
+
+
+@pytest.mark.parametrize(
+    ("scripts", "is_said"), [({"build": "tsc"}, True), ({"build": "tsc", "prestart": "tsc"}, False)]
+)
+def test_what_has_to_be_built_before_is_said(tmp_path, scripts, is_said):
+    sources = {"package.json": express(start="node dist/app.js", **scripts), "src/app.ts": "app.listen(3000)"}
+    (note,) = proposed(tmp_path, sources).notes
+    assert note.endswith(" (it runs what `npm run build` makes)") == is_said
+    assert '`ready = "tcp:3000"`' in note
+
+
+@pytest.mark.parametrize(
+    ("source", "port"),
+    [
+        ("app.listen(3000, () => {});", 3000),
+        ("const port = 3000;\napp.listen(port, () => {});", 3000),
+        ("const port: number = 3000\nhttp.createServer(app).listen(port)", 3000),
+        ("app.listen({ port: 3000, host: '::' });", 3000),
+        ("const port = 3000;\nawait app.listen({ port });", 3000),
+        ("app.listen('3000'); // app.listen(4000)", 3000),
+        ("const PORT = process.env.PORT || 3000;\napp.listen(PORT);", (3000, "PORT")),
+        ("await app.listen(process.env.API_PORT ?? 3000);", (3000, "API_PORT")),
+        ("const port = Number(process.env.PORT) || 3000;\napp.listen(port);", (3000, "PORT")),
+        ("app.listen(parseInt(process.env['PORT'] || '3000', 10));", (3000, "PORT")),
+        ("app.listen(+(process.env.PORT || 3000));", (3000, "PORT")),
+        ("app.listen(process.env.GIVEN || 3000);", (4000, "GIVEN")),
+        ("app.listen(process.env.PORT);", None),
+        ("app.listen(config.port);", None),
+        ("app.listen(3000 + id);", None),
+        ("app.listen(99999);", None),
+        ("app.listen(3000); admin.listen(3001);", None),
+        ("let port = 3000;\nport = 3001;\napp.listen(port);", None),
+        ("const a = () => { const port = 1000; };\nconst port = 3000;\napp.listen(port);", None),
+        ("const { port } = config;\napp.listen(port);", None),
+        ("import { port } from './config';\napp.listen(port);", None),
+    ],
+)
+def test_the_port_of_a_web_app_of_node(tmp_path, source, port):
+    sources = {"package.json": express(start="tsx src/app.ts"), "src/app.ts": source, "src/config.ts": "port: 7"}
+    (note,) = proposed(tmp_path, sources, GIVEN="4000").notes
+    number, variable = port if isinstance(port, tuple) else (port, "")
+    expected = f', `ready = "tcp:{number}"`' if port else "to the Procfile"
+    expected += f', `env = {{ {variable} = "{number}" }}`' if variable else ""
+    assert note.endswith(expected)
+    assert ("below `[process.web]`" in note) == bool(port)
+
+
+def test_a_port_that_a_script_gives(tmp_path):
+    sources = {"package.json": express(start="PORT=4000 tsx app.ts"), "app.ts": "app.listen(process.env.PORT || 3000)"}
+    assert "tcp:" not in proposed(tmp_path, sources).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "kind", "options"),
+    [
+        ("", 'http.ListenAndServe(":8091", nil)', "net/http", 'ready = "tcp:8091"'),
+        ("", 's := &http.Server{\n\tAddr: "localhost:8091",\n}\ns.ListenAndServe()', "net/http", 'ready = "tcp:8091"'),
+        ("", "http.ListenAndServe(addr, nil)\nvar addr = os.Getenv(x)", "net/http", ""),
+        ("", 'http.ListenAndServe(":8091", nil)\nhttp.ListenAndServe(":8092", nil)', "net/http", ""),
+        ('"github.com/go-chi/chi/v5"', 'addr := ":80"\nhttp.ListenAndServe(addr, r)', "chi", 'ready = "tcp:80"'),
+        ('"github.com/labstack/echo/v4"', 'e.Logger.Fatal(e.Start(":1323"))', "Echo", 'ready = "tcp:1323"'),
+        ('"github.com/gofiber/fiber/v2"', 'const Port = ":3000"\napp.Listen(Port)', "Fiber", 'ready = "tcp:3000"'),
+        ('"github.com/gin-gonic/gin"', 'r.Run("0.0.0.0:8080")', "Gin", 'ready = "tcp:8080"'),
+        (
+            '"github.com/gin-gonic/gin"',
+            "r := gin.Default()\nr.Run()",
+            "Gin",
+            'ready = "tcp:8080"`, `env = { PORT = "8080" }',
+        ),
+        ('"github.com/gin-gonic/gin"', "r := setUp()\ncommand.Run()\nr.Run(port())", "Gin", ""),
+    ],
+)
+def test_a_web_app_in_go(tmp_path, package, source, kind, options):
+    text = IMPORTS.format(package) + f"func main() {{\n{source}\n}}\n"
+    (note,) = proposed(tmp_path, {"go.mod": GO_MOD, "cmd/api/main.go": text}).notes
+    below = f", and to mika.toml, below `[process.api]`, `{options}`" if options else ""
+    line = "`api: go run ./cmd/api` to the Procfile"
+    assert note == f"the {kind} app of cmd/api/main.go: left out; to run it, add {line}{below}"
+
+
+def test_a_web_app_in_go_that_is_in_a_module_and_package_of_its_own(tmp_path):
+    main = 'package main\nimport "example.com/shop/internal/api"\nfunc main() { api.Serve() }\n'
+    served = 'package api\nimport "net/http"\nfunc Serve() { http.ListenAndServe(":8091", nil) }\n'
+    sources = {"go.mod": "module x\n", "back/go.mod": GO_MOD, "back/internal/api/a.go": served, "back/main.go": main}
+    (note,) = proposed(tmp_path, sources).notes
+    assert note.startswith("the net/http app of back/main.go: left out; to run it, add `back: go run .` ")
+    assert note.endswith('below `[process.back]`, `cwd = "back"`, `ready = "tcp:8091"`')
+
+
+def test_a_web_app_in_go_whose_server_is_in_the_package_of_the_module_itself(tmp_path):
+    main = 'package main\nimport "example.com/shop"\nfunc main() { shop.Serve() }\n'
+    served = 'package shop\nimport "net/http"\nfunc Serve() { http.ListenAndServe(":8091", nil) }\n'
+    sources = {
+        "go.mod": GO_MOD,
+        "serve.go": served,
+        "cmd/shop/main.go": main,
+        "cmd/seed/main.go": main.replace("Serve", "Seed"),
+    }
+    (note,) = proposed(tmp_path, sources).notes
+    assert note.startswith("the net/http app of cmd/shop/main.go: left out; to run it, add `shop: go run ./cmd/shop` ")
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {"main.go": "package main\nfunc main() {}\n"},
+        {"main.go": NET.replace("ListenAndServe", "Get")},
+        {"api/api.go": NET.replace("package main", "package api")},
+        {"main_test.go": NET},
+        {"main.go": NET.replace('"net/http"', '"net/http"\n\t_ "net/http/pprof"')},
+        {"main.go": NET, "work.go": 'package main\nfunc x() { w := worker.New(c, "q", worker.Options{}) }\n'},
+    ],
+)
+def test_a_program_in_go_that_is_no_web_app_or_has_a_worker(tmp_path, sources):
+    assert not [note for note in proposed(tmp_path, {"go.mod": GO_MOD, **sources}).notes if " app of " in note]
+
+
+def test_two_apps_of_one_name(tmp_path):
+    vite = '{"scripts": {"dev": "vite"}, "devDependencies": {"vite": "5"}}'
+    sources = {"go.mod": GO_MOD, "api/main.go": NET, "a/web/package.json": vite, "b/web/package.json": vite}
+    notes = proposed(tmp_path, sources).notes
+    assert [note.split("`")[1].partition(":")[0] for note in notes] == ["web", "web-js", "api"]
+
+
+@pytest.mark.parametrize("filler", [" ", "a", "\n", "(", "/*", "PORT ", "const port:", "http.Server{", '"x" ', "A= "])
+def test_texts_that_never_end_cost_little(tmp_path, filler):
+    most = 190_000 // len(filler)
+    starts = {
+        "package.json": express(dev="nodemon app.ts", start="node app.ts"),
+        "app.ts": "app.listen(port);\nconst port:",
+        "b/package.json": express(dev="nodemon", start="FILLER"),
+        "go.mod": "module x\n",
+        "a/main.go": NET.replace('":8091"', "addr") + "addr ",
+        "b/main.go": NET + "\nhttp.Server{",
+    }
+    sources = {
+        path: text.replace("FILLER", json.dumps(filler * 5000)[1:-1]) + (filler * most if ".json" not in path else "")
+        for path, text in starts.items()
+    }
+    began = time.monotonic()
+    proposed(tmp_path, sources)
+    assert time.monotonic() - began < 5
