@@ -124,6 +124,22 @@ def test_a_process_revives_when_there_are_descriptors_again(project):
     assert this.unit("p0")["state"] == "ready"
 
 
+def test_the_first_exit_is_noticed_without_any_descriptor_left(project):
+    """Whatever explains an exit may be imported only then."""
+    this = project(scripts={"p0": SLEEP, "p1": SLEEP})
+    this.up()
+    supervisor, pid = this.status()["supervisor"]["pid"], this.pid("p0")
+    if not shutil.which("prlimit"):
+        pytest.skip("needs prlimit")
+    subprocess.run(["prlimit", f"--pid={supervisor}", "--nofile=5:4096"], check=True)
+    psutil.Process(pid).kill()
+    poll_until(lambda: not psutil.pid_exists(pid), DEADLINE, "its end")
+    time.sleep(0.5)
+    subprocess.run(["prlimit", f"--pid={supervisor}", "--nofile=4096:4096"], check=True)
+    this.wait_replaced("p0", pid)
+    this.ok("restart", "p0")
+
+
 # --- ready means ours -------------------------------------------------------------------------------------------------
 
 
