@@ -158,6 +158,21 @@ def test_a_cause_after_it_was_ready_is_not_permanent():
     assert run.state.phase is Phase.BACKOFF
 
 
+def test_without_a_probe_it_has_to_run_for_a_minute_to_have_been_ready():
+    rules = Rules(probed=False)
+    run = Run(rules).start()
+    run.ready().exit(permanent_cause="error TS1005")
+    run.ready()
+    run.now += 59
+    assert run.exit(permanent_cause="error TS1005") == ()
+    assert run.state.phase is Phase.GAVE_UP
+    run = Run(rules).start()
+    for _ in range(9):
+        run.ready()
+        run.now += 61
+        assert run.exit(permanent_cause="ImportError: lazy") != ()
+
+
 def test_an_exit_while_what_it_needs_is_down_is_neither_counted_nor_restarted():
     run = Run().start().ready()
     run.feed(Gate(open=False))

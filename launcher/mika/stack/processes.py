@@ -30,10 +30,6 @@ from mika.wording import _, joined
 if TYPE_CHECKING:
     from mika.readiness.check_command import CheckCommand
 
-_UNPROBED_SETTLE = 60.0
-"""Seconds until a process without a rule for its readiness has proved itself: it counts as ready while it still
-compiles, and `mvn spring-boot:run` needs 20 s to find out that its port is taken."""
-
 
 class ProcessFactory:
     """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake.
@@ -134,7 +130,7 @@ class ProcessFactory:
                 restart=options.restart,
                 max_failures=options.max_restarts + 1,
                 early=options.early,
-                settle=_UNPROBED_SETTLE if ready == "none" else Rules.settle,
+                probed=ready != "none",
             ),
             ends=options.ends,
             ready_timeout=options.ready_timeout,

@@ -34,10 +34,15 @@ class Rules:
     restart: str = "always"
     first_delay: float = 0.1
     max_delay: float = 30.0
-    settle: float = 10.0
+    probed: bool = True
+    """Whether something says that it is ready. Else it counts as ready while it runs, which proves little."""
     max_failures: int = 8
     early: bool = False
     """It can wait for its needs itself: a start or restart on request does not wait until they are ready."""
+    settle: float = 10.0
+    settle_unprobed: float = 60.0
+    """Seconds until it has proved itself. What nobody probes may still compile: `mvn spring-boot:run` needs 20 s to
+    find out that its port is taken."""
 
 
 @frozen
@@ -177,7 +182,8 @@ def step(state: State, event: Input, now: float, rules: Rules, jitter: float = 0
             return state, ()
         case BecameReady():
             if state.phase in (Phase.STARTING, Phase.UNHEALTHY):
-                return replace(state, phase=Phase.READY, ready_at=now, reason=NONE, permanent_cause=""), ()
+                cause = "" if rules.probed else state.permanent_cause
+                return replace(state, phase=Phase.READY, ready_at=now, reason=NONE, permanent_cause=cause), ()
             return state, ()
         case BecameUnready():
             if state.phase in (Phase.READY, Phase.UNHEALTHY):
@@ -252,9 +258,12 @@ def _unhealthy(state: State, reason: Reason, now: float, rules: Rules) -> State:
 
 def _settled(state: State, now: float, rules: Rules) -> State:
     """The state with a fresh restart budget if the process was ready long enough, else `state`."""
-    if state.ready_at is not None and now - state.ready_at >= rules.settle:
-        return replace(state, failures=0)
-    return state
+    return replace(state, failures=0) if _has_proved_itself(state, now, rules) else state
+
+
+def _has_proved_itself(state: State, now: float, rules: Rules) -> bool:
+    seconds = rules.settle if rules.probed else rules.settle_unprobed
+    return state.ready_at is not None and now - state.ready_at >= seconds
 
 
 def is_same_cause(cause: str, earlier: str) -> bool:
@@ -269,7 +278,7 @@ def _without_digits(text: str) -> str:
 def _exited(
     state: State, event: ProcessExited, now: float, rules: Rules, jitter: float
 ) -> tuple[State, tuple[Action, ...]]:
-    was_ready = state.ready_at is not None
+    was_ready = state.ready_at is not None if rules.probed else _has_proved_itself(state, now, rules)
     was_stopping = state.phase is Phase.STOPPING
     state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
     if event.has_survivors:
