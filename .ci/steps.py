@@ -121,7 +121,7 @@ def check(builds: list[Background], arguments: list[str], folder: str) -> int:
         return finish("the bot's workflow does not fit its recorded histories")
     code = 0
     if not arguments:
-        code = pytest("unit tests", ["tests/unit"])
+        code = pytest("unit tests", ["tests/unit", "-n", "3"])  # they do not wait, and each worker collects all of them
     if not complete(builds):
         return finish("what the tests need could not be built")
     # Docker and Wine keep a worker each busy all the time; with more than one beside them two cores fall behind.

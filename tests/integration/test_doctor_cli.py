@@ -18,7 +18,7 @@ from mika.doctor.run import examine
 from mika.project.folder import ProjectDir
 
 from tests.kit.bot import Bot
-from tests.kit.machine import DEADLINE, ROOT, poll_until, posix_only
+from tests.kit.machine import DEADLINE, ROOT, poll_until, posix_only, takes_long
 from tests.kit.programs import SLEEP
 from tests.kit.project import Project
 
@@ -76,6 +76,7 @@ def stack(_shared_stack: Bot) -> Bot:
 # --- what it says is what helps ---------------------------------------------------------------------------------------
 
 
+@takes_long
 def test_many_runs_on_a_busy_healthy_stack_give_no_alarm(stack: Bot) -> None:
     """With messages coming in all the time.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.machine import takes_long
 from tests.kit.sources import make, worker
 
 pytestmark = [
@@ -61,6 +62,7 @@ def large(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@takes_long
 def test_100_000_files(large):
     done = subprocess.run([sys.executable, "-c", MEASURE, str(large)], check=True, capture_output=True, timeout=60)
     names, notes, seconds, megabytes = json.loads(done.stdout)

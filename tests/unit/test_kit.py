@@ -12,7 +12,7 @@ import sys
 import psutil
 import pytest
 
-from tests.kit.machine import DEADLINE, ROOT, free_port, poll_until, posix_only, require_or_skip
+from tests.kit.machine import DEADLINE, ROOT, free_port, poll_until, posix_only, require_or_skip, takes_long
 from tests.kit.project import Project
 from tests.kit.reaper import has_mark
 
@@ -69,6 +69,7 @@ def test_that_never_ends(server):
 """
 
 
+@takes_long
 @posix_only
 @pytest.mark.parametrize("how", ["one process", "workers", "workers, of which the killer does not know"])
 def test_what_a_session_has_started_ends_with_a_killed_pytest(tmp_path, how):
