@@ -167,6 +167,24 @@ def test_the_only_process_that_gave_up_can_be_revived_and_one_with_an_end_ends_t
     this.assert_gone()
 
 
+@pytest.mark.parametrize("words", [("up", "--plain"), ("up", "-d")])
+def test_who_watches_a_stack_that_fails_learns_why_and_exits_with_1(project, words):
+    """The terminal that started it says so once, at the end; the log of the stack has it, too."""
+    waits = "import pathlib, sys, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.05)\n"
+    fails = waits + "sys.exit('no luck today')\n"
+    toml = '[process.job]\nrestart = "never"\nends = true\nready = "log:never"\n'
+    this = project(scripts={"web": SLEEP, "job": fails}, toml=toml)
+    first = this.start_mika("up", "--plain")
+    this.wait_state("web", "ready")
+    second = this.start_mika(*words)
+    second.wait_for("already up")
+    this.write("go", "")
+    why = "job failed: exit code 1: no luck today"
+    assert (first.wait(), second.wait()) == (1, 1)
+    assert first.output().count(why) == second.output().count(why) == 1
+    assert [event["message"] for event in this.events("notice") if event["level"] == "error"] == [why]
+
+
 def test_a_stack_that_has_done_its_work_is_no_failure_in_the_background(project):
     this = project(scripts={"job": "print('done')\n"}, toml='[process.job]\nrestart = "never"\n')
     result = this.mika("up", "-d")
