@@ -25,7 +25,7 @@ from mika.stack.prepared import Prepared, UpOptions
 from mika.stack.processes import check_ports
 from mika.stack.waiting import failure_of, not_ready
 from mika.status import StackStatus
-from mika.supervisor import record
+from mika.supervisor import explanation, record
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
@@ -142,6 +142,7 @@ class Stack:
                 reloading = Reloading(self._prepared, self._options.processes, supervisor, self._bus)
                 background.append(self._in_background(_("watch of the files"), reloading.run()))
             await self._until_ready(supervisor)
+            asyncio.get_running_loop().run_in_executor(None, explanation.preload)
             # Only now: a failed attempt with another backend must not change what the next plain `mika up` chooses.
             if supervisor.state == "ready":
                 self._folder.remember_backend(self._prepared.backend.name)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from mika.frozen import frozen
 from mika.reason import NONE, Reason
 
 
 @frozen(kw_only=True)
 class Explanation:
-    """Made by `cause.explain`, whose regular expressions are imported only when a process has exited."""
+    """Made by `cause.explain`, whose regular expressions no start waits for."""
 
     lines: tuple[str, ...] = ()
     """The last lines, without terminal escapes."""
@@ -22,3 +24,9 @@ class Explanation:
 
 
 UNEXPLAINED = Explanation()
+
+
+def preload() -> None:
+    """Import what explains an exit while nobody waits for it; at the first exit it would delay the restart."""
+    with contextlib.suppress(ImportError, OSError):  # then it is tried again at that exit
+        import mika.supervisor.cause  # noqa: F401
