@@ -240,7 +240,9 @@ def row(name: str, found: Found, base: float, *, restarts: bool = True) -> list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=11.0, help="of idling, before each kill")
+    parser.add_argument(
+        "--seconds", type=float, default=61.0, help="of idling, before each kill: mika then forgets the last"
+    )
     parser.add_argument("--tool", action="append", default=[], help="only this one (may be repeated)")
     parser.add_argument("--stack", action="store_true", help="also the idle cost of mika with the whole bot stack")
     options = parser.parse_args()
