@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def test_up_asks_nothing_of_a_stack_that_runs_and_finds_what_init_writes(adopted
         this.up("--yes")
         found = processes(this)
         assert this.status()["backend"] == "none", "nothing there uses Temporal"
+        assert re.search(r"^ready when +http://.*/health$", this.ok("describe", "web").out, re.MULTILINE)
         worker = (this.folder / "worker.py").read_text()
         this.write("worker.py", ASKS)  # now there is a question, and the stack that runs is another one
         this.write("flows.py", "")

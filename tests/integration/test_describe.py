@@ -22,6 +22,7 @@ def test_all_about_a_process(project):
     assert "web.py" in text
     assert str(this.folder) in text
     assert "COLOUR=blue  (mika.toml" in text
+    assert re.search(r"^ready when +none$", text, re.MULTILINE)
     assert "MY_TOKEN=********  (.env:1)" in text
     assert "tell-nobody" not in text
     assert f"started, pid {pid}" in text

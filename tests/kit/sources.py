@@ -18,6 +18,13 @@ async def main(queue="from-a-default"):
 if __name__ == "__main__":
     asyncio.run(main())
 """
+POM = "<project><groupId>io.temporal</groupId><artifactId>temporal-sdk</artifactId></project>"
+JAVA = """package com.acme.work;
+class JobWorker {
+  static final String TASK_QUEUE = "a constant";
+  public static void main(String[] args) { Worker worker = factory.newWorker(QUEUE); }
+}
+"""
 API = "from fastapi import FastAPI\napp = FastAPI()\n"
 
 

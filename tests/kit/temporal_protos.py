@@ -80,8 +80,11 @@ def failure(text: str, kind: str = "LlmError", *, timeout: int = 0) -> Failure:
     return found
 
 
-def wrapped(text: str, cause: Failure) -> Failure:
-    return Failure(message=text, cause=cause)
+def wrapped(text: str, cause: Failure, kind: str = "wrapError") -> Failure:
+    """As Go's fmt.Errorf does it."""
+    outer = failure(text, kind)
+    outer.cause.CopyFrom(cause)
+    return outer
 
 
 def events(*steps: tuple[str, float, dict[str, Any]]) -> list[HistoryEvent]:

@@ -66,6 +66,22 @@ ENDED: list[Case] = [
         f"it cannot read its input: {_GO_INPUT}",
     ),
     (
+        "an activity that cannot read its input, and an error of the workflow's own around that",
+        "workflow_failed",
+        described("failed", closed=3),
+        events(
+            STARTED,
+            (
+                "WORKFLOW_EXECUTION_FAILED",
+                3,
+                {"failure": wrapped("failed", ended_by(failure("Failed decoding arguments", ""))[2]["failure"], "Own")},
+            ),
+        ),
+        around(),
+        9,
+        "the workflow failed: Failed decoding arguments",
+    ),
+    (
         "a step that failed for good",
         "activity_failed",
         described("failed", closed=9),

@@ -63,6 +63,12 @@ def test_what_a_retry_may_mend(line):
     assert not find_permanent_cause(traceback(line), 1)
 
 
+def test_what_was_killed_did_not_end_by_what_it_had_said():
+    lines = ["ModuleNotFoundError: No module named 'optional'; going on without it"]
+    assert asyncio.run(find_cause(lines, 1, []))
+    assert not asyncio.run(find_cause(lines, -9, []))
+
+
 def test_who_has_the_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

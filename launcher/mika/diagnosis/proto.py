@@ -34,6 +34,7 @@ SCHEDULED, STARTED = 1, 2
 # TaskQueueKind: of the worker that has the workflow in its cache
 STICKY = 2
 # TimeoutType
+_GO_WRAPS = "wrapError"  # the type of what fmt.Errorf makes with %w: its text has that of its cause in it
 TIMEOUTS = {1: "start-to-close", 2: "schedule-to-start", 3: "schedule-to-close", 4: "heartbeat"}
 START_TO_CLOSE, SCHEDULE_TO_START, SCHEDULE_TO_CLOSE, HEARTBEAT = 1, 2, 3, 4
 
@@ -101,11 +102,11 @@ def innermost(failure: Failure) -> Failure:
 
 
 def message(failure: Failure) -> str:
-    """One line: the type of the innermost failure and what it says, with what wraps that (an error in Go)."""
+    """One line: the type of the innermost failure and what it says, with what Go has wrapped around that."""
     *outer, root = chain(failure)
     said = root.message
     for each in reversed(outer):
-        if said and said in each.message:
+        if each.application_failure_info.type.startswith(_GO_WRAPS) and said in each.message:
             said = each.message
     text = " ".join(said.split())[:300]
     if root.HasField("timeout_failure_info"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
@@ -16,9 +17,12 @@ _UNKNOWN_ACTIVITY = re.compile(r"is not registered (on this|with a) worker|unabl
 _UNKNOWN_WORKFLOW = re.compile(
     r"is not registered|unable to find workflow type|no such function is exported|unknown workflow type", re.IGNORECASE
 )
-# Python; Go; Java. TypeScript checks no types.
-_UNREADABLE_INPUT = re.compile(
-    r"failed decoding arguments|unable to decode the workflow function input|DataConverterException", re.IGNORECASE
+# Python; Go. TypeScript checks no types, and Java says the same of the result of an activity.
+_UNREADABLE_INPUT = re.compile(r"failed decoding arguments|unable to decode the workflow function input", re.IGNORECASE)
+_OF_OTHERS = (
+    "activity_failure_info",
+    "child_workflow_execution_failure_info",
+    "nexus_operation_execution_failure_info",
 )
 
 
@@ -33,8 +37,12 @@ def is_workflow_unknown(failure: Failure) -> bool:
 
 
 def is_input_unreadable(failure: Failure) -> bool:
-    """Whether the workflow could not read what it was started with; of its own failure, or that of its task."""
-    return _says(_UNREADABLE_INPUT, failure)
+    """Whether the workflow could not read what it was started with; of its own failure, or that of its task.
+
+    An activity or a child that could not read its own says the same.
+    """
+    own = takewhile(lambda each: each.WhichOneof("failure_info") not in _OF_OTHERS, proto.chain(failure))
+    return any(_UNREADABLE_INPUT.search(each.message) for each in own)
 
 
 def _says(pattern: re.Pattern[str], failure: Failure) -> bool:

@@ -28,7 +28,7 @@ def compiler_in(pid: int) -> str:
     """The compiler that works below this process, as `go run` and `cargo run` start one; empty if none does."""
     import psutil
 
-    for each in family_of(pid):
+    for each in _listed(pid, recursive=True):
         with contextlib.suppress(psutil.Error, OSError):
             name = psutil.Process(each).name().removesuffix(".exe")
             if name in _COMPILERS:

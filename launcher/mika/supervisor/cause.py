@@ -58,10 +58,12 @@ async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]
 
 
 def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
+    if not ended_itself(code, lines):  # whatever it has said: it was killed
+        return NONE
     cause = find_permanent_cause(lines, code)
     if is_port_taken(cause.text):
         return _taken_port(cause.text, own_ports)
-    return cause or (explain_host(lines) if ended_itself(code, lines) else NONE)
+    return cause or explain_host(lines)
 
 
 def _taken_port(cause: str, own_ports: Collection[int]) -> Reason:

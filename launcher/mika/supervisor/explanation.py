@@ -28,5 +28,5 @@ UNEXPLAINED = Explanation()
 
 def preload() -> None:
     """Import what explains an exit while nobody waits for it; at the first exit it would delay the restart."""
-    with contextlib.suppress(ImportError, OSError):  # then it is tried again at that exit
+    with contextlib.suppress(Exception):  # it is tried again at that exit, which is then told with the error
         import mika.supervisor.cause  # noqa: F401
