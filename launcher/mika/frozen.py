@@ -28,6 +28,7 @@ def frozen(cls: type[_T] | None = None, *, kw_only: bool = False) -> type[_T] | 
     """Like `@dataclass(frozen=True)`: `fields`, `replace`, `asdict`, `match` and `field(...)` work with it."""
 
     def define(cls: type[_T]) -> type[_T]:
+        cls.__doc__ = cls.__doc__ or cls.__name__  # else `dataclass` writes one with `inspect.signature`: 0.1 to 3 ms
         made = dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(cls)
         for name in _SHARED:
             if name not in vars(cls):

@@ -279,6 +279,8 @@ class Guard:
                 "mark": run_mark(spec.env.get("MIKA_RUN_ID", "")),
             }
         )
+        import psutil  # noqa: F401  # takes 10 ms, and so does the start of the guard: one of them is free
+
         match await self._next_event():
             case {"event": "started", "pid": int(pid)}:
                 self.pid = pid

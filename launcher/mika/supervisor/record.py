@@ -77,7 +77,8 @@ async def keep(folder: ProjectDir, records: Callable[[], Collection[Record]]) ->
             opened = [record for record in records() if not record.is_closed]
             if opened != look.records:
                 look = _Look(opened)
-            await asyncio.to_thread(look.refresh)
+            if opened:
+                await asyncio.to_thread(look.refresh)
             processes = {process for record in records() for process in record.processes}
             if processes != written:
                 remember_trees(folder, processes)
