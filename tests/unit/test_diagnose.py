@@ -69,6 +69,59 @@ def test_what_was_killed_did_not_end_by_what_it_had_said():
     assert not asyncio.run(find_cause(lines, -9, []))
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RuntimeError: Worker validation failed: Namespace orders was not found or otherwise could not be retrieved",
+        "temporalio.service.RPCError: Namespace orders is not found.",
+        "2026/11/30 05:02:39 Unable to start worker Namespace orders is not found.",
+        "[cause]: ServiceError: Namespace 'orders' was not found or otherwise could not be described",
+    ],
+)
+def test_a_namespace_that_is_missing(line):
+    assert find_permanent_cause(traceback(line), 1).fix == (
+        "let it use TEMPORAL_NAMESPACE, or add `orders` to `namespaces` under [temporal] in mika.toml"
+    )
+
+
+def chain(*errors):
+    """What Python prints of `raise ... from ...`, with the first error first."""
+    between = ["", "The above exception was the direct cause of the following exception:", ""]
+    lines = traceback(errors[0])
+    for error in errors[1:]:
+        lines += [*between, *traceback(error)]
+    return lines
+
+
+def test_an_error_with_a_cause_is_told_with_the_first_one():
+    lines = chain("KeyError: 'dsn'", "LookupError: no settings", "app.StartError: cannot start")
+    assert find_error_line(lines) == "app.StartError: cannot start: KeyError: 'dsn'"
+    during = [line.replace("above exception was the direct cause of", "during") for line in lines]
+    assert find_error_line(during) == "app.StartError: cannot start"
+    assert find_error_line(chain("OSError: no", "app.StartError: OSError: no")) == "app.StartError: OSError: no"
+
+
+def test_a_status_of_grpc_is_told_by_its_message():
+    line = (
+        "RuntimeError: Worker validation failed: Namespace orders was not found or otherwise could not be described:"
+        ' Status { code: NotFound, message: "Namespace orders is not found.", details: b"\\x08\\x05", source: None }'
+    )
+    assert find_error_line(traceback(line)).endswith("could not be described: Namespace orders is not found.")
+
+
+def test_a_worker_that_starts_when_it_is_imported():
+    lines = [
+        *chain(
+            "RuntimeError: asyncio.run() cannot be called from a running event loop",
+            "RuntimeError: Failed validating workflow Greeting",
+        ),
+        "sys:1: RuntimeWarning: coroutine 'main' was never awaited",
+    ]
+    why = find_permanent_cause(lines, 1)
+    assert why.text.startswith("RuntimeError: Failed validating workflow Greeting: RuntimeError: asyncio.run() cannot")
+    assert why.fix == 'put what starts the worker below `if __name__ == "__main__":`'
+
+
 def test_who_has_the_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

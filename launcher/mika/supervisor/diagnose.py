@@ -24,7 +24,10 @@ _PERMANENT = [
         r"^(go: )?no required module provides package |^go: (go\.mod file not found|updates to go\.mod needed)\b"
     ),
     re.compile(r"^npm error Missing script: "),
-    re.compile(r"[Nn]amespace \S+ (is|was) not found"),  # the worker validation of the Temporal SDK
+    (
+        _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
+    ),  # the SDKs, when a worker starts
+    re.compile(r"^RuntimeError: Failed validating workflow "),  # Temporal's Python SDK: its code cannot be imported
     re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
     (
         _PORT_TAKEN := re.compile(
@@ -95,7 +98,20 @@ def _told(said: Sequence[str], number: int) -> Reason:
         commands = {line for line in said if line.startswith(("go get ", "go mod "))}
         command = commands.pop() if len(commands) == 1 else "go mod tidy"
         return Reason(remedy[1][:_LONGEST], _("run `{command}`", command=command))
-    return Reason(_whole(said, number))
+    if missing := _NAMESPACE.search(text):
+        fix = _(
+            "let it use TEMPORAL_NAMESPACE, or add `{name}` to `namespaces` under [temporal] in mika.toml",
+            name=missing[1],
+        )
+        return Reason(_whole(said, number), fix)
+    return Reason(_whole(said, number), _fix_for_start_on_import(said[:number]))
+
+
+def _fix_for_start_on_import(earlier: Sequence[str]) -> str:
+    """Temporal's Python SDK imports the file of a workflow once more, in its sandbox, with all that runs on import."""
+    if _first_cause(earlier).startswith("RuntimeError: asyncio.run() cannot be called from a running event loop"):
+        return _('put what starts the worker below `if __name__ == "__main__":`')
+    return ""
 
 
 def _compiler(text: str) -> re.Pattern[str] | None:
@@ -149,6 +165,7 @@ _AROUND_ERROR = re.compile(
     r"^(Caused by: |\[cause\]: |\[ERROR\] (Failed to execute goal .* on project \S+: |(?=.*\.(java|kt):\[)))"
     r"| -> \[Help \d+\]$"
 )
+_GRPC_STATUS = re.compile(r'Status \{ code: \w+, message: "(.*?)", .*')  # in Rust, and so in Temporal's Python SDK
 
 
 def find_error_line(lines: Sequence[str]) -> str:
@@ -170,7 +187,25 @@ def _whole(said: Sequence[str], number: int) -> str:
     if following and (text.endswith(":") or (text.endswith("cannot find symbol") and "symbol:" in following)):
         detail = following.removeprefix("[ERROR]").removeprefix("-").strip()
         text = f"{text.rstrip(':')}: {' '.join(detail.removeprefix('symbol:').split())}"
-    return _AROUND_ERROR.sub("", text)[:_LONGEST]
+    cause = _first_cause(said[:number])
+    if cause and cause not in text:
+        text = f"{text}: {cause}"
+    return _GRPC_STATUS.sub(r"\1", _AROUND_ERROR.sub("", text))[:_LONGEST]
+
+
+_TRACEBACK = "Traceback (most recent call last):"
+_DIRECT_CAUSE = "The above exception was the direct cause of the following exception:"
+
+
+def _first_cause(earlier: Sequence[str]) -> str:
+    """Where a chain of Python errors began (`raise ... from error`); `earlier` ends below its last error."""
+    cause = ""
+    while _TRACEBACK in earlier:
+        start = len(earlier) - 1 - earlier[::-1].index(_TRACEBACK)
+        if start < 2 or earlier[start - 1] != _DIRECT_CAUSE:
+            break
+        cause, earlier = earlier[start - 2], earlier[: start - 2]
+    return cause
 
 
 _END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")
