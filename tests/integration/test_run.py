@@ -238,6 +238,9 @@ def test_a_server_that_cannot_skip(tmp_path) -> None:
             assert "does not skip time" in said
             assert "--dynamic-config-value frontend.WorkflowTimeSkippingEnabled=true" in said
             assert "is not known" in project.error("run", "Any", code=2).err
+            project.write("mika.toml", '[process.web]\nready = "worker:orders"\n')
+            only = project.ok("run", "Any", "--json").json
+            assert only["queue"] == "orders", "a program that cannot be asked, but its rule names the only queue"
         finally:
             server.terminate()
             server.wait(30)

@@ -105,6 +105,8 @@ async def start(
             known = Types((), ((target[0], answer),))
         else:
             known = await types(programs)
+        if not queue and not known.workflows:
+            queue = await _only_queue(exam)
         wanted = _choose(known, kind, queue)
         if wanted is None:
             run_id = await talking.start(exam, kind, texts, queue=queue, workflow_id=workflow_id)
@@ -125,6 +127,12 @@ def _likely(programs: Sequence[Program], queue: str) -> tuple[Program, str] | No
         return of_queue[0], queue
     is_only = not queue and len(programs) == 1 and len(programs[0].queues) == 1
     return (programs[0], programs[0].queues[0]) if is_only else None
+
+
+async def _only_queue(exam: Examination) -> str:
+    """The task queue of this project, if there is one only; else an empty text."""
+    queues = await exam.queues()
+    return queues[0] if len(queues) == 1 else ""
 
 
 def _raise_unless_started(answer: Json, kind: str, workflow_id: str) -> None:
