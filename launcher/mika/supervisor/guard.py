@@ -34,6 +34,17 @@ if TYPE_CHECKING:
 
 _BOOT = "import sys; sys.path.append(sys.argv[1]); from mika.guard.child import main; main()"
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+
+
+def _guard_file() -> tuple[int, int] | None:
+    """Which file a guard runs; None if it is gone."""
+    with suppress(OSError):
+        file = Path(_PACKAGE_ROOT, "mika", "guard", "child.py").stat()
+        return file.st_ino, file.st_mtime_ns
+    return None
+
+
+_OWN_GUARD_FILE = _guard_file()
 _START_SECONDS = 30.0  # a guard normally starts in 20 ms; a machine that thrashes needs longer
 _REPORT_SECONDS = 8.0
 """How long after the grace period to wait for the report of a guard.
@@ -49,6 +60,7 @@ _HINTS = {
     "permission": _("make it executable, or correct the command in the Procfile"),
     "cwd": _("correct `cwd` in the configuration"),
     "locked": _("another mika or another program uses it: stop that first"),
+    "replaced": _("mika was replaced since this stack was started: `mika down`, then `mika up`"),
 }
 
 # Windows exit codes that developers see most often (ntstatus.h)
@@ -117,7 +129,10 @@ GuardEvent = LogFailed | LogRecovered
 
 
 class StartFailedError(MikaError):
-    """The service could not be started. `code` is not_found, permission, cwd, locked, resources or other."""
+    """The service could not be started.
+
+    `code` is not_found, permission, cwd, locked, resources, replaced (an upgrade of mika meanwhile) or other.
+    """
 
     def __init__(self, name: str, message: str, *, code: str) -> None:
         super().__init__(_("{name}: {message}", name=name, message=message), _HINTS.get(code, ""), code=code)
@@ -296,7 +311,8 @@ class Guard:
             case _:
                 code = await self._process.wait()
                 message = _("its guard failed to start ({reason})", reason=describe(code))
-                raise StartFailedError(spec.name, message, code="other")
+                is_own = _guard_file() == _OWN_GUARD_FILE
+                raise StartFailedError(spec.name, message, code="other" if is_own else "replaced")
 
     async def _next_event(self) -> dict[str, Any] | None:
         if self._process.stdout is None:

@@ -75,6 +75,22 @@ def test_a_start_that_fails_says_why(run, options, kind, text):
     assert run.alive() == []
 
 
+def test_a_guard_of_another_version(run, tmp_path, monkeypatch):
+    """An upgrade of mika replaces the files of a stack that runs."""
+    child = tmp_path / "mika" / "guard" / "child.py"
+    child.parent.mkdir(parents=True)
+    child.write_text("def main(): raise SystemExit(3)\n", encoding="utf-8")
+    monkeypatch.setattr("mika.supervisor.guard._PACKAGE_ROOT", str(tmp_path))
+
+    async def main():
+        with pytest.raises(StartFailedError) as caught:
+            await Guard.start(run.spec("sleep 777"))
+        assert caught.value.message == "svc: its guard failed to start (exit code 3)"
+        assert caught.value.hint == "mika was replaced since this stack was started: `mika down`, then `mika up`"
+
+    asyncio.run(main())
+
+
 def test_a_program_is_found_on_the_path_of_its_own_environment(run):
     program = run.folder / "bin" / "only-here"
     program.parent.mkdir()
