@@ -44,9 +44,36 @@ def test_a_web_app_of_node_is_not_run_behind_a_watcher(tmp_path, scripts, script
 )
 def test_what_has_to_be_built_before_is_said(tmp_path, scripts, is_said):
     sources = {"package.json": express(start="node dist/app.js", **scripts), "src/app.ts": "app.listen(3000)"}
-    (note,) = proposed(tmp_path, sources).notes
+    (web,) = proposed(tmp_path, sources).processes
+    assert [*web.why] == ["package.json: Express, on port 3000", *["it runs what `npm run build` makes"] * is_said]
+    del sources["src/app.ts"]
+    (note,) = proposed(tmp_path / "unknown", sources).notes
     assert note.endswith(" (it runs what `npm run build` makes)") == is_said
-    assert '`ready = "tcp:3000"`' in note
+
+
+@pytest.mark.parametrize(
+    ("path", "package", "settings", "command"),
+    [
+        ("src/app.ts", "ts-node", "{}", "npx ts-node src/app.ts"),
+        ("src/app.ts", "tsx", "{}", "npx tsx src/app.ts"),
+        ("src/app.ts", "typescript", "{}", "npm run start"),
+        ("src/app.js", "tsx", "{}", "npm run start"),
+        ("src/app.ts", "tsx", '{"compilerOptions": {"paths": {"@/*": ["./src/*"]}}}', "npm run start"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "api/"])
+def test_what_would_have_to_be_built_runs_as_it_is_where_the_project_has_a_runner(
+    tmp_path, path, package, settings, command, folder
+):
+    manifest = json.loads(express(start="node dist/app.js", build="tsc"))
+    manifest["devDependencies"] = {package: "1"}
+    files = {"package.json": json.dumps(manifest), path: "app.listen(3000)", "tsconfig.json": settings}
+    (web,) = proposed(tmp_path, {f"{folder}{name}": text for name, text in files.items()}).processes
+    if folder and command.startswith("npm "):
+        command = "npm --prefix api run start"
+    assert web.command == command
+    assert web.cwd == (folder.rstrip("/") if command.startswith("npx ") else "")
+    assert (len(web.why) == 1) == command.startswith("npx ")
 
 
 @pytest.mark.parametrize(
@@ -77,54 +104,76 @@ def test_what_has_to_be_built_before_is_said(tmp_path, scripts, is_said):
 )
 def test_the_port_of_a_web_app_of_node(tmp_path, source, port):
     sources = {"package.json": express(start="tsx src/app.ts"), "src/app.ts": source, "src/config.ts": "port: 7"}
-    (note,) = proposed(tmp_path, sources, GIVEN="4000").notes
+    found = proposed(tmp_path, sources, GIVEN="4000")
+    if port is None:
+        (note,) = found.notes
+        assert note.endswith("to run it, add `web: npm run start` to the Procfile")
+        return
+    (web,) = found.processes
     number, variable = port if isinstance(port, tuple) else (port, "")
-    expected = f', `ready = "tcp:{number}"`' if port else "to the Procfile"
-    expected += f', `env = {{ {variable} = "{number}" }}`' if variable else ""
-    assert note.endswith(expected)
-    assert ("below `[process.web]`" in note) == bool(port)
+    assert (web.name, web.command, web.ready) == ("web", "npm run start", f"tcp:{number}")
+    assert web.env == ({variable: str(number)} if variable else {})
+    assert web.watch == ("**/*.ts",)
 
 
 def test_a_port_that_a_script_gives(tmp_path):
     sources = {"package.json": express(start="PORT=4000 tsx app.ts"), "app.ts": "app.listen(process.env.PORT || 3000)"}
-    assert "tcp:" not in proposed(tmp_path, sources).notes[0]
+    found = proposed(tmp_path, sources)
+    assert not found.processes
+    assert "tcp:" not in found.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("package", "source", "kind", "options"),
+    ("package", "source", "kind", "port"),
     [
-        ("", 'http.ListenAndServe(":8091", nil)', "net/http", 'ready = "tcp:8091"'),
-        ("", 's := &http.Server{\n\tAddr: "localhost:8091",\n}\ns.ListenAndServe()', "net/http", 'ready = "tcp:8091"'),
-        ("", "http.ListenAndServe(addr, nil)\nvar addr = os.Getenv(x)", "net/http", ""),
-        ("", 'http.ListenAndServe(":8091", nil)\nhttp.ListenAndServe(":8092", nil)', "net/http", ""),
-        ('"github.com/go-chi/chi/v5"', 'addr := ":80"\nhttp.ListenAndServe(addr, r)', "chi", 'ready = "tcp:80"'),
-        ('"github.com/labstack/echo/v4"', 'e.Logger.Fatal(e.Start(":1323"))', "Echo", 'ready = "tcp:1323"'),
-        ('"github.com/gofiber/fiber/v2"', 'const Port = ":3000"\napp.Listen(Port)', "Fiber", 'ready = "tcp:3000"'),
-        ('"github.com/gin-gonic/gin"', 'r.Run("0.0.0.0:8080")', "Gin", 'ready = "tcp:8080"'),
-        (
-            '"github.com/gin-gonic/gin"',
-            "r := gin.Default()\nr.Run()",
-            "Gin",
-            'ready = "tcp:8080"`, `env = { PORT = "8080" }',
-        ),
-        ('"github.com/gin-gonic/gin"', "r := setUp()\ncommand.Run()\nr.Run(port())", "Gin", ""),
+        ("", 'http.ListenAndServe(":8091", nil)', "net/http", 8091),
+        ("", 's := &http.Server{\n\tAddr: "localhost:8091",\n}\ns.ListenAndServe()', "net/http", 8091),
+        ("", "http.ListenAndServe(addr, nil)\nvar addr = os.Getenv(x)", "net/http", None),
+        ("", 'http.ListenAndServe(":8091", nil)\nhttp.ListenAndServe(":8092", nil)', "net/http", None),
+        ('"github.com/go-chi/chi/v5"', 'addr := ":8080"\nhttp.ListenAndServe(addr, r)', "chi", 8080),
+        ('"github.com/labstack/echo/v4"', 'e.Logger.Fatal(e.Start(":1323"))', "Echo", 1323),
+        ('"github.com/gofiber/fiber/v2"', 'const Port = ":3000"\napp.Listen(Port)', "Fiber", 3000),
+        ('"github.com/gin-gonic/gin"', 'r.Run("0.0.0.0:8080")', "Gin", 8080),
+        ('"github.com/gin-gonic/gin"', "r := gin.Default()\nr.Run()", "Gin", (8080, "PORT")),
+        ('"github.com/gin-gonic/gin"', "r := setUp()\ncommand.Run()\nr.Run(port())", "Gin", None),
     ],
 )
-def test_a_web_app_in_go(tmp_path, package, source, kind, options):
+def test_a_web_app_in_go(tmp_path, package, source, kind, port):
     text = IMPORTS.format(package) + f"func main() {{\n{source}\n}}\n"
-    (note,) = proposed(tmp_path, {"go.mod": GO_MOD, "cmd/api/main.go": text}).notes
-    below = f", and to mika.toml, below `[process.api]`, `{options}`" if options else ""
-    line = "`api: go run ./cmd/api` to the Procfile"
-    assert note == f"the {kind} app of cmd/api/main.go: left out; to run it, add {line}{below}"
+    found = proposed(tmp_path, {"go.mod": GO_MOD, "cmd/api/main.go": text})
+    if port is None:
+        line = "`api: go run ./cmd/api` to the Procfile"
+        assert found.notes == (f"the {kind} app of cmd/api/main.go: left out; to run it, add {line}",)
+        return
+    (api,) = found.processes
+    number, variable = port if isinstance(port, tuple) else (port, "")
+    assert (api.name, api.command, api.ready) == ("api", "go run ./cmd/api", f"tcp:{number}")
+    assert api.env == ({variable: str(number)} if variable else {})
+    assert api.why == (f"cmd/api/main.go: {kind}, on port {number}",)
+    assert api.watch == ("**/*.go",)
+
+
+def test_a_port_that_only_root_may_open(tmp_path):
+    found = proposed(tmp_path, {"go.mod": GO_MOD, "cmd/api/main.go": NET.replace("8091", "80")})
+    assert not found.processes
+    (note,) = found.notes
+    assert note.endswith('and to mika.toml, below `[process.api]`, `ready = "tcp:80"`')
+
+
+def test_a_second_app_at_the_same_port(tmp_path):
+    sources = {"go.mod": GO_MOD, "cmd/api/main.go": NET, "cmd/old/main.go": NET}
+    found = proposed(tmp_path, sources)
+    assert [process.name for process in found.processes] == ["api"]
+    assert "`old: go run ./cmd/old`" in found.notes[0]
 
 
 def test_a_web_app_in_go_that_is_in_a_module_and_package_of_its_own(tmp_path):
     main = 'package main\nimport "example.com/shop/internal/api"\nfunc main() { api.Serve() }\n'
     served = 'package api\nimport "net/http"\nfunc Serve() { http.ListenAndServe(":8091", nil) }\n'
     sources = {"go.mod": "module x\n", "back/go.mod": GO_MOD, "back/internal/api/a.go": served, "back/main.go": main}
-    (note,) = proposed(tmp_path, sources).notes
-    assert note.startswith("the net/http app of back/main.go: left out; to run it, add `back: go run .` ")
-    assert note.endswith('below `[process.back]`, `cwd = "back"`, `ready = "tcp:8091"`')
+    (back,) = proposed(tmp_path, sources).processes
+    assert (back.name, back.command, back.cwd, back.ready) == ("back", "go run .", "back", "tcp:8091")
+    assert back.watch == ("back/**/*.go",)
 
 
 def test_a_web_app_in_go_whose_server_is_in_the_package_of_the_module_itself(tmp_path):
@@ -136,8 +185,8 @@ def test_a_web_app_in_go_whose_server_is_in_the_package_of_the_module_itself(tmp
         "cmd/shop/main.go": main,
         "cmd/seed/main.go": main.replace("Serve", "Seed"),
     }
-    (note,) = proposed(tmp_path, sources).notes
-    assert note.startswith("the net/http app of cmd/shop/main.go: left out; to run it, add `shop: go run ./cmd/shop` ")
+    (shop,) = proposed(tmp_path, sources).processes
+    assert (shop.name, shop.command) == ("shop", "go run ./cmd/shop")
 
 
 @pytest.mark.parametrize(
@@ -152,14 +201,17 @@ def test_a_web_app_in_go_whose_server_is_in_the_package_of_the_module_itself(tmp
     ],
 )
 def test_a_program_in_go_that_is_no_web_app_or_has_a_worker(tmp_path, sources):
-    assert not [note for note in proposed(tmp_path, {"go.mod": GO_MOD, **sources}).notes if " app of " in note]
+    found = proposed(tmp_path, {"go.mod": GO_MOD, **sources})
+    assert all(process.queues for process in found.processes)
+    assert not [note for note in found.notes if " app of " in note]
 
 
 def test_two_apps_of_one_name(tmp_path):
     vite = '{"scripts": {"dev": "vite"}, "devDependencies": {"vite": "5"}}'
     sources = {"go.mod": GO_MOD, "api/main.go": NET, "a/web/package.json": vite, "b/web/package.json": vite}
-    notes = proposed(tmp_path, sources).notes
-    assert [note.split("`")[1].partition(":")[0] for note in notes] == ["web", "web-js", "api"]
+    found = proposed(tmp_path, sources)
+    names = [note.split("`")[1].partition(":")[0] for note in found.notes]
+    assert [*names, *(process.name for process in found.processes)] == ["web", "web-js", "api"]
 
 
 @pytest.mark.parametrize("filler", [" ", "a", "\n", "(", "/*", "PORT ", "const port:", "http.Server{", '"x" ', "A= "])

@@ -179,6 +179,11 @@ class Texts:
             self._of[language, home] = inside
         return self._of[language, home]
 
+    def watched(self, language: Language, home: str) -> tuple[str, ...]:
+        """The patterns of the files of one part."""
+        suffixes = {posixpath.splitext(source)[1] for source in self.of(language, home)}
+        return tuple(posixpath.join(home, f"**/*{suffix}") for suffix in sorted(suffixes))
+
     def text(self, path: str) -> str:
         if path not in self._texts:
             self._texts[path] = self.files.text(path, LARGEST)

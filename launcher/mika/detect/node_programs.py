@@ -55,9 +55,9 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
         if told is not None:
             yield path, shlex.join(told.words)
             return
-    runner = _runner(texts, maker)
-    if runner and not importers:
-        yield maker.path, f"{runner} {shlex.quote(posixpath.relpath(maker.path, maker.home or '.'))}"
+    runs_it = runner(texts, maker.path, texts.text(maker.manifest))
+    if runs_it and not importers:
+        yield maker.path, f"{runs_it} {shlex.quote(posixpath.relpath(maker.path, maker.home or '.'))}"
         return
     home = posixpath.join(maker.home, "")
     for path in (maker.path, *importers):
@@ -69,8 +69,8 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
 
 def example(texts: Texts, maker: Maker) -> str:
     """A command that would run a file which nothing starts, in the folder of the project."""
-    path, runner = next(iter(_importers(texts, maker)), maker.path), _runner(texts, maker)
-    return f"{runner if runner == 'node' or (runner and not maker.home) else _USUAL} {shlex.quote(path)}"
+    path, own = next(iter(_importers(texts, maker)), maker.path), runner(texts, maker.path, texts.text(maker.manifest))
+    return f"{own if own == 'node' or (own and not maker.home) else _USUAL} {shlex.quote(path)}"
 
 
 def program(command: str, known: Mapping[str, str]) -> str | None:
@@ -104,13 +104,12 @@ def usable_scripts(manifest: str) -> Mapping[str, str]:
     return {name: command for name, command in package_json.scripts(manifest).items() if _NAME.fullmatch(name)}
 
 
-def _runner(texts: Texts, maker: Maker) -> str:
-    """What runs the file as it is; empty if the project has nothing for it."""
-    if not maker.path.endswith(_TYPED):
+def runner(texts: Texts, path: str, manifest: str) -> str:
+    """What runs the file `path` as it is; empty if its project (the text of its package.json) has nothing for it."""
+    if not path.endswith(_TYPED):
         return "node"
-    manifest = texts.text(maker.manifest)
     packages, words = package_json.dependencies(manifest), " ".join(package_json.scripts(manifest).values()).split()
-    has_npm = tooling(texts.files, maker.path).tool == "npm"
+    has_npm = tooling(texts.files, path).tool == "npm"
     brought = {_BRINGS[name] for name in packages & _BRINGS.keys() if has_npm}
     return next((how for name, how in _RUNNERS.items() if name in packages | brought or name in words), "")
 

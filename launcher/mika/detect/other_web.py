@@ -1,4 +1,4 @@
-"""The web apps in other languages than Python, frontends among them: left out, with the lines that would run them."""
+"""The web apps in other languages than Python, frontends among them, and the lines that run them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mika.detect import listening, node_programs, package_json
-from mika.detect.environments import node_tooling
+from mika.detect.environments import Tooling, node_tooling
 from mika.detect.files import ancestors
-from mika.detect.languages import GO, Texts
+from mika.detect.languages import GO, NODE, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
 from mika.wording import Text, _, joined, listed
@@ -34,6 +35,8 @@ _SERVERS = {"express": "Express", "fastify": "Fastify", "@nestjs/core": "NestJS"
 _SCRIPTS = ("dev", "start", "serve", "server", "api", "web")
 _SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
 """A script with one of these runs others at once, perhaps also the workers."""
+_PRIVILEGED = 1023
+"""Linux reserves the ports up to this one for root (`net.ipv4.ip_unprivileged_port_start`)."""
 _FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
 _GO = {
     "github.com/gin-gonic/gin": "Gin",
@@ -50,54 +53,61 @@ _IMPORTED = re.compile(r'^[ \t]*(?:import[ \t]+)?(?:[\w.]+[ \t]+)?"([\w./-]+)"',
 
 
 @frozen
-class _App:
+class App:
     """`path` is the file that says what it is. `cwd` is empty for the project's folder."""
 
     kind: str
     path: str
     name: str
     command: str
+    environment: Tooling
     cwd: str = ""
     port: Port | None = None
     note: str = ""
+    watch: tuple[str, ...] = ()
+    is_server: bool = True
+    """False for a frontend."""
+
+    @property
+    def can_run(self) -> bool:
+        """Whether it is a server at a known port that any user may open."""
+        return self.is_server and self.port is not None and self.port.number > _PRIVILEGED
+
+    @property
+    def line(self) -> str:
+        return f"{self.name}: {self.command}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {self.port.variable: str(self.port.number)} if self.port is not None and self.port.variable else {}
 
 
-@frozen
-class LeftOut:
-    """What is said of one; `line` is empty if a line of the Procfile is not enough to run it."""
-
-    line: str
-    text: Text
-
-
-def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[LeftOut]:
-    """Each, with what to add to the Procfile and to mika.toml.
-
-    In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers.
-    """
+def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[App]:
+    """In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers."""
     for app in (*_node(texts, variables), *_go(texts, started)):
         name = app.name
         while name in taken:
             name = f"{name}-js" if app.path.endswith("package.json") else f"{name}-web"
         taken.add(name)
-        yield LeftOut("" if app.cwd else f"{name}: {app.command}", _said(app, name))
+        yield replace(app, name=name)
 
 
-def _said(app: _App, name: str) -> Text:
-    line, options = f"{name}: {app.command}", []
+def left_out(app: App) -> Text:
+    """What to add to the Procfile and to mika.toml to run it."""
+    options = []
     if app.cwd:
         options.append(f"cwd = {json.dumps(app.cwd, ensure_ascii=False)}")
     if app.port is not None:
         options.append(f'ready = "tcp:{app.port.number}"')
-        options += [f'env = {{ {app.port.variable} = "{app.port.number}" }}'] if app.port.variable else []
+        options += [f'env = {{ {name} = "{value}" }}' for name, value in app.env.items()]
     text = (
         _(
             "the {kind} app of {path}: left out; to run it, add `{line}` to the Procfile, and to mika.toml, below"
             " `[process.{name}]`, {options}",
             kind=app.kind,
             path=app.path,
-            line=line,
-            name=name,
+            line=app.line,
+            name=app.name,
             options=listed(f"`{option}`" for option in options),
         )
         if options
@@ -105,7 +115,7 @@ def _said(app: _App, name: str) -> Text:
             "the {kind} app of {path}: left out; to run it, add `{line}` to the Procfile",
             kind=app.kind,
             path=app.path,
-            line=line,
+            line=app.line,
         )
     )
     return joined("", [text, _(" ({note})", note=app.note)]) if app.note else text
@@ -114,7 +124,7 @@ def _said(app: _App, name: str) -> Text:
 # --- Node -------------------------------------------------------------------------------------------------------------
 
 
-def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[_App]:
+def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[App]:
     for path in texts.files.named(r"package\.json"):
         manifest, folder = texts.files.text(path), posixpath.dirname(path)
         scripts, packages = node_programs.usable_scripts(manifest), package_json.dependencies(manifest)
@@ -122,21 +132,39 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[_App]:
         usual = [script for script in _SCRIPTS if script in scripts]
         if kind is None or not usual:
             continue
-        is_server, tool = kind in _SERVERS.values(), node_tooling(texts.files, folder).tool
+        tools = node_tooling(texts.files, folder)
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
-        port, note = None, ""
-        if is_server:
+        base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
+        place = f" {_FOLDER[tools.tool]} {shlex.quote(folder)}" if folder else ""
+        app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, is_server=False)
+        if kind in _SERVERS.values():
             known = node_programs.known_as(texts, folder)
             script = _unwatched(scripts, script, known)
-            source = node_programs.program(scripts[script], known)
-            port = listening.in_node(texts.text(source), variables) if source else None
-            if port is not None and port.variable and f"{port.variable}=" in scripts[script]:
-                port = None
-            note = node_programs.needs_build(manifest, f"{tool} run {script}", tool)
-        base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
-        place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
-        name = base or ("web" if is_server else "frontend")
-        yield _App(kind, path, name, f"{tool}{place} run {script}", port=port, note=note)
+            app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)
+            app = _server(texts, variables, app, scripts[script], node_programs.program(scripts[script], known))
+        yield app
+
+
+def _server(texts: Texts, variables: Mapping[str, str], app: App, script: str, source: str | None) -> App:
+    """With its port, and without a build before, if what `script` starts is a file that runs as it is."""
+    manifest, folder = texts.files.text(app.path), posixpath.dirname(app.path)
+    port = listening.in_node(texts.text(source), variables) if source else None
+    if port is not None and port.variable and f"{port.variable}=" in script:
+        port = None
+    name, tool = app.command.rpartition(" ")[2], app.environment.tool
+    app = replace(
+        app,
+        port=port,
+        note=node_programs.needs_build(manifest, f"{tool} run {name}", tool),
+        watch=texts.watched(NODE, folder),
+    )
+    if source is None or not app.note or app.kind == "NestJS":  # most runners do not emit the types that Nest injects
+        return app
+    runner, settings = node_programs.runner(texts, source, manifest), texts.files.text(f"{folder or '.'}/tsconfig.json")
+    if runner not in ("", "node") and '"paths"' not in settings:  # aliases, which few runners resolve
+        command = f"{runner} {shlex.quote(posixpath.relpath(source, folder or '.'))}"
+        return replace(app, command=command, cwd=folder, note="")
+    return app
 
 
 def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]) -> str:
@@ -158,7 +186,7 @@ def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]
 # --- Go ---------------------------------------------------------------------------------------------------------------
 
 
-def _go(texts: Texts, started: Sequence[str]) -> Iterator[_App]:
+def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
     """The programs that serve HTTP, in a package of their own or in one that they import, and make no worker."""
     workers = {posixpath.dirname(path) for path in started if path.endswith(".go")}
     for manifest in () if texts.files.is_late() else texts.files.named(r"go\.mod"):
@@ -182,7 +210,8 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[_App]:
             relative = posixpath.relpath(folder or ".", home or ".")
             command = "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
             name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
-            yield _App(kind, main, name, command, home, listening.in_go(near))
+            port, watch = listening.in_go(near), texts.watched(GO, home)
+            yield App(kind, main, name, command, Tooling("go"), home, port, watch=watch)
 
 
 def _packages(texts: Texts, home: str) -> dict[str, list[str]]:

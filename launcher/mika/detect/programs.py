@@ -50,8 +50,7 @@ def find(texts: Texts, said: Sequence[Said]) -> Found:
             start = Start(maker.home, command)
             same = found[start].queues if start in found else ()
             queues = tuple(dict.fromkeys((*same, *maker.queues)))
-            suffixes = {posixpath.splitext(source)[1] for source in texts.of(maker.language, maker.home)}
-            watch = tuple(posixpath.join(maker.home, f"**/*{suffix}") for suffix in sorted(suffixes))
+            watch = texts.watched(maker.language, maker.home)
             is_node = maker.language == NODE
             note = node_programs.needs_build(texts.text(maker.manifest), command, tool) if is_node else ""
             found[start] = Worker(path, start, queues, watch=watch, note=note)

@@ -139,11 +139,16 @@ class _Proposer:
             kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
         kept = self._prepared(kept, taken)
         self._notes += others.notes
-        left_out = [*other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers])]
-        self._notes += [one.text for one in left_out]
+        left_out: list[other_web.App] = []
+        for other in other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers]):
+            if other.can_run and other.port is not None and other.port.number not in self._ports:
+                kept.append(self._other_web(other, other.port.number))
+            else:
+                left_out.append(other)
+        self._notes += map(other_web.left_out, left_out)
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
-        lines = [one.line for one in left_out if one.line]
+        lines = [other.line for other in left_out if not other.cwd]
         lines += [f"{_unique('worker', taken)}: {command}" for command in others.examples]
         example = "" if kept else self._example(lines)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
@@ -175,6 +180,13 @@ class _Proposer:
             queues=worker.known if worker else (),
             cwd=app.start.cwd,
             env=env,
+        )
+
+    def _other_web(self, app: other_web.App, port: int) -> Process:
+        self._ports.add(port)
+        why = (_("{path}: {kind}, on port {port}", path=app.path, kind=app.kind, port=port), *filter(None, [app.note]))
+        return Process(
+            app.name, app.command, f"tcp:{port}", app.environment, why, cwd=app.cwd, env=app.env, watch=app.watch
         )
 
     def _worker(self, worker: workers.Worker, name: str) -> Process:
