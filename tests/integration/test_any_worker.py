@@ -59,7 +59,7 @@ from temporalio.worker import Worker
 async def work() -> None: ...
 
 async def main():
-    client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}")
+    client = await Client.connect(f"127.0.0.1:{os.environ.get('ELSEWHERE') or os.environ['TEMPORAL_PORT']}")
     queues = os.environ["QUEUES"].split()
     await asyncio.gather(*(Worker(client, task_queue=each, activities=[work], build_id="kit").run() for each in queues))
 
@@ -67,7 +67,7 @@ asyncio.run(main())
 """
 
 
-def settings(only: str = "workflows", queues: str = "encoding publishing") -> str:
+def settings(only: str = "workflows", queues: str = "encoding publishing", elsewhere: str = "") -> str:
     """`go` and `queued` are workers of Go's SDK, one queue between them; `media` polls two."""
     return f"""
 [process.go]
@@ -82,7 +82,7 @@ ready = "worker:shell"
 [process.media]
 ready = ["worker:encoding/activity", "worker:publishing/activity"]
 grace = 1
-env = {{ QUEUES = "{queues}" }}
+env = {{ QUEUES = "{queues}", ELSEWHERE = "{elsewhere}" }}
 """
 
 
@@ -151,6 +151,18 @@ def test_a_shell_that_lives_on_after_its_worker_is_not_ready(workers):
     event = poll_until(lambda: workers.events("unhealthy", "shell"), 20, "it is noticed", step=0.2)[0]
     assert f"its worker (pid {worker.pid}) is gone: it does not poll shell yet" in event["reason"]
     workers.wait_unit("shell", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
+
+
+def test_a_worker_that_is_connected_to_another_server(workers, tmp_path):
+    with TemporalServer(tmp_path, in_memory=True) as other:
+        workers.write("mika.toml", settings(elsewhere=str(other.port)))
+        workers.error("restart", "media", "--force", "--timeout", "1", code=1)
+        place = f"but to 127.0.0.1:{other.port}"
+        said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 30, place, step=0.5)
+        assert f"it is not connected to Temporal at 127.0.0.1:{workers.env['TEMPORAL_PORT']}, {place}" in said
+        assert "let it connect to the address in TEMPORAL_ADDRESS" in workers.mika("doctor").out
+    workers.write("mika.toml", settings())
+    workers.ok("restart", "media", "--force")
 
 
 def test_what_a_worker_does_not_poll_is_named(workers):

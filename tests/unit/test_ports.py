@@ -122,6 +122,25 @@ def test_a_stranger_is_who_is_known_and_not_ours(tmp_path, monkeypatch):
         ended(process)
 
 
+def test_where_a_process_is_connected_to():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as own:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), socket.create_connection(own.getsockname()):
+            assert ("127.0.0.1", port) not in ports.peers_of([os.getpid()]), "what it listens on is its own"
+            connect = (
+                f"import socket; s = socket.create_connection(('127.0.0.1', {port})); print('x', flush=True); input()"
+            )
+            process = subprocess.Popen(
+                [sys.executable, "-c", connect], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+            )
+            with process:
+                assert process.stdout is not None
+                process.stdout.readline()
+                assert ports.peers_of([process.pid]) == {("127.0.0.1", port)}
+                process.kill()
+            assert ports.peers_of([process.pid]) == set()
+
+
 def test_the_listener_on_a_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = ports.listeners().get(server.getsockname()[1])

@@ -168,6 +168,30 @@ def addresses_of(pids: Collection[int]) -> tuple[str, ...]:
     return tuple(join(ip, port) for port, ip in sorted(sockets))
 
 
+def peers_of(pids: Collection[int]) -> set[tuple[str, int]]:
+    """The addresses and ports to which these processes have a connection, or try to get one, but for each other.
+
+    Empty if the system does not tell. Blocks briefly.
+    """
+    import psutil
+
+    found: set[tuple[str, int]] = set()
+    try:
+        own = {port for _ip, port, _pid in _system.listening_of(pids)}
+        for pid in pids:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found |= {
+                    (entry.raddr.ip, entry.raddr.port)
+                    for entry in psutil.Process(pid).net_connections("tcp")
+                    if entry.status in (psutil.CONN_ESTABLISHED, psutil.CONN_SYN_SENT)
+                    and entry.raddr
+                    and not own & {entry.laddr.port, entry.raddr.port}
+                }
+    except (psutil.Error, OSError):
+        return set()
+    return found
+
+
 def has_listener(port: int) -> bool:
     """Whether a process of this machine listens on the port."""
     return any(listening_port == port for _ip, listening_port, _pid in _listening_sockets())

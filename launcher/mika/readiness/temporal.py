@@ -48,6 +48,10 @@ def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
     return is_own
 
 
+class NotPolling(NotYet):
+    """The server has answered: no worker of ours polls the task queue."""
+
+
 class TemporalProbe:
     """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 
@@ -116,8 +120,8 @@ class TemporalProbe:
     async def own_pollers(self, task_queue: str, is_own: IsOwn) -> dict[TaskType, set[str]]:
         """The identities of our workers that poll, by the type of tasks; without types for which none does.
 
-        Its own identity counts: entries in the server's list outlive a killed worker by minutes. Raises NotYet if none
-        polls at all.
+        Its own identity counts: entries in the server's list outlive a killed worker by minutes. Raises NotPolling if
+        none polls at all.
         """
         temporal = await self._temporal()
         everyone = {
@@ -129,8 +133,8 @@ class TemporalProbe:
             others = sorted(set().union(*everyone.values()))[:3]
             if others:
                 text = _("it does not poll {queue} yet (others do: {others})", queue=task_queue, others=listed(others))
-                raise NotYet(text)
-            raise NotYet(_("it does not poll {queue} yet", queue=task_queue))
+                raise NotPolling(text)
+            raise NotPolling(_("it does not poll {queue} yet", queue=task_queue))
         return own
 
     async def no_stuck_task(self, task_queue: str, is_own: IsOwn) -> None:

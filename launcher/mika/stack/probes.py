@@ -16,6 +16,7 @@ from mika.machine.local import CpuUse
 from mika.project import logs
 from mika.readiness.ladder import NotYet, Rung
 from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
+from mika.stack.elsewhere import Elsewhere
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
 from mika.wording import _, listed
@@ -123,6 +124,7 @@ class _Polling:
         from mika.readiness.temporal import is_identity_of
 
         self._temporal, self._launch, self._rule = temporal, launch, rule
+        self._elsewhere = Elsewhere(temporal, launch)
         self.queue = rule.queue
         self._cpu = CpuUse(launch.pids)
         self._is_own = is_identity_of(launch.identity, launch.pids)
@@ -134,9 +136,15 @@ class _Polling:
 
     async def probe(self) -> None:
         from mika.diagnosis.untaken import pid_of
+        from mika.readiness.temporal import NotPolling
 
         queue, wanted = self.queue, self._rule.task_type
-        pollers = await self._temporal.own_pollers(queue, self._is_own)
+        try:
+            pollers = await self._temporal.own_pollers(queue, self._is_own)
+        except NotPolling as error:
+            if elsewhere := await self._elsewhere.reason():
+                raise NotYet(elsewhere) from error
+            raise
         polled = {polled.name.lower() for polled in pollers}
         if wanted and wanted not in polled:
             raise NotYet(_("it polls {queue}, but not for {kind} tasks", queue=queue, kind=wanted))

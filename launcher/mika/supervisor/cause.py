@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from mika.machine import ports
 from mika.machine.local import in_thread
@@ -21,24 +22,32 @@ from mika.supervisor.diagnose import (
 from mika.supervisor.explanation import Explanation
 from mika.supervisor.hosts import explain_host
 from mika.supervisor.output import last_lines
+from mika.supervisor.refused import fix_for_refused
 from mika.wording import _
 
 _LIMIT = 3.0
+T = TypeVar("T")
 
 
 async def explain(
-    log: tuple[Path, str, logs.Position | None], process_type: str, code: int, own_ports: Collection[int]
+    log: tuple[Path, str, logs.Position | None],
+    process_type: str,
+    code: int,
+    own_ports: Collection[int],
+    temporal: str = "",
 ) -> Explanation:
     """What its output says about an exit with `code`. `log`: the folder, the name, and where this run of it begins.
 
-    Takes at most _LIMIT seconds.
+    `temporal` is the address that it was given. Takes at most 2 * _LIMIT seconds.
     """
     lines = last_lines(*log)
+    error_line = find_error_line(lines)
     return Explanation(
         lines=tuple(lines),
-        error_line=find_error_line(lines),
+        error_line=error_line,
         cause=await find_cause(lines, code, own_ports),
-        early_fix=fix_for_early_exit(process_type, lines, code),
+        early_fix=fix_for_early_exit(process_type, lines, code)
+        or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),
         ended_itself=ended_itself(code, lines),
     )
 
@@ -50,11 +59,16 @@ async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]
     """
     if code == 0:
         return NONE
+    return await _limited(lambda: _find(lines, code, own_ports), NONE)
+
+
+async def _limited(find: Callable[[], T], unknown: T) -> T:
+    """What `find` finds within _LIMIT seconds: a name lookup may hang for long, and a stop must not wait for it."""
     try:
         async with asyncio.timeout(_LIMIT):
-            return await in_thread(lambda: _find(lines, code, own_ports))
-    except TimeoutError:  # a name lookup may hang for long, and a stop must not wait for it
-        return NONE
+            return await in_thread(find)
+    except TimeoutError:
+        return unknown
 
 
 def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:

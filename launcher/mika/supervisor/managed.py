@@ -59,6 +59,7 @@ class Managed:
         self._tree: Tree | None = None
         self._log_start: logs.Position | None = None  # of the current generation
         self._last_lines: tuple[str, ...] = ()
+        self._temporal = ""  # the address that the process was given
 
     # --- for the supervisor ------------------------------------------------------------------------------------------
 
@@ -213,7 +214,8 @@ class Managed:
 
             own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
             log = self.guard.log_dir, self.unit.name, self._log_start
-            self._handle_exit(generation, exit_, await explain(log, self.unit.type, exit_.code, own_ports))
+            why = await explain(log, self.unit.type, exit_.code, own_ports, self._temporal)
+            self._handle_exit(generation, exit_, why)
         await tasks.cancel(watcher)
 
     async def _until_settled(self) -> None:
@@ -228,6 +230,7 @@ class Managed:
         assert self.unit.spec is not None  # noqa: S101 - a unit with neither is an External
         spec = self.unit.spec(launch)
         self._log_start = logs.end(spec.log_dir, self.unit.name)
+        self._temporal = spec.env.get("TEMPORAL_ADDRESS", "")
         return await Guard.start(spec, self._on_guard_event)
 
     def _handle_exit(self, generation: int, exit_: Exit, why: Explanation) -> None:
