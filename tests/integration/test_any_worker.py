@@ -67,6 +67,19 @@ asyncio.run(main())
 """
 
 
+PRINTER = """
+import asyncio
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+async def main():
+    await Worker(await Client.connect("localhost:7233"), task_queue="printing").run()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
 def settings(only: str = "workflows", queues: str = "encoding publishing", elsewhere: str = "") -> str:
     """`go` and `queued` are workers of Go's SDK, one queue between them; `media` polls two."""
     return f"""
@@ -167,11 +180,17 @@ def test_a_worker_that_is_connected_to_another_server(workers, tmp_path):
 
 def test_what_a_worker_does_not_poll_is_named(workers):
     """A type of tasks, or one of its queues. It is the last one here: the stack is not ready after it."""
-    workers.write("mika.toml", settings(only="activities", queues="encoding"))
+    workers.write("printer.py", PRINTER)
+    workers.write("mika.toml", settings(only="activities", queues="encoding printing"))
     workers.error("restart", "queued", "media", "--force", "--timeout", "1", code=1)
-    for reason in ("it polls jobs, but not for workflow tasks", "it does not poll publishing yet"):
+    for reason in (
+        "it polls jobs, but not for workflow tasks",
+        "it does not poll publishing yet",
+        "it polls printing, and not publishing",
+    ):
         said = lambda reason=reason: reason in workers.error("wait", "--timeout", "0.3", code=1).err  # noqa: E731
         poll_until(said, DEADLINE, reason, step=0.3)
+    assert "correct the queue in `ready` of [process.media], or in its code" in workers.mika("status").out
 
 
 HOST = f"temporal-{'x' * 60}"  # so long that no network is asked for it

@@ -72,7 +72,7 @@ async def find_workers(
     workers = await ask(temporal, own)
     if all(any(worker.queue == queue and worker.state == "alive" for worker in workers) for queue in own):
         return replace(surroundings, pollers=tuple(workers))
-    searches = [ask(temporal, await _other_queues(temporal, own) - own)]
+    searches = [ask(temporal, await other_queues(temporal, own) - own)]
     try:
         names = await temporal.namespaces()
     except Exception:  # noqa: BLE001 - a server may not let everybody list namespaces: then those are not searched
@@ -163,7 +163,7 @@ async def _pollers(
     return [worker for queue in of_queues for worker in queue.workers]
 
 
-async def _other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:
+async def other_queues(temporal: Temporal, queues: Iterable[str]) -> set[str]:
     """Where a worker of one of `queues` may be by mistake; a question that fails adds nothing."""
     names = set().union(*(spellings(queue) for queue in queues))
     answers = await asyncio.gather(temporal.heartbeating_queues(), recent_queues(temporal), return_exceptions=True)

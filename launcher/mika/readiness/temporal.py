@@ -137,6 +137,14 @@ class TemporalProbe:
             raise NotPolling(_("it does not poll {queue} yet", queue=task_queue))
         return own
 
+    async def polls(self, task_queue: str, is_own: IsOwn) -> bool:
+        """Whether a worker of ours polls this queue. Raises NotYet while there is no connection."""
+        try:
+            await self.own_pollers(task_queue, is_own)
+        except NotPolling:
+            return False
+        return True
+
     async def no_stuck_task(self, task_queue: str, is_own: IsOwn) -> None:
         """Raise StuckTask if our worker has let a workflow task time out and answers no other."""
         await check_no_stuck_task(await self._temporal(), task_queue, is_own)

@@ -1,9 +1,10 @@
-"""Whether a worker that does not poll is connected to another server than the one of the stack."""
+"""Where a worker that does not poll its task queue is instead: at another server, or at another queue."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from mika.address import join
@@ -12,37 +13,73 @@ from mika.reason import NONE, Reason
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
+    from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
-    from mika.supervisor.unit import Launch
 
 _EVERY = 3.0
 """Seconds before the first look, and between two: a program opens its connections one after the other."""
 _USUAL_PORT = 7233
 """Where a Temporal server listens by default: https://docs.temporal.io/references/configuration#services"""
-_MOST = 3
+_MOST_PEERS = 3
+_MOST_QUEUES = 20
 
 
 class Elsewhere:
-    """Looks at the connections of one worker."""
+    """Looks for the worker of the process `name`, whose processes are `pids()`, and which is to poll `queues`.
 
-    def __init__(self, temporal: TemporalProbe, launch: Launch) -> None:
-        self._temporal, self._launch = temporal, launch
+    `queues_in_code()` are those that the project's code names; it takes seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        queues: Collection[str],
+        temporal: TemporalProbe,
+        pids: Callable[[], Collection[int]],
+        is_own: IsOwn,
+        queues_in_code: Callable[[], Collection[str]],
+    ) -> None:
+        self._name, self._queues, self._temporal = name, frozenset(queues), temporal
+        self._pids, self._is_own, self._queues_in_code = pids, is_own, queues_in_code
         self._looked_at, self._reason = time.monotonic(), NONE
+        self._looking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._looking.set_result(None)
 
-    async def reason(self) -> Reason:
-        """Where it is connected to, if that is not our server; NONE if it may be ours, or is not known."""
-        if time.monotonic() - self._looked_at >= _EVERY:
+    def reason(self, queue: str) -> Reason:
+        """Where it was last seen, if that is not `queue` of our server; NONE if it may be there, or is not known.
+
+        It is looked for in the background: the deadline of a probe is too short for that.
+        """
+        if self._looking.done() and time.monotonic() - self._looked_at >= _EVERY:
             self._looked_at = time.monotonic()
-            self._reason = await asyncio.to_thread(self._look)
+            self._looking = asyncio.ensure_future(self._look(queue))
         return self._reason
 
-    def _look(self) -> Reason:
-        peers = ports.peers_of(self._launch.pids())
+    async def _look(self, queue: str) -> None:
+        try:
+            self._reason = await asyncio.to_thread(self._other_server) or await self._other_queue(queue)
+        except Exception:  # noqa: BLE001 - the server cannot be asked now, or a file not be read: it is not known
+            self._reason = NONE
+
+    async def _other_queue(self, queue: str) -> Reason:
+        from mika.diagnosis.survey import other_queues
+
+        named = set(await asyncio.to_thread(self._queues_in_code))
+        temporal = await self._temporal.temporal()
+        for other in sorted((named | await other_queues(temporal, [queue])) - self._queues)[:_MOST_QUEUES]:
+            if await self._temporal.polls(other, self._is_own):
+                text = _("it polls {other}, and not {queue}", other=other, queue=queue)
+                fix = _("correct the queue in `ready` of [process.{name}], or in its code", name=self._name)
+                return Reason(text, fix)
+        return NONE
+
+    def _other_server(self) -> Reason:
+        peers = ports.peers_of(self._pids())
         # By the port alone: a name of the server may have other addresses here than for the worker.
         if not peers or any(port == self._temporal.port for _ip, port in peers):
             return NONE
         servers = {(ip, port) for ip, port in peers if _is_temporal(ip, port)}
-        others = listed(join(ip, port) for ip, port in sorted(servers or peers)[:_MOST])
+        others = listed(join(ip, port) for ip, port in sorted(servers or peers)[:_MOST_PEERS])
         text = _(
             "it is not connected to Temporal at {address}, but to {others}",
             address=self._temporal.address,

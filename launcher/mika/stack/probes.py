@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from mika.readiness.check_command import CheckCommand
+    from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
 
 _ASK_TIMEOUT = 1.5  # s
@@ -42,11 +43,18 @@ API_PATIENCE = 10.0
 class ProbeFactory:
     """Makes the probes of the processes of one project. `hang_timeout` is in seconds; 0 switches the detection off.
 
-    `make_temporal` is called for workers alone: what it needs takes long to import.
+    `make_temporal` is called for workers alone: what it needs takes long to import. `queues_in_code` takes seconds.
     """
 
-    def __init__(self, make_temporal: Callable[[], TemporalProbe], log_folder: Path, hang_timeout: float) -> None:
+    def __init__(
+        self,
+        make_temporal: Callable[[], TemporalProbe],
+        log_folder: Path,
+        hang_timeout: float,
+        queues_in_code: Callable[[], Collection[str]],
+    ) -> None:
         self._make_temporal, self._log_folder, self._hang_timeout = make_temporal, log_folder, hang_timeout
+        self._queues_in_code = queues_in_code
 
     def make(self, name: str, ready: str, hang_timeout: float | None, check: CheckCommand | None) -> Probes:
         """The probes for the rule `ready`. `hang_timeout` is the process's own one; `check` is needed for `exec:`."""
@@ -55,17 +63,23 @@ class ProbeFactory:
         if rule.kind == "http":
             return _http_probes(rule, (hang_timeout or API_PATIENCE) if timeout > 0 else None)
         if rule.kind == "worker":
-            return self._worker_probes(rule, timeout)
+            return self._worker_probes(name, rule, timeout)
         make_rung = self._rung(name, rule, check)
         if make_rung is None:
             return lambda launch: (no_probes(launch)[0], self._beat(launch, timeout))
         return lambda launch: ([make_rung(launch)], self._beat(launch, timeout))
 
-    def _worker_probes(self, rule: Ready, timeout: float) -> Probes:
+    def _worker_probes(self, name: str, rule: Ready, timeout: float) -> Probes:
+        from mika.readiness.temporal import is_identity_of
+
         temporal = self._make_temporal()
 
         def probes(launch: Launch) -> tuple[list[Rung], Liveness | None]:
-            queues = [_Polling(temporal, launch, one) for one in (rule, *rule.others)]
+            is_own = is_identity_of(launch.identity, launch.pids)
+            rules = (rule, *rule.others)
+            named = [one.queue for one in rules]
+            elsewhere = Elsewhere(name, named, temporal, launch.pids, is_own, self._queues_in_code)
+            queues = [_Polling(temporal, launch, one, is_own, elsewhere) for one in rules]
 
             async def all_polled() -> str:
                 await asyncio.gather(*(polling.probe() for polling in queues))
@@ -120,14 +134,13 @@ class _Polling:
     Without a name these are both types, or the only type that it has: the other one never comes.
     """
 
-    def __init__(self, temporal: TemporalProbe, launch: Launch, rule: Ready) -> None:
-        from mika.readiness.temporal import is_identity_of
-
+    def __init__(
+        self, temporal: TemporalProbe, launch: Launch, rule: Ready, is_own: IsOwn, elsewhere: Elsewhere
+    ) -> None:
         self._temporal, self._launch, self._rule = temporal, launch, rule
-        self._elsewhere = Elsewhere(temporal, launch)
+        self._is_own, self._elsewhere = is_own, elsewhere
         self.queue = rule.queue
         self._cpu = CpuUse(launch.pids)
-        self._is_own = is_identity_of(launch.identity, launch.pids)
         self._first_poll: float | None = None
         self._asked_at = float("-inf")
         self._stuck: NotYet | None = None
@@ -142,7 +155,7 @@ class _Polling:
         try:
             pollers = await self._temporal.own_pollers(queue, self._is_own)
         except NotPolling as error:
-            if elsewhere := await self._elsewhere.reason():
+            if elsewhere := self._elsewhere.reason(queue):
                 raise NotYet(elsewhere) from error
             raise
         polled = {polled.name.lower() for polled in pollers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from mika.readiness.check_command import CheckCommand
 
 
+def _queues_in_code(config: Config) -> frozenset[str]:
+    """The task queues that the code of the project names, as far as it can be read. Blocks for seconds."""
+    from mika.detect.written import proposed
+
+    return frozenset(queue for process in proposed(config).processes for queue in process.queues)
+
+
 class ProcessFactory:
     """Creates the units of one project. It checks all of its input, so nothing is started if there is a mistake.
 
@@ -51,7 +58,10 @@ class ProcessFactory:
         self._needed, self._known = needed, known
         self._added_env = dict(env or {})
         self._env = config.child_env() | self._added_env
-        self._probes = ProbeFactory(partial(temporal_probe, config), folder.logs, config.number("MIKA_HANG_TIMEOUT"))
+        hang_timeout = config.number("MIKA_HANG_TIMEOUT")
+        self._probes = ProbeFactory(
+            partial(temporal_probe, config), folder.logs, hang_timeout, cache(partial(_queues_in_code, config))
+        )
 
     def with_config(self, config: Config) -> ProcessFactory:
         """The same project with other settings."""
