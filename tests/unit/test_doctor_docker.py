@@ -117,13 +117,13 @@ UNWELL = unhealthy("no answer")
             {"temporal": {"phase": Phase.STARTING, "reason": Reason("NOT_SERVING")}},
             "fail",
             "temporal is starting: NOT_SERVING",
-            "wait for it: `mika wait`; if that does not help, `mika logs temporal` says why",
+            "wait for it: `mika wait`; if that does not help, `mika logs temporal` may say why",
         ),
         (
             {"temporal": UNWELL},
             "fail",
             "temporal is unhealthy: no answer",
-            "`mika restart temporal`; `mika logs temporal` says why",
+            "`mika restart temporal`; `mika logs temporal` may say why",
         ),
         (
             {

@@ -126,7 +126,7 @@ def running(
 def _failed_by_workers(attempt: int, worker: WorkerCommands) -> Diagnosis:
     fix = worker.how_to_restart()
     if worker.logs:
-        fix = _("`{logs}` says why; {restart}", logs=worker.logs, restart=fix)
+        fix = _("`{logs}` may say why; {restart}", logs=worker.logs, restart=fix)
     return Diagnosis(
         Cause.WORKER_UNRESPONSIVE,
         _("workers failed its workflow task {times}", times=times(attempt - 1)),

@@ -47,7 +47,7 @@ def reason_of(unit: UnitStatus) -> Reason:
     why = own.text or (unit.last_exit.reason.text if unit.last_exit is not None else "") or _("no reason is known")
     if unit.kind == "external":
         return _of_external(unit, why)
-    logs = _("`mika logs {name}` says why", name=name)
+    logs = _("`mika logs {name}` may say why", name=name)
     cure = own.fix or _("{logs}; fix that", logs=logs)
     start, restart = Repair("start", name), Repair("restart", name)
     wait = _("wait for it: `mika wait`; if that does not help, {logs}", logs=logs)

@@ -140,7 +140,7 @@ class Managed:
         if self.state.failures < 2:
             return NONE
         context = _("failed {count} times in a row", count=self.state.failures)
-        logs = _("`mika logs {name}` says why", name=self.unit.name)
+        logs = _("`mika logs {name}` may say why", name=self.unit.name)
         fix = self._why_exited.fix or _("{logs}; fix that", logs=logs)
         return replace(self._why_exited, fix=fix).within(context)
 

@@ -157,7 +157,7 @@ def _by_engine(container: unsupervised.Container) -> Trouble:
         case "exited" | "dead" | "created":
             fix, repair = "`mika up`", Repair("up")
         case _:
-            fix = _("`docker logs {name}` says why; then `docker restart {name}`", name=name)
+            fix = _("`docker logs {name}` may say why; then `docker restart {name}`", name=name)
     reason = Reason(_("{service}: {state}", service=container.service, state=state), fix, repair)
     cause = name if container.state == "paused" else state
     return Trouble(container.service, container.service, _rank(container.service), cause, reason)

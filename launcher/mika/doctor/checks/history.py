@@ -48,7 +48,7 @@ async def _container(exam: Examination) -> Check:
     if store["state"] == "ready":
         return ok("history", one_line(store.get("detail")))
     text, is_up = _unusable(store), await exam.status() is not None
-    fix: str = _("`mika restart mongodb`; `mika logs mongodb` says why") if is_up else "`mika up`"
+    fix: str = _("`mika restart mongodb`; `mika logs mongodb` may say why") if is_up else "`mika up`"
     return await because_of_docker(exam, "history", text) or fail("history", text, fix)
 
 

@@ -96,11 +96,11 @@ async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus |
     )
     repair, is_ours = None, exam.backend not in ("external", "none")
     if unit is not None and unit.kind != "external":
-        fix = _("`mika restart {name}`; `mika logs {name}` says why", name=unit.name)
+        fix = _("`mika restart {name}`; `mika logs {name}` may say why", name=unit.name)
     elif is_refused and is_ours:
         fix, repair = "`mika up`", Repair("up")
     elif exam.backend == "docker":
-        fix = _("`mika up` takes it over; `mika logs temporal` then says why")
+        fix = _("`mika up` takes it over; `mika logs temporal` may then say why")
     listeners = await exam.listeners() if is_loopback(exam.host) else {}
     owner = listeners.get(exam.port)
     if not is_refused and owner and owner.pid:
@@ -143,9 +143,9 @@ async def namespace(exam: Examination) -> Check:
 def its_log_says_why(exam: Examination) -> str:
     """What to do about a server that does not do what it is asked for."""
     return (
-        _("the server itself has a problem (its database?): `mika logs temporal` says why")
+        _("the server itself has a problem (its database?): `mika logs temporal` may say why")
         if exam.has_own_server
-        else _("the server itself has a problem (its database?): that server's log says why")
+        else _("the server itself has a problem (its database?): that server's log may say why")
     )
 
 

@@ -147,7 +147,7 @@ async def _not_polling(
         return reconnects
     name = units[0].name
     text = _("{name} runs, but does not poll {queue}{last}", name=name, queue=queue, last=last)
-    fix = _("`mika logs {name}` says why; if that does not help, `mika restart {name}`", name=name)
+    fix = _("`mika logs {name}` may say why; if that does not help, `mika restart {name}`", name=name)
     return fail("worker", text, fix, Repair("restart", name))
 
 
