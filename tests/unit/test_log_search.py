@@ -68,6 +68,40 @@ def test_a_traceback_belongs_to_the_line_above_it(tmp_path: Path) -> None:
     assert lines == expected, "`mika logs --workflow` shows the same"
 
 
+NODE = """\
+2026-11-30T05:38:36.941Z [WARN] Activity failed {
+  isLocal: false,
+  taskToken: 'CiQwMWEyMmFmNi0xZThmLTczNzM=',
+  workflowId: 'process_message_8bc6a5140c134a04',
+  workflowType: 'helloWorkflow',
+  error: ApplicationFailure: smtp down
+      at helloWorld (/app/activities.js:4:28)
+      at run (/app/node_modules/@temporalio/worker/lib/activity.js:82:26)
+      at AsyncLocalStorage.run (node:async_hooks:346:14) {
+    cause: undefined,
+    type: 'MailError',
+    details: [ [Object] ]
+  },
+  durationMs: 0
+}
+"""
+
+
+def test_a_record_of_node_that_names_it_in_a_field_is_shown_from_its_head(tmp_path: Path) -> None:
+    write(tmp_path, "worker", "others\n", NODE, NODE.replace("smtp", "imap"), "more\n")
+    assert texts(search(tmp_path, "worker")) == [
+        line
+        for error in ("smtp", "imap")
+        for line in (
+            "2026-11-30T05:38:36.941Z [WARN] Activity failed {",
+            f"  error: ApplicationFailure: {error} down",
+            "      at helloWorld (/app/activities.js:4:28)",
+            "    type: 'MailError',",
+            "    details: [ [Object] ]",
+        )
+    ]
+
+
 def test_what_is_only_there_to_be_translated_is_not_searched() -> None:
     event = (
         b'{"kind": "exited", "name": "api", "at": 1.0, "reason": "exit code 3", "texts": [[["reason"], "hidden", {}]]}'

@@ -18,6 +18,13 @@ _CHAINED = ("Traceback (most recent call last)", "The above exception was", "Dur
 """How a traceback goes on after a line that is not indented."""
 _SAME = 5.0
 """Seconds between the time in a line and that at which it was written, if both are of the same clock."""
+_MOST_ABOVE = 2000
+"""Bytes above a line in which the record that it belongs to has begun."""
+_NOT_TELLING = re.compile(
+    r"\s+(at .*(node_modules|\bnode:)|\[?cause\]?: undefined|(isLocal|attempt|namespace|taskToken|workflowId|runId"
+    r"|workflowRunId|workflowType|activityId|activityType|taskQueue|sdkComponent|durationMs): )|\s*[\]}]+,?$"
+)
+"""What the TypeScript SDK logs with each error: fields that the timeline has, and frames outside of the project."""
 
 
 class Naming:
@@ -134,15 +141,26 @@ class _Search:
                 if at < 0:
                     return
                 start = block.rfind(b"\n", position, at) + 1 or position
+                if written >= self._since and block[start : start + 1].isspace():
+                    self._take_head(written, block[max(0, start - _MOST_ABOVE) : start])
             end = block.find(b"\n", start)
             end = len(block) if end < 0 else end
             self._take(written, block[start:end])
             position = end + 1
 
+    def _take_head(self, written: float, above: bytes) -> None:
+        """The line above with which a record began: Node prints an object as `name {`, and a line for each field."""
+        head = next((line for line in reversed(above.splitlines()) if line and not line[:1].isspace()), b"")
+        if head.endswith(b"{"):
+            self._keep(written, plain(decode(head)))
+
     def _take(self, written: float, data: bytes) -> None:
         text = plain(decode(data).rstrip("\r"))
-        if written < self._since or not self._naming.matches(self._name, text):
-            return
+        is_wanted = written >= self._since and self._naming.matches(self._name, text)
+        if is_wanted and not _NOT_TELLING.match(text):
+            self._keep(written, text)
+
+    def _keep(self, written: float, text: str) -> None:
         self.total += 1
         if self.total > self._most_first:
             self._last.append((written, text))
