@@ -59,7 +59,8 @@ from temporalio.worker import Worker
 async def work() -> None: ...
 
 async def main():
-    client = await Client.connect(f"127.0.0.1:{os.environ.get('ELSEWHERE') or os.environ['TEMPORAL_PORT']}")
+    address = f"127.0.0.1:{os.environ.get('ELSEWHERE') or os.environ['TEMPORAL_PORT']}"
+    client = await Client.connect(address, namespace=os.environ.get("NAMESPACE") or "default")
     queues = os.environ["QUEUES"].split()
     await asyncio.gather(*(Worker(client, task_queue=each, activities=[work], build_id="kit").run() for each in queues))
 
@@ -80,8 +81,9 @@ if __name__ == "__main__":
 """
 
 
-def settings(only: str = "workflows", queues: str = "encoding publishing", elsewhere: str = "") -> str:
+def settings(only: str = "workflows", queues: str = "encoding publishing", **env: object) -> str:
     """`go` and `queued` are workers of Go's SDK, one queue between them; `media` polls two."""
+    values = ", ".join(f'{name} = "{value}"' for name, value in {"QUEUES": queues, **env}.items())
     return f"""
 [process.go]
 ready = "worker:jobs"
@@ -95,7 +97,7 @@ ready = "worker:shell"
 [process.media]
 ready = ["worker:encoding/activity", "worker:publishing/activity"]
 grace = 1
-env = {{ QUEUES = "{queues}", ELSEWHERE = "{elsewhere}" }}
+env = {{ {values} }}
 """
 
 
@@ -105,7 +107,7 @@ def _shared_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Projec
     folder = tmp_path_factory.mktemp("workers")
     procfile = "go: python w.py\nqueued: python w.py\nmedia: python m.py\n"
     procfile += "shell: bash -c 'python w.py shell; sleep 1000'\n" if POSIX else "shell: python w.py shell\n"
-    with TemporalServer(folder, in_memory=True) as server:
+    with TemporalServer(folder, in_memory=True, namespace="other") as server:
         env = {"TEMPORAL_PORT": str(server.port)}
         with Project(folder, procfile, toml=settings(), backend="external", env=env) as stack:
             stack.write("w.py", WORKER)
@@ -168,12 +170,22 @@ def test_a_shell_that_lives_on_after_its_worker_is_not_ready(workers):
 
 def test_a_worker_that_is_connected_to_another_server(workers, tmp_path):
     with TemporalServer(tmp_path, in_memory=True) as other:
-        workers.write("mika.toml", settings(elsewhere=str(other.port)))
+        workers.write("mika.toml", settings(ELSEWHERE=other.port))
         workers.error("restart", "media", "--force", "--timeout", "1", code=1)
         place = f"but to 127.0.0.1:{other.port}"
         said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 30, place, step=0.5)
         assert f"it is not connected to Temporal at 127.0.0.1:{workers.env['TEMPORAL_PORT']}, {place}" in said
         assert "let it connect to the address in TEMPORAL_ADDRESS" in workers.mika("doctor").out
+    workers.write("mika.toml", settings())
+    workers.ok("restart", "media", "--force")
+
+
+def test_a_worker_that_polls_in_another_namespace(workers):
+    workers.write("mika.toml", settings(NAMESPACE="other"))
+    workers.error("restart", "media", "--force", "--timeout", "1", code=1)
+    place = "in the namespace other, and not in default"
+    said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 30, place, step=0.5)
+    assert "let it use TEMPORAL_NAMESPACE" in said
     workers.write("mika.toml", settings())
     workers.ok("restart", "media", "--force")
 

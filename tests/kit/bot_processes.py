@@ -59,13 +59,14 @@ class Processes:
 class TemporalServer(Processes):
     """The real server, with its data in `folder`, or only in memory, which is faster."""
 
-    def __init__(self, folder: Path, port: int = 0, *, in_memory: bool = False) -> None:
+    def __init__(self, folder: Path, port: int = 0, *, in_memory: bool = False, namespace: str = "") -> None:
         super().__init__(folder)
         self.env["GOGC"] = "400"  # it collects its garbage less often: a sixth of its CPU
         self._free = None if port else FreePort()
         self.port = port or self._free.number
         command = [str(find_temporal()), "server", "start-dev", "--headless", "--ip", "127.0.0.1"]
         command += ["--port", str(self.port), "--log-level", "error"]
+        command += ["--namespace", namespace] if namespace else []  # beside `default`
         for way in ("Read", "Write"):  # a queue in one part, and not in four: a fifth of its CPU
             command += ["--dynamic-config-value", f"matching.numTaskqueue{way}Partitions=1"]
         command += [] if in_memory else ["--db-filename", str(folder / "temporal.db")]

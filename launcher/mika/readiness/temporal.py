@@ -117,13 +117,13 @@ class TemporalProbe:
             raise
         return self.detail
 
-    async def own_pollers(self, task_queue: str, is_own: IsOwn) -> dict[TaskType, set[str]]:
+    async def own_pollers(self, task_queue: str, is_own: IsOwn, namespace: str = "") -> dict[TaskType, set[str]]:
         """The identities of our workers that poll, by the type of tasks; without types for which none does.
 
         Its own identity counts: entries in the server's list outlive a killed worker by minutes. Raises NotPolling if
         none polls at all.
         """
-        temporal = await self._temporal()
+        temporal = (await self._temporal()).in_namespace(namespace or self.namespace)
         everyone = {
             task_type: {poller.identity for poller in (await temporal.queue_state(task_queue, task_type)).pollers}
             for task_type in TaskType
@@ -137,10 +137,10 @@ class TemporalProbe:
             raise NotPolling(_("it does not poll {queue} yet", queue=task_queue))
         return own
 
-    async def polls(self, task_queue: str, is_own: IsOwn) -> bool:
+    async def polls(self, task_queue: str, is_own: IsOwn, namespace: str = "") -> bool:
         """Whether a worker of ours polls this queue. Raises NotYet while there is no connection."""
         try:
-            await self.own_pollers(task_queue, is_own)
+            await self.own_pollers(task_queue, is_own, namespace)
         except NotPolling:
             return False
         return True

@@ -1,4 +1,4 @@
-"""Where a worker that does not poll its task queue is instead: at another server, or at another queue."""
+"""Where a worker is that does not poll its task queue: at another server, in another namespace, or at another queue."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class Elsewhere:
 
     async def _look(self, queue: str) -> None:
         try:
-            self._reason = await asyncio.to_thread(self._other_server) or await self._other_queue(queue)
+            elsewhere = await asyncio.to_thread(self._other_server) or await self._other_namespace(queue)
+            self._reason = elsewhere or await self._other_queue(queue)
         except Exception:  # noqa: BLE001 - the server cannot be asked now, or a file not be read: it is not known
             self._reason = NONE
 
@@ -69,8 +70,18 @@ class Elsewhere:
         for other in sorted((named | await other_queues(temporal, [queue])) - self._queues)[:_MOST_QUEUES]:
             if await self._temporal.polls(other, self._is_own):
                 text = _("it polls {other}, and not {queue}", other=other, queue=queue)
-                fix = _("correct the queue in `ready` of [process.{name}], or in its code", name=self._name)
+                fix: str = _("correct the queue in `ready` of [process.{name}], or in its code", name=self._name)
                 return Reason(text, fix)
+        return NONE
+
+    async def _other_namespace(self, queue: str) -> Reason:
+        own = self._temporal.namespace
+        for other in await (await self._temporal.temporal()).namespaces():
+            if other != own and await self._temporal.polls(queue, self._is_own, other):
+                text = _(
+                    "it polls {queue} in the namespace {other}, and not in {own}", queue=queue, other=other, own=own
+                )
+                return Reason(text, _("let it use TEMPORAL_NAMESPACE, which every process gets"))
         return NONE
 
     def _other_server(self) -> Reason:
