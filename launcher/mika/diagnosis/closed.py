@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto, sdks
+from mika.diagnosis.fixes import fix_of_failure, is_own_time_out, times
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
-from mika.diagnosis.running import cannot_read_input, failing_task, fix_of_failure, is_own_time_out, times
+from mika.diagnosis.running import cannot_read_input, failing_task
 from mika.diagnosis.steps import Step, step_of, steps
 from mika.diagnosis.untaken import find_misplaced
 from mika.wording import Text, _

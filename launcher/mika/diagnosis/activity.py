@@ -1,0 +1,102 @@
+"""An activity that is pending: who has it, and whether that is normal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mika.diagnosis import proto
+from mika.diagnosis.fixes import fix_of_failure, times
+from mika.diagnosis.lost import lost_activity
+from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands, seconds
+from mika.diagnosis.untaken import untaken
+from mika.wording import _
+
+if TYPE_CHECKING:
+    from temporalio.api.failure.v1 import Failure
+    from temporalio.api.workflow.v1 import PendingActivityInfo
+    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+
+GIVE_UP_ATTEMPT = 3
+"""What failed twice fails for a reason; a single failure may be a worker that was being replaced."""
+
+
+def with_activity(
+    pending: PendingActivityInfo,
+    description: DescribeWorkflowExecutionResponse,
+    surroundings: Surroundings,
+    now: float,
+    elapsed: float,
+) -> Diagnosis:
+    """`elapsed`: seconds since it was taken, or was due for a worker. `now`: the server's time."""
+    info, taken = description.workflow_execution_info, pending.state == proto.STARTED
+    step = _("the activity {name}", name=pending.activity_type.name)
+    failure = pending.last_failure if pending.HasField("last_failure") else None
+    if not taken and elapsed >= surroundings.patience:
+        return untaken(step, elapsed, info, surroundings, queue=pending.activity_options.task_queue.name)
+    is_lost = failure is not None and proto.timeout_type(failure) == proto.HEARTBEAT
+    if is_lost and pending.attempt > GIVE_UP_ATTEMPT:
+        return Diagnosis(
+            Cause.WORKER_UNRESPONSIVE,
+            _(
+                "{step} was taken {times}, and each time its worker stopped sending heartbeats",
+                step=step,
+                times=times(pending.attempt - 1),
+            ),
+            (_("last worker: {worker}", worker=pending.last_worker_identity),),
+            surroundings.worker.how_to_restart(),
+        )
+    state = surroundings.state_of(pending.last_worker_identity)
+    if taken and state == "gone":
+        return lost_activity(pending, description, surroundings, now)
+    if taken and state == "stopped":
+        return Diagnosis(
+            Cause.WORKER_UNRESPONSIVE,
+            _(
+                "{step} is with worker {worker}, whose process is suspended",
+                step=step,
+                worker=pending.last_worker_identity,
+            ),
+            (_("taken {time} ago, attempt {attempt}", time=seconds(elapsed), attempt=pending.attempt),),
+            surroundings.worker.how_to_restart(),
+        )
+    if failure is not None:
+        return _retrying(step, pending, failure, now, surroundings.worker)
+    return Diagnosis(Cause.RUNNING, _doing(step, taken, elapsed, pending))
+
+
+def _doing(step: str, taken: bool, elapsed: float, pending: PendingActivityInfo) -> str:
+    time, budget = seconds(elapsed), proto.span(pending.activity_options.start_to_close_timeout)
+    if not taken:
+        return _("{step} has been queued for {time}", step=step, time=time)
+    if not budget:
+        return _("{step} has been running for {time}", step=step, time=time)
+    limit = seconds(budget)
+    return _("{step} has been running for {time} of at most {limit}", step=step, time=time, limit=limit)
+
+
+def _retrying(
+    step: str, pending: PendingActivityInfo, failure: Failure, now: float, worker: WorkerCommands
+) -> Diagnosis:
+    attempt = _("attempt {attempt}", attempt=pending.attempt)
+    if pending.maximum_attempts:
+        attempt = _("attempt {attempt} of {most}", attempt=pending.attempt, most=pending.maximum_attempts)
+    due, identity = proto.at(pending.next_attempt_schedule_time) - now, pending.last_worker_identity
+    fix = fix_of_failure(failure, worker)
+    if pending.state == proto.STARTED:  # a restart would interrupt it
+        fix = _("wait for the attempt that is under way; if that fails, too: {fix}", fix=fix)
+    return Diagnosis(
+        Cause.ACTIVITY_RETRYING,
+        _(
+            "{step} failed {times} and is being retried: {error}",
+            step=step,
+            times=times(pending.attempt - 1),
+            error=proto.message(failure),
+        ),
+        (
+            _("{attempt} starts in {time}", attempt=attempt, time=seconds(due))
+            if due > 0
+            else _("{attempt} is under way", attempt=attempt),
+            _("last worker: {worker}", worker=identity) if identity else _("last worker: unknown"),
+        ),
+        fix,
+    )
