@@ -61,13 +61,22 @@ def activity(
     pending.activity_options.start_to_close_timeout.seconds = 28
     pending.activity_options.heartbeat_timeout.seconds = beat
     at(pending.scheduled_time, since)
-    if state == 2:
+    if state in (2, 3, 5):
         at(pending.last_started_time, since)
     if failure is not None:
         pending.last_failure.CopyFrom(failure)
     if due is not None:
         at(pending.next_attempt_schedule_time, due)
         pending.current_retry_interval.seconds = 3
+    return found
+
+
+def paused(state: int, *, worker: str = "12@vm", failure: Failure | None = None) -> DescribeWorkflowExecutionResponse:
+    """An activity that `temporal activity pause` was called for; `state` 5: while a worker had it."""
+    found = activity(state, attempt=2, worker=worker, failure=failure)
+    pending = found.pending_activities[0]
+    pending.paused, pending.pause_info.manual.identity = True, "me@vm"
+    pending.pause_info.manual.reason = "look first"
     return found
 
 

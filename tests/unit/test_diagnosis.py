@@ -30,6 +30,7 @@ from tests.kit.temporal_protos import (
     described,
     events,
     failure,
+    paused,
     task,
     task_failed,
     worker,
@@ -116,6 +117,19 @@ def test_what_has_ended_is_retried_and_never_terminated(cause: int) -> None:
     assert "mika workflows retry process_message_1" in fix
     assert "terminate" not in fix
     assert "by itself" not in fix
+
+
+def test_who_asked_a_step_to_end() -> None:
+    paused_one = classify(paused(4, failure=failure("429")), (), around(worker()), now=START + 9)
+    who = "me@vm paused it: look first"
+    assert paused_one.evidence == (who, "attempt 2 is next; last failure: LlmError: 429")
+    learns = "its worker learns of that when it sends a heartbeat"
+    pausing = classify(paused(5), (), around(worker()), now=START + 9)
+    assert pausing.evidence == (f"it has been asked to pause: {learns}", who, "no heartbeat so far")
+    canceled = activity(3)
+    canceled.pending_activities[0].last_heartbeat_time.FromNanoseconds(round((START + 7) * 1e9))
+    found = classify(canceled, (), around(worker()), now=START + 9)
+    assert found.evidence == (f"it has been asked to cancel: {learns}", "last heartbeat 2.0 s ago")
 
 
 def test_a_message_in_the_wrong_queue_is_retried_once_the_starter_is_right() -> None:

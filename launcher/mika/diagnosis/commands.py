@@ -27,3 +27,9 @@ def create_attribute(name: str, type_: str, namespace: str) -> str:
     """The arguments that make a search attribute."""
     where = f"--namespace {shlex.quote(namespace)}"
     return f"operator search-attribute create --name {shlex.quote(name)} --type {type_} {where}"
+
+
+def unpause_activity(workflow_id: str, activity_id: str, namespace: str) -> str:
+    """The arguments that let a paused activity of a workflow go on."""
+    ids = f"--workflow-id {shlex.quote(workflow_id)} --activity-id {shlex.quote(activity_id)}"
+    return f"activity unpause {ids} --namespace {shlex.quote(namespace)}"

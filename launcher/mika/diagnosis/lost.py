@@ -36,6 +36,7 @@ def lost_activity(
     which = min(ends, key=lambda name: ends[name], default="")
     noticed, left = ends.get(which, 0.0), proto.at(pending.expiration_time)
     is_last = pending.maximum_attempts and pending.attempt >= pending.maximum_attempts
+    is_last = is_last or pending.state == proto.CANCEL_REQUESTED
     fails = bool(is_last or (left and which and left <= noticed))
     if which:
         when, limit = seconds(max(0.0, noticed - now)), seconds(limits[which][1])

@@ -40,6 +40,7 @@ class Cause(StrEnum):
     WORKER_KILLED = "worker_killed"
     SLOW = "slow"
     ACTIVITY_RETRYING = "activity_retrying"
+    ACTIVITY_PAUSED = "activity_paused"
     ACTIVITY_FAILED = "activity_failed"
     TIMED_OUT_NO_WORKER = "timed_out_no_worker"
     TIMED_OUT_SLOW = "timed_out_slow"
@@ -61,6 +62,7 @@ HANGING = frozenset(
         Cause.WRONG_TASK_QUEUE,
         Cause.WRONG_NAMESPACE,
         Cause.WORKFLOW_TASK_FAILING,
+        Cause.ACTIVITY_PAUSED,
     }
 )
 """It is running, and it will get nowhere without help."""

@@ -48,7 +48,7 @@ def waiting_for(description: DescribeWorkflowExecutionResponse) -> Waiting | Non
     pending = min(description.pending_activities, key=lambda a: a.state != proto.SCHEDULED, default=None)
     if pending is None:
         return None
-    taken = pending.state == proto.STARTED
+    taken = proto.is_taken(pending.state)
     due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time))
     return Waiting(
         pending.activity_type.name,
