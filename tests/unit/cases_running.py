@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mika.diagnosis.model import Surroundings
-from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from tests.kit.temporal_protos import (
     DONE,
@@ -19,7 +17,6 @@ from tests.kit.temporal_protos import (
     TASK,
     activity,
     around,
-    described,
     events,
     failure,
     paused,
@@ -27,8 +24,7 @@ from tests.kit.temporal_protos import (
     task,
     worker,
 )
-
-Case = tuple[str, str, DescribeWorkflowExecutionResponse, list[HistoryEvent], Surroundings, float, str]
+from tests.unit.cases_pending import WITHOUT_A_TASK, Case
 
 RUNNING: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix
@@ -354,13 +350,5 @@ RUNNING: list[Case] = [
         1,
         "has been running",
     ),
-    (
-        "a timer",
-        "running",
-        described("running"),
-        events(STARTED, TASK, TAKEN, DONE),
-        around(worker()),
-        9,
-        "nothing is pending",
-    ),
+    *WITHOUT_A_TASK,
 ]

@@ -29,6 +29,11 @@ def create_attribute(name: str, type_: str, namespace: str) -> str:
     return f"operator search-attribute create --name {shlex.quote(name)} --type {type_} {where}"
 
 
+def nexus_endpoint(name: str) -> str:
+    """The arguments that show where a Nexus endpoint leads."""
+    return f"operator nexus endpoint get --name {shlex.quote(name)}"
+
+
 def unpause_activity(workflow_id: str, activity_id: str, namespace: str) -> str:
     """The arguments that let a paused activity of a workflow go on."""
     ids = f"--workflow-id {shlex.quote(workflow_id)} --activity-id {shlex.quote(activity_id)}"

@@ -40,6 +40,7 @@ class Cause(StrEnum):
     WORKER_KILLED = "worker_killed"
     SLOW = "slow"
     ACTIVITY_RETRYING = "activity_retrying"
+    NEXUS_RETRYING = "nexus_retrying"
     ACTIVITY_PAUSED = "activity_paused"
     ACTIVITY_FAILED = "activity_failed"
     TIMED_OUT_NO_WORKER = "timed_out_no_worker"

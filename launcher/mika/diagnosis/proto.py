@@ -31,6 +31,8 @@ STATUS = {
 }
 # PendingWorkflowTaskState and PendingActivityState: the same meaning. The others are of an activity only.
 SCHEDULED, STARTED, CANCEL_REQUESTED, PAUSED, PAUSE_REQUESTED = 1, 2, 3, 4, 5
+# PendingNexusOperationState
+NEXUS_BLOCKED = 4
 # TaskQueueKind: of the worker that has the workflow in its cache
 STICKY = 2
 # TimeoutType
@@ -71,6 +73,8 @@ class EventType:
     MARKER_RECORDED = 25
     EXECUTION_TERMINATED = 27
     CHILD_INITIATED = 29
+    UPDATE_ACCEPTED = 41
+    UPDATE_COMPLETED = 43
 
 
 # WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. Not the code's fault.

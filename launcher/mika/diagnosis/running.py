@@ -11,6 +11,7 @@ from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
 from mika.diagnosis.fixes import fix_of_failure, times
 from mika.diagnosis.lost import lost_cache, lost_task
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands, seconds, workflow_command
+from mika.diagnosis.pending import without_a_task
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
 from mika.diagnosis.untaken import untaken
@@ -88,8 +89,7 @@ def running(
             fix_of_failure(step.failure, surroundings.worker),
         )
     if waiting is None:
-        finding = _("it has been running for {time}; nothing is pending (a timer, or between two steps)", time=time)
-        return Diagnosis(Cause.RUNNING, finding)
+        return without_a_task(description, events, surroundings, now)
     # Nobody is expected to take an activity during the pause before its next attempt.
     elapsed = max(0.0, now - waiting.since if waited is None else waited - waiting.backoff)
     if waiting.activity is not None:
