@@ -149,6 +149,15 @@ def started(attempt: int = 1) -> tuple[str, float, dict[str, Any]]:
     return ("ACTIVITY_TASK_STARTED", 0.4, {"scheduled_event_id": ASK_ID, "identity": "12@vm", "attempt": attempt})
 
 
+def prolonged(when: float) -> tuple[tuple[str, float, dict[str, Any]], ...]:
+    """What a worker does while a local activity runs: it answers the task, and takes the next one at once."""
+    return (
+        ("WORKFLOW_TASK_COMPLETED", when, {"identity": "12@vm"}),
+        ("WORKFLOW_TASK_SCHEDULED", when, {}),
+        ("WORKFLOW_TASK_STARTED", when, {"identity": "12@vm"}),
+    )
+
+
 def raised(text: str, cause: int = UNHANDLED) -> list[HistoryEvent]:
     """The history of a workflow whose task has just failed."""
     return events(STARTED, TASK, TAKEN, task_failed(text, cause))

@@ -31,6 +31,7 @@ from tests.kit.temporal_protos import (
     events,
     failure,
     paused,
+    prolonged,
     task,
     task_failed,
     worker,
@@ -90,6 +91,9 @@ def test_tasks_that_took_long() -> None:
     assert second.text == "19 s in one workflow task"
     assert slowest_task(events(STARTED, TASK, TAKEN, DONE)) is None
     assert slowest_task(()) is None
+    local = ("MARKER_RECORDED", 15, {"marker_name": "core_local_activity"})
+    ended = ("WORKFLOW_TASK_COMPLETED", 15, {"identity": "12@vm"})
+    assert slowest_task(events(STARTED, TASK, TAKEN, *prolonged(8.1), ended, local)) is None
     has_it = taken_task(task(2), events(STARTED, TASK, TAKEN), START + 8)
     assert has_it == SlowTask(8.0, is_first=True, worker="12@vm")
     assert taken_task(task(1), events(STARTED, TASK), START + 8) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mika.diagnosis import proto, sdks
+from mika.diagnosis import local, proto, sdks
 from mika.diagnosis.activity import GIVE_UP_ATTEMPT, with_activity
 from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
 from mika.diagnosis.fixes import fix_of_failure, times
@@ -103,8 +103,12 @@ def running(
         what = _("it") if waiting.attempt == 1 else _("its next step")
         return lost or untaken(what, elapsed, info, surroundings)
     identity = taker(events)
-    if surroundings.state_of(identity) == "gone":
+    state = surroundings.state_of(identity)
+    if state == "gone":
         return lost_task(identity, elapsed, description, surroundings)
+    since = local.runs_since(events)
+    if since is not None and state not in ("hung", "stopped"):
+        return local.in_local_activity(identity, now - since)
     return _unanswered(elapsed, identity, surroundings)
 
 

@@ -11,6 +11,7 @@ from mika.detect.files import Files
 from mika.detect.sandbox import SandboxImport, imports_in_sandbox
 from mika.detect.sources import Sources
 from mika.diagnosis import proto
+from mika.diagnosis.local import perhaps_in_local_activity
 from mika.diagnosis.model import FINE, Cause, Diagnosis, Surroundings
 from mika.diagnosis.running import waiting_for
 from mika.diagnosis.skipping import clock
@@ -75,6 +76,8 @@ async def judge(
 ) -> Diagnosis:
     """As `classify`; but a worker that has a workflow task for long, and is at work on it, is slow.
 
+    One that is not at work need not hang before the server gives up waiting: a local activity looks the same.
+
     One that waits for a child is judged by what that child, or one below it, waits for: down to `deeper` levels.
     """
     server_now, now = now, clock(description, now)
@@ -87,9 +90,16 @@ async def judge(
     if diagnosis.cause != Cause.WORKER_UNRESPONSIVE:
         return diagnosis
     task = taken_task(description, events, now)
-    if task is None or not await _is_at_work(exam, task.worker):
+    if task is None:
         return diagnosis
-    return still_slow(task, *await why_slow(exam, task, description.workflow_execution_info.type.name))
+    if await _is_at_work(exam, task.worker):
+        return still_slow(task, *await why_slow(exam, task, description.workflow_execution_info.type.name))
+    limit = proto.span(description.execution_config.default_workflow_task_timeout)
+    is_late = description.pending_workflow_task.attempt > 1 or task.took >= limit
+    if is_late or surroundings.state_of(task.worker) in ("hung", "stopped"):
+        return diagnosis
+    is_seen = pid_of_worker(exam, task.worker, await exam.status()) is not None
+    return perhaps_in_local_activity(task.worker, task.took, limit, is_seen=is_seen)
 
 
 async def _child_in_trouble(
