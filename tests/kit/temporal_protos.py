@@ -163,9 +163,11 @@ def raised(text: str, cause: int = UNHANDLED) -> list[HistoryEvent]:
     return events(STARTED, TASK, TAKEN, task_failed(text, cause))
 
 
-def asked(*more: tuple[str, float, dict[str, Any]]) -> list[HistoryEvent]:
+def asked(*more: tuple[str, float, dict[str, Any]], beat: int = 0) -> list[HistoryEvent]:
     """The history of a workflow that has scheduled its activity, and what came then."""
-    return events(STARTED, TASK, TAKEN, DONE, ASK, *more)
+    name, when, attributes = ASK
+    ask = (name, when, {**attributes, "heartbeat_timeout.seconds": beat} if beat else attributes)
+    return events(STARTED, TASK, TAKEN, DONE, ask, *more)
 
 
 def worker(queue: str = QUEUE, state: str = "alive", namespace: str = "default", identity: str = "12@vm") -> Poller:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.commands import temporal, unpause_activity
-from mika.diagnosis.fixes import fix_of_failure, times
+from mika.diagnosis.fixes import fix_of_failure, is_hung, no_heartbeat, times
 from mika.diagnosis.lost import lost_activity
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands, seconds
 from mika.diagnosis.untaken import untaken
@@ -32,14 +32,15 @@ def with_activity(
     info, taken = description.workflow_execution_info, proto.is_taken(pending.state)
     step = _("the activity {name}", name=pending.activity_type.name)
     failure = pending.last_failure if pending.HasField("last_failure") else None
-    state = surroundings.state_of(pending.last_worker_identity)
+    identity = pending.last_worker_identity
+    state = surroundings.state_of(identity)
     # The server lets no timeout of a paused activity pass: one that a killed worker had stays with it.
     if pending.state == proto.PAUSED or (pending.state == proto.PAUSE_REQUESTED and state == "gone"):
         return _paused(step, pending, description, surroundings)
     if not taken and elapsed >= surroundings.patience:
         return untaken(step, elapsed, info, surroundings, queue=pending.activity_options.task_queue.name)
     is_lost = failure is not None and proto.timeout_type(failure) == proto.HEARTBEAT
-    if is_lost and pending.attempt > GIVE_UP_ATTEMPT:
+    if is_lost and pending.attempt > GIVE_UP_ATTEMPT and is_hung(identity, surroundings):
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
             _(
@@ -47,7 +48,7 @@ def with_activity(
                 step=step,
                 times=times(pending.attempt - 1),
             ),
-            (_("last worker: {worker}", worker=pending.last_worker_identity),),
+            (_("last worker: {worker}", worker=identity),),
             surroundings.worker.how_to_restart(),
         )
     if taken and state == "gone":
@@ -130,14 +131,18 @@ def _retrying(
     fix = fix_of_failure(failure, worker)
     if proto.is_taken(pending.state):  # a restart would interrupt it
         fix = _("wait for the attempt that is under way; if that fails, too: {fix}", fix=fix)
+    finding: str = _(
+        "{step} failed {times} and is being retried: {error}",
+        step=step,
+        times=times(pending.attempt - 1),
+        error=proto.message(failure),
+    )
+    if proto.timeout_type(failure) == proto.HEARTBEAT:
+        beat = proto.span(pending.activity_options.heartbeat_timeout)
+        finding = no_heartbeat(step, pending.attempt - 1, beat)
     return Diagnosis(
         Cause.ACTIVITY_RETRYING,
-        _(
-            "{step} failed {times} and is being retried: {error}",
-            step=step,
-            times=times(pending.attempt - 1),
-            error=proto.message(failure),
-        ),
+        finding,
         (
             _("{attempt} starts in {time}", attempt=attempt, time=seconds(due))
             if due > 0

@@ -7,7 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto, sdks
-from mika.diagnosis.fixes import fix_of_failure, is_own_time_out, times
+from mika.diagnosis.fixes import (
+    fix_of_failure,
+    is_hung,
+    is_own_time_out,
+    more_heartbeats,
+    no_heartbeat,
+    times,
+)
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import cannot_read_input, failing_task
@@ -59,6 +66,9 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         took = seconds(step.took)
         finding = _("no worker took {step} within {time}{elsewhere}", step=name, time=took, elsewhere=elsewhere)
         return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
+    if timeout == proto.HEARTBEAT and not is_hung(step.worker, surroundings):
+        fix = _then(more_heartbeats(surroundings.worker), info)
+        return Diagnosis(Cause.ACTIVITY_FAILED, no_heartbeat(name, step.attempt, step.beat), evidence, fix)
     if timeout == proto.HEARTBEAT:
         finding = _(
             "{step} was taken {times}, and its worker stopped sending heartbeats", step=name, times=times(step.attempt)

@@ -12,7 +12,9 @@ from mika.diagnosis.model import (
     LLM_TIMEOUT,
     NOT_SENT,
     ONEBOT_DOWN,
+    Surroundings,
     WorkerCommands,
+    seconds,
 )
 from mika.wording import _
 
@@ -31,6 +33,32 @@ _NOT_SENT_FIXES = {
 }
 
 
+def is_hung(identity: str, surroundings: Surroundings) -> bool:
+    """Whether a worker cannot send heartbeats. One that is gone by now may have been there then."""
+    return surroundings.state_of(identity) in ("stopped", "hung")
+
+
+def no_heartbeat(step: str, taken: int, limit: float) -> str:
+    """The finding, for an activity whose worker may be healthy; `limit`: its heartbeat timeout, 0 for unknown."""
+    if not limit:
+        return _("{step} was taken {times}, and no heartbeat came in time", step=step, times=times(taken))
+    return _(
+        "{step} was taken {times}, and no heartbeat came within {limit}",
+        step=step,
+        times=times(taken),
+        limit=seconds(limit),
+    )
+
+
+def more_heartbeats(worker: WorkerCommands) -> str:
+    """The fix for that."""
+    return _(
+        "unless its worker was killed: call activity.heartbeat() in the activity more often, or raise its"
+        " heartbeat_timeout, {restart}",
+        restart=worker.then_restart(),
+    )
+
+
 def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)
@@ -40,6 +68,8 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
             "let the worker register an activity of that name, {restart}: this run keeps the name that it asked for",
             restart=worker.then_restart(),
         )
+    if proto.timeout_type(failure) == proto.HEARTBEAT:
+        return more_heartbeats(worker)
     if is_own_time_out(failure):
         return _("raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model")
     if kind == LLM_ERROR:

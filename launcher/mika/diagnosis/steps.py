@@ -31,6 +31,8 @@ class Step:
     failure: Failure | None = None
     before: Failure | None = None
     """How the attempt before the last one failed."""
+    beat: float = 0.0
+    """Heartbeat timeout; 0 without one."""
     outcome: str = ""
     """In words, to be shown: `timed out`."""
 
@@ -49,7 +51,8 @@ def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
             case EventType.ACTIVITY_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
                 budget = proto.span(scheduled.start_to_close_timeout)
-                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget)
+                beat = proto.span(scheduled.heartbeat_timeout)
+                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget, beat=beat)
             case EventType.ACTIVITY_STARTED:
                 started = event.activity_task_started_event_attributes
                 if step := by_id.get(started.scheduled_event_id):
