@@ -163,10 +163,10 @@ def raised(text: str, cause: int = UNHANDLED) -> list[HistoryEvent]:
     return events(STARTED, TASK, TAKEN, task_failed(text, cause))
 
 
-def asked(*more: tuple[str, float, dict[str, Any]], beat: int = 0) -> list[HistoryEvent]:
+def asked(*more: tuple[str, float, dict[str, Any]], beat: int = 0, queue: str = "") -> list[HistoryEvent]:
     """The history of a workflow that has scheduled its activity, and what came then."""
     name, when, attributes = ASK
-    ask = (name, when, {**attributes, "heartbeat_timeout.seconds": beat} if beat else attributes)
+    ask = (name, when, {**attributes, "heartbeat_timeout.seconds": beat, "task_queue.name": queue})
     return events(STARTED, TASK, TAKEN, DONE, ask, *more)
 
 

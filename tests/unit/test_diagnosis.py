@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mika.diagnosis.model import FINE, HANGING, Cause, Poller, Surroundings, WorkerCommands, near_miss, seconds
+from mika.diagnosis.model import FINE, HANGING, Cause, Crowd, Poller, Surroundings, WorkerCommands, near_miss, seconds
 from mika.diagnosis.proto import NON_DETERMINISTIC
 from mika.diagnosis.slow import SlowTask, slowest_task, taken_task
 from mika.diagnosis.temporal import CallError, call_error, literal
@@ -16,6 +16,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.kit.temporal_protos import (
+    ASK_ID,
+    COMMANDS,
     DONE,
     QUEUE,
     START,
@@ -28,6 +30,7 @@ from tests.kit.temporal_protos import (
     around,
     asked,
     described,
+    ended_by,
     events,
     failure,
     paused,
@@ -176,6 +179,52 @@ def test_the_worker_of_another_queue_of_the_project_is_where_it_should_be() -> N
     assert started is not None
     assert started.fix == "correct the task queue where the workflows are started: mail-2 has a worker"
     assert find_misplaced("billing", several(worker("mail-2"))) is None
+
+
+def served(*pollers: Poller) -> Surroundings:
+    """A project with one process, for the queue of its workflows."""
+    return replace(around(*pollers), serving={QUEUE: COMMANDS})
+
+
+NOT_SERVED = "the settings name no process that polls nobody: start a worker that does, or "
+IN_CODE = NOT_SERVED + "correct the task queue in the code of the workflow that names it"
+
+
+def test_a_queue_that_no_process_of_the_project_polls() -> None:
+    """To restart the one that polls another queue would help nobody."""
+    called = activity(1)
+    called.pending_activities[0].activity_options.task_queue.name = "nobody"
+    found = classify(called, (), served(worker()), now=START + 9)
+    assert (found.cause, found.fix, found.queue) == (Cause.NO_WORKER, IN_CODE, "nobody")
+    child = task(1, queue="nobody")
+    child.workflow_execution_info.parent_execution.workflow_id = "order-1"
+    assert classify(child, (), served(worker()), now=START + 9).fix == IN_CODE
+    started = classify(task(1, queue="nobody"), (), several(), now=START + 9)
+    assert started.fix == NOT_SERVED + "start the workflow in another task queue"
+    own = classify(activity(1), (), served(), now=START + 9)
+    assert (own.fix, own.queue) == ("start a worker: `mika start worker`", QUEUE)
+
+
+def test_a_step_that_no_process_of_the_project_polls_for_in_time() -> None:
+    expired = ("ACTIVITY_TASK_TIMED_OUT", 2, {"scheduled_event_id": ASK_ID, "failure": failure("", timeout=2)})
+    history = asked(expired, ended_by(failure("activity ScheduleToStart timeout", timeout=2)), queue="nobody")
+    busy = replace(served(worker()), crowd=Crowd(9, 9, 9.0))
+    found = classify(described("failed", closed=3), history, busy, now=START + 9)
+    assert found.cause == Cause.TIMED_OUT_NO_WORKER
+    assert found.finding.endswith(" (task queue nobody)")
+    assert found.fix == IN_CODE + "; then `mika workflows retry process_message_1`"
+    pending = activity(1, status="timed_out", closed=60)
+    pending.pending_activities[0].activity_options.task_queue.name = "nobody"
+    late = classify(pending, asked(), busy, now=START + 99)
+    assert (late.cause, late.evidence[0]) == (Cause.TIMED_OUT_NO_WORKER, "task queue nobody")
+    assert late.fix == IN_CODE + "; then `mika workflows retry process_message_1`"
+
+
+def test_a_killed_worker_of_a_queue_that_no_process_of_the_project_polls() -> None:
+    called = activity(2)
+    called.pending_activities[0].activity_options.task_queue.name = "nobody"
+    found = classify(called, (), served(worker("nobody", state="gone")), now=START + 9)
+    assert (found.cause, found.fix) == (Cause.NO_WORKER, "start a worker that polls nobody")
 
 
 @pytest.mark.parametrize(

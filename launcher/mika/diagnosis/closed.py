@@ -19,7 +19,7 @@ from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workfl
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import cannot_read_input, failing_task
 from mika.diagnosis.steps import Step, step_of, steps
-from mika.diagnosis.untaken import find_misplaced
+from mika.diagnosis.untaken import find_misplaced, names_own_queue, serve
 from mika.wording import Text, _
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         _("last worker: {worker}", worker=step.worker) if step.worker else _("no worker ever took it"),
     )
     if timeout and not step.started:
-        if crowded := _overloaded(name, evidence, surroundings, info):
+        if crowded := _overloaded(name, evidence, surroundings, info, step.queue):
             return crowded
-        elsewhere, fix = _where_workers_are(surroundings, info)
+        elsewhere, fix = _where_workers_are(surroundings, info, step.queue)
         took = seconds(step.took)
         finding = _("no worker took {step} within {time}{elsewhere}", step=name, time=took, elsewhere=elsewhere)
         return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
@@ -162,7 +162,8 @@ def _activity_timed_out(
         step = _("the activity {name}", name=pending.activity_type.name)
         due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time))
         if pending.state == proto.SCHEDULED and closed - due >= surroundings.patience:
-            return _never_taken(step, closed - due, info, surroundings, limit)
+            queue = pending.activity_options.task_queue.name
+            return _never_taken(step, closed - due, info, surroundings, limit, queue)
         failure = pending.last_failure if pending.HasField("last_failure") else None
         if failure is not None and not proto.timeout_type(failure) and not is_own_time_out(failure):
             return Diagnosis(
@@ -186,14 +187,20 @@ def _activity_timed_out(
     return None
 
 
-def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo) -> tuple[str, str]:
-    """For a task that nobody took: the end of the finding, where workers poll something else; and the fix."""
-    misplaced = find_misplaced(info.task_queue, surroundings)
+def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo, own: str = "") -> tuple[str, str]:
+    """For a task that nobody took: the end of the finding, where workers poll something else; and the fix.
+
+    `own`: the queue of an activity whose workflow code may name another one than that of the workflow.
+    """
+    own_queue, queue = names_own_queue(info, own), own or info.task_queue
+    misplaced = find_misplaced(queue, surroundings, own_queue=own_queue)
+    if misplaced is None and not surroundings.is_served(queue):
+        return _(" (task queue {queue})", queue=queue), _then(serve(queue, own_queue=own_queue), info)
     if misplaced is None:
-        return "", _then(surroundings.worker.how_to_start(), info)
+        return "", _then(surroundings.around(queue).worker.how_to_start(), info)
     finding = _(
         ": it waited in {queue}, and {worker} polls {place}",
-        queue=info.task_queue,
+        queue=queue,
         worker=misplaced.worker.who,
         place=misplaced.place,
     )
@@ -201,35 +208,39 @@ def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo) 
 
 
 def _never_taken(
-    what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str
+    what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str, own: str = ""
 ) -> Diagnosis:
-    time = seconds(waited)
+    """`own`: as in `_where_workers_are`."""
+    queue, time = own or info.task_queue, seconds(waited)
     finding = _(
         "no worker took {what} for {time}, until its time limit of {limit} was over", what=what, time=time, limit=limit
     )
     evidence: tuple[str, ...] = (
-        _("task queue {queue}", queue=info.task_queue),
+        _("task queue {queue}", queue=queue),
         _("{what} waited {time} for a worker", what=what, time=time),
     )
-    if crowded := _overloaded(what, evidence, surroundings, info):
+    if crowded := _overloaded(what, evidence, surroundings, info, own):
         return crowded
-    alive = surroundings.alive(surroundings.namespace, info.task_queue)
+    alive = surroundings.alive(surroundings.namespace, queue)
     if alive:
         finding += _(" (there is a worker now)")
         evidence = (*evidence, _("now {worker} polls it", worker=alive[0].who))
         fix: str = _("start it again: {command}", command=workflow_command("retry", info))
     else:
-        elsewhere, fix = _where_workers_are(surroundings, info)
+        elsewhere, fix = _where_workers_are(surroundings, info, own)
         finding += elsewhere
     return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
 
 
 def _overloaded(
-    what: str, evidence: tuple[str, ...], surroundings: Surroundings, info: WorkflowExecutionInfo
+    what: str, evidence: tuple[str, ...], surroundings: Surroundings, info: WorkflowExecutionInfo, own: str
 ) -> Diagnosis | None:
-    """If others were completed meanwhile: there were workers, and they had too much to do."""
+    """If others were completed meanwhile: there were workers, and they had too much to do.
+
+    `own`: as in `_where_workers_are`. Of another queue than the workflow's, nobody counts.
+    """
     crowd = surroundings.crowd
-    if crowd is None or not crowd.completed:
+    if crowd is None or not crowd.completed or own not in ("", info.task_queue):
         return None
     return Diagnosis(
         Cause.OVERLOADED,

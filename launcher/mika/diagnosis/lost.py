@@ -130,6 +130,8 @@ def _lost(
         evidence = (*evidence, _("now {worker} polls {queue}", worker=alive[0].who, queue=queue))
         return Diagnosis(Cause.WORKER_KILLED, _("{what}; {then}", what=what, then=then), evidence, wait)
     worker = surroundings.worker
-    nobody = worker.down or _("no worker polls {queue}", queue=queue)
+    nobody = (surroundings.is_served(queue) and worker.down) or _("no worker polls {queue}", queue=queue)
     finding = _("{what}, and now {nobody}", what=what, nobody=nobody)
-    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start())
+    if not surroundings.is_served(queue):
+        return Diagnosis(Cause.NO_WORKER, finding, evidence, _("start a worker that polls {queue}", queue=queue), queue)
+    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start(), queue)

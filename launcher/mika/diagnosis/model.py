@@ -71,12 +71,16 @@ HANGING = frozenset(
 
 @frozen
 class Diagnosis:
-    """`finding` and `fix` are one sentence each; `fix` is empty where there is nothing to fix."""
+    """`finding` and `fix` are one sentence each; `fix` is empty where there is nothing to fix.
+
+    `queue`: the task queue of what nobody takes; empty where it is about something else.
+    """
 
     cause: Cause
     finding: str
     evidence: tuple[str, ...] = ()
     fix: str = ""
+    queue: str = ""
 
 
 ProcessState = Literal["gone", "stopped", "hung", ""]
@@ -205,6 +209,10 @@ class Surroundings:
     def queues(self) -> frozenset[str]:
         """The task queues of this project."""
         return frozenset({self.queue, *self.serving} - {""})
+
+    def is_served(self, queue: str) -> bool:
+        """Whether a process of this project is to poll it; also True where nobody knows what they poll."""
+        return not self.serving or queue in self.serving
 
     def around(self, queue: str) -> Surroundings:
         """The same, with the commands for the worker of this queue."""

@@ -33,6 +33,8 @@ class Step:
     """How the attempt before the last one failed."""
     beat: float = 0.0
     """Heartbeat timeout; 0 without one."""
+    queue: str = ""
+    """Its task queue; empty for a local one."""
     outcome: str = ""
     """In words, to be shown: `timed out`."""
 
@@ -52,7 +54,9 @@ def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
                 scheduled = event.activity_task_scheduled_event_attributes
                 budget = proto.span(scheduled.start_to_close_timeout)
                 beat = proto.span(scheduled.heartbeat_timeout)
-                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget, beat=beat)
+                by_id[event.event_id] = Step(
+                    scheduled.activity_type.name, when, budget, beat=beat, queue=scheduled.task_queue.name
+                )
             case EventType.ACTIVITY_STARTED:
                 started = event.activity_task_started_event_attributes
                 if step := by_id.get(started.scheduled_event_id):
