@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mika.diagnosis.model import Crowd
+from mika.diagnosis.model import Crowd, Surroundings
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from tests.kit.temporal_protos import (
     ASK_ID,
+    COMMANDS,
     DONE,
     QUEUE,
     STARTED,
@@ -32,6 +34,15 @@ _GO_INPUT = (
     "unable to decode the workflow function input payload with error: payload item 0: unable to decode:"
     " json: cannot unmarshal string into Go value of type main.Order, function name: Ship"
 )
+
+
+def _limited(run: int, execution: int) -> DescribeWorkflowExecutionResponse:
+    """A workflow whose time was up after a minute."""
+    found = described("timed_out", closed=60)
+    found.execution_config.workflow_run_timeout.seconds = run
+    found.execution_config.workflow_execution_timeout.seconds = execution
+    return found
+
 
 ENDED: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix
@@ -165,6 +176,33 @@ ENDED: list[Case] = [
         around(),
         99,
         "was taken once, and no heartbeat came in time",
+    ),
+    (
+        "a step that took longer than it may, in a project whose run timeout nobody knows",
+        "timed_out_slow",
+        described("failed", closed=29),
+        asked(started(), ended_by(failure("activity StartToClose timeout", timeout=1))),
+        Surroundings(worker=COMMANDS),
+        99,
+        "raise the start-to-close timeout of ask_llm in the workflow's code, then `mika restart worker`; then `mika",
+    ),
+    (
+        "a run whose execution timeout was shorter than its run timeout",
+        "timed_out_slow",
+        _limited(run=60, execution=60),
+        events(STARTED, TASK, TAKEN, DONE, TIMED_OUT),
+        Surroundings(),
+        99,
+        "raise its execution timeout where it is started",
+    ),
+    (
+        "a run that had a run timeout",
+        "timed_out_slow",
+        _limited(run=60, execution=120),
+        events(STARTED, TASK, TAKEN, DONE, TIMED_OUT),
+        Surroundings(),
+        99,
+        "raise its run timeout where it is started",
     ),
     (
         "an error of the workflow's own",

@@ -282,6 +282,15 @@ RUNNING: list[Case] = [
         "the activity ask_llm was taken 3 times, and no heartbeat came within 2.0 s",
     ),
     (
+        "a step that took longer than it may, and is tried again",
+        "activity_retrying",
+        activity(1, since=9, attempt=2, failure=failure("activity StartToClose timeout", timeout=1)),
+        [],
+        around(worker()),
+        10,
+        "raise its start-to-close timeout in the workflow's code, then `mika restart worker`: an activity that is",
+    ),
+    (
         "a step that sent no heartbeat once",
         "activity_retrying",
         activity(2, since=9, attempt=2, beat=2, failure=failure("activity Heartbeat timeout", timeout=4)),

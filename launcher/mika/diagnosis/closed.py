@@ -90,7 +90,7 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         return Diagnosis(Cause.ACTIVITY_FAILED, finding, evidence, fix)
     if timeout:
         return Diagnosis(
-            Cause.TIMED_OUT_SLOW, _too_long(step, name, timeout), evidence, _its_time(step, info, surroundings)
+            Cause.TIMED_OUT_SLOW, _too_long(step, name, timeout), evidence, _its_time(step, timeout, info, surroundings)
         )
     finding = _("{step} failed {times}: {error}", step=name, times=times(step.attempt), error=proto.message(failure))
     return Diagnosis(
@@ -111,7 +111,15 @@ def _too_long(step: Step, name: str, timeout: int) -> str:
     return _("{step} took longer than its {which} timeout{times}", step=name, which=which, times=tries)
 
 
-def _its_time(step: Step, info: WorkflowExecutionInfo, surroundings: Surroundings) -> str:
+def _its_time(step: Step, timeout: int, info: WorkflowExecutionInfo, surroundings: Surroundings) -> str:
+    if surroundings.run_timeout is None or info.task_queue != surroundings.queue:
+        fix = _(
+            "raise the {which} timeout of {name} in the workflow's code, {restart}",
+            which=proto.TIMEOUTS[timeout],
+            name=step.name,
+            restart=surroundings.worker.then_restart(),
+        )
+        return _then(fix, info)
     return _more_time(info, surroundings, _("or the timeout of {name} in the workflow's code", name=step.name))
 
 
@@ -317,7 +325,10 @@ def _too_slow(
             time=seconds(slowest[0]),
             limit=limit,
         )
-    return Diagnosis(Cause.TIMED_OUT_SLOW, finding, tuple(evidence), _more_time(info, surroundings))
+    config = description.execution_config
+    whole = proto.span(config.workflow_execution_timeout)
+    is_whole = 0 < whole <= proto.span(config.workflow_run_timeout)  # the server makes the second one as long at most
+    return Diagnosis(Cause.TIMED_OUT_SLOW, finding, tuple(evidence), _more_time(info, surroundings, is_whole=is_whole))
 
 
 def _still_running(activity: PendingActivityInfo, took: float) -> Text:
@@ -338,11 +349,18 @@ def _still_running(activity: PendingActivityInfo, took: float) -> Text:
     )
 
 
-def _more_time(info: WorkflowExecutionInfo, surroundings: Surroundings, other: str = "") -> str:
-    """Which variable to raise, and to what; `other` is another way to the same end."""
+def _more_time(
+    info: WorkflowExecutionInfo, surroundings: Surroundings, other: str = "", *, is_whole: bool = False
+) -> str:
+    """Which variable to raise, and to what; `other` is another way to the same end.
+
+    `is_whole`: the time of the whole execution was up, not only that of one run.
+    """
     suffix = _(" ({other})", other=other) if other else ""
     run, execution = surroundings.run_timeout, surroundings.execution_timeout
     if run is None or info.task_queue != surroundings.queue:
+        if is_whole:
+            return _("raise its execution timeout where it is started{suffix}", suffix=suffix)
         return _("raise its run timeout where it is started{suffix}", suffix=suffix)
     more = 2 * run
     settings = f"WORKFLOW_RUN_TIMEOUT={more:g}"

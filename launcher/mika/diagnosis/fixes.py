@@ -70,6 +70,12 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
         )
     if proto.timeout_type(failure) == proto.HEARTBEAT:
         return more_heartbeats(worker)
+    if proto.timeout_type(failure) == proto.START_TO_CLOSE:
+        return _(
+            "raise its start-to-close timeout in the workflow's code, {restart}: an activity that is pending keeps the"
+            " one that it has",
+            restart=worker.then_restart(),
+        )
     if is_own_time_out(failure):
         return _("raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model")
     if kind == LLM_ERROR:
