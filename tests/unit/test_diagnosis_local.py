@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from mika.diagnosis.model import Surroundings
+from mika.diagnosis.steps import steps
 from mika.doctor.workflows import judge as judging
 from mika.doctor.workflows.judge import judge
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -47,3 +49,20 @@ def test_a_task_that_is_not_answered(
     judged = asyncio.run(judge(exam, found, events(STARTED, TASK, TAKEN), surroundings, now=START + now))
     assert (judged.cause, bool(judged.fix)) == (cause, cause != "running")
     assert words in judged.finding
+
+
+@pytest.mark.parametrize(
+    ("told", "took"),
+    [
+        ({"original_schedule_time": {"seconds": 5, "nanos": 500_000_000}, "complete_time": {"seconds": 9}}, 3.5),
+        ({"original_schedule_time": {"seconds": 9}, "complete_time": {"seconds": 5}}, 0.0),  # its clock was set back
+        ({"original_schedule_time": None, "complete_time": "soon"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_how_long_a_local_activity_took(told: dict[str, object], took: float) -> None:
+    history = events(STARTED, TASK, TAKEN, ("MARKER_RECORDED", 15, {"marker_name": "core_local_activity"}))
+    payload = history[-1].marker_recorded_event_attributes.details["data"].payloads.add()
+    payload.metadata["encoding"], payload.data = b"json/plain", json.dumps({"activity_type": "save", **told}).encode()
+    (step,) = steps(history).values()
+    assert (step.name, step.took) == ("save", pytest.approx(took))
