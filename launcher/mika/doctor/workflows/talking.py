@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mika.decoded import Json
+from mika.diagnosis import proto
 from mika.diagnosis.model import HANGING
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
@@ -94,8 +95,26 @@ def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:
 
 
 async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer | None:
-    """Wait for the end of a workflow; None if it does not complete. `say` hears what it hangs on meanwhile."""
+    """Wait for the end of a workflow; None if it does not complete. `say` hears what it hangs on meanwhile.
+
+    A reset ends a run and begins another one: that is waited for, too.
+    """
     from temporalio.client import WorkflowFailureError
+
+    runs = [run_id]
+    while True:
+        with contextlib.suppress(WorkflowFailureError):
+            return await _result_of_run(exam, workflow_id, runs[-1], say)
+        latest = (await (await exam.temporal()).describe(workflow_id)).workflow_execution_info
+        if latest.first_run_id != runs[0] or latest.execution.run_id in runs:
+            return None
+        runs.append(latest.execution.run_id)
+        if latest.status == proto.RUNNING:
+            say(_("{id} was reset: its run {run} goes on", id=workflow_id, run=runs[-1]))
+
+
+async def _result_of_run(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer:
+    """Raises WorkflowFailureError if it does not complete."""
     from temporalio.common import RawValue
 
     handle = (await client_of(exam)).get_workflow_handle(workflow_id, run_id=run_id, result_type=RawValue)
@@ -107,11 +126,9 @@ async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> 
                 told = diagnosis.cause
                 text = _("{id} waits: {finding}", id=workflow_id, finding=diagnosis.finding)
                 say(_("{text}; {fix}", text=text, fix=diagnosis.fix) if diagnosis.fix else text)
-        with contextlib.suppress(WorkflowFailureError):
-            return _answer(waiting.result())
+        return _answer(waiting.result())
     finally:
         waiting.cancel()
-    return None
 
 
 async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable[T]) -> T:
