@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mika.decoded import Json
 from mika.diagnosis import proto
-from mika.diagnosis.model import HANGING
+from mika.diagnosis.commands import for_workflow
+from mika.diagnosis.model import HANGING, Diagnosis
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again
@@ -73,10 +74,11 @@ async def ask(
 ) -> Answer:
     """Send an update, or a query (also to one that has ended), and wait for the answer.
 
-    Raises MikaError if it fails, or if nobody is there to answer.
+    Raises MikaError if it fails, or if nobody is there to answer, or it cannot answer.
     """
     from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
     from temporalio.common import RawValue
+    from temporalio.service import RPCError, RPCStatusCode
 
     handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
     send: Callable[..., Awaitable[Any]] = handle.execute_update if verb == "update" else handle.query
@@ -87,6 +89,22 @@ async def ask(
         raise failed(verb, name, execution.workflow_id, str(error.cause)) from None
     except WorkflowQueryFailedError as error:
         raise failed(verb, name, execution.workflow_id, str(error)) from None
+    except RPCError as error:
+        if error.status != RPCStatusCode.FAILED_PRECONDITION:
+            raise
+        raise _cannot_answer(await diagnose_again(exam, execution.workflow_id), execution, str(error)) from None
+
+
+def _cannot_answer(diagnosis: Diagnosis, execution: WorkflowExecution, error: str) -> MikaError:
+    """For a workflow that the server asks nothing: it has not begun, or its workflow task fails again and again."""
+    text = _(
+        "{id} does not answer: {finding} (Temporal: {error})",
+        id=execution.workflow_id,
+        finding=diagnosis.finding,
+        error=error,
+    )
+    tells = _("{command} shows its history", command=for_workflow("doctor --workflow", execution.workflow_id))
+    return MikaError(text, diagnosis.fix or tells, code="no_answer")
 
 
 def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:

@@ -1,4 +1,4 @@
-"""Who waits for the end of a workflow follows it through a reset."""
+"""Who waits for a workflow, or for its answer: through a reset, and when the server refuses to ask it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import asyncio
 from typing import Any
 
 import pytest
+from mika.diagnosis.model import Cause, Diagnosis
 from mika.doctor.workflows import talking
 from mika.doctor.workflows.talking import Answer
-from temporalio.api.common.v1 import Payload
+from mika.errors import MikaError
+from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowFailureError
 from temporalio.common import RawValue
 from temporalio.exceptions import TerminatedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from tests.kit.temporal_protos import STATUS
 
@@ -68,3 +71,49 @@ def test_a_run_that_was_reset(
     heard: list[str] = []
     assert asyncio.run(talking.result(server, "order", "1", heard.append)) == answer
     assert heard == said
+
+
+class Refusing:
+    """An examination, and a client of a server that refuses every question."""
+
+    def __init__(self, status: RPCStatusCode) -> None:
+        self._status = status
+
+    def get_workflow_handle(self, _workflow_id: str, *, run_id: str) -> Refusing:
+        assert run_id == "1"
+        return self
+
+    async def query(self, _name: str, **_options: object) -> None:
+        raise RPCError("Workflow task is not scheduled yet.", self._status, b"")
+
+    execute_update = query
+
+
+@pytest.mark.parametrize("verb", ["query", "update"])
+@pytest.mark.parametrize(
+    ("diagnosis", "hint"),
+    [
+        (Diagnosis(Cause.RUNNING, "it begins in 60 s"), "`mika doctor --workflow order` shows its history"),
+        (Diagnosis(Cause.WORKFLOW_TASK_FAILING, "it begins in 60 s", (), "fix the code"), "fix the code"),
+    ],
+)
+def test_a_question_that_the_server_refuses(
+    monkeypatch: pytest.MonkeyPatch, verb: Any, diagnosis: Diagnosis, hint: str
+) -> None:
+    async def client(exam: Any) -> Any:
+        return exam
+
+    async def diagnose(_exam: object, _workflow_id: str) -> Diagnosis:
+        return diagnosis
+
+    monkeypatch.setattr(talking, "client_of", client)
+    monkeypatch.setattr(talking, "diagnose_again", diagnose)
+    order = WorkflowExecution(workflow_id="order", run_id="1")
+    exam: Any = Refusing(RPCStatusCode.FAILED_PRECONDITION)
+    with pytest.raises(MikaError) as raised:
+        asyncio.run(talking.ask(exam, order, verb, "state", []))
+    said = "order does not answer: it begins in 60 s (Temporal: Workflow task is not scheduled yet.)"
+    assert (raised.value.message, raised.value.hint) == (said, hint)
+    exam = Refusing(RPCStatusCode.UNAVAILABLE)
+    with pytest.raises(RPCError):
+        asyncio.run(talking.ask(exam, order, verb, "state", []))
