@@ -29,6 +29,18 @@ def create_attribute(name: str, type_: str, namespace: str) -> str:
     return f"operator search-attribute create --name {shlex.quote(name)} --type {type_} {where}"
 
 
+def set_current_version(deployment: str, build: str, namespace: str) -> str:
+    """The arguments that let a version of a worker deployment get the new tasks."""
+    version = f"--deployment-name {shlex.quote(deployment)} --build-id {shlex.quote(build)}"
+    return f"worker deployment set-current-version {version} --namespace {shlex.quote(namespace)}"
+
+
+def to_current_version(workflow_id: str, namespace: str) -> str:
+    """The arguments that let a pinned workflow go on with the current version."""
+    workflow = f"--workflow-id {shlex.quote(workflow_id)} --namespace {shlex.quote(namespace)}"
+    return f"workflow update-options {workflow} --versioning-override-behavior auto_upgrade"
+
+
 def nexus_endpoint(name: str) -> str:
     """The arguments that show where a Nexus endpoint leads."""
     return f"operator nexus endpoint get --name {shlex.quote(name)}"

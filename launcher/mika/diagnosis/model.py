@@ -92,11 +92,20 @@ def process_unknown(_identity: str) -> ProcessState:
 
 
 @frozen
+class Version:
+    """One of a worker deployment."""
+
+    deployment: str
+    build: str
+
+
+@frozen
 class Poller:
     """One worker process as the server lists it. `age`: seconds since it was last seen, on the older of its queues.
 
     The server's list keeps a killed worker for minutes. `state` is `stale` when it has not been seen for longer than a
     poll lasts; `gone`, `stopped` and `hung` as in ProcessState. `process`: its name in the Procfile, if that is known.
+    `version`: that of its deployment, None without versioning; `is_current`: it gets what is not pinned to a version.
     """
 
     identity: str
@@ -107,6 +116,8 @@ class Poller:
     activities: bool
     state: Literal["alive", "stale", "gone", "stopped", "hung"] = "alive"
     process: str = ""
+    version: Version | None = None
+    is_current: bool = True
 
     @property
     def who(self) -> str:

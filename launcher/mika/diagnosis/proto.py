@@ -33,6 +33,8 @@ STATUS = {
 SCHEDULED, STARTED, CANCEL_REQUESTED, PAUSED, PAUSE_REQUESTED = 1, 2, 3, 4, 5
 # PendingNexusOperationState
 NEXUS_BLOCKED = 4
+# WorkerVersioningMode, VersioningBehavior
+VERSIONED, PINNED = 2, 1
 # TaskQueueKind: of the worker that has the workflow in its cache
 STICKY = 2
 # TimeoutType

@@ -15,6 +15,7 @@ from mika.diagnosis.pending import without_a_task
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
 from mika.diagnosis.untaken import untaken
+from mika.diagnosis.versions import of_other_versions
 from mika.frozen import frozen
 from mika.wording import _, joined
 
@@ -99,7 +100,8 @@ def running(
     if elapsed < surroundings.patience:
         return Diagnosis(Cause.RUNNING, _("it has been running for {time}", time=time))
     if not waiting.taken:
-        lost = lost_cache(elapsed, events, description, surroundings)
+        is_stranded = of_other_versions(info, info.task_queue, surroundings)
+        lost = None if is_stranded else lost_cache(elapsed, events, description, surroundings)
         what = _("it") if waiting.attempt == 1 else _("its next step")
         return lost or untaken(what, elapsed, info, surroundings)
     identity = taker(events)

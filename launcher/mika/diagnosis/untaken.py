@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
+from mika.diagnosis.versions import of_another_version, of_other_versions
 from mika.frozen import frozen
 from mika.wording import _
 
@@ -59,6 +60,8 @@ def untaken(
     surroundings = surroundings.around(queue)
     finding = _("no worker has taken {what} for {time}", what=what, time=seconds(waited))
     evidence = _listed(queue, surroundings)
+    if queue == info.task_queue and (others := of_other_versions(info, queue, surroundings)):
+        return of_another_version(finding, evidence, others[0], info, surroundings)
     misplaced = find_misplaced(queue, surroundings, waited=waited, own_queue=own_queue)
     if misplaced is not None:
         finding += _(
