@@ -35,6 +35,7 @@ from tests.kit.temporal_protos import (
     failure,
     paused,
     prolonged,
+    raised,
     task,
     task_failed,
     worker,
@@ -225,6 +226,22 @@ def test_a_killed_worker_of_a_queue_that_no_process_of_the_project_polls() -> No
     called.pending_activities[0].activity_options.task_queue.name = "nobody"
     found = classify(called, (), served(worker("nobody", state="gone")), now=START + 9)
     assert (found.cause, found.fix) == (Cause.NO_WORKER, "start a worker that polls nobody")
+
+
+def test_two_processes_that_poll_one_queue_have_to_be_alike() -> None:
+    both = replace(around(worker()), worker=replace(COMMANDS, processes=("wa", "wb")))
+    poll = "wa, wb poll the same task queue, and each gets any of its tasks: register "
+    apart = " in all of them, or give each a task queue of its own, then `mika restart wa wb`"
+    refused = raised("Workflow class A is not registered on this worker, available workflows: B")
+    found = classify(task(1, attempt=2), refused, both, now=START + 1)
+    assert found.cause == Cause.WORKFLOW_TASK_FAILING
+    assert found.fix == f"{poll}that workflow{apart}"
+    unknown = failure("Activity function x is not registered on this worker")
+    retried = classify(activity(1, since=9, attempt=3, due=12, failure=unknown), (), both, now=START + 10)
+    assert retried.fix == f"{poll}an activity of that name{apart}"
+    none_runs = replace(both, worker=WorkerCommands(("mika up",), processes=("wa", "wb")))
+    found = classify(task(1, attempt=2), refused, none_runs, now=START + 1)
+    assert found.fix.endswith(", or give each a task queue of its own, then restart the worker")
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)
     kind = root.application_failure_info.type
+    if sdks.is_activity_unknown(failure) and worker.processes:
+        return worker.apart_or_alike(_("an activity of that name"), "")
     if sdks.is_activity_unknown(failure):
         return _(
             "let the worker register an activity of that name, {restart}: this run keeps the name that it asked for",

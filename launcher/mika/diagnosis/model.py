@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.commands import for_workflow
 from mika.frozen import frozen
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -141,6 +141,8 @@ class WorkerCommands:
     """Why it does not run, where that is known: `mail was stopped`."""
     cure: str = ""
     """What to do about that."""
+    processes: tuple[str, ...] = ()
+    """Those that poll the queue, where they are several: each of them gets any of its tasks."""
 
     def how_to_start(self, *, may_hang: bool = False) -> str:
         """A clause for a fix. `may_hang`: one may still be there, so it is to be restarted."""
@@ -168,6 +170,20 @@ class WorkerCommands:
     def then_restart(self) -> str:
         """The last step of a fix that changes the worker's code."""
         return _("then {commands}", commands=_quoted(self.restart)) if self.restart else _("then restart the worker")
+
+    def apart_or_alike(self, what: str, again: str) -> str:
+        """The fix where one of the `processes` does not have `what`; `again`: what follows it."""
+        restart = self.then_restart()
+        if self.restart:
+            restart = _("then {commands}", commands=f"`mika restart {' '.join(self.processes)}`")
+        return _(
+            "{processes} poll the same task queue, and each gets any of its tasks: register {what} in all of them, or"
+            " give each a task queue of its own, {restart}{then}",
+            processes=listed(self.processes),
+            what=what,
+            restart=restart,
+            then=again,
+        )
 
 
 def _quoted(commands: tuple[str, ...]) -> str:

@@ -212,6 +212,8 @@ def _finding_and_fix(
             namespace=namespace,
         )
         return finding, joined("", (how_to_declare(attribute, namespace, surroundings.address), again))
+    if sdks.is_workflow_unknown(failed.failure) and surroundings.worker.processes:
+        return text, surroundings.worker.apart_or_alike(_("that workflow"), again)
     if sdks.is_workflow_unknown(failed.failure):
         return text, _(
             "register that workflow in the worker (or correct the name), {restart}{then}", restart=restart, then=again
