@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from mika.diagnosis.model import Cause, Poller, Version
+from mika.diagnosis.model import Cause, Poller, Surroundings, Version
+from mika.diagnosis.survey import Queue
 from mika.diagnosis.versions import is_current, pinned_to, version_of
 from mika.diagnosis.workflow import classify
+from mika.doctor.checks import worker as checks
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueVersioningInfo
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from tests.kit.temporal_protos import DONE, START, STARTED, STICKY, TAKEN, TASK, around, events, task, worker
+from tests.kit.temporal_protos import DONE, QUEUE, START, STARTED, STICKY, TAKEN, TASK, around, events, task, worker
 
 ONE, TWO = Version("dep", "1"), Version("dep", "2")
 SET_2 = "`temporal worker deployment set-current-version --deployment-name dep --build-id 2 --namespace default`"
@@ -119,3 +123,48 @@ def test_the_version_of_a_poller_and_of_its_queue() -> None:
     assert (is_current(None, routing), is_current(ONE, routing), is_current(TWO, routing)) == (False, True, False)
     routing.ramping_deployment_version.deployment_name, routing.ramping_deployment_version.build_id = "dep", "2"
     assert is_current(TWO, routing)
+
+
+class Exam:
+    """An examination of a project with one queue, which `poller` polls."""
+
+    namespace = "default"
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+
+    async def queues(self) -> tuple[str, ...]:
+        return (QUEUE,)
+
+    async def temporal(self) -> None:
+        return None
+
+    async def surroundings(self) -> Surroundings:
+        return around(self._poller)
+
+    async def processes(self) -> tuple[()]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("poller", "fix"),
+    [
+        (of(TWO, current=False), f"make the version of 12@vm the current one: {SET_2}"),
+        (of(TWO, current=True), "the workers are too slow or too few"),
+        (of(None, current=False), "start a worker of the current version"),
+    ],
+)
+def test_a_queue_whose_workers_are_of_another_version(
+    monkeypatch: pytest.MonkeyPatch, poller: Poller, fix: str
+) -> None:
+    async def nothing(*_: object) -> None:
+        return None
+
+    async def waits(_temporal: object, name: str) -> Queue:
+        return Queue(name, 1, 0, 9.0)
+
+    monkeypatch.setattr(checks, "needs_server", nothing)
+    monkeypatch.setattr(checks, "look_at", waits)
+    exam: Any = Exam(poller)
+    check = asyncio.run(checks.queue(exam))
+    assert (check.status, check.fix) == ("warn", fix)

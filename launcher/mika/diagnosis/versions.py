@@ -49,6 +49,15 @@ def of_other_versions(info: WorkflowExecutionInfo, queue: str, surroundings: Sur
     return () if gets else alive
 
 
+def how_to_make_current(worker: Poller, surroundings: Surroundings) -> str:
+    """The command, quoted, that gives the version of a worker the new tasks; empty if it gets them, or has none."""
+    version = worker.version
+    if version is None or worker.is_current:
+        return ""
+    arguments = set_current_version(version.deployment, version.build, surroundings.namespace)
+    return temporal(arguments, surroundings.address)
+
+
 def of_another_version(
     finding: str, evidence: tuple[str, ...], worker: Poller, info: WorkflowExecutionInfo, surroundings: Surroundings
 ) -> Diagnosis:
@@ -63,10 +72,7 @@ def of_another_version(
             build=version.build,
             deployment=version.deployment,
         )
-    make_current = ""
-    if version is not None and not worker.is_current:
-        arguments = set_current_version(version.deployment, version.build, surroundings.namespace)
-        make_current = temporal(arguments, surroundings.address)
+    make_current = how_to_make_current(worker, surroundings)
     if pinned is not None:
         finding = _(
             "{finding}: it is pinned to version {build}, and {polls}", finding=finding, build=pinned.build, polls=polls

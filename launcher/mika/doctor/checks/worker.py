@@ -10,6 +10,7 @@ from mika.diagnosis.model import PATIENCE, Poller, Surroundings, seconds
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.survey import look_at
 from mika.diagnosis.untaken import describe, find_misplaced, pid_of
+from mika.diagnosis.versions import how_to_make_current
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
@@ -183,8 +184,12 @@ async def queue(exam: Examination) -> Check:
     )
     if worst.oldest < PATIENCE:
         return ok("queue", text)
-    if not (await exam.surroundings()).alive(exam.namespace, worst.name):
+    surroundings = await exam.surroundings()
+    alive = surroundings.alive(exam.namespace, worst.name)
+    if not alive:
         return skipped("queue", text, "worker")
+    if not any(poller.is_current for poller in alive):
+        return warn("queue", text, _make_current(alive[0], surroundings))
     process = next((process.name for process in await exam.processes() if worst.name in process.queues), "")
     fix = (
         _("the workers are too slow or too few: `mika up {name}=2`, or look at `mika logs {name}`", name=process)
@@ -192,3 +197,10 @@ async def queue(exam: Examination) -> Check:
         else _("the workers are too slow or too few")
     )
     return warn("queue", text, fix)
+
+
+def _make_current(worker: Poller, surroundings: Surroundings) -> str:
+    """The fix where no worker has the version that gets the tasks."""
+    if command := how_to_make_current(worker, surroundings):
+        return _("make the version of {worker} the current one: {command}", worker=worker.who, command=command)
+    return _("start a worker of the current version")
