@@ -196,6 +196,15 @@ ENDED: list[Case] = [
         "raise its execution timeout where it is started",
     ),
     (
+        "a run that waited for something else than an activity",
+        "timed_out_slow",
+        _limited(run=60, execution=120),
+        events(STARTED, TASK, TAKEN, DONE, TIMED_OUT),
+        Surroundings(),
+        99,
+        "its 60 s were up while no activity was running: it waited for a timer, a signal, a child or the like",
+    ),
+    (
         "a run that had a run timeout",
         "timed_out_slow",
         _limited(run=60, execution=120),

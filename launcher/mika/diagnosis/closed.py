@@ -317,7 +317,10 @@ def _too_slow(
     durations += [(took, activity.activity_type.name) for took, activity in pending]
     slowest = max(durations, default=None)
     if slowest is None:
-        finding = _("its {limit} were up while no activity was running: it waited for a timer or a signal", limit=limit)
+        finding = _(
+            "its {limit} were up while no activity was running: it waited for a timer, a signal, a child or the like",
+            limit=limit,
+        )
     else:
         finding = _(
             "{activity} took {time} of the {limit} that the whole run had",
