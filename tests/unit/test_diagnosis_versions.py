@@ -16,7 +16,20 @@ from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueVersioningInfo
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
-from tests.kit.temporal_protos import DONE, QUEUE, START, STARTED, STICKY, TAKEN, TASK, around, events, task, worker
+from tests.kit.temporal_protos import (
+    DONE,
+    QUEUE,
+    START,
+    STARTED,
+    STICKY,
+    TAKEN,
+    TASK,
+    activity,
+    around,
+    events,
+    task,
+    worker,
+)
 
 ONE, TWO = Version("dep", "1"), Version("dep", "2")
 SET_2 = "`temporal worker deployment set-current-version --deployment-name dep --build-id 2 --namespace default`"
@@ -94,6 +107,20 @@ def test_no_other_worker_gets_what_is_pinned_to_the_version_of_a_killed_one() ->
     workers = around(worker(state="gone"), replace(of(TWO, current=True), identity="13@vm"))
     told = classify(pinned(task(1, since=1)), history, workers, now=START + 5)
     assert "it is pinned to version 1" in told.finding
+
+
+def test_a_killed_worker_and_one_of_another_version() -> None:
+    """To wait for the server would not help."""
+    workers = around(worker(state="gone"), replace(of(TWO, current=True), identity="13@vm"))
+    told = classify(pinned(activity(2)), (), workers, now=START + 8)
+    assert (told.cause, told.fix) == (Cause.NO_WORKER, START_1)
+    assert told.finding == (
+        "the activity ask_llm: its worker 12@vm was killed or crashed; the server gives it out again in 20 s"
+        " (start-to-close timeout of 28 s): it is pinned to version 1, and 13@vm polls as version 2 of the deployment"
+        " dep"
+    )
+    same = around(worker(state="gone"), replace(of(ONE, current=False), identity="13@vm"))
+    assert classify(pinned(activity(2)), (), same, now=START + 8).cause == Cause.WORKER_KILLED
 
 
 def test_what_a_workflow_is_pinned_to() -> None:

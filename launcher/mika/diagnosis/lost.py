@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from mika.diagnosis import proto
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds
 from mika.diagnosis.proto import EventType
+from mika.diagnosis.versions import of_another_version, of_other_versions
 from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
-    from temporalio.api.workflow.v1 import PendingActivityInfo
+    from temporalio.api.workflow.v1 import PendingActivityInfo, WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 _STICKY = 10.0
@@ -61,7 +62,8 @@ def lost_activity(
                 attempt=pending.attempt,
             ),
         ),
-        options.task_queue.name or description.workflow_execution_info.task_queue,
+        options.task_queue.name,
+        description.workflow_execution_info,
         surroundings,
     )
 
@@ -88,7 +90,8 @@ def lost_task(
         then,
         _("wait for it; a shorter task_timeout where the workflow is started would shorten that"),
         (_("worker {worker}: its process is gone", worker=identity),),
-        description.workflow_execution_info.task_queue,
+        "",
+        description.workflow_execution_info,
         surroundings,
     )
 
@@ -117,15 +120,26 @@ def lost_cache(
         _("any other worker gets it within {time}", time=seconds(max(0.0, _STICKY - elapsed))),
         _("wait for it"),
         (_("worker {worker}: its process is gone", worker=identity),),
-        description.workflow_execution_info.task_queue,
+        "",
+        description.workflow_execution_info,
         surroundings,
     )
 
 
 def _lost(
-    what: str, then: str, wait: str, evidence: tuple[str, ...], queue: str, surroundings: Surroundings
+    what: str,
+    then: str,
+    wait: str,
+    evidence: tuple[str, ...],
+    own: str,
+    info: WorkflowExecutionInfo,
+    surroundings: Surroundings,
 ) -> Diagnosis:
+    """`own`: the queue of an activity, which may be another one than that of the workflow."""
+    queue = own or info.task_queue
     surroundings = surroundings.around(queue)
+    if queue == info.task_queue and (others := of_other_versions(info, queue, surroundings)):
+        return of_another_version(_("{what}; {then}", what=what, then=then), evidence, others[0], info, surroundings)
     if alive := surroundings.alive(surroundings.namespace, queue):
         evidence = (*evidence, _("now {worker} polls {queue}", worker=alive[0].who, queue=queue))
         return Diagnosis(Cause.WORKER_KILLED, _("{what}; {then}", what=what, then=then), evidence, wait)
