@@ -170,6 +170,16 @@ def test_a_slow_worker_is_not_killed(workers):
     assert not [event for name in names for event in workers.events("unhealthy", name)]
 
 
+@posix_only
+def test_a_shell_that_lives_on_after_its_worker_is_not_ready(workers):
+    shell = psutil.Process(workers.pid("shell"))
+    worker = next(child for child in [shell, *shell.children(recursive=True)] if "w.py" in child.cmdline()[1:])
+    worker.kill()
+    event = poll_until(lambda: workers.events("unhealthy", "shell"), 20, "it is noticed", step=0.2)[0]
+    assert f"its worker (pid {worker.pid}) is gone: it does not poll shell yet" in event["reason"]
+    workers.wait_unit("shell", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
+
+
 def test_a_worker_that_an_activity_blocks_is_not_killed(workers):
     """It would block its successor again, and never end."""
     workers.write("mika.toml", settings().replace("[process.shell]", "[process.shell]\nhang_timeout = 2"))
@@ -190,16 +200,6 @@ def test_a_worker_that_an_activity_blocks_is_not_killed(workers):
     assert "asyncio.to_thread" in workers.events("unhealthy", "shell")[-1]["fix"]
     workers.write("mika.toml", settings())
     workers.ok("restart", "shell", "--force")
-
-
-@posix_only
-def test_a_shell_that_lives_on_after_its_worker_is_not_ready(workers):
-    shell = psutil.Process(workers.pid("shell"))
-    worker = next(child for child in [shell, *shell.children(recursive=True)] if "w.py" in child.cmdline()[1:])
-    worker.kill()
-    event = poll_until(lambda: workers.events("unhealthy", "shell"), 20, "it is noticed", step=0.2)[0]
-    assert f"its worker (pid {worker.pid}) is gone: it does not poll shell yet" in event["reason"]
-    workers.wait_unit("shell", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
 
 
 def test_a_worker_that_is_connected_to_another_server(workers, tmp_path):
