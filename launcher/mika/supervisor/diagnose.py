@@ -28,7 +28,7 @@ _PERMANENT = [
         _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
     ),  # the SDKs, when a worker starts
     re.compile(r"^RuntimeError: Failed validating workflow "),  # Temporal's Python SDK: its code cannot be imported
-    re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
+    (_BROKEN_STORE := re.compile(r"file is not a database")),  # SQLite
     (
         _PORT_TAKEN := re.compile(
             r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address|\bPort \d+ was already in use"
@@ -103,6 +103,9 @@ def _told(said: Sequence[str], number: int) -> Reason:
             "let it use TEMPORAL_NAMESPACE, or add `{name}` to `namespaces` under [temporal] in mika.toml",
             name=missing[1],
         )
+        return Reason(_whole(said, number), fix)
+    if _BROKEN_STORE.search(text):
+        fix = _("its database file (of `temporal`: .mika/data/temporal.db) is broken: restore a copy, or move it away")
         return Reason(_whole(said, number), fix)
     return Reason(_whole(said, number), _fix_for_start_on_import(said[:number]))
 
