@@ -207,6 +207,8 @@ class Config:
             elif setting.origin != "default" or setting.name in _PROVIDED:
                 env[setting.name] = as_text(setting.value)
         env[_ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
+        if cluster.has_port(self.settings["TEMPORAL_HOST"].raw):  # as the project reads it
+            env["TEMPORAL_HOST"] = env[_ADDRESS]
         if self.is_local:
             env = {name: text for name, text in env.items() if not cluster.is_login(name)}
             if cluster.default_file(base) is not None:  # of this user: its key is not for this server
@@ -274,9 +276,9 @@ def _above_files(dotenv: DotEnv, environ: Mapping[str, str], options: Mapping[st
     """What overrides the files of settings: `.env`, the environment and the options."""
     over = cluster.address_settings({**dotenv.values, **environ}.get(_ADDRESS, ""), _ADDRESS)
     over |= _from_dotenv(dotenv)
-    for name, variable in BY_NAME.items():
+    for name in BY_NAME:
         if name in environ:
-            over[name] = make_setting(variable, environ[name], _("environment"))
+            over |= cluster.given(name, environ[name], _("environment"))
     for name, raw in options.items():
         if raw is not None:
             over[name] = _from_option(name, raw)
@@ -319,11 +321,11 @@ def _from_toml(table: TomlTable) -> dict[str, Setting]:
 
 
 def _from_dotenv(dotenv: DotEnv) -> dict[str, Setting]:
-    return {
-        name: make_setting(BY_NAME[name], value, f".env:{dotenv.lines[name]}")
-        for name, value in dotenv.values.items()
-        if name in BY_NAME
-    }
+    settings: dict[str, Setting] = {}
+    for name in BY_NAME:
+        if name in dotenv.values:
+            settings |= cluster.given(name, dotenv.values[name], f".env:{dotenv.lines[name]}")
+    return settings
 
 
 def _with_profile(
