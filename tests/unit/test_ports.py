@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from mika.errors import UsageError
 from mika.machine import ports
+from mika.quoting import quoted
 
 from tests.kit.machine import poll_until, posix_only
 
@@ -51,7 +51,7 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
         with pytest.raises(UsageError) as refused:
             ports.check_free("127.0.0.1", port, "API_PORT")
         assert refused.value.message.endswith(f"(pid {process.pid}) of the stack in {tmp_path}")
-        assert f"stop it with `mika -C {ports.quote_path(tmp_path)} down`" in (refused.value.hint or "")
+        assert f"stop it with `mika -C {quoted(tmp_path)} down`" in (refused.value.hint or "")
     finally:
         ended(process)
     poll_until(lambda: ports.find_listener("127.0.0.1", port) is None, 10, "nobody listens")
@@ -85,12 +85,6 @@ def test_one_that_listens_at_all_addresses():
         found = ports.find_listener("127.0.0.1", server.getsockname()[1])
     assert found is not None
     assert found.pid == os.getpid()
-
-
-@posix_only
-@pytest.mark.parametrize("name", ["plain", "with space", "a$HOME&q'x", "机器人"])
-def test_a_folder_as_it_is_typed(name):
-    assert shlex.split(ports.quote_path(Path("/x") / name)) == [f"/x/{name}"]
 
 
 def test_every_listening_socket_is_seen():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -24,6 +23,7 @@ from mika.frozen import frozen
 from mika.project import logs
 from mika.project.event_log import read_event
 from mika.project.logs import EVENT_LOG
+from mika.quoting import command_line
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
 from mika.wording import _
@@ -93,7 +93,7 @@ def _rows(context: Context, config: Config, status: StackStatus, unit: UnitStatu
     yield _("listens"), ", ".join(unit.listens)
     running = _running(unit.pid)
     if running is not None:
-        yield _("command"), shlex.join(mask("", word) for word in running.command)
+        yield _("command"), command_line(mask("", word) for word in running.command)
         yield _("program"), running.program
         yield _("folder"), running.folder
     if unit.role == "process":

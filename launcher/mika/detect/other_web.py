@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from mika.detect import listening, node_programs, package_json
@@ -14,6 +13,7 @@ from mika.detect.files import ancestors
 from mika.detect.languages import GO, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
+from mika.quoting import quoted
 from mika.wording import Text, _, joined, listed
 
 _FRONTENDS = {
@@ -134,7 +134,7 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[_App]:
                 port = None
             note = node_programs.needs_build(manifest, f"{tool} run {script}", tool)
         base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
-        place = f" {_FOLDER[tool]} {shlex.quote(folder)}" if folder else ""
+        place = f" {_FOLDER[tool]} {quoted(folder)}" if folder else ""
         name = base or ("web" if is_server else "frontend")
         yield _App(kind, path, name, f"{tool}{place} run {script}", port=port, note=note)
 
@@ -180,7 +180,7 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[_App]:
             if kind is None or any("worker.New(" in text for text in near):
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
-            command = "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
+            command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
             name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
             yield _App(kind, main, name, command, home, listening.in_go(near))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shlex
 import socket
 import sys
 from collections.abc import Collection, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from mika.address import join
 from mika.errors import UsageError
 from mika.frozen import frozen
+from mika.quoting import quoted
 from mika.wording import _
 
 if sys.platform == "win32":
@@ -31,7 +31,7 @@ def check_free(host: str, port: int, variable: str) -> None:
     listener = find_listener(host, port)
     stop: str = _("stop that program")
     if listener is not None and listener.stack is not None:
-        stop = _("stop it with `mika -C {folder} down`", folder=quote_path(listener.stack))
+        stop = _("stop it with `mika -C {folder} down`", folder=quoted(listener.stack))
     raise UsageError(
         _(
             "port {port} ({setting}) is taken by {program}",
@@ -64,13 +64,6 @@ def find_other_stack(host: str, port: int, project: Path) -> Path | None:
     if listener is None or listener.stack is None:
         return None
     return None if listener.stack.is_dir() and listener.stack.samefile(project) else listener.stack
-
-
-def quote_path(folder: Path) -> str:
-    """The path as it must be typed in a shell."""
-    if sys.platform == "win32":
-        return f'"{folder}"' if set(str(folder)) & set(" &()^;,=") else str(folder)
-    return shlex.quote(str(folder))
 
 
 def is_free(host: str, port: int) -> bool:
