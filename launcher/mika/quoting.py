@@ -1,4 +1,4 @@
-"""Words as one types them in the shell of this system: a command in a hint must work when it is pasted.
+"""Commands as one types them in the shell of this system: a hint must work when it is pasted.
 
 On Windows in double quotes, which cmd.exe and PowerShell both know. Single quotes mean nothing to cmd.exe.
 """
@@ -31,3 +31,10 @@ def _in_double_quotes(text: str) -> str:
     """A quote in it gets a backslash; backslashes before any quote are doubled: as programs on Windows read it."""
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+
+
+def kill_command(*pids: object, platform: str = sys.platform) -> str:
+    """What ends these processes. `taskkill` only closes windows without /F, and takes no list of pids."""
+    if platform == "win32":
+        return " ".join(["taskkill /F", *(f"/PID {pid}" for pid in pids)])
+    return " ".join(["kill", *map(str, pids)])

@@ -7,8 +7,9 @@ import shlex
 
 import pytest
 from mika.diagnosis import commands
+from mika.diagnosis.untaken import how_to_resume
 from mika.procfile.words import Part, Word, split
-from mika.quoting import command_line, quoted
+from mika.quoting import command_line, kill_command, quoted
 
 ODD = [
     "plain",
@@ -49,6 +50,16 @@ def test_hints_are_quoted_for_this_system(monkeypatch: pytest.MonkeyPatch):
     assert commands.for_workflow("workflows retry", "order 1") == '`mika workflows retry "order 1"`'
     assert commands.temporal("x", "host one:7233") == '`temporal x --address "host one:7233"`'
     assert commands.create_namespace("my space") == 'operator namespace create -n "my space"'
+
+
+def test_processes_are_ended_by_a_command_of_this_system():
+    assert kill_command(7, platform="linux") == "kill 7"
+    assert kill_command(7, 8, platform="win32") == "taskkill /F /PID 7 /PID 8", "it takes no list of pids"
+
+
+def test_what_is_suspended_is_resumed_by_a_command_of_this_system():
+    assert "kill -CONT 7" in how_to_resume(7, "`mika restart w`", platform="linux")
+    assert how_to_resume(7, "`mika restart w`", platform="win32") == "`mika restart w`"
 
 
 def parsed(line: str) -> list[str]:
