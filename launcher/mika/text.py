@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,14 @@ from mika.wording import _, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def decoded(data: bytes) -> str:
+    """What any program wrote: UTF-8, or UTF-16 with its mark, which the `>` of Windows PowerShell writes."""
+    return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig", "replace")
 
 
 def read_text(path: Path, label: str) -> str:
@@ -25,6 +34,10 @@ def read_text(path: Path, label: str) -> str:
                 error=error.strerror or error,
             )
         ) from error
+    if data.startswith(UTF16):  # other programs that read this file would not take it either
+        raise UsageError(
+            _("{file}:1: is UTF-16, which the `>` of Windows PowerShell writes; save it as UTF-8", file=label)
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

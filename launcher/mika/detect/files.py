@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from mika.text import decoded
+
 LARGEST = 1_000_000
 """Bytes. Larger files are generated ones, or data."""
 SECONDS = 1.3
@@ -90,7 +92,7 @@ class Files:
         return data if len(data) <= largest else b""
 
     def text(self, path: str, largest: int = LARGEST) -> str:
-        return self.read(path, largest).decode("utf-8-sig", "replace")
+        return decoded(self.read(path, largest))
 
     def _walk(self) -> None:
         folders, left = deque([""]), _MOST_ENTRIES
