@@ -49,6 +49,25 @@ def test_a_procfile_of_windows(project: Make):
     assert logs["folder"].endswith("'sub dir'")
 
 
+def test_a_procfile_that_was_written_on_linux(project: Make):
+    """Single quotes, and paths with `/`: cmd.exe, which runs batch files, knows neither."""
+    stack = project(
+        "shim: tool 'a b' 'c' \"d e\" $NAME\nslash: ./tools/tool.cmd 'x & y' && echo end\n",
+        name="机器人 ü",
+        env={"NAME": "名"},
+        toml='[process]\nshim.restart = "never"\nslash.restart = "never"\n',
+    )
+    (stack.folder / "tools").mkdir()
+    stack.write("show.py", ARGUMENTS)
+    for file in ("tool.cmd", "tools/tool.cmd"):  # as npx.cmd does: it passes its arguments on
+        stack.write(file, "@python show.py %*\r\n")
+    result = stack.mika("up")
+    assert result.code == 0, str(result)
+    assert stack.log("shim").startswith(r"['a b', 'c', 'd e', '\u540d']")
+    assert stack.log("slash").startswith("['x & y']")
+    assert stack.log("slash").strip().endswith("end")
+
+
 @pytest.mark.parametrize("command", ["no-such-program --flag", r"tools\nothing.exe"])
 def test_an_unknown_program_is_named_before_anything_starts(project: Make, command: str):
     stack = project(f"# CRLF\r\nweb: {command}\r\n")
