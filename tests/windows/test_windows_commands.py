@@ -68,6 +68,20 @@ def test_a_procfile_that_was_written_on_linux(project: Make):
     assert stack.log("slash").strip().endswith("end")
 
 
+def test_a_process_is_described(project: Make):
+    """Wine does not tell its program. A variable has one value, however it is spelt."""
+    code = "import os, time; print(os.environ['MIXED'], flush=True); time.sleep(600)"
+    stack = project(
+        scripts={"web": code}, name="机器人 ü", env={"MIXED": "outer"}, toml='[process.web.env]\nMixed = "inner"\n'
+    )
+    stack.up()
+    told = stack.ok("describe", "web").out
+    assert "web.py" in told
+    assert to_windows(stack.folder) in told
+    assert "MIXED=inner  (mika.toml" in told
+    poll_until(lambda: stack.log("web").strip() == "inner", PATIENCE, "its output")
+
+
 @pytest.mark.parametrize("command", ["no-such-program --flag", r"tools\nothing.exe"])
 def test_an_unknown_program_is_named_before_anything_starts(project: Make, command: str):
     stack = project(f"# CRLF\r\nweb: {command}\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -135,11 +136,14 @@ def _told(event: Started | Exited) -> str:
     return _("exited, {reason} (not expected)", reason=event.reason.text)
 
 
-def environment(config: Config, name: str, env: dict[str, str]) -> list[tuple[str, str, str]]:
+def environment(
+    config: Config, name: str, env: dict[str, str], platform: str = sys.platform
+) -> list[tuple[str, str, str]]:
     """The variables of `env` that differ from this terminal's: name, value (secrets masked), and where it came from."""
-    options = config.process(name)
+    options, own = config.process(name), str.upper if platform == "win32" else str  # psutil tells them in capitals
     origins = {item.name: item.origin for item in (*config.settings.values(), *config.extras.values())}
     origins |= dict.fromkeys(options.env, config.process_tables.get(name.partition(".")[0], "mika.toml"))
+    origins = {own(known): origin for known, origin in origins.items()}
     rows = []
     for variable, value in sorted(env.items()):
         if variable in _UNSAID or os.environ.get(variable) == value:
@@ -157,9 +161,17 @@ def _running(pid: int | None) -> Running | None:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            return Running(process.cmdline(), process.exe(), process.cwd(), process.environ())
-    except psutil.Error:
+            return Running(process.cmdline(), _program(process), process.cwd(), process.environ())
+    except (psutil.Error, OSError):
         return None
+
+
+def _program(process: psutil.Process) -> str:
+    """Empty if Windows does not tell."""
+    try:
+        return process.exe()
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _as_json(context: Context, config: Config, unit: UnitStatus) -> dict[str, object]:
