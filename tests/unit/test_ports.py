@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -85,6 +86,21 @@ def test_one_that_listens_at_all_addresses():
         found = ports.find_listener("127.0.0.1", server.getsockname()[1])
     assert found is not None
     assert found.pid == os.getpid()
+
+
+def test_a_port_that_windows_keeps_is_not_taken_by_a_program(monkeypatch):
+    """Hyper-V and WSL reserve whole ranges: there is no program to stop."""
+    monkeypatch.setattr(ports, "_refusal", lambda _host, _port: errno.EACCES)
+    monkeypatch.setattr(ports, "find_listener", lambda _host, _port: None)
+    with pytest.raises(UsageError) as refused:
+        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
+    assert "taken by" not in refused.value.message
+    told = ports._not_allowed(7233, "TEMPORAL_PORT", "win32")
+    assert told.message == "port 7233 (TEMPORAL_PORT) is kept by Windows, for Hyper-V, WSL or Docker"
+    assert "`netsh interface ipv4 show excludedportrange protocol=tcp`" in (told.hint or "")
+    monkeypatch.setattr(ports, "find_listener", lambda _host, port: ports.Listener(port, 1, "nginx"))
+    with pytest.raises(UsageError, match=r"taken by nginx \(pid 1\)"):
+        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
 
 
 def test_every_listening_socket_is_seen():
