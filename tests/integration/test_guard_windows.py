@@ -202,6 +202,27 @@ def test_stop_reaches_the_whole_tree(tmp_path):
     asyncio.run(main())
 
 
+def test_a_shell_that_asks_after_ctrl_c_does_not_wait_for_an_answer(tmp_path):
+    """cmd.exe: "Terminate batch job (Y/N)?". What it runs has time to end gracefully before its input ends."""
+
+    async def main():
+        (tmp_path / "program.py").write_text(
+            "import time\nprint('up', flush=True)\n"
+            "try: time.sleep(777)\nexcept KeyboardInterrupt: time.sleep(1); print('clean', flush=True)\n"
+        )
+        (tmp_path / "shell.py").write_text(
+            "import signal, subprocess, sys\nsignal.signal(signal.SIGINT, lambda *_: None)\n"
+            "subprocess.Popen([sys.executable, 'program.py'])\nsys.stdin.read()\nprint('end')\n"
+        )
+        command = f'"{sys.executable}" shell.py'
+        guard = await Guard.start(spec(tmp_path, command, grace=600, stdin="open"))
+        await until(lambda: log(tmp_path) == b"up", "the program")
+        assert (await stop(guard)).code == 0
+        assert log(tmp_path).split() == [b"up", b"clean", b"end"]
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("how", ["grace", "kill", "kill during stop"])
 def test_who_ignores_ctrl_c_is_killed(tmp_path, how):
     async def main():

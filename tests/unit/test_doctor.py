@@ -109,15 +109,15 @@ def test_the_fix_of_a_read_only_store(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError) as caught:
             database.execute("CREATE TABLE turns (id)")
     assert "`chmod u+w x`" in history._sqlite_fix(Path("x"), caught.value, "", "linux")
-    assert '`attrib -R "a b/x"`' in history._sqlite_fix(Path("a b/x"), caught.value, "", "win32")
+    assert '`attrib -R "a b"`' in history._sqlite_fix(Path("a b"), caught.value, "", "win32")
 
 
 def test_the_fix_of_a_broken_store() -> None:
     """On Windows a file cannot be moved while the bot has it open."""
-    fix = history._sqlite_fix(Path("a b/x"), sqlite3.DatabaseError(), "`mika restart w`", "linux")
-    assert fix == "move it away (`mv 'a b/x' 'a b/x.broken'`) and `mika restart w`: a new one is created"
-    fix = history._sqlite_fix(Path("a b/x"), sqlite3.DatabaseError(), "`mika restart w`", "win32")
-    assert fix == '`mika down`, move it away (`move "a b/x" "a b/x.broken"`), then `mika up` creates a new one'
+    fix = history._sqlite_fix(Path("a b"), sqlite3.DatabaseError(), "`mika restart w`", "linux")
+    assert fix == "move it away (`mv 'a b' 'a b.broken'`) and `mika restart w`: a new one is created"
+    fix = history._sqlite_fix(Path("a b"), sqlite3.DatabaseError(), "`mika restart w`", "win32")
+    assert fix == '`mika down`, move it away (`move "a b" "a b.broken"`), then `mika up` creates a new one'
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:

@@ -20,3 +20,12 @@ def test_an_error_has_colours_as_all_else(
     said = capsys.readouterr().err
     assert "mika:" in said
     assert ("\x1b[" in said) == coloured
+
+
+def test_what_keeps_a_file_is_told_in_words_of_this_system() -> None:
+    in_use = PermissionError(13, "used by another process", "C:\\my dir\\x")
+    in_use.winerror = 32  # type: ignore[attr-defined]  # as Windows sets it
+    assert main._how_to_get_permission(in_use, "win32").startswith("another program has it open")
+    denied = PermissionError(13, "denied", "C:\\my dir\\x")
+    assert main._how_to_get_permission(denied, "win32").endswith('`icacls "C:\\my dir\\x"` tells')
+    assert "`ls -la`" in main._how_to_get_permission(denied, "linux")

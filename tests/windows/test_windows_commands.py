@@ -82,6 +82,20 @@ def test_a_process_is_described(project: Make):
     poll_until(lambda: stack.log("web").strip() == "inner", PATIENCE, "its output")
 
 
+def test_data_that_another_program_has_open(project: Make):
+    stack = project(scripts={"web": SERVICE}, name="机器人 ü")
+    stack.up()
+    stack.ok("down")
+    stack.write(".mika/data/temporal.db", "x")
+    stack.agent.call("global viewer\nviewer = open(args[0])", to_windows(stack.folder / ".mika/data/temporal.db"))
+    told = stack.error("down", "--volumes", "--yes", code=2).out
+    assert "temporal.db: " in told
+    assert "another program has it open (a database viewer, an editor?): close that" in told
+    stack.agent.call("viewer.close()")
+    stack.ok("down", "--volumes", "--yes")
+    assert not (stack.folder / ".mika/data/temporal.db").exists()
+
+
 @pytest.mark.parametrize("command", ["no-such-program --flag", r"tools\nothing.exe"])
 def test_an_unknown_program_is_named_before_anything_starts(project: Make, command: str):
     stack = project(f"# CRLF\r\nweb: {command}\r\n")
