@@ -11,10 +11,13 @@ from mika.backends.mentions import mentions_temporal
 from mika.cli import input_option, names
 from mika.cli.send import _standard_input
 from mika.config.load import load
+from mika.detect.documented import documented, packages
 from mika.detect.files import Files
 from mika.doctor.checks.versions import find_homes, find_unmet
 from mika.errors import UsageError
 from mika.text import read_text
+
+from tests.kit.sources import only, proposed
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
@@ -80,3 +83,39 @@ def test_a_shell_of_windows_takes_quotes_away():
     assert '"\\"hello\\""' in input_option._fix("win32")
     assert '"@FILE"' in input_option._fix("win32")
     assert "--input '\"hello\"'" in input_option._fix("linux")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("run.bat", "@echo off\r\ncall venv\\Scripts\\activate\r\npython -m uvicorn app:app ^\r\n  --port 8123\r\n"),
+        ("start.cmd", "uvicorn app:app --port 8123\r\n"),
+        ("start.ps1", "uvicorn app:app `\r\n  --port 8123\r\n"),
+        ("README.md", "```\r\nuvicorn app:app \\\r\n  --port 8123\r\n```\r\n"),
+        ("README.md", "`python app.py`\r\nand `uvicorn app:app --port 8123`\r\n"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_port_of_a_script_of_windows(tmp_path: Path, path: str, text: str, encoding: str):
+    app = "from fastapi import FastAPI\r\napp = FastAPI()\r\n"
+    found = proposed(tmp_path, {"app.py": app, path: text.encode(encoding)})
+    assert "--port 8123" in only(found).command
+
+
+def test_packages_of_a_readme_with_crlf(tmp_path: Path):
+    (tmp_path / "README.md").write_bytes(b"```\r\npip install fastapi uvicorn\r\n```\r\n")
+    assert packages(Files(tmp_path)) == "fastapi uvicorn"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r"python src\worker.py",
+        r"venv\Scripts\python.exe src\worker.py",
+        r"py -3.11 src\worker.py",
+        r'start "" cmd /k "venv\Scripts\activate && python src\worker.py"',
+    ],
+)
+def test_what_a_script_of_windows_starts(tmp_path: Path, line: str):
+    (tmp_path / "run.bat").write_bytes(f"@echo off\r\n{line}\r\n".encode())
+    assert [one.means("src/worker.py") for one in documented(Files(tmp_path))] == [True]

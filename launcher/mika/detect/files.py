@@ -27,7 +27,7 @@ SOURCES = (".go", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".cs", ".java")
 """The endings of source code in the other languages."""
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
 _WANTED = re.compile(
-    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
+    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
     r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
     r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
@@ -92,7 +92,8 @@ class Files:
         return data if len(data) <= largest else b""
 
     def text(self, path: str, largest: int = LARGEST) -> str:
-        return decoded(self.read(path, largest))
+        """Its lines end with LF, also where git or an editor of Windows has written CRLF."""
+        return decoded(self.read(path, largest)).replace("\r\n", "\n")
 
     def _walk(self) -> None:
         folders, left = deque([""]), _MOST_ENTRIES
