@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from mika.errors import UsageError
 from mika.procfile.command import Command, build
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="runs /bin/sh")
 
@@ -260,3 +257,12 @@ def test_windows_errors(folder: Path, command: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         make(command, folder, "win32", **VARIABLES)
     assert caught.value.message.startswith(f"Procfile:3: {message}")
+
+
+def test_cmd_cannot_work_in_a_network_folder() -> None:
+    """It would run the command in the folder of Windows, and only say so in its output."""
+    share = "\\\\server\\share"
+    with pytest.raises(UsageError) as caught:
+        build("echo x", {}, Path(f"{share}\\shop"), "win32")
+    assert caught.value.message.startswith(f"Procfile: needs cmd.exe, which cannot work in {share}\\shop; ")
+    assert f'`net use N: "{share}' in caught.value.message

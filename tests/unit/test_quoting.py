@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 from mika.diagnosis import commands
 from mika.diagnosis.untaken import how_to_resume
 from mika.procfile.words import Part, Word, split
 from mika.quoting import command_line, kill_command, quoted
+from mika.text import with_drive
 
 ODD = [
     "plain",
@@ -60,6 +62,16 @@ def test_processes_are_ended_by_a_command_of_this_system():
 def test_what_is_suspended_is_resumed_by_a_command_of_this_system():
     assert "kill -CONT 7" in how_to_resume(7, "`mika restart w`", platform="linux")
     assert how_to_resume(7, "`mika restart w`", platform="win32") == "`mika restart w`"
+
+
+def test_a_network_drive_keeps_its_letter():
+    """cmd.exe cannot work in a folder whose path begins with two backslashes."""
+    drive, share = PureWindowsPath(r"N:\shop"), PureWindowsPath(r"\\server\share\shop")
+    local = PureWindowsPath(r"C:\work\shop")
+    assert with_drive(drive, share) == drive
+    assert with_drive(share, share) == share
+    assert with_drive(drive, local) == local, "a link, or a drive made by subst"
+    assert with_drive(PurePosixPath("/a/b"), PurePosixPath("/c")) == PurePosixPath("/c")
 
 
 def parsed(line: str) -> list[str]:

@@ -12,6 +12,7 @@ import click
 
 from mika.cli.language import shown
 from mika.quoting import command_line, quoted
+from mika.text import resolved
 
 _MARK = "UV_RUN_RECURSION_DEPTH"
 """`uv run` sets it: https://docs.astral.sh/uv/reference/environment/.
@@ -27,7 +28,7 @@ _folder: Path | None = None
 def use_folder(folder: Path | None) -> None:
     """`folder`: the project, where a command that is pasted would not find it without -C."""
     global _folder  # noqa: PLW0603 - one process runs one command
-    _folder = folder.resolve() if folder is not None else None
+    _folder = resolved(folder) if folder is not None else None
     called_as.cache_clear()
 
 

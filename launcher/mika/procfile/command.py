@@ -241,6 +241,15 @@ class _Builder:
         return REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
 
     def _windows_shell(self, text: str, extra: dict[str, str]) -> Command:
+        if str(self.cwd).startswith("\\\\"):  # it would run the command in the folder of Windows
+            raise ValueError(
+                _(
+                    "needs cmd.exe, which cannot work in {folder}; give it a drive letter"
+                    ' (`net use N: "{share}"`), and start mika there',
+                    folder=self.cwd,
+                    share=PureWindowsPath(self.cwd).drive,
+                )
+            )
         comspec = self.env.get("COMSPEC") or "cmd.exe"
         # /s: cmd only strips the outer quotes; /d: it runs no AutoRun command from the registry.
         return Command(f'"{comspec}" /d /s /c "{text}"', behind_shell=True, env=extra)

@@ -7,8 +7,9 @@ import os
 import sqlite3
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import quote
 
 from mika.address import join
 from mika.doctor.check import Check, fail, ok, one_line, skipped, warn
@@ -120,13 +121,19 @@ def _sqlite(file: Path, restart: str) -> Check:
         )
     try:
         # mode=rw: this must not create it.
-        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=1.0)) as database:
+        with contextlib.closing(sqlite3.connect(_uri(file), uri=True, timeout=1.0)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             database.rollback()
     except sqlite3.Error as error:
         return fail("history", _("{file}: {error}", file=shown, error=error), _sqlite_fix(file, error, restart))
     return ok("history", shown)
+
+
+def _uri(file: PurePath) -> str:
+    """SQLite takes the server of a network path (`file://server/share/x`) for a mistake."""
+    path = file.as_posix()
+    return f"file://{'' if path.startswith('/') else '/'}{quote(path, safe='/:')}?mode=rw"
 
 
 def _how_to_open(folder: Path, platform: str = sys.platform) -> str:
