@@ -124,14 +124,18 @@ def test_exit_code(tmp_path, code):
         (("no-such-program",), {}, "not_found"),
         ("no-such-program --flag", {}, "not_found"),
         (("python",), {"cwd": Path("Z:/no/such/folder")}, "cwd"),
+        (("text.exe",), {}, "not_found"),
     ],
 )
 def test_a_start_that_fails_says_why(tmp_path, command, options, kind):
     import dataclasses
 
+    (tmp_path / "text.exe").write_text("not a program", encoding="utf-8")
+
     async def main():
+        command_env = {"PATH": f"{tmp_path};{os.environ['PATH']}"}
         with pytest.raises(StartFailedError) as caught:
-            await Guard.start(dataclasses.replace(spec(tmp_path, command), **options))
+            await Guard.start(dataclasses.replace(spec(tmp_path, command, env=command_env), **options))
         assert caught.value.code == kind
 
     asyncio.run(main())
