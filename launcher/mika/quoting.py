@@ -38,3 +38,8 @@ def kill_command(*pids: object, platform: str = sys.platform) -> str:
     if platform == "win32":
         return " ".join(["taskkill /F", *(f"/PID {pid}" for pid in pids)])
     return " ".join(["kill", *map(str, pids)])
+
+
+def rights_command(path: object, platform: str = sys.platform) -> str:
+    """What shows who may do what with a file or folder."""
+    return f"{'icacls' if platform == 'win32' else 'ls -la'} {quoted(path, platform)}"

@@ -28,4 +28,4 @@ def test_what_keeps_a_file_is_told_in_words_of_this_system() -> None:
     assert main._how_to_get_permission(in_use, "win32").startswith("another program has it open")
     denied = PermissionError(13, "denied", "C:\\my dir\\x")
     assert main._how_to_get_permission(denied, "win32").endswith('`icacls "C:\\my dir\\x"` tells')
-    assert "`ls -la`" in main._how_to_get_permission(denied, "linux")
+    assert main._how_to_get_permission(denied, "linux").endswith("`ls -la 'C:\\my dir\\x'` tells")

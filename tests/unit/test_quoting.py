@@ -10,7 +10,7 @@ import pytest
 from mika.diagnosis import commands
 from mika.diagnosis.untaken import how_to_resume
 from mika.procfile.words import Part, Word, split
-from mika.quoting import command_line, kill_command, quoted
+from mika.quoting import command_line, kill_command, quoted, rights_command
 from mika.text import with_drive
 
 ODD = [
@@ -57,6 +57,11 @@ def test_hints_are_quoted_for_this_system(monkeypatch: pytest.MonkeyPatch):
 def test_processes_are_ended_by_a_command_of_this_system():
     assert kill_command(7, platform="linux") == "kill 7"
     assert kill_command(7, 8, platform="win32") == "taskkill /F /PID 7 /PID 8", "it takes no list of pids"
+
+
+def test_rights_are_shown_by_a_command_of_this_system():
+    assert rights_command(".mika", "linux") == "ls -la .mika"
+    assert rights_command(r"C:\my dir", "win32") == r'icacls "C:\my dir"'
 
 
 def test_what_is_suspended_is_resumed_by_a_command_of_this_system():

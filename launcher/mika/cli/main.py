@@ -28,7 +28,7 @@ from mika.cli.language import language, shown
 from mika.cli.spelling import use_folder
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
-from mika.quoting import quoted
+from mika.quoting import rights_command
 from mika.wording import _
 
 _VERBS = {
@@ -218,11 +218,9 @@ def _as_mika_error(error: Exception, argv: Sequence[str]) -> MikaError:
 
 
 def _how_to_get_permission(error: PermissionError, platform: str = sys.platform) -> str:
-    if platform != "win32":
-        return _("is it another user's? `ls -la` tells")
     if getattr(error, "winerror", 0) in _IN_USE:
         return _("another program has it open (a database viewer, an editor?): close that")
-    return _("is it read-only, or another user's? `icacls {file}` tells", file=quoted(error.filename, platform))
+    return _("is it another user's? `{command}` tells", command=rights_command(error.filename or ".", platform))
 
 
 def _leave(code: int) -> NoReturn:
