@@ -88,8 +88,27 @@ class Verbs(Group):
         return shown(_VERBS[name])
 
 
+def _check_folder(
+    _context: click.Context, _param: click.Parameter, folder: str | None, platform: str = sys.platform
+) -> str | None:
+    r"""What PowerShell completes, `-C '.\my dir\' status`, arrives as one word: `\"` is a quote in it on Windows."""
+    if folder and '"' in folder and platform == "win32":
+        name = folder.partition('"')[0]
+        raise UsageError(
+            _("-C: a \\ before the closing quote makes what follows a part of the name"),
+            _('leave it out: -C "{folder}"', folder=name),
+        )
+    return folder
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-C", "project", metavar="DIR", help="The project folder; else it is searched upwards from here.")
+@click.option(
+    "-C",
+    "project",
+    metavar="DIR",
+    callback=_check_folder,
+    help="The project folder; else it is searched upwards from here.",
+)
 @click.version_option(__version__, prog_name="mika")
 @click.pass_context
 def cli(ctx: click.Context, project: str | None) -> None:
