@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 import psutil
@@ -110,7 +110,7 @@ def _past(context: Context, name: str) -> Iterator[tuple[str, str]]:
     segments = logs.segments(context.folder.logs, name)
     yield _("log"), f"{segments[-1].path}" if segments else _("none yet")
     for number, (seconds, event) in enumerate(history(context, name)):
-        clock = f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M:%S}"
+        clock = f"{datetime.fromtimestamp(seconds, UTC).astimezone():%m-%d %H:%M:%S}"
         yield _("history") if not number else "", f"{clock}  " + _told(event)
         if isinstance(event, Exited):
             yield from (("", "    " + line) for line in event.last_lines)
