@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from mika.machine import ports
+from mika.quoting import quoted
 
 from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
@@ -181,7 +181,7 @@ def test_the_stack_of_another_folder_is_named_where_it_has_the_port(project):
     second.write("mika.toml", f'[process.api]\nready = "http://127.0.0.1:{first.env["WEB_PORT"]}/ok"\n')
     refused = second.error("up", "-d", code=2)
     assert re.search(r"\(API_PORT\) is taken by \S+ \(pid \d+\) of the stack in ", refused.err), str(refused)
-    assert f"stop it with `mika -C {ports.quote_path(first.folder)} down`" in refused.err
+    assert f"stop it with `mika -C {quoted(first.folder)} down`" in refused.err
     # Its bot would answer, with another memory.
     refused = second.error("send", "hello", code=3)
     assert f"is that of the stack in {first.folder}" in refused.err

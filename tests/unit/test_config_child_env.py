@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from mika.cli.config_ import config_command
 from mika.cli.context import Context
 from mika.config import load as config
-from mika.config.environment import find_environment
+from mika.config.environment import find_environment, without_twins
 from mika.config.settings import MASK, mask
 
 from tests.kit.config import failure, load
@@ -229,3 +229,10 @@ def test_poetrys_environment_is_found_in_its_cache(tmp_path: Path) -> None:
     found = find_environment([project], base)
     assert found is not None
     assert found.root.name == f"bot-{digest}-py3.12"
+
+
+def test_one_variable_with_two_spellings() -> None:
+    """To Windows `Path` of mika.toml is the PATH that is there already, and overrides it."""
+    env = {"PATH": "a", "X": "1", "Path": "b"}
+    assert without_twins(env, "linux") == env
+    assert without_twins(env, "win32") == {"Path": "b", "X": "1"}

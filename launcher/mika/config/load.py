@@ -23,6 +23,7 @@ from mika.config.process_options import (
     read_processes,
     toml_type,
 )
+from mika.config.search import misnamed
 from mika.config.settings import (
     BY_KEY,
     BY_NAME,
@@ -164,7 +165,7 @@ class Config:
 
     def notes(self) -> list[str]:
         """What may not be meant as it is: a misspelled setting in `.env`, and a Python from elsewhere."""
-        notes: list[str] = []
+        notes = misnamed(self.project, "mika.toml", ".env")
         for extra in self.extras.values():
             setting = nearest(extra.name, _OURS, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:

@@ -27,6 +27,7 @@ from mika.machine import http
 from mika.machine.local import in_thread
 from mika.machine.ports import Listener, find_other_stack, listeners
 from mika.project.folder import ProjectDir, RunState
+from mika.quoting import kill_command
 from mika.readiness import webhook
 from mika.readiness.login import Login, read
 from mika.status import StackStatus, UnitStatus
@@ -179,7 +180,10 @@ class Examination:
                     pid=pid,
                     seconds=_SUPERVISOR_SECONDS,
                 ),
-                _("if it stays so, kill its process (`kill {pid}`): its services then stop by themselves", pid=pid),
+                _(
+                    "if it stays so, kill its process (`{command}`): its services then stop by themselves",
+                    command=kill_command(pid),
+                ),
             )
         except NotRunningError:
             return None
