@@ -33,11 +33,11 @@ def _in_double_quotes(text: str) -> str:
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
 
 
-def kill_command(*pids: object, platform: str = sys.platform) -> str:
+def kill_command(*pids: object, force: bool = False, platform: str = sys.platform) -> str:
     """What ends these processes. `taskkill` only closes windows without /F, and takes no list of pids."""
     if platform == "win32":
         return " ".join(["taskkill /F", *(f"/PID {pid}" for pid in pids)])
-    return " ".join(["kill", *map(str, pids)])
+    return " ".join(["kill", *["-9"] * force, *map(str, pids)])
 
 
 def rights_command(path: object, platform: str = sys.platform) -> str:

@@ -44,6 +44,12 @@ def test_up_status_down(project):
     this.ok("restart", "web")
     if POSIX:
         a_supervisor_that_does_not_answer_is_said_and_not_waited_for(this)
+        os.kill(this.status()["supervisor"]["pid"], signal.SIGSTOP)
+        began = time.monotonic()
+        assert "stopped" in this.ok("down", "--timeout", "1").out, "it is killed, and its guards stop the rest"
+        assert time.monotonic() - began < 20
+        this.assert_gone()
+        this.up()
     down = this.ok("down", "--json").json
     assert (down["version"], down["was_running"], down["swept"], down["deleted"]) == (1, True, [], [])
     this.assert_gone()
@@ -57,10 +63,10 @@ def a_supervisor_that_does_not_answer_is_said_and_not_waited_for(this: Project) 
     try:
         result = this.error("status", code=1, timeout=30)
         assert "does not answer" in result.err
-        assert f"pid {supervisor}" in result.err
+        assert f"`kill -CONT {supervisor}`" in result.err
         result = this.error("up", "-d", "--timeout", "1", code=1, timeout=30)
         assert "another `mika` holds this folder and does not answer" in result.err
-        assert f"pid {supervisor}" in result.err
+        assert f"it is suspended; resume it: `kill -CONT {supervisor}`" in result.err
     finally:
         os.kill(supervisor, signal.SIGCONT)
     assert this.wait_ready()["state"] == "ready"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
 from mika.config.load import Config
+from mika.control import unresponsive
 from mika.control.client import Client
 from mika.detect import written
 from mika.diagnosis.model import Surroundings
@@ -27,7 +28,6 @@ from mika.machine import http
 from mika.machine.local import in_thread
 from mika.machine.ports import Listener, find_other_stack, listeners
 from mika.project.folder import ProjectDir, RunState
-from mika.quoting import kill_command
 from mika.readiness import webhook
 from mika.readiness.login import Login, read
 from mika.status import StackStatus, UnitStatus
@@ -180,10 +180,7 @@ class Examination:
                     pid=pid,
                     seconds=_SUPERVISOR_SECONDS,
                 ),
-                _(
-                    "if it stays so, kill its process (`{command}`): its services then stop by themselves",
-                    command=kill_command(pid),
-                ),
+                unresponsive.fix_for(self.run.pid if self.run is not None else None),
             )
         except NotRunningError:
             return None
