@@ -100,7 +100,7 @@ def _stop_supervisor(client: Client, timeout: float) -> bool:
         elif not asked:
             asked = _request_down(client)
         time.sleep(_INTERVAL)
-    return bool(asked)
+    return bool(asked) or is_killed
 
 
 def _pid(client: Client) -> int | None:
