@@ -112,10 +112,10 @@ def render(report: Report) -> str:
         text, colour = _MARKS[check.status]
         because = shown(_(" (because of {check})", check=check.because)) if check.because else ""
         mark = paint(pad(shown(text), 4), colour)
-        lines.append(f"{mark}  {check.id:<10}  {shown(check.finding)}{because}")
+        lines.append(f"{mark}  {check.id:<10}  {_below(shown(check.finding))}{because}")
         if check.fix and check.status in ("warn", "fail"):
             label = click.style(shown(_("fix:")), bold=True)
-            lines.append(f"{'':<18}{shown(_('{label} {text}', label=label, text=check.fix))}")
+            lines.append(f"{'':<18}{_below(shown(_('{label} {text}', label=label, text=check.fix)))}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
@@ -124,6 +124,11 @@ def render(report: Report) -> str:
     elif not report.is_down:
         lines += ["", shown(_("nothing to fix"))]
     return "\n".join(lines)
+
+
+def _below(text: str) -> str:
+    """With its further lines below the first one: none of them looks like another check."""
+    return text.replace("\n", f"\n{'':<18}")
 
 
 def _merged(checks: Sequence[Check]) -> list[Check]:

@@ -8,9 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-import click
-
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
 
 _MARK = "UV_RUN_RECURSION_DEPTH"
 """`uv run` sets it: https://docs.astral.sh/uv/reference/environment/.
@@ -60,7 +58,7 @@ def pasteable(text: str) -> str:
 
 def say(text: str, *, err: bool = False) -> None:
     """A line in the user's language, with its commands as the user has to type them."""
-    click.echo(pasteable(shown(text)), err=err)
+    echo(pasteable(shown(text)), err=err)
 
 
 def _joined(*words: str) -> str:
@@ -71,7 +69,16 @@ def _joined(*words: str) -> str:
         return subprocess.list2cmdline(words)
     import shlex
 
-    return shlex.join(words)
+    return " ".join(shlex.quote(word) if word.isprintable() else _escaped(word) for word in words)
+
+
+def _escaped(word: str) -> str:
+    """Quoted for a shell, which reads each character that no terminal may be shown from its number."""
+    return "$'" + "".join(c if c.isprintable() and c not in "\\'" else _octal(c) for c in word) + "'"
+
+
+def _octal(character: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
 
 
 def _uv_command() -> str:
