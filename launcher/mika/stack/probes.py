@@ -22,9 +22,9 @@ from mika.supervisor.watch import Liveness
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
-    from mika.readiness.check_command import CheckCommand
     from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
+    from mika.stack.check_command import CheckCommand
 
 _ASK_TIMEOUT = 1.5  # s
 _CHECK_TIMEOUT = 10.0  # s; a check command may be a program in Python, which needs one to start
