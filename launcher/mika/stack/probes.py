@@ -15,7 +15,7 @@ from mika.machine import ports
 from mika.machine.local import CpuUse
 from mika.project import logs
 from mika.readiness.ladder import NotYet, Rung
-from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
+from mika.readiness.probes import UnwelcomeAnswer, http_ok, tcp_here
 from mika.stack.elsewhere import Elsewhere
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
@@ -241,9 +241,11 @@ def own_port(rule: Ready) -> int | None:
 
 
 def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
+    from mika.readiness.log_line import LogLine  # few have such a rule
+
     follower, line = logs.Follower(folder, name, tail=0), LogLine(pattern)
 
     async def probe() -> str:
-        return line.search(logs.decode(new_line.data) for new_line in follower.poll())
+        return await line.search(logs.decode(new_line.data) for new_line in follower.poll())
 
-    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe)
+    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe, _CHECK_TIMEOUT)
