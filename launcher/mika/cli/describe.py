@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
+import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 import psutil
@@ -24,6 +24,7 @@ from mika.frozen import frozen
 from mika.project import logs
 from mika.project.event_log import read_event
 from mika.project.logs import EVENT_LOG
+from mika.quoting import command_line
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
 from mika.wording import _
@@ -93,7 +94,7 @@ def _rows(context: Context, config: Config, status: StackStatus, unit: UnitStatu
     yield _("listens"), ", ".join(unit.listens)
     running = _running(unit.pid)
     if running is not None:
-        yield _("command"), shlex.join(mask("", word) for word in running.command)
+        yield _("command"), command_line(mask("", word) for word in running.command)
         yield _("program"), running.program
         yield _("folder"), running.folder
     if unit.role == "process":
@@ -109,7 +110,7 @@ def _past(context: Context, name: str) -> Iterator[tuple[str, str]]:
     segments = logs.segments(context.folder.logs, name)
     yield _("log"), f"{segments[-1].path}" if segments else _("none yet")
     for number, (seconds, event) in enumerate(history(context, name)):
-        clock = f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M:%S}"
+        clock = f"{datetime.fromtimestamp(seconds, UTC).astimezone():%m-%d %H:%M:%S}"
         yield _("history") if not number else "", f"{clock}  " + _told(event)
         if isinstance(event, Exited):
             yield from (("", "    " + line) for line in event.last_lines)
@@ -135,11 +136,14 @@ def _told(event: Started | Exited) -> str:
     return _("exited, {reason} (not expected)", reason=event.reason.text)
 
 
-def environment(config: Config, name: str, env: dict[str, str]) -> list[tuple[str, str, str]]:
+def environment(
+    config: Config, name: str, env: dict[str, str], platform: str = sys.platform
+) -> list[tuple[str, str, str]]:
     """The variables of `env` that differ from this terminal's: name, value (secrets masked), and where it came from."""
-    options = config.process(name)
+    options, own = config.process(name), str.upper if platform == "win32" else str  # psutil tells them in capitals
     origins = {item.name: item.origin for item in (*config.settings.values(), *config.extras.values())}
     origins |= dict.fromkeys(options.env, config.process_tables.get(name.partition(".")[0], "mika.toml"))
+    origins = {own(known): origin for known, origin in origins.items()}
     rows = []
     for variable, value in sorted(env.items()):
         if variable in _UNSAID or os.environ.get(variable) == value:
@@ -157,9 +161,17 @@ def _running(pid: int | None) -> Running | None:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            return Running(process.cmdline(), process.exe(), process.cwd(), process.environ())
-    except psutil.Error:
+            return Running(process.cmdline(), _program(process), process.cwd(), process.environ())
+    except (psutil.Error, OSError):
         return None
+
+
+def _program(process: psutil.Process) -> str:
+    """Empty if Windows does not tell."""
+    try:
+        return process.exe()
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _as_json(context: Context, config: Config, unit: UnitStatus) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any
 from mika.detect import documented
 from mika.detect.files import Files, upwards
 from mika.frozen import frozen
+from mika.quoting import quoted
 from mika.wording import _, joined
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -50,7 +51,7 @@ class Tooling:
             case "pip":
                 made = python or (r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python")
                 steps = [] if python else ["`python -m venv .venv`"]
-                return joined(_(", then "), [*steps, f"`{made} -m pip install {self.packages}`"])
+                return joined(_(", then "), [*steps, f"`{quoted(made)} -m pip install {self.packages}`"])
         return f"`{self.tool} install`"
 
 
@@ -110,7 +111,10 @@ def how_to_add(project: Path, package: str, python: Path) -> str:
             return _in_folder(f"`poetry add --group dev {package}`", found.folder)
         case "pipenv":
             return _in_folder(f"`pipenv install --dev {package}`", found.folder)
-    return f"`{python} -m pip install {package}`"
+    shown = quoted(python)
+    if is_inside and shown != str(python):  # PowerShell runs no program whose path is in quotes
+        shown = quoted(python.relative_to(project))
+    return f"`{shown} -m pip install {package}`"
 
 
 def node_tooling(files: Files, start: str) -> Tooling:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
+from mika.config.search import misnamed
 from mika.detect import addresses, compose_text, documented, leftovers, other_web, preparation, programs, web, workers
 from mika.detect.compose import is_temporal
 from mika.detect.environments import Tooling, tooling
@@ -115,7 +116,7 @@ class _Proposer:
         self._ports: set[int] = set()
         self._settings: dict[str, Guess] = {}
         self._questions: list[Question] = []
-        self._notes: list[str] = []
+        self._notes = misnamed(root, "Procfile")
 
     def proposal(self) -> Proposal:
         apps = web.find(self._sources, self._said)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,6 +12,7 @@ from mika.detect.environments import installed_scripts
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
 from mika.frozen import frozen
+from mika.quoting import quoted
 
 _MENTIONS = re.compile(
     rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]", re.IGNORECASE
@@ -170,11 +170,11 @@ class Sources:
         root, home = self.root_of(module), self.files.home_of(module.path)
         relative = posixpath.relpath(module.path, root or ".")
         if posixpath.basename(relative) == "__main__.py" and "/" in relative:
-            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(posixpath.dirname(relative)))}")
+            return Start.at(root, home, f"python -m {quoted(_dotted_path(posixpath.dirname(relative)))}")
         if "/" in relative:
-            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(relative))}")
+            return Start.at(root, home, f"python -m {quoted(_dotted_path(relative))}")
         return Start(
-            home, f"python {shlex.quote(posixpath.relpath(module.path, home or '.'))}"
+            home, f"python {quoted(posixpath.relpath(module.path, home or '.'))}"
         )  # its folder is on sys.path anyway
 
     def _script_of(self, module: Module) -> Start | None:

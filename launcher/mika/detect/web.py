@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator
 
 from mika.detect import django
@@ -13,6 +12,7 @@ from mika.detect.documented import Said
 from mika.detect.modules import Module, dotted, literal
 from mika.detect.sources import Sources, Start, Value
 from mika.frozen import frozen
+from mika.quoting import quoted
 
 _ASGI = "python -m uvicorn {app} --host 127.0.0.1 --port {port}"
 _SERVERS = {
@@ -109,7 +109,7 @@ def _served(sources: Sources, module: Module, name: str, kind: str, health: str 
     port = _documented_port(sources, module, name, said)
     if own is not None and own.text and port is None and (start := sources.start_of(module)):
         return WebApp(module, app, start, health, int(own.text), own.variable)
-    command = _SERVERS[kind].replace("{app}", shlex.quote(app))
+    command = _SERVERS[kind].replace("{app}", quoted(app))
     if name in _FACTORIES and _SERVERS[kind] == _ASGI:
         command += " --factory"
     start = Start.at(root, sources.files.home_of(module.path), command)

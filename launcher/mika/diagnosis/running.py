@@ -24,7 +24,7 @@ from mika.diagnosis.model import (
 )
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
-from mika.diagnosis.untaken import untaken
+from mika.diagnosis.untaken import SUSPENDED, untaken
 from mika.frozen import frozen
 from mika.wording import _, joined
 
@@ -240,7 +240,7 @@ _STATES = {
     "alive": _("alive"),
     "stale": _("stale"),
     "gone": _("gone"),
-    "stopped": _("suspended (SIGSTOP)"),
+    "stopped": SUSPENDED,
     "hung": _("hung"),
 }
 

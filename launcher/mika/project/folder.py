@@ -14,6 +14,7 @@ from typing import Any
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.project.lock import FileLock
+from mika.quoting import rights_command
 from mika.wording import _
 
 KEPT_MARKS = 20
@@ -100,7 +101,7 @@ class ProjectDir:
         except OSError as error:
             raise UsageError(
                 _("{folder}: cannot be used: {error}", folder=self.run, error=error.strerror or error),
-                _("check with `ls -la .mika` whether it belongs to another user"),
+                _("check with `{command}` whether it belongs to another user", command=rights_command(".mika")),
             ) from None
 
     def lock_identity(self) -> tuple[int, int] | None:

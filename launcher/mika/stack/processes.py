@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mika.backends.base import temporal_probe
+from mika.config.environment import without_twins
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
 from mika.detect import packages
@@ -124,7 +125,7 @@ class ProcessFactory:
         known = {**self._config.defaults(), **env}
         where = f"Procfile:{instance.line}" if instance.line else instance.name
         built = command.build(instance.command, known, cwd, where=where, platform=sys.platform)
-        env |= built.env
+        env = without_twins(env | built.env)
         ready, rule = self._ready(instance.type, options, env)
         needs = self._needs(options)
         return Unit(
@@ -193,7 +194,7 @@ class ProcessFactory:
         built = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
         from mika.stack.check_command import CheckCommand  # few have one
 
-        return CheckCommand(instance.name, built.line, cwd, {**env, **built.env}, self._folder.run)
+        return CheckCommand(instance.name, built.line, cwd, without_twins({**env, **built.env}), self._folder.run)
 
     def _probes_of(
         self, instance: procfile.Instance, options: ProcessOptions, ready: str, check: CheckCommand | None
