@@ -28,4 +28,5 @@ def for_screen(line: str) -> str:
     line = line.rstrip("\r")
     last = line.rpartition("\r")[2]
     shown = _CONTROL.sub(lambda found: found[0] if _COLOUR.fullmatch(found[0]) else "", last)
-    return shown + _RESET if "\x1b" in shown and not shown.endswith(_RESET) else shown
+    is_open = "\x1b" in shown and not shown.startswith(_RESET, shown.rindex("\x1b"))
+    return shown + _RESET if is_open else shown
