@@ -5,6 +5,7 @@ On Windows in double quotes, which cmd.exe and PowerShell both know. Single quot
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -20,11 +21,22 @@ def quoted(word: object, platform: str = sys.platform) -> str:
         return text if _PLAIN.fullmatch(text) else _in_double_quotes(text)
     import shlex
 
-    return shlex.quote(text)
+    return shlex.quote(text) if text.isprintable() else _by_numbers(text)
 
 
 def command_line(words: Iterable[object], platform: str = sys.platform) -> str:
     return " ".join(quoted(word, platform) for word in words)
+
+
+def _by_numbers(text: str) -> str:
+    """In the quotes of bash and zsh in which a character may be its number: no terminal may be shown all of them."""
+
+    def shown(character: str) -> str:
+        if character.isprintable() and character not in "\\'":
+            return character
+        return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
+
+    return "$'" + "".join(map(shown, text)) + "'"
 
 
 def _in_double_quotes(text: str) -> str:

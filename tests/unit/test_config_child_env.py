@@ -91,6 +91,28 @@ def test_masked_urls(url: str) -> None:
     assert "word" not in mask("X", url).replace("Password", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("GH_PAT", "x", MASK),
+        ("SESSION_COOKIE", "x", MASK),
+        ("X_DSN", "https://x@sentry.example/1", MASK),
+        ("SLACK_WEBHOOK", "https://hooks.example/x", MASK),
+        ("SLACK_WEBHOOK_URL", "https://hooks.example/x", MASK),
+        ("SQL", "Server=h;Password=x y;Database=d", f"Server=h;Password={MASK};Database=d"),
+        ("AZURE", "AccountName=a;AccountKey=x==", f"AccountName=a;AccountKey={MASK}"),
+        ("", "--db-password=x", f"--db-password={MASK}"),
+        ("X", "https://h/?password=x&ssl=true", f"https://h/?password={MASK}&ssl=true"),
+        ("X", "h=1;pwd=", "h=1;pwd="),
+        ("DATA_PATH", "/srv/data", "/srv/data"),
+        ("WEBHOOK_PORT", "8000", "8000"),
+        ("OPTIONS", "--max-tokens=7 --sort-key=name --bypass=1", "--max-tokens=7 --sort-key=name --bypass=1"),
+    ],
+)
+def test_what_is_masked(name: str, value: str, shown: str) -> None:
+    assert mask(name, value) == shown
+
+
 def test_child_env(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MINE=dotenv\nBOTH=dotenv\nAPI_PORT=9000\nMONGODB_URL=mongodb://h\n")
     base = {"BOTH": "environ", "PATH": "/x", "MONGODB_URL": "", "TEMPORAL_PORT": " 7000 "}

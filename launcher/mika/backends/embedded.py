@@ -46,6 +46,9 @@ _DYNAMIC_CONFIG = (
     "history.timerProcessorMaxPollRPS=1000",
     # A timeout, as that of a killed worker's task, is noticed when it is due, and not up to a second later.
     'history.timerProcessorMaxTimeShift="50ms"',
+    # Besides gRPC, the server speaks HTTP at a random port, and asks for nothing there: any web page could start
+    # workflows. Nobody here uses it, so no name is right (RFC 2606 reserves this one; an empty list allows them all).
+    'frontend.httpAllowedHosts=["nobody.invalid"]',
 )
 # What it keeps in memory is bounded by size, and not by the number of workflows: some are a thousand times larger.
 _MEMORY = (

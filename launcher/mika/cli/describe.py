@@ -11,7 +11,7 @@ import click
 import psutil
 
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
 from mika.cli.names import names
 from mika.cli.screen.table import address, duration, note, state_word
 from mika.cli.screen.width import pad, width
@@ -65,9 +65,9 @@ def describe_command(context: Context, name: str, as_json: bool) -> None:
         return
     if not units or status is None:
         rows = [(_("name"), name), (_("state"), _("no stack is running here: `mika up`")), *_past(context, name)]
-        click.echo(pasteable(_table(rows)))
+        echo(pasteable(_table(rows)))
         return
-    click.echo("\n\n".join(pasteable(_table(_rows(context, config, status, unit))) for unit in units))
+    echo("\n\n".join(pasteable(_table(_rows(context, config, status, unit))) for unit in units))
 
 
 def _status(context: Context) -> StackStatus | None:

@@ -24,7 +24,7 @@ import click
 from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error, wanted_color
 from mika.cli.group import Group
-from mika.cli.language import language, shown
+from mika.cli.language import echo, language, shown
 from mika.cli.spelling import use_folder
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
@@ -190,7 +190,7 @@ def run(argv: Sequence[str]) -> int:
         with cli.make_context("mika", list(argv), color=wanted_color()) as context:
             cli.invoke(context)
     except _NO_ARGUMENTS as help_:
-        click.echo(help_.format_message())
+        echo(help_.format_message())
         return OK
     except click.exceptions.Exit as exit_:
         return exit_.exit_code

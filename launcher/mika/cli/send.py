@@ -13,6 +13,7 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Choice
+from mika.cli.language import echo
 from mika.cli.spelling import say
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.stack import api
@@ -90,7 +91,7 @@ def send_command(
 
 
 def _show(reply: Reply) -> None:
-    click.echo(reply.response)
+    echo(reply.response)
     if reply.delivery:
         how = reply.delivery.replace("_", " ")  # a word of the API, as its documents name it
         say(

@@ -8,9 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-import click
-
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
 from mika.quoting import command_line, quoted
 from mika.text import resolved
 
@@ -62,7 +60,7 @@ def pasteable(text: str) -> str:
 
 def say(text: str, *, err: bool = False) -> None:
     """A line in the user's language, with its commands as the user has to type them."""
-    click.echo(pasteable(shown(text)), err=err)
+    echo(pasteable(shown(text)), err=err)
 
 
 def _uv_command() -> str:

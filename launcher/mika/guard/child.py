@@ -158,7 +158,7 @@ def main() -> None:
     if spec is None:
         return
     try:
-        if spec["temporary"]:
+        if spec["temporary"] is not None:
             temporary.make(spec["log_dir"], spec["temporary"])
         run(spec, requests)
     except StartError as error:
@@ -167,5 +167,5 @@ def main() -> None:
         _emit_failed("other", _("the guard failed: {error}", error=str(error)))
         raise
     finally:
-        if spec["temporary"] and not emit("done"):
+        if spec["temporary"] is not None and not emit("done"):
             temporary.remove(spec["log_dir"])

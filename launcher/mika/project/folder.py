@@ -64,6 +64,7 @@ class ProjectDir:
         try:
             for folder in (self.root, self.logs, self.data, self.run):
                 folder.mkdir(mode=0o700, exist_ok=True)
+                _close_to_others(folder)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
@@ -196,6 +197,13 @@ class ProjectDir:
         """Errors are ignored, as above."""
         with contextlib.suppress(OSError):
             self._compose.touch(mode=0o600)
+
+
+def _close_to_others(folder: Path) -> None:
+    """It may have been made by hand. What a link leads to is not mika's; on Windows, rights are inherited."""
+    if sys.platform != "win32" and not folder.is_symlink() and (mode := folder.stat().st_mode) & 0o077:
+        with contextlib.suppress(PermissionError):  # another user's, who has let this one in
+            folder.chmod(mode & 0o700)
 
 
 def _run_state(value: dict[str, Any]) -> RunState:

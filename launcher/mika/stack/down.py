@@ -57,8 +57,10 @@ def take_down(
 
     `config` is an error if the configuration cannot be read. The stack is stopped anyway, and only the steps that need
     the configuration are skipped. Raises MikaError if the supervisor does not stop, and the UsageError if containers
-    are left or data should be deleted.
+    are left or data should be deleted. Raises another one, before anything is done, if the data is elsewhere.
     """
+    if volumes:
+        _require_own_data(folder)
     while True:
         was_running = _stop_supervisor(Client(folder), timeout)
         if not folder.run.is_dir():
@@ -145,6 +147,16 @@ def _clean_up(
 
         forget(folder)
     return TakenDown(was_running, swept, containers, tuple(deleted), survivors)
+
+
+def _require_own_data(folder: ProjectDir) -> None:
+    """Raise UsageError if a link leads out of the project: what is there may be anybody's, and git keeps links."""
+    place = folder.data.resolve()
+    if place != folder.project.resolve() / ".mika" / "data":
+        raise UsageError(
+            _("{path} leads to {place}: nothing was stopped or deleted", path=folder.data, place=place),
+            _("`mika down` stops the stack; then delete the data there yourself, and the link"),
+        )
 
 
 def _delete_stored(folder: ProjectDir) -> list[str]:

@@ -15,16 +15,16 @@ from mika.machine import ports
 from mika.machine.local import CpuUse, process_state
 from mika.project import logs
 from mika.readiness.ladder import AtWork, NotYet, Rung
-from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
+from mika.readiness.probes import UnwelcomeAnswer, http_ok, tcp_here
 from mika.stack.elsewhere import Elsewhere
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
-    from mika.readiness.check_command import CheckCommand
     from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
+    from mika.stack.check_command import CheckCommand
 
 _ASK_TIMEOUT = 1.5  # s
 _CHECK_TIMEOUT = 10.0  # s; a check command may be a program in Python, which needs one to start
@@ -242,9 +242,11 @@ def own_port(rule: Ready) -> int | None:
 
 
 def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
+    from mika.readiness.log_line import LogLine  # few have such a rule
+
     follower, line = logs.Follower(folder, name, tail=0), LogLine(pattern)
 
     async def probe() -> str:
-        return line.search(logs.decode(new_line.data) for new_line in follower.poll())
+        return await line.search(logs.decode(new_line.data) for new_line in follower.poll())
 
-    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe)
+    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe, _CHECK_TIMEOUT)
