@@ -344,3 +344,16 @@ def test_a_seed_is_said_and_not_run(tmp_path):
     found = proposed(tmp_path, {"worker.py": worker('"q"'), **seed})
     assert only(found).name == "worker"
     assert found.notes == ("README.md has `python seed.py`: not run, since it is perhaps not for every start",)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_process_has_the_name_of_a_service(tmp_path):
+    services = {"redis": "redis:7", "jobs": "ghcr.io/acme/jobs", "temporal-admin": "temporalio/admin-tools"}
+    compose = "services:\n" + "".join(f"  {name}:\n    image: {image}\n" for name, image in services.items())
+    folders = ("temporal", "temporal-ui", *services)
+    sources = {f"{folder}/worker.py": worker(f'"{folder}"') for folder in folders}
+    found = proposed(tmp_path, {"compose.yaml": compose, **sources})
+    names = ["jobs", "redis-2", "temporal-admin-2", "worker", "worker-2"]
+    assert sorted(process.name for process in found.processes) == names

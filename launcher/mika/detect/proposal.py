@@ -13,8 +13,18 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import addresses, compose_text, documented, leftovers, other_web, preparation, programs, web, workers
-from mika.detect.compose import is_temporal
+from mika.detect import (
+    addresses,
+    compose,
+    compose_text,
+    documented,
+    leftovers,
+    other_web,
+    preparation,
+    programs,
+    web,
+    workers,
+)
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
@@ -22,6 +32,7 @@ from mika.detect.modules import Module
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 from mika.procfile import entries
+from mika.project.logs import EVENT_LOG
 from mika.wording import Text, _, listed
 
 ALL = "all"
@@ -30,6 +41,8 @@ UNKNOWN_QUEUE = "QUEUE"
 _MOST_EXAMPLES = 4
 _GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
 """What mika tells each process itself."""
+_RESERVED = {"temporal", "temporal-ui", EVENT_LOG}
+"""The names of mika's own services and log."""
 _COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
 
 
@@ -129,7 +142,7 @@ class _Proposer:
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
-        taken: set[str] = set()
+        taken = {*_RESERVED, *(compose.reserved(self._compose.entries) if self._compose is not None else ())}
         names = self._names([app.path for same in apps_for for app in same], "web", taken)
         names |= self._names([worker.path for same in workers_for for worker in same], "worker", taken)
         kept: list[Process] = []
@@ -288,7 +301,7 @@ class _Proposer:
         for path in paths:
             stem = posixpath.basename(path).partition(".")[0]
             folders = posixpath.dirname(path).split("/")[:-3:-1]
-            special = next((name for name in (stem, *folders) if name.lower() not in _COMMON), kind)
+            special = next((name for name in (stem, *folders) if name.lower() not in _COMMON | _RESERVED), kind)
             names[path] = _unique(kind if len(paths) == 1 else special, taken)
         return names
 
@@ -296,7 +309,7 @@ class _Proposer:
 
     def _choose_backend(self, *, has_other_sdk: bool) -> None:
         uses_temporal = has_other_sdk or any(map(_imports_temporal, self._sources.entries))
-        if not uses_temporal and (self._compose is None or any(map(is_temporal, self._compose.entries))):
+        if not uses_temporal and (self._compose is None or any(map(compose.is_temporal, self._compose.entries))):
             self._settings["MIKA_BACKEND"] = Guess("none", _("nothing here uses Temporal"))
         if self._compose is not None and self._compose.error:
             self._notes.append(self._compose.error)
