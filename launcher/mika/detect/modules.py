@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ LARGEST_SOURCE = 100_000
 _VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
 _INCLUDES = {"include_router", "register_blueprint"}
 _CALLS = {"Worker", "connect", "path", "run", "run_app", *_INCLUDES}
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+")
+"""What a variable of the environment is called."""
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
 
@@ -40,6 +43,8 @@ class Module:
     factories: dict[str, set[str]] = field(default_factory=dict)
     """Function -> the names that it calls."""
     routes: list[Route] = field(default_factory=list)
+    defaults: dict[str, ast.expr] = field(default_factory=dict)
+    """Variable of the environment -> what the first call with its name has beside that."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -107,7 +112,10 @@ def _visit(node: ast.AST, module: Module) -> None:
             is_settings = any(dotted(base).endswith("BaseSettings") for base in node.bases)
             for statement in node.body:
                 for name, value in _assigned(statement):
-                    module.values.setdefault(name, _from_environment(name, value) if is_settings else value)
+                    own = _from_environment(name, value) if is_settings else value
+                    module.values.setdefault(name, own)
+                    if is_settings:
+                        _note_default(own, module)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
             arguments = node.args.posonlyargs + node.args.args
@@ -125,8 +133,18 @@ def _visit(node: ast.AST, module: Module) -> None:
         case ast.Call():
             if dotted(node.func).rpartition(".")[2] in _CALLS:
                 module.calls.append(node)
+            _note_default(node, module)
             if len(node.args) > 1:  # a decorator has the path alone
                 module.routes.extend(_routes(node))
+
+
+def _note_default(call: ast.expr, module: Module) -> None:
+    """Of `getenv("NAME", default)`, and of whatever else gets it in this way."""
+    match call:
+        case ast.Call(args=[ast.Constant(value=str(name)), default, *_]) if _VARIABLE.fullmatch(name):
+            module.defaults.setdefault(name, default)
+        case ast.Call(args=[ast.Constant(value=str(name))], keywords=[ast.keyword("default", default)]):
+            module.defaults.setdefault(name, default)
 
 
 def _routes(call: ast.Call) -> Iterator[Route]:

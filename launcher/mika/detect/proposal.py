@@ -14,7 +14,6 @@ from typing import TypeVar
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
 from mika.detect import (
-    addresses,
     compose,
     compose_text,
     documented,
@@ -29,6 +28,7 @@ from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
 from mika.detect.modules import Module
+from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 from mika.procfile import entries
@@ -39,8 +39,6 @@ ALL = "all"
 """The answer to a question with choices that takes all of them."""
 UNKNOWN_QUEUE = "QUEUE"
 _MOST_EXAMPLES = 4
-_GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
-"""What mika tells each process itself."""
 _RESERVED = {"temporal", "temporal-ui", EVENT_LOG}
 """The names of mika's own services and log."""
 _COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
@@ -124,7 +122,10 @@ class _Proposer:
         self._said = documented.documented(self._files)
         self._sources, self._variables = Sources(self._files, variables), variables
         self._answers = answers
-        self._first_port, self._temporal_port = ports
+        self._texts = Texts(self._files, variables)
+        services = [entry.name for entry in self._compose.entries] if self._compose is not None else []
+        self._servers = Servers(self._sources, self._texts, variables, ports[1], services)
+        self._first_port = ports[0]
         self._ports: set[int] = set()
         self._settings: dict[str, Guess] = {}
         self._questions: list[Question] = []
@@ -134,11 +135,11 @@ class _Proposer:
         apps = web.find(self._sources, self._said)
         every = workers.find(self._sources, [app.module for app in apps])
         inside = {worker.path: worker for worker in every if worker.start is None}
-        texts = Texts(self._files, self._variables)
+        texts = self._texts
         others = programs.find(texts, self._said)
         own = [*(worker for worker in every if worker.start is not None), *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
-        self._note_addresses(texts)
+        self._note_port()
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
@@ -159,6 +160,7 @@ class _Proposer:
             else:
                 left_out.append(other)
         self._notes += map(other_web.left_out, left_out)
+        self._notes += self._servers.notes()
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
@@ -178,7 +180,7 @@ class _Proposer:
         free = (port for port in itertools.count(self._first_port) if port not in self._ports)
         port = app.port if app.port is not None and (is_fixed or app.port not in self._ports) else next(free)
         self._ports.add(port)
-        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {})
+        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         if app.port == port:
             why.append(_("port {port} is what the project says", port=port))
@@ -204,7 +206,10 @@ class _Proposer:
 
     def _worker(self, worker: workers.Worker, name: str) -> Process:
         assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
-        env, why, queues = dict(worker.start.env), worker.path, worker.known
+        why, queues = worker.path, worker.known
+        module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
+        told = self._servers.told_at(worker.start.cwd) if module is None else self._servers.told(module)
+        env = dict(worker.start.env) | told
         if queues:
             named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
             why = _polls(worker.path, queues, listed(dict.fromkeys(named)))
@@ -320,17 +325,11 @@ class _Proposer:
                 _("{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env", path=path)
             )
 
-    def _note_addresses(self, texts: Texts) -> None:
-        """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""
-        for target in (*addresses.of_python(self._sources), *addresses.of_others(texts)):
-            address, variable = target.value.text or "", target.value.variable
-            host, _colon, port = address.partition(":")
-            if host in ("localhost", "127.0.0.1") and port.isdecimal() and not variable:
-                if int(port) != self._temporal_port:
-                    guess = Guess(port, _("{path} connects to this port", path=target.path))
-                    self._settings.setdefault("TEMPORAL_PORT", guess)
-            elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and variable not in _GIVEN:
-                self._notes.append(_only_in_compose(target.path, address, variable))
+    def _note_port(self) -> None:
+        """A fixed address of the server decides its port."""
+        if (target := self._servers.fixed) is not None:
+            port = (target.value.text or "").rpartition(":")[2]
+            self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} connects to this port", path=target.path))
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
@@ -359,21 +358,6 @@ def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
     if not variable:
         return _("{path} polls {queues}", path=path, queues=names)
     return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)
-
-
-def _only_in_compose(path: str, address: str, variable: str) -> Text:
-    if not variable:
-        return _(
-            "{path} connects to {address}, a name that exists only inside compose: change it",
-            path=path,
-            address=address,
-        )
-    return _(
-        "{path} connects to {address}, a name that exists only inside compose: set {variable}",
-        path=path,
-        address=address,
-        variable=variable,
-    )
 
 
 def _imports_temporal(module: Module) -> bool:

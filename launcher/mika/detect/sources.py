@@ -211,7 +211,9 @@ class Sources:
             case ast.Subscript(value=owner, slice=index) if dotted(owner).endswith("environ"):
                 return self._variable(literal(index) or "", None, module, depth)
             case ast.BoolOp(values=operands):
-                return self._first(self.value(operand, module, depth + 1) for operand in operands)
+                found = [self.value(operand, module, depth + 1) for operand in operands]
+                named = next((value.variable for value in found if value.variable), "")
+                return Value(self._first(found).text, named)  # a default after `or` does not make it a fixed one
             case ast.JoinedStr(values=parts):
                 texts = [
                     self.value(

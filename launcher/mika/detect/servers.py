@@ -1,0 +1,135 @@
+"""Which Temporal server the programs of a project connect to, and what they must be told for it to be mika's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
+
+from mika.detect import addresses
+from mika.detect.addresses import Target
+from mika.detect.languages import Texts
+from mika.detect.modules import Module
+from mika.detect.sources import Sources, Value
+from mika.frozen import frozen
+from mika.wording import Text, _
+
+_ADDRESS, _HOST = "TEMPORAL_ADDRESS", "TEMPORAL_HOST"
+"""What mika tells each process itself: `127.0.0.1:7233`, and the first half of it."""
+_BARE = re.compile(r"[a-z][\w-]*")
+"""A host name of compose."""
+_WHOLE = re.compile(r"[\w.-]+:\d+")
+_REMOTE = re.compile(r"[\w-]+(\.[\w-]+)+:\d{1,5}")
+_LOCAL = "localhost"
+
+
+@frozen
+class _Told:
+    """What a program must be told in its environment, and why."""
+
+    variable: str
+    value: str
+    why: Text
+
+
+class Servers:
+    """`port`: that of mika's server, if the source has no other one. The names of `services` exist inside compose."""
+
+    def __init__(
+        self, sources: Sources, texts: Texts, variables: Mapping[str, str], port: int, services: Collection[str]
+    ) -> None:
+        self._sources, self._texts, self._variables, self._services = sources, texts, variables, services
+        self._default_port = port
+        self._notes: dict[Text, None] = {}
+        self._is_told: set[Target] = set()
+
+    @cached_property
+    def _python(self) -> list[Target]:
+        return list(addresses.of_python(self._sources))
+
+    @cached_property
+    def _others(self) -> list[Target]:
+        return list(addresses.of_others(self._texts))
+
+    @property
+    def _targets(self) -> list[Target]:
+        return [*self._python, *self._others]
+
+    @cached_property
+    def fixed(self) -> Target | None:
+        """What connects to another port of this machine, whatever it is told."""
+        ports = (None, self._default_port)
+        return next((target for target in self._targets if _fixed_port(target.value) not in ports), None)
+
+    @property
+    def _ours(self) -> str:
+        port = self._default_port if self.fixed is None else _fixed_port(self.fixed.value)
+        return f"{_LOCAL}:{port}"
+
+    def told(self, module: Module) -> dict[str, str]:
+        """What a program in Python must be told."""
+        parts = self._sources.reachable(module)
+        paths = {part.path for part in parts}
+        targets = [target for target in self._python if target.path in paths]
+        return self._noted([*self._of_targets(targets), *self._of_defaults(parts)])
+
+    def told_at(self, home: str) -> dict[str, str]:
+        """What a program in another language must be told, whose manifest is in the folder `home`."""
+        return self._noted(self._of_targets(target for target in self._others if target.home == home))
+
+    def notes(self) -> Iterator[Text]:
+        """What was told, and what nobody can be told. After all programs were asked for."""
+        yield from self._notes
+        for target in self._targets:
+            if self._is_in_compose(target.value) and target not in self._is_told:
+                yield _only_in_compose(target)
+
+    def _noted(self, needed: Iterable[_Told]) -> dict[str, str]:
+        env: dict[str, str] = {}
+        for one in needed:
+            if one.variable not in env and one.variable not in self._variables:
+                env[one.variable] = one.value
+                self._notes[one.why] = None
+        return env
+
+    def _of_targets(self, targets: Iterable[Target]) -> Iterator[_Told]:
+        for target in targets:
+            if target.value.variable == _HOST:
+                yield self._whole(target.path)
+
+    def _of_defaults(self, parts: Iterable[Module]) -> Iterator[_Told]:
+        for part in parts:
+            if _WHOLE.fullmatch(self._sources.value(part.defaults.get(_HOST), part).text or ""):
+                yield self._whole(part.path)
+
+    def _whole(self, path: str) -> _Told:
+        why = _(
+            "{path} has host and port in {variable}: it gets {address}", path=path, variable=_HOST, address=self._ours
+        )
+        return _Told(_HOST, self._ours, why)
+
+    def _is_in_compose(self, value: Value) -> bool:
+        host = (value.text or "").partition(":")[0]
+        return bool(_BARE.fullmatch(host)) and host != _LOCAL and value.variable not in (_ADDRESS, _HOST)
+
+
+def _fixed_port(value: Value) -> int | None:
+    """The port of this machine, if nothing can change it."""
+    host, _colon, port = (value.text or "").partition(":")
+    return int(port) if host in (_LOCAL, "127.0.0.1") and port.isdecimal() and not value.variable else None
+
+
+def _only_in_compose(target: Target) -> Text:
+    path, address, variable = target.path, target.value.text, target.value.variable
+    if not variable:
+        return _(
+            "{path} connects to {address}, a name that exists only inside compose: change it",
+            path=path,
+            address=address,
+        )
+    return _(
+        "{path} connects to {address}, a name that exists only inside compose: set {variable}",
+        path=path,
+        address=address,
+        variable=variable,
+    )
