@@ -79,3 +79,67 @@ def test_a_worker_in_another_language(tmp_path):
     package = '{"scripts": {"start": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "1", "tsx": "1"}}'
     found = proposed(tmp_path, {"a/package.json": package, "a/src/worker.ts": source})
     assert only(found).env == {"TEMPORAL_HOST": "localhost:7233"}
+
+
+# --- a server elsewhere -----------------------------------------------------------------------------------------------
+
+
+ELSEWHERE = "acme.tmprl.cloud:7233"
+
+
+@pytest.mark.parametrize(
+    ("to", "question"),
+    [
+        (f'"{ELSEWHERE}", tls=True', f"connects to {ELSEWHERE}, not to mika's server: is worker to run with that one?"),
+        (
+            f'os.getenv("T_URL", "{ELSEWHERE}")',
+            f"connects to {ELSEWHERE} unless T_URL is set: is worker to run with that server?",
+        ),
+        ('"10.1.2.3:7233"', "connects to 10.1.2.3:7233, not to mika's server: is worker to run with that one?"),
+    ],
+)
+def test_a_server_elsewhere_is_asked_about(tmp_path, to, question):
+    sources = {"worker.py": connecting(to)}
+    found = proposed(tmp_path, sources)
+    assert [one.text for one in found.questions] == [f"worker.py {question}"]
+    assert (found.questions[0].key, found.questions[0].choices) == ("server.worker", ("yes", "no"))
+    assert only(found).ready == "worker:q/workflow", "every candidate, until it is answered"
+    wanted = propose(tmp_path, {}, (8000, 7233), {"server.worker": "yes"})
+    assert (only(wanted).ready, wanted.questions) == ("none", ()), "mika asks its own server alone"
+    unwanted = propose(tmp_path, {}, (8000, 7233), {"server.worker": "no"})
+    assert not unwanted.processes
+    address = to.split('"')[-2]
+    assert unwanted.notes == (f"worker.py connects to {address}: left out",)
+
+
+@pytest.mark.parametrize(
+    ("to", "more"),
+    [
+        (f'os.getenv("TEMPORAL_ADDRESS", "{ELSEWHERE}")', ""),
+        (f'os.getenv("GIVEN", "{ELSEWHERE}")', ""),
+        (f'"{ELSEWHERE}" if CLOUD else "localhost:7233"', ""),
+        (f'"{ELSEWHERE}"', 'async def local(): await Client.connect("127.0.0.1:7233")'),
+        ("'[::1]:7233'", ""),
+        ("'127.0.0.2:7233'", ""),
+        ("'https://a.b'", ""),
+    ],
+)
+def test_a_server_that_may_be_ours_is_not_asked_about(tmp_path, to, more):
+    assert not proposed(tmp_path, {"worker.py": connecting(to, more)}, GIVEN=ELSEWHERE).questions
+
+
+def test_only_what_connects_elsewhere_is_asked_about(tmp_path):
+    sources = {"main.py": API, "a/worker.py": worker('"a"'), "b/worker.py": worker('"b"', address=ELSEWHERE)}
+    found = propose(make(tmp_path, sources), {}, (8000, 7233), {"server.b": "no"})
+    assert [process.name for process in found.processes] == ["web", "a"]
+    assert not found.questions
+
+
+def test_a_worker_of_another_language_that_connects_elsewhere(tmp_path):
+    source = (
+        'package main\nimport (\n"go.temporal.io/sdk/client"\n"go.temporal.io/sdk/worker"\n)\n'
+        f'func main() {{\nc, _ := client.Dial(client.Options{{HostPort: "{ELSEWHERE}"}})\n'
+        'w := worker.New(c, "q", worker.Options{})\n}\n'
+    )
+    sources = {"go.mod": "module x\n\nrequire go.temporal.io/sdk v1.37.0\n", "main.go": source}
+    assert [question.key for question in proposed(tmp_path, sources).questions] == ["server.worker"]

@@ -18,12 +18,15 @@ from mika.detect import (
     compose_text,
     documented,
     leftovers,
+    naming,
     other_web,
     preparation,
     programs,
+    servers,
     web,
     workers,
 )
+from mika.detect.addresses import Target
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
@@ -32,16 +35,13 @@ from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 from mika.procfile import entries
-from mika.project.logs import EVENT_LOG
 from mika.wording import Text, _, listed
 
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
 UNKNOWN_QUEUE = "QUEUE"
+_YES, _NO = "yes", "no"
 _MOST_EXAMPLES = 4
-_RESERVED = {"temporal", "temporal-ui", EVENT_LOG}
-"""The names of mika's own services and log."""
-_COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
 
 
 @frozen
@@ -125,6 +125,8 @@ class _Proposer:
         self._texts = Texts(self._files, variables)
         services = [entry.name for entry in self._compose.entries] if self._compose is not None else []
         self._servers = Servers(self._sources, self._texts, variables, ports[1], services)
+        self._elsewhere: dict[str, Target | None] = {}
+        """By the name of a process: the Temporal server that it connects to, if that is on another machine."""
         self._first_port = ports[0]
         self._ports: set[int] = set()
         self._settings: dict[str, Guess] = {}
@@ -143,15 +145,15 @@ class _Proposer:
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
-        taken = {*_RESERVED, *(compose.reserved(self._compose.entries) if self._compose is not None else ())}
-        names = self._names([app.path for same in apps_for for app in same], "web", taken)
-        names |= self._names([worker.path for same in workers_for for worker in same], "worker", taken)
+        taken = {*naming.RESERVED, *(compose.reserved(self._compose.entries) if self._compose is not None else ())}
+        called = naming.of([app.path for same in apps_for for app in same], "web", taken)
+        called |= naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
         kept: list[Process] = []
         for same_app in apps_for:
-            kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
+            kept += self._asked("web", [self._web(app, called[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
-            kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
-        kept = self._prepared(kept, taken)
+            kept += self._asked("worker", [self._worker(worker, called[worker.path]) for worker in same_work])
+        kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
         for other in other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers]):
@@ -164,7 +166,7 @@ class _Proposer:
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
-        lines += [f"{_unique('worker', taken)}: {command}" for command in others.examples]
+        lines += [f"{naming.unique('worker', taken)}: {command}" for command in others.examples]
         example = "" if kept else self._example(lines)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
 
@@ -181,6 +183,7 @@ class _Proposer:
         port = app.port if app.port is not None and (is_fixed or app.port not in self._ports) else next(free)
         self._ports.add(port)
         env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
+        self._elsewhere[name] = self._servers.elsewhere(app.module)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         if app.port == port:
             why.append(_("port {port} is what the project says", port=port))
@@ -208,7 +211,9 @@ class _Proposer:
         assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
         why, queues = worker.path, worker.known
         module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
-        told = self._servers.told_at(worker.start.cwd) if module is None else self._servers.told(module)
+        home, found = worker.start.cwd, self._servers
+        told = found.told_at(home) if module is None else found.told(module)
+        self._elsewhere[name] = found.elsewhere_at(home) if module is None else found.elsewhere(module)
         env = dict(worker.start.env) | told
         if queues:
             named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
@@ -246,7 +251,7 @@ class _Proposer:
                 )
                 continue
             why = (_("{file} has it before the start; runs once", file=one.where),)
-            environment, name = tooling(self._files, one.path), _unique("migrate", taken)
+            environment, name = tooling(self._files, one.path), naming.unique("migrate", taken)
             env = dict(one.start.env)
             migrations.append(
                 Process(name, one.start.command, "none", environment, why, (), one.start.cwd, env, restart="never")
@@ -275,6 +280,25 @@ class _Proposer:
         self._questions.append(Question(key, text))
         return UNKNOWN_QUEUE
 
+    def _here(self, processes: Sequence[Process]) -> list[Process]:
+        """Without those that connect to a Temporal server elsewhere, unless the user wants that."""
+        kept: list[Process] = []
+        for process in processes:
+            target = self._elsewhere.get(process.name)
+            answer = self._answers.get(key := f"server.{process.name}")
+            if target is None:
+                kept.append(process)
+            elif answer == _YES:
+                kept.append(replace(process, ready="none") if process.ready.startswith("worker:") else process)
+            elif answer == _NO:
+                self._notes.append(
+                    _("{path} connects to {address}: left out", path=target.path, address=target.value.text)
+                )
+            else:
+                self._questions.append(Question(key, servers.question(target, process.name), (_YES, _NO)))
+                kept.append(process)
+        return kept
+
     def _documented(self, found: Sequence[_Found], same: Callable[[_Found], Hashable]) -> list[list[_Found]]:
         """In groups of those that are for the `same` thing; if the project documents some of a group, those alone."""
         groups: dict[Hashable, list[_Found]] = {}
@@ -298,17 +322,6 @@ class _Proposer:
         text = _("which {kind} is to run: {commands}, or all?", kind=kind, commands=commands)
         self._questions.append(Question(key, text, (*names, ALL)))
         return candidates
-
-    @staticmethod
-    def _names(paths: Sequence[str], kind: str, taken: set[str]) -> dict[str, str]:
-        """A name for each: `web` or `worker` for the only one, else by its file or folder."""
-        names: dict[str, str] = {}
-        for path in paths:
-            stem = posixpath.basename(path).partition(".")[0]
-            folders = posixpath.dirname(path).split("/")[:-3:-1]
-            special = next((name for name in (stem, *folders) if name.lower() not in _COMMON | _RESERVED), kind)
-            names[path] = _unique(kind if len(paths) == 1 else special, taken)
-        return names
 
     # --- what is around them -----------------------------------------------------------------------------------------
 
@@ -362,14 +375,3 @@ def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
 
 def _imports_temporal(module: Module) -> bool:
     return any(source.partition(".")[0] == "temporalio" for source, _name in module.imports.values())
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    """The name as a process may have it, with a number if it is taken; it is taken then."""
-    name = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "process"
-    number, unique = 1, name
-    while unique in taken:
-        number += 1
-        unique = f"{name}-{number}"
-    taken.add(unique)
-    return unique

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
+from mika.address import is_loopback
 from mika.detect import addresses
 from mika.detect.addresses import Target
 from mika.detect.languages import Texts
@@ -77,6 +78,23 @@ class Servers:
         """What a program in another language must be told, whose manifest is in the folder `home`."""
         return self._noted(self._of_targets(target for target in self._others if target.home == home))
 
+    def elsewhere(self, module: Module) -> Target | None:
+        """Where a program in Python connects to, if nothing in it connects to this machine."""
+        paths = {part.path for part in self._sources.reachable(module)}
+        return self._only_elsewhere([target for target in self._python if target.path in paths])
+
+    def elsewhere_at(self, home: str) -> Target | None:
+        """The same in another language, of a program whose manifest is in the folder `home`."""
+        return self._only_elsewhere([target for target in self._others if target.home == home])
+
+    def _only_elsewhere(self, targets: Sequence[Target]) -> Target | None:
+        return targets[0] if targets and all(map(self._is_elsewhere, targets)) else None
+
+    def _is_elsewhere(self, target: Target) -> bool:
+        text, variable = target.value.text or "", target.value.variable
+        is_decided = variable in (_ADDRESS, _HOST) or variable in self._variables
+        return bool(_REMOTE.fullmatch(text)) and not is_loopback(text.partition(":")[0]) and not is_decided
+
     def notes(self) -> Iterator[Text]:
         """What was told, and what nobody can be told. After all programs were asked for."""
         yield from self._notes
@@ -132,4 +150,23 @@ def _only_in_compose(target: Target) -> Text:
         path=path,
         address=address,
         variable=variable,
+    )
+
+
+def question(target: Target, name: str) -> Text:
+    """Whether the process `name` is to run with the server at `target`."""
+    path, address, variable = target.path, target.value.text, target.value.variable
+    if not variable:
+        return _(
+            "{path} connects to {address}, not to mika's server: is {name} to run with that one?",
+            path=path,
+            address=address,
+            name=name,
+        )
+    return _(
+        "{path} connects to {address} unless {variable} is set: is {name} to run with that server?",
+        path=path,
+        address=address,
+        variable=variable,
+        name=name,
     )
