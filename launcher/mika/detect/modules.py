@@ -14,7 +14,9 @@ LARGEST_SOURCE = 100_000
 """Bytes. The syntax tree of a file takes a hundred times its size."""
 _VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
 _INCLUDES = {"include_router", "register_blueprint"}
-_CALLS = {"Worker", "connect", "path", "run", "run_app", *_INCLUDES}
+_CALLS = {"Worker", "Config", "connect", "path", "run", "run_app", *_INCLUDES}
+ON_IMPORT, ON_RUN = "", "__main__"
+"""In place of a function's name: what a module does when it is imported, and only when it is a program."""
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+")
 """What a variable of the environment is called."""
 _REDIRECTS = {"RedirectResponse", "redirect"}
@@ -42,6 +44,8 @@ class Module:
     calls: list[ast.Call] = field(default_factory=list)
     factories: dict[str, set[str]] = field(default_factory=dict)
     """Function -> the names that it calls."""
+    uses: dict[str, set[str]] = field(default_factory=dict)
+    """Function or class -> the names in it; of a class, those of its methods."""
     routes: list[Route] = field(default_factory=list)
     defaults: dict[str, ast.expr] = field(default_factory=dict)
     """Variable of the environment -> what the first call with its name has beside that."""
@@ -86,6 +90,7 @@ def parse(path: str, source: bytes) -> Module | SyntaxError:
     module = Module(path)
     module.runs = any(_runs(statement) for statement in tree.body)
     for statement in tree.body:
+        _note_uses(statement, module)
         for name, value in _assigned(statement):
             module.values.setdefault(name, value)
             if isinstance(value, ast.Call):
@@ -136,6 +141,29 @@ def _visit(node: ast.AST, module: Module) -> None:
             _note_default(node, module)
             if len(node.args) > 1:  # a decorator has the path alone
                 module.routes.extend(_routes(node))
+
+
+def _note_uses(statement: ast.stmt, module: Module) -> None:
+    """The names in a statement of the module itself."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            module.uses.setdefault(statement.name, set()).update(_names(statement))
+            if statement.decorator_list:
+                module.uses.setdefault(ON_IMPORT, set()).add(statement.name)
+        case ast.If() if _runs(statement):
+            module.uses.setdefault(ON_RUN, set()).update(_names(statement))
+        case ast.Import() | ast.ImportFrom():
+            pass
+        case _:
+            module.uses.setdefault(ON_IMPORT, set()).update(_names(statement))
+
+
+def _names(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and (name := dotted(node)):
+            yield name
 
 
 def _note_default(call: ast.expr, module: Module) -> None:

@@ -125,6 +125,8 @@ class _Proposer:
         self._texts = Texts(self._files, variables)
         services = [entry.name for entry in self._compose.entries] if self._compose is not None else []
         self._servers = Servers(self._sources, self._texts, variables, ports[1], services)
+        self._served: dict[str, str] = {}
+        """By the path of a worker: that of the web app that it serves, too."""
         self._elsewhere: dict[str, Target | None] = {}
         """By the name of a process: the Temporal server that it connects to, if that is on another machine."""
         self._first_port = ports[0]
@@ -135,22 +137,23 @@ class _Proposer:
 
     def proposal(self) -> Proposal:
         apps = web.find(self._sources, self._said)
-        every = workers.find(self._sources, [app.module for app in apps])
+        every = workers.find(self._sources, apps)
         inside = {worker.path: worker for worker in every if worker.start is None}
         texts = self._texts
         others = programs.find(texts, self._said)
         own = [*(worker for worker in every if worker.start is not None), *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
+        apps = self._not_served(apps, every)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
         taken = {*naming.RESERVED, *(compose.reserved(self._compose.entries) if self._compose is not None else ())}
-        called = naming.of([app.path for same in apps_for for app in same], "web", taken)
-        called |= naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
+        names = naming.of([app.path for same in apps_for for app in same], "web", taken)
+        called = naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
         kept: list[Process] = []
         for same_app in apps_for:
-            kept += self._asked("web", [self._web(app, called[app.path], inside.get(app.path)) for app in same_app])
+            kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(worker, called[worker.path]) for worker in same_work])
         kept = self._prepared(self._here(kept), taken)
@@ -174,6 +177,16 @@ class _Proposer:
         """Lines of what is here, or at least in its language."""
         names = map(posixpath.basename, (*self._files.python, *self._files.others))
         return "\n".join(lines[:_MOST_EXAMPLES]) or entries.example(names)
+
+    def _not_served(self, apps: Sequence[web.WebApp], every: Sequence[workers.Worker]) -> list[web.WebApp]:
+        """Without those that a worker serves itself."""
+        for worker in every:
+            module = self._sources.module(worker.path) if worker.start is not None and worker.queues else None
+            if module is not None and (served := web.served_by(self._sources, module, apps)) is not None:
+                self._served[worker.path] = served[0].path
+                if served[1] is not None:
+                    self._ports.add(int(served[1].text or 0))
+        return [app for app in apps if app.path not in self._served.values()]
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
@@ -232,8 +245,12 @@ class _Proposer:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
-        reasons = (why, worker.note) if worker.note else (why,)
-        return Process(name, start.command, ready, environment, reasons, queues, start.cwd, env, watch=worker.watch)
+        reasons = [why, *filter(None, [worker.note])]
+        if served := self._served.get(worker.path):
+            reasons.append(_("it serves the web app of {path}, too", path=served))
+        return Process(
+            name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
+        )
 
     def _prepared(self, processes: list[Process], taken: set[str]) -> list[Process]:
         """With the migrations that are documented, before what they are for: the processes of the same part."""
