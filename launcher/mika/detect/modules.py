@@ -17,7 +17,11 @@ _INCLUDES = {"include_router", "register_blueprint"}
 _CALLS = {"Worker", "Config", "connect", "path", "run", "run_app", *_INCLUDES}
 ON_IMPORT, ON_RUN = "", "__main__"
 """In place of a function's name: what a module does when it is imported, and only when it is a program."""
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]+")
+_ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
+_PLAIN_CALL = re.compile(
+    r"(os\.)?(getenv|environ\.get)|str|int|bool|\w*(Error|Exception)|print|log\w*(\.\w+)*|(\w+\.)?(strip|lower|upper)|"
+)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 """What a variable of the environment is called."""
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
@@ -49,6 +53,8 @@ class Module:
     routes: list[Route] = field(default_factory=list)
     defaults: dict[str, ast.expr] = field(default_factory=dict)
     """Variable of the environment -> what the first call with its name has beside that."""
+    getters: dict[str, bool] = field(default_factory=dict)
+    """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -124,6 +130,9 @@ def _visit(node: ast.AST, module: Module) -> None:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
             arguments = node.args.posonlyargs + node.args.args
+            if arguments and _gets(node, arguments[0].arg):
+                looks = module.factories[node.name]
+                module.getters[node.name] = all(_PLAIN_CALL.fullmatch(called) for called in looks)
             for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
                 module.values.setdefault(argument.arg, default)
             answers = module.factories[node.name].isdisjoint(_REDIRECTS)
@@ -139,8 +148,31 @@ def _visit(node: ast.AST, module: Module) -> None:
             if dotted(node.func).rpartition(".")[2] in _CALLS:
                 module.calls.append(node)
             _note_default(node, module)
+            for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
+                if keyword.arg and _names_variable(keyword.value):
+                    module.values.setdefault(keyword.arg, keyword.value)
             if len(node.args) > 1:  # a decorator has the path alone
                 module.routes.extend(_routes(node))
+
+
+def _names_variable(node: ast.expr) -> bool:
+    name = literal(node.args[0]) if isinstance(node, ast.Call) and node.args else None
+    return name is not None and _VARIABLE.fullmatch(name) is not None
+
+
+def _gets(function: ast.AST, argument: str) -> bool:
+    """Whether it gets the variable of the environment whose name is in the argument."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=called, args=[ast.Name(id=name), *_]) if _ENVIRONMENT.fullmatch(dotted(called)):
+                is_it = name == argument
+            case ast.Subscript(value=owner, slice=ast.Name(id=name)) if dotted(owner) in ("os.environ", "environ"):
+                is_it = name == argument
+            case _:
+                is_it = False
+        if is_it:
+            return True
+    return False
 
 
 def _note_uses(statement: ast.stmt, module: Module) -> None:
