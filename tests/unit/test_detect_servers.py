@@ -15,7 +15,7 @@ OF_DATACLASS = (
 
 
 def connecting(to: str, imports: str = "") -> str:
-    return worker('"q"', imports).replace('"localhost:7233"', to)
+    return worker('"q"', imports).replace('connect("localhost:7233")', f"connect({to})")
 
 
 # --- TEMPORAL_HOST with a port ----------------------------------------------------------------------------------------
@@ -143,3 +143,54 @@ def test_a_worker_of_another_language_that_connects_elsewhere(tmp_path):
     )
     sources = {"go.mod": "module x\n\nrequire go.temporal.io/sdk v1.37.0\n", "main.go": source}
     assert [question.key for question in proposed(tmp_path, sources).questions] == ["server.worker"]
+
+
+# --- localhost by its name --------------------------------------------------------------------------------------------
+
+
+BRANCHES = """
+ADDRESS = os.getenv("TEMPORAL_ADDRESS", "localhost:7233")
+def connect():
+    if {}:
+        return Client.connect(ADDRESS)
+    return Client.connect(ADDRESS, tls=True, api_key=KEY)
+"""
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        'ADDRESS.startswith("localhost")',
+        'ADDRESS.startswith("localhost") or "host.docker.internal" in ADDRESS',
+        'ADDRESS.startswith(("localhost", "temporal"))',
+        '"localhost" in ADDRESS',
+        'ADDRESS == "localhost:7233"',
+        'ADDRESS.split(":")[0] in ("localhost", "temporal")',
+        '"localhost" not in ADDRESS.lower()',
+    ],
+)
+def test_an_address_that_is_compared_with_localhost(tmp_path, test):
+    found = proposed(tmp_path, {"worker.py": connecting("ADDRESS", BRANCHES.format(test))})
+    assert only(found).env == {"TEMPORAL_ADDRESS": "localhost:7233"}
+    note = "worker.py compares TEMPORAL_ADDRESS with localhost, and not with 127.0.0.1: it gets localhost:7233"
+    assert found.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        'ADDRESS.startswith(("localhost", "127.0.0.1"))',
+        'ADDRESS.startswith("localhost") or ADDRESS.startswith("127.")',
+        '"tmprl.cloud" not in ADDRESS',
+        'OTHER.startswith("localhost")',
+        'os.getenv("DB", "x").startswith("localhost")',
+    ],
+)
+def test_an_address_that_may_be_a_number(tmp_path, test):
+    assert not only(proposed(tmp_path, {"worker.py": connecting("ADDRESS", BRANCHES.format(test))})).env
+
+
+def test_a_host_that_is_compared_with_localhost(tmp_path):
+    test = 'def tls(): return os.getenv("TEMPORAL_HOST", "localhost") != "localhost"'
+    to = "f\"{os.getenv('TEMPORAL_HOST', 'localhost')}:7233\""
+    assert only(proposed(tmp_path, {"worker.py": connecting(to, test)})).env == {"TEMPORAL_HOST": "localhost"}

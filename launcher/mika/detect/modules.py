@@ -55,6 +55,8 @@ class Module:
     """Variable of the environment -> what the first call with its name has beside that."""
     getters: dict[str, bool] = field(default_factory=dict)
     """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
+    compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
+    """What is compared with texts of which one is a name or address of this machine, and these."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -144,7 +146,11 @@ def _visit(node: ast.AST, module: Module) -> None:
         case ast.Assign() | ast.AnnAssign():
             for name, value in _assigned(node):
                 module.values.setdefault(name, value)
+        case ast.Compare():
+            _note_compared([node.left, *node.comparators], module)
         case ast.Call():
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
+                _note_compared([node.func.value, *node.args], module)
             if dotted(node.func).rpartition(".")[2] in _CALLS:
                 module.calls.append(node)
             _note_default(node, module)
@@ -173,6 +179,18 @@ def _gets(function: ast.AST, argument: str) -> bool:
         if is_it:
             return True
     return False
+
+
+def _note_compared(operands: list[ast.expr], module: Module) -> None:
+    texts: set[str] = set()
+    others: list[ast.expr] = []
+    for operand in operands:
+        elements = operand.elts if isinstance(operand, ast.Tuple | ast.List | ast.Set) else [operand]
+        found = [literal(element) for element in elements]
+        texts.update(filter(None, found))
+        others += [operand] if found == [None] else []
+    if any("localhost" in text or "127." in text for text in texts):
+        module.compared += [(other, texts) for other in others]
 
 
 def _note_uses(statement: ast.stmt, module: Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -72,7 +73,7 @@ class Servers:
         parts = self._sources.reachable(module)
         paths = {part.path for part in parts}
         targets = [target for target in self._python if target.path in paths]
-        return self._noted([*self._of_targets(targets), *self._of_defaults(parts)])
+        return self._noted([*self._of_targets(targets), *self._of_defaults(parts), *self._of_comparisons(parts)])
 
     def told_at(self, home: str) -> dict[str, str]:
         """What a program in another language must be told, whose manifest is in the folder `home`."""
@@ -120,6 +121,25 @@ class Servers:
             if _WHOLE.fullmatch(self._sources.value(part.defaults.get(_HOST), part).text or ""):
                 yield self._whole(part.path)
 
+    def _of_comparisons(self, parts: Iterable[Module]) -> Iterator[_Told]:
+        """Mika's own value is a number: for who compares it with the name, that is a server elsewhere."""
+        texts: dict[str, set[str]] = {}
+        places: dict[str, str] = {}
+        for part in parts:
+            for subject, compared in part.compared:
+                variable = self._sources.value(_innermost(subject), part).variable
+                texts.setdefault(variable, set()).update(compared)
+                places.setdefault(variable, part.path)
+        for variable, value in ((_ADDRESS, self._ours), (_HOST, _LOCAL)):
+            if variable in texts and not any("127." in text for text in texts[variable]):
+                why = _(
+                    "{path} compares {variable} with localhost, and not with 127.0.0.1: it gets {value}",
+                    path=places[variable],
+                    variable=variable,
+                    value=value,
+                )
+                yield _Told(variable, value, why)
+
     def _whole(self, path: str) -> _Told:
         why = _(
             "{path} has host and port in {variable}: it gets {address}", path=path, variable=_HOST, address=self._ours
@@ -129,6 +149,18 @@ class Servers:
     def _is_in_compose(self, value: Value) -> bool:
         host = (value.text or "").partition(":")[0]
         return bool(_BARE.fullmatch(host)) and host != _LOCAL and value.variable not in (_ADDRESS, _HOST)
+
+
+def _innermost(node: ast.expr) -> ast.expr:
+    """`address` of `address.split(":")[0]`, `address.lower()` and the like."""
+    while True:
+        match node:
+            case ast.Subscript(value=ast.Call(func=ast.Attribute(value=inner, attr="split" | "rsplit" | "partition"))):
+                node = inner
+            case ast.Call(func=ast.Attribute(value=inner, attr="lower" | "strip" | "casefold")):
+                node = inner
+            case _:
+                return node
 
 
 def _fixed_port(value: Value) -> int | None:
