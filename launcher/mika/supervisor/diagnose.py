@@ -27,6 +27,7 @@ _PERMANENT = [
     (
         _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
     ),  # the SDKs, when a worker starts
+    (_TLS := re.compile(r"Failed client connect: .*\bInvalidContentType\b")),  # to a server that has none
     re.compile(r"^RuntimeError: Failed validating workflow "),  # Temporal's Python SDK: its code cannot be imported
     re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
     (
@@ -104,6 +105,8 @@ def _told(said: Sequence[str], number: int) -> Reason:
             name=missing[1],
         )
         return Reason(_whole(said, number), fix)
+    if _TLS.search(text):
+        return Reason(_whole(said, number), _("this server speaks no TLS: connect to it without `tls` and `api_key`"))
     return Reason(_whole(said, number), _fix_for_start_on_import(said[:number]))
 
 
