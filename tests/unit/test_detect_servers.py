@@ -194,3 +194,42 @@ def test_a_host_that_is_compared_with_localhost(tmp_path):
     test = 'def tls(): return os.getenv("TEMPORAL_HOST", "localhost") != "localhost"'
     to = "f\"{os.getenv('TEMPORAL_HOST', 'localhost')}:7233\""
     assert only(proposed(tmp_path, {"worker.py": connecting(to, test)})).env == {"TEMPORAL_HOST": "localhost"}
+
+
+# --- a name of compose ------------------------------------------------------------------------------------------------
+
+COMPOSE = "services:\n  temporal:\n    image: temporalio/auto-setup\n"
+
+
+@pytest.mark.parametrize("given", [{}, {"T_URL": "temporal:7233"}])
+def test_a_name_of_compose_in_a_variable(tmp_path, given):
+    default = "localhost:7233" if given else "temporal:7233"
+    sources = {"worker.py": connecting(f'os.getenv("T_URL", "{default}")'), "compose.yml": COMPOSE}
+    found = proposed(tmp_path, sources, **given)
+    assert only(found).env == {"T_URL": "localhost:7233"}
+    note = (
+        "worker.py connects to temporal:7233, a name that exists only inside compose: T_URL is localhost:7233 instead"
+    )
+    assert found.notes == (note,)
+
+
+def test_a_name_of_compose_that_no_program_here_uses(tmp_path):
+    client = connecting('os.getenv("T_URL", "temporal:7233")').partition("    await Worker")[0]
+    sources = {"worker.py": worker('"q"'), "client.py": client}
+    found = proposed(tmp_path, sources)
+    assert not only(found).env
+    note = "client.py connects to temporal:7233, a name that exists only inside compose: set T_URL"
+    assert note in found.notes
+
+
+@pytest.mark.parametrize("name", ["TEMPORAL_ADDRESS", "TEMPORAL_HOST"])
+def test_a_name_of_compose_that_mika_is_given(tmp_path, name):
+    sources = {"worker.py": worker('"q"'), "compose.yml": COMPOSE}
+    value = "temporal:7233" if name.endswith("S") else "temporal"
+    found = proposed(tmp_path, sources, **{"TEMPORAL_HOST": "temporal", name: value})
+    instead = "localhost:7233" if name.endswith("S") else "localhost"
+    note = f"{name} is {value}, a name that exists only inside compose: set it to {instead}, in .env or where it is set"
+    assert found.notes == (note,)
+    del sources["compose.yml"]
+    (tmp_path / "compose.yml").unlink()
+    assert not proposed(tmp_path, sources, TEMPORAL_HOST="temporal").notes, "it may be a machine of this network"

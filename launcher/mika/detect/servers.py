@@ -65,8 +65,10 @@ class Servers:
 
     @property
     def _ours(self) -> str:
+        """The server that mika has: perhaps one that the user has chosen."""
         port = self._default_port if self.fixed is None else _fixed_port(self.fixed.value)
-        return f"{_LOCAL}:{port}"
+        host = self._variables.get(_HOST, "")
+        return f"{host if '.' in host and not is_loopback(host) else _LOCAL}:{port}"
 
     def told(self, module: Module) -> dict[str, str]:
         """What a program in Python must be told."""
@@ -99,26 +101,55 @@ class Servers:
     def notes(self) -> Iterator[Text]:
         """What was told, and what nobody can be told. After all programs were asked for."""
         yield from self._notes
+        if name := next((name for name in (_ADDRESS, _HOST) if name in self._variables), ""):
+            yield from self._given_name(name)
         for target in self._targets:
             if self._is_in_compose(target.value) and target not in self._is_told:
                 yield _only_in_compose(target)
 
+    def _given_name(self, name: str) -> Iterator[Text]:
+        """That mika itself was given a name of a service."""
+        value = self._variables[name]
+        if value.partition(":")[0] in self._services:
+            yield _(
+                "{name} is {value}, a name that exists only inside compose: set it to {instead}, in .env or where it is"
+                " set",
+                name=name,
+                value=value,
+                instead=self._ours if ":" in value else _LOCAL,
+            )
+
     def _noted(self, needed: Iterable[_Told]) -> dict[str, str]:
         env: dict[str, str] = {}
         for one in needed:
-            if one.variable not in env and one.variable not in self._variables:
+            is_decided = one.variable in (_ADDRESS, _HOST) and one.variable in self._variables
+            if one.variable not in env and not is_decided:
                 env[one.variable] = one.value
                 self._notes[one.why] = None
         return env
 
     def _of_targets(self, targets: Iterable[Target]) -> Iterator[_Told]:
         for target in targets:
-            if target.value.variable == _HOST:
+            variable = target.value.variable
+            if variable == _HOST:
                 yield self._whole(target.path)
+            elif variable and self._is_in_compose(target.value):
+                self._is_told.add(target)
+                why = _(
+                    "{path} connects to {address}, a name that exists only inside compose: {variable} is {instead}"
+                    " instead",
+                    path=target.path,
+                    address=target.value.text,
+                    variable=variable,
+                    instead=self._ours,
+                )
+                yield _Told(variable, self._ours, why)
 
     def _of_defaults(self, parts: Iterable[Module]) -> Iterator[_Told]:
         for part in parts:
-            if _WHOLE.fullmatch(self._sources.value(part.defaults.get(_HOST), part).text or ""):
+            if _HOST not in self._variables and _WHOLE.fullmatch(
+                self._sources.value(part.defaults.get(_HOST), part).text or ""
+            ):
                 yield self._whole(part.path)
 
     def _of_comparisons(self, parts: Iterable[Module]) -> Iterator[_Told]:
@@ -131,7 +162,11 @@ class Servers:
                 texts.setdefault(variable, set()).update(compared)
                 places.setdefault(variable, part.path)
         for variable, value in ((_ADDRESS, self._ours), (_HOST, _LOCAL)):
-            if variable in texts and not any("127." in text for text in texts[variable]):
+            if (
+                variable in texts
+                and variable not in self._variables
+                and not any("127." in text for text in texts[variable])
+            ):
                 why = _(
                     "{path} compares {variable} with localhost, and not with 127.0.0.1: it gets {value}",
                     path=places[variable],
