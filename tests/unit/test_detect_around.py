@@ -117,7 +117,6 @@ def test_where_the_server_is(tmp_path):
     assert any("exists only inside compose" in note for note in compose.notes)
     source = worker('"q"').replace('"localhost:7233"', 'os.getenv("{}", "temporal:7233")')
     assert not proposed(tmp_path, {"worker.py": source.replace("{}", "TEMPORAL_ADDRESS")}).notes, "mika sets it"
-    assert "set T_URL" in proposed(tmp_path, {"worker.py": source.replace("{}", "T_URL")}).notes[0]
 
 
 def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nobody_uses(tmp_path):

@@ -286,3 +286,14 @@ def test_a_host_of_compose(lines):
 )
 def test_what_is_not_a_host_of_compose(lines):
     assert not explain_host(lines)
+
+
+def test_tls_to_a_server_that_has_none():
+    """As Temporal's Python SDK says it; that of a server that is about to start is another error."""
+    error = (
+        "RuntimeError: Failed client connect: Server connection error: tonic::transport::Error(Transport,"
+        " ConnectError(Custom { kind: InvalidData, error: InvalidMessage(InvalidContentType) }))"
+    )
+    cause = find_permanent_cause(["Traceback (most recent call last):", error], 1)
+    assert cause.fix == "this server speaks no TLS: connect to it without `tls` and `api_key`"
+    assert "InvalidContentType" in cause.text

@@ -401,3 +401,13 @@ def test_what_the_bots_api_says_of_its_parts_can_still_be_translated() -> None:
 
 async def _soon(value: Any) -> Any:
     return value
+
+
+def test_a_mark_alone_is_no_killed_run(tmp_path):
+    """`mika run` and `mika check` leave one when they are killed."""
+    folder = ProjectDir(tmp_path)
+    folder.create()
+    folder.add_mark("12345678-ended")
+    (tmp_path / "Procfile").write_text("worker: python worker.py\n")
+    check = examine(tmp_path, MIKA_BACKEND="none")["stack"]
+    assert (check.status, check.finding) == ("skip", "not started by `mika up`")

@@ -185,6 +185,16 @@ def test_a_damaged_state_counts_as_none(folder, content):
     assert folder.marks() == ["new"]
 
 
+def test_a_mark_is_there_while_what_it_marks_runs(folder):
+    with folder.marked("mine"), folder.marked("other"):
+        assert folder.marks() == ["mine", "other"]
+        with folder.marked("mine"):
+            pass
+        assert folder.marks() == ["mine", "other"], "that of a stack that runs stays"
+    assert not folder.has_leftovers()
+    assert not (folder.run / "marks.json").exists()
+
+
 def test_marks_are_bounded(folder):
     for number in range(KEPT_MARKS + 5):
         folder.add_mark(f"run{number}")

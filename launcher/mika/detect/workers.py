@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from mika.detect import reach
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources, Start, Value
+from mika.detect.web import SERVERS, WebApp
 from mika.frozen import frozen
 
 _ANYTHING = "**"
@@ -50,12 +52,12 @@ class Worker:
         return ", ".join(rules) or "none"
 
 
-def find(sources: Sources, apps: Iterable[Module]) -> list[Worker]:
+def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     """Every worker; those that run inside one of the web `apps` have no start of their own."""
-    app_list = list(apps)
-    app_paths = {app.path for app in app_list}
+    app_paths = {app.path for app in apps}
     programs = [(m, start) for m in sources.entries if m.path not in app_paths and (start := sources.start_of(m))]
     makers = {module.path: module for module in sources.entries if _workers_in(module)}
+    reached: dict[str, set[reach.Place]] = {}
     started: dict[str, tuple[Start | None, list[Module]]] = {}
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
@@ -63,9 +65,13 @@ def find(sources: Sources, apps: Iterable[Module]) -> list[Worker]:
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
         if not own:
-            for app in app_list:
-                if maker in sources.reachable(app):
+            for app in apps:
+                if app.path not in reached:
+                    reached[app.path] = reach.reached(sources, app.module, as_program=app.is_program)
+                if _makes(maker, reached[app.path]):
                     started.setdefault(app.path, (None, []))[1].append(maker)
+                elif (program := _program_beside(sources, app, maker)) is not None:
+                    started.setdefault(app.path, (program, []))[1].append(maker)
     workers = [_worker(sources, path, start, made) for path, (start, made) in started.items()]
     plain = [
         Worker(module.path, start)
@@ -80,13 +86,27 @@ def unused(sources: Sources, workers: Iterable[Worker]) -> list[str]:
     return [] if any(w.queues for w in workers) else [m.path for m in sources.entries if _workers_in(m)]
 
 
+def _makes(maker: Module, reached: set[reach.Place]) -> bool:
+    """Whether one of the places that are `reached` makes the worker of a module."""
+    names = (name for path, name in reached if path == maker.path)
+    return any(_is_worker(maker, used) for name in names for used in maker.uses.get(name, ()))
+
+
+def _program_beside(sources: Sources, app: WebApp, maker: Module) -> Start | None:
+    """What starts the file of an app as a program, if that runs the worker alone."""
+    serves = any(source.partition(".")[0] in SERVERS for source, _ in app.module.imports.values())
+    if serves or not _makes(maker, reach.reached(sources, app.module, as_program=True)):
+        return None
+    return sources.start_of(app.module)
+
+
+def _is_worker(module: Module, name: str) -> bool:
+    return re.fullmatch(r"temporalio\.worker\.(\w+\.)?Worker", module.source_of(name)) is not None
+
+
 def _workers_in(module: Module) -> list[int]:
     """The positions of the calls that make a worker of Temporal."""
-    return [
-        number
-        for number, call in enumerate(module.calls)
-        if re.fullmatch(r"temporalio\.worker\.(\w+\.)?Worker", module.source_of(dotted(call.func)))
-    ]
+    return [number for number, call in enumerate(module.calls) if _is_worker(module, dotted(call.func))]
 
 
 def _worker(sources: Sources, path: str, start: Start | None, makers: Iterable[Module]) -> Worker:

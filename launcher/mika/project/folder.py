@@ -149,6 +149,23 @@ class ProjectDir:
         """The ids of runs in this folder that may still have processes."""
         return [str(run_id) for run_id in _read_list(self._marks)]
 
+    @contextlib.contextmanager
+    def marked(self, run_id: str) -> Iterator[None]:
+        """With this mark, which is removed at the end if it was not there: nothing is left then of what has it."""
+        if run_id in self.marks():
+            yield
+            return
+        self.add_mark(run_id)
+        try:
+            yield
+        finally:
+            others = [mark for mark in self.marks() if mark != run_id]
+            if others:
+                write_private(self._marks, json.dumps(others))
+            else:
+                with contextlib.suppress(OSError):
+                    self._marks.unlink()
+
     def clear_marks(self) -> None:
         for path in (self._trees, self._marks):
             with contextlib.suppress(OSError):

@@ -27,6 +27,7 @@ _PERMANENT = [
     (
         _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
     ),  # the SDKs, when a worker starts
+    (_TLS := re.compile(r"Failed client connect: .*\bInvalidContentType\b")),  # to a server that has none
     re.compile(r"^RuntimeError: Failed validating workflow "),  # Temporal's Python SDK: its code cannot be imported
     (_INVALID_SETTINGS := re.compile(r"\d validation errors? for \w*(Settings|Config)\b")),  # pydantic
     (_BROKEN_STORE := re.compile(r"file is not a database")),  # SQLite
@@ -113,6 +114,8 @@ def _fix(said: Sequence[str], number: int) -> str:
             "let it use TEMPORAL_NAMESPACE, or add `{name}` to `namespaces` under [temporal] in mika.toml",
             name=missing[1],
         )
+    if _TLS.search(text):
+        return _("this server speaks no TLS: connect to it without `tls` and `api_key`")
     if _INVALID_SETTINGS.search(text) and "Field required" in text:
         return _("set what is required in .env")
     if variable := _missing_variable(said, number):
