@@ -61,13 +61,22 @@ def activity(
     pending.activity_options.start_to_close_timeout.seconds = 28
     pending.activity_options.heartbeat_timeout.seconds = beat
     at(pending.scheduled_time, since)
-    if state == 2:
+    if state in (2, 3, 5):
         at(pending.last_started_time, since)
     if failure is not None:
         pending.last_failure.CopyFrom(failure)
     if due is not None:
         at(pending.next_attempt_schedule_time, due)
         pending.current_retry_interval.seconds = 3
+    return found
+
+
+def paused(state: int, *, worker: str = "12@vm", failure: Failure | None = None) -> DescribeWorkflowExecutionResponse:
+    """An activity that `temporal activity pause` was called for; `state` 5: while a worker had it."""
+    found = activity(state, attempt=2, worker=worker, failure=failure)
+    pending = found.pending_activities[0]
+    pending.paused, pending.pause_info.manual.identity = True, "me@vm"
+    pending.pause_info.manual.reason = "look first"
     return found
 
 
@@ -140,14 +149,25 @@ def started(attempt: int = 1) -> tuple[str, float, dict[str, Any]]:
     return ("ACTIVITY_TASK_STARTED", 0.4, {"scheduled_event_id": ASK_ID, "identity": "12@vm", "attempt": attempt})
 
 
+def prolonged(when: float) -> tuple[tuple[str, float, dict[str, Any]], ...]:
+    """What a worker does while a local activity runs: it answers the task, and takes the next one at once."""
+    return (
+        ("WORKFLOW_TASK_COMPLETED", when, {"identity": "12@vm"}),
+        ("WORKFLOW_TASK_SCHEDULED", when, {}),
+        ("WORKFLOW_TASK_STARTED", when, {"identity": "12@vm"}),
+    )
+
+
 def raised(text: str, cause: int = UNHANDLED) -> list[HistoryEvent]:
     """The history of a workflow whose task has just failed."""
     return events(STARTED, TASK, TAKEN, task_failed(text, cause))
 
 
-def asked(*more: tuple[str, float, dict[str, Any]]) -> list[HistoryEvent]:
+def asked(*more: tuple[str, float, dict[str, Any]], beat: int = 0, queue: str = "") -> list[HistoryEvent]:
     """The history of a workflow that has scheduled its activity, and what came then."""
-    return events(STARTED, TASK, TAKEN, DONE, ASK, *more)
+    name, when, attributes = ASK
+    ask = (name, when, {**attributes, "heartbeat_timeout.seconds": beat, "task_queue.name": queue})
+    return events(STARTED, TASK, TAKEN, DONE, ask, *more)
 
 
 def worker(queue: str = QUEUE, state: str = "alive", namespace: str = "default", identity: str = "12@vm") -> Poller:

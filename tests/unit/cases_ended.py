@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mika.diagnosis.model import Crowd
+from mika.diagnosis.model import Crowd, Surroundings
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from tests.kit.temporal_protos import (
     ASK_ID,
+    COMMANDS,
     DONE,
     QUEUE,
     STARTED,
@@ -32,6 +34,15 @@ _GO_INPUT = (
     "unable to decode the workflow function input payload with error: payload item 0: unable to decode:"
     " json: cannot unmarshal string into Go value of type main.Order, function name: Ship"
 )
+
+
+def _limited(run: int, execution: int) -> DescribeWorkflowExecutionResponse:
+    """A workflow whose time was up after a minute."""
+    found = described("timed_out", closed=60)
+    found.execution_config.workflow_run_timeout.seconds = run
+    found.execution_config.workflow_execution_timeout.seconds = execution
+    return found
+
 
 ENDED: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix
@@ -140,13 +151,58 @@ ENDED: list[Case] = [
         "WORKFLOW_RUN_TIMEOUT=120",
     ),
     (
-        "a step whose worker was lost",
+        "a step whose worker is suspended",
         "worker_unresponsive",
+        described("failed", closed=29),
+        asked(started(), ended_by(failure("", timeout=4))),
+        around(worker(state="stopped")),
+        99,
+        "stopped sending heartbeats",
+    ),
+    (
+        "a step that sent no heartbeat, with a worker that is alive",
+        "activity_failed",
+        described("failed", closed=29),
+        asked(started(3), ended_by(failure("", timeout=4)), beat=2),
+        around(worker()),
+        99,
+        "was taken 3 times, and no heartbeat came within 2.0 s; unless its worker was killed: call activity.",
+    ),
+    (
+        "a step that sent no heartbeat, and nothing is known of its worker",
+        "activity_failed",
         described("failed", closed=29),
         asked(started(), ended_by(failure("", timeout=4))),
         around(),
         99,
-        "stopped sending heartbeats",
+        "was taken once, and no heartbeat came in time",
+    ),
+    (
+        "a step that took longer than it may, in a project whose run timeout nobody knows",
+        "timed_out_slow",
+        described("failed", closed=29),
+        asked(started(), ended_by(failure("activity StartToClose timeout", timeout=1))),
+        Surroundings(worker=COMMANDS),
+        99,
+        "raise the start-to-close timeout of ask_llm in the workflow's code, then `mika restart worker`; then `mika",
+    ),
+    (
+        "a run whose execution timeout was shorter than its run timeout",
+        "timed_out_slow",
+        _limited(run=60, execution=60),
+        events(STARTED, TASK, TAKEN, DONE, TIMED_OUT),
+        Surroundings(),
+        99,
+        "raise its execution timeout where it is started",
+    ),
+    (
+        "a run that had a run timeout",
+        "timed_out_slow",
+        _limited(run=60, execution=120),
+        events(STARTED, TASK, TAKEN, DONE, TIMED_OUT),
+        Surroundings(),
+        99,
+        "raise its run timeout where it is started",
     ),
     (
         "an error of the workflow's own",

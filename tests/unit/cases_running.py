@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mika.diagnosis.model import Surroundings
-from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from tests.kit.temporal_protos import (
     DONE,
@@ -19,15 +17,15 @@ from tests.kit.temporal_protos import (
     TASK,
     activity,
     around,
-    described,
     events,
     failure,
+    paused,
+    prolonged,
     raised,
     task,
     worker,
 )
-
-Case = tuple[str, str, DescribeWorkflowExecutionResponse, list[HistoryEvent], Surroundings, float, str]
+from tests.unit.cases_pending import WITHOUT_A_TASK, Case
 
 RUNNING: list[Case] = [
     # name, expected cause, description, history, surroundings, now, a word of finding + fix
@@ -54,6 +52,24 @@ RUNNING: list[Case] = [
         "kill -CONT 12",
     ),
     ("taken, not answered", "worker_unresponsive", task(2), events(STARTED, TASK, TAKEN), around(), 4, "12@vm took it"),
+    (
+        "a local activity, for which the worker has prolonged its task twice",
+        "running",
+        task(2, since=16.2),
+        events(STARTED, TASK, TAKEN, *prolonged(8.1), *prolonged(16.2)),
+        around(worker()),
+        22.1,
+        "a local activity has been running for 22 s in worker 12@vm",
+    ),
+    (
+        "a local activity, in a worker that is suspended since",
+        "worker_unresponsive",
+        task(2, since=8.1),
+        events(STARTED, TASK, TAKEN, *prolonged(8.1)),
+        around(worker(state="stopped")),
+        13,
+        "12@vm took it 4.9 s ago and does not answer",
+    ),
     ("taken a moment ago", "running", task(2, since=9), [], around(), 10, "has been running for 10 s"),
     (
         "taken by one that was killed",
@@ -158,6 +174,51 @@ RUNNING: list[Case] = [
         "this was its last attempt: it fails in 20 s",
     ),
     (
+        "a step that has been asked to cancel",
+        "running",
+        activity(3, beat=5),
+        [],
+        around(worker()),
+        12,
+        "the activity ask_llm has been asked to cancel, and has been running for 12 s",
+    ),
+    (
+        "a step that has been asked to cancel, with a killed worker: the server does not try it again",
+        "worker_killed",
+        activity(3, beat=5),
+        [],
+        around(worker(state="gone"), worker(identity="13@vm")),
+        2,
+        "this was its last attempt: it fails in 3.0 s (heartbeat timeout of 5.0 s)",
+    ),
+    (
+        "a paused step",
+        "activity_paused",
+        paused(4),
+        [],
+        around(worker()),
+        12,
+        "is paused; `temporal activity unpause --workflow-id process_message_1 --activity-id 1 --namespace default`",
+    ),
+    (
+        "a step that has been asked to pause",
+        "running",
+        paused(5),
+        [],
+        around(worker()),
+        12,
+        "the activity ask_llm has been asked to pause, and has been running for 12 s",
+    ),
+    (
+        "a step that has been asked to pause, with a killed worker",
+        "activity_paused",
+        paused(5),
+        [],
+        around(worker(state="gone"), worker(identity="13@vm")),
+        99,
+        "the activity ask_llm is paused; `temporal activity unpause",
+    ),
+    (
         "a step with a stopped worker",
         "worker_unresponsive",
         activity(2),
@@ -203,13 +264,40 @@ RUNNING: list[Case] = [
         "for 3.5 s",
     ),
     (
-        "a step whose workers vanish",
+        "a step with a worker that hangs",
         "worker_unresponsive",
         activity(1, since=9, attempt=4, failure=failure("activity Heartbeat timeout", timeout=4)),
         [],
+        around(worker(state="hung"), worker(identity="13@vm")),
+        10,
+        "taken 3 times, and each time its worker stopped",
+    ),
+    (
+        "a step that sends no heartbeat, with a worker that is alive",
+        "activity_retrying",
+        activity(2, since=9, attempt=4, beat=2, failure=failure("activity Heartbeat timeout", timeout=4)),
+        [],
         around(worker()),
         10,
-        "taken 3 times",
+        "the activity ask_llm was taken 3 times, and no heartbeat came within 2.0 s",
+    ),
+    (
+        "a step that took longer than it may, and is tried again",
+        "activity_retrying",
+        activity(1, since=9, attempt=2, failure=failure("activity StartToClose timeout", timeout=1)),
+        [],
+        around(worker()),
+        10,
+        "raise its start-to-close timeout in the workflow's code, then `mika restart worker`: an activity that is",
+    ),
+    (
+        "a step that sent no heartbeat once",
+        "activity_retrying",
+        activity(2, since=9, attempt=2, beat=2, failure=failure("activity Heartbeat timeout", timeout=4)),
+        [],
+        around(worker()),
+        10,
+        "if that fails, too: unless its worker was killed: call activity.heartbeat() in the activity more often, or",
     ),
     (
         "code that raises",
@@ -308,13 +396,5 @@ RUNNING: list[Case] = [
         1,
         "has been running",
     ),
-    (
-        "a timer",
-        "running",
-        described("running"),
-        events(STARTED, TASK, TAKEN, DONE),
-        around(worker()),
-        9,
-        "nothing is pending",
-    ),
+    *WITHOUT_A_TASK,
 ]

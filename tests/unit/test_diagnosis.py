@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from mika.diagnosis.model import FINE, HANGING, Cause, Poller, Surroundings, WorkerCommands, near_miss, seconds
+from mika.diagnosis.model import FINE, HANGING, Cause, Crowd, Poller, Surroundings, WorkerCommands, near_miss, seconds
 from mika.diagnosis.proto import NON_DETERMINISTIC
 from mika.diagnosis.slow import SlowTask, slowest_task, taken_task
 from mika.diagnosis.temporal import CallError, call_error, literal
@@ -16,6 +16,8 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.service import RPCError, RPCStatusCode
 
 from tests.kit.temporal_protos import (
+    ASK_ID,
+    COMMANDS,
     DONE,
     QUEUE,
     START,
@@ -28,8 +30,12 @@ from tests.kit.temporal_protos import (
     around,
     asked,
     described,
+    ended_by,
     events,
     failure,
+    paused,
+    prolonged,
+    raised,
     task,
     task_failed,
     worker,
@@ -89,6 +95,9 @@ def test_tasks_that_took_long() -> None:
     assert second.text == "19 s in one workflow task"
     assert slowest_task(events(STARTED, TASK, TAKEN, DONE)) is None
     assert slowest_task(()) is None
+    local = ("MARKER_RECORDED", 15, {"marker_name": "core_local_activity"})
+    ended = ("WORKFLOW_TASK_COMPLETED", 15, {"identity": "12@vm"})
+    assert slowest_task(events(STARTED, TASK, TAKEN, *prolonged(8.1), ended, local)) is None
     has_it = taken_task(task(2), events(STARTED, TASK, TAKEN), START + 8)
     assert has_it == SlowTask(8.0, is_first=True, worker="12@vm")
     assert taken_task(task(1), events(STARTED, TASK), START + 8) is None
@@ -116,6 +125,19 @@ def test_what_has_ended_is_retried_and_never_terminated(cause: int) -> None:
     assert "mika workflows retry process_message_1" in fix
     assert "terminate" not in fix
     assert "by itself" not in fix
+
+
+def test_who_asked_a_step_to_end() -> None:
+    paused_one = classify(paused(4, failure=failure("429")), (), around(worker()), now=START + 9)
+    who = "me@vm paused it: look first"
+    assert paused_one.evidence == (who, "attempt 2 is next; last failure: LlmError: 429")
+    learns = "its worker learns of that when it sends a heartbeat"
+    pausing = classify(paused(5), (), around(worker()), now=START + 9)
+    assert pausing.evidence == (f"it has been asked to pause: {learns}", who, "no heartbeat so far")
+    canceled = activity(3)
+    canceled.pending_activities[0].last_heartbeat_time.FromNanoseconds(round((START + 7) * 1e9))
+    found = classify(canceled, (), around(worker()), now=START + 9)
+    assert found.evidence == (f"it has been asked to cancel: {learns}", "last heartbeat 2.0 s ago")
 
 
 def test_a_message_in_the_wrong_queue_is_retried_once_the_starter_is_right() -> None:
@@ -158,6 +180,68 @@ def test_the_worker_of_another_queue_of_the_project_is_where_it_should_be() -> N
     assert started is not None
     assert started.fix == "correct the task queue where the workflows are started: mail-2 has a worker"
     assert find_misplaced("billing", several(worker("mail-2"))) is None
+
+
+def served(*pollers: Poller) -> Surroundings:
+    """A project with one process, for the queue of its workflows."""
+    return replace(around(*pollers), serving={QUEUE: COMMANDS})
+
+
+NOT_SERVED = "the settings name no process that polls nobody: start a worker that does, or "
+IN_CODE = NOT_SERVED + "correct the task queue in the code of the workflow that names it"
+
+
+def test_a_queue_that_no_process_of_the_project_polls() -> None:
+    """To restart the one that polls another queue would help nobody."""
+    called = activity(1)
+    called.pending_activities[0].activity_options.task_queue.name = "nobody"
+    found = classify(called, (), served(worker()), now=START + 9)
+    assert (found.cause, found.fix, found.queue) == (Cause.NO_WORKER, IN_CODE, "nobody")
+    child = task(1, queue="nobody")
+    child.workflow_execution_info.parent_execution.workflow_id = "order-1"
+    assert classify(child, (), served(worker()), now=START + 9).fix == IN_CODE
+    started = classify(task(1, queue="nobody"), (), several(), now=START + 9)
+    assert started.fix == NOT_SERVED + "start the workflow in another task queue"
+    own = classify(activity(1), (), served(), now=START + 9)
+    assert (own.fix, own.queue) == ("start a worker: `mika start worker`", QUEUE)
+
+
+def test_a_step_that_no_process_of_the_project_polls_for_in_time() -> None:
+    expired = ("ACTIVITY_TASK_TIMED_OUT", 2, {"scheduled_event_id": ASK_ID, "failure": failure("", timeout=2)})
+    history = asked(expired, ended_by(failure("activity ScheduleToStart timeout", timeout=2)), queue="nobody")
+    busy = replace(served(worker()), crowd=Crowd(9, 9, 9.0))
+    found = classify(described("failed", closed=3), history, busy, now=START + 9)
+    assert found.cause == Cause.TIMED_OUT_NO_WORKER
+    assert found.finding.endswith(" (task queue nobody)")
+    assert found.fix == IN_CODE + "; then `mika workflows retry process_message_1`"
+    pending = activity(1, status="timed_out", closed=60)
+    pending.pending_activities[0].activity_options.task_queue.name = "nobody"
+    late = classify(pending, asked(), busy, now=START + 99)
+    assert (late.cause, late.evidence[0]) == (Cause.TIMED_OUT_NO_WORKER, "task queue nobody")
+    assert late.fix == IN_CODE + "; then `mika workflows retry process_message_1`"
+
+
+def test_a_killed_worker_of_a_queue_that_no_process_of_the_project_polls() -> None:
+    called = activity(2)
+    called.pending_activities[0].activity_options.task_queue.name = "nobody"
+    found = classify(called, (), served(worker("nobody", state="gone")), now=START + 9)
+    assert (found.cause, found.fix) == (Cause.NO_WORKER, "start a worker that polls nobody")
+
+
+def test_two_processes_that_poll_one_queue_have_to_be_alike() -> None:
+    both = replace(around(worker()), worker=replace(COMMANDS, processes=("wa", "wb")))
+    poll = "wa, wb poll the same task queue, and each gets any of its tasks: register "
+    apart = " in all of them, or give each a task queue of its own, then `mika restart wa wb`"
+    refused = raised("Workflow class A is not registered on this worker, available workflows: B")
+    found = classify(task(1, attempt=2), refused, both, now=START + 1)
+    assert found.cause == Cause.WORKFLOW_TASK_FAILING
+    assert found.fix == f"{poll}that workflow{apart}"
+    unknown = failure("Activity function x is not registered on this worker")
+    retried = classify(activity(1, since=9, attempt=3, due=12, failure=unknown), (), both, now=START + 10)
+    assert retried.fix == f"{poll}an activity of that name{apart}"
+    none_runs = replace(both, worker=WorkerCommands(("mika up",), processes=("wa", "wb")))
+    found = classify(task(1, attempt=2), refused, none_runs, now=START + 1)
+    assert found.fix.endswith(", or give each a task queue of its own, then restart the worker")
 
 
 @pytest.mark.parametrize(

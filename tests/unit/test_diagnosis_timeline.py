@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from mika.diagnosis.timeline import timeline
 
 from tests.kit.temporal_protos import (
@@ -12,6 +13,7 @@ from tests.kit.temporal_protos import (
     STARTED,
     TAKEN,
     TASK,
+    activity,
     asked,
     events,
     failure,
@@ -59,3 +61,15 @@ def test_a_transient_attempt_is_not_part_of_the_story() -> None:
     story[-1].task_id = story[-2].task_id = 0
     found = timeline(task(2, attempt=2), story, now=START + 2)
     assert [entry.text for entry in found].count("taken by worker 12@vm") == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        (3, "activity ask_llm has been running for 9.0 s, asked to cancel"),
+        (4, "activity ask_llm is paused"),
+        (5, "activity ask_llm has been running for 9.0 s, asked to pause"),
+    ],
+)
+def test_a_pending_activity_that_was_asked_to_end(state: int, text: str) -> None:
+    assert [entry.text for entry in timeline(activity(state), (), now=START + 9)] == [text]

@@ -7,11 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto, sdks
+from mika.diagnosis.fixes import (
+    fix_of_failure,
+    is_hung,
+    is_own_time_out,
+    more_heartbeats,
+    no_heartbeat,
+    times,
+)
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, seconds, workflow_command
 from mika.diagnosis.proto import EventType
-from mika.diagnosis.running import cannot_read_input, failing_task, fix_of_failure, is_own_time_out, times
+from mika.diagnosis.running import cannot_read_input, failing_task
 from mika.diagnosis.steps import Step, step_of, steps
-from mika.diagnosis.untaken import find_misplaced
+from mika.diagnosis.untaken import find_misplaced, names_own_queue, serve
 from mika.wording import Text, _
 
 if TYPE_CHECKING:
@@ -52,12 +60,15 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         _("last worker: {worker}", worker=step.worker) if step.worker else _("no worker ever took it"),
     )
     if timeout and not step.started:
-        if crowded := _overloaded(name, evidence, surroundings, info):
+        if crowded := _overloaded(name, evidence, surroundings, info, step.queue):
             return crowded
-        elsewhere, fix = _where_workers_are(surroundings, info)
+        elsewhere, fix = _where_workers_are(surroundings, info, step.queue)
         took = seconds(step.took)
         finding = _("no worker took {step} within {time}{elsewhere}", step=name, time=took, elsewhere=elsewhere)
         return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
+    if timeout == proto.HEARTBEAT and not is_hung(step.worker, surroundings):
+        fix = _then(more_heartbeats(surroundings.worker), info)
+        return Diagnosis(Cause.ACTIVITY_FAILED, no_heartbeat(name, step.attempt, step.beat), evidence, fix)
     if timeout == proto.HEARTBEAT:
         finding = _(
             "{step} was taken {times}, and its worker stopped sending heartbeats", step=name, times=times(step.attempt)
@@ -79,7 +90,7 @@ def _step_failed(step: Step, failure: Failure, surroundings: Surroundings, info:
         return Diagnosis(Cause.ACTIVITY_FAILED, finding, evidence, fix)
     if timeout:
         return Diagnosis(
-            Cause.TIMED_OUT_SLOW, _too_long(step, name, timeout), evidence, _its_time(step, info, surroundings)
+            Cause.TIMED_OUT_SLOW, _too_long(step, name, timeout), evidence, _its_time(step, timeout, info, surroundings)
         )
     finding = _("{step} failed {times}: {error}", step=name, times=times(step.attempt), error=proto.message(failure))
     return Diagnosis(
@@ -100,7 +111,15 @@ def _too_long(step: Step, name: str, timeout: int) -> str:
     return _("{step} took longer than its {which} timeout{times}", step=name, which=which, times=tries)
 
 
-def _its_time(step: Step, info: WorkflowExecutionInfo, surroundings: Surroundings) -> str:
+def _its_time(step: Step, timeout: int, info: WorkflowExecutionInfo, surroundings: Surroundings) -> str:
+    if surroundings.run_timeout is None or info.task_queue != surroundings.queue:
+        fix = _(
+            "raise the {which} timeout of {name} in the workflow's code, {restart}",
+            which=proto.TIMEOUTS[timeout],
+            name=step.name,
+            restart=surroundings.worker.then_restart(),
+        )
+        return _then(fix, info)
     return _more_time(info, surroundings, _("or the timeout of {name} in the workflow's code", name=step.name))
 
 
@@ -151,7 +170,8 @@ def _activity_timed_out(
         step = _("the activity {name}", name=pending.activity_type.name)
         due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time))
         if pending.state == proto.SCHEDULED and closed - due >= surroundings.patience:
-            return _never_taken(step, closed - due, info, surroundings, limit)
+            queue = pending.activity_options.task_queue.name
+            return _never_taken(step, closed - due, info, surroundings, limit, queue)
         failure = pending.last_failure if pending.HasField("last_failure") else None
         if failure is not None and not proto.timeout_type(failure) and not is_own_time_out(failure):
             return Diagnosis(
@@ -175,14 +195,20 @@ def _activity_timed_out(
     return None
 
 
-def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo) -> tuple[str, str]:
-    """For a task that nobody took: the end of the finding, where workers poll something else; and the fix."""
-    misplaced = find_misplaced(info.task_queue, surroundings)
+def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo, own: str = "") -> tuple[str, str]:
+    """For a task that nobody took: the end of the finding, where workers poll something else; and the fix.
+
+    `own`: the queue of an activity whose workflow code may name another one than that of the workflow.
+    """
+    own_queue, queue = names_own_queue(info, own), own or info.task_queue
+    misplaced = find_misplaced(queue, surroundings, own_queue=own_queue)
+    if misplaced is None and not surroundings.is_served(queue):
+        return _(" (task queue {queue})", queue=queue), _then(serve(queue, own_queue=own_queue), info)
     if misplaced is None:
-        return "", _then(surroundings.worker.how_to_start(), info)
+        return "", _then(surroundings.around(queue).worker.how_to_start(), info)
     finding = _(
         ": it waited in {queue}, and {worker} polls {place}",
-        queue=info.task_queue,
+        queue=queue,
         worker=misplaced.worker.who,
         place=misplaced.place,
     )
@@ -190,35 +216,39 @@ def _where_workers_are(surroundings: Surroundings, info: WorkflowExecutionInfo) 
 
 
 def _never_taken(
-    what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str
+    what: str, waited: float, info: WorkflowExecutionInfo, surroundings: Surroundings, limit: str, own: str = ""
 ) -> Diagnosis:
-    time = seconds(waited)
+    """`own`: as in `_where_workers_are`."""
+    queue, time = own or info.task_queue, seconds(waited)
     finding = _(
         "no worker took {what} for {time}, until its time limit of {limit} was over", what=what, time=time, limit=limit
     )
     evidence: tuple[str, ...] = (
-        _("task queue {queue}", queue=info.task_queue),
+        _("task queue {queue}", queue=queue),
         _("{what} waited {time} for a worker", what=what, time=time),
     )
-    if crowded := _overloaded(what, evidence, surroundings, info):
+    if crowded := _overloaded(what, evidence, surroundings, info, own):
         return crowded
-    alive = surroundings.alive(surroundings.namespace, info.task_queue)
+    alive = surroundings.alive(surroundings.namespace, queue)
     if alive:
         finding += _(" (there is a worker now)")
         evidence = (*evidence, _("now {worker} polls it", worker=alive[0].who))
         fix: str = _("start it again: {command}", command=workflow_command("retry", info))
     else:
-        elsewhere, fix = _where_workers_are(surroundings, info)
+        elsewhere, fix = _where_workers_are(surroundings, info, own)
         finding += elsewhere
     return Diagnosis(Cause.TIMED_OUT_NO_WORKER, finding, evidence, fix)
 
 
 def _overloaded(
-    what: str, evidence: tuple[str, ...], surroundings: Surroundings, info: WorkflowExecutionInfo
+    what: str, evidence: tuple[str, ...], surroundings: Surroundings, info: WorkflowExecutionInfo, own: str
 ) -> Diagnosis | None:
-    """If others were completed meanwhile: there were workers, and they had too much to do."""
+    """If others were completed meanwhile: there were workers, and they had too much to do.
+
+    `own`: as in `_where_workers_are`. Of another queue than the workflow's, nobody counts.
+    """
     crowd = surroundings.crowd
-    if crowd is None or not crowd.completed:
+    if crowd is None or not crowd.completed or own not in ("", info.task_queue):
         return None
     return Diagnosis(
         Cause.OVERLOADED,
@@ -295,7 +325,10 @@ def _too_slow(
             time=seconds(slowest[0]),
             limit=limit,
         )
-    return Diagnosis(Cause.TIMED_OUT_SLOW, finding, tuple(evidence), _more_time(info, surroundings))
+    config = description.execution_config
+    whole = proto.span(config.workflow_execution_timeout)
+    is_whole = 0 < whole <= proto.span(config.workflow_run_timeout)  # the server makes the second one as long at most
+    return Diagnosis(Cause.TIMED_OUT_SLOW, finding, tuple(evidence), _more_time(info, surroundings, is_whole=is_whole))
 
 
 def _still_running(activity: PendingActivityInfo, took: float) -> Text:
@@ -316,11 +349,18 @@ def _still_running(activity: PendingActivityInfo, took: float) -> Text:
     )
 
 
-def _more_time(info: WorkflowExecutionInfo, surroundings: Surroundings, other: str = "") -> str:
-    """Which variable to raise, and to what; `other` is another way to the same end."""
+def _more_time(
+    info: WorkflowExecutionInfo, surroundings: Surroundings, other: str = "", *, is_whole: bool = False
+) -> str:
+    """Which variable to raise, and to what; `other` is another way to the same end.
+
+    `is_whole`: the time of the whole execution was up, not only that of one run.
+    """
     suffix = _(" ({other})", other=other) if other else ""
     run, execution = surroundings.run_timeout, surroundings.execution_timeout
     if run is None or info.task_queue != surroundings.queue:
+        if is_whole:
+            return _("raise its execution timeout where it is started{suffix}", suffix=suffix)
         return _("raise its run timeout where it is started{suffix}", suffix=suffix)
     more = 2 * run
     settings = f"WORKFLOW_RUN_TIMEOUT={more:g}"

@@ -27,3 +27,26 @@ def create_attribute(name: str, type_: str, namespace: str) -> str:
     """The arguments that make a search attribute."""
     where = f"--namespace {quoted(namespace)}"
     return f"operator search-attribute create --name {quoted(name)} --type {type_} {where}"
+
+
+def set_current_version(deployment: str, build: str, namespace: str) -> str:
+    """The arguments that let a version of a worker deployment get the new tasks."""
+    version = f"--deployment-name {quoted(deployment)} --build-id {quoted(build)}"
+    return f"worker deployment set-current-version {version} --namespace {quoted(namespace)}"
+
+
+def to_current_version(workflow_id: str, namespace: str) -> str:
+    """The arguments that let a pinned workflow go on with the current version."""
+    workflow = f"--workflow-id {quoted(workflow_id)} --namespace {quoted(namespace)}"
+    return f"workflow update-options {workflow} --versioning-override-behavior auto_upgrade"
+
+
+def nexus_endpoint(name: str) -> str:
+    """The arguments that show where a Nexus endpoint leads."""
+    return f"operator nexus endpoint get --name {quoted(name)}"
+
+
+def unpause_activity(workflow_id: str, activity_id: str, namespace: str) -> str:
+    """The arguments that let a paused activity of a workflow go on."""
+    ids = f"--workflow-id {quoted(workflow_id)} --activity-id {quoted(activity_id)}"
+    return f"activity unpause {ids} --namespace {quoted(namespace)}"

@@ -36,6 +36,7 @@ def lost_activity(
     which = min(ends, key=lambda name: ends[name], default="")
     noticed, left = ends.get(which, 0.0), proto.at(pending.expiration_time)
     is_last = pending.maximum_attempts and pending.attempt >= pending.maximum_attempts
+    is_last = is_last or pending.state == proto.CANCEL_REQUESTED
     fails = bool(is_last or (left and which and left <= noticed))
     if which:
         when, limit = seconds(max(0.0, noticed - now)), seconds(limits[which][1])
@@ -129,6 +130,8 @@ def _lost(
         evidence = (*evidence, _("now {worker} polls {queue}", worker=alive[0].who, queue=queue))
         return Diagnosis(Cause.WORKER_KILLED, _("{what}; {then}", what=what, then=then), evidence, wait)
     worker = surroundings.worker
-    nobody = worker.down or _("no worker polls {queue}", queue=queue)
+    nobody = (surroundings.is_served(queue) and worker.down) or _("no worker polls {queue}", queue=queue)
     finding = _("{what}, and now {nobody}", what=what, nobody=nobody)
-    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start())
+    if not surroundings.is_served(queue):
+        return Diagnosis(Cause.NO_WORKER, finding, evidence, _("start a worker that polls {queue}", queue=queue), queue)
+    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start(), queue)

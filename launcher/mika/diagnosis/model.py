@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.commands import for_workflow
 from mika.frozen import frozen
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +40,8 @@ class Cause(StrEnum):
     WORKER_KILLED = "worker_killed"
     SLOW = "slow"
     ACTIVITY_RETRYING = "activity_retrying"
+    NEXUS_RETRYING = "nexus_retrying"
+    ACTIVITY_PAUSED = "activity_paused"
     ACTIVITY_FAILED = "activity_failed"
     TIMED_OUT_NO_WORKER = "timed_out_no_worker"
     TIMED_OUT_SLOW = "timed_out_slow"
@@ -61,6 +63,7 @@ HANGING = frozenset(
         Cause.WRONG_TASK_QUEUE,
         Cause.WRONG_NAMESPACE,
         Cause.WORKFLOW_TASK_FAILING,
+        Cause.ACTIVITY_PAUSED,
     }
 )
 """It is running, and it will get nowhere without help."""
@@ -68,12 +71,16 @@ HANGING = frozenset(
 
 @frozen
 class Diagnosis:
-    """`finding` and `fix` are one sentence each; `fix` is empty where there is nothing to fix."""
+    """`finding` and `fix` are one sentence each; `fix` is empty where there is nothing to fix.
+
+    `queue`: the task queue of what nobody takes; empty where it is about something else.
+    """
 
     cause: Cause
     finding: str
     evidence: tuple[str, ...] = ()
     fix: str = ""
+    queue: str = ""
 
 
 ProcessState = Literal["gone", "stopped", "hung", ""]
@@ -85,11 +92,20 @@ def process_unknown(_identity: str) -> ProcessState:
 
 
 @frozen
+class Version:
+    """One of a worker deployment."""
+
+    deployment: str
+    build: str
+
+
+@frozen
 class Poller:
     """One worker process as the server lists it. `age`: seconds since it was last seen, on the older of its queues.
 
     The server's list keeps a killed worker for minutes. `state` is `stale` when it has not been seen for longer than a
     poll lasts; `gone`, `stopped` and `hung` as in ProcessState. `process`: its name in the Procfile, if that is known.
+    `version`: that of its deployment, None without versioning; `is_current`: it gets what is not pinned to a version.
     """
 
     identity: str
@@ -100,6 +116,8 @@ class Poller:
     activities: bool
     state: Literal["alive", "stale", "gone", "stopped", "hung"] = "alive"
     process: str = ""
+    version: Version | None = None
+    is_current: bool = True
 
     @property
     def who(self) -> str:
@@ -123,6 +141,8 @@ class WorkerCommands:
     """Why it does not run, where that is known: `mail was stopped`."""
     cure: str = ""
     """What to do about that."""
+    processes: tuple[str, ...] = ()
+    """Those that poll the queue, where they are several: each of them gets any of its tasks."""
 
     def how_to_start(self, *, may_hang: bool = False) -> str:
         """A clause for a fix. `may_hang`: one may still be there, so it is to be restarted."""
@@ -150,6 +170,20 @@ class WorkerCommands:
     def then_restart(self) -> str:
         """The last step of a fix that changes the worker's code."""
         return _("then {commands}", commands=_quoted(self.restart)) if self.restart else _("then restart the worker")
+
+    def apart_or_alike(self, what: str, again: str) -> str:
+        """The fix where one of the `processes` does not have `what`; `again`: what follows it."""
+        restart = self.then_restart()
+        if self.restart:
+            restart = _("then {commands}", commands=f"`mika restart {' '.join(self.processes)}`")
+        return _(
+            "{processes} poll the same task queue, and each gets any of its tasks: register {what} in all of them, or"
+            " give each a task queue of its own, {restart}{then}",
+            processes=listed(self.processes),
+            what=what,
+            restart=restart,
+            then=again,
+        )
 
 
 def _quoted(commands: tuple[str, ...]) -> str:
@@ -202,6 +236,10 @@ class Surroundings:
     def queues(self) -> frozenset[str]:
         """The task queues of this project."""
         return frozenset({self.queue, *self.serving} - {""})
+
+    def is_served(self, queue: str) -> bool:
+        """Whether a process of this project is to poll it; also True where nobody knows what they poll."""
+        return not self.serving or queue in self.serving
 
     def around(self, queue: str) -> Surroundings:
         """The same, with the commands for the worker of this queue."""

@@ -29,8 +29,12 @@ STATUS = {
     CONTINUED_AS_NEW: _("continued_as_new"),
     TIMED_OUT: _("timed_out"),
 }
-# PendingWorkflowTaskState and PendingActivityState: the same meaning
-SCHEDULED, STARTED = 1, 2
+# PendingWorkflowTaskState and PendingActivityState: the same meaning. The others are of an activity only.
+SCHEDULED, STARTED, CANCEL_REQUESTED, PAUSED, PAUSE_REQUESTED = 1, 2, 3, 4, 5
+# PendingNexusOperationState
+NEXUS_BLOCKED = 4
+# WorkerVersioningMode, VersioningBehavior
+VERSIONED, PINNED = 2, 1
 # TaskQueueKind: of the worker that has the workflow in its cache
 STICKY = 2
 # TimeoutType
@@ -71,11 +75,18 @@ class EventType:
     MARKER_RECORDED = 25
     EXECUTION_TERMINATED = 27
     CHILD_INITIATED = 29
+    UPDATE_ACCEPTED = 41
+    UPDATE_COMPLETED = 43
 
 
 # WorkflowTaskFailedCause: a new event came in meanwhile, the server moved, somebody reset it. Not the code's fault.
 HARMLESS_TASK_FAILURES = frozenset({1, 13, 17, 18, 20})
 RESET_STICKY, RESET, NON_DETERMINISTIC = 13, 20, 24
+
+
+def is_taken(state: int) -> bool:
+    """Whether a worker has the activity with this PendingActivityState: it may have been asked to end, too."""
+    return state in (STARTED, CANCEL_REQUESTED, PAUSE_REQUESTED)
 
 
 def at(timestamp: Timestamp) -> float:

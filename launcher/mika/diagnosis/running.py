@@ -5,37 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mika.diagnosis import proto, sdks
+from mika.diagnosis import local, proto, sdks
+from mika.diagnosis.activity import GIVE_UP_ATTEMPT, with_activity
 from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
-from mika.diagnosis.lost import lost_activity, lost_cache, lost_task
-from mika.diagnosis.model import (
-    HISTORY_ERROR,
-    LANGBOT_DOWN,
-    LLM_ERROR,
-    LLM_TIMEOUT,
-    NOT_SENT,
-    ONEBOT_DOWN,
-    Cause,
-    Diagnosis,
-    Surroundings,
-    WorkerCommands,
-    seconds,
-    workflow_command,
-)
+from mika.diagnosis.fixes import fix_of_failure, times
+from mika.diagnosis.lost import lost_cache, lost_task
+from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands, seconds, workflow_command
+from mika.diagnosis.pending import without_a_task
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
 from mika.diagnosis.untaken import SUSPENDED, untaken
+from mika.diagnosis.versions import of_other_versions
 from mika.frozen import frozen
 from mika.wording import _, joined
 
 if TYPE_CHECKING:
-    from temporalio.api.failure.v1 import Failure
     from temporalio.api.history.v1 import HistoryEvent, WorkflowTaskFailedEventAttributes
     from temporalio.api.workflow.v1 import PendingActivityInfo, WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-
-GIVE_UP_ATTEMPT = 3
-"""A workflow task that failed twice fails for a reason; a single failure may be a worker that was being replaced."""
 
 
 @frozen
@@ -63,7 +50,7 @@ def waiting_for(description: DescribeWorkflowExecutionResponse) -> Waiting | Non
     pending = min(description.pending_activities, key=lambda a: a.state != proto.SCHEDULED, default=None)
     if pending is None:
         return None
-    taken = pending.state == proto.STARTED
+    taken = proto.is_taken(pending.state)
     due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time))
     return Waiting(
         pending.activity_type.name,
@@ -103,23 +90,27 @@ def running(
             fix_of_failure(step.failure, surroundings.worker),
         )
     if waiting is None:
-        finding = _("it has been running for {time}; nothing is pending (a timer, or between two steps)", time=time)
-        return Diagnosis(Cause.RUNNING, finding)
+        return without_a_task(description, events, surroundings, now)
     # Nobody is expected to take an activity during the pause before its next attempt.
     elapsed = max(0.0, now - waiting.since if waited is None else waited - waiting.backoff)
     if waiting.activity is not None:
-        return _activity(waiting, waiting.activity, description, surroundings, now, elapsed)
+        return with_activity(waiting.activity, description, surroundings, now, elapsed)
     if waiting.attempt >= GIVE_UP_ATTEMPT:
         return _failed_by_workers(waiting.attempt, surroundings.worker)
     if elapsed < surroundings.patience:
         return Diagnosis(Cause.RUNNING, _("it has been running for {time}", time=time))
     if not waiting.taken:
-        lost = lost_cache(elapsed, events, description, surroundings)
+        is_stranded = of_other_versions(info, info.task_queue, surroundings)
+        lost = None if is_stranded else lost_cache(elapsed, events, description, surroundings)
         what = _("it") if waiting.attempt == 1 else _("its next step")
         return lost or untaken(what, elapsed, info, surroundings)
     identity = taker(events)
-    if surroundings.state_of(identity) == "gone":
+    state = surroundings.state_of(identity)
+    if state == "gone":
         return lost_task(identity, elapsed, description, surroundings)
+    since = local.runs_since(events)
+    if since is not None and state not in ("hung", "stopped"):
+        return local.in_local_activity(identity, now - since)
     return _unanswered(elapsed, identity, surroundings)
 
 
@@ -154,88 +145,6 @@ def _unanswered(elapsed: float, identity: str, surroundings: Surroundings) -> Di
     )
 
 
-def _activity(
-    waiting: Waiting,
-    pending: PendingActivityInfo,
-    description: DescribeWorkflowExecutionResponse,
-    surroundings: Surroundings,
-    now: float,
-    elapsed: float,
-) -> Diagnosis:
-    info = description.workflow_execution_info
-    step = _("the activity {name}", name=waiting.what)
-    failure = pending.last_failure if pending.HasField("last_failure") else None
-    if not waiting.taken and elapsed >= surroundings.patience:
-        return untaken(step, elapsed, info, surroundings, queue=pending.activity_options.task_queue.name)
-    is_lost = failure is not None and proto.timeout_type(failure) == proto.HEARTBEAT
-    if is_lost and pending.attempt > GIVE_UP_ATTEMPT:
-        return Diagnosis(
-            Cause.WORKER_UNRESPONSIVE,
-            _(
-                "{step} was taken {times}, and each time its worker stopped sending heartbeats",
-                step=step,
-                times=times(pending.attempt - 1),
-            ),
-            (_("last worker: {worker}", worker=pending.last_worker_identity),),
-            surroundings.worker.how_to_restart(),
-        )
-    state = surroundings.state_of(pending.last_worker_identity)
-    if waiting.taken and state == "gone":
-        return lost_activity(pending, description, surroundings, now)
-    if waiting.taken and state == "stopped":
-        return Diagnosis(
-            Cause.WORKER_UNRESPONSIVE,
-            _(
-                "{step} is with worker {worker}, whose process is suspended",
-                step=step,
-                worker=pending.last_worker_identity,
-            ),
-            (_("taken {time} ago, attempt {attempt}", time=seconds(elapsed), attempt=pending.attempt),),
-            surroundings.worker.how_to_restart(),
-        )
-    if failure is not None:
-        return _retrying(step, pending, failure, now, surroundings.worker)
-    return Diagnosis(Cause.RUNNING, _doing(step, waiting.taken, elapsed, pending))
-
-
-def _doing(step: str, taken: bool, elapsed: float, pending: PendingActivityInfo) -> str:
-    time, budget = seconds(elapsed), proto.span(pending.activity_options.start_to_close_timeout)
-    if not taken:
-        return _("{step} has been queued for {time}", step=step, time=time)
-    if not budget:
-        return _("{step} has been running for {time}", step=step, time=time)
-    limit = seconds(budget)
-    return _("{step} has been running for {time} of at most {limit}", step=step, time=time, limit=limit)
-
-
-def _retrying(
-    step: str, pending: PendingActivityInfo, failure: Failure, now: float, worker: WorkerCommands
-) -> Diagnosis:
-    attempt = _("attempt {attempt}", attempt=pending.attempt)
-    if pending.maximum_attempts:
-        attempt = _("attempt {attempt} of {most}", attempt=pending.attempt, most=pending.maximum_attempts)
-    due, identity = proto.at(pending.next_attempt_schedule_time) - now, pending.last_worker_identity
-    fix = fix_of_failure(failure, worker)
-    if pending.state == proto.STARTED:  # a restart would interrupt it
-        fix = _("wait for the attempt that is under way; if that fails, too: {fix}", fix=fix)
-    return Diagnosis(
-        Cause.ACTIVITY_RETRYING,
-        _(
-            "{step} failed {times} and is being retried: {error}",
-            step=step,
-            times=times(pending.attempt - 1),
-            error=proto.message(failure),
-        ),
-        (
-            _("{attempt} starts in {time}", attempt=attempt, time=seconds(due))
-            if due > 0
-            else _("{attempt} is under way", attempt=attempt),
-            _("last worker: {worker}", worker=identity) if identity else _("last worker: unknown"),
-        ),
-        fix,
-    )
-
-
 _STATES = {
     "alive": _("alive"),
     "stale": _("stale"),
@@ -243,47 +152,6 @@ _STATES = {
     "stopped": SUSPENDED,
     "hung": _("hung"),
 }
-
-
-def times(count: int) -> str:
-    return _("once") if count == 1 else _("{count} times", count=count)
-
-
-_NOT_SENT_FIXES = {
-    LANGBOT_DOWN: _("start LangBot, or correct LANGBOT_API_BASE_URL"),
-    ONEBOT_DOWN: _("start NapCat or Lagrange, or correct ONEBOT_API_URL"),
-    NOT_SENT: _("wait: the reply is sent when the chat takes messages again"),
-}
-
-
-def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
-    """What to do about an activity's failure, judged by its type and what it says."""
-    root = proto.innermost(failure)
-    kind = root.application_failure_info.type
-    if sdks.is_activity_unknown(failure):
-        return _(
-            "let the worker register an activity of that name, {restart}: this run keeps the name that it asked for",
-            restart=worker.then_restart(),
-        )
-    if is_own_time_out(failure):
-        return _("raise WORKFLOW_RUN_TIMEOUT (each step gets a part of it), or use a faster model")
-    if kind == LLM_ERROR:
-        return _("`mika doctor --llm` tests the model")
-    if kind == HISTORY_ERROR:
-        return _("`mika doctor` checks the store of conversations")
-    if kind in _NOT_SENT_FIXES:
-        return _NOT_SENT_FIXES[kind]
-    if worker.logs:
-        return _(
-            "fix what the error names (`{logs}` has more), {restart}", logs=worker.logs, restart=worker.then_restart()
-        )
-    return _("fix what the error names, {restart}", restart=worker.then_restart())
-
-
-def is_own_time_out(failure: Failure) -> bool:
-    """The activity ended itself shortly before its timeout would have, to be able to say what it waited for."""
-    root = proto.innermost(failure)
-    return bool(root.application_failure_info.type == LLM_TIMEOUT)
 
 
 def failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttributes | None:
@@ -344,6 +212,8 @@ def _finding_and_fix(
             namespace=namespace,
         )
         return finding, joined("", (how_to_declare(attribute, namespace, surroundings.address), again))
+    if sdks.is_workflow_unknown(failed.failure) and surroundings.worker.processes:
+        return text, surroundings.worker.apart_or_alike(_("that workflow"), again)
     if sdks.is_workflow_unknown(failed.failure):
         return text, _(
             "register that workflow in the worker (or correct the name), {restart}{then}", restart=restart, then=again

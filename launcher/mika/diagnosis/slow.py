@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
+from mika.diagnosis.local import ended_in
 from mika.diagnosis.model import Cause, Diagnosis, seconds
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.running import taker, waiting_for
@@ -49,12 +50,17 @@ def taken_task(
 
 
 def slowest_task(events: Sequence[HistoryEvent]) -> SlowTask | None:
-    """Of those that were answered, the one that took longest; None if all took less than SLOW."""
+    """Of those that were answered, the one that took longest; None if all took less than SLOW.
+
+    Without those in which a local activity ran: they last as long as it does.
+    """
     slow, taken, is_first = [], 0.0, any(event.event_type == EventType.EXECUTION_STARTED for event in events)
-    for event in events:
+    for index, event in enumerate(events):
         when = proto.at(event.event_time)
         if event.event_type == EventType.TASK_STARTED:
             taken = when
+        elif event.event_type == EventType.TASK_COMPLETED and ended_in(events, index):
+            taken, is_first = 0.0, False
         elif event.event_type == EventType.TASK_COMPLETED and taken:
             identity = event.workflow_task_completed_event_attributes.identity
             slow.append(SlowTask(when - taken, is_first, identity))

@@ -31,6 +31,10 @@ class Step:
     failure: Failure | None = None
     before: Failure | None = None
     """How the attempt before the last one failed."""
+    beat: float = 0.0
+    """Heartbeat timeout; 0 without one."""
+    queue: str = ""
+    """Its task queue; empty for a local one."""
     outcome: str = ""
     """In words, to be shown: `timed out`."""
 
@@ -49,7 +53,10 @@ def steps(events: Sequence[HistoryEvent]) -> dict[int, Step]:
             case EventType.ACTIVITY_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
                 budget = proto.span(scheduled.start_to_close_timeout)
-                by_id[event.event_id] = Step(scheduled.activity_type.name, when, budget)
+                beat = proto.span(scheduled.heartbeat_timeout)
+                by_id[event.event_id] = Step(
+                    scheduled.activity_type.name, when, budget, beat=beat, queue=scheduled.task_queue.name
+                )
             case EventType.ACTIVITY_STARTED:
                 started = event.activity_task_started_event_attributes
                 if step := by_id.get(started.scheduled_event_id):
@@ -85,11 +92,23 @@ def _local_step(marker: MarkerRecordedEventAttributes, when: float, worker: str)
     data = next(iter(marker.details["data"].payloads), None) if "data" in marker.details else None
     told = proto.readable(data)[1] if data is not None else None
     known = told if isinstance(told, dict) else {}
-    step = Step(str(known.get("activity_type", "?")), when, 0.0, when, when, int(known.get("attempt") or 1), worker)
+    began, ended = _stamp(known.get("original_schedule_time")), _stamp(known.get("complete_time"))
+    scheduled = when - max(0.0, ended - began) if began and ended else when
+    step = Step(
+        str(known.get("activity_type", "?")), scheduled, 0.0, when, when, int(known.get("attempt") or 1), worker
+    )
     step.outcome = _("completed")
     if marker.HasField("failure"):
         step.failure, step.outcome = marker.failure, _("failed")
     return step
+
+
+def _stamp(told: object) -> float:
+    """A time in what a marker tells, by the worker's clock, in seconds since the epoch; 0 if there is none."""
+    if not isinstance(told, dict):
+        return 0.0
+    seconds, nanos = told.get("seconds"), told.get("nanos")
+    return seconds + (nanos / 1e9 if isinstance(nanos, int) else 0.0) if isinstance(seconds, int) else 0.0
 
 
 def step_of(failure: Failure, events: Sequence[HistoryEvent]) -> Step:

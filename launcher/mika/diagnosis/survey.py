@@ -22,6 +22,7 @@ from mika.diagnosis.model import (
 )
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import Temporal, literal
+from mika.diagnosis.versions import is_current, version_of
 from mika.frozen import frozen
 
 if TYPE_CHECKING:
@@ -129,6 +130,13 @@ async def look_at(
     stats = [answer.stats for answer in answers]
     now = time.time() if now is None else now
     ages = [{p.identity: max(0.0, now - proto.at(p.last_access_time)) for p in answer.pollers} for answer in answers]
+    versions = {p.identity: version_of(p) for answer in answers for p in answer.pollers}
+    current = {
+        p.identity
+        for answer in answers
+        for p in answer.pollers
+        if is_current(versions[p.identity], answer.versioning_info)
+    }
     workers = []
     for identity in sorted({*ages[0], *ages[1]}):
         own_ages = [ages_of_type[identity] for ages_of_type in ages if identity in ages_of_type]
@@ -140,6 +148,8 @@ async def look_at(
                 max(own_ages),
                 workflows=identity in ages[0],
                 activities=identity in ages[1],
+                version=versions[identity],
+                is_current=identity in current,
                 state=process(identity) or ("alive" if min(own_ages) <= fresh else "stale"),
             )
         )

@@ -170,9 +170,15 @@ def _pending_task(task: PendingWorkflowTaskInfo, now: float) -> str:
 def _pending(pending: PendingActivityInfo, now: float) -> str:
     name = pending.activity_type.name
     due = max(proto.at(pending.scheduled_time), proto.at(pending.next_attempt_schedule_time)) - now
-    if pending.state == proto.STARTED:
+    if proto.is_taken(pending.state):
         time = seconds(now - proto.at(pending.last_started_time))
         text = _("activity {name} has been running for {time}", name=name, time=time)
+        if pending.state == proto.CANCEL_REQUESTED:
+            text += _(", asked to cancel")
+        elif pending.state == proto.PAUSE_REQUESTED:
+            text += _(", asked to pause")
+    elif pending.state == proto.PAUSED:
+        text = _("activity {name} is paused", name=name)
     elif due > 0:
         text = _("activity {name} is retried in {time}", name=name, time=seconds(due))
     else:

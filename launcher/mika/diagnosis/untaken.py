@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
+from mika.diagnosis.versions import of_another_version, of_other_versions
 from mika.frozen import frozen
 from mika.wording import _
 
@@ -58,10 +59,12 @@ def untaken(
 
     `info`: the WorkflowExecutionInfo. `queue`: that of an activity whose workflow code names one of its own.
     """
-    own_queue, queue = bool(queue) and queue != info.task_queue, queue or info.task_queue
+    own_queue, queue = names_own_queue(info, queue), queue or info.task_queue
     surroundings = surroundings.around(queue)
     finding = _("no worker has taken {what} for {time}", what=what, time=seconds(waited))
     evidence = _listed(queue, surroundings)
+    if queue == info.task_queue and (others := of_other_versions(info, queue, surroundings)):
+        return of_another_version(finding, evidence, others[0], info, surroundings)
     misplaced = find_misplaced(queue, surroundings, waited=waited, own_queue=own_queue)
     if misplaced is not None:
         finding += _(
@@ -88,12 +91,35 @@ def untaken(
     if busy:
         finding = _("{finding}: {worker} is busy with earlier tasks", finding=finding, worker=busy[0].who)
         return Diagnosis(Cause.RUNNING, finding, evidence)
+    if not surroundings.is_served(queue):
+        finding = _("{finding} (task queue {queue})", finding=finding, queue=queue)
+        return Diagnosis(Cause.NO_WORKER, finding, evidence, serve(queue, own_queue=own_queue), queue)
     worker = surroundings.worker
     if worker.down:
         finding = _("{finding}: {why}", finding=finding, why=worker.down)
     finding = _("{finding} (task queue {queue})", finding=finding, queue=queue)
     # One that polled last before the task came has died, or hangs: from here that cannot be told apart.
-    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start(may_hang=bool(alive)))
+    return Diagnosis(Cause.NO_WORKER, finding, evidence, worker.how_to_start(may_hang=bool(alive)), queue)
+
+
+def names_own_queue(info: WorkflowExecutionInfo, queue: str = "") -> bool:
+    """Whether code names the task queue, that of a parent or, for the `queue` of an activity, the workflow's own."""
+    return queue != info.task_queue if queue else info.HasField("parent_execution")
+
+
+def serve(queue: str, *, own_queue: bool) -> str:
+    """The fix, where no process of this project is to poll the queue."""
+    if own_queue:
+        return _(
+            "the settings name no process that polls {queue}: start a worker that does, or correct the task queue in"
+            " the code of the workflow that names it",
+            queue=queue,
+        )
+    return _(
+        "the settings name no process that polls {queue}: start a worker that does, or start the workflow in another"
+        " task queue",
+        queue=queue,
+    )
 
 
 def find_misplaced(

@@ -74,16 +74,19 @@ async def units_of(exam: Examination, queue: str) -> tuple[UnitStatus, ...]:
 async def _commands(exam: Examination, queue: str) -> WorkerCommands:
     """Those for the process that serves the queue, as they fit how this stack was started."""
     processes = [process for process in await exam.processes() if queue in process.queues]
+    several = tuple(process.name for process in processes) if len(processes) > 1 else ()
     if units := await units_of(exam, queue):
         broken = not_ok(units)
         first = broken or units[0]
         restart, logs = (f"mika restart {first.type}",), f"mika logs {first.name}"
         if broken is None:  # `mika start` would do nothing
-            return WorkerCommands(restart, restart, logs=logs)
+            return WorkerCommands(restart, restart, logs=logs, processes=several)
         reason = reason_of(broken)
-        return WorkerCommands((f"mika start {broken.name}",), restart, logs=logs, down=reason.text, cure=reason.fix)
+        return WorkerCommands(
+            (f"mika start {broken.name}",), restart, logs=logs, down=reason.text, cure=reason.fix, processes=several
+        )
     up = ("mika up",) if await exam.status() is None else ("mika down", "mika up")
-    return WorkerCommands(up, by_hand=processes[0].command)
+    return WorkerCommands(up, by_hand=processes[0].command, processes=several)
 
 
 def unit_of(exam: Examination, identity: str, status: StackStatus | None) -> UnitStatus | None:

@@ -11,7 +11,9 @@ from mika.detect.files import Files
 from mika.detect.sandbox import SandboxImport, imports_in_sandbox
 from mika.detect.sources import Sources
 from mika.diagnosis import proto
-from mika.diagnosis.model import Cause, Diagnosis, Surroundings
+from mika.diagnosis.local import perhaps_in_local_activity
+from mika.diagnosis.model import FINE, Cause, Diagnosis, Surroundings
+from mika.diagnosis.running import waiting_for
 from mika.diagnosis.skipping import clock
 from mika.diagnosis.slow import SlowTask, still_slow, taken_task
 from mika.diagnosis.steps import attempts
@@ -33,6 +35,8 @@ _SAMPLE = 0.3
 """Seconds over which the use of the CPU is measured."""
 _BUSY = 0.2
 """The share of one CPU above which a worker is at work on its task: its own threads need a fraction of that."""
+_DEEPEST, _MOST_CHILDREN = 4, 5
+"""Levels of children, and children of one workflow, that are looked at."""
 _INTO_AN_ACTIVITY = _("what takes so long belongs in an activity: a workflow task should take milliseconds")
 
 
@@ -68,19 +72,58 @@ async def judge(
     surroundings: Surroundings,
     *,
     now: float,
+    deeper: int = _DEEPEST,
 ) -> Diagnosis:
-    """As `classify`; but a worker that has a workflow task for long, and is at work on it, is slow."""
-    now = clock(description, now)
+    """As `classify`; but a worker that has a workflow task for long, and is at work on it, is slow.
+
+    One that is not at work need not hang before the server gives up waiting: a local activity looks the same.
+
+    One that waits for a child is judged by what that child, or one below it, waits for: down to `deeper` levels.
+    """
+    server_now, now = now, clock(description, now)
     diagnosis = classify(description, events, surroundings, now=now)
     if needs_crowd(diagnosis):
         around = await crowd(await exam.temporal(), description.workflow_execution_info)
         return classify(description, events, replace(surroundings, crowd=around), now=now)
+    if diagnosis.cause == Cause.RUNNING and deeper and waiting_for(description) is None:
+        return await _child_in_trouble(exam, description, now=server_now, deeper=deeper - 1) or diagnosis
     if diagnosis.cause != Cause.WORKER_UNRESPONSIVE:
         return diagnosis
     task = taken_task(description, events, now)
-    if task is None or not await _is_at_work(exam, task.worker):
+    if task is None:
         return diagnosis
-    return still_slow(task, *await why_slow(exam, task, description.workflow_execution_info.type.name))
+    if await _is_at_work(exam, task.worker):
+        return still_slow(task, *await why_slow(exam, task, description.workflow_execution_info.type.name))
+    limit = proto.span(description.execution_config.default_workflow_task_timeout)
+    is_late = description.pending_workflow_task.attempt > 1 or task.took >= limit
+    if is_late or surroundings.state_of(task.worker) in ("hung", "stopped"):
+        return diagnosis
+    is_seen = pid_of_worker(exam, task.worker, await exam.status()) is not None
+    return perhaps_in_local_activity(task.worker, task.took, limit, is_seen=is_seen)
+
+
+async def _child_in_trouble(
+    exam: Examination, description: DescribeWorkflowExecutionResponse, *, now: float, deeper: int
+) -> Diagnosis | None:
+    """The diagnosis of the first of its children with which something is wrong. `now`: the server's time."""
+    from temporalio.service import RPCError
+
+    temporal = await exam.temporal()
+    for child in description.pending_children[:_MOST_CHILDREN]:
+        try:
+            found = await temporal.describe(child.workflow_id, child.run_id)
+            info = found.workflow_execution_info
+            if info.status != proto.RUNNING:  # its parent is about to hear of that
+                continue
+            events = await temporal.newest_events(info.execution)
+        except RPCError:  # it is in another namespace
+            continue
+        surroundings = await exam.surroundings([info.task_queue])
+        diagnosis = await judge(exam, found, events, surroundings, now=now, deeper=deeper)
+        if diagnosis.cause not in FINE:
+            finding = _("its child workflow {id}: {finding}", id=child.workflow_id, finding=diagnosis.finding)
+            return replace(diagnosis, finding=finding)
+    return None
 
 
 async def why_slow(exam: Examination, task: SlowTask, workflow_type: str) -> tuple[str, str]:

@@ -116,7 +116,7 @@ async def investigate(exam: Examination, wanted: str, *, payloads: bool = False,
         status_of(info),
         max(0.0, now - proto.at(info.start_time)),
         _ui_link(exam, info.execution),
-        await _with_what_is_known_here(exam, diagnosis, info.task_queue),
+        await _with_what_is_known_here(exam, diagnosis, diagnosis.queue or info.task_queue),
         tuple(timeline(description, events, now=clock(description, now), payloads=payloads)),
         await own_lines(exam, info.execution.workflow_id, proto.at(info.start_time), ended, ahead)
         if with_log
@@ -204,7 +204,7 @@ async def _with_what_is_known_here(exam: Examination, diagnosis: Diagnosis, queu
         finding = _("{name} is being debugged: {finding}", name=held, finding=diagnosis.finding)
         fix = _("let it go on, in the editor or in `mika attach {name}`", name=held)
         return replace(diagnosis, finding=finding, fix=fix)
-    if diagnosis.cause != Cause.NO_WORKER:
+    if diagnosis.cause != Cause.NO_WORKER or queue not in await exam.queues():
         return diagnosis
     check = await of_queue(exam, queue)
     if check.status != "fail":

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from mika.decoded import Json
-from mika.diagnosis.model import HANGING
+from mika.diagnosis import proto
+from mika.diagnosis.commands import for_workflow
+from mika.diagnosis.model import HANGING, Diagnosis
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again
@@ -72,10 +74,11 @@ async def ask(
 ) -> Answer:
     """Send an update, or a query (also to one that has ended), and wait for the answer.
 
-    Raises MikaError if it fails, or if nobody is there to answer.
+    Raises MikaError if it fails, or if nobody is there to answer, or it cannot answer.
     """
     from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
     from temporalio.common import RawValue
+    from temporalio.service import RPCError, RPCStatusCode
 
     handle = (await client_of(exam)).get_workflow_handle(execution.workflow_id, run_id=execution.run_id)
     send: Callable[..., Awaitable[Any]] = handle.execute_update if verb == "update" else handle.query
@@ -86,6 +89,22 @@ async def ask(
         raise failed(verb, name, execution.workflow_id, str(error.cause)) from None
     except WorkflowQueryFailedError as error:
         raise failed(verb, name, execution.workflow_id, str(error)) from None
+    except RPCError as error:
+        if error.status != RPCStatusCode.FAILED_PRECONDITION:
+            raise
+        raise _cannot_answer(await diagnose_again(exam, execution.workflow_id), execution, str(error)) from None
+
+
+def _cannot_answer(diagnosis: Diagnosis, execution: WorkflowExecution, error: str) -> MikaError:
+    """For a workflow that the server asks nothing: it has not begun, or its workflow task fails again and again."""
+    text = _(
+        "{id} does not answer: {finding} (Temporal: {error})",
+        id=execution.workflow_id,
+        finding=diagnosis.finding,
+        error=error,
+    )
+    tells = _("{command} shows its history", command=for_workflow("doctor --workflow", execution.workflow_id))
+    return MikaError(text, diagnosis.fix or tells, code="no_answer")
 
 
 def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:
@@ -94,8 +113,26 @@ def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:
 
 
 async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer | None:
-    """Wait for the end of a workflow; None if it does not complete. `say` hears what it hangs on meanwhile."""
+    """Wait for the end of a workflow; None if it does not complete. `say` hears what it hangs on meanwhile.
+
+    A reset ends a run and begins another one: that is waited for, too.
+    """
     from temporalio.client import WorkflowFailureError
+
+    runs = [run_id]
+    while True:
+        with contextlib.suppress(WorkflowFailureError):
+            return await _result_of_run(exam, workflow_id, runs[-1], say)
+        latest = (await (await exam.temporal()).describe(workflow_id)).workflow_execution_info
+        if latest.first_run_id != runs[0] or latest.execution.run_id in runs:
+            return None
+        runs.append(latest.execution.run_id)
+        if latest.status == proto.RUNNING:
+            say(_("{id} was reset: its run {run} goes on", id=workflow_id, run=runs[-1]))
+
+
+async def _result_of_run(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer:
+    """Raises WorkflowFailureError if it does not complete."""
     from temporalio.common import RawValue
 
     handle = (await client_of(exam)).get_workflow_handle(workflow_id, run_id=run_id, result_type=RawValue)
@@ -107,11 +144,9 @@ async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> 
                 told = diagnosis.cause
                 text = _("{id} waits: {finding}", id=workflow_id, finding=diagnosis.finding)
                 say(_("{text}; {fix}", text=text, fix=diagnosis.fix) if diagnosis.fix else text)
-        with contextlib.suppress(WorkflowFailureError):
-            return _answer(waiting.result())
+        return _answer(waiting.result())
     finally:
         waiting.cancel()
-    return None
 
 
 async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable[T]) -> T:

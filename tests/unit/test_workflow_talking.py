@@ -1,0 +1,119 @@
+"""Who waits for a workflow, or for its answer: through a reset, and when the server refuses to ask it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from mika.diagnosis.model import Cause, Diagnosis
+from mika.doctor.workflows import talking
+from mika.doctor.workflows.talking import Answer
+from mika.errors import MikaError
+from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
+from temporalio.exceptions import TerminatedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from tests.kit.temporal_protos import STATUS
+
+DONE = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=b'"ok"'))
+
+
+class Server:
+    """An examination, the server behind it and a client of that; `ends`: what each run of its workflow ends with."""
+
+    def __init__(self, ends: dict[str, RawValue | None], first: str, status: str) -> None:
+        self._ends, self._run = ends, ""
+        self._latest = DescribeWorkflowExecutionResponse()
+        info = self._latest.workflow_execution_info
+        info.execution.run_id, info.first_run_id, info.status = list(ends)[-1], first, STATUS[status]  # type: ignore[assignment]
+
+    async def temporal(self) -> Server:
+        return self
+
+    async def describe(self, _workflow_id: str) -> DescribeWorkflowExecutionResponse:
+        return self._latest
+
+    def get_workflow_handle(self, _workflow_id: str, *, run_id: str, result_type: type) -> Server:
+        assert result_type is RawValue
+        self._run = run_id
+        return self
+
+    async def result(self) -> RawValue:
+        end = self._ends[self._run]
+        if end is None:
+            raise WorkflowFailureError(cause=TerminatedError(""))
+        return end
+
+
+@pytest.mark.parametrize(
+    ("server", "answer", "said"),
+    [
+        (Server({"1": DONE}, "1", "completed"), Answer("ok"), []),
+        (Server({"1": None}, "1", "terminated"), None, []),
+        (Server({"1": None, "2": DONE}, "1", "running"), Answer("ok"), ["order was reset: its run 2 goes on"]),
+        (Server({"1": None, "2": DONE}, "1", "completed"), Answer("ok"), []),
+        (Server({"1": None, "2": None}, "1", "terminated"), None, []),
+        (Server({"1": None, "2": DONE}, "2", "running"), None, []),  # somebody started it once more
+        (Server({"1": None, "2": DONE}, "", "running"), None, []),  # an older server
+    ],
+)
+def test_a_run_that_was_reset(
+    monkeypatch: pytest.MonkeyPatch, server: Any, answer: Answer | None, said: list[str]
+) -> None:
+    async def client(exam: Any) -> Any:
+        return exam
+
+    monkeypatch.setattr(talking, "client_of", client)
+    heard: list[str] = []
+    assert asyncio.run(talking.result(server, "order", "1", heard.append)) == answer
+    assert heard == said
+
+
+class Refusing:
+    """An examination, and a client of a server that refuses every question."""
+
+    def __init__(self, status: RPCStatusCode) -> None:
+        self._status = status
+
+    def get_workflow_handle(self, _workflow_id: str, *, run_id: str) -> Refusing:
+        assert run_id == "1"
+        return self
+
+    async def query(self, _name: str, **_options: object) -> None:
+        raise RPCError("Workflow task is not scheduled yet.", self._status, b"")
+
+    execute_update = query
+
+
+@pytest.mark.parametrize("verb", ["query", "update"])
+@pytest.mark.parametrize(
+    ("diagnosis", "hint"),
+    [
+        (Diagnosis(Cause.RUNNING, "it begins in 60 s"), "`mika doctor --workflow order` shows its history"),
+        (Diagnosis(Cause.WORKFLOW_TASK_FAILING, "it begins in 60 s", (), "fix the code"), "fix the code"),
+    ],
+)
+def test_a_question_that_the_server_refuses(
+    monkeypatch: pytest.MonkeyPatch, verb: Any, diagnosis: Diagnosis, hint: str
+) -> None:
+    async def client(exam: Any) -> Any:
+        return exam
+
+    async def diagnose(_exam: object, _workflow_id: str) -> Diagnosis:
+        return diagnosis
+
+    monkeypatch.setattr(talking, "client_of", client)
+    monkeypatch.setattr(talking, "diagnose_again", diagnose)
+    order = WorkflowExecution(workflow_id="order", run_id="1")
+    exam: Any = Refusing(RPCStatusCode.FAILED_PRECONDITION)
+    with pytest.raises(MikaError) as raised:
+        asyncio.run(talking.ask(exam, order, verb, "state", []))
+    said = "order does not answer: it begins in 60 s (Temporal: Workflow task is not scheduled yet.)"
+    assert (raised.value.message, raised.value.hint) == (said, hint)
+    exam = Refusing(RPCStatusCode.UNAVAILABLE)
+    with pytest.raises(RPCError):
+        asyncio.run(talking.ask(exam, order, verb, "state", []))
