@@ -9,6 +9,7 @@ from typing import NoReturn
 import psutil
 import pytest
 from mika.cli.describe import _running, environment
+from mika.config.settings import MASK
 
 from tests.kit.config import load
 
@@ -33,3 +34,13 @@ def test_names_are_in_capitals_on_windows(tmp_path: Path):
     rows = environment(load(tmp_path), "web", {"MYVAR": "1"}, "win32")
     assert [(name, value) for name, value, _origin in rows] == [("MYVAR", "1")]
     assert rows[0][2].startswith("mika.toml")
+
+
+def test_a_default_is_not_where_another_value_came_from(tmp_path):
+    """`LLM_API_KEY=… mika up`, and `mika describe` in another terminal."""
+    rows = environment(load(tmp_path), "web", {"LLM_API_KEY": "x", "TEMPORAL_PORT": "7000", "MIKA_PROCESS": "web"})
+    assert rows == [
+        ("LLM_API_KEY", MASK, "where `mika up` was started"),
+        ("MIKA_PROCESS", "web", "mika"),
+        ("TEMPORAL_PORT", "7000", "where `mika up` was started"),
+    ]

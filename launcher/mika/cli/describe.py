@@ -17,7 +17,7 @@ from mika.cli.screen.table import address, duration, note, state_word
 from mika.cli.screen.width import pad, width
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
-from mika.config.settings import mask
+from mika.config.settings import as_text, mask
 from mika.errors import NotRunningError
 from mika.events import Exited, Started
 from mika.frozen import frozen
@@ -141,7 +141,13 @@ def environment(
 ) -> list[tuple[str, str, str]]:
     """The variables of `env` that differ from this terminal's: name, value (secrets masked), and where it came from."""
     options, own = config.process(name), str.upper if platform == "win32" else str  # psutil tells them in capitals
-    origins = {item.name: item.origin for item in (*config.settings.values(), *config.extras.values())}
+    known_ones = (*config.settings.values(), *config.extras.values())
+    # A default of ours is not what a process got that has another value.
+    origins = {
+        item.name: item.origin
+        for item in known_ones
+        if item.origin != "default" or env.get(item.name) == as_text(item.value)
+    }
     origins |= dict.fromkeys(options.env, config.process_tables.get(name.partition(".")[0], "mika.toml"))
     origins = {own(known): origin for known, origin in origins.items()}
     rows = []
@@ -149,7 +155,8 @@ def environment(
         if variable in _UNSAID or os.environ.get(variable) == value:
             continue
         is_ours = variable in _OURS or variable.startswith(("MIKA_", "TEMPORAL_"))
-        origin = origins.get(variable) or ("mika" if is_ours else _("where `mika up` was started"))
+        is_set_there = not is_ours or (variable in config.settings and variable not in origins)
+        origin = origins.get(variable) or (_("where `mika up` was started") if is_set_there else "mika")
         rows.append((variable, mask(variable, value), origin))
     return rows
 

@@ -73,7 +73,7 @@ def unanswered(proposal: Proposal) -> UsageError:
         "`mika init` on a terminal asks. Or write these files, without what is not to run, and with the real queue:"
     )
     return UsageError(
-        _("Procfile: not found, and it is not clear: {questions}", questions=questions),
+        _("it is not clear what runs here: {questions}", questions=questions),
         joined("\n", [advice, *lines]),
         code="questions",
     )

@@ -44,8 +44,8 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
             say(
                 "\n"
                 + _(
-                    "stuck: {count}; {command} says why; when the code is fixed and its worker restarted,"
-                    " `mika workflows reset --stuck --to last-good` lets them go on",
+                    "stuck: {count}; {command} says why; when the code is fixed and its worker restarted, they go on;"
+                    " those that do not: `mika workflows reset --stuck --to last-good`",
                     count=len(stuck),
                     command=for_workflow("doctor --workflow", stuck[0].id),
                 )

@@ -63,7 +63,7 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     if any(_is_answer(event, is_own) and proto.at(event.event_time) > taken_at for h in histories for event in h):
         return
     workflow = first.execution.workflow_id
-    if activities := await _running_activities(temporal, is_own):
+    if activities := await running_activities(temporal, is_own):
         text = _(
             "it answers no workflow task ({workflow}) while it runs {activities}",
             workflow=workflow,
@@ -75,7 +75,7 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     raise StuckTask(_("it took a workflow task and did not answer it in time ({workflow})", workflow=workflow))
 
 
-async def _running_activities(temporal: Temporal, is_own: IsOwn) -> list[str]:
+async def running_activities(temporal: Temporal, is_own: IsOwn) -> list[str]:
     """The types of the activities that this worker has taken, and that have not yet met their timeout."""
     running = await temporal.workflows("ExecutionStatus = 'Running'", _MOST_RUNNING)
     descriptions = await asyncio.gather(
