@@ -205,6 +205,13 @@ needs = ["migrate", "reads"]
     assert "tests failed: exit code 5" in up.out
 
 
+def test_a_pattern_that_takes_too_long_for_a_line_holds_nothing_up(project: Make):
+    says = "import time\nprint('a' * 45 + 'c', flush=True)\ntime.sleep(1)\nprint('aab', flush=True)\ntime.sleep(600)\n"
+    stack = project(scripts={"says": says}, toml="[process.says]\nready = 'log:(a+)+b'\n")
+    up = stack.ok("up", "-d")
+    assert "ready: aab" in up.out
+
+
 def test_a_program_that_leaves_its_work_to_another_one_is_told(project: Make):
     daemon = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
     stack = project(scripts={"daemon": daemon}, toml="[process.daemon]\nmax_restarts = 1\n")
