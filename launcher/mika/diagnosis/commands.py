@@ -29,6 +29,12 @@ def create_attribute(name: str, type_: str, namespace: str) -> str:
     return f"operator search-attribute create --name {quoted(name)} --type {type_} {where}"
 
 
+def create_endpoint(name: str, queue: str, namespace: str) -> str:
+    """The arguments that make a Nexus endpoint."""
+    target = f"--target-namespace {shlex.quote(namespace)} --target-task-queue {shlex.quote(queue)}"
+    return f"operator nexus endpoint create --name {shlex.quote(name)} {target}"
+
+
 def set_current_version(deployment: str, build: str, namespace: str) -> str:
     """The arguments that let a version of a worker deployment get the new tasks."""
     version = f"--deployment-name {quoted(deployment)} --build-id {quoted(build)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mika.diagnosis import local, proto, sdks
 from mika.diagnosis.activity import GIVE_UP_ATTEMPT, with_activity
 from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
+from mika.diagnosis.endpoints import how_to_make, missing_endpoint
 from mika.diagnosis.fixes import fix_of_failure, times
 from mika.diagnosis.lost import lost_cache, lost_task
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands, seconds, workflow_command
@@ -212,6 +213,9 @@ def _finding_and_fix(
             namespace=namespace,
         )
         return finding, joined("", (how_to_declare(attribute, namespace, surroundings.address), again))
+    if endpoint := missing_endpoint(text):
+        finding = _("it calls the Nexus endpoint {endpoint}, which the server does not have", endpoint=endpoint)
+        return finding, joined("", (how_to_make(endpoint, surroundings.namespace, surroundings.address), again))
     if sdks.is_workflow_unknown(failed.failure) and surroundings.worker.processes:
         return text, surroundings.worker.apart_or_alike(_("that workflow"), again)
     if sdks.is_workflow_unknown(failed.failure):
