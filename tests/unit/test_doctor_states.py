@@ -293,31 +293,6 @@ def test_a_worker_that_no_rule_names_is_found_where_it_polls(world, monkeypatch)
     assert result.ok
 
 
-@pytest.mark.parametrize("taken_by", ["worker.1@x", "another@x"])
-def test_a_worker_whose_slots_are_all_taken_needs_no_restart(world, monkeypatch, taken_by):
-    """The SDK does not poll for activities then; a restart would lose those that run."""
-    execution = SimpleNamespace(workflow_id="a", run_id="b")
-    activity = SimpleNamespace(activity_type=SimpleNamespace(name="slow"), state=2, last_worker_identity=taken_by)
-
-    async def workflows(*_: object) -> list[Any]:
-        return [SimpleNamespace(execution=execution)]
-
-    async def describe(*_: object) -> Any:
-        return SimpleNamespace(pending_activities=[activity])
-
-    poller = Poller("worker.1@x", "default", QUEUE, 0.1, workflows=True, activities=False)
-    world.surroundings = Surroundings(queue=QUEUE, pollers=(poller,))
-    monkeypatch.setattr(Temporal, "describe", describe, raising=False)
-    monkeypatch.setattr(Temporal, "workflows", workflows)
-    check = check_of(examine(world, "embedded", state="ready"), "worker")
-    if taken_by == "worker.1@x":
-        assert check.status == "warn"
-        assert "while it runs slow: all its slots may be taken" in check.finding
-        assert "max_concurrent_activities" in check.fix
-    else:
-        assert (check.status, check.finding) == ("fail", f"worker.1@x polls {QUEUE}, but no activities")
-
-
 def test_a_project_that_never_ran_may_need_no_temporal(world):
     world.server = Server("refused", "127.0.0.1:7233", "nothing listens there")
     result = report(world, "auto")

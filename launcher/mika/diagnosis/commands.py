@@ -31,8 +31,8 @@ def create_attribute(name: str, type_: str, namespace: str) -> str:
 
 def create_endpoint(name: str, queue: str, namespace: str) -> str:
     """The arguments that make a Nexus endpoint."""
-    target = f"--target-namespace {shlex.quote(namespace)} --target-task-queue {shlex.quote(queue)}"
-    return f"operator nexus endpoint create --name {shlex.quote(name)} {target}"
+    target = f"--target-namespace {quoted(namespace)} --target-task-queue {quoted(queue)}"
+    return f"operator nexus endpoint create --name {quoted(name)} {target}"
 
 
 def set_current_version(deployment: str, build: str, namespace: str) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from mika.diagnosis import proto
 from mika.diagnosis.proto import EventType
+from mika.diagnosis.survey import taken_activities
 from mika.diagnosis.temporal import Temporal, literal
 from mika.readiness.ladder import AtWork, NotYet
 from mika.reason import Reason
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 _MOST_RUNNING, _MOST_CLOSED, _NEWEST, _MOST_NAMED = 50, 5, 6, 3
-_TAKEN = {2, 3, 5}
-"""PendingActivityState: started, and then perhaps asked to be cancelled or paused."""
 
 
 class StuckTask(NotYet):
@@ -63,7 +62,8 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     if any(_is_answer(event, is_own) and proto.at(event.event_time) > taken_at for h in histories for event in h):
         return
     workflow = first.execution.workflow_id
-    if activities := await running_activities(temporal, is_own):
+    taken = await taken_activities(temporal)
+    if activities := sorted(set().union(*(names for identity, names in taken.items() if is_own(identity)))):
         text = _(
             "it answers no workflow task ({workflow}) while it runs {activities}",
             workflow=workflow,
@@ -73,24 +73,6 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
             Reason(text, _("an `async` activity must not block: `await asyncio.to_thread(…)` for what blocks"))
         )
     raise StuckTask(_("it took a workflow task and did not answer it in time ({workflow})", workflow=workflow))
-
-
-async def running_activities(temporal: Temporal, is_own: IsOwn) -> list[str]:
-    """The types of the activities that this worker has taken, and that have not yet met their timeout."""
-    running = await temporal.workflows("ExecutionStatus = 'Running'", _MOST_RUNNING)
-    descriptions = await asyncio.gather(
-        *(temporal.describe(info.execution.workflow_id, info.execution.run_id) for info in running),
-        return_exceptions=True,  # some have ended meanwhile
-    )
-    return sorted(
-        {
-            activity.activity_type.name
-            for description in descriptions
-            if not isinstance(description, BaseException)
-            for activity in description.pending_activities
-            if activity.state in _TAKEN and is_own(activity.last_worker_identity)
-        }
-    )
 
 
 async def _has_timed_out(temporal: Temporal, info: WorkflowExecutionInfo) -> bool:

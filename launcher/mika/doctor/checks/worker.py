@@ -15,7 +15,6 @@ from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
 from mika.doctor.units import not_ok, not_working, unit_check
 from mika.doctor.workers import unit_of, units_of
-from mika.readiness.stuck import running_activities
 from mika.reason import Repair
 from mika.status import UnitStatus
 from mika.wording import _, listed
@@ -77,15 +76,6 @@ async def _of_pollers(exam: Examination, queue: str, alive: Sequence[Poller], un
     state = await (await exam.temporal()).queue_state(queue, missing)
     if not is_needed and proto.span(state.stats.approximate_backlog_age) < PATIENCE:
         return ok("worker", _only(first, queue, missing))
-    identities = {poller.identity for poller in alive}
-    if workflows and (running := await running_activities(await exam.temporal(), identities.__contains__)):
-        text = _(
-            "{worker} takes no activities of {queue} while it runs {activities}: all its slots may be taken",
-            worker=first.who,
-            queue=queue,
-            activities=listed(running),
-        )
-        return warn("worker", text, _("wait for them, or raise `max_concurrent_activities` in that worker"))
     if reconnects := await _reconnects(exam, units):  # its pollers come back one after the other
         return reconnects
     text = (
