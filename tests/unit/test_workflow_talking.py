@@ -111,9 +111,43 @@ def test_a_question_that_the_server_refuses(
     order = WorkflowExecution(workflow_id="order", run_id="1")
     exam: Any = Refusing(RPCStatusCode.FAILED_PRECONDITION)
     with pytest.raises(MikaError) as raised:
-        asyncio.run(talking.ask(exam, order, verb, "state", []))
+        asyncio.run(talking.ask(exam, order, verb, "state", [], print))
     said = "order does not answer: it begins in 60 s (Temporal: Workflow task is not scheduled yet.)"
     assert (raised.value.message, raised.value.hint) == (said, hint)
     exam = Refusing(RPCStatusCode.UNAVAILABLE)
     with pytest.raises(RPCError):
-        asyncio.run(talking.ask(exam, order, verb, "state", []))
+        asyncio.run(talking.ask(exam, order, verb, "state", [], print))
+
+
+class Slow:
+    """An examination, and a client of a workflow that answers after some looks."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def get_workflow_handle(self, _workflow_id: str, *, run_id: str) -> Slow:
+        assert run_id == "1"
+        return self
+
+    async def query(self, _name: str, **_options: object) -> RawValue:
+        while self.looks < 3:
+            await asyncio.sleep(0)
+        return DONE
+
+
+def test_who_waits_for_an_answer_hears_once_what_it_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def client(exam: Any) -> Any:
+        return exam
+
+    async def diagnose(exam: Slow, _workflow_id: str) -> Diagnosis:
+        exam.looks += 1
+        return Diagnosis(Cause.RUNNING, f"pending: a timer (due in {9 - exam.looks}.0 s)")
+
+    monkeypatch.setattr(talking, "client_of", client)
+    monkeypatch.setattr(talking, "diagnose_again", diagnose)
+    monkeypatch.setattr(talking, "_LOOK_AGAIN", 0.01)
+    heard: list[str] = []
+    exam: Any = Slow()
+    order = WorkflowExecution(workflow_id="order", run_id="1")
+    assert asyncio.run(talking.ask(exam, order, "query", "state", [], heard.append)) == Answer("ok")
+    assert heard == ["order has not answered yet: pending: a timer (due in 8.0 s)"]

@@ -50,14 +50,18 @@ def query_command(context: Context, workflow_id: str, name: str, inputs: tuple[s
     _talk(context, "query", workflow_id, name, inputs, as_json=as_json)
 
 
+def _say(text: str) -> None:
+    say(text, err=True)  # not to standard output, which is for the answer
+
+
 def _talk(
     context: Context, verb: running.Verb, workflow_id: str, name: str, inputs: tuple[str, ...], *, as_json: bool
 ) -> None:
     texts = texts_of(inputs)
     programs = running.programs(context.load_started(), context.folder)
-    talked = ask(context, lambda exam: running.talk(exam, programs, verb, workflow_id, name, texts))
+    talked = ask(context, lambda exam: running.talk(exam, programs, verb, workflow_id, name, texts, _say))
     for note in talked.notes:
-        say(note, err=True)
+        _say(note)
     if as_json:
         value: dict[str, object] = {"version": 1, "id": talked.id, "notes": list(talked.notes)}
         if verb != "signal":

@@ -17,6 +17,10 @@ from mika.text import duration
 from mika.wording import _
 
 
+def _say(text: str) -> None:
+    say(text, err=True)  # not to standard output, which is for the result
+
+
 @click.command("skip")
 @click.argument("workflow_id", metavar="ID")
 @click.argument("length", metavar="DURATION")
@@ -28,7 +32,7 @@ def skip_command(context: Context, workflow_id: str, length: str, as_json: bool)
     Other workflows keep their time; its activities really run. Exit code 1: it waits for something else, and why.
     """
     seconds, limit = duration(length), context.timeout(None)
-    skipped = ask(context, lambda exam: skip(exam, workflow_id, seconds, limit))
+    skipped = ask(context, lambda exam: skip(exam, workflow_id, seconds, limit, _say))
     if as_json:
         print_json(skipped.as_json())
     else:

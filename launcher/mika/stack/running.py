@@ -198,13 +198,19 @@ def _unchecked(answer: Json) -> tuple[str, ...]:
 
 
 async def talk(
-    exam: Examination, programs: Sequence[Program], verb: Verb, wanted: str, name: str, texts: Sequence[str]
+    exam: Examination,
+    programs: Sequence[Program],
+    verb: Verb,
+    wanted: str,
+    name: str,
+    texts: Sequence[str],
+    say: talking.Say,
 ) -> Talked:
     """Send a signal, an update or a query to the workflow `wanted` (an id, a unique part of one, or `last`).
 
     A signal goes through the program that runs the workflow: one that does not fit would be dropped there, and nobody
     would hear of it. The others do so only if a codec is at work, because the workflow itself refuses what does not
-    fit. Raises MikaError and UsageError as `start`.
+    fit. `say` hears why an answer takes long. Raises MikaError and UsageError as `start`.
     """
     if verb == "query":  # one that has ended answers, too
         info = (await find(exam, wanted)).workflow_execution_info
@@ -226,7 +232,7 @@ async def talk(
     if verb == "signal":
         await talking.signal(exam, execution, name, texts)
         return Talked(execution.workflow_id, Answer(), notes)
-    return Talked(execution.workflow_id, await talking.ask(exam, execution, verb, name, texts), notes)
+    return Talked(execution.workflow_id, await talking.ask(exam, execution, verb, name, texts, say), notes)
 
 
 def _judged(answer: Json, verb: Verb, name: str, workflow_id: str) -> Answer:

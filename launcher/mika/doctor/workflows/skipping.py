@@ -12,6 +12,7 @@ from mika.diagnosis.model import HANGING, Diagnosis
 from mika.diagnosis.skipping import SETTING, Happened, Timer, arrival, clock, fast_forward, happened
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again, find_running, status_of
+from mika.doctor.workflows.talking import Say
 from mika.errors import MikaError
 from mika.frozen import frozen
 from mika.text import duration_text
@@ -59,18 +60,21 @@ class Skipped:
         }
 
 
-async def skip(exam: Examination, wanted: str, seconds: float, limit: float) -> Skipped:
+async def skip(exam: Examination, wanted: str, seconds: float, limit: float, say: Say) -> Skipped:
     """Set the clock of one running workflow forward by `seconds`; wait for that as long as it gets on.
 
-    Waits for `limit` seconds at most. Raises MikaError if it cannot be found or does not run, or if the server, or the
-    SDK that mika uses, cannot do it.
+    Waits for `limit` seconds at most; `say` hears for what. Raises MikaError if it cannot be found or does not run, or
+    if the server, or the SDK that mika uses, cannot do it.
     """
     info = await find_running(exam, wanted)
     temporal, execution, began = await exam.temporal(), info.execution, time.monotonic()
     skip_id = await _begin(exam, execution, seconds)
     obstacle: Diagnosis | None = None
     while (state := await arrival(temporal, execution.workflow_id, skip_id)) == "waiting":
+        told = obstacle.cause if obstacle is not None else None
         obstacle = await diagnose_again(exam, execution.workflow_id)
+        if obstacle.cause != told:
+            say(_("{id} waits: {finding}", id=execution.workflow_id, finding=obstacle.finding))
         if obstacle.cause in HANGING or time.monotonic() - began > limit:
             break
     latest = await temporal.describe(execution.workflow_id)

@@ -70,9 +70,14 @@ async def signal(exam: Examination, execution: WorkflowExecution, name: str, tex
 
 
 async def ask(
-    exam: Examination, execution: WorkflowExecution, verb: Literal["update", "query"], name: str, texts: Sequence[str]
+    exam: Examination,
+    execution: WorkflowExecution,
+    verb: Literal["update", "query"],
+    name: str,
+    texts: Sequence[str],
+    say: Say,
 ) -> Answer:
-    """Send an update, or a query (also to one that has ended), and wait for the answer.
+    """Send an update, or a query (also to one that has ended), and wait for the answer. `say` hears why it takes long.
 
     Raises MikaError if it fails, or if nobody is there to answer, or it cannot answer.
     """
@@ -84,7 +89,7 @@ async def ask(
     send: Callable[..., Awaitable[Any]] = handle.execute_update if verb == "update" else handle.query
     call = send(name, args=[json.loads(text) for text in texts], result_type=RawValue)
     try:
-        return _answer(await _while_it_gets_on(exam, execution.workflow_id, call))
+        return _answer(await _while_it_gets_on(exam, execution.workflow_id, call, say))
     except WorkflowUpdateFailedError as error:
         raise failed(verb, name, execution.workflow_id, str(error.cause)) from None
     except WorkflowQueryFailedError as error:
@@ -149,15 +154,18 @@ async def _result_of_run(exam: Examination, workflow_id: str, run_id: str, say: 
         waiting.cancel()
 
 
-async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable[T]) -> T:
+async def _while_it_gets_on(exam: Examination, workflow_id: str, call: Awaitable[T], say: Say) -> T:
     """The result of a call that a worker has to answer. Raises MikaError when it is clear that none will."""
-    waiting = asyncio.ensure_future(call)
+    waiting, told = asyncio.ensure_future(call), ""
     try:
         while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
             diagnosis = await diagnose_again(exam, workflow_id)
             if diagnosis.cause in HANGING:
                 text = _("{id} does not answer: {finding}", id=workflow_id, finding=diagnosis.finding)
                 raise MikaError(text, diagnosis.fix, code="no_answer")
+            if diagnosis.cause != told:
+                told = diagnosis.cause
+                say(_("{id} has not answered yet: {finding}", id=workflow_id, finding=diagnosis.finding))
         return waiting.result()
     finally:
         waiting.cancel()
