@@ -133,8 +133,20 @@ def installed_scripts(files: Files, folder: str) -> dict[str, str]:
     declared_ones = project.get("project")
     tables = [table.get("scripts") for table in (declared_ones, poetry) if isinstance(table, dict)]
     found = {name: target for table in tables if isinstance(table, dict) for name, target in table.items()}
-    return (
-        {t: name for name, t in found.items() if isinstance(t, str) and _SCRIPT.fullmatch(name)} if is_package else {}
+    return {
+        target: name
+        for name, target in found.items()
+        if isinstance(target, str) and _SCRIPT.fullmatch(name) and (is_package or _is_installed(files, folder, name))
+    }
+
+
+def _is_installed(files: Files, folder: str, script: str) -> bool:
+    """Whether an environment in `folder` has the script: pip makes it also without a `[build-system]`."""
+    places = ("bin/{}", "Scripts/{}.exe")
+    return any(
+        (files.root / folder / name / place.format(script)).is_file()
+        for name in (".venv", "venv", "env")
+        for place in places
     )
 
 

@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 
-from mika.detect import reach
+from mika.detect import clis, reach
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources, Start, Value
 from mika.detect.web import SERVERS, WebApp
@@ -61,6 +61,7 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     started: dict[str, tuple[Start | None, list[Module]]] = {}
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
+        users = _with_commands(sources, users, maker)
         own = [(module, start) for module, start in users if module is maker] or users
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
@@ -90,6 +91,16 @@ def _makes(maker: Module, reached: set[reach.Place]) -> bool:
     """Whether one of the places that are `reached` makes the worker of a module."""
     names = (name for path, name in reached if path == maker.path)
     return any(_is_worker(maker, used) for name in names for used in maker.uses.get(name, ()))
+
+
+def _with_commands(
+    sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module
+) -> list[tuple[Module, Start]]:
+    """The programs of a maker; of those that have commands, with the one that makes the worker."""
+    plain = [(module, start) for module, start in users if not module.commands]
+    having = [module for module in sources.entries if module.commands and maker in sources.reachable(module)]
+    found = ((module, clis.start_of(sources, module, lambda reached: _makes(maker, reached))) for module in having)
+    return plain + [(module, start) for module, start in found if start is not None]
 
 
 def _program_beside(sources: Sources, app: WebApp, maker: Module) -> Start | None:
