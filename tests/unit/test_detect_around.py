@@ -69,11 +69,34 @@ def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
     IN_FILE_TOKEN=x
     #OTHER_TOKEN=x
     """
-    sources = {"worker.py": worker('"q"'), "b/.env.example": example, "b/.env": "IN_FILE_TOKEN=secret"}
+    sources = {
+        "worker.py": worker('"q"'),
+        "b/.env.example": example,
+        "b/.env": "IN_FILE_TOKEN=secret",
+        "b/package.json": "",
+    }
     found = proposed(tmp_path, sources, GIVEN_TOKEN="secret")
     assert found.notes == (
         "b/.env.example has OPENAI_API_KEY, DB_PASSWORD, MODEL, URL, which are not set: add them to b/.env",
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("KEY = os.environ['KEY']", ".env"),
+        ("from dotenv import load_dotenv\nload_dotenv()", "back/.env"),
+        ("import environ\nenv = environ.Env()", "back/.env"),
+        ("from decouple import config", "back/.env"),
+        ("class S(BaseSettings):\n    model_config = SettingsConfigDict(env_file='.env')", "back/.env"),
+    ],
+)
+def test_the_file_for_a_key_is_one_that_is_read(tmp_path, source, file):
+    """mika itself reads that of the project alone."""
+    files = {"back/.env.example": "KEY=", "back/core/settings.py": source, "worker.py": worker('"q"')}
+    (note,) = proposed(tmp_path, files).notes
+    assert note == f"back/.env.example has KEY, which is not set: add it to {file}"
+    assert bool(proposed(tmp_path, {**files, "back/.env": "KEY=x"}).notes) == (file == ".env")
 
 
 def test_keys_that_a_readme_shows_as_an_env_file(tmp_path):
