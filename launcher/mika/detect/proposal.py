@@ -245,6 +245,9 @@ class _Proposer:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
+        if worker.has_identity:
+            self._notes.append(workers.without_identity(worker.path, ready))
+            ready = "none"
         reasons = [why, *filter(None, [worker.note])]
         if served := self._served.get(worker.path):
             reasons.append(_("it serves the web app of {path}, too", path=served))
