@@ -17,6 +17,7 @@ from mika.detect import (
     compose,
     compose_text,
     documented,
+    environments,
     leftovers,
     naming,
     other_web,
@@ -166,6 +167,7 @@ class _Proposer:
                 left_out.append(other)
         self._notes += map(other_web.left_out, left_out)
         self._notes += self._servers.notes()
+        self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
