@@ -233,3 +233,30 @@ def test_a_name_of_compose_that_mika_is_given(tmp_path, name):
     del sources["compose.yml"]
     (tmp_path / "compose.yml").unlink()
     assert not proposed(tmp_path, sources, TEMPORAL_HOST="temporal").notes, "it may be a machine of this network"
+
+
+# --- its identity -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("identity", "is_own"),
+    [
+        ('f"w-{uuid4()}"', True),
+        ("NAME", True),
+        ('os.environ.get("MIKA_WORKER_IDENTITY")', False),
+        ('os.getenv("MIKA_WORKER_IDENTITY") or NAME', False),
+        ('f"{os.getpid()}@{socket.gethostname()}"', False),
+        ("None", False),
+    ],
+)
+@pytest.mark.parametrize("place", ['task_queue="q", identity=', 'connect("localhost:7233", identity='])
+def test_a_worker_that_has_an_identity_of_its_own(tmp_path, identity, is_own, place):
+    before = place.replace("identity=", "").removesuffix(", ").removesuffix(",").rstrip()
+    source = worker('"q"', 'NAME = "my-worker"').replace(before, f"{place}{identity}", 1)
+    found = proposed(tmp_path, {"worker.py": source})
+    assert only(found).ready == ("none" if is_own else "worker:q/workflow")
+    note = (
+        "worker.py gives its worker an identity of its own, so that mika cannot recognise it: with"
+        ' identity=os.environ.get("MIKA_WORKER_IDENTITY") and ready = "worker:q/workflow" it waits until it polls'
+    )
+    assert found.notes == ((note,) if is_own else ())

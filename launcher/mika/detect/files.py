@@ -29,11 +29,14 @@ _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "ta
 _WANTED = re.compile(
     r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
-    r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
+    r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry|pdm)\.lock|Pipfile|pixi\.toml|environment\.yml"
     r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
-_MARKS = {"pyproject.toml", "uv.lock", "poetry.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"}
+_MARKS = {
+    *("pyproject.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"),
+    *("pixi.toml", "environment.yml"),
+}
 
 
 class Files:

@@ -34,6 +34,18 @@ class Route:
     path: str
 
 
+@frozen
+class Command:
+    """A command that a function is, with click or typer. `owner`: the program or group; empty: it may be one itself."""
+
+    function: str
+    owner: str
+    name: str
+    is_group: bool
+    needs_input: bool
+    """Or what it is called is not certain."""
+
+
 @dataclass(slots=True)
 class Module:
     """`path` is relative to the project. Of the syntax tree, only the parts that are named here are kept."""
@@ -50,6 +62,11 @@ class Module:
     """Function -> the names that it calls."""
     uses: dict[str, set[str]] = field(default_factory=dict)
     """Function or class -> the names in it; of a class, those of its methods."""
+    commands: list[Command] = field(default_factory=list)
+    added: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """A group or command -> the one that it is added to by a call, and the name that it gets."""
+    with_callback: set[str] = field(default_factory=set)
+    """What has a function of its own beside its commands."""
     routes: list[Route] = field(default_factory=list)
     defaults: dict[str, ast.expr] = field(default_factory=dict)
     """Variable of the environment -> what the first call with its name has beside that."""
@@ -138,6 +155,7 @@ def _visit(node: ast.AST, module: Module) -> None:
             for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
                 module.values.setdefault(argument.arg, default)
             answers = module.factories[node.name].isdisjoint(_REDIRECTS)
+            _note_commands(node, module)
             for decorator in node.decorator_list:
                 if answers and isinstance(decorator, ast.Call):
                     module.routes.extend(_routes(decorator))
@@ -154,6 +172,10 @@ def _visit(node: ast.AST, module: Module) -> None:
             if dotted(node.func).rpartition(".")[2] in _CALLS:
                 module.calls.append(node)
             _note_default(node, module)
+            owner, _dot, verb = dotted(node.func).rpartition(".")
+            if verb in ("add_typer", "add_command") and node.args:
+                name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
+                module.added[dotted(node.args[0])] = owner, name
             for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
                 if keyword.arg and _names_variable(keyword.value):
                     module.values.setdefault(keyword.arg, keyword.value)
@@ -179,6 +201,36 @@ def _gets(function: ast.AST, argument: str) -> bool:
         if is_it:
             return True
     return False
+
+
+def _note_commands(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> None:
+    for decorator in node.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
+        owner, _dot, verb = dotted(call.func).rpartition(".")
+        if verb == "callback":
+            module.with_callback.add(owner)
+        elif owner and verb in ("command", "group"):
+            given = literal(module.keyword(call, "name")) or literal(call.args[0] if call.args else None)
+            # Newer versions of click take `_cmd` and the like off, older ones do not.
+            is_certain = given is not None or not re.search(r"_(command|cmd|group|grp)$", node.name)
+            owner = "" if owner in ("click", "asyncclick") else owner
+            needs_input = not is_certain or _needs_input(node, module)
+            name = given or node.name.replace("_", "-")
+            module.commands.append(Command(node.name, owner, name, verb == "group", needs_input))
+
+
+def _needs_input(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> bool:
+    """Whether it cannot be started without an argument."""
+    decorators = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    if any(dotted(each.func).endswith("argument") for each in decorators):
+        return True
+    if any(getattr(module.keyword(each, "required"), "value", False) for each in decorators):
+        return True
+    if any(dotted(each.func).endswith("option") for each in decorators):
+        return False  # with click, each argument is the option of a decorator
+    arguments = [each for each in node.args.args if not ast.unparse(each.annotation or node.args).endswith("Context")]
+    required = [each for each in node.args.defaults if "..." in ast.unparse(each)]
+    return len(arguments) > len(node.args.defaults) or bool(required)
 
 
 def _note_compared(operands: list[ast.expr], module: Module) -> None:

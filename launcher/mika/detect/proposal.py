@@ -18,6 +18,7 @@ from mika.detect import (
     compose,
     compose_text,
     documented,
+    environments,
     leftovers,
     naming,
     other_web,
@@ -167,6 +168,7 @@ class _Proposer:
                 left_out.append(other)
         self._notes += map(other_web.left_out, left_out)
         self._notes += self._servers.notes()
+        self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
@@ -246,6 +248,9 @@ class _Proposer:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
+        if worker.has_identity:
+            self._notes.append(workers.without_identity(worker.path, ready))
+            ready = "none"
         reasons = [why, *filter(None, [worker.note])]
         if served := self._served.get(worker.path):
             reasons.append(_("it serves the web app of {path}, too", path=served))

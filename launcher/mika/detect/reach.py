@@ -17,14 +17,17 @@ def reached(sources: Sources, module: Module, *, as_program: bool) -> set[Place]
 
     What a decorator gets is reached: something will call it, such as an event or a route.
     """
-    parts = {part.path: part for part in sources.reachable(module)}
-    waiting: deque[Place] = deque((path, ON_IMPORT) for path in parts)
-    if as_program:
-        waiting.append((module.path, ON_RUN))
+    begins = [(part.path, ON_IMPORT) for part in sources.reachable(module)]
+    return reached_from(sources, [*begins, (module.path, ON_RUN)] if as_program else begins)
+
+
+def reached_from(sources: Sources, begins: Iterable[Place]) -> set[Place]:
+    """What these places call or name, with themselves."""
+    waiting = deque(begins)
     found = set(waiting)
     while waiting:
         path, name = waiting.popleft()
-        part = parts.get(path) or sources.module(path)
+        part = sources.module(path)
         for used in part.uses.get(name, ()) if part is not None else ():
             for place in _places(sources, part, used):
                 if place not in found:

@@ -147,7 +147,7 @@ def _own_port(sources: Sources, module: Module) -> Value | None:
 
 def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tuple[WebApp, Value | None] | None:
     """The one of the `apps` that a program in another file serves, and its port as far as that is known."""
-    for call in program.calls:
+    for call in program.calls if not program.commands else ():  # one command may serve, another one work
         if program.source_of(dotted(call.func)) not in ("uvicorn.run", _CONFIG) or not call.args:
             continue
         given = literal(call.args[0]) or ""
