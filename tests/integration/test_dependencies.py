@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
-from tests.kit.machine import POSIX, poll_until
+import psutil
+
+from tests.kit.machine import DEADLINE, POSIX, poll_until
 from tests.kit.programs import SERVER, SLEEP
 
 MIGRATE = "import time; time.sleep(1); open('migrated', 'w').close(); print('done', flush=True)\n"
@@ -93,6 +96,53 @@ def test_each_process_starts_when_what_it_needs_is_done_and_is_ready_as_its_own_
     assert this.pid("impatient") != hung
     running.popen.terminate()
     running.popen.wait(30)
+
+
+CHECK = """
+import os, pathlib, subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+while not pathlib.Path("go").exists():
+    print("not yet, " * 100)
+    if pathlib.Path("fail").exists():
+        sys.exit("not so soon")
+"""
+
+
+def test_a_ready_command_leaves_nothing_however_much_it_says(project):
+    this = project(scripts={"web": SLEEP}, toml='[process.web]\nready = "exec:python check.py"\n')
+    this.write("check.py", CHECK)
+    this.start_mika("up")
+    run = this.folder / ".mika" / "run"
+
+    def output() -> int:
+        bytes_ = 0
+        for path in run.glob("check-*/*"):
+            with contextlib.suppress(FileNotFoundError):  # the oldest lines have just gone
+                bytes_ += path.stat().st_size
+        return bytes_
+
+    poll_until(lambda: output() > 30_000, DEADLINE, "it has said much")
+    assert output() < 100_000
+    this.write("fail", "")
+    this.wait_unit("web", "says why it is not ready", lambda unit: "exit code 1: not so soon" in unit["detail"])
+    this.write("go", "")
+    this.wait_state("web", "ready")
+    poll_until(lambda: not [*run.glob("check-*")], DEADLINE, "no attempt is left")
+    names = {" ".join(process.cmdline()[1:]) for process in this.alive()}
+    assert not [name for name in names if "time.sleep(600)" in name], names
+    this.ok("down")
+    this.assert_gone()
+
+
+def test_a_ready_command_ends_with_the_supervisor(project):
+    this = project(scripts={"web": SLEEP}, toml='[process.web]\nready = "exec:python check.py"\n')
+    this.write("check.py", CHECK)
+    this.start_mika("up")
+    run = this.folder / ".mika" / "run"
+    poll_until(lambda: [*run.glob("check-*/*.log")], DEADLINE, "the command runs")
+    psutil.Process(this.status()["supervisor"]["pid"]).kill()
+    this.assert_gone(DEADLINE)
+    assert not [*run.glob("check-*")]
 
 
 def test_a_migration_that_fails_ends_the_start_with_its_last_lines(project):

@@ -124,14 +124,18 @@ def test_exit_code(tmp_path, code):
         (("no-such-program",), {}, "not_found"),
         ("no-such-program --flag", {}, "not_found"),
         (("python",), {"cwd": Path("Z:/no/such/folder")}, "cwd"),
+        (("text.exe",), {}, "not_found"),
     ],
 )
 def test_a_start_that_fails_says_why(tmp_path, command, options, kind):
     import dataclasses
 
+    (tmp_path / "text.exe").write_text("not a program", encoding="utf-8")
+
     async def main():
+        command_env = {"PATH": f"{tmp_path};{os.environ['PATH']}"}
         with pytest.raises(StartFailedError) as caught:
-            await Guard.start(dataclasses.replace(spec(tmp_path, command), **options))
+            await Guard.start(dataclasses.replace(spec(tmp_path, command, env=command_env), **options))
         assert caught.value.code == kind
 
     asyncio.run(main())
@@ -198,6 +202,27 @@ def test_stop_reaches_the_whole_tree(tmp_path):
         assert result.code == 0
         assert log(tmp_path).count(b"clean") == 2
         assert living(pids) == []
+
+    asyncio.run(main())
+
+
+def test_a_shell_that_asks_after_ctrl_c_does_not_wait_for_an_answer(tmp_path):
+    """cmd.exe: "Terminate batch job (Y/N)?". What it runs has time to end gracefully before its input ends."""
+
+    async def main():
+        (tmp_path / "program.py").write_text(
+            "import time\nprint('up', flush=True)\n"
+            "try: time.sleep(777)\nexcept KeyboardInterrupt: time.sleep(1); print('clean', flush=True)\n"
+        )
+        (tmp_path / "shell.py").write_text(
+            "import signal, subprocess, sys\nsignal.signal(signal.SIGINT, lambda *_: None)\n"
+            "subprocess.Popen([sys.executable, 'program.py'])\nsys.stdin.read()\nprint('end')\n"
+        )
+        command = f'"{sys.executable}" shell.py'
+        guard = await Guard.start(spec(tmp_path, command, grace=600, stdin="open"))
+        await until(lambda: log(tmp_path) == b"up", "the program")
+        assert (await stop(guard)).code == 0
+        assert log(tmp_path).split() == [b"up", b"clean", b"end"]
 
     asyncio.run(main())
 

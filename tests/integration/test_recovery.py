@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHistory
+from temporalio.common import Priority, RetryPolicy
 
 from tests.kit.machine import DEADLINE, POSIX, poll_until
 from tests.kit.project import Project
@@ -233,6 +234,38 @@ def test_a_step_and_what_follows_runs_again_on_an_ended_run(shop: Shop) -> None:
     assert shop.steps(ids) == {"charge": 1, "pack": 2, "ship": 2}
     assert shop.ok("workflows", "reset", done, "--to", "first", "--yes", "--json").json["workflows"][0]["to"] == 4
     poll_until(lambda: shop.steps(ids) == {"charge": 2, "pack": 3, "ship": 3}, DEADLINE, "all steps ran again")
+
+
+def test_what_is_started_again_keeps_its_schedule_retries_priority_and_summary(shop: Shop) -> None:
+    cron = f"cron-{uuid.uuid4().hex[:8]}"
+
+    async def start(client: Client) -> None:
+        options: dict[str, Any] = {"task_queue": "orders", "cron_schedule": "@every 1h"}
+        options |= {"retry_policy": RetryPolicy(maximum_attempts=3), "priority": Priority(priority_key=2)}
+        await client.start_workflow("Order", cron, id=cron, static_summary="the hourly one", **options)
+
+    def again() -> WorkflowExecutionDescription:
+        new_id = shop.ok("workflows", "retry", cron, "--yes", "--json").json["workflows"][0]["new_id"]
+        return shop.described([new_id])[0]
+
+    def started(run: WorkflowExecutionDescription) -> tuple[str, int]:
+        async def first(client: Client) -> tuple[str, int]:
+            history = await client.get_workflow_handle(run.id).fetch_history()
+            attributes = history.events[0].workflow_execution_started_event_attributes
+            return attributes.cron_schedule, attributes.retry_policy.maximum_attempts
+
+        return shop.ask(first)
+
+    shop.ask(start)
+    beside = again()  # it runs, and its schedule goes on
+    shop.ok("workflows", "terminate", cron, beside.id, "--yes")
+    instead = again()
+    assert (started(beside), started(instead)) == (("", 3), ("@every 1h", 3))
+    for run in (beside, instead):
+        config = run.raw_description.execution_config
+        assert config.user_metadata.summary.data == b'"the hourly one"'
+        assert run.raw_info.priority.priority_key == 2
+    shop.ok("workflows", "terminate", instead.id, "--yes")
 
 
 def test_many_at_once_and_again(shop: Shop) -> None:

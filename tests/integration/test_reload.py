@@ -183,13 +183,13 @@ def test_changed_settings_are_taken_as_far_as_they_can(project):
     assert starts(this, "clock") == 1, "its own value did not change"
     said = [event["message"] for event in this.events("notice")]
     assert ".env changed: GREETING" in said
-    assert ".env changed: `mika down && mika up` takes TEMPORAL_NAMESPACE" in said
+    assert ".env changed: `mika down`, then `mika up` takes TEMPORAL_NAMESPACE" in said
 
     this.write("mika.toml", '[process.clock]\nenv = { GREETING = "its other own" }\n')
     poll_until(lambda: "sees its other own" in this.log("clock"), 15, "the new environment")
     this.write("Procfile", "web: python web.py --new\nclock: python clock.py\nmore: python clock.py\n")
     poll_until(lambda: starts(this, "web") == 3, 15, "the new command")
-    assert "Procfile changed: `mika down && mika up` takes the process more" in [
+    assert "Procfile changed: `mika down`, then `mika up` takes the process more" in [
         event["message"] for event in this.events("notice")
     ]
     this.write("mika.toml", "[process.clock]\nenv = 5\n")

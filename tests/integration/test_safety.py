@@ -1,8 +1,9 @@
-"""A full disk, a chatty process, a crowd at the control socket: the stack goes on, and it is said."""
+"""A full disk, a chatty process, a crowd at the control socket, a web page: the stack goes on, and it is said."""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import socket
@@ -10,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from mika.project.folder import ProjectDir
 
@@ -112,3 +114,28 @@ def test_many_ups_at_once_make_one_stack(project):
     assert len(this.events("started", "web")) == 1
     this.ok("down")
     this.assert_gone()
+
+
+def test_a_web_page_starts_no_workflow(project):
+    this = project("web: sleep 600\n", backend="embedded")
+    this.up()
+    server = psutil.Process(this.pid("temporal"))
+    ports = {one.laddr.port for one in server.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+    answers = {port: plain_post(port) for port in ports - {this.ports["TEMPORAL_PORT"]}}
+    assert answers.pop(this.ports["TEMPORAL_UI_PORT"]) == 400  # its CSRF token is missing
+    assert 403 in answers.values(), "or the server has no HTTP API, and this test shows nothing"
+    assert set(answers.values()) <= {0, 403, 404}
+
+
+def plain_post(port: int) -> int:
+    """What a page of any site may send without asking first; 0 where nobody speaks HTTP."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    body = '{"workflowType": {"name": "X"}, "taskQueue": {"name": "q"}, "requestId": "a"}'
+    headers = {"Origin": "http://evil.example", "Content-Type": "text/plain"}
+    try:
+        client.request("POST", "/api/v1/namespaces/default/workflows/planted", body, headers)
+        return client.getresponse().status
+    except (http.client.HTTPException, OSError):
+        return 0
+    finally:
+        client.close()

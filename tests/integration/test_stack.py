@@ -210,6 +210,7 @@ def test_a_database_that_is_not_one_ends_up_with_the_cause(own_bot):
     result = bot.error("up", "-d", "--timeout", "20", code=1, timeout=60)
     assert "temporal" in result.err
     assert "not a database" in result.err, str(result)
+    assert ".mika/data/temporal.db) is broken: restore a copy, or move it away" in result.err
     bot.assert_gone()
 
 

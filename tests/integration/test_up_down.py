@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from mika.machine import ports
+from mika.quoting import quoted
 
 from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
@@ -44,6 +44,12 @@ def test_up_status_down(project):
     this.ok("restart", "web")
     if POSIX:
         a_supervisor_that_does_not_answer_is_said_and_not_waited_for(this)
+        os.kill(this.status()["supervisor"]["pid"], signal.SIGSTOP)
+        began = time.monotonic()
+        assert "stopped" in this.ok("down", "--timeout", "1").out, "it is killed, and its guards stop the rest"
+        assert time.monotonic() - began < 20
+        this.assert_gone()
+        this.up()
     down = this.ok("down", "--json").json
     assert (down["version"], down["was_running"], down["swept"], down["deleted"]) == (1, True, [], [])
     this.assert_gone()
@@ -57,10 +63,10 @@ def a_supervisor_that_does_not_answer_is_said_and_not_waited_for(this: Project) 
     try:
         result = this.error("status", code=1, timeout=30)
         assert "does not answer" in result.err
-        assert f"pid {supervisor}" in result.err
+        assert f"`kill -CONT {supervisor}`" in result.err
         result = this.error("up", "-d", "--timeout", "1", code=1, timeout=30)
         assert "another `mika` holds this folder and does not answer" in result.err
-        assert f"pid {supervisor}" in result.err
+        assert f"it is suspended; resume it: `kill -CONT {supervisor}`" in result.err
     finally:
         os.kill(supervisor, signal.SIGCONT)
     assert this.wait_ready()["state"] == "ready"
@@ -181,7 +187,7 @@ def test_the_stack_of_another_folder_is_named_where_it_has_the_port(project):
     second.write("mika.toml", f'[process.api]\nready = "http://127.0.0.1:{first.env["WEB_PORT"]}/ok"\n')
     refused = second.error("up", "-d", code=2)
     assert re.search(r"\(API_PORT\) is taken by \S+ \(pid \d+\) of the stack in ", refused.err), str(refused)
-    assert f"stop it with `mika -C {ports.quote_path(first.folder)} down`" in refused.err
+    assert f"stop it with `mika -C {quoted(first.folder)} down`" in refused.err
     # Its bot would answer, with another memory.
     refused = second.error("send", "hello", code=3)
     assert f"is that of the stack in {first.folder}" in refused.err

@@ -406,6 +406,18 @@ RUNNING: list[Case] = [
         "into an activity",
     ),
     (
+        "a clock that the sandbox refuses",
+        "workflow_task_failing",
+        task(1, attempt=2),
+        raised(
+            "RestrictedWorkflowAccessError: Cannot access datetime.datetime.now.__call__ from inside a workflow."
+            " If this is code from a module not used in a workflow, mark the import as pass through."
+        ),
+        around(worker()),
+        1,
+        "use `workflow.now()`, ",
+    ),
+    (
         "a failure that is not the code's",
         "running",
         task(1, since=0.9, attempt=2),

@@ -2,14 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from mika.errors import UsageError
 from mika.procfile.command import Command, build
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="runs /bin/sh")
 
@@ -22,6 +19,7 @@ def folder(tmp_path: Path) -> Path:
         "bin/python",
         "bin/prog.exe",
         "bin/npm.cmd",
+        "bin/app.py",
         "tools/run",
         "tools/run.exe",
         "bin/my prog",
@@ -33,11 +31,14 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "tools/plain").write_text("echo hi\n")
     (tmp_path / "tools/plain").chmod(0o755)
     (tmp_path / "tools/data").write_text("x")
+    (tmp_path / "start.ps1").write_text("x")
+    (tmp_path / "venv" / "Scripts").mkdir(parents=True)
+    (tmp_path / "venv" / "Scripts" / "python.exe").touch()
     return tmp_path
 
 
 def make(command: str, folder: Path, platform: str, **env: str) -> Command:
-    env = {"PATH": str(folder / "bin"), "PATHEXT": ".EXE;.CMD", **env}
+    env = {"PATH": str(folder / "bin"), "PATHEXT": ".EXE;.CMD;.PY", **env}
     return build(command, env, folder, platform, where="Procfile:3")
 
 
@@ -214,6 +215,11 @@ def test_windows_without_a_shell(folder: Path, command: str, argv: list[str], ex
         ('ECHO %PATH% "q"', 'ECHO %PATH% "q"'),
         ("npm run ${X:-dev}", '"{bin}npm.cmd" run dev'),
         ("npm", '"{bin}npm.cmd"'),
+        ("npm run 'a b' 'c' 'd $NOPE' $API_PORT", '"{bin}npm.cmd" run "a b" c "d $NOPE" 8000'),
+        ("echo 'a & b' # x", 'echo "a & b" '),
+        ("./tools/go.cmd a/b && ../x/y.cmd | cd/d c/d", r".\tools\go.cmd a/b && ..\x\y.cmd | cd/d c/d"),
+        (r"venv/Scripts/activate & prog", r"venv\Scripts\activate & prog"),
+        ("app a", '"{bin}app.py" a'),
     ],
 )
 def test_windows_with_a_shell(folder: Path, command: str, text: str) -> None:
@@ -233,9 +239,30 @@ def test_windows_with_a_shell(folder: Path, command: str, text: str) -> None:
         ("prog $(date)", "$(… is shell syntax, which Windows does not have"),
         (r".\nope.exe", r"the program '.\nope.exe' does not exist in "),
         ("nope", "the program 'nope' is not on PATH"),
+        (
+            "start.ps1",
+            "Windows does not run 'start.ps1' by itself; write 'powershell -ExecutionPolicy",
+        ),
+        ("tools/data x", "Windows does not run 'tools/data' by itself; write the program that does"),
+        (
+            "venv/bin/python3 x.py",
+            r"'venv/bin/python3' is 'venv\Scripts\python' on Windows; write that",
+        ),
+        ("source venv/Scripts/activate && prog", "'source' is not known to cmd.exe; leave it out"),
+        ("export A=1 && prog", "'export' is not known to cmd.exe; write NAME=value before the program"),
+        ("prog $env:API_PORT", "$env:NAME is known to PowerShell only; write $NAME or %NAME%"),
     ],
 )
 def test_windows_errors(folder: Path, command: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         make(command, folder, "win32", **VARIABLES)
     assert caught.value.message.startswith(f"Procfile:3: {message}")
+
+
+def test_cmd_cannot_work_in_a_network_folder() -> None:
+    """It would run the command in the folder of Windows, and only say so in its output."""
+    share = "\\\\server\\share"
+    with pytest.raises(UsageError) as caught:
+        build("echo x", {}, Path(f"{share}\\shop"), "win32")
+    assert caught.value.message.startswith(f"Procfile: needs cmd.exe, which cannot work in {share}\\shop; ")
+    assert f'`net use N: "{share}' in caught.value.message

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from mika.cli.config_ import config_command
 from mika.cli.context import Context
 from mika.config import load as config
-from mika.config.environment import find_environment
+from mika.config.environment import find_environment, without_twins
 from mika.config.settings import MASK, mask
 
 from tests.kit.config import failure, load
@@ -91,6 +91,28 @@ def test_masked_urls(url: str) -> None:
     assert "word" not in mask("X", url).replace("Password", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("GH_PAT", "x", MASK),
+        ("SESSION_COOKIE", "x", MASK),
+        ("X_DSN", "https://x@sentry.example/1", MASK),
+        ("SLACK_WEBHOOK", "https://hooks.example/x", MASK),
+        ("SLACK_WEBHOOK_URL", "https://hooks.example/x", MASK),
+        ("SQL", "Server=h;Password=x y;Database=d", f"Server=h;Password={MASK};Database=d"),
+        ("AZURE", "AccountName=a;AccountKey=x==", f"AccountName=a;AccountKey={MASK}"),
+        ("", "--db-password=x", f"--db-password={MASK}"),
+        ("X", "https://h/?password=x&ssl=true", f"https://h/?password={MASK}&ssl=true"),
+        ("X", "h=1;pwd=", "h=1;pwd="),
+        ("DATA_PATH", "/srv/data", "/srv/data"),
+        ("WEBHOOK_PORT", "8000", "8000"),
+        ("OPTIONS", "--max-tokens=7 --sort-key=name --bypass=1", "--max-tokens=7 --sort-key=name --bypass=1"),
+    ],
+)
+def test_what_is_masked(name: str, value: str, shown: str) -> None:
+    assert mask(name, value) == shown
+
+
 def test_child_env(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MINE=dotenv\nBOTH=dotenv\nAPI_PORT=9000\nMONGODB_URL=mongodb://h\n")
     base = {"BOTH": "environ", "PATH": "/x", "MONGODB_URL": "", "TEMPORAL_PORT": " 7000 "}
@@ -104,6 +126,25 @@ def test_child_env(tmp_path: Path) -> None:
     assert (env["PYTHONUNBUFFERED"], env["PYTHONUTF8"]) == ("1", "1")
     assert not {"MONGODB_URL", "LLM_API_KEY", "WEBHOOK_SECRET"} & env.keys()
     assert all(isinstance(value, str) for value in env.values())
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "environ", "address", "host"),
+    [
+        ("TEMPORAL_HOST=localhost:7300\n", {}, "localhost:7300", "localhost:7300"),
+        ("TEMPORAL_PORT=7400\nTEMPORAL_HOST=localhost:7300\n", {}, "localhost:7400", "localhost:7400"),
+        ("TEMPORAL_PORT=7400\n", {"TEMPORAL_HOST": "t.example.com:7300"}, "t.example.com:7300", "t.example.com:7300"),
+        ("TEMPORAL_HOST=localhost:7300\n", {"TEMPORAL_HOST": "127.0.0.2"}, "127.0.0.2:7300", "127.0.0.2"),
+        ("TEMPORAL_HOST=localhost\n", {}, "localhost:7233", "localhost"),
+    ],
+)
+def test_a_host_with_a_port_stays_one_for_the_project_that_reads_it_so(
+    tmp_path: Path, dotenv: str, environ: dict[str, str], address: str, host: str
+) -> None:
+    (tmp_path / ".env").write_text(dotenv)
+    env = config.load(tmp_path, {}, environ).child_env(environ)
+    assert (env["TEMPORAL_ADDRESS"], env["TEMPORAL_HOST"]) == (address, host)
+    assert env["TEMPORAL_PORT"] == address.rpartition(":")[2]
 
 
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
@@ -210,3 +251,10 @@ def test_poetrys_environment_is_found_in_its_cache(tmp_path: Path) -> None:
     found = find_environment([project], base)
     assert found is not None
     assert found.root.name == f"bot-{digest}-py3.12"
+
+
+def test_one_variable_with_two_spellings() -> None:
+    """To Windows `Path` of mika.toml is the PATH that is there already, and overrides it."""
+    env = {"PATH": "a", "X": "1", "Path": "b"}
+    assert without_twins(env, "linux") == env
+    assert without_twins(env, "win32") == {"Path": "b", "X": "1"}

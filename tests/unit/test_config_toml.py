@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from mika.config.process_options import Need, ProcessOptions, Ready, parse_ready
+from mika.config.process_options import Need, ProcessOptions, Ready, _patterns, parse_ready
 
 from tests.kit.config import failure, load
 
@@ -159,3 +159,19 @@ def test_an_api_on_all_interfaces_is_asked_at_loopback_where_send_and_doctor_loo
     (tmp_path / "mika.toml").write_text('[process.api]\nready = "http://$API_HOST:$API_PORT/healthz"\n')
     found = load(tmp_path, environ={"API_HOST": host})
     assert found.ready_rule("api").target == f"http://{asked}:8000/healthz" == f"{found.api_url}/healthz"
+
+
+@pytest.mark.parametrize("cwd", [r'"C:\Users\me"', r'"C:\temp\app"', r'"sub\new"'])
+def test_a_path_of_windows_in_double_quotes(tmp_path: Path, cwd: str) -> None:
+    """TOML takes its backslashes for escapes: some are an error, and `\\n` is a line break in the path."""
+    (tmp_path / "mika.toml").write_text(f"[process.web]\ncwd = {cwd}\n", encoding="utf-8")
+    told = failure(tmp_path)
+    assert told.startswith("mika.toml:2:")
+    assert r"a \ in double quotes begins an escape; write" in told
+    assert told.endswith("in single quotes, or with /")
+
+
+def test_patterns_have_slashes_on_windows_too() -> None:
+    assert _patterns([r"src\*.py"], "linux") == (r"src\*.py",)
+    with pytest.raises(ValueError, match="fits no file; write / instead of"):
+        _patterns(["x", r"src\*.py"], "win32")

@@ -7,6 +7,14 @@ from mika.detect.proposal import propose
 
 from tests.kit.sources import API, only, proposed, worker
 
+GETTER = """
+def get(name, default=None):
+    value = os.environ.get(name)
+    if value is None and default is None:
+        raise ValueError(f"{name} is not set")
+    return value or default
+"""
+
 # --- queues -----------------------------------------------------------------------------------------------------------
 
 
@@ -30,6 +38,11 @@ from tests.kit.sources import API, only, proposed, worker
             {"shared.py": 'class S(BaseSettings):\n    queue: str = Field(default="a field")\nsettings = S()'},
             "a field",
         ),
+        ('source.get("Q", "of a mapping")', "source = env or os.environ", {}, "of a mapping"),
+        ('source.get("GIVEN", "x")', "source = os.environ if env is None else env", {}, "given"),
+        ('get("Q", "by a function")', "from shared import get", {"shared.py": GETTER}, "by a function"),
+        ('get("GIVEN", default="x")', GETTER, {}, "given"),
+        ("config.task_queue", 'config = Config(task_queue=os.getenv("Q", "a keyword"))', {}, "a keyword"),
         ("settings.given", "class S(BaseSettings):\n    given: str = 'x'\nsettings = S()", {}, "given"),
     ],
 )
@@ -45,6 +58,18 @@ def test_a_second_worker_whose_queue_is_not_known_is_said(tmp_path):
     assert only(found).queues == ("a",)
     note = "worker.py also makes a worker whose task queue is not known: `ready` of worker waits for a alone"
     assert found.notes == (note,)
+
+
+def test_a_function_that_looks_elsewhere_too_does_not_decide(tmp_path):
+    reads = GETTER.replace("return value or default", "return value or load_file().get(name, default)")
+    found = proposed(tmp_path, {"worker.py": worker('get("Q", "x")', reads)})
+    asked = "which task queue does worker.py poll (Q is not set: or set it in .env)?"
+    assert [question.text for question in found.questions] == [asked]
+
+
+def test_a_mapping_that_is_not_the_environment_has_no_variables(tmp_path):
+    found = proposed(tmp_path, {"worker.py": worker('source.get("GIVEN", "x")', "source = load()")}, GIVEN="given")
+    assert [question.text for question in found.questions] == ["which task queue does worker.py poll?"]
 
 
 @pytest.mark.parametrize("queue", ["sys.argv[1]", 'os.environ["NOT_SET"]', "unknown()", "QUEUE"])
@@ -344,3 +369,16 @@ def test_a_seed_is_said_and_not_run(tmp_path):
     found = proposed(tmp_path, {"worker.py": worker('"q"'), **seed})
     assert only(found).name == "worker"
     assert found.notes == ("README.md has `python seed.py`: not run, since it is perhaps not for every start",)
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_process_has_the_name_of_a_service(tmp_path):
+    services = {"redis": "redis:7", "jobs": "ghcr.io/acme/jobs", "temporal-admin": "temporalio/admin-tools"}
+    compose = "services:\n" + "".join(f"  {name}:\n    image: {image}\n" for name, image in services.items())
+    folders = ("temporal", "temporal-ui", *services)
+    sources = {f"{folder}/worker.py": worker(f'"{folder}"') for folder in folders}
+    found = proposed(tmp_path, {"compose.yaml": compose, **sources})
+    names = ["jobs", "redis-2", "temporal-admin-2", "worker", "worker-2"]
+    assert sorted(process.name for process in found.processes) == names

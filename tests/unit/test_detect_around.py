@@ -6,7 +6,7 @@ import pytest
 from mika.config.load import load
 from mika.config.process_options import ProcessOptions
 from mika.detect import written
-from mika.detect.environments import tooling
+from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.procfile import entries
 
@@ -69,11 +69,34 @@ def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
     IN_FILE_TOKEN=x
     #OTHER_TOKEN=x
     """
-    sources = {"worker.py": worker('"q"'), "b/.env.example": example, "b/.env": "IN_FILE_TOKEN=secret"}
+    sources = {
+        "worker.py": worker('"q"'),
+        "b/.env.example": example,
+        "b/.env": "IN_FILE_TOKEN=secret",
+        "b/package.json": "",
+    }
     found = proposed(tmp_path, sources, GIVEN_TOKEN="secret")
     assert found.notes == (
         "b/.env.example has OPENAI_API_KEY, DB_PASSWORD, MODEL, URL, which are not set: add them to b/.env",
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("KEY = os.environ['KEY']", ".env"),
+        ("from dotenv import load_dotenv\nload_dotenv()", "back/.env"),
+        ("import environ\nenv = environ.Env()", "back/.env"),
+        ("from decouple import config", "back/.env"),
+        ("class S(BaseSettings):\n    model_config = SettingsConfigDict(env_file='.env')", "back/.env"),
+    ],
+)
+def test_the_file_for_a_key_is_one_that_is_read(tmp_path, source, file):
+    """mika itself reads that of the project alone."""
+    files = {"back/.env.example": "KEY=", "back/core/settings.py": source, "worker.py": worker('"q"')}
+    (note,) = proposed(tmp_path, files).notes
+    assert note == f"back/.env.example has KEY, which is not set: add it to {file}"
+    assert bool(proposed(tmp_path, {**files, "back/.env": "KEY=x"}).notes) == (file == ".env")
 
 
 def test_keys_that_a_readme_shows_as_an_env_file(tmp_path):
@@ -117,7 +140,6 @@ def test_where_the_server_is(tmp_path):
     assert any("exists only inside compose" in note for note in compose.notes)
     source = worker('"q"').replace('"localhost:7233"', 'os.getenv("{}", "temporal:7233")')
     assert not proposed(tmp_path, {"worker.py": source.replace("{}", "TEMPORAL_ADDRESS")}).notes, "mika sets it"
-    assert "set T_URL" in proposed(tmp_path, {"worker.py": source.replace("{}", "T_URL")}).notes[0]
 
 
 def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nobody_uses(tmp_path):
@@ -145,6 +167,16 @@ def test_which_backend_is_left_to_auto_unless_it_would_start_a_temporal_that_nob
         ({"pyproject.toml": '[tool.uv.workspace]\nmembers = ["*"]', "a/pyproject.toml": "[tool.uv]"}, "uv"),
         ({"Pipfile": ""}, "pipenv"),
         ({"requirements.txt": ""}, "pip"),
+        ({"pdm.lock": "", "pyproject.toml": ""}, "pdm"),
+        ({"pyproject.toml": "[tool.pdm.scripts]\nwork = 'x'"}, "pdm"),
+        ({"pyproject.toml": "[tool.pdm.version]\nsource = 'scm'"}, "pip"),
+        ({"pyproject.toml": "[tool.rye]\nmanaged = true"}, "rye"),
+        ({"pyproject.toml": "[tool.hatch.envs.default]\ndependencies = []"}, "hatch"),
+        ({"pyproject.toml": "[tool.hatch.version]\npath = 'x'"}, "pip"),
+        ({"pixi.toml": ""}, "pixi"),
+        ({"pyproject.toml": "[tool.pixi.workspace]\nname = 'x'"}, "pixi"),
+        ({"environment.yml": ""}, "conda"),
+        ({"environment.yml": "", "requirements.txt": ""}, "pip"),
         ({"pyproject.toml": "not [toml"}, "pip"),
         ({}, ""),
     ],
@@ -169,6 +201,29 @@ def test_how_a_declared_environment_is_made(tmp_path):
     assert a.install().startswith("`python -m venv .venv`, then `.venv")
     assert b.install("p") == "`p -m pip install -e .`"
     assert c.install("p") == "`uv sync`"
+
+
+@pytest.mark.parametrize(
+    ("tool", "commands"),
+    [
+        ("pdm", "`pdm install`"),
+        ("rye", "`rye sync`"),
+        ("hatch", "`hatch env create`, then `hatch run mika up`"),
+        ("pixi", "`pixi install`, then `pixi run mika up`"),
+        ("conda", "`conda env create -f environment.yml`, then `conda activate` with its name"),
+    ],
+)
+def test_how_other_tools_make_an_environment(tool, commands):
+    assert Tooling(tool).install() == commands
+
+
+@pytest.mark.parametrize("tool", ["pixi", "conda"])
+def test_an_environment_that_mika_does_not_look_for(tmp_path, tool):
+    files = {"worker.py": worker('"q"'), {"pixi": "pixi.toml", "conda": "environment.yml"}[tool]: ""}
+    (note,) = proposed(tmp_path, files).notes
+    start = Tooling(tool).install()
+    assert note == f"the environment is one of {tool}, and mika must be started in it: {start}"
+    assert not proposed(tmp_path, files, CONDA_PREFIX="/opt/x").notes, "it is active"
 
 
 def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from mika.detect.environments import how_to_add
+from mika.detect.environments import how_to_add, how_to_install
 from mika.detect.packages import Missing, find_missing
+from mika.quoting import quoted
 
 from tests.kit.sources import make
 
@@ -125,3 +126,14 @@ def test_how_to_add_a_package_where_a_program_runs(tmp_path, files, python, comm
     project = make(tmp_path / "project", files)
     program = Path(os.path.normpath(project / python))
     assert how_to_add(project, "debugpy", program) == command.format(python=program)
+
+
+def test_a_command_with_a_path_that_has_spaces(tmp_path):
+    """The command must work when it is pasted: in C:\\Users\\Max Muster, too."""
+    project = make(tmp_path / "my project", {"requirements.txt": ""})
+    program = project / "venv" / BIN / "python"
+    assert (
+        how_to_add(project, "debugpy", program) == f"`{quoted(Path('venv') / BIN / 'python')} -m pip install debugpy`"
+    )
+    elsewhere = tmp_path / "my other" / "python"
+    assert how_to_install(project, project, elsewhere) == f"`{quoted(elsewhere)} -m pip install -r requirements.txt`"

@@ -101,6 +101,36 @@ def test_an_error_with_a_cause_is_told_with_the_first_one():
     assert find_error_line(chain("OSError: no", "app.StartError: OSError: no")) == "app.StartError: OSError: no"
 
 
+@pytest.mark.parametrize("file", ["<frozen os>", "/usr/lib/python3.12/os.py", r"C:\Python\Lib\os.py"])
+def test_a_variable_that_is_not_set(file):
+    lines = [*TRACEBACK[:-1], f'  File "{file}", line 679, in __getitem__', "KeyError: 'DJANGO_SECRET_KEY'"]
+    why = find_permanent_cause(lines, 1)
+    assert (why.text, why.fix) == ("KeyError: 'DJANGO_SECRET_KEY'", "set DJANGO_SECRET_KEY in .env")
+    assert not find_permanent_cause(traceback("KeyError: 'order'"), 1)
+
+
+PYDANTIC = """\
+pydantic_core._pydantic_core.ValidationError: 2 validation errors for Settings
+openai_api_key
+  Field required [type=missing, input_value={'port': 's3cret'}, input_type=dict]
+    For further information visit https://errors.pydantic.dev/2.14/v/missing
+port
+  Input should be a valid integer, unable to parse string as an integer [type=int_parsing, input_value='s3cret', in]
+    For further information visit https://errors.pydantic.dev/2.14/v/int_parsing""".splitlines()
+
+
+def test_settings_that_pydantic_refuses():
+    lines = ["Traceback (most recent call last):", *PYDANTIC, "", "ERROR:    Application startup failed. Exiting."]
+    why = find_permanent_cause(lines, 3)
+    assert why.text == find_error_line(lines)
+    assert why.text.partition("Settings: ")[2] == (
+        "openai_api_key: Field required; port: Input should be a valid integer, unable to parse string as an integer"
+    )
+    assert why.fix == "set what is required in .env"
+    order = [line.replace("Settings", "Order") for line in lines]
+    assert not find_permanent_cause(order, 3), "it may be what somebody has sent"
+
+
 def test_a_status_of_grpc_is_told_by_its_message():
     line = (
         "RuntimeError: Worker validation failed: Namespace orders was not found or otherwise could not be described:"
@@ -256,3 +286,14 @@ def test_a_host_of_compose(lines):
 )
 def test_what_is_not_a_host_of_compose(lines):
     assert not explain_host(lines)
+
+
+def test_tls_to_a_server_that_has_none():
+    """As Temporal's Python SDK says it; that of a server that is about to start is another error."""
+    error = (
+        "RuntimeError: Failed client connect: Server connection error: tonic::transport::Error(Transport,"
+        " ConnectError(Custom { kind: InvalidData, error: InvalidMessage(InvalidContentType) }))"
+    )
+    cause = find_permanent_cause(["Traceback (most recent call last):", error], 1)
+    assert cause.fix == "this server speaks no TLS: connect to it without `tls` and `api_key`"
+    assert "InvalidContentType" in cause.text

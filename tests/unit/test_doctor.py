@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -108,7 +108,28 @@ def test_the_fix_of_a_read_only_store(tmp_path: Path) -> None:
         database.execute("PRAGMA query_only = ON")
         with pytest.raises(sqlite3.OperationalError) as caught:
             database.execute("CREATE TABLE turns (id)")
-    assert "chmod u+w" in history._sqlite_fix(Path("x"), caught.value, "")
+    assert "`chmod u+w x`" in history._sqlite_fix(Path("x"), caught.value, "", "linux")
+    assert '`attrib -R "a b"`' in history._sqlite_fix(Path("a b"), caught.value, "", "win32")
+
+
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        (PurePosixPath("/a b/x?#%"), "file:///a%20b/x%3F%23%25?mode=rw"),
+        (PureWindowsPath(r"C:\a b\x"), "file:///C:/a%20b/x?mode=rw"),
+        (PureWindowsPath(r"\\server\share\x"), "file:////server/share/x?mode=rw"),
+    ],
+)
+def test_where_the_store_is(file: PurePath, uri: str) -> None:
+    assert history._uri(file) == uri
+
+
+def test_the_fix_of_a_broken_store() -> None:
+    """On Windows a file cannot be moved while the bot has it open."""
+    fix = history._sqlite_fix(Path("a b"), sqlite3.DatabaseError(), "`mika restart w`", "linux")
+    assert fix == "move it away (`mv 'a b' 'a b.broken'`) and `mika restart w`: a new one is created"
+    fix = history._sqlite_fix(Path("a b"), sqlite3.DatabaseError(), "`mika restart w`", "win32")
+    assert fix == '`mika down`, move it away (`move "a b" "a b.broken"`), then `mika up` creates a new one'
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:
@@ -380,3 +401,13 @@ def test_what_the_bots_api_says_of_its_parts_can_still_be_translated() -> None:
 
 async def _soon(value: Any) -> Any:
     return value
+
+
+def test_a_mark_alone_is_no_killed_run(tmp_path):
+    """`mika run` and `mika check` leave one when they are killed."""
+    folder = ProjectDir(tmp_path)
+    folder.create()
+    folder.add_mark("12345678-ended")
+    (tmp_path / "Procfile").write_text("worker: python worker.py\n")
+    check = examine(tmp_path, MIKA_BACKEND="none")["stack"]
+    assert (check.status, check.finding) == ("skip", "not started by `mika up`")

@@ -24,6 +24,7 @@ from mika.errors import MikaError
 from mika.machine.http import Answer
 from mika.machine.ports import Listener
 from mika.project.folder import ProjectDir, RunState
+from mika.quoting import kill_command
 from mika.reason import Reason, Repair
 from mika.status import LastExit, Phase, StackState, StackStatus, UnitStatus
 
@@ -332,7 +333,7 @@ def test_a_foreign_program_on_the_port_of_the_api(world, health):
     result = report(world, "embedded")
     ports = check_of(result, "ports")
     assert "port 8000 (API_PORT) is taken by nginx (pid 77)" in ports.finding
-    assert "stop it (`kill 77`)" in ports.fix
+    assert f"stop it (`{kill_command(77)}`)" in ports.fix
     assert (check_of(result, "api").status, check_of(result, "api").because) == ("skip", "ports")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from typing import Any, Literal, NewType
+from typing import Annotated, Any, Literal, NewType
 
 import pydantic
 import pytest
@@ -54,6 +54,7 @@ class Workflow:
     async def of_model(self, model: Strict) -> None: ...
     async def nothing(self) -> None: ...
     async def many(self, *words: str) -> None: ...
+    async def annotated(self, count: Annotated[int, "at most 9"], sizes: list[Annotated[int, "mm"]]) -> None: ...
     async def choice(self, how: Literal["fast", "slow"], prices: dict[str, float]) -> None: ...
 
 
@@ -112,6 +113,7 @@ def test_what_fits_becomes_what_the_worker_is_going_to_get(converter) -> None:
     assert validating.arguments(Workflow.untyped, ['{"a": [1]}', "2"], converter) == ([{"a": [1]}, 2], ["anything"])
     assert validating.arguments(Workflow.of_model, ['{"count": 2}'], converter)[0] == [Strict(count=2)]
     assert validating.arguments(Workflow.many, ['"a"', '"b"'], converter)[0] == ["a", "b"]
+    assert validating.arguments(Workflow.annotated, ["1", "[2]"], converter) == ([1, [2]], [])
     assert validating.arguments(Workflow.nothing, [], converter) == ([], [])
 
 

@@ -13,8 +13,11 @@ import pytest
 from mika.errors import describe
 from mika.readiness import ladder
 from mika.readiness.ladder import Hopeless, NotYet, Rung, climb
-from mika.readiness.probes import LogLine, http_ok, tcp
+from mika.readiness.log_line import LogLine
+from mika.readiness.probes import http_ok, tcp
 from mika.reason import Reason, Repair
+
+from tests.kit.machine import DEADLINE
 
 
 def after(tries: int, detail: str = "there", error: Exception | None = None) -> Callable[[], Awaitable[str]]:
@@ -227,7 +230,33 @@ def test_http_that_says_nothing_is_bounded():
 
 
 def test_a_line_in_the_log():
-    line = LogLine(r"listening on \d+")
-    with pytest.raises(NotYet, match="no line matches"):
-        line.search(["starting", "listening"])
-    assert line.search(["a", "now listening on 80\n", "listening on 81"]) == "now listening on 80"
+    async def look(pattern: str) -> None:
+        line = LogLine(pattern)
+        with pytest.raises(NotYet, match="no line matches"):
+            await line.search(["starting", "listening"])
+        assert await line.search(["a", "now listening on 80\r\n", "listening on 81"]) == "now listening on 80"
+
+    for pattern in (r"listening on \d+$", r"(now)? listening on (\d+)+$"):
+        asyncio.run(look(pattern))
+
+
+def test_a_line_that_a_pattern_takes_too_long_for_is_left_out():
+    async def look() -> None:
+        line = LogLine("(a+)+b", line_seconds=0.5)
+        with pytest.raises(NotYet, match=r"each takes longer than 0\.5 s: 1") as told:
+            await line.search(["none", "a" * 45 + "c", "a" * 45 + "d", "aab"])
+        assert "such as (a+)+" in told.value.reason.fix
+        with pytest.raises(NotYet, match=r"each takes longer than 0\.5 s: 2"):
+            await line.search([])
+        assert await line.search(["ab"]) == "aab"
+
+    asyncio.run(asyncio.wait_for(look(), DEADLINE))
+
+
+def test_a_long_line_stops_nothing():
+    async def look() -> None:
+        line = LogLine("x.*y", line_seconds=0.5)
+        with pytest.raises(NotYet, match="left out"):
+            await line.search(["x" * 1_000_000])
+
+    asyncio.run(asyncio.wait_for(look(), DEADLINE))

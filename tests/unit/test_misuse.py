@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 from mika.cli.main import cli, run
+from mika.quoting import quoted
 
 CASES = {
     "stats": "there is no command 'stats'; did you mean 'status'?\nsee `mika --help`",
@@ -13,7 +14,7 @@ CASES = {
     "up --bakend x": "there is no option '--bakend'; did you mean '--backend'?\nsee `mika up --help`",
     "up --zzz": "there is no option '--zzz'\nsee `mika up --help`",
     "workflows reset --stuk": "there is no option '--stuk'; did you mean '--stuck'?\nsee `mika workflows reset --help`",
-    "status -C 'a b'": "-C belongs before the command\n`mika -C 'a b' status`",
+    "status -C 'a b'": f"-C belongs before the command\n`mika -C {quoted('a b')} status`",
     "attach": "NAME is missing\nsee `mika attach --help`",
     "workflows export a": "-o is missing\nsee `mika workflows export --help`",
     "logs --lines": "--lines: its value is missing\nsee `mika logs --help`",

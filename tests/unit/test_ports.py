@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from mika.errors import UsageError
 from mika.machine import ports
+from mika.quoting import quoted
 
 from tests.kit.machine import poll_until, posix_only
 
@@ -51,7 +52,7 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
         with pytest.raises(UsageError) as refused:
             ports.check_free("127.0.0.1", port, "API_PORT")
         assert refused.value.message.endswith(f"(pid {process.pid}) of the stack in {tmp_path}")
-        assert f"stop it with `mika -C {ports.quote_path(tmp_path)} down`" in (refused.value.hint or "")
+        assert f"stop it with `mika -C {quoted(tmp_path)} down`" in (refused.value.hint or "")
     finally:
         ended(process)
     poll_until(lambda: ports.find_listener("127.0.0.1", port) is None, 10, "nobody listens")
@@ -87,10 +88,19 @@ def test_one_that_listens_at_all_addresses():
     assert found.pid == os.getpid()
 
 
-@posix_only
-@pytest.mark.parametrize("name", ["plain", "with space", "a$HOME&q'x", "机器人"])
-def test_a_folder_as_it_is_typed(name):
-    assert shlex.split(ports.quote_path(Path("/x") / name)) == [f"/x/{name}"]
+def test_a_port_that_windows_keeps_is_not_taken_by_a_program(monkeypatch):
+    """Hyper-V and WSL reserve whole ranges: there is no program to stop."""
+    monkeypatch.setattr(ports, "_refusal", lambda _host, _port: errno.EACCES)
+    monkeypatch.setattr(ports, "find_listener", lambda _host, _port: None)
+    with pytest.raises(UsageError) as refused:
+        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
+    assert "taken by" not in refused.value.message
+    told = ports._not_allowed(7233, "TEMPORAL_PORT", "win32")
+    assert told.message == "port 7233 (TEMPORAL_PORT) is kept by Windows, for Hyper-V, WSL or Docker"
+    assert "`netsh interface ipv4 show excludedportrange protocol=tcp`" in (told.hint or "")
+    monkeypatch.setattr(ports, "find_listener", lambda _host, port: ports.Listener(port, 1, "nginx"))
+    with pytest.raises(UsageError, match=r"taken by nginx \(pid 1\)"):
+        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
 
 
 def test_every_listening_socket_is_seen():

@@ -179,6 +179,12 @@ def test_an_exception_has_lines_of_its_own_and_the_own_frame_is_marked():
         ("windows\r", "windows"),
         ("cut \x1b[3", "cut "),
         ("cut \x1b", "cut "),
+        ("\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
+        ("\x1b[8mhidden \x1b[1;08mtoo", "hidden too"),
+        ("\x1b[38;5;8mgrey", "\x1b[38;5;8mgrey\x1b[0m"),
+        ("\x1b[48;2;8;8;8;1mdark", "\x1b[48;2;8;8;8;1mdark\x1b[0m"),
+        ("\x1b[" + "38;5;" * 50 + "8;8mlong", "long"),
+        ("safe\u202eexe.\u2066txt", "safeexe.txt"),
     ],
 )
 def test_what_a_terminal_may_be_shown(text, safe):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from mika.cli.found import look
 from mika.cli.main import run
 from mika.config.search import find_project
+from mika.detect.proposal import propose
+from mika.errors import UsageError
 
+from tests.kit.config import load
 from tests.kit.machine import posix_only
 
 
@@ -88,3 +94,20 @@ def test_the_script_for_the_shell(monkeypatch, capsys):
     monkeypatch.setenv("_MIKA_COMPLETE", "bash_source")
     assert run([]) == 0
     assert "complete -o nosort" in capsys.readouterr().out
+
+
+def test_a_file_that_notepad_has_named(tmp_path: Path) -> None:
+    """Explorer shows `Procfile.txt` as Procfile."""
+    for name in ("Procfile.txt", "mika.toml.txt", ".env.txt"):
+        (tmp_path / name).touch()
+    assert load(tmp_path).notes()[:2] == [
+        "mika.toml.txt is not read: rename it to mika.toml",
+        ".env.txt is not read: rename it to .env",
+    ]
+    proposal = propose(tmp_path, {}, (8000, 7233))
+    assert "Procfile.txt is not read: rename it to Procfile" in proposal.notes
+    with pytest.raises(UsageError, match=r"Procfile\.txt is not read: rename it to Procfile"):
+        look(load(tmp_path), {})
+    for name in ("Procfile", "mika.toml", ".env"):
+        (tmp_path / name).touch()
+    assert not [note for note in load(tmp_path).notes() if "not read" in note]

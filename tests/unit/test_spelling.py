@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
@@ -35,6 +36,21 @@ def test_a_module_by_its_python(program: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     assert called_as().endswith("python' -m mika" if sys.platform != "win32" else 'python.exe" -m mika')
     assert shlex.split(called_as())[0] == str(program) or sys.platform == "win32"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no name has such characters there")
+@pytest.mark.usefixtures("program")
+def test_a_folder_whose_name_no_terminal_may_be_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "argv", ["/x/mika/__main__.py"])
+    folder = tmp_path / "it's \\a\x1b]0;t\x07\n项目"
+    folder.mkdir()
+    use_folder(folder)
+    try:
+        assert called_as().isprintable()
+        command = f"printf %s {called_as().partition(' -C ')[2]}"
+        assert subprocess.run(["/bin/bash", "-c", command], capture_output=True, check=True).stdout == bytes(folder)
+    finally:
+        use_folder(None)
 
 
 @pytest.mark.usefixtures("program")

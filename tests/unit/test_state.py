@@ -36,6 +36,19 @@ def folder(tmp_path: Path) -> ProjectDir:
     return this
 
 
+@posix_only
+def test_folders_that_others_could_read_are_closed(tmp_path: Path):
+    this, elsewhere = ProjectDir(tmp_path / "project"), tmp_path / "elsewhere"
+    for folder in (this.data, elsewhere):
+        folder.mkdir(parents=True)
+    this.logs.symlink_to(elsewhere)
+    for folder in (this.root, this.data, elsewhere):
+        folder.chmod(0o755)
+    this.create()
+    assert {folder.stat().st_mode & 0o777 for folder in (this.root, this.data, this.run)} == {0o700}
+    assert elsewhere.stat().st_mode & 0o777 == 0o755, "what a link leads to is not mika's"
+
+
 @pytest.mark.parametrize(
     ("change", "addresses"),
     [
@@ -170,6 +183,16 @@ def test_a_damaged_state_counts_as_none(folder, content):
     assert folder.marks() == []
     folder.add_mark("new")
     assert folder.marks() == ["new"]
+
+
+def test_a_mark_is_there_while_what_it_marks_runs(folder):
+    with folder.marked("mine"), folder.marked("other"):
+        assert folder.marks() == ["mine", "other"]
+        with folder.marked("mine"):
+            pass
+        assert folder.marks() == ["mine", "other"], "that of a stack that runs stays"
+    assert not folder.has_leftovers()
+    assert not (folder.run / "marks.json").exists()
 
 
 def test_marks_are_bounded(folder):

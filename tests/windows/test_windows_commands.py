@@ -49,6 +49,53 @@ def test_a_procfile_of_windows(project: Make):
     assert logs["folder"].endswith("'sub dir'")
 
 
+def test_a_procfile_that_was_written_on_linux(project: Make):
+    """Single quotes, and paths with `/`: cmd.exe, which runs batch files, knows neither."""
+    stack = project(
+        "shim: tool 'a b' 'c' \"d e\" $NAME\nslash: ./tools/tool.cmd 'x & y' && echo end\n",
+        name="机器人 ü",
+        env={"NAME": "名"},
+        toml='[process]\nshim.restart = "never"\nslash.restart = "never"\n',
+    )
+    (stack.folder / "tools").mkdir()
+    stack.write("show.py", ARGUMENTS)
+    for file in ("tool.cmd", "tools/tool.cmd"):  # as npx.cmd does: it passes its arguments on
+        stack.write(file, "@python show.py %*\r\n")
+    result = stack.mika("up")
+    assert result.code == 0, str(result)
+    assert stack.log("shim").startswith(r"['a b', 'c', 'd e', '\u540d']")
+    assert stack.log("slash").startswith("['x & y']")
+    assert stack.log("slash").strip().endswith("end")
+
+
+def test_a_process_is_described(project: Make):
+    """Wine does not tell its program. A variable has one value, however it is spelt."""
+    code = "import os, time; print(os.environ['MIXED'], flush=True); time.sleep(600)"
+    stack = project(
+        scripts={"web": code}, name="机器人 ü", env={"MIXED": "outer"}, toml='[process.web.env]\nMixed = "inner"\n'
+    )
+    stack.up()
+    told = stack.ok("describe", "web").out
+    assert "web.py" in told
+    assert to_windows(stack.folder) in told
+    assert "MIXED=inner  (mika.toml" in told
+    poll_until(lambda: stack.log("web").strip() == "inner", PATIENCE, "its output")
+
+
+def test_data_that_another_program_has_open(project: Make):
+    stack = project(scripts={"web": SERVICE}, name="机器人 ü")
+    stack.up()
+    stack.ok("down")
+    stack.write(".mika/data/temporal.db", "x")
+    stack.agent.call("global viewer\nviewer = open(args[0])", to_windows(stack.folder / ".mika/data/temporal.db"))
+    told = stack.error("down", "--volumes", "--yes", code=2).out
+    assert "temporal.db: " in told
+    assert "another program has it open (a database viewer, an editor?): close that" in told
+    stack.agent.call("viewer.close()")
+    stack.ok("down", "--volumes", "--yes")
+    assert not (stack.folder / ".mika/data/temporal.db").exists()
+
+
 @pytest.mark.parametrize("command", ["no-such-program --flag", r"tools\nothing.exe"])
 def test_an_unknown_program_is_named_before_anything_starts(project: Make, command: str):
     stack = project(f"# CRLF\r\nweb: {command}\r\n")
@@ -156,6 +203,13 @@ needs = ["migrate", "reads"]
     )
     up = stack.error("up", code=5)
     assert "tests failed: exit code 5" in up.out
+
+
+def test_a_pattern_that_takes_too_long_for_a_line_holds_nothing_up(project: Make):
+    says = "import time\nprint('a' * 45 + 'c', flush=True)\ntime.sleep(1)\nprint('aab', flush=True)\ntime.sleep(600)\n"
+    stack = project(scripts={"says": says}, toml="[process.says]\nready = 'log:(a+)+b'\n")
+    up = stack.ok("up", "-d")
+    assert "ready: aab" in up.out
 
 
 def test_a_program_that_leaves_its_work_to_another_one_is_told(project: Make):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mika import address
 from mika.backends.base import Backend, temporal_probe
+from mika.backends.database import discard_unfinished
 from mika.config.load import Config
 from mika.errors import MikaError, UsageError
 from mika.machine import ports
@@ -45,6 +46,9 @@ _DYNAMIC_CONFIG = (
     "history.timerProcessorMaxPollRPS=1000",
     # A timeout, as that of a killed worker's task, is noticed when it is due, and not up to a second later.
     'history.timerProcessorMaxTimeShift="50ms"',
+    # Besides gRPC, the server speaks HTTP at a random port, and asks for nothing there: any web page could start
+    # workflows. Nobody here uses it, so no name is right (RFC 2606 reserves this one; an empty list allows them all).
+    'frontend.httpAllowedHosts=["nobody.invalid"]',
 )
 # What it keeps in memory is bounded by size, and not by the number of workflows: some are a thousand times larger.
 _MEMORY = (
@@ -75,6 +79,7 @@ class Embedded(Backend):
         self._probe = temporal_probe(config)
         self._ui_port = config.port("TEMPORAL_UI_PORT")
         self._binary: Path | None = None
+        self._database = folder.data / "temporal.db"
         self._dynamic_config = [*_DYNAMIC_CONFIG, *_MEMORY]
 
     async def preflight(self, say: Callable[[str], None]) -> None:
@@ -133,10 +138,10 @@ class Embedded(Backend):
         return _("keeps what has ended for {days:g} days", days=days)
 
     def _spec(self, launch: Launch) -> ServiceSpec:
-        database = self._folder.data / "temporal.db"
+        discard_unfinished(self._database)
         command = [str(self._binary or find_temporal()), "server", "start-dev"]
         command += ["--ip", self._probe.host, "--port", str(self._probe.port), "--ui-port", str(self._ui_port)]
-        command += ["--db-filename", str(database), "--log-level", "error"]
+        command += ["--db-filename", str(self._database), "--log-level", "error"]
         command += [f"--sqlite-pragma={pragma}" for pragma in _PRAGMAS]
         command += [f"--dynamic-config-value={setting}" for setting in self._dynamic_config]
         if self._probe.namespace != "default":
@@ -151,7 +156,7 @@ class Embedded(Backend):
             log_dir=self._folder.logs,
             log_max_bytes=int(self._config.number("MIKA_LOG_MAX_MB") * 1e6),
             # Two servers on the same file would both run without an error, so the guard holds this lock.
-            lock=self._folder.data / "temporal.db.lock",
+            lock=self._database.with_name(f"{self._database.name}.lock"),
             # If mika is killed, the worker must stop first: without its server it cannot shut down gracefully.
             linger=_LINGER,
         )

@@ -10,6 +10,7 @@ from mika.config import compose_file
 from mika.config.cluster import LOGIN
 from mika.config.load import Config
 from mika.detect.files import LARGEST, Files
+from mika.text import decoded
 
 _SETTINGS = ("TEMPORAL_HOST", "TEMPORAL_PORT", "TEMPORAL_NAMESPACE", "TEMPORAL_TASK_QUEUE", *LOGIN)
 # The SDKs by the names under which package managers know them.
@@ -44,6 +45,6 @@ def _manifests(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes() if path.stat().st_size <= LARGEST else b""
+        return decoded(path.read_bytes()).encode() if path.stat().st_size <= LARGEST else b""
     except OSError:
         return b""

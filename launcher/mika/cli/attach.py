@@ -52,7 +52,7 @@ def attach_command(context: Context, name: str) -> None:
                 _("`mika restart {name} --debug`", name=unit.name),
                 code="no_terminal",
             ) from None
-        click.echo(err=True)
+        echo(err=True)
         if ended == "left":
             echo(_("left: {name} goes on", name=unit.name), err=True)
         elif _goes_on(context, unit):

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import click
-
 from mika.cli.context import END_OF_INPUT, show_error
 from mika.cli.language import echo
 from mika.cli.spelling import say
@@ -42,10 +40,10 @@ def _line() -> str | None:
     try:
         text = input(_PROMPT)
     except EOFError:
-        click.echo()
+        echo()
         return None
     except KeyboardInterrupt:
-        click.echo()
+        echo()
         return ""
     return text if text.strip() else ""
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import click
 
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
 from mika.cli.screen.width import pad, width
 from mika.config import compose_file
 from mika.config.cluster import is_login
@@ -85,7 +85,7 @@ def _print(rows: Sequence[tuple[str, str, str]]) -> None:
     cells = [[shown(cell) for cell in row] for row in rows]
     widths = [max(width(row[i]) for row in cells) for i in (0, 1)]
     for name, value, origin in cells:
-        click.echo(f"{pad(name, widths[0])}  {pad(value, widths[1])}  {origin}")
+        echo(f"{pad(name, widths[0])}  {pad(value, widths[1])}  {origin}")
 
 
 def _declared(declared: Declared) -> dict[str, object]:

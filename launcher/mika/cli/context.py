@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mika.cli.language import echo, shown
+from mika.cli.language import echo, safe, shown
 from mika.cli.screen.colours import BAD, paint
 from mika.cli.spelling import pasteable
 from mika.errors import InterruptedByUserError, MikaError, UsageError
@@ -129,7 +129,7 @@ def confirm(question: str) -> None:
     except click.Abort as abort:
         if not isinstance(abort.__context__, EOFError):
             raise  # Ctrl-C
-        click.echo(err=True)
+        echo(err=True)
         raise UsageError(_("nothing was done: nobody answered the question"), _("in a script, give --yes")) from None
     if not agreed:
         raise InterruptedByUserError(_("nothing was done: the answer was no"))
@@ -139,7 +139,7 @@ def is_yes(question: str) -> bool:
     """The answer, on standard error. As `click.confirm`, which speaks English only. Raises click.Abort."""
     while True:
         answer = (
-            click.prompt(f"{pasteable(shown(question))} [y/N]", default="", show_default=False, err=True)
+            click.prompt(f"{safe(pasteable(shown(question)))} [y/N]", default="", show_default=False, err=True)
             .strip()
             .lower()
         )
@@ -161,9 +161,9 @@ def show_error(error: MikaError, *, as_json: bool) -> None:
         print_json({"version": 1, "error": {"code": error.code, "message": error.message, "hint": error.hint}})
         return
     # For all other lines the context of the command decides this, but the command has ended.
-    click.echo(f"{paint('mika:', BAD)} {pasteable(shown(error.message))}", err=True, color=wanted_color())
+    echo(f"{paint('mika:', BAD)} {pasteable(shown(error.message))}", err=True, color=wanted_color())
     if error.hint:
-        click.echo("\n".join(f"      {line}" for line in pasteable(shown(error.hint)).splitlines()), err=True)
+        echo("\n".join(f"      {line}" for line in pasteable(shown(error.hint)).splitlines()), err=True)
 
 
 def harden_streams() -> None:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import os
-import shlex
+import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import click
 import psutil
 
 from mika.cli.context import Context, json_option, print_json
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
 from mika.cli.names import names
 from mika.cli.screen.table import address, duration, note, state_word
 from mika.cli.screen.width import pad, width
 from mika.cli.spelling import pasteable
 from mika.config.load import Config
-from mika.config.settings import mask
+from mika.config.settings import as_text, mask
 from mika.errors import NotRunningError
 from mika.events import Exited, Started
 from mika.frozen import frozen
 from mika.project import logs
 from mika.project.event_log import read_event
 from mika.project.logs import EVENT_LOG
+from mika.quoting import command_line
 from mika.status import StackStatus, UnitStatus
 from mika.text import unknown_name
 from mika.wording import _
@@ -64,9 +65,9 @@ def describe_command(context: Context, name: str, as_json: bool) -> None:
         return
     if not units or status is None:
         rows = [(_("name"), name), (_("state"), _("no stack is running here: `mika up`")), *_past(context, name)]
-        click.echo(pasteable(_table(rows)))
+        echo(pasteable(_table(rows)))
         return
-    click.echo("\n\n".join(pasteable(_table(_rows(context, config, status, unit))) for unit in units))
+    echo("\n\n".join(pasteable(_table(_rows(context, config, status, unit))) for unit in units))
 
 
 def _status(context: Context) -> StackStatus | None:
@@ -93,7 +94,7 @@ def _rows(context: Context, config: Config, status: StackStatus, unit: UnitStatu
     yield _("listens"), ", ".join(unit.listens)
     running = _running(unit.pid)
     if running is not None:
-        yield _("command"), shlex.join(mask("", word) for word in running.command)
+        yield _("command"), command_line(mask("", word) for word in running.command)
         yield _("program"), running.program
         yield _("folder"), running.folder
     if unit.role == "process":
@@ -109,7 +110,7 @@ def _past(context: Context, name: str) -> Iterator[tuple[str, str]]:
     segments = logs.segments(context.folder.logs, name)
     yield _("log"), f"{segments[-1].path}" if segments else _("none yet")
     for number, (seconds, event) in enumerate(history(context, name)):
-        clock = f"{datetime.fromtimestamp(seconds).astimezone():%m-%d %H:%M:%S}"
+        clock = f"{datetime.fromtimestamp(seconds, UTC).astimezone():%m-%d %H:%M:%S}"
         yield _("history") if not number else "", f"{clock}  " + _told(event)
         if isinstance(event, Exited):
             yield from (("", "    " + line) for line in event.last_lines)
@@ -135,17 +136,27 @@ def _told(event: Started | Exited) -> str:
     return _("exited, {reason} (not expected)", reason=event.reason.text)
 
 
-def environment(config: Config, name: str, env: dict[str, str]) -> list[tuple[str, str, str]]:
+def environment(
+    config: Config, name: str, env: dict[str, str], platform: str = sys.platform
+) -> list[tuple[str, str, str]]:
     """The variables of `env` that differ from this terminal's: name, value (secrets masked), and where it came from."""
-    options = config.process(name)
-    origins = {item.name: item.origin for item in (*config.settings.values(), *config.extras.values())}
+    options, own = config.process(name), str.upper if platform == "win32" else str  # psutil tells them in capitals
+    known_ones = (*config.settings.values(), *config.extras.values())
+    # A default of ours is not what a process got that has another value.
+    origins = {
+        item.name: item.origin
+        for item in known_ones
+        if item.origin != "default" or env.get(item.name) == as_text(item.value)
+    }
     origins |= dict.fromkeys(options.env, config.process_tables.get(name.partition(".")[0], "mika.toml"))
+    origins = {own(known): origin for known, origin in origins.items()}
     rows = []
     for variable, value in sorted(env.items()):
         if variable in _UNSAID or os.environ.get(variable) == value:
             continue
         is_ours = variable in _OURS or variable.startswith(("MIKA_", "TEMPORAL_"))
-        origin = origins.get(variable) or ("mika" if is_ours else _("where `mika up` was started"))
+        is_set_there = not is_ours or (variable in config.settings and variable not in origins)
+        origin = origins.get(variable) or (_("where `mika up` was started") if is_set_there else "mika")
         rows.append((variable, mask(variable, value), origin))
     return rows
 
@@ -157,9 +168,17 @@ def _running(pid: int | None) -> Running | None:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            return Running(process.cmdline(), process.exe(), process.cwd(), process.environ())
-    except psutil.Error:
+            return Running(process.cmdline(), _program(process), process.cwd(), process.environ())
+    except (psutil.Error, OSError):
         return None
+
+
+def _program(process: psutil.Process) -> str:
+    """Empty if Windows does not tell."""
+    try:
+        return process.exe()
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _as_json(context: Context, config: Config, unit: UnitStatus) -> dict[str, object]:

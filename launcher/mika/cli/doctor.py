@@ -16,7 +16,7 @@ from mika.cli.kinds import Number
 from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, WAITING, paint
 from mika.cli.screen.story import render_story
-from mika.cli.screen.width import pad
+from mika.cli.screen.width import below, pad
 from mika.cli.spelling import say
 from mika.config.load import Config
 from mika.doctor import run
@@ -32,6 +32,7 @@ from mika.text import existing_folder
 from mika.wording import _, listed
 
 _EVERY = 2.0
+_COLUMN = 18  # of the findings
 _MARKS = {"ok": (_("ok"), GOOD), "warn": (_("warn"), WAITING), "fail": (_("FAIL"), BAD), "skip": ("-", None)}
 
 
@@ -112,10 +113,10 @@ def render(report: Report) -> str:
         text, colour = _MARKS[check.status]
         because = shown(_(" (because of {check})", check=check.because)) if check.because else ""
         mark = paint(pad(shown(text), 4), colour)
-        lines.append(f"{mark}  {check.id:<10}  {shown(check.finding)}{because}")
+        lines.append(f"{mark}  {check.id:<10}  {below(shown(check.finding), _COLUMN)}{because}")
         if check.fix and check.status in ("warn", "fail"):
             label = click.style(shown(_("fix:")), bold=True)
-            lines.append(f"{'':<18}{shown(_('{label} {text}', label=label, text=check.fix))}")
+            lines.append(f"{' ' * _COLUMN}{below(shown(_('{label} {text}', label=label, text=check.fix)), _COLUMN)}")
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]

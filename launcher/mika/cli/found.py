@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from mika.cli.language import echo, shown
+from mika.cli.language import echo, safe, shown
 from mika.cli.screen.proposal import render
 from mika.config.load import Config
 from mika.detect import written
@@ -54,7 +54,7 @@ def _answer(question: Question) -> str:
     """As `click.prompt` asks for one of several, but that speaks English only."""
     choices = f" ({', '.join(question.choices)})" if question.choices else ""
     while True:
-        answer: str = click.prompt(f"\n{shown(question.text)}\n{choices}", err=True, prompt_suffix="> ")
+        answer: str = click.prompt(safe(f"\n{shown(question.text)}\n{choices}"), err=True, prompt_suffix="> ")
         if not question.choices or answer in question.choices:
             return answer
         known = listed(map(repr, question.choices))
@@ -73,7 +73,7 @@ def unanswered(proposal: Proposal) -> UsageError:
         "`mika init` on a terminal asks. Or write these files, without what is not to run, and with the real queue:"
     )
     return UsageError(
-        _("Procfile: not found, and it is not clear: {questions}", questions=questions),
+        _("it is not clear what runs here: {questions}", questions=questions),
         joined("\n", [advice, *lines]),
         code="questions",
     )

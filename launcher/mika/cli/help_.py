@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
 from mika.cli.language.help import Context
 from mika.cli.names import of_help
 from mika.cli.spelling import pasteable
@@ -22,7 +22,7 @@ def help_command(ctx: click.Context, words: tuple[str, ...]) -> None:
     root = ctx.find_root()
     if not words:
         topics = [f"  {name:<12}{shown(about)}" for name, (about, _text) in TOPICS.items()]
-        click.echo("\n".join([root.get_help(), "", pasteable(shown(_("Topics, for `mika help TOPIC`:"))), *topics]))
+        echo("\n".join([root.get_help(), "", pasteable(shown(_("Topics, for `mika help TOPIC`:"))), *topics]))
         return
     texts = [text for text in (_of_command(root, words), _of_topic(words)) if text]
     if not texts:
@@ -33,7 +33,7 @@ def help_command(ctx: click.Context, words: tuple[str, ...]) -> None:
             _("no command or topic is named '{name}'{suggestion}", name=name, suggestion=near),
             _("`mika help` lists them"),
         )
-    click.echo("\n\n".join(texts))
+    echo("\n\n".join(texts))
 
 
 def _of_topic(words: tuple[str, ...]) -> str:

@@ -34,10 +34,10 @@ def show_command(context: Context, user: str, group: str | None, as_json: bool) 
         print_json({"version": 1, "user": user, "turns": [asdict(turn) for turn in turns]})
         return
     for turn in turns:
-        click.echo(f"{_safe(turn.at)}  {shown(_TYPES.get(turn.message_type, _safe(turn.message_type)))}")
+        echo(f"{_safe(turn.at)}  {shown(_TYPES.get(turn.message_type, _safe(turn.message_type)))}")
         for mark, text in (("<", turn.message), (">", turn.reply)):
             for line in text.splitlines():
-                click.echo(f"  {mark} {_safe(line)}")
+                echo(f"  {mark} {_safe(line)}")
     if not turns:
         echo(_("nothing is kept of {user}{where}", user=user, where=_where(group)))
 

@@ -29,7 +29,7 @@ def init_command(context: Context, dry_run: bool, yes: bool, force: bool) -> Non
         proposal = look(config, {})
         echo(render(proposal, config), err=True)
         for name, text in (("Procfile", written.procfile(proposal)), ("mika.toml", written.mika_toml(proposal))):
-            click.echo(f"\n--- {name}\n{text}", nl=False)
+            echo(f"\n--- {name}\n{text}".removesuffix("\n"))
         if proposal.questions:
             raise unanswered(proposal)
         return

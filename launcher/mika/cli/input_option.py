@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mika.errors import UsageError
-from mika.text import read_text
+from mika.text import UTF16, decoded, read_text
 from mika.wording import _
 
 input_option: Callable[[Any], Any] = click.option(
@@ -34,12 +34,29 @@ def texts_of(inputs: Sequence[str]) -> list[str]:
 def _text(value: str, label: str) -> str:
     text = value
     if value == "-":
-        text = sys.stdin.read()
+        text = sys.stdin.read().removeprefix("\ufeff")  # PowerShell pipes it
     elif value.startswith("@"):
-        text = read_text(Path(value[1:]), f"{label} {value}")
+        text = _content(Path(value[1:]), f"{label} {value}")
     try:
         json.loads(text)
     except ValueError as error:
-        fix = _("a text needs quotes: --input '\"hello\"'")
-        raise UsageError(_("{option} is not JSON: {error}", option=label, error=error), fix) from None
+        raise UsageError(_("{option} is not JSON: {error}", option=label, error=error), _fix()) from None
     return text
+
+
+def _content(file: Path, label: str) -> str:
+    """`ConvertTo-Json > FILE` of Windows PowerShell writes UTF-16: this file is for nobody but us."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        data = b""
+    return decoded(data) if data.startswith(UTF16) else read_text(file, label)
+
+
+def _fix(platform: str = sys.platform) -> str:
+    if platform == "win32":
+        return _(
+            'the shell takes quotes away: in cmd.exe write --input "\\"hello\\"";'
+            ' in PowerShell, too, --input "@FILE" takes the JSON from a file'
+        )
+    return _("a text needs quotes: --input '\"hello\"'")

@@ -6,7 +6,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -182,7 +182,9 @@ class _Printer:
         if self._pretty is not None:
             self._write(self._readable(self._pretty, name, line))
             return
-        stamp = f"{datetime.fromtimestamp(line.time).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if self._timestamps else ""
+        stamp = (
+            f"{datetime.fromtimestamp(line.time, UTC).astimezone():%Y-%m-%dT%H:%M:%S.%f%z} " if self._timestamps else ""
+        )
         self._write(self._prefixes.line(name, f"{stamp}{_text(name, line)}\n"))
 
     def _readable(self, pretty: Pretty, name: str, line: logs.Line) -> str:
@@ -221,7 +223,11 @@ def _moment(option: str, given: str | None) -> float | None:
     try:
         if clock := _CLOCK.fullmatch(given.strip()):
             return _last_time_at(*(int(part or 0) for part in clock.groups()))
-        return datetime.fromisoformat(given).astimezone().timestamp()
+        moment = datetime.fromisoformat(given)
+        try:
+            return moment.astimezone().timestamp()
+        except OSError:  # Windows knows no time zone before 1970 and after 3000
+            return moment.replace(tzinfo=UTC).timestamp()
     except (ValueError, OverflowError):
         an_hour_ago = datetime.now().astimezone() - timedelta(hours=1)
         raise UsageError(

@@ -24,10 +24,11 @@ import click
 from mika import __version__
 from mika.cli.context import Context, harden_streams, show_error, wanted_color
 from mika.cli.group import Group
-from mika.cli.language import language, shown
+from mika.cli.language import echo, language, shown
 from mika.cli.spelling import use_folder
 from mika.config.search import find_project
 from mika.errors import FAILED, INTERRUPTED, OK, MikaError, UsageError
+from mika.quoting import rights_command
 from mika.wording import _
 
 _VERBS = {
@@ -87,8 +88,27 @@ class Verbs(Group):
         return shown(_VERBS[name])
 
 
+def _check_folder(
+    _context: click.Context, _param: click.Parameter, folder: str | None, platform: str = sys.platform
+) -> str | None:
+    r"""What PowerShell completes, `-C '.\my dir\' status`, arrives as one word: `\"` is a quote in it on Windows."""
+    if folder and '"' in folder and platform == "win32":
+        name = folder.partition('"')[0]
+        raise UsageError(
+            _("-C: a \\ before the closing quote makes what follows a part of the name"),
+            _('leave it out: -C "{folder}"', folder=name),
+        )
+    return folder
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-C", "project", metavar="DIR", help="The project folder; else it is searched upwards from here.")
+@click.option(
+    "-C",
+    "project",
+    metavar="DIR",
+    callback=_check_folder,
+    help="The project folder; else it is searched upwards from here.",
+)
 @click.version_option(__version__, prog_name="mika")
 @click.pass_context
 def cli(ctx: click.Context, project: str | None) -> None:
@@ -117,6 +137,7 @@ def _here() -> Path:
 
 
 _MOMENT = 0.01  # s
+_IN_USE = (32, 33)  # ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION
 _NO_ARGUMENTS: type[click.UsageError] | tuple[()] = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """Raised by `mika` alone. Before click 8.2, click itself showed the help then."""
 
@@ -169,7 +190,7 @@ def run(argv: Sequence[str]) -> int:
         with cli.make_context("mika", list(argv), color=wanted_color()) as context:
             cli.invoke(context)
     except _NO_ARGUMENTS as help_:
-        click.echo(help_.format_message())
+        echo(help_.format_message())
         return OK
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
@@ -203,7 +224,7 @@ def _as_mika_error(error: Exception, argv: Sequence[str]) -> MikaError:
 
             return explain(error, _asked_for(argv), argv)
         case PermissionError():
-            return UsageError(f"{error.filename}: {error.strerror}", _("is it another user's? `ls -la` tells"))
+            return UsageError(f"{error.filename}: {error.strerror}", _how_to_get_permission(error))
         case UnicodeError():
             return UsageError(_("an argument or the folder's name is not valid text"), _("use names in UTF-8"))
         case OSError():  # a full disk, an output that cannot be written, a file that is a folder
@@ -213,6 +234,12 @@ def _as_mika_error(error: Exception, argv: Sequence[str]) -> MikaError:
         _("this is a fault of mika: run it again with MIKA_TRACEBACK=1 and report what it prints"),
         code="internal",
     )
+
+
+def _how_to_get_permission(error: PermissionError, platform: str = sys.platform) -> str:
+    if getattr(error, "winerror", 0) in _IN_USE:
+        return _("another program has it open (a database viewer, an editor?): close that")
+    return _("is it another user's? `{command}` tells", command=rights_command(error.filename or ".", platform))
 
 
 def _leave(code: int) -> NoReturn:

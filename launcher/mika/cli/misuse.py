@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 import click
 
 from mika.cli.kinds import label
 from mika.errors import UsageError
+from mika.quoting import command_line
 from mika.text import did_you_mean
 from mika.wording import _
 
@@ -82,7 +82,7 @@ def _is_flag(command: click.Command, option: str) -> bool:
 def _moved_first(option: str, argv: Sequence[str]) -> str:
     """The same command, with this option and its value in front."""
     at = argv.index(option)
-    return shlex.join(["mika", *argv[at : at + 2], *argv[:at], *argv[at + 2 :]])
+    return command_line(["mika", *argv[at : at + 2], *argv[:at], *argv[at + 2 :]])
 
 
 def _left_over(context: click.Context | None, argv: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import click
 
 from mika.project import logs
 from mika.project.folder import ProjectDir
+from mika.text import decoded
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -46,7 +47,7 @@ def _project(context: click.Context) -> Path:
 
 def _written(project: Path) -> list[str]:
     with contextlib.suppress(OSError):
-        return _ENTRY.findall((project / "Procfile").read_text(encoding="utf-8", errors="replace"))
+        return _ENTRY.findall(decoded((project / "Procfile").read_bytes()))
     return []
 
 

@@ -26,7 +26,7 @@ def open_command(context: Context, what: str) -> None:
     from mika.stack.places import answers, page
 
     url = page(context.client.status(), what, answers)
-    click.echo(url)
+    echo(url)
     if not open_page(url):
         echo(_("(no display here: open it where you have a browser)"), err=True)
 
@@ -41,4 +41,4 @@ def url_command(context: Context, name: str) -> None:
     """
     from mika.stack.places import answers, place
 
-    click.echo(place(context.client.status(), name, answers))
+    echo(place(context.client.status(), name, answers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 
 import click
@@ -14,6 +13,7 @@ from mika.cli.screen.progress import doing, progress
 from mika.cli.spelling import say
 from mika.control.requests import Verb
 from mika.errors import MikaError
+from mika.quoting import command_line
 from mika.stack import waiting
 from mika.wording import _, listed
 
@@ -39,7 +39,7 @@ def restart_command(
     """
     if not force:
         again = ["restart", *names, "--force", *(["--debug"] if debug else [])]
-        _check_first(context, names, f"`mika {shlex.join(again)}`", as_json=as_json)
+        _check_first(context, names, f"`mika {command_line(again)}`", as_json=as_json)
     if debug:
         _debug(context, names, timeout, as_json=as_json)
     else:

@@ -13,10 +13,12 @@ import click
 
 from mika.cli.context import Context, json_option, print_json
 from mika.cli.kinds import Choice
+from mika.cli.language import echo
 from mika.cli.spelling import say
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.stack import api
 from mika.stack.send import Reply, send
+from mika.text import UTF16
 from mika.wording import _
 
 _NO_BOT = "mika-send"
@@ -89,7 +91,7 @@ def send_command(
 
 
 def _show(reply: Reply) -> None:
-    click.echo(reply.response)
+    echo(reply.response)
     if reply.delivery:
         how = reply.delivery.replace("_", " ")  # a word of the API, as its documents name it
         say(
@@ -121,7 +123,13 @@ def _chat(context: Context, answer: Callable[[str], None], *, as_json: bool) -> 
 def _standard_input() -> str:
     """Raises UsageError for what is no text."""
     data = sys.stdin.buffer.read()
-    for encoding in ("utf-8-sig", locale.getencoding()):
+    for encoding in ("utf-16",) if data.startswith(UTF16) else ("utf-8-sig", locale.getencoding()):
         with contextlib.suppress(UnicodeDecodeError, LookupError):
             return data.decode(encoding).rstrip("\r\n")
-    raise UsageError(_("standard input is not text in UTF-8"), _("convert it first: `iconv -t utf-8`"))
+    raise UsageError(_("standard input is not text in UTF-8"), _how_to_convert())
+
+
+def _how_to_convert() -> str:
+    if sys.platform == "win32":
+        return _("save it as UTF-8 first")
+    return _("convert it first: `iconv -t utf-8`")

@@ -8,9 +8,9 @@ import re
 import sys
 from pathlib import Path
 
-import click
-
-from mika.cli.language import shown
+from mika.cli.language import echo, shown
+from mika.quoting import command_line, quoted
+from mika.text import resolved
 
 _MARK = "UV_RUN_RECURSION_DEPTH"
 """`uv run` sets it: https://docs.astral.sh/uv/reference/environment/.
@@ -26,14 +26,14 @@ _folder: Path | None = None
 def use_folder(folder: Path | None) -> None:
     """`folder`: the project, where a command that is pasted would not find it without -C."""
     global _folder  # noqa: PLW0603 - one process runs one command
-    _folder = folder.resolve() if folder is not None else None
+    _folder = resolved(folder) if folder is not None else None
     called_as.cache_clear()
 
 
 @functools.cache
 def called_as() -> str:
     """`mika`, `uv run mika` (with the same options of uv), or `python -m mika`; with -C DIR if that is needed."""
-    return _program() if _folder is None else f"{_program()} -C {_joined(str(_folder))}"
+    return _program() if _folder is None else f"{_program()} -C {quoted(_folder)}"
 
 
 def _program() -> str:
@@ -47,10 +47,10 @@ def _program() -> str:
             return "mika"
         python = Path(sys.executable).stem
         is_found = Path(shutil.which(python) or "") == Path(sys.executable)
-        return f"{python if is_found else _joined(sys.executable)} -m mika"
+        return f"{python if is_found else quoted(sys.executable)} -m mika"
     is_path = os.sep in given or bool(os.altsep and os.altsep in given)
     # On Windows, the one of them may have its .exe, and the other one not.
-    return _joined(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
+    return quoted(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
 
 
 def pasteable(text: str) -> str:
@@ -60,18 +60,7 @@ def pasteable(text: str) -> str:
 
 def say(text: str, *, err: bool = False) -> None:
     """A line in the user's language, with its commands as the user has to type them."""
-    click.echo(pasteable(shown(text)), err=err)
-
-
-def _joined(*words: str) -> str:
-    """As one types them, with quotes where they are needed."""
-    if sys.platform == "win32":
-        import subprocess
-
-        return subprocess.list2cmdline(words)
-    import shlex
-
-    return shlex.join(words)
+    echo(pasteable(shown(text)), err=err)
 
 
 def _uv_command() -> str:
@@ -86,7 +75,7 @@ def _uv_command() -> str:
             before, after = words[:count], words[count:]
             is_uv = bool(words) and Path(words[0]).stem.lower() == "uv"
             if is_uv and "run" in before and after == own and Path(before[-1]).stem == "mika":
-                return _joined("uv", *before[1:])
+                return command_line(["uv", *before[1:]])
     except (psutil.Error, OSError):
         pass
     return ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mika.cli.context import Context, json_option, print_json
+from mika.cli.language import echo
 from mika.cli.screen.top import screen
 from mika.cli.status import running_status
 
@@ -45,7 +46,7 @@ def show(context: Context, *, as_json: bool = False) -> None:
     if as_json:
         print_json(overview.as_json())
     else:
-        click.echo("\n".join(render(overview, _ENDLESS, _ENDLESS)))
+        echo("\n".join(render(overview, _ENDLESS, _ENDLESS)))
 
 
 def _follow(context: Context) -> None:

@@ -10,6 +10,7 @@ from mika.cli.group import Group
 from mika.cli.kinds import Whole
 from mika.cli.language import echo, shown
 from mika.cli.screen.colours import BAD, paint
+from mika.cli.screen.fields import in_one_line
 from mika.cli.screen.states import status
 from mika.cli.screen.width import cut, pad, width
 from mika.cli.spelling import say
@@ -43,8 +44,8 @@ def workflows_command(click_context: click.Context, failed: bool, running: bool,
             say(
                 "\n"
                 + _(
-                    "stuck: {count}; {command} says why; when the code is fixed and its worker restarted,"
-                    " `mika workflows reset --stuck --to last-good` lets them go on",
+                    "stuck: {count}; {command} says why; when the code is fixed and its worker restarted, they go on;"
+                    " those that do not: `mika workflows reset --stuck --to last-good`",
                     count=len(stuck),
                     command=for_workflow("doctor --workflow", stuck[0].id),
                 )
@@ -64,7 +65,7 @@ def render(rows: list[Row]) -> str:
         _("WHO"): [cut(row.who or "", _WIDEST_WHO) for row in rows],
         _("TRIES"): [str(row.attempts or "") for row in rows],
         _("CAUSE"): ["-" if row.ok else str(row.diagnosis.cause) for row in rows],
-        "ID": [short[row.id] for row in rows],
+        "ID": [part if part.isprintable() else in_one_line(part) for part in (short[row.id] for row in rows)],
     }
     kept = {title: list(map(shown, cells)) for title, cells in columns.items() if any(cells)}
     widths = {title: max(map(width, (shown(title), *cells))) for title, cells in kept.items()}

@@ -26,7 +26,7 @@ Select = Callable[[Examination], Awaitable["Sequence[WorkflowExecutionInfo]"]]
 _CAUSES = [str(cause) for cause in Cause if cause not in FINE and cause != Cause.NOT_FOUND]
 
 _ids = click.argument("ids", nargs=-1, metavar="[ID]...")
-_query = click.option("--query", metavar="Q", help="Those that it finds, such as 'WorkflowType=\"Order\"'.")
+_query = click.option("--query", metavar="Q", help="Those that it finds, such as \"WorkflowType='Order'\".")
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 

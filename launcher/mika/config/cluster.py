@@ -50,6 +50,19 @@ def address_settings(text: str, origin: str) -> dict[str, Setting]:
     return {name: make_setting(BY_NAME[name], value, origin) for name, value in values.items()}
 
 
+def given(name: str, raw: str, origin: str) -> dict[str, Setting]:
+    """A setting as a variable gives it. TEMPORAL_HOST is two if it has a port, as in many projects."""
+    if name == "TEMPORAL_HOST" and has_port(raw):
+        both = address_settings(raw, origin)
+        return {**both, name: replace(both[name], raw=raw)}
+    return {name: make_setting(BY_NAME[name], raw, origin)}
+
+
+def has_port(host: str) -> bool:
+    """Whether it is `host:port`, and not a URL or an IPv6 address."""
+    return host.count(":") == 1 and "/" not in host
+
+
 def is_login(name: str) -> bool:
     return name in LOGIN or name.startswith(HEADERS)
 

@@ -28,6 +28,13 @@ class Environment:
         return self.root / _SCRIPTS
 
 
+def without_twins(env: Mapping[str, str], platform: str = sys.platform) -> dict[str, str]:
+    """To Windows `Path` and `PATH` are one variable: the last one counts. A process that gets both may use either."""
+    if platform != "win32":
+        return dict(env)
+    return dict({name.upper(): (name, value) for name, value in env.items()}.values())
+
+
 def find_environment(folders: Sequence[Path], base: Mapping[str, str]) -> Environment | None:
     """The first environment of `folders`, else the active one; None to leave PATH as it is.
 

@@ -23,6 +23,7 @@ from mika.config.process_options import (
     read_processes,
     toml_type,
 )
+from mika.config.search import misnamed
 from mika.config.settings import (
     BY_KEY,
     BY_NAME,
@@ -164,7 +165,7 @@ class Config:
 
     def notes(self) -> list[str]:
         """What may not be meant as it is: a misspelled setting in `.env`, and a Python from elsewhere."""
-        notes: list[str] = []
+        notes = misnamed(self.project, "mika.toml", ".env")
         for extra in self.extras.values():
             setting = nearest(extra.name, _OURS, similarity=_MISSPELLED)
             if setting is not None and setting not in self.dotenv:
@@ -207,6 +208,8 @@ class Config:
             elif setting.origin != "default" or setting.name in _PROVIDED:
                 env[setting.name] = as_text(setting.value)
         env[_ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
+        if cluster.has_port(self.settings["TEMPORAL_HOST"].raw):  # as the project reads it
+            env["TEMPORAL_HOST"] = env[_ADDRESS]
         if self.is_local:
             env = {name: text for name, text in env.items() if not cluster.is_login(name)}
             if cluster.default_file(base) is not None:  # of this user: its key is not for this server
@@ -274,9 +277,9 @@ def _above_files(dotenv: DotEnv, environ: Mapping[str, str], options: Mapping[st
     """What overrides the files of settings: `.env`, the environment and the options."""
     over = cluster.address_settings({**dotenv.values, **environ}.get(_ADDRESS, ""), _ADDRESS)
     over |= _from_dotenv(dotenv)
-    for name, variable in BY_NAME.items():
+    for name in BY_NAME:
         if name in environ:
-            over[name] = make_setting(variable, environ[name], _("environment"))
+            over |= cluster.given(name, environ[name], _("environment"))
     for name, raw in options.items():
         if raw is not None:
             over[name] = _from_option(name, raw)
@@ -319,11 +322,11 @@ def _from_toml(table: TomlTable) -> dict[str, Setting]:
 
 
 def _from_dotenv(dotenv: DotEnv) -> dict[str, Setting]:
-    return {
-        name: make_setting(BY_NAME[name], value, f".env:{dotenv.lines[name]}")
-        for name, value in dotenv.values.items()
-        if name in BY_NAME
-    }
+    settings: dict[str, Setting] = {}
+    for name in BY_NAME:
+        if name in dotenv.values:
+            settings |= cluster.given(name, dotenv.values[name], f".env:{dotenv.lines[name]}")
+    return settings
 
 
 def _with_profile(

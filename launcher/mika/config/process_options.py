@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import defaultdict
 from dataclasses import field
 from string import Template
@@ -184,6 +185,15 @@ def _read_table(source: TomlTable, name: str, table: object, project: Path) -> d
         except ValueError as error:
             raise UsageError(_("{where}: '{key}' {problem}", where=where, key=key, problem=error)) from error
         if key == "cwd" and not (project / value).is_dir():
+            if not value.isprintable():
+                raise UsageError(
+                    _(
+                        "{where}: 'cwd' is '{value}': a \\ in double quotes begins an escape;"
+                        " write the path in single quotes, or with /",
+                        where=where,
+                        value=printable(value),
+                    )
+                )
             raise UsageError(
                 _(
                     "{where}: 'cwd' is '{value}', a folder that does not exist in {project}; create it",
@@ -325,6 +335,14 @@ def _texts(problem: Text) -> Callable[[object], tuple[str, ...]]:
     return parse
 
 
+def _patterns(value: object, platform: str = sys.platform) -> tuple[str, ...]:
+    patterns = _texts(_('must be a list of patterns, such as ["src/api/**/*.py"]'))(value)
+    wrong = next((one for one in patterns if "\\" in one and platform == "win32"), None)
+    if wrong:  # to a pattern it is an escape; no name has one there
+        raise ValueError(_("contains '{pattern}', which fits no file; write / instead of \\", pattern=printable(wrong)))
+    return patterns
+
+
 _names = _texts(_('must be a list of names, such as ["temporal", "migrate:completed"]'))
 
 
@@ -368,7 +386,7 @@ _PARSERS: dict[str, Callable[[object], object]] = {
     "cwd": _text,
     "needs": _needs,
     "early": _flag,
-    "watch": _texts(_('must be a list of patterns, such as ["src/api/**/*.py"]')),
+    "watch": _patterns,
     "ends": _flag,
     "stdin": _one_of(get_args(Stdin)),
     "ready_timeout": _seconds,

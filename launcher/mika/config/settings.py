@@ -23,10 +23,18 @@ LONGEST_S = 365 * 86_400.0
 LONGEST_WORKFLOW_TASK_S = 120.0
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL|AUTH|GRPC_META", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"KEY|SECRET|TOKEN|PASS|PWD|CREDENTIAL|AUTH|GRPC_META|COOKIE|(?<![A-Z])(?:PAT|DSN|JWT)(?![A-Z])|WEBHOOK(?:_UR[IL])?$",
+    re.IGNORECASE,
+)
 # Up to the last @: a password may contain an unescaped one, and masking too much is the safer mistake.
 _URL_PASSWORD = re.compile(r"(?<=://)([^:/?#@\s]*):[^\s]*@")
 _URL_PARAMETER = re.compile(r"([?&][^=&\s]*(?:pass|token|secret|key|properties)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+# `Server=h;Password=…` and `--password=…`, up to the next semicolon: there may be spaces in it, too.
+_PAIR = re.compile(
+    r"(?<![a-z])((?:password|passwd|pass|pwd|secret|token|(?:account|access|api)[ _-]?key)\s*=\s*)(?!\*)[^;]+",
+    re.IGNORECASE,
+)
 
 
 @frozen
@@ -66,10 +74,11 @@ class Setting:
 
 
 def mask(name: str, value: str, *, secret: bool = False) -> str:
-    """The value as it may be printed: nothing of a secret, and a URL without its password."""
+    """The value as it may be printed: nothing of a secret, and a URL or a connection string without its password."""
     if value and (secret or _SECRET_NAME.search(name)):
         return MASK
-    return _URL_PARAMETER.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", value))
+    shown = _URL_PARAMETER.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", value))
+    return _PAIR.sub(rf"\1{MASK}", shown)
 
 
 def as_text(value: Value) -> str:

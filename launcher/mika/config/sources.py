@@ -74,6 +74,11 @@ def toml_error(label: str, text: str, message: str) -> str:
     position = re.search(r"line (\d+), column (\d+)", location)
     # Without a position, the error is at the end of the document.
     place = f"{position[1]}:{position[2]}" if position else str(max(1, len(text.splitlines())))
+    if problem.startswith(("Unescaped '", "Invalid hex")):
+        return _(
+            "{where}: not valid TOML: a \\ in double quotes begins an escape; write a path in single quotes, or with /",
+            where=f"{label}:{place}",
+        )
     return _(
         "{where}: not valid TOML: {problem}; correct that line",
         where=f"{label}:{place}",

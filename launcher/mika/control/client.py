@@ -72,9 +72,9 @@ class Client:
         except ChannelError as error:
             if not self._is_current(state):
                 return self._ended()
-            error.hint = _(
-                "if it hangs, kill its process (pid {pid}): its services then stop by themselves", pid=state.pid
-            )
+            from mika.control import unresponsive
+
+            error.hint = unresponsive.fix_for(state.pid)
             if error.code == GONE:
                 error.hint = _("the supervisor makes a new one within 2 s: try again; {or_else}", or_else=error.hint)
             raise

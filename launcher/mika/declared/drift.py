@@ -191,11 +191,26 @@ async def differences(server: Server, declared: Declared, record: Record) -> lis
         kind = _BY_NOUN.get(noun)
         if kind is None:  # a later mika has made it
             continue
-        if await find(kind.find, server.temporal, namespace, name) is not None:
-            removal = server.command(kind.removal(namespace, name))
-            text = _("the {kind} {name} was declared before, and is still there", kind=noun, name=name)
-            reasons.append(Reason(text, _("declare it again, or {removal}", removal=removal)))
+        if await find(kind.find, server.temporal, namespace, name) is None:
+            continue
+        there = server.temporal.in_namespace(name)
+        if kind is _NAMESPACES and (name == server.temporal.namespace or await there.heartbeating_queues()):
+            continue  # who uses it has no need to declare it
+        text = _("the {kind} {name} was declared before, and is still there", kind=noun, name=name)
+        fix = _("declare it again, or {removal}", removal=server.command(kind.removal(namespace, name)))
+        if kind is _NAMESPACES and await _may_have_open_runs(there):
+            fix = _("declare it again")
+        reasons.append(Reason(text, fix))
     return reasons
+
+
+async def _may_have_open_runs(namespace: Temporal) -> bool:
+    from temporalio.service import RPCError
+
+    try:
+        return await namespace.count_workflows("ExecutionStatus = 'Running'") > 0
+    except RPCError:
+        return True
 
 
 class RefusedError(NotYet):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -12,6 +11,7 @@ from mika.config.declared import Namespace, NexusEndpoint, SearchAttribute, Thin
 from mika.diagnosis import commands
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+from mika.quoting import quoted
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Namespaces(Kind[Namespace]):
 
     def removal(self, namespace: str, name: str) -> str:
         del namespace
-        return f"operator namespace delete --namespace {shlex.quote(name)}"
+        return f"operator namespace delete --namespace {quoted(name)}"
 
 
 class SearchAttributes(Kind[SearchAttribute]):
@@ -178,7 +178,7 @@ class SearchAttributes(Kind[SearchAttribute]):
         return commands.create_attribute(item.name, item.type, item.namespace)
 
     def removal(self, namespace: str, name: str) -> str:
-        return f"operator search-attribute remove --name {shlex.quote(name)} --namespace {shlex.quote(namespace)}"
+        return f"operator search-attribute remove --name {quoted(name)} --namespace {quoted(namespace)}"
 
 
 class NexusEndpoints(Kind[NexusEndpoint]):
@@ -222,7 +222,7 @@ class NexusEndpoints(Kind[NexusEndpoint]):
         return _("leads to {target}", target=content)
 
     def creation(self, item: NexusEndpoint) -> str:
-        target = f"--target-namespace {shlex.quote(item.namespace)} --target-task-queue {shlex.quote(item.task_queue)}"
+        target = f"--target-namespace {quoted(item.namespace)} --target-task-queue {quoted(item.task_queue)}"
         return f"operator nexus endpoint create --name {item.name} {target}"
 
     def removal(self, namespace: str, name: str) -> str:

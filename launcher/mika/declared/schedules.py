@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from mika.config.declared import Schedule
 from mika.declared.kinds import Kind
 from mika.diagnosis.temporal import RPC_TIMEOUT, CallError, Temporal, call_error
+from mika.quoting import quoted
 
 if TYPE_CHECKING:
     from temporalio.client import Schedule as ServerSchedule
@@ -74,14 +74,14 @@ class Schedules(Kind[Schedule]):
             await _handle(temporal, name).unpause(note=_RESUMED, rpc_timeout=_LIMIT)
 
     def creation(self, item: Schedule) -> str:
-        times = f"--cron {shlex.quote(item.cron)}" if item.cron else f"--interval {item.interval}s"
-        inputs = "".join(f" --input {shlex.quote(json.dumps(arg))}" for arg in item.args)
-        what = f"--type {shlex.quote(item.workflow)} --task-queue {shlex.quote(item.task_queue)}"
-        name = f"--schedule-id {shlex.quote(item.name)} --namespace {shlex.quote(item.namespace)}"
+        times = f"--cron {quoted(item.cron)}" if item.cron else f"--interval {item.interval}s"
+        inputs = "".join(f" --input {quoted(json.dumps(arg))}" for arg in item.args)
+        what = f"--type {quoted(item.workflow)} --task-queue {quoted(item.task_queue)}"
+        name = f"--schedule-id {quoted(item.name)} --namespace {quoted(item.namespace)}"
         return f"schedule create {name} {times} {what}{inputs}"
 
     def removal(self, namespace: str, name: str) -> str:
-        return f"schedule delete --schedule-id {shlex.quote(name)} --namespace {shlex.quote(namespace)}"
+        return f"schedule delete --schedule-id {quoted(name)} --namespace {quoted(namespace)}"
 
 
 def _digest(data: bytes) -> str:

@@ -34,10 +34,14 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 @frozen
 class Target:
-    """An address in the file `path`; `value.variable` is the variable that may change it."""
+    """An address in the file `path`; `value.variable` is the variable that may change it.
+
+    `home`: the folder of the manifest, in other languages than Python.
+    """
 
     path: str
     value: Value
+    home: str = ""
 
 
 def of_python(sources: Sources) -> Iterator[Target]:
@@ -56,7 +60,8 @@ def of_others(texts: Texts) -> Iterator[Target]:
             continue
         text = without_comments(text)
         values = (_value(one.strip(), text, texts, language, path) for one in _EXPRESSIONS[language.name](text))
-        yield from (Target(path, value) for value in dict.fromkeys(values) if ":" in (value.text or ""))
+        home = texts.home_of(language, path) or ""
+        yield from (Target(path, value, home) for value in dict.fromkeys(values) if ":" in (value.text or ""))
 
 
 def _value(expression: str, text: str, texts: Texts, language: Language, path: str) -> Value:

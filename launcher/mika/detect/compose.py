@@ -98,6 +98,13 @@ def judge(
     return tuple(services.values())
 
 
+def reserved(entries: Sequence[ServiceText]) -> set[str]:
+    """The names that no process may have: those of services that are certainly not the app."""
+    return {
+        one.name for one in judge(entries) if one.kind == "temporal" or (one.kind == "infrastructure" and not one.why)
+    }
+
+
 def is_temporal(entry: ServiceText) -> bool:
     """By its image."""
     return bool(_TEMPORAL.search(entry.image))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from mika.frozen import frozen
 _MOST_TEXTS = 200
 _LARGEST = 200_000  # bytes
 _TEXTS = (
-    r"README.*|.+\.(md|rst|sh|ps1|dockerfile)|(Makefile|justfile|Procfile|(Docker|Container)file).*"
+    r"README.*|.+\.(md|rst|sh|ps1|bat|cmd|dockerfile)|(Makefile|justfile|Procfile|(Docker|Container)file).*"
     r"|package\.json|(docker-)?compose.*"
 )
 _CONTAINER = re.compile(r"(^|/)((Docker|Container)file|(docker-)?compose)[^/]*$|\.dockerfile$", re.IGNORECASE)
@@ -20,6 +21,9 @@ _REST = r"\s[^\n`&|;#<>]{0,500}"
 _COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
 _OTHERS = re.compile(rf"(?:\bgo run|\bnpx|\bnode|\bdotnet run|\bmvn|\bgradle|\./(?:mvnw|gradlew)){_REST}")
 """Those of other languages. What is the same in all of them is done by the project's scripts."""
+_CONTINUED = {".bat": "^", ".cmd": "^", ".ps1": "`"}
+"""The scripts of Windows, with what ends a line there that goes on in the next one."""
+_LAUNCHER = re.compile(r"(?<![\w.])py(?:\.exe)?(?: -[\d.]+)?(?= )|\bpython\.exe\b", re.IGNORECASE)
 _CLOSED = re.compile(r"""(?:[^"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')*""")
 _IN_JSON = re.compile(r'(?:[^"\\]|\\.)*')
 _PIP = re.compile(r"\bpip3? install((?: [A-Za-z][\w.\[\],-]*(?:[=<>~!]=?[\w.*]+)?)+)[ \t]*(?:$|[`#])", re.MULTILINE)
@@ -81,7 +85,9 @@ def packages(files: Files) -> str:
 def _commands(text: str, path: str) -> Iterator[tuple[str, ...]]:
     if _CONTAINER.search(path):  # CMD ["uvicorn", "app.main:app"] as a line of words
         text = re.sub(r'"\s*,\s*"', " ", text).replace('["', " ").replace('"]', " ")
-    joined = text.replace("\\\n", " ")
+    if _ending(path) in _CONTINUED:
+        text = _LAUNCHER.sub("python", text)
+    joined = text.replace(_CONTINUED.get(_ending(path), "\\") + "\n", " ")
     for command in (*_COMMAND.findall(joined), *_OTHERS.findall(joined)):
         words = _split(command, path)
         while words and words[0] in _RUNNERS:
@@ -94,7 +100,13 @@ def _split(command: str, path: str) -> list[str]:
     """Its words. A quote that nothing closes ends it: such a one belongs to the text that the command is in."""
     if path.endswith(".json"):
         command = _begin(_IN_JSON, command).replace('\\"', '"')
+    if _ending(path) in _CONTINUED:
+        command = command.replace("\\", "/")
     return shlex.split(_begin(_CLOSED, command))
+
+
+def _ending(path: str) -> str:
+    return posixpath.splitext(path)[1].lower()
 
 
 def _begin(pattern: re.Pattern[str], text: str) -> str:

@@ -6,13 +6,15 @@ import os
 import posixpath
 import re
 import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mika.detect import documented
 from mika.detect.files import Files, upwards
 from mika.frozen import frozen
-from mika.wording import _, joined
+from mika.quoting import quoted
+from mika.wording import Text, _, joined
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NODES = ("npm", "pnpm", "yarn")
@@ -23,7 +25,7 @@ _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 
 @frozen
 class Tooling:
-    """`tool` is uv, poetry, pipenv or pip, or that of another language; empty if no folder declares an environment.
+    """`tool` is uv, poetry, pip or the like, or that of another language; empty if no folder declares an environment.
 
     `packages` are what pip is to install.
     """
@@ -40,17 +42,31 @@ class Tooling:
     @property
     def is_kept(self) -> bool:
         """It has an environment, which somebody has to make."""
-        return self.tool in ("uv", "pip", "poetry", "pipenv", *_NODES)
+        return self.tool in ("uv", "pip", "poetry", "pipenv", "pdm", "rye", "hatch", *_NODES)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """It has an environment in a place of its own, which is there for mika only while it is active."""
+        return self.tool in ("pixi", "conda")
 
     def install(self, python: str = "") -> str:
         """The commands that install its packages, for its folder; `python` is that of an environment that exists."""
         match self.tool:
             case "uv":
                 return "`uv sync`"
+            case "rye":
+                return "`rye sync`"
+            case "hatch":
+                return joined(_(", then "), ["`hatch env create`", "`hatch run mika up`"])
+            case "pixi":
+                return joined(_(", then "), ["`pixi install`", "`pixi run mika up`"])
+            case "conda":
+                activate = _("`conda activate` with its name")
+                return joined(_(", then "), ["`conda env create -f environment.yml`", activate])
             case "pip":
                 made = python or (r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python")
                 steps = [] if python else ["`python -m venv .venv`"]
-                return joined(_(", then "), [*steps, f"`{made} -m pip install {self.packages}`"])
+                return joined(_(", then "), [*steps, f"`{quoted(made)} -m pip install {self.packages}`"])
         return f"`{self.tool} install`"
 
 
@@ -110,7 +126,10 @@ def how_to_add(project: Path, package: str, python: Path) -> str:
             return _in_folder(f"`poetry add --group dev {package}`", found.folder)
         case "pipenv":
             return _in_folder(f"`pipenv install --dev {package}`", found.folder)
-    return f"`{python} -m pip install {package}`"
+    shown = quoted(python)
+    if is_inside and shown != str(python):  # PowerShell runs no program whose path is in quotes
+        shown = quoted(python.relative_to(project))
+    return f"`{shown} -m pip install {package}`"
 
 
 def node_tooling(files: Files, start: str) -> Tooling:
@@ -124,6 +143,17 @@ def node_tooling(files: Files, start: str) -> Tooling:
     return Tooling("npm", home)
 
 
+def in_other_places(found: Iterable[Tooling], variables: Mapping[str, str]) -> Iterator[Text]:
+    """A line for each of those that are not active: `pixi run` and `conda activate` tell by a variable."""
+    for one in dict.fromkeys(found):
+        if one.is_elsewhere and "CONDA_PREFIX" not in variables:
+            yield _(
+                "the environment is one of {tool}, and mika must be started in it: {commands}",
+                tool=one.tool,
+                commands=one.install(),
+            )
+
+
 def installed_scripts(files: Files, folder: str) -> dict[str, str]:
     """The programs that installing the project in `folder` makes: `module:function` -> name."""
     project = _toml(files, folder)
@@ -133,8 +163,20 @@ def installed_scripts(files: Files, folder: str) -> dict[str, str]:
     declared_ones = project.get("project")
     tables = [table.get("scripts") for table in (declared_ones, poetry) if isinstance(table, dict)]
     found = {name: target for table in tables if isinstance(table, dict) for name, target in table.items()}
-    return (
-        {t: name for name, t in found.items() if isinstance(t, str) and _SCRIPT.fullmatch(name)} if is_package else {}
+    return {
+        target: name
+        for name, target in found.items()
+        if isinstance(target, str) and _SCRIPT.fullmatch(name) and (is_package or _is_installed(files, folder, name))
+    }
+
+
+def _is_installed(files: Files, folder: str, script: str) -> bool:
+    """Whether an environment in `folder` has the script: pip makes it also without a `[build-system]`."""
+    places = ("bin/{}", "Scripts/{}.exe")
+    return any(
+        (files.root / folder / name / place.format(script)).is_file()
+        for name in (".venv", "venv", "env")
+        for place in places
     )
 
 
@@ -171,4 +213,19 @@ def _tool(files: Files, folder: str) -> str:
         return "poetry"
     if has("Pipfile"):
         return "pipenv"
-    return "pip" if has("requirements.txt", "pyproject.toml", "setup.py") else ""
+    if has("pdm.lock") or _table(of_project, "pdm").keys() - {"build", "version"}:  # those are of its build backend
+        return "pdm"
+    if "rye" in of_project:
+        return "rye"
+    if "envs" in _table(of_project, "hatch"):
+        return "hatch"
+    if has("pixi.toml") or "pixi" in of_project:
+        return "pixi"
+    if has("requirements.txt", "pyproject.toml", "setup.py"):
+        return "pip"
+    return "conda" if has("environment.yml") else ""
+
+
+def _table(tools: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = tools.get(name)
+    return table if isinstance(table, dict) else {}

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
+from mika.text import decoded
+
 LARGEST = 1_000_000
 """Bytes. Larger files are generated ones, or data."""
 SECONDS = 1.3
@@ -25,13 +27,16 @@ SOURCES = (".go", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".cs", ".java")
 """The endings of source code in the other languages."""
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
 _WANTED = re.compile(
-    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
+    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
-    r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry)\.lock|Pipfile"
+    r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry|pdm)\.lock|Pipfile|pixi\.toml|environment\.yml"
     r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
-_MARKS = {"pyproject.toml", "uv.lock", "poetry.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"}
+_MARKS = {
+    *("pyproject.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"),
+    *("pixi.toml", "environment.yml"),
+}
 
 
 class Files:
@@ -90,7 +95,8 @@ class Files:
         return data if len(data) <= largest else b""
 
     def text(self, path: str, largest: int = LARGEST) -> str:
-        return self.read(path, largest).decode("utf-8-sig", "replace")
+        """Its lines end with LF, also where git or an editor of Windows has written CRLF."""
+        return decoded(self.read(path, largest)).replace("\r\n", "\n")
 
     def _walk(self) -> None:
         folders, left = deque([""]), _MOST_ENTRIES

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 
 from mika.detect.documented import Said
 from mika.detect.files import ancestors
 from mika.detect.languages import Maker, Texts, told_of
+from mika.quoting import command_line
 
 _MAIN = re.compile(r"static\s+void\s+main\s*\(")
 _PACKAGE = re.compile(r"^package\s+([\w.]+);", re.MULTILINE)
@@ -33,11 +33,11 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
         name = re.compile(rf"{re.escape(class_name(texts, path))}(?![\w.$])")
         named = next((one for one in told if name.search(" ".join(one.words))), None)
         if named is not None:
-            yield path, shlex.join(_compiled(named.words))
+            yield path, command_line(_compiled(named.words))
             return
     running = next((one for one in told if not _RUNS.isdisjoint(one.words)), None)
     if running is not None:
-        yield (programs or [maker.path])[0], shlex.join(running.words)
+        yield (programs or [maker.path])[0], command_line(running.words)
         return
     for path in programs:
         if command := _command(texts, maker, path, is_only=len(programs) == 1):

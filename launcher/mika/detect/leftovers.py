@@ -19,6 +19,9 @@ _SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIA
 _PLACEHOLDER = re.compile(r"""["']?(|<.*>|\.\.\.|x{3,}.*|.*\b(your|change|replace|todo)[-_ ]?.*)["']?""", re.IGNORECASE)
 _BLOCK = re.compile(r"^[ \t]*```(?:\.env|dotenv|env)[ \t]*$(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL | re.IGNORECASE)
 """What a README shows as an `.env`."""
+_READS_ENV = re.compile(rb"dotenv|\benviron\.(File)?(Aware)?Env\b|\bread_env\b|\benv_file\b|\bdecouple\b|\benvirons\b")
+"""What a program in Python reads an `.env` with."""
+_MOST_SOURCES = 500
 _LONGEST = 200  # characters
 _MOST_NAMES = 6
 _MOST_MANIFESTS = 100
@@ -27,7 +30,7 @@ _MOST_MANIFESTS = 100
 def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
     """A line for each example of an `.env` with keys that are set nowhere. Only their names are shown."""
     for path in files.named(rf"{_EXAMPLES}|README\.md"):
-        beside = posixpath.join(posixpath.dirname(path), ".env")
+        beside = _read_by(files, posixpath.dirname(path))
         given = {name for name, _value in _LINE.findall(files.text(beside))} | variables.keys()
         text = files.text(path)
         shown = "\n".join(_BLOCK.findall(text)) if path.lower().endswith(".md") else text
@@ -38,6 +41,17 @@ def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
         ]
         if wanted:
             yield _unset(path, wanted, beside)
+
+
+def _read_by(files: Files, folder: str) -> str:
+    """The `.env` that counts in a folder: mika reads that of the project, and other ones only the program itself."""
+    beside = posixpath.join(folder, ".env")
+    is_python = files.has_modules(folder) and posixpath.join(folder, "package.json") not in files
+    if not folder or not is_python:
+        return beside
+    below = (path for path in files.python if path.startswith(f"{folder}/"))
+    reads = any(_READS_ENV.search(files.read(path)) for path in itertools.islice(below, _MOST_SOURCES))
+    return beside if reads else ".env"
 
 
 def _unset(path: str, names: list[str], beside: str) -> Text:

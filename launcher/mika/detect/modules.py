@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,15 @@ LARGEST_SOURCE = 100_000
 """Bytes. The syntax tree of a file takes a hundred times its size."""
 _VERBS = {"get", "route", "api_route", "add_api_route", "add_url_rule", "add_route", "Route", "path"}
 _INCLUDES = {"include_router", "register_blueprint"}
-_CALLS = {"Worker", "connect", "path", "run", "run_app", *_INCLUDES}
+_CALLS = {"Worker", "Config", "connect", "path", "run", "run_app", *_INCLUDES}
+ON_IMPORT, ON_RUN = "", "__main__"
+"""In place of a function's name: what a module does when it is imported, and only when it is a program."""
+_ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
+_PLAIN_CALL = re.compile(
+    r"(os\.)?(getenv|environ\.get)|str|int|bool|\w*(Error|Exception)|print|log\w*(\.\w+)*|(\w+\.)?(strip|lower|upper)|"
+)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+"""What a variable of the environment is called."""
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
 
@@ -23,6 +32,18 @@ class Route:
 
     owner: str
     path: str
+
+
+@frozen
+class Command:
+    """A command that a function is, with click or typer. `owner`: the program or group; empty: it may be one itself."""
+
+    function: str
+    owner: str
+    name: str
+    is_group: bool
+    needs_input: bool
+    """Or what it is called is not certain."""
 
 
 @dataclass(slots=True)
@@ -39,7 +60,20 @@ class Module:
     calls: list[ast.Call] = field(default_factory=list)
     factories: dict[str, set[str]] = field(default_factory=dict)
     """Function -> the names that it calls."""
+    uses: dict[str, set[str]] = field(default_factory=dict)
+    """Function or class -> the names in it; of a class, those of its methods."""
+    commands: list[Command] = field(default_factory=list)
+    added: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """A group or command -> the one that it is added to by a call, and the name that it gets."""
+    with_callback: set[str] = field(default_factory=set)
+    """What has a function of its own beside its commands."""
     routes: list[Route] = field(default_factory=list)
+    defaults: dict[str, ast.expr] = field(default_factory=dict)
+    """Variable of the environment -> what the first call with its name has beside that."""
+    getters: dict[str, bool] = field(default_factory=dict)
+    """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
+    compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
+    """What is compared with texts of which one is a name or address of this machine, and these."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -81,6 +115,7 @@ def parse(path: str, source: bytes) -> Module | SyntaxError:
     module = Module(path)
     module.runs = any(_runs(statement) for statement in tree.body)
     for statement in tree.body:
+        _note_uses(statement, module)
         for name, value in _assigned(statement):
             module.values.setdefault(name, value)
             if isinstance(value, ast.Call):
@@ -107,13 +142,20 @@ def _visit(node: ast.AST, module: Module) -> None:
             is_settings = any(dotted(base).endswith("BaseSettings") for base in node.bases)
             for statement in node.body:
                 for name, value in _assigned(statement):
-                    module.values.setdefault(name, _from_environment(name, value) if is_settings else value)
+                    own = _from_environment(name, value) if is_settings else value
+                    module.values.setdefault(name, own)
+                    if is_settings:
+                        _note_default(own, module)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
             arguments = node.args.posonlyargs + node.args.args
+            if arguments and _gets(node, arguments[0].arg):
+                looks = module.factories[node.name]
+                module.getters[node.name] = all(_PLAIN_CALL.fullmatch(called) for called in looks)
             for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
                 module.values.setdefault(argument.arg, default)
             answers = module.factories[node.name].isdisjoint(_REDIRECTS)
+            _note_commands(node, module)
             for decorator in node.decorator_list:
                 if answers and isinstance(decorator, ast.Call):
                     module.routes.extend(_routes(decorator))
@@ -122,11 +164,117 @@ def _visit(node: ast.AST, module: Module) -> None:
         case ast.Assign() | ast.AnnAssign():
             for name, value in _assigned(node):
                 module.values.setdefault(name, value)
+        case ast.Compare():
+            _note_compared([node.left, *node.comparators], module)
         case ast.Call():
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
+                _note_compared([node.func.value, *node.args], module)
             if dotted(node.func).rpartition(".")[2] in _CALLS:
                 module.calls.append(node)
+            _note_default(node, module)
+            owner, _dot, verb = dotted(node.func).rpartition(".")
+            if verb in ("add_typer", "add_command") and node.args:
+                name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
+                module.added[dotted(node.args[0])] = owner, name
+            for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
+                if keyword.arg and _names_variable(keyword.value):
+                    module.values.setdefault(keyword.arg, keyword.value)
             if len(node.args) > 1:  # a decorator has the path alone
                 module.routes.extend(_routes(node))
+
+
+def _names_variable(node: ast.expr) -> bool:
+    name = literal(node.args[0]) if isinstance(node, ast.Call) and node.args else None
+    return name is not None and _VARIABLE.fullmatch(name) is not None
+
+
+def _gets(function: ast.AST, argument: str) -> bool:
+    """Whether it gets the variable of the environment whose name is in the argument."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=called, args=[ast.Name(id=name), *_]) if _ENVIRONMENT.fullmatch(dotted(called)):
+                is_it = name == argument
+            case ast.Subscript(value=owner, slice=ast.Name(id=name)) if dotted(owner) in ("os.environ", "environ"):
+                is_it = name == argument
+            case _:
+                is_it = False
+        if is_it:
+            return True
+    return False
+
+
+def _note_commands(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> None:
+    for decorator in node.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else ast.Call(decorator, [], [])
+        owner, _dot, verb = dotted(call.func).rpartition(".")
+        if verb == "callback":
+            module.with_callback.add(owner)
+        elif owner and verb in ("command", "group"):
+            given = literal(module.keyword(call, "name")) or literal(call.args[0] if call.args else None)
+            # Newer versions of click take `_cmd` and the like off, older ones do not.
+            is_certain = given is not None or not re.search(r"_(command|cmd|group|grp)$", node.name)
+            owner = "" if owner in ("click", "asyncclick") else owner
+            needs_input = not is_certain or _needs_input(node, module)
+            name = given or node.name.replace("_", "-")
+            module.commands.append(Command(node.name, owner, name, verb == "group", needs_input))
+
+
+def _needs_input(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> bool:
+    """Whether it cannot be started without an argument."""
+    decorators = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    if any(dotted(each.func).endswith("argument") for each in decorators):
+        return True
+    if any(getattr(module.keyword(each, "required"), "value", False) for each in decorators):
+        return True
+    if any(dotted(each.func).endswith("option") for each in decorators):
+        return False  # with click, each argument is the option of a decorator
+    arguments = [each for each in node.args.args if not ast.unparse(each.annotation or node.args).endswith("Context")]
+    required = [each for each in node.args.defaults if "..." in ast.unparse(each)]
+    return len(arguments) > len(node.args.defaults) or bool(required)
+
+
+def _note_compared(operands: list[ast.expr], module: Module) -> None:
+    texts: set[str] = set()
+    others: list[ast.expr] = []
+    for operand in operands:
+        elements = operand.elts if isinstance(operand, ast.Tuple | ast.List | ast.Set) else [operand]
+        found = [literal(element) for element in elements]
+        texts.update(filter(None, found))
+        others += [operand] if found == [None] else []
+    if any("localhost" in text or "127." in text for text in texts):
+        module.compared += [(other, texts) for other in others]
+
+
+def _note_uses(statement: ast.stmt, module: Module) -> None:
+    """The names in a statement of the module itself."""
+    match statement:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            module.uses.setdefault(statement.name, set()).update(_names(statement))
+            if statement.decorator_list:
+                module.uses.setdefault(ON_IMPORT, set()).add(statement.name)
+        case ast.If() if _runs(statement):
+            module.uses.setdefault(ON_RUN, set()).update(_names(statement))
+        case ast.Import() | ast.ImportFrom():
+            pass
+        case _:
+            module.uses.setdefault(ON_IMPORT, set()).update(_names(statement))
+
+
+def _names(statement: ast.stmt) -> Iterator[str]:
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and (name := dotted(node)):
+            yield name
+
+
+def _note_default(call: ast.expr, module: Module) -> None:
+    """Of `getenv("NAME", default)`, and of whatever else gets it in this way."""
+    match call:
+        case ast.Call(args=[ast.Constant(value=str(name)), default, *_]) if _VARIABLE.fullmatch(name):
+            module.defaults.setdefault(name, default)
+        case ast.Call(args=[ast.Constant(value=str(name))], keywords=[ast.keyword("default", default)]):
+            module.defaults.setdefault(name, default)
 
 
 def _routes(call: ast.Call) -> Iterator[Route]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from mika.detect import package_json
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.languages import NODE, Maker, Texts
+from mika.quoting import command_line, quoted
 from mika.wording import _
 
 _NAME = re.compile(r"[\w:.@/-]+")
@@ -53,24 +53,24 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
             return
         told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
         if told is not None:
-            yield path, shlex.join(told.words)
+            yield path, command_line(told.words)
             return
     runs_it = runner(texts, maker.path, texts.text(maker.manifest))
     if runs_it and not importers:
-        yield maker.path, f"{runs_it} {shlex.quote(posixpath.relpath(maker.path, maker.home or '.'))}"
+        yield maker.path, f"{runs_it} {quoted(posixpath.relpath(maker.path, maker.home or '.'))}"
         return
     home = posixpath.join(maker.home, "")
     for path in (maker.path, *importers):
         for one in said:
             if one.words[0] == "node" and one.where.startswith(home) and path in _built(one, known):
-                yield path, shlex.join(one.words)
+                yield path, command_line(one.words)
                 return
 
 
 def example(texts: Texts, maker: Maker) -> str:
     """A command that would run a file which nothing starts, in the folder of the project."""
     path, own = next(iter(_importers(texts, maker)), maker.path), runner(texts, maker.path, texts.text(maker.manifest))
-    return f"{own if own == 'node' or (own and not maker.home) else _USUAL} {shlex.quote(path)}"
+    return f"{own if own == 'node' or (own and not maker.home) else _USUAL} {quoted(path)}"
 
 
 def program(command: str, known: Mapping[str, str]) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from mika.detect.files import ancestors
 from mika.detect.languages import GO, NODE, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
+from mika.quoting import quoted
 from mika.wording import Text, _, joined, listed
 
 _FRONTENDS = {
@@ -135,7 +135,7 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[App]:
         tools = node_tooling(texts.files, folder)
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
         base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
-        place = f" {_FOLDER[tools.tool]} {shlex.quote(folder)}" if folder else ""
+        place = f" {_FOLDER[tools.tool]} {quoted(folder)}" if folder else ""
         app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, is_server=False)
         if kind in _SERVERS.values():
             known = node_programs.known_as(texts, folder)
@@ -162,7 +162,7 @@ def _server(texts: Texts, variables: Mapping[str, str], app: App, script: str, s
         return app
     runner, settings = node_programs.runner(texts, source, manifest), texts.files.text(f"{folder or '.'}/tsconfig.json")
     if runner not in ("", "node") and '"paths"' not in settings:  # aliases, which few runners resolve
-        command = f"{runner} {shlex.quote(posixpath.relpath(source, folder or '.'))}"
+        command = f"{runner} {quoted(posixpath.relpath(source, folder or '.'))}"
         return replace(app, command=command, cwd=folder, note="")
     return app
 
@@ -208,7 +208,7 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
             if kind is None or any("worker.New(" in text for text in near):
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
-            command = "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
+            command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
             name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
             port, watch = listening.in_go(near), texts.watched(GO, home)
             yield App(kind, main, name, command, Tooling("go"), home, port, watch=watch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 
 from mika.detect import java_programs, node_programs
@@ -14,6 +13,7 @@ from mika.detect.languages import NODE, Maker, Texts, told_of
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
 from mika.frozen import frozen
+from mika.quoting import command_line, quoted
 from mika.wording import Text, _
 
 _PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
@@ -85,7 +85,7 @@ def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str
     )
     for path in own or [path for path in programs if f'"{package}"' in texts.text(path)]:
         relative = posixpath.relpath(posixpath.dirname(path) or ".", maker.home or ".")
-        yield path, "go run ." if relative == "." else f"go run {shlex.quote(f'./{relative}')}"
+        yield path, "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
 
 
 # --- .NET -------------------------------------------------------------------------------------------------------------
@@ -98,4 +98,4 @@ def _dotnet(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[
         return
     told = [one for one in told_of(said, maker, "dotnet") if one.words[1] == "run" and "--project" not in one.words]
     words = next((one.words for one in told if "worker" in " ".join(one.words).lower()), ("dotnet", "run"))
-    yield maker.path, shlex.join(words)
+    yield maker.path, command_line(words)

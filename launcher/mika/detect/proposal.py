@@ -13,12 +13,27 @@ from typing import TypeVar
 
 from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
-from mika.detect import addresses, compose_text, documented, leftovers, other_web, preparation, programs, web, workers
-from mika.detect.compose import is_temporal
+from mika.config.search import misnamed
+from mika.detect import (
+    compose,
+    compose_text,
+    documented,
+    environments,
+    leftovers,
+    naming,
+    other_web,
+    preparation,
+    programs,
+    servers,
+    web,
+    workers,
+)
+from mika.detect.addresses import Target
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
 from mika.detect.modules import Module
+from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 from mika.procfile import entries
@@ -27,10 +42,8 @@ from mika.wording import Text, _, listed
 ALL = "all"
 """The answer to a question with choices that takes all of them."""
 UNKNOWN_QUEUE = "QUEUE"
+_YES, _NO = "yes", "no"
 _MOST_EXAMPLES = 4
-_GIVEN = {"TEMPORAL_ADDRESS", "TEMPORAL_HOST"}
-"""What mika tells each process itself."""
-_COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
 
 
 @frozen
@@ -111,33 +124,41 @@ class _Proposer:
         self._said = documented.documented(self._files)
         self._sources, self._variables = Sources(self._files, variables), variables
         self._answers = answers
-        self._first_port, self._temporal_port = ports
+        self._texts = Texts(self._files, variables)
+        services = [entry.name for entry in self._compose.entries] if self._compose is not None else []
+        self._servers = Servers(self._sources, self._texts, variables, ports[1], services)
+        self._served: dict[str, str] = {}
+        """By the path of a worker: that of the web app that it serves, too."""
+        self._elsewhere: dict[str, Target | None] = {}
+        """By the name of a process: the Temporal server that it connects to, if that is on another machine."""
+        self._first_port = ports[0]
         self._ports: set[int] = set()
         self._settings: dict[str, Guess] = {}
         self._questions: list[Question] = []
-        self._notes: list[str] = []
+        self._notes = misnamed(root, "Procfile")
 
     def proposal(self) -> Proposal:
         apps = web.find(self._sources, self._said)
-        every = workers.find(self._sources, [app.module for app in apps])
+        every = workers.find(self._sources, apps)
         inside = {worker.path: worker for worker in every if worker.start is None}
-        texts = Texts(self._files, self._variables)
+        texts = self._texts
         others = programs.find(texts, self._said)
         own = [*(worker for worker in every if worker.start is not None), *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
-        self._note_addresses(texts)
+        self._note_port()
+        apps = self._not_served(apps, every)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
-        taken: set[str] = set()
-        names = self._names([app.path for same in apps_for for app in same], "web", taken)
-        names |= self._names([worker.path for same in workers_for for worker in same], "worker", taken)
+        taken = {*naming.RESERVED, *(compose.reserved(self._compose.entries) if self._compose is not None else ())}
+        names = naming.of([app.path for same in apps_for for app in same], "web", taken)
+        called = naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
         kept: list[Process] = []
         for same_app in apps_for:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
-            kept += self._asked("worker", [self._worker(worker, names[worker.path]) for worker in same_work])
-        kept = self._prepared(kept, taken)
+            kept += self._asked("worker", [self._worker(worker, called[worker.path]) for worker in same_work])
+        kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
         for other in other_web.find(texts, self._variables, taken, [worker.path for worker in others.workers]):
@@ -146,10 +167,12 @@ class _Proposer:
             else:
                 left_out.append(other)
         self._notes += map(other_web.left_out, left_out)
+        self._notes += self._servers.notes()
+        self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
         self._notes += leftovers.unset_keys(self._files, self._variables)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
-        lines += [f"{_unique('worker', taken)}: {command}" for command in others.examples]
+        lines += [f"{naming.unique('worker', taken)}: {command}" for command in others.examples]
         example = "" if kept else self._example(lines)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
 
@@ -158,6 +181,16 @@ class _Proposer:
         names = map(posixpath.basename, (*self._files.python, *self._files.others))
         return "\n".join(lines[:_MOST_EXAMPLES]) or entries.example(names)
 
+    def _not_served(self, apps: Sequence[web.WebApp], every: Sequence[workers.Worker]) -> list[web.WebApp]:
+        """Without those that a worker serves itself."""
+        for worker in every:
+            module = self._sources.module(worker.path) if worker.start is not None and worker.queues else None
+            if module is not None and (served := web.served_by(self._sources, module, apps)) is not None:
+                self._served[worker.path] = served[0].path
+                if served[1] is not None:
+                    self._ports.add(int(served[1].text or 0))
+        return [app for app in apps if app.path not in self._served.values()]
+
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def _web(self, app: web.WebApp, name: str, worker: workers.Worker | None) -> Process:
@@ -165,7 +198,8 @@ class _Proposer:
         free = (port for port in itertools.count(self._first_port) if port not in self._ports)
         port = app.port if app.port is not None and (is_fixed or app.port not in self._ports) else next(free)
         self._ports.add(port)
-        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {})
+        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
+        self._elsewhere[name] = self._servers.elsewhere(app.module)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         if app.port == port:
             why.append(_("port {port} is what the project says", port=port))
@@ -191,7 +225,12 @@ class _Proposer:
 
     def _worker(self, worker: workers.Worker, name: str) -> Process:
         assert worker.start is not None  # noqa: S101 - those inside of apps are not asked for here
-        env, why, queues = dict(worker.start.env), worker.path, worker.known
+        why, queues = worker.path, worker.known
+        module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
+        home, found = worker.start.cwd, self._servers
+        told = found.told_at(home) if module is None else found.told(module)
+        self._elsewhere[name] = found.elsewhere_at(home) if module is None else found.elsewhere(module)
+        env = dict(worker.start.env) | told
         if queues:
             named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
             why = _polls(worker.path, queues, listed(dict.fromkeys(named)))
@@ -209,8 +248,15 @@ class _Proposer:
             queues = (self._asked_queue(worker, name),)
         environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
-        reasons = (why, worker.note) if worker.note else (why,)
-        return Process(name, start.command, ready, environment, reasons, queues, start.cwd, env, watch=worker.watch)
+        if worker.has_identity:
+            self._notes.append(workers.without_identity(worker.path, ready))
+            ready = "none"
+        reasons = [why, *filter(None, [worker.note])]
+        if served := self._served.get(worker.path):
+            reasons.append(_("it serves the web app of {path}, too", path=served))
+        return Process(
+            name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
+        )
 
     def _prepared(self, processes: list[Process], taken: set[str]) -> list[Process]:
         """With the migrations that are documented, before what they are for: the processes of the same part."""
@@ -228,7 +274,7 @@ class _Proposer:
                 )
                 continue
             why = (_("{file} has it before the start; runs once", file=one.where),)
-            environment, name = tooling(self._files, one.path), _unique("migrate", taken)
+            environment, name = tooling(self._files, one.path), naming.unique("migrate", taken)
             env = dict(one.start.env)
             migrations.append(
                 Process(name, one.start.command, "none", environment, why, (), one.start.cwd, env, restart="never")
@@ -257,6 +303,25 @@ class _Proposer:
         self._questions.append(Question(key, text))
         return UNKNOWN_QUEUE
 
+    def _here(self, processes: Sequence[Process]) -> list[Process]:
+        """Without those that connect to a Temporal server elsewhere, unless the user wants that."""
+        kept: list[Process] = []
+        for process in processes:
+            target = self._elsewhere.get(process.name)
+            answer = self._answers.get(key := f"server.{process.name}")
+            if target is None:
+                kept.append(process)
+            elif answer == _YES:
+                kept.append(replace(process, ready="none") if process.ready.startswith("worker:") else process)
+            elif answer == _NO:
+                self._notes.append(
+                    _("{path} connects to {address}: left out", path=target.path, address=target.value.text)
+                )
+            else:
+                self._questions.append(Question(key, servers.question(target, process.name), (_YES, _NO)))
+                kept.append(process)
+        return kept
+
     def _documented(self, found: Sequence[_Found], same: Callable[[_Found], Hashable]) -> list[list[_Found]]:
         """In groups of those that are for the `same` thing; if the project documents some of a group, those alone."""
         groups: dict[Hashable, list[_Found]] = {}
@@ -281,22 +346,11 @@ class _Proposer:
         self._questions.append(Question(key, text, (*names, ALL)))
         return candidates
 
-    @staticmethod
-    def _names(paths: Sequence[str], kind: str, taken: set[str]) -> dict[str, str]:
-        """A name for each: `web` or `worker` for the only one, else by its file or folder."""
-        names: dict[str, str] = {}
-        for path in paths:
-            stem = posixpath.basename(path).partition(".")[0]
-            folders = posixpath.dirname(path).split("/")[:-3:-1]
-            special = next((name for name in (stem, *folders) if name.lower() not in _COMMON), kind)
-            names[path] = _unique(kind if len(paths) == 1 else special, taken)
-        return names
-
     # --- what is around them -----------------------------------------------------------------------------------------
 
     def _choose_backend(self, *, has_other_sdk: bool) -> None:
         uses_temporal = has_other_sdk or any(map(_imports_temporal, self._sources.entries))
-        if not uses_temporal and (self._compose is None or any(map(is_temporal, self._compose.entries))):
+        if not uses_temporal and (self._compose is None or any(map(compose.is_temporal, self._compose.entries))):
             self._settings["MIKA_BACKEND"] = Guess("none", _("nothing here uses Temporal"))
         if self._compose is not None and self._compose.error:
             self._notes.append(self._compose.error)
@@ -307,17 +361,11 @@ class _Proposer:
                 _("{path} is not beside the Procfile, so it is not used: COMPOSE_FILE={path} in .env", path=path)
             )
 
-    def _note_addresses(self, texts: Texts) -> None:
-        """A fixed address of the server decides its port; a host name of compose does not exist outside of it."""
-        for target in (*addresses.of_python(self._sources), *addresses.of_others(texts)):
-            address, variable = target.value.text or "", target.value.variable
-            host, _colon, port = address.partition(":")
-            if host in ("localhost", "127.0.0.1") and port.isdecimal() and not variable:
-                if int(port) != self._temporal_port:
-                    guess = Guess(port, _("{path} connects to this port", path=target.path))
-                    self._settings.setdefault("TEMPORAL_PORT", guess)
-            elif re.fullmatch(r"[a-z][\w-]*", host) and host != "localhost" and variable not in _GIVEN:
-                self._notes.append(_only_in_compose(target.path, address, variable))
+    def _note_port(self) -> None:
+        """A fixed address of the server decides its port."""
+        if (target := self._servers.fixed) is not None:
+            port = (target.value.text or "").rpartition(":")[2]
+            self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} connects to this port", path=target.path))
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
@@ -348,31 +396,5 @@ def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
     return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)
 
 
-def _only_in_compose(path: str, address: str, variable: str) -> Text:
-    if not variable:
-        return _(
-            "{path} connects to {address}, a name that exists only inside compose: change it",
-            path=path,
-            address=address,
-        )
-    return _(
-        "{path} connects to {address}, a name that exists only inside compose: set {variable}",
-        path=path,
-        address=address,
-        variable=variable,
-    )
-
-
 def _imports_temporal(module: Module) -> bool:
     return any(source.partition(".")[0] == "temporalio" for source, _name in module.imports.values())
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    """The name as a process may have it, with a number if it is taken; it is taken then."""
-    name = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-").lower() or "process"
-    number, unique = 1, name
-    while unique in taken:
-        number += 1
-        unique = f"{name}-{number}"
-    taken.add(unique)
-    return unique

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-import shlex
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,6 +12,7 @@ from mika.detect.environments import installed_scripts
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
 from mika.frozen import frozen
+from mika.quoting import quoted
 
 _MENTIONS = re.compile(
     rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]", re.IGNORECASE
@@ -170,11 +170,11 @@ class Sources:
         root, home = self.root_of(module), self.files.home_of(module.path)
         relative = posixpath.relpath(module.path, root or ".")
         if posixpath.basename(relative) == "__main__.py" and "/" in relative:
-            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(posixpath.dirname(relative)))}")
+            return Start.at(root, home, f"python -m {quoted(_dotted_path(posixpath.dirname(relative)))}")
         if "/" in relative:
-            return Start.at(root, home, f"python -m {shlex.quote(_dotted_path(relative))}")
+            return Start.at(root, home, f"python -m {quoted(_dotted_path(relative))}")
         return Start(
-            home, f"python {shlex.quote(posixpath.relpath(module.path, home or '.'))}"
+            home, f"python {quoted(posixpath.relpath(module.path, home or '.'))}"
         )  # its folder is on sys.path anyway
 
     def _script_of(self, module: Module) -> Start | None:
@@ -200,9 +200,11 @@ class Sources:
         match node:
             case ast.Constant(value=str() | int() as constant):
                 return Value(str(constant))
-            case ast.Call(args=[first, *rest]) if _GETTER.fullmatch(dotted(node.func)):
+            case ast.Call(args=[first, *rest]) if self._gets(node.func, module) is not None:
                 default = rest[0] if rest else module.keyword(node, "default")
-                return self._variable(literal(first) or "", default, module, depth)
+                value = self._variable(literal(first) or "", default, module, depth)
+                is_sure = self._gets(node.func, module) or value.variable in self._variables
+                return value if is_sure else Value(None, value.variable)
             case ast.Call(args=[owner, ast.Constant(value=str(name)), *rest]) if dotted(node.func) == "getattr":
                 operands = [ast.Attribute(owner, name), *rest]
                 return self._first(self.value(operand, module, depth + 1) for operand in operands)
@@ -211,7 +213,9 @@ class Sources:
             case ast.Subscript(value=owner, slice=index) if dotted(owner).endswith("environ"):
                 return self._variable(literal(index) or "", None, module, depth)
             case ast.BoolOp(values=operands):
-                return self._first(self.value(operand, module, depth + 1) for operand in operands)
+                found = [self.value(operand, module, depth + 1) for operand in operands]
+                named = next((value.variable for value in found if value.variable), "")
+                return Value(self._first(found).text, named)  # a default after `or` does not make it a fixed one
             case ast.JoinedStr(values=parts):
                 texts = [
                     self.value(
@@ -230,6 +234,17 @@ class Sources:
                 places += [place for place in self.reachable(module) if name in place.values]
                 return self._first(self.value(place.values[name], place, depth + 1) for place in places)
         return Value()
+
+    def _gets(self, function: ast.expr, module: Module) -> bool | None:
+        """Whether calling it gets a variable of the environment, and looks nowhere else; None if it does not."""
+        name = dotted(function)
+        owner, _dot, verb = name.rpartition(".")
+        if _GETTER.fullmatch(name) or (verb == "get" and _is_environment(module.values.get(owner))):
+            return True
+        if name in module.getters:
+            return module.getters[name]
+        other, attribute = self.imported(module, name)
+        return other.getters.get(attribute) if other is not None else None
 
     def _named(self, name: str, module: Module, depth: int) -> Value:
         own = module.values.get(name)
@@ -257,3 +272,13 @@ class Sources:
         """The first one that is known; else the first one that names a variable."""
         found = list(values)
         return next((value for value in found if value.text), next((v for v in found if v.variable), Value()))
+
+
+def _is_environment(node: ast.expr | None) -> bool:
+    """`os.environ`, also as one of two."""
+    match node:
+        case ast.BoolOp(values=operands):
+            return any(map(_is_environment, operands))
+        case ast.IfExp(body=body, orelse=other):
+            return _is_environment(body) or _is_environment(other)
+    return dotted(node) in ("os.environ", "environ")

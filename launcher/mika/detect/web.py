@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mika.detect import django
 from mika.detect.documented import Said
 from mika.detect.modules import Module, dotted, literal
 from mika.detect.sources import Sources, Start, Value
 from mika.frozen import frozen
+from mika.quoting import quoted
 
 _ASGI = "python -m uvicorn {app} --host 127.0.0.1 --port {port}"
 _SERVERS = {
@@ -24,7 +24,10 @@ _SERVERS = {
     "flask": "python -m flask --app {app} run --host 127.0.0.1 --port {port}",
 }
 _CLASSES = {"FastAPI", "Starlette", "Litestar", "Quart", "Sanic", "Flask"}
+SERVERS = {"uvicorn", "hypercorn", "gunicorn", "granian", "waitress"}
+"""The packages with which a program serves an app."""
 _FACTORIES = ("create_app", "make_app", "get_app", "build_app")
+_CONFIG = "uvicorn.Config"
 _HEALTH = ("healthz", "health", "readyz", "")
 _PLAIN = re.compile(r"(/[\w.~-]+)*/?")  # without a parameter such as {id} or <id>
 
@@ -47,6 +50,11 @@ class WebApp:
     @property
     def path(self) -> str:
         return self.module.path
+
+    @property
+    def is_program(self) -> bool:
+        """Whether its file is run as a program, and not imported by a server."""
+        return "{port}" not in self.start.command
 
     @property
     def variable_name(self) -> str:
@@ -109,7 +117,7 @@ def _served(sources: Sources, module: Module, name: str, kind: str, health: str 
     port = _documented_port(sources, module, name, said)
     if own is not None and own.text and port is None and (start := sources.start_of(module)):
         return WebApp(module, app, start, health, int(own.text), own.variable)
-    command = _SERVERS[kind].replace("{app}", shlex.quote(app))
+    command = _SERVERS[kind].replace("{app}", quoted(app))
     if name in _FACTORIES and _SERVERS[kind] == _ASGI:
         command += " --factory"
     start = Start.at(root, sources.files.home_of(module.path), command)
@@ -129,10 +137,27 @@ def _documented_port(sources: Sources, module: Module, name: str, said: list[Sai
 def _own_port(sources: Sources, module: Module) -> Value | None:
     """The port of `uvicorn.run(app, port=8000)` or `app.run(port=8000)`; None without one, or if it reloads."""
     for call in module.calls:
-        if dotted(call.func).endswith("run") and (port := module.keyword(call, "port")) is not None:
+        is_server = dotted(call.func).endswith("run") or module.source_of(dotted(call.func)) == _CONFIG
+        if is_server and (port := module.keyword(call, "port")) is not None:
             value = sources.value(port, module)
             reload = getattr(module.keyword(call, "reload"), "value", False)
             return value if (value.text or "").isdecimal() and not reload else None
+    return None
+
+
+def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tuple[WebApp, Value | None] | None:
+    """The one of the `apps` that a program in another file serves, and its port as far as that is known."""
+    for call in program.calls if not program.commands else ():  # one command may serve, another one work
+        if program.source_of(dotted(call.func)) not in ("uvicorn.run", _CONFIG) or not call.args:
+            continue
+        given = literal(call.args[0]) or ""
+        other, attribute = sources.imported(program, dotted(call.args[0]))
+        if given:
+            place, _, attribute = given.partition(":")
+            other = sources.find(place, program.path)
+        for app in apps:
+            if other is app.module and app.variable_name == attribute and app.module is not program:
+                return app, _own_port(sources, program)
     return None
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from mika.detect import clis, reach
 from mika.detect.modules import Module, dotted
 from mika.detect.sources import Sources, Start, Value
+from mika.detect.web import SERVERS, WebApp
 from mika.frozen import frozen
+from mika.wording import Text, _
 
 _ANYTHING = "**"
 """In place of an argument's name: whatever there is in a mapping."""
@@ -33,6 +37,8 @@ class Worker:
     """The queues that it polls for one type of tasks only, each with this type: `workflow` or `activity`."""
     watch: tuple[str, ...] = ()
     """What it is made of, if that is not Python."""
+    has_identity: bool = False
+    """It polls under a name that mika does not know."""
     note: str = ""
     """What to know before its start."""
     variable_name: str = ""
@@ -50,22 +56,27 @@ class Worker:
         return ", ".join(rules) or "none"
 
 
-def find(sources: Sources, apps: Iterable[Module]) -> list[Worker]:
+def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     """Every worker; those that run inside one of the web `apps` have no start of their own."""
-    app_list = list(apps)
-    app_paths = {app.path for app in app_list}
+    app_paths = {app.path for app in apps}
     programs = [(m, start) for m in sources.entries if m.path not in app_paths and (start := sources.start_of(m))]
     makers = {module.path: module for module in sources.entries if _workers_in(module)}
+    reached: dict[str, set[reach.Place]] = {}
     started: dict[str, tuple[Start | None, list[Module]]] = {}
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
+        users = _with_commands(sources, users, maker)
         own = [(module, start) for module, start in users if module is maker] or users
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
         if not own:
-            for app in app_list:
-                if maker in sources.reachable(app):
+            for app in apps:
+                if app.path not in reached:
+                    reached[app.path] = reach.reached(sources, app.module, as_program=app.is_program)
+                if _makes(maker, reached[app.path]):
                     started.setdefault(app.path, (None, []))[1].append(maker)
+                elif (program := _program_beside(sources, app, maker)) is not None:
+                    started.setdefault(app.path, (program, []))[1].append(maker)
     workers = [_worker(sources, path, start, made) for path, (start, made) in started.items()]
     plain = [
         Worker(module.path, start)
@@ -80,16 +91,50 @@ def unused(sources: Sources, workers: Iterable[Worker]) -> list[str]:
     return [] if any(w.queues for w in workers) else [m.path for m in sources.entries if _workers_in(m)]
 
 
+def _makes(maker: Module, reached: set[reach.Place]) -> bool:
+    """Whether one of the places that are `reached` makes the worker of a module."""
+    names = (name for path, name in reached if path == maker.path)
+    return any(_is_worker(maker, used) for name in names for used in maker.uses.get(name, ()))
+
+
+def _with_commands(
+    sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module
+) -> list[tuple[Module, Start]]:
+    """The programs of a maker; of those that have commands, with the one that makes the worker."""
+    plain = [(module, start) for module, start in users if not module.commands]
+    having = [module for module in sources.entries if module.commands and maker in sources.reachable(module)]
+    found = ((module, clis.start_of(sources, module, lambda reached: _makes(maker, reached))) for module in having)
+    return plain + [(module, start) for module, start in found if start is not None]
+
+
+def _program_beside(sources: Sources, app: WebApp, maker: Module) -> Start | None:
+    """What starts the file of an app as a program, if that runs the worker alone."""
+    serves = any(source.partition(".")[0] in SERVERS for source, _ in app.module.imports.values())
+    if serves or not _makes(maker, reach.reached(sources, app.module, as_program=True)):
+        return None
+    return sources.start_of(app.module)
+
+
+def _is_worker(module: Module, name: str) -> bool:
+    return re.fullmatch(r"temporalio\.worker\.(\w+\.)?Worker", module.source_of(name)) is not None
+
+
+def without_identity(path: str, ready: str) -> Text:
+    """What a worker lacks for its rule."""
+    return _(
+        "{path} gives its worker an identity of its own, so that mika cannot recognise it: with"
+        ' identity=os.environ.get("MIKA_WORKER_IDENTITY") and ready = "{ready}" it waits until it polls',
+        path=path,
+        ready=ready,
+    )
+
+
 def _workers_in(module: Module) -> list[int]:
     """The positions of the calls that make a worker of Temporal."""
-    return [
-        number
-        for number, call in enumerate(module.calls)
-        if re.fullmatch(r"temporalio\.worker\.(\w+\.)?Worker", module.source_of(dotted(call.func)))
-    ]
+    return [number for number, call in enumerate(module.calls) if _is_worker(module, dotted(call.func))]
 
 
-def _worker(sources: Sources, path: str, start: Start | None, makers: Iterable[Module]) -> Worker:
+def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[Module]) -> Worker:
     queues: dict[Value, set[str]] = {}
     for maker in makers:
         for number in _workers_in(maker):
@@ -102,7 +147,21 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Iterable[M
         for queue, own in kinds.items()
         if queue.text and len(own) == 1 and own < _TYPES.keys()
     }
-    return Worker(path, start, tuple(queues), frozenset().union(*kinds.values()), tuple(types.items()))
+    has_identity = any(_has_identity(sources, maker) for maker in makers)
+    registered = frozenset().union(*kinds.values())
+    return Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
+
+
+def _has_identity(sources: Sources, maker: Module) -> bool:
+    """Whether its workers or their clients have an identity that is neither mika's nor made of the pid."""
+    for call in maker.calls:
+        given = maker.keyword(call, "identity")
+        is_default = given is None or (isinstance(given, ast.Constant) and given.value is None)
+        if is_default or not (_is_worker(maker, name := dotted(call.func)) or name.endswith(".connect")):
+            continue
+        is_ours = sources.value(given, maker).variable == "MIKA_WORKER_IDENTITY"
+        return not is_ours and "getpid" not in ast.unparse(given or call)
+    return False
 
 
 def _is_plain(module: Module) -> bool:

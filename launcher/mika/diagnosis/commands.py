@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-import shlex
+from mika.quoting import quoted
 
 _DEFAULT_ADDRESSES = ("", "127.0.0.1:7233", "localhost:7233")
 
 
 def for_workflow(command: str, workflow_id: str, options: str = "") -> str:
     """Our command for one workflow, in backticks: `mika workflows retry 'order 1'`."""
-    return f"`mika {command} {shlex.quote(workflow_id)}{' ' if options else ''}{options}`"
+    return f"`mika {command} {quoted(workflow_id)}{' ' if options else ''}{options}`"
 
 
 def temporal(arguments: str, address: str) -> str:
     """The command with these arguments, for the server at `address`, in backticks."""
-    place = "" if address in _DEFAULT_ADDRESSES else f" --address {shlex.quote(address)}"
+    place = "" if address in _DEFAULT_ADDRESSES else f" --address {quoted(address)}"
     return f"`temporal {arguments}{place}`"
 
 
 def create_namespace(name: str) -> str:
     """The arguments that make a namespace."""
-    return f"operator namespace create -n {shlex.quote(name)}"
+    return f"operator namespace create -n {quoted(name)}"
 
 
 def create_attribute(name: str, type_: str, namespace: str) -> str:
     """The arguments that make a search attribute."""
-    where = f"--namespace {shlex.quote(namespace)}"
-    return f"operator search-attribute create --name {shlex.quote(name)} --type {type_} {where}"
+    where = f"--namespace {quoted(namespace)}"
+    return f"operator search-attribute create --name {quoted(name)} --type {type_} {where}"
 
 
 def create_endpoint(name: str, queue: str, namespace: str) -> str:
     """The arguments that make a Nexus endpoint."""
-    target = f"--target-namespace {shlex.quote(namespace)} --target-task-queue {shlex.quote(queue)}"
-    return f"operator nexus endpoint create --name {shlex.quote(name)} {target}"
+    target = f"--target-namespace {quoted(namespace)} --target-task-queue {quoted(queue)}"
+    return f"operator nexus endpoint create --name {quoted(name)} {target}"
 
 
 def set_current_version(deployment: str, build: str, namespace: str) -> str:
     """The arguments that let a version of a worker deployment get the new tasks."""
-    version = f"--deployment-name {shlex.quote(deployment)} --build-id {shlex.quote(build)}"
-    return f"worker deployment set-current-version {version} --namespace {shlex.quote(namespace)}"
+    version = f"--deployment-name {quoted(deployment)} --build-id {quoted(build)}"
+    return f"worker deployment set-current-version {version} --namespace {quoted(namespace)}"
 
 
 def to_current_version(workflow_id: str, namespace: str) -> str:
     """The arguments that let a pinned workflow go on with the current version."""
-    workflow = f"--workflow-id {shlex.quote(workflow_id)} --namespace {shlex.quote(namespace)}"
+    workflow = f"--workflow-id {quoted(workflow_id)} --namespace {quoted(namespace)}"
     return f"workflow update-options {workflow} --versioning-override-behavior auto_upgrade"
 
 
 def nexus_endpoint(name: str) -> str:
     """The arguments that show where a Nexus endpoint leads."""
-    return f"operator nexus endpoint get --name {shlex.quote(name)}"
+    return f"operator nexus endpoint get --name {quoted(name)}"
 
 
 def unpause_activity(workflow_id: str, activity_id: str, namespace: str) -> str:
     """The arguments that let a paused activity of a workflow go on."""
-    ids = f"--workflow-id {shlex.quote(workflow_id)} --activity-id {shlex.quote(activity_id)}"
-    return f"activity unpause {ids} --namespace {shlex.quote(namespace)}"
+    ids = f"--workflow-id {quoted(workflow_id)} --activity-id {quoted(activity_id)}"
+    return f"activity unpause {ids} --namespace {quoted(namespace)}"

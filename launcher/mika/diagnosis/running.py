@@ -15,7 +15,7 @@ from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands,
 from mika.diagnosis.pending import without_a_task
 from mika.diagnosis.proto import EventType
 from mika.diagnosis.steps import retried_step
-from mika.diagnosis.untaken import untaken
+from mika.diagnosis.untaken import SUSPENDED, untaken
 from mika.diagnosis.versions import of_other_versions
 from mika.frozen import frozen
 from mika.wording import _, joined
@@ -150,7 +150,7 @@ _STATES = {
     "alive": _("alive"),
     "stale": _("stale"),
     "gone": _("gone"),
-    "stopped": _("suspended (SIGSTOP)"),
+    "stopped": SUSPENDED,
     "hung": _("hung"),
 }
 
@@ -223,9 +223,12 @@ def _finding_and_fix(
             "register that workflow in the worker (or correct the name), {restart}{then}", restart=restart, then=again
         )
     if "restricted" in text.lower() and "workflow" in text.lower():
-        return _("the sandbox refused something in the workflow's code: {error}", error=text), _(
-            "move that call into an activity, {restart}{then}", restart=restart, then=again
-        )
+        finding = _("the sandbox refused something in the workflow's code: {error}", error=text)
+        if replacement := sdks.instead(text):
+            return finding, _(
+                "use `{replacement}`, {restart}{then}", replacement=replacement, restart=restart, then=again
+            )
+        return finding, _("move that call into an activity, {restart}{then}", restart=restart, then=again)
     return _("the workflow's code raises: {error}", error=text), _(
         "fix the workflow's code, {restart}{then}", restart=restart, then=again or by_itself
     )

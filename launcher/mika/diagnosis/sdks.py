@@ -24,6 +24,26 @@ _OF_OTHERS = (
     "child_workflow_execution_failure_info",
     "nexus_operation_execution_failure_info",
 )
+_REFUSED = re.compile(r"Cannot access ([\w.]+?)(?:\.__call__)? from inside a workflow")
+_INSTEAD = {
+    "datetime.datetime.now": "workflow.now()",
+    "datetime.datetime.utcnow": "workflow.now()",
+    "datetime.datetime.today": "workflow.now()",
+    "datetime.date.today": "workflow.now().date()",
+    "time.time": "workflow.time()",
+    "time.sleep": "await asyncio.sleep(…)",
+    "uuid.uuid1": "workflow.uuid4()",
+    "uuid.uuid4": "workflow.uuid4()",
+}
+"""What the Python SDK has for it: https://docs.temporal.io/develop/python/core-application#workflow-logic-requirements"""
+
+
+def instead(error: str) -> str:
+    """What a workflow calls instead of what the sandbox refused; empty if that can only be done in an activity."""
+    refused = _REFUSED.search(error)
+    if refused is None:
+        return ""
+    return "workflow.random()" if refused[1].startswith("random.") else _INSTEAD.get(refused[1], "")
 
 
 def is_activity_unknown(failure: Failure) -> bool:

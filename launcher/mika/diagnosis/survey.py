@@ -28,7 +28,7 @@ from mika.frozen import frozen
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
-_MOST_QUEUES = 20
+_MOST_QUEUES, _MOST_RUNNING = 20, 50
 
 
 def needs_crowd(diagnosis: Diagnosis) -> bool:
@@ -137,6 +137,9 @@ async def look_at(
         for p in answer.pollers
         if is_current(versions[p.identity], answer.versioning_info)
     }
+    # One whose slots for activities are all taken does not poll for more: the server soon lists it for workflows alone.
+    is_waited_for = stats[1].approximate_backlog_count and not ages[0].keys() <= ages[1].keys()
+    busy = await taken_activities(temporal) if is_waited_for else {}
     workers = []
     for identity in sorted({*ages[0], *ages[1]}):
         own_ages = [ages_of_type[identity] for ages_of_type in ages if identity in ages_of_type]
@@ -147,7 +150,7 @@ async def look_at(
                 queue,
                 max(own_ages),
                 workflows=identity in ages[0],
-                activities=identity in ages[1],
+                activities=identity in ages[1] or identity in busy,
                 version=versions[identity],
                 is_current=identity in current,
                 state=process(identity) or ("alive" if min(own_ages) <= fresh else "stale"),
@@ -156,6 +159,21 @@ async def look_at(
     oldest = max(proto.span(each.approximate_backlog_age) for each in stats)
     waiting = [each.approximate_backlog_count for each in stats]
     return Queue(queue, waiting[0], waiting[1], oldest, tuple(workers))
+
+
+async def taken_activities(temporal: Temporal) -> dict[str, set[str]]:
+    """The types of the activities that each worker, by its identity, runs now, and that have not met their timeout."""
+    running = await temporal.workflows("ExecutionStatus = 'Running'", _MOST_RUNNING)
+    descriptions = await asyncio.gather(
+        *(temporal.describe(info.execution.workflow_id, info.execution.run_id) for info in running),
+        return_exceptions=True,  # some have ended meanwhile
+    )
+    taken: dict[str, set[str]] = {}
+    for description in descriptions:
+        for activity in () if isinstance(description, BaseException) else description.pending_activities:
+            if proto.is_taken(activity.state):
+                taken.setdefault(activity.last_worker_identity, set()).add(activity.activity_type.name)
+    return taken
 
 
 async def _pollers(

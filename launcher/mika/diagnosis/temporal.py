@@ -11,12 +11,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from mika.diagnosis.proto import TaskType
+from mika.diagnosis.proto import RUNNING, TaskType
 
 if TYPE_CHECKING:
     from temporalio.api.command.v1 import Command
     from temporalio.api.common.v1 import Payload, WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
+    from temporalio.api.sdk.v1 import UserMetadata
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
     from temporalio.api.workflowservice.v1 import (
         DescribeNamespaceResponse,
@@ -306,7 +307,8 @@ class Temporal:
     ) -> None:
         """Start what `started` (attributes of a WorkflowExecutionStarted event) describes, under another id.
 
-        Timeouts in seconds, 0 for none. Raises RPCError ALREADY_EXISTS for an id that was used before.
+        It has a cron schedule if that of the old one has ended with that run. Timeouts in seconds, 0 for none.
+        Raises RPCError ALREADY_EXISTS for an id that was used before.
         """
         from google.protobuf.duration_pb2 import Duration
         from temporalio.api.enums.v1 import WorkflowIdReusePolicy
@@ -318,6 +320,7 @@ class Temporal:
             value.FromMilliseconds(int(1000 * seconds))
             return value
 
+        schedule, summary = await self._schedule_and_summary(started)
         request = StartWorkflowExecutionRequest(
             namespace=self.namespace,
             workflow_id=workflow_id,
@@ -330,11 +333,29 @@ class Temporal:
             workflow_run_timeout=duration(run_timeout),
             workflow_execution_timeout=duration(execution_timeout),
             workflow_task_timeout=started.workflow_task_timeout,
+            retry_policy=started.retry_policy if started.HasField("retry_policy") else None,
+            cron_schedule=schedule,
+            priority=started.priority if started.HasField("priority") else None,
+            user_metadata=summary,
             workflow_id_reuse_policy=WorkflowIdReusePolicy.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
             identity=_IDENTITY,
             request_id=secrets.token_hex(8),
         )
         await self._call(self._service.start_workflow_execution, request)
+
+    async def _schedule_and_summary(
+        self, started: WorkflowExecutionStartedEventAttributes
+    ) -> tuple[str, UserMetadata | None]:
+        """What the attributes alone do not tell: whether its cron goes on without this run; what describes it."""
+        if not started.workflow_id:  # an older server
+            return "", None
+        latest = (await self.describe(started.workflow_id)).workflow_execution_info
+        event = (await self.first_events(latest.execution, 1))[0]
+        newest = event.workflow_execution_started_event_attributes
+        is_last = newest.original_execution_run_id == started.original_execution_run_id
+        schedule = started.cron_schedule if is_last and latest.status != RUNNING else ""
+        is_same = newest.first_execution_run_id == started.first_execution_run_id
+        return schedule, event.user_metadata if is_same and event.HasField("user_metadata") else None
 
 
 def _upsert_and_complete(values: Mapping[str, Payload]) -> list[Command]:

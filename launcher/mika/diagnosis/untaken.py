@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Literal
 
 from mika.diagnosis.model import Cause, Diagnosis, Poller, Surroundings, near_miss, seconds, workflow_command
@@ -11,6 +12,8 @@ from mika.wording import _
 
 if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+
+SUSPENDED = _("suspended") if sys.platform == "win32" else _("suspended (SIGSTOP)")
 
 
 @frozen
@@ -77,16 +80,11 @@ def untaken(
     alive = surroundings.alive(surroundings.namespace, queue)
     stopped = [p for p in surroundings.at(surroundings.namespace, queue) if p.state == "stopped"]
     if stopped and not alive:
-        pid = pid_of(stopped[0].identity) or "PID"
         return Diagnosis(
             Cause.WORKER_UNRESPONSIVE,
-            _("{finding}: worker {worker} is suspended (SIGSTOP)", finding=finding, worker=stopped[0].who),
+            _("{finding}: worker {worker} is {suspended}", finding=finding, worker=stopped[0].who, suspended=SUSPENDED),
             evidence,
-            _(
-                "resume it: `kill -CONT {pid}`, or {restart}",
-                pid=str(pid),
-                restart=surroundings.worker.how_to_restart(),
-            ),
+            how_to_resume(pid_of(stopped[0].identity), surroundings.worker.how_to_restart()),
         )
     # A worker asks for more after each task, so one that asked a moment ago is busy with tasks that came earlier.
     busy = [poller for poller in alive if poller.age < min(waited, surroundings.patience)]
@@ -198,6 +196,13 @@ def describe(poller: Poller) -> str:
             return _("{worker} polls only workflow tasks, last seen {time} ago", worker=who, time=time)
         case "alive":
             return _("{worker} polls only activities, last seen {time} ago", worker=who, time=time)
+
+
+def how_to_resume(pid: int | None, restart: str, platform: str = sys.platform) -> str:
+    """Windows has no command that resumes a process; to restart it helps there, too."""
+    if platform == "win32":
+        return restart
+    return _("resume it: `kill -CONT {pid}`, or {restart}", pid=str(pid or "PID"), restart=restart)
 
 
 def pid_of(identity: str) -> int | None:

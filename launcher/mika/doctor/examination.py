@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mika import address
 from mika.config.load import Config
+from mika.control import unresponsive
 from mika.control.client import Client
 from mika.detect import written
 from mika.diagnosis.model import Surroundings
@@ -179,7 +180,7 @@ class Examination:
                     pid=pid,
                     seconds=_SUPERVISOR_SECONDS,
                 ),
-                _("if it stays so, kill its process (`kill {pid}`): its services then stop by themselves", pid=pid),
+                unresponsive.fix_for(self.run.pid if self.run is not None else None),
             )
         except NotRunningError:
             return None

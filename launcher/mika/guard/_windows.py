@@ -198,6 +198,8 @@ class _Tree:
         self._leader_exited = False
         self._job = _Job()
         output, self._leader = _spawn(spec, self._job)
+        # What a shell and its programs read. A command line in one piece is for cmd.exe (`mika.procfile.command`).
+        self._input = self._leader.stdin if isinstance(spec["command"], str) else None
         emit("started", pid=self._leader.pid)
         self._copier = threading.Thread(target=self._copy_output, args=(output,), daemon=True)
         self._copier.start()
@@ -225,6 +227,10 @@ class _Tree:
             self.gone = True
             return
         now = time.monotonic()
+        if self._kill_at != float("inf") and self._input is not None and self._job.count_processes() == 1:
+            # After Ctrl-C, cmd.exe asks whether to end the batch file (`npm.cmd`), and waits for an answer.
+            self._input.close()
+            self._input = None
         if now >= self._kill_at:
             self._give_up_at = min(self._give_up_at, now + GIVE_UP_SECONDS)
             self._job.kill()

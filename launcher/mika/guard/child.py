@@ -36,6 +36,10 @@ def _(template: str, /, **values: str) -> Text:
     return Text(template, values)
 
 
+# ERROR_BAD_EXE_FORMAT, and ERROR_EXE_MACHINE_TYPE_MISMATCH: for another processor
+_NO_PROGRAM = (193, 216)
+
+
 class StartError(Exception):
     """The service could not be started. `code` is not_found, permission, locked, cwd or other."""
 
@@ -133,6 +137,9 @@ def start_error(program: str, error: Exception) -> StartError:
         return StartError(_("{program}: no such program", program=program), code="not_found")
     if isinstance(error, PermissionError):
         return StartError(_("{program}: permission denied", program=program), code="permission")
+    if getattr(error, "winerror", 0) in _NO_PROGRAM:
+        text = _("{program}: is not a program that this Windows can run", program=program)
+        return StartError(text, code="not_found")
     said = getattr(error, "strerror", None) or str(error)
     return StartError(_("{program}: {error}", program=program, error=said), code="other")
 
@@ -151,7 +158,7 @@ def main() -> None:
     if spec is None:
         return
     try:
-        if spec["temporary"]:
+        if spec["temporary"] is not None:
             temporary.make(spec["log_dir"], spec["temporary"])
         run(spec, requests)
     except StartError as error:
@@ -160,5 +167,5 @@ def main() -> None:
         _emit_failed("other", _("the guard failed: {error}", error=str(error)))
         raise
     finally:
-        if spec["temporary"] and not emit("done"):
+        if spec["temporary"] is not None and not emit("done"):
             temporary.remove(spec["log_dir"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shlex
 import socket
 import sys
 from collections.abc import Collection, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from mika.address import join
 from mika.errors import UsageError
 from mika.frozen import frozen
+from mika.quoting import quoted
 from mika.wording import _
 
 if sys.platform == "win32":
@@ -26,12 +26,15 @@ _ANY = ("0.0.0.0", "::")
 
 def check_free(host: str, port: int, variable: str) -> None:
     """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port."""
-    if is_free(host, port):
+    code = _refusal(host, port)
+    if not code:
         return
     listener = find_listener(host, port)
+    if code == errno.EACCES and listener is None:
+        raise _not_allowed(port, variable)
     stop: str = _("stop that program")
     if listener is not None and listener.stack is not None:
-        stop = _("stop it with `mika -C {folder} down`", folder=quote_path(listener.stack))
+        stop = _("stop it with `mika -C {folder} down`", folder=quoted(listener.stack))
     raise UsageError(
         _(
             "port {port} ({setting}) is taken by {program}",
@@ -47,6 +50,20 @@ def check_free(host: str, port: int, variable: str) -> None:
         ),
         code="port_taken",
     )
+
+
+def _not_allowed(port: int, variable: str, platform: str = sys.platform) -> UsageError:
+    """Nobody has the port, and still it cannot be had."""
+    text = _("port {port} ({setting}) may not be used by programs of this user", port=port, setting=variable)
+    if platform == "win32":
+        text = _("port {port} ({setting}) is kept by Windows, for Hyper-V, WSL or Docker", port=port, setting=variable)
+    fix = _("set {setting} to another port (in .env: {setting}={other})", setting=variable, other=port + 1000)
+    if platform == "win32":
+        fix = _(
+            "{fix}; `netsh interface ipv4 show excludedportrange protocol=tcp` shows which ones are kept",
+            fix=fix,
+        )
+    return UsageError(text, fix, code="port_taken")
 
 
 def describe_listener(listener: Listener | None) -> str:
@@ -66,15 +83,13 @@ def find_other_stack(host: str, port: int, project: Path) -> Path | None:
     return None if listener.stack.is_dir() and listener.stack.samefile(project) else listener.stack
 
 
-def quote_path(folder: Path) -> str:
-    """The path as it must be typed in a shell."""
-    if sys.platform == "win32":
-        return f'"{folder}"' if set(str(folder)) & set(" &()^;,=") else str(folder)
-    return shlex.quote(str(folder))
-
-
 def is_free(host: str, port: int) -> bool:
     """Whether this process can listen there. Raises UsageError if `host` is not an address of this machine."""
+    return not _refusal(host, port)
+
+
+def _refusal(host: str, port: int) -> int:
+    """EADDRINUSE or EACCES, else 0. Windows says EACCES of a port that it keeps, or that a program has for itself."""
     family, kind, proto, _name, address = _resolve(host, port)
     with socket.socket(family, kind, proto) as probe:
         if sys.platform != "win32":  # on Windows SO_REUSEADDR allows to listen on a port that is in use
@@ -84,12 +99,12 @@ def is_free(host: str, port: int) -> bool:
             probe.listen(1)
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
+                return error.errno
             raise UsageError(
                 _("cannot listen on {host}:{port}: {error}", host=host, port=port, error=error.strerror or error),
                 _("use 127.0.0.1, or an address of this machine"),
             ) from None
-    return True
+    return 0
 
 
 def _resolve(host: str, port: int) -> tuple[int, int, int, str, tuple[object, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ntpath
 import os
+import re
 import sys
 from contextlib import suppress
 from dataclasses import field
@@ -18,6 +19,7 @@ from mika.config.settings import printable
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.procfile.words import REFERENCE, Operator, Part, Word, Words, reference_part, split
+from mika.quoting import quoted
 from mika.text import nearest
 from mika.wording import Text, _
 
@@ -41,8 +43,16 @@ _CMD_BUILTINS = frozenset((
     "verify", "vol",
 ))
 # fmt: on
-# Batch files are run by cmd.exe, which has its own rules for arguments.
-_BATCH = (".bat", ".cmd")
+# Only these are started without cmd.exe: it runs batch files, and what Windows has a program for (`.py` in PATHEXT).
+_PROGRAMS = (".exe", ".com")
+_RUNNERS = {
+    ".py": "python",
+    ".js": "node",
+    ".mjs": "node",
+    ".sh": "bash",
+    ".ps1": "powershell -ExecutionPolicy Bypass -File",
+    ".jar": "java -jar",
+}
 
 
 @frozen
@@ -94,19 +104,21 @@ class _Builder:
         ):
             items = items[1:]
         head = self._head(items) or ""
+        if self.windows:
+            _check_shell(head)
         is_shell_word = head.lower() in _CMD_BUILTINS if self.windows else head in _KEYWORDS | _BUILTINS
         needs_shell = not is_simple or words.has_patterns or is_shell_word
         if needs_shell and not self.windows:
             return self._posix_shell(words)
         extra = self._extra_env(assignments)
         if needs_shell:
-            return self._windows_shell(self.command[items[0].start : words.end], extra)
+            return self._windows_shell(self._for_cmd(items, words.end), extra)
         argv = [text for item in items for text in self._fields(item)]
         if not argv:
             raise ValueError(_("is empty once its variables are filled in; write the program to run"))
         program = self._program(argv[0], extra.get("PATH"))
-        if self.windows and program.lower().endswith(_BATCH):
-            rest = self.command[items[1].start : words.end] if len(items) > 1 else ""
+        if self.windows and not program.lower().endswith(_PROGRAMS):
+            rest = self._for_cmd(items[1:], words.end, has_program=True)
             return self._windows_shell(f'"{program}" {rest}'.rstrip(), extra)
         if not self.windows and _is_plain_script(program):
             argv = ["/bin/sh", program, *argv[1:]]
@@ -138,6 +150,8 @@ class _Builder:
         if part.default is not None:
             return value or part.default
         if value is None:
+            if self.windows and part.text.lower() == "env":
+                raise ValueError(_("$env:NAME is known to PowerShell only; write $NAME or %NAME%"))
             raise ValueError(_unset(part.text, self.env))
         return value
 
@@ -204,12 +218,41 @@ class _Builder:
         start = segment[0].start
         return f"{self.command[:start]}exec {'env ' if assignments else ''}{self.command[start:]}"
 
+    def _for_cmd(self, items: Sequence[Word | Operator], end: int, *, has_program: bool = False) -> str:
+        """The text of the items for cmd.exe, which expands only %NAME%, has no single quotes, and takes a `/` in the
+        name of a program for the beginning of an option.
+        """
+        pieces, at, is_program = list[str](), items[0].start if items else end, not has_program
+        for item in items:
+            if isinstance(item, Operator):
+                is_program = item.text in "&|"
+                continue
+            source, part = self.command[item.start : end], item.parts[0]
+            if source.startswith("'") and part.quoted:
+                pieces += [self._filled_in(self.command[at : item.start]), quoted(part.text, "win32")]
+                at = item.start + len(part.text) + 2
+            elif is_program and (path := _path_with_slashes(item.literal or "")) and source.startswith(path):
+                pieces += [self._filled_in(self.command[at : item.start]), path.replace("/", "\\")]
+                at = item.start + len(path)
+            is_program = False
+        return "".join([*pieces, self._filled_in(self.command[at:end])])
+
+    def _filled_in(self, text: str) -> str:
+        return REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
+
     def _windows_shell(self, text: str, extra: dict[str, str]) -> Command:
-        # cmd expands only %NAME%.
-        expanded = REFERENCE.sub(lambda match: self._value(reference_part(match)), text)
+        if str(self.cwd).startswith("\\\\"):  # it would run the command in the folder of Windows
+            raise ValueError(
+                _(
+                    "needs cmd.exe, which cannot work in {folder}; give it a drive letter"
+                    ' (`net use N: "{share}"`), and start mika there',
+                    folder=self.cwd,
+                    share=PureWindowsPath(self.cwd).drive,
+                )
+            )
         comspec = self.env.get("COMSPEC") or "cmd.exe"
         # /s: cmd only strips the outer quotes; /d: it runs no AutoRun command from the registry.
-        return Command(f'"{comspec}" /d /s /c "{expanded}"', behind_shell=True, env=extra)
+        return Command(f'"{comspec}" /d /s /c "{text}"', behind_shell=True, env=extra)
 
     def _program(self, program: str, path: str | None = None) -> str:
         """The absolute path of a program. Raises ValueError if it cannot be run."""
@@ -232,6 +275,8 @@ class _Builder:
             if _is_file(candidate) and (self.windows or os.access(candidate, os.X_OK)):
                 return os.path.abspath(candidate)  # noqa: PTH100 - resolve() would follow a venv's symlink out of the venv
         shown = printable(program)
+        if self.windows:
+            self._check_is_program(relative, folders, shown)
         if has_folder:
             if any(_is_file(candidate) for candidate in candidates):
                 raise ValueError(_("'{program}' is not executable; run: chmod +x {program}", program=shown))
@@ -259,6 +304,26 @@ class _Builder:
             )
         )
 
+    def _check_is_program(self, relative: str, folders: Sequence[Path], shown: str) -> None:
+        """Raises ValueError for a file that is there, and that Windows does not run."""
+        other = re.sub(r"\bbin/python[\d.]*$", "Scripts/python", relative)
+        if other != relative and any(_is_file(folder / name) for folder in folders for name in self._file_names(other)):
+            other = other.replace("/", "\\")
+            raise ValueError(
+                _(
+                    "'{program}' is '{other}' on Windows; write that, or only 'python': mika finds the environment",
+                    program=shown,
+                    other=other,
+                )
+            )
+        if not any(_is_file(folder / relative) for folder in folders):
+            return
+        runner = _RUNNERS.get(Path(relative).suffix.lower())
+        command = f"'{runner} {shown}'" if runner else _("the program that does, and then '{program}'", program=shown)
+        raise ValueError(
+            _("Windows does not run '{program}' by itself; write {command}", program=shown, command=command)
+        )
+
     def _exists(self, program: str) -> bool:
         path = self.env.get("PATH", "")
         folders = [Path(folder) for folder in path.split(";" if self.windows else ":") if folder]
@@ -270,6 +335,22 @@ class _Builder:
         extensions = (self.env.get("PATHEXT") or ".COM;.EXE;.BAT;.CMD").lower().split(";")
         as_given = [program] if program.lower().endswith(tuple(filter(None, extensions))) else []
         return [*as_given, *(program + extension for extension in extensions if extension)]
+
+
+def _check_shell(head: str) -> None:
+    """Raises ValueError for a word that is a command of other shells only."""
+    if head in {"source", "."}:
+        raise ValueError(
+            _("'{word}' is not known to cmd.exe; leave it out: mika uses the Python environment by itself", word=head)
+        )
+    if head == "export":
+        raise ValueError(_("'export' is not known to cmd.exe; write NAME=value before the program"))
+
+
+def _path_with_slashes(program: str) -> str:
+    """The same if it is a path with `/`, else an empty text: `cd/d` and `dir/b` have an option."""
+    first, slash, _rest = program.partition("/")
+    return program if slash and first and first.lower() not in _CMD_BUILTINS else ""
 
 
 def _is_file(path: Path) -> bool:

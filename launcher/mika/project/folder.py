@@ -14,6 +14,7 @@ from typing import Any
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.project.lock import FileLock
+from mika.quoting import rights_command
 from mika.wording import _
 
 KEPT_MARKS = 20
@@ -63,6 +64,7 @@ class ProjectDir:
         try:
             for folder in (self.root, self.logs, self.data, self.run):
                 folder.mkdir(mode=0o700, exist_ok=True)
+                _close_to_others(folder)
             ignore = self.root / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
@@ -99,7 +101,7 @@ class ProjectDir:
         except OSError as error:
             raise UsageError(
                 _("{folder}: cannot be used: {error}", folder=self.run, error=error.strerror or error),
-                _("check with `ls -la .mika` whether it belongs to another user"),
+                _("check with `{command}` whether it belongs to another user", command=rights_command(".mika")),
             ) from None
 
     def lock_identity(self) -> tuple[int, int] | None:
@@ -146,6 +148,23 @@ class ProjectDir:
     def marks(self) -> list[str]:
         """The ids of runs in this folder that may still have processes."""
         return [str(run_id) for run_id in _read_list(self._marks)]
+
+    @contextlib.contextmanager
+    def marked(self, run_id: str) -> Iterator[None]:
+        """With this mark, which is removed at the end if it was not there: nothing is left then of what has it."""
+        if run_id in self.marks():
+            yield
+            return
+        self.add_mark(run_id)
+        try:
+            yield
+        finally:
+            others = [mark for mark in self.marks() if mark != run_id]
+            if others:
+                write_private(self._marks, json.dumps(others))
+            else:
+                with contextlib.suppress(OSError):
+                    self._marks.unlink()
 
     def clear_marks(self) -> None:
         for path in (self._trees, self._marks):
@@ -195,6 +214,13 @@ class ProjectDir:
         """Errors are ignored, as above."""
         with contextlib.suppress(OSError):
             self._compose.touch(mode=0o600)
+
+
+def _close_to_others(folder: Path) -> None:
+    """It may have been made by hand. What a link leads to is not mika's; on Windows, rights are inherited."""
+    if sys.platform != "win32" and not folder.is_symlink() and (mode := folder.stat().st_mode) & 0o077:
+        with contextlib.suppress(PermissionError):  # another user's, who has let this one in
+            folder.chmod(mode & 0o700)
 
 
 def _run_state(value: dict[str, Any]) -> RunState:

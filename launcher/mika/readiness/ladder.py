@@ -44,6 +44,10 @@ class Certain(NotYet):
     """The target is certainly not ready any more, so it is reported at once instead of after several failures."""
 
 
+class AtWork(NotYet):
+    """The target does not answer, but it may be at work on something that would be lost if it were killed."""
+
+
 class Hopeless(NotYet):
     """Waiting does not help: somebody has to change a setting, or something elsewhere."""
 

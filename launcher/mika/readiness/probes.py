@@ -1,16 +1,13 @@
-"""Probes that know nothing of Temporal: a TCP port, an HTTP address, a line in a log."""
+"""Probes that know nothing of Temporal: a TCP port, an HTTP address."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-from collections.abc import Iterable
 
 from mika.address import join
 from mika.machine import http
 from mika.readiness.ladder import PROBE_TIMEOUT, NotYet
-from mika.text import plain
 from mika.wording import _
 
 
@@ -62,17 +59,3 @@ async def http_ok(url: str, status: str = "2xx", timeout: float = PROBE_TIMEOUT)
 def has_status(code: int, wanted: str) -> bool:
     """Whether a status code is the wanted one: `204`, `2xx` or `any`."""
     return wanted in ("any", str(code), f"{code // 100}xx")
-
-
-class LogLine:
-    """Looks for `pattern` in lines as they come; `lines` is called again for each attempt."""
-
-    def __init__(self, pattern: str) -> None:
-        self._pattern = re.compile(pattern)
-
-    def search(self, lines: Iterable[str]) -> str:
-        for line in lines:
-            text = plain(line).strip()  # also without CR, so that `$` in a pattern matches the end of any line
-            if self._pattern.search(text):
-                return text[:120]
-        raise NotYet(_("no line matches {pattern!r} yet", pattern=self._pattern.pattern))

@@ -10,6 +10,7 @@ This uses the SDK's ServiceClient, not its Client: that is half the import time,
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -24,6 +25,7 @@ from mika.readiness.ladder import Hopeless, NotYet, Rung
 from mika.readiness.login import Login, read
 from mika.readiness.probes import http_ok, tcp
 from mika.readiness.stuck import IsOwn, check_no_stuck_task
+from mika.reason import Reason
 from mika.wording import _, listed
 
 T = TypeVar("T")
@@ -32,6 +34,13 @@ _CONNECT_SECONDS = 5.0
 """For a connection, and for the question why there is none: a cluster may be far away."""
 _NAMESPACE_PATIENCE = 2.0
 """Seconds for which a server that has just started may do without its namespace."""
+
+
+_DEFAULT = re.compile(r"\d+@")
+"""How the identity begins that each SDK gives a worker."""
+_OWN_IDENTITY = _(
+    'if one of these is it: it has an identity of its own, and needs identity=os.environ.get("MIKA_WORKER_IDENTITY")'
+)
 
 
 def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
@@ -133,7 +142,7 @@ class TemporalProbe:
             others = sorted(set().union(*everyone.values()))[:3]
             if others:
                 text = _("it does not poll {queue} yet (others do: {others})", queue=task_queue, others=listed(others))
-                raise NotPolling(text)
+                raise NotPolling(Reason(text, "" if all(map(_DEFAULT.match, others)) else _OWN_IDENTITY))
             raise NotPolling(_("it does not poll {queue} yet", queue=task_queue))
         return own
 

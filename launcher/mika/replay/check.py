@@ -65,7 +65,9 @@ async def run_program(program: Program, order: Order, *, timeout: float = TIMEOU
         return Reason(_("not checked: it does not use Temporal's Python SDK"))
     if not program.live_pid and not runs_python(spec.command, spec.cwd, spec.env.get("PATH")):
         return Reason(_("not checked: only a running process shows whether this command runs Python"), "`mika up`")
-    return await run_inside(spec, program.folder, order, queues=_expected(program, order), timeout=timeout)
+    program.folder.create()
+    with program.folder.marked(program.run_id):  # a program that outlives a killed mika is found by the next command
+        return await run_inside(spec, program.folder, order, queues=_expected(program, order), timeout=timeout)
 
 
 def spec_of(unit: Unit, run_id: str = "") -> ServiceSpec | None:

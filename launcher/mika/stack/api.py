@@ -6,6 +6,7 @@ from mika.config.load import Config
 from mika.errors import MikaError, NotRunningError
 from mika.machine import http, ports
 from mika.project.folder import ProjectDir
+from mika.quoting import quoted
 from mika.readiness import webhook
 from mika.wording import _
 
@@ -56,6 +57,6 @@ def check_whose_port(config: Config) -> None:
             ),
             _(
                 "`mika up` here, with another API_PORT; or, for that one, `-C {folder}` after `mika`",
-                folder=ports.quote_path(other),
+                folder=quoted(other),
             ),
         )

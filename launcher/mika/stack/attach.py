@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
+from mika.control import unresponsive
 from mika.control.client import Client
 from mika.errors import MikaError, NotRunningError
 from mika.events import Event, Notice, StackChanged
@@ -65,10 +66,7 @@ def wait_for_supervisor(client: Client, deadline: float) -> bool:
             state = client.folder.read_state()
             raise MikaError(
                 _("another `mika` holds this folder and does not answer"),
-                _(
-                    "kill its process (pid {pid}): its services then stop by themselves",
-                    pid=state.pid if state else _("unknown"),
-                ),
+                unresponsive.fix_for(state.pid if state else None),
                 code="busy",
             )
         time.sleep(_INTERVAL)

@@ -57,14 +57,9 @@ def programs(config: Config, folder: ProjectDir, names: Sequence[str] = ()) -> l
     """
     status, state = _status(folder), folder.read_state()
     chosen = _choose(_processes(config, folder), names)
-    if status is not None and state is not None:
-        run_id = state.run_id
-    else:  # what should be left behind is found by the next command
-        run_id = own_run_id()
-        folder.create()
-        folder.add_mark(run_id)
+    run_id = state.run_id if status is not None and state is not None else ""
     live = {unit.type: unit.pid for unit in status.processes if unit.pid} if status is not None else {}
-    return [Program(unit, folder, run_id, live.get(unit.type, 0)) for unit in chosen]
+    return [Program(unit, folder, run_id or own_run_id(), live.get(unit.type, 0)) for unit in chosen]
 
 
 def _processes(config: Config, folder: ProjectDir) -> list[Unit]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from mika.control.address import terminal_address
 from mika.decoded import Json
 from mika.events import Bus
 from mika.project.folder import ProjectDir
+from mika.quoting import command_line
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
@@ -85,7 +85,7 @@ class Debugging:
             return ""
         if self._backend.name != "embedded":
             return _SHORT_TASKS
-        up = shlex.join(["mika", "up", *(word for name in names for word in ("--debug", name))])
+        up = command_line(["mika", "up", *(word for name in names for word in ("--debug", name))])
         return _("{short}; `mika down`, then `{command}` gives it 120 s", short=_SHORT_TASKS, command=up)
 
     async def keep_telling(self, supervisor: Supervisor) -> None:

@@ -8,6 +8,7 @@ import time
 from mika import backends
 from mika.backends.base import ContainerCleanup
 from mika.config.load import Config
+from mika.control import unresponsive
 from mika.control.client import Client
 from mika.errors import MikaError, UsageError
 from mika.frozen import frozen
@@ -19,6 +20,7 @@ from mika.wording import _
 
 _INTERVAL = 0.05  # s
 _FORCED_SECONDS = 15.0
+_KILLED_SECONDS = 5.0
 _NOTHING_LEFT = ContainerCleanup()
 
 
@@ -55,8 +57,10 @@ def take_down(
 
     `config` is an error if the configuration cannot be read. The stack is stopped anyway, and only the steps that need
     the configuration are skipped. Raises MikaError if the supervisor does not stop, and the UsageError if containers
-    are left or data should be deleted.
+    are left or data should be deleted. Raises another one, before anything is done, if the data is elsewhere.
     """
+    if volumes:
+        _require_own_data(folder)
     while True:
         was_running = _stop_supervisor(Client(folder), timeout)
         if not folder.run.is_dir():
@@ -73,35 +77,38 @@ def take_down(
 
 
 def _stop_supervisor(client: Client, timeout: float) -> bool:
-    """Ask the supervisor to stop, and wait for it. After `timeout` seconds, force it.
+    """Ask the supervisor to stop, and wait for it. After `timeout` seconds, force it; if it does not answer, kill it.
 
-    Returns False when no supervisor was running. Raises MikaError when it does not stop by force either.
+    Returns False when no supervisor was running. Raises MikaError when even that does not end it.
     """
     deadline = time.monotonic() + timeout
     asked: tuple[Survivor, ...] = ()
-    is_forced = False
+    is_forced = is_killed = False
     while client.folder.is_locked():
         if asked and not still_alive(asked):
             return True  # another one has started since: nobody asked to stop that
         is_late = time.monotonic() >= deadline
-        if is_late and is_forced:
-            state = client.folder.read_state()
-            raise MikaError(
-                _("the supervisor did not stop"),
-                _(
-                    "kill its process (pid {pid}): its services then stop by themselves",
-                    pid=state.pid if state else _("unknown"),
-                ),
-                code="not_stopped",
-            )
-        if is_late:
-            deadline += _FORCED_SECONDS
+        if is_late and is_killed:
+            raise MikaError(_("the supervisor did not stop"), unresponsive.fix_for(_pid(client)), code="not_stopped")
+        if is_late and is_forced:  # it does not even answer
+            is_killed = True
+            deadline = time.monotonic() + _KILLED_SECONDS
+            if pid := _pid(client):
+                unresponsive.kill(pid)
+        elif is_late:
             is_forced = True
-            _request_down(client, force=True)
+            if _request_down(client, force=True):
+                deadline += _FORCED_SECONDS
         elif not asked:
             asked = _request_down(client)
         time.sleep(_INTERVAL)
-    return bool(asked)
+    return bool(asked) or is_killed
+
+
+def _pid(client: Client) -> int | None:
+    """Of the supervisor, which holds the lock of the folder, and so is the one that has written the state."""
+    state = client.folder.read_state()
+    return state.pid if state is not None else None
 
 
 def _request_down(client: Client, *, force: bool = False) -> tuple[Survivor, ...]:
@@ -140,6 +147,16 @@ def _clean_up(
 
         forget(folder)
     return TakenDown(was_running, swept, containers, tuple(deleted), survivors)
+
+
+def _require_own_data(folder: ProjectDir) -> None:
+    """Raise UsageError if a link leads out of the project: what is there may be anybody's, and git keeps links."""
+    place = folder.data.resolve()
+    if place != folder.project.resolve() / ".mika" / "data":
+        raise UsageError(
+            _("{path} leads to {place}: nothing was stopped or deleted", path=folder.data, place=place),
+            _("`mika down` stops the stack; then delete the data there yourself, and the link"),
+        )
 
 
 def _delete_stored(folder: ProjectDir) -> list[str]:

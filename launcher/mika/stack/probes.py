@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 from mika.address import is_loopback
 from mika.config.process_options import Ready, parse_ready
 from mika.machine import ports
-from mika.machine.local import CpuUse
+from mika.machine.local import CpuUse, process_state
 from mika.project import logs
-from mika.readiness.ladder import NotYet, Rung
-from mika.readiness.probes import LogLine, UnwelcomeAnswer, http_ok, tcp_here
+from mika.readiness.ladder import AtWork, NotYet, Rung
+from mika.readiness.probes import UnwelcomeAnswer, http_ok, tcp_here
 from mika.stack.elsewhere import Elsewhere
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
-    from mika.readiness.check_command import CheckCommand
     from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
+    from mika.stack.check_command import CheckCommand
 
 _ASK_TIMEOUT = 1.5  # s
 _CHECK_TIMEOUT = 10.0  # s; a check command may be a program in Python, which needs one to start
@@ -125,7 +125,7 @@ class ProbeFactory:
             last_beat = beat
             return detail
 
-        return Liveness(probe, interval=min(1.0, timeout / 2), patience=timeout)
+        return Liveness(probe, interval=min(1.0, timeout / 2), patience=timeout, not_hung=(AtWork,))
 
 
 class _Polling:
@@ -185,8 +185,9 @@ class _Polling:
                 else:
                     await self._temporal.no_stuck_task(self.queue, self._is_own)
         except NotYet as stuck:
-            self._stuck = stuck
-            raise
+            is_suspended = any(process_state(pid) == "stopped" for pid in self._pids)
+            self._stuck = NotYet(stuck.reason.text) if is_suspended and isinstance(stuck, AtWork) else stuck
+            raise self._stuck from None
         except Exception:  # noqa: BLE001, S110 - the server could not be asked
             pass
 
@@ -241,9 +242,11 @@ def own_port(rule: Ready) -> int | None:
 
 
 def _log_rung(folder: Path, name: str, pattern: str) -> Rung:
+    from mika.readiness.log_line import LogLine  # few have such a rule
+
     follower, line = logs.Follower(folder, name, tail=0), LogLine(pattern)
 
     async def probe() -> str:
-        return line.search(logs.decode(new_line.data) for new_line in follower.poll())
+        return await line.search(logs.decode(new_line.data) for new_line in follower.poll())
 
-    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe)
+    return Rung(_("a line that matches {pattern!r}", pattern=pattern), probe, _CHECK_TIMEOUT)

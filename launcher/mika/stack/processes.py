@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mika.backends.base import temporal_probe
+from mika.config.environment import without_twins
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
 from mika.detect import packages
@@ -28,7 +29,7 @@ from mika.text import unknown_name
 from mika.wording import _, joined
 
 if TYPE_CHECKING:
-    from mika.readiness.check_command import CheckCommand
+    from mika.stack.check_command import CheckCommand
 
 
 def _queues_in_code(config: Config) -> frozenset[str]:
@@ -124,7 +125,7 @@ class ProcessFactory:
         known = {**self._config.defaults(), **env}
         where = f"Procfile:{instance.line}" if instance.line else instance.name
         built = command.build(instance.command, known, cwd, where=where, platform=sys.platform)
-        env |= built.env
+        env = without_twins(env | built.env)
         ready, rule = self._ready(instance.type, options, env)
         needs = self._needs(options)
         return Unit(
@@ -133,7 +134,7 @@ class ProcessFactory:
             role="process",
             address=ready,
             spec=self._spec_of(instance.name, options, built.line, cwd, env),
-            probes=self._probes_of(instance, options, ready, self._check_of(instance.type, rule, cwd, env, known)),
+            probes=self._probes_of(instance, options, ready, self._check_of(instance, rule, cwd, env, known)),
             needs=tuple(needs),
             conditions={name: condition for name, condition in needs.items() if condition != "ready"},
             rules=Rules(
@@ -184,16 +185,16 @@ class ProcessFactory:
         return spec
 
     def _check_of(
-        self, process_type: str, rule: Ready, cwd: Path, env: Mapping[str, str], known: Mapping[str, str]
+        self, instance: procfile.Instance, rule: Ready, cwd: Path, env: Mapping[str, str], known: Mapping[str, str]
     ) -> CheckCommand | None:
         """The command that says whether the process is ready, if it has such a rule."""
         if rule.kind != "exec":
             return None
-        where = f"{self._config.process_tables.get(process_type, '')}: 'ready'"
+        where = f"{self._config.process_tables.get(instance.type, '')}: 'ready'"
         built = command.build(rule.target, known, cwd, where=where, platform=sys.platform)
-        from mika.readiness.check_command import CheckCommand  # few have one, and it imports much
+        from mika.stack.check_command import CheckCommand  # few have one
 
-        return CheckCommand(built.line, cwd, {**env, **built.env})
+        return CheckCommand(instance.name, built.line, cwd, without_twins({**env, **built.env}), self._folder.run)
 
     def _probes_of(
         self, instance: procfile.Instance, options: ProcessOptions, ready: str, check: CheckCommand | None

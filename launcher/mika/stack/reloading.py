@@ -114,9 +114,11 @@ class Reloading:
         for name, why in change.restart.items():
             self._say(name, _("{files} changed: {what}", files=which, what=why))
         for what in change.not_taken:
-            self._say("", _("{files} changed: `mika down && mika up` takes {what}", files=which, what=what))
+            self._say("", _("{files} changed: `mika down`, then `mika up` takes {what}", files=which, what=what))
         if ".env" in files and any(m.unit.kind == "container" for m in self._supervisor.managed.values()):
-            self._say("", _(".env changed: containers keep what they have; `mika down && mika up` makes them anew"))
+            self._say(
+                "", _(".env changed: containers keep what they have; `mika down`, then `mika up` makes them anew")
+            )
         return set(change.restart)
 
     # --- check, then replace -----------------------------------------------------------------------------------------

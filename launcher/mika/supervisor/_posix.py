@@ -116,3 +116,8 @@ def reap(pid: int) -> None:
     """Collect a zombie that has become a child of this process, which happens to PID 1 of a container."""
     with contextlib.suppress(OSError):
         os.waitpid(pid, os.WNOHANG)
+
+
+def is_launcher(pid: int) -> bool:
+    del pid  # a script becomes its interpreter, and an environment has a link to its Python
+    return False

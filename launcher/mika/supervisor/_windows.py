@@ -1,8 +1,10 @@
-"""Nothing needs to be recognized on Windows: the Job Object of a guard takes the whole tree with it."""
+"""Nothing that is left needs to be recognized on Windows: the Job Object of a guard takes the whole tree with it."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
 
 
 def mark_of(pid: int) -> int:
@@ -43,3 +45,25 @@ def is_in_session(pid: int, leaders: Collection[int]) -> bool:
 
 def reap(pid: int) -> None:
     del pid
+
+
+def is_launcher(pid: int) -> bool:
+    r"""Whether it only starts the Python of an environment, as a child: `Scripts\python.exe`, `Scripts\uvicorn.exe`.
+
+    One that has the library of Python beside it is a Python itself (a copy).
+    """
+    folder = _program(pid).parent
+    return folder.name.lower() == "scripts" and not any(folder.glob("python3*.dll"))
+
+
+def _program(pid: int) -> Path:
+    """Empty if the system tells nothing. What was typed (`cmdline`) may be that of the launcher in its child, too."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError, IndexError):
+        process = psutil.Process(pid)
+        try:
+            return Path(process.exe())
+        except OSError:  # Wine
+            return Path(process.cmdline()[0])
+    return Path()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +27,7 @@ from mika.supervisor.refused import fix_for_refused
 from mika.wording import _
 
 _LIMIT = 3.0
+_FULL = 1 << 16  # bytes
 T = TypeVar("T")
 
 
@@ -41,7 +43,7 @@ async def explain(
     `temporal` is the address that it was given. Takes at most 2 * _LIMIT seconds.
     """
     lines = last_lines(*log)
-    error_line = find_error_line(lines)
+    error_line = find_error_line(lines) or _full_disk(log[0])
     return Explanation(
         lines=tuple(lines),
         error_line=error_line,
@@ -50,6 +52,15 @@ async def explain(
         or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),
         ended_itself=ended_itself(code, lines),
     )
+
+
+def _full_disk(folder: Path) -> str:
+    """What to say if nothing more could be written to the log."""
+    try:
+        is_full = shutil.disk_usage(folder).free < _FULL
+    except OSError:
+        return ""
+    return _("the disk of {folder} is full", folder=folder) if is_full else ""
 
 
 async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:

@@ -27,8 +27,10 @@ _PERMANENT = [
     (
         _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
     ),  # the SDKs, when a worker starts
+    (_TLS := re.compile(r"Failed client connect: .*\bInvalidContentType\b")),  # to a server that has none
     re.compile(r"^RuntimeError: Failed validating workflow "),  # Temporal's Python SDK: its code cannot be imported
-    re.compile(r"file is not a database"),  # SQLite: temporal.db is corrupt
+    (_INVALID_SETTINGS := re.compile(r"\d validation errors? for \w*(Settings|Config)\b")),  # pydantic
+    (_BROKEN_STORE := re.compile(r"file is not a database")),  # SQLite
     (
         _PORT_TAKEN := re.compile(
             r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address|\bPort \d+ was already in use"
@@ -42,6 +44,8 @@ _COMPILERS = [
     re.compile(r"^\S+\.go:\d+:\d+: "),  # with a column: a program's own log has none
     re.compile(r"^\[ERROR\] .*\.(java|kt):\[\d+,\d+\] |\.java:\d+: error: "),  # under Maven, and by itself
 ]
+_KEY_ERROR = re.compile(r"KeyError: '(\w+)'$")
+_OF_ENVIRON = re.compile(r"File \"(<frozen os>|.*[/\\]os\.py)\", line \d+, in __getitem__")
 _NUMBER = re.compile(r"(?<!rrno )(?<!rrno: )(?<!Error )(?<!code: )\b\d{2,5}\b")
 _DATE_OR_ADDRESS = re.compile(r"\d+([-/:.])\d+(\1\d+)+(\.\d+)?")
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
@@ -79,7 +83,8 @@ def find_permanent_cause(lines: Sequence[str], code: int) -> Reason:
         return Reason(find_error_line(lines) or _NOT_FOUND_CODES[code])
     said = telling(before_last_crash(lines))
     for number in reversed(range(max(0, len(said) - 20), len(said))):
-        if _compiler(said[number]) or any(pattern.search(said[number]) for pattern in _PERMANENT):
+        is_permanent = any(pattern.search(said[number]) for pattern in _PERMANENT)
+        if is_permanent or _compiler(said[number]) or _missing_variable(said, number):
             return _told(said, number)
     return NONE
 
@@ -98,13 +103,33 @@ def _told(said: Sequence[str], number: int) -> Reason:
         commands = {line for line in said if line.startswith(("go get ", "go mod "))}
         command = commands.pop() if len(commands) == 1 else "go mod tidy"
         return Reason(remedy[1][:_LONGEST], _("run `{command}`", command=command))
+    return Reason(_whole(said, number), _fix(said, number))
+
+
+def _fix(said: Sequence[str], number: int) -> str:
+    """What to do about the line `number`; empty if that is not known."""
+    text = said[number]
     if missing := _NAMESPACE.search(text):
-        fix = _(
+        return _(
             "let it use TEMPORAL_NAMESPACE, or add `{name}` to `namespaces` under [temporal] in mika.toml",
             name=missing[1],
         )
-        return Reason(_whole(said, number), fix)
-    return Reason(_whole(said, number), _fix_for_start_on_import(said[:number]))
+    if _TLS.search(text):
+        return _("this server speaks no TLS: connect to it without `tls` and `api_key`")
+    if _INVALID_SETTINGS.search(text) and "Field required" in text:
+        return _("set what is required in .env")
+    if variable := _missing_variable(said, number):
+        return _("set {name} in .env", name=variable)
+    if _BROKEN_STORE.search(text):
+        return _("its database file (of `temporal`: .mika/data/temporal.db) is broken: restore a copy, or move it away")
+    return _fix_for_start_on_import(said[:number])
+
+
+def _missing_variable(said: Sequence[str], number: int) -> str:
+    """The variable of the environment for want of which Python raised a KeyError; empty if it did not."""
+    name = _KEY_ERROR.match(said[number])
+    frame = next((line for line in reversed(said[:number]) if line.startswith("File ")), "")
+    return name[1] if name and _OF_ENVIRON.match(frame) else ""
 
 
 def _fix_for_start_on_import(earlier: Sequence[str]) -> str:

@@ -57,7 +57,9 @@ _UNKNOWN_CODE = -9  # the exit code to report when the real one is not known
 
 _HINTS = {
     "not_found": _("install it, or correct the command in the Procfile"),
-    "permission": _("make it executable, or correct the command in the Procfile"),
+    "permission": _("correct the command in the Procfile; if it is right, a virus scanner or a policy may block it")
+    if sys.platform == "win32"
+    else _("make it executable, or correct the command in the Procfile"),
     "cwd": _("correct `cwd` in the configuration"),
     "locked": _("another mika or another program uses it: stop that first"),
     "replaced": _("mika was replaced since this stack was started: `mika down`, then `mika up`"),

@@ -54,6 +54,7 @@ _SURROUNDING = (
     r"^note: (run with `RUST_BACKTRACE|Some details are omitted)",
     # compilers: how many errors there are
     r"^\d+ errors?$|^Found \d+ errors?\b|^Errors +Files$|^error: compilation failed$|^\[ERROR\] COMPILATION ERROR :",
+    r"^ERROR: +Application startup failed\. Exiting\.$",  # uvicorn
     # yarn, pnpm, nodemon, make, npm
     r"^error Command failed with exit code|^info Visit https://yarnpkg|^\s*ELIFECYCLE\b|^\[nodemon\] app crashed",
     r"^\w*make(\[\d+\])?: \*\*\* .*Error \d+$|^npm (warn|WARN|notice)\b",
@@ -177,6 +178,25 @@ def _spring_in_one_line(lines: list[str]) -> list[str]:
     return [*lines[:start], f"{_SPRING_FAILED}: {description}", *advice[after:]]
 
 
+_INVALID = re.compile(r"\b\d+ validation errors? for [\w.]+$")
+_WHY_INVALID = re.compile(r"\s+(\S.*?) \[type=\w+")
+
+
+def _invalid_in_one_line(lines: list[str]) -> list[str]:
+    """With the fields that pydantic refuses in one line, without their values, which may be secrets."""
+    kept, number = [], 0
+    while number < len(lines):
+        line, number = lines[number], number + 1
+        if _INVALID.search(line):
+            fields: list[str] = []
+            while number + 1 < len(lines) and (why := _WHY_INVALID.match(lines[number + 1])):
+                fields.append(f"{lines[number].strip()}: {why[1]}")
+                number += 3 if "errors.pydantic.dev" in "".join(lines[number + 2 : number + 3]) else 2
+            line = f"{line}: {'; '.join(fields)}" if fields else line
+        kept.append(line)
+    return kept
+
+
 def _up_to(end: str, lines: Sequence[str]) -> Iterator[str]:
     for line in lines:
         if line == end:
@@ -192,4 +212,5 @@ _STEPS: tuple[Callable[[list[str]], list[str]], ...] = (
     _without_fields,
     _without_source,
     _spring_in_one_line,
+    _invalid_in_one_line,
 )

@@ -101,6 +101,6 @@ class WriteLoops:
 
 def _gitignore(project: Path) -> list[str]:
     try:
-        return (project / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+        return (project / ".gitignore").read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError:
         return []

@@ -10,6 +10,7 @@ from typing import Any
 
 from mika.frozen import frozen
 from mika.project.folder import ProjectDir
+from mika.quoting import kill_command
 from mika.reason import Reason
 from mika.wording import _, listed
 
@@ -98,12 +99,12 @@ def _survivors(entries: Iterable[dict[str, Any]]) -> list[Survivor]:
 
 def describe_survivors(survivors: Iterable[Survivor]) -> Reason:
     survivors = tuple(survivors)
-    pids = " ".join(str(survivor.pid) for survivor in survivors)
+    pids = [survivor.pid for survivor in survivors]
     text = _("could not be killed: {processes}", processes=listed(map(str, survivors)))
     if sys.platform == "win32":
-        kill = _("`taskkill /F /PID {pids}` as administrator", pids=pids)
+        kill = _("`{command}` as administrator", command=kill_command(*pids))
     else:
-        kill = f"`sudo kill -9 {pids}`"
+        kill = f"`sudo kill -9 {' '.join(map(str, pids))}`"
     fix = (
         _("kill them with {command}", command=kill) if len(survivors) > 1 else _("kill it with {command}", command=kill)
     )

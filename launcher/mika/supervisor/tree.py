@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from mika.machine import ports
 from mika.machine.family import children_of, family_of
+
+if sys.platform == "win32":
+    from mika.supervisor import _windows as _system
+else:
+    from mika.supervisor import _posix as _system
 
 if TYPE_CHECKING:
     import psutil
@@ -29,11 +35,15 @@ class Tree:
         return family_of(self._leader)
 
     def own_process(self, *, behind_shell: bool) -> tuple[int, float | None]:
-        """Pid and RSS (MB) of the service itself. If its command needed a shell, it is the only child of that."""
+        """Pid and RSS (MB) of the service itself: the only child of its shell, and of what else only starts it."""
         import psutil
 
-        children = children_of(self._leader) if behind_shell else []
-        pid = children[0] if len(children) == 1 else self._leader
+        pid = self._leader
+        while behind_shell or _system.is_launcher(pid):
+            children = children_of(pid)
+            if len(children) != 1:
+                break
+            pid, behind_shell = children[0], False
         try:
             if self._own is None or self._own.pid != pid:
                 self._own = psutil.Process(pid)

@@ -63,6 +63,16 @@ def shown(text: str) -> str:
     return str(text)
 
 
-def echo(text: str = "", *, err: bool = False) -> None:
-    """`click.echo` in the user's language."""
-    click.echo(shown(text), err=err)
+def safe(text: str) -> str:
+    """What a terminal may be shown of it: it may have words of others, who have no business with this terminal."""
+    lines = text.split("\n")
+    if all(map(str.isprintable, lines)):
+        return text
+    from mika.cli.screen.escapes import for_screen
+
+    return "\n".join(map(for_screen, lines))
+
+
+def echo(text: str = "", *, err: bool = False, color: bool | None = None) -> None:
+    """`click.echo` in the user's language, for all that a person reads but logs. It lets only colours through."""
+    click.echo(safe(shown(text)), err=err, color=color)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from mika.cli.language import shown
+from mika.cli.language import safe, shown
 from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def progress(text: str) -> Iterator[None]:
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_draw, args=(shown(text), over), name="progress", daemon=True)
+    thread = threading.Thread(target=_draw, args=(safe(shown(text)), over), name="progress", daemon=True)
     thread.start()
     try:
         yield

@@ -12,7 +12,7 @@ from mika.cli.language import shown
 from mika.cli.screen.colours import BAD, GOOD, paint
 from mika.cli.screen.pretty import Pretty
 from mika.cli.screen.states import status
-from mika.cli.screen.width import width
+from mika.cli.screen.width import below, width
 from mika.diagnosis.commands import for_workflow
 from mika.diagnosis.model import seconds
 from mika.doctor.workflows.own_lines import OwnLine
@@ -26,17 +26,17 @@ def render_story(story: Story, project: Path) -> str:
     state = status(story.status)
     if story.age is not None:
         state = shown(_("{state}, started {time} ago", state=state, time=seconds(story.age)))
-    lines = [f"{click.style(story.id, bold=True)}  {state}"]
+    lines = [below(f"{click.style(story.id, bold=True)}  {state}", 2)]
     lines += [text for _after, text in sorted(_timeline(story, project), key=lambda row: row[0])]
     if not story.log.is_complete:
         incomplete = _("the logs are long and not read to their end: {more}", more=_all_lines(story))
         lines.append(f"  {shown(incomplete)}")
     cause = paint(str(diagnosis.cause), GOOD if story.ok else BAD)
-    lines += ["", shown(_("{context}: {text}", context=cause, text=diagnosis.finding))]
-    lines += [f"  {shown(_('evidence: {text}', text=line))}" for line in diagnosis.evidence]
+    lines += ["", below(shown(_("{context}: {text}", context=cause, text=diagnosis.finding)), 2)]
+    lines += [f"  {below(shown(_('evidence: {text}', text=line)), 4)}" for line in diagnosis.evidence]
     if diagnosis.fix:
         label = click.style(shown(_("fix:")), bold=True)
-        lines.append(f"  {shown(_('{label} {text}', label=label, text=diagnosis.fix))}")
+        lines.append(f"  {below(shown(_('{label} {text}', label=label, text=diagnosis.fix)), 4)}")
     if story.ui:
         lines.append(f"  {shown(_('UI: {url}', url=story.ui))}")
     return "\n".join(lines)
@@ -64,7 +64,7 @@ def _timeline(story: Story, project: Path) -> Iterator[tuple[float, str]]:
 
 def _row(after: float | None, text: str) -> str:
     clock = shown(_("{value:9.2f} s", value=max(0.0, after or 0.0)))
-    return f"{' ' * width(clock) if after is None else clock}  {text}".rstrip()
+    return f"{' ' * width(clock) if after is None else clock}  {below(text, width(clock) + 2)}".rstrip()
 
 
 def _all_lines(story: Story) -> str:

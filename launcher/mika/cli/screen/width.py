@@ -32,6 +32,11 @@ def cut(text: str, columns: int) -> str:
     return fitted("".join(filter(str.isprintable, " ".join(plain(text).split()))), columns)
 
 
+def below(text: str, columns: int) -> str:
+    """With its further lines below the first one, which begins at that column: none of them looks like one of ours."""
+    return text.replace("\n", f"\n{' ' * columns}")
+
+
 def fitted(text: str, columns: int) -> str:
     """At most `columns` wide: an ellipsis stands for what does not fit."""
     if width(text) <= columns:

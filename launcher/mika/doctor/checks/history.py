@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+from urllib.parse import quote
 
 from mika.address import join
 from mika.doctor.check import Check, fail, ok, one_line, skipped, warn
@@ -15,6 +17,7 @@ from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.examination import Examination
 from mika.errors import describe
 from mika.machine.local import in_thread, is_writable
+from mika.quoting import quoted
 from mika.readiness import mongodb
 from mika.wording import _
 
@@ -114,11 +117,11 @@ def _sqlite(file: Path, restart: str) -> Check:
         return fail(
             "history",
             _("{folder} cannot be written", folder=file.parent),
-            _("give yourself the right: `chmod u+rwx {folder}`", folder=file.parent),
+            _how_to_open(file.parent),
         )
     try:
         # mode=rw: this must not create it.
-        with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=1.0)) as database:
+        with contextlib.closing(sqlite3.connect(_uri(file), uri=True, timeout=1.0)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             database.rollback()
@@ -127,10 +130,37 @@ def _sqlite(file: Path, restart: str) -> Check:
     return ok("history", shown)
 
 
-def _sqlite_fix(file: Path, error: sqlite3.Error, restart: str) -> str:
+def _uri(file: PurePath) -> str:
+    """SQLite takes the server of a network path (`file://server/share/x`) for a mistake."""
+    path = file.as_posix()
+    return f"file://{'' if path.startswith('/') else '/'}{quote(path, safe='/:')}?mode=rw"
+
+
+def _how_to_open(folder: Path, platform: str = sys.platform) -> str:
+    if platform == "win32":
+        return _("give your user the right to write there")
+    return _("give yourself the right: `chmod u+rwx {folder}`", folder=quoted(folder))
+
+
+def _sqlite_fix(file: Path, error: sqlite3.Error, restart: str, platform: str = sys.platform) -> str:
+    typed, is_windows = quoted(file, platform), platform == "win32"
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # without the details of an extended code
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
-            return _("make it writable: `chmod u+w {file}`", file=file)
+            if is_windows:
+                return _("make it writable: `attrib -R {file}`", file=typed)
+            return _("make it writable: `chmod u+w {file}`", file=typed)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return _("another program holds it: close that (a database viewer?), or {restart}", restart=restart)
-    return _("move it away (`mv {file} {file}.broken`) and {restart}: a new one is created", file=file, restart=restart)
+    broken = quoted(f"{file}.broken", platform)
+    if is_windows:  # nobody can move it while the bot has it open
+        return _(
+            "`mika down`, move it away (`move {file} {other}`), then `mika up` creates a new one",
+            file=typed,
+            other=broken,
+        )
+    return _(
+        "move it away (`mv {file} {other}`) and {restart}: a new one is created",
+        file=typed,
+        other=broken,
+        restart=restart,
+    )

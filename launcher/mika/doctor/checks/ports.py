@@ -9,7 +9,8 @@ from mika.address import is_loopback
 from mika.doctor.check import Check, fail, ok
 from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
-from mika.machine.ports import Listener, describe_listener, quote_path
+from mika.machine.ports import Listener, describe_listener
+from mika.quoting import kill_command, quoted
 from mika.readiness.probes import has_status
 from mika.wording import _, joined
 
@@ -74,7 +75,9 @@ def how_to_stop(owner: Listener | None) -> str:
     """A command where there is one, as a clause for a fix."""
     if owner is None or not owner.pid:
         return _("stop that program")
-    return f"`mika -C {quote_path(owner.stack)} down`" if owner.stack else _("stop it (`kill {pid}`)", pid=owner.pid)
+    if owner.stack:
+        return f"`mika -C {quoted(owner.stack)} down`"
+    return _("stop it (`{command}`)", command=kill_command(owner.pid))
 
 
 def _taken(owner: Listener | None, port: int, variable: str, text: str, name: str = "") -> Check:

@@ -49,7 +49,7 @@ async def disk(exam: Examination) -> Check:
         text = _("{folder} cannot be read: {error}", folder=folder, error=error.strerror or error)
         return fail("disk", text, _("check the folder"))
     text = _("{size:.1f} GB free for {folder}", size=free / 1e9, folder=folder)
-    fix = _("free some space: `mika down --volumes` deletes the data of this project")
+    fix = _("free some space on that disk")
     if free < _DISK_FAIL:
         return fail("disk", text, fix)
     return warn("disk", text, fix) if free < _DISK_WARN else ok("disk", text)

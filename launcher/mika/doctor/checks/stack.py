@@ -25,8 +25,8 @@ async def stack(exam: Examination) -> Check:
     if isinstance(status, MikaError):
         return fail("stack", status.message, status.hint or _("try again in a moment"))
     if status is None:
-        if exam.run is not None or exam.folder.has_leftovers():
-            left = listed(await in_thread(lambda: leftovers(exam.folder)))
+        left = listed(await in_thread(lambda: leftovers(exam.folder))) if exam.folder.has_leftovers() else ""
+        if exam.run is not None or left:
             text = _("a run of mika was killed here and left {processes}", processes=left)
             if not left:
                 text = _("a run of mika was killed here and left its state behind")

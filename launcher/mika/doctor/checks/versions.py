@@ -105,7 +105,7 @@ def _text(file: Path) -> str:
 def find_unmet(home: Home) -> Iterator[str]:
     """What the project asks for and does not have."""
     try:
-        document = tomllib.loads((home.folder / "pyproject.toml").read_text(encoding="utf-8"))
+        document = tomllib.loads((home.folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return
     project, poetry = _table(document, "project"), _table(document, "tool", "poetry")

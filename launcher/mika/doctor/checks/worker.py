@@ -9,7 +9,7 @@ from mika.diagnosis import proto
 from mika.diagnosis.model import PATIENCE, Poller, Surroundings, seconds
 from mika.diagnosis.proto import TaskType
 from mika.diagnosis.survey import look_at
-from mika.diagnosis.untaken import describe, find_misplaced, pid_of
+from mika.diagnosis.untaken import SUSPENDED, describe, find_misplaced, how_to_resume, pid_of
 from mika.diagnosis.versions import how_to_make_current
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.server import needs_server
@@ -131,9 +131,8 @@ def _stuck(poller: Poller, unit: UnitStatus | None, surroundings: Surroundings) 
     if poller.state == "hung":
         text = _("{worker} hangs: its event loop does not run", worker=poller.who)
         return fail("worker", text, fix, repair)
-    text = _("{worker} is suspended (SIGSTOP) and takes nothing", worker=poller.who)
-    fix = _("resume it: `kill -CONT {pid}`, or {fix}", pid=pid or "PID", fix=fix)
-    return fail("worker", text, fix, repair)
+    text = _("{worker} is {suspended} and takes nothing", worker=poller.who, suspended=SUSPENDED)
+    return fail("worker", text, how_to_resume(pid, fix), repair)
 
 
 async def _not_polling(

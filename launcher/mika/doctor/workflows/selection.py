@@ -50,7 +50,7 @@ async def by_query(
         text = " ".join(str(error).split())
         raise UsageError(
             _("--query {query}: {error}", query=query, error=text),
-            _("such as --query 'WorkflowType=\"Order\"'"),
+            _("such as --query \"WorkflowType='Order'\""),
         ) from None
 
 

@@ -72,9 +72,9 @@ def handlers(definition: Any, kind: str) -> dict[str, Callable[..., Any]]:
 
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:
-    """Those of a workflow's method, without `self`."""
+    """Those of a workflow's method, without `self`; of `Annotated[int, …]` only `int`, as the SDK does."""
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        hints = typing.get_type_hints(function)
     except _UNRESOLVED:
         hints = {}
     found = []

@@ -1,0 +1,90 @@
+"""A worker and a web app in one program, and in one file."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.sources import API, only, proposed, worker
+
+MAKER = """
+from temporalio.client import Client
+from temporalio.worker import Worker
+async def run_worker():
+    client = await Client.connect("localhost:7233")
+    await Worker(client, task_queue="q", workflows=[]).run()
+class Manager:
+    async def start(self):
+        await run_worker()
+"""
+SERVE = """
+import asyncio, uvicorn
+async def main():
+    await asyncio.gather(run_worker(), uvicorn.Server(uvicorn.Config(app, port=4000)).serve())
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+WITH_LIFESPAN = "async def lifespan(app):\n    {}\n    yield\napp = FastAPI(lifespan=lifespan)\n"
+OWN_CLASS = """
+from temporalio.worker import Worker
+class Own:
+    async def begin(self):
+        await Worker(None, task_queue="q", workflows=[]).run()
+app = FastAPI()
+app.state = Own()
+"""
+IMPORTS = "from fastapi import FastAPI\nfrom jobs import Manager, run_worker\nimport jobs\n"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        WITH_LIFESPAN.format("asyncio.create_task(run_worker())"),
+        WITH_LIFESPAN.format("asyncio.create_task(jobs.run_worker())"),
+        WITH_LIFESPAN.format("await manager.start()") + "manager = Manager()\n",
+        OWN_CLASS,
+        "app = FastAPI()\n@app.on_event('startup')\nasync def begin():\n    await run_worker()\n",
+        "app = FastAPI()\napp.add_event_handler('startup', run_worker)\n",
+        "def create_app():\n    app = FastAPI(on_startup=[run_worker])\n    return app\napp = create_app()\n",
+    ],
+)
+def test_a_worker_that_the_app_starts(tmp_path, source):
+    found = only(proposed(tmp_path, {"main.py": IMPORTS + source, "jobs.py": MAKER}))
+    assert "the worker of q runs inside it" in found.why
+    assert found.queues == ("q",)
+
+
+def test_a_worker_that_is_only_imported_is_not_inside(tmp_path):
+    found = proposed(tmp_path, {"main.py": IMPORTS + "app = FastAPI()\n", "jobs.py": MAKER})
+    assert only(found).queues == ()
+    assert found.notes == ("jobs.py makes a worker, but nothing here starts it as a program",)
+
+
+def test_a_program_that_serves_its_app_beside_its_worker_is_run_itself(tmp_path):
+    found = only(proposed(tmp_path, {"main.py": f"{IMPORTS}app = FastAPI()\n{SERVE}", "jobs.py": MAKER}))
+    assert (found.command, found.ready, found.queues) == ("python main.py", "tcp:4000", ("q",))
+
+
+def test_a_program_in_the_file_of_an_app_that_runs_the_worker_alone(tmp_path):
+    source = f"{IMPORTS}app = FastAPI()\nif __name__ == '__main__':\n    asyncio.run(run_worker())\n"
+    web, work = proposed(tmp_path, {"main.py": source, "jobs.py": MAKER}).processes
+    assert web.command.startswith("python -m uvicorn main:app ")
+    assert web.queues == ()
+    assert (work.name, work.command, work.ready) == ("worker", "python main.py", "worker:q/workflow")
+
+
+@pytest.mark.parametrize("app", ["app", '"api:app"'])
+@pytest.mark.parametrize("own", ["", "if __name__ == '__main__':\n    uvicorn.run(app, port=4000)\n"])
+def test_a_worker_that_serves_the_app_of_another_file(tmp_path, app, own):
+    sources = {
+        "api.py": f"import uvicorn\n{API}@app.get('/health')\ndef health(): pass\n{own}",
+        "work.py": "from api import app\n" + MAKER + SERVE.replace("Config(app", f"Config({app}"),
+    }
+    found = only(proposed(tmp_path, sources))
+    assert (found.name, found.command) == ("worker", "python work.py")
+    assert found.ready == "worker:q/workflow"
+    assert "it serves the web app of api.py, too" in found.why
+
+
+def test_a_worker_beside_the_app_of_another_file(tmp_path):
+    sources = {"api.py": API, "work.py": "from api import app\n" + worker('"q"')}
+    assert [process.name for process in proposed(tmp_path, sources).processes] == ["web", "worker"]
