@@ -260,3 +260,31 @@ def test_a_worker_that_has_an_identity_of_its_own(tmp_path, identity, is_own, pl
         ' identity=os.environ.get("MIKA_WORKER_IDENTITY") and ready = "worker:q/workflow" it waits until it polls'
     )
     assert found.notes == ((note,) if is_own else ())
+
+
+# --- another port -----------------------------------------------------------------------------------------------------
+
+
+def test_a_variable_whose_default_is_another_port(tmp_path):
+    sources = {"worker.py": connecting('os.getenv("T_URL", "localhost:7239")')}
+    found = proposed(tmp_path, sources)
+    assert only(found).env == {"T_URL": "localhost:7233"}
+    assert found.notes == ("worker.py connects to localhost:7239 unless T_URL is set: it gets localhost:7233",)
+    assert not found.settings
+    assert not only(proposed(tmp_path, sources, T_URL="localhost:7239")).env, "the user wants that one"
+    assert not only(proposed(tmp_path, {"worker.py": connecting('os.getenv("T_URL", "localhost:7233")')})).env
+
+
+@pytest.mark.parametrize(
+    ("config", "variable"),
+    [
+        ('model_config = SettingsConfigDict(env_prefix="SHOP_")', "SHOP_TEMPORAL_ADDRESS"),
+        ('class Config:\n        env_prefix = "shop_"', "SHOP_TEMPORAL_ADDRESS"),
+        ('model_config = {"env_prefix": "SHOP_"}', "SHOP_TEMPORAL_ADDRESS"),
+        ("pass", ""),
+    ],
+)
+def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable):
+    settings = f'class S(BaseSettings):\n    {config}\n    temporal_address: str = "localhost:7239"\nsettings = S()\n'
+    found = only(proposed(tmp_path, {"worker.py": connecting("settings.temporal_address", settings)}))
+    assert found.env == ({variable: "localhost:7233"} if variable else {})

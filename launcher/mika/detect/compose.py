@@ -32,7 +32,8 @@ _BUILT = _("built from this project: the app")
 class ServiceText:
     """What a compose file says of a service. `ports`: those on this machine (0: none) and in the container.
 
-    `environment` are the values only. `off`: why compose itself does not start it.
+    `environment` are the values only. `off`: why compose itself does not start it. `python_path`: its PYTHONPATH.
+    `context`: the folder that it is built from, as it is written.
     """
 
     name: str
@@ -44,6 +45,8 @@ class ServiceText:
     environment: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     off: str = ""
+    python_path: str = ""
+    context: str | None = None
 
     def others(self) -> set[str]:
         """The services that it depends on, and what may be the host name of one in its variables."""

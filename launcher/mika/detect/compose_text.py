@@ -120,6 +120,8 @@ class _Reader:
                 tuple(self._fill_in(text) for text in _environment(merged.get("environment"))),
                 profiles,
                 _why_off(merged, profiles, active),
+                self._fill_in(_python_path(merged.get("environment"))),
+                _context(merged.get("build")),
             )
 
     def _document(self, path: Path) -> Node | None:
@@ -195,3 +197,16 @@ def _why_off(service: Mapping[str, Node], profiles: tuple[str, ...], active: set
 def _environment(node: Node | None) -> Iterator[str]:
     yield from (nodes.text(value) for value in nodes.items(node).values())
     yield from (nodes.text(entry).partition("=")[2] for entry in nodes.values(node))
+
+
+def _python_path(environment: Node | None) -> str:
+    listed = (nodes.text(entry).partition("=") for entry in nodes.values(environment))
+    given = {name: value for name, _equals, value in listed}
+    return nodes.text(nodes.get(environment, "PYTHONPATH")) or given.get("PYTHONPATH", "")
+
+
+def _context(build: Node | None) -> str | None:
+    """The folder of a build with the usual Dockerfile; None for any other one."""
+    if nodes.text(nodes.get(build, "dockerfile")) not in ("", "Dockerfile", "./Dockerfile"):
+        return None
+    return nodes.text(build) or nodes.text(nodes.get(build, "context")) or None

@@ -140,9 +140,10 @@ def _visit(node: ast.AST, module: Module) -> None:
                 )
         case ast.ClassDef():
             is_settings = any(dotted(base).endswith("BaseSettings") for base in node.bases)
+            prefix = _prefix_of(node) if is_settings else ""
             for statement in node.body:
                 for name, value in _assigned(statement):
-                    own = _from_environment(name, value) if is_settings else value
+                    own = _from_environment(f"{prefix}{name}", value) if is_settings else value
                     module.values.setdefault(name, own)
                     if is_settings:
                         _note_default(own, module)
@@ -291,6 +292,21 @@ def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
             if name:
                 yield name, statement.value
+
+
+def _prefix_of(settings: ast.ClassDef) -> str:
+    """What the variables of pydantic's settings begin with."""
+    for node in ast.walk(settings):
+        match node:
+            case ast.keyword(arg="env_prefix", value=ast.Constant(value=str(prefix))):
+                return prefix
+            case ast.Assign(targets=[ast.Name("env_prefix")], value=ast.Constant(value=str(prefix))):
+                return prefix
+            case ast.Dict(keys=keys, values=values):
+                named = (value for key, value in zip(keys, values, strict=True) if literal(key) == "env_prefix")
+                if given := next(filter(None, map(literal, named)), ""):
+                    return given
+    return ""
 
 
 def _from_environment(name: str, default: ast.expr) -> ast.expr:

@@ -17,6 +17,7 @@ from mika.config.search import misnamed
 from mika.detect import (
     compose,
     compose_text,
+    composed,
     documented,
     environments,
     leftovers,
@@ -125,7 +126,8 @@ class _Proposer:
         self._sources, self._variables = Sources(self._files, variables), variables
         self._answers = answers
         self._texts = Texts(self._files, variables)
-        services = [entry.name for entry in self._compose.entries] if self._compose is not None else []
+        self._services = self._compose.entries if self._compose is not None else ()
+        services = [service.name for service in self._services]
         self._servers = Servers(self._sources, self._texts, variables, ports[1], services)
         self._served: dict[str, str] = {}
         """By the path of a worker: that of the web app that it serves, too."""
@@ -143,14 +145,15 @@ class _Proposer:
         inside = {worker.path: worker for worker in every if worker.start is None}
         texts = self._texts
         others = programs.find(texts, self._said)
-        own = [*(worker for worker in every if worker.start is not None), *others.workers]
+        started = composed.as_composed(self._files, self._services, [one for one in every if one.start is not None])
+        own = [*started, *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
         apps = self._not_served(apps, every)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
-        taken = {*naming.RESERVED, *(compose.reserved(self._compose.entries) if self._compose is not None else ())}
+        taken = {*naming.RESERVED, *compose.reserved(self._services)}
         names = naming.of([app.path for same in apps_for for app in same], "web", taken)
         called = naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
         kept: list[Process] = []

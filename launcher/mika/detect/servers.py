@@ -145,6 +145,22 @@ class Servers:
                 )
                 yield _Told(variable, self._ours, why)
 
+            elif variable not in (_ADDRESS, _HOST, "") and self._is_other_port(target.value):
+                why = _(
+                    "{path} connects to {address} unless {variable} is set: it gets {value}",
+                    path=target.path,
+                    address=target.value.text,
+                    variable=variable,
+                    value=self._ours,
+                )
+                yield _Told(variable, self._ours, why)
+
+    def _is_other_port(self, value: Value) -> bool:
+        """Whether it is on this machine, and not mika's server; what the user has set is meant."""
+        host, _colon, port = (value.text or "").partition(":")
+        is_here = host in (_LOCAL, "127.0.0.1") and port.isdecimal()
+        return is_here and value.variable not in self._variables and not self._ours.endswith(f":{port}")
+
     def _of_defaults(self, parts: Iterable[Module]) -> Iterator[_Told]:
         for part in parts:
             if _HOST not in self._variables and _WHOLE.fullmatch(

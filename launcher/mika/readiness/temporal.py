@@ -76,12 +76,28 @@ class TemporalProbe:
     def rungs(self, task_queue: str) -> list[Rung]:
         """The ladder from an open port to a server on which a workflow can be started now."""
         return [
-            Rung(_("port open"), lambda: tcp(self.host, self.port)),
+            Rung(_("port open"), self._port_open),
             Rung(_("connected"), self.connect, _CONNECT_SECONDS),
             Rung(_("serving"), self.serving),
             Rung(self.namespace_rung, self.namespace_exists),
             Rung(_("usable"), lambda: self.usable(task_queue)),
         ]
+
+    async def _port_open(self) -> str:
+        try:
+            return await tcp(self.host, self.port)
+        except socket.gaierror as error:
+            if "." in self.host:
+                raise
+            text = _(
+                "the host name `{host}` cannot be resolved here: that of a compose service exists only inside compose",
+                host=self.host,
+            )
+            fix = _(
+                "let TEMPORAL_ADDRESS be where compose publishes it, such as {address}",
+                address=join("localhost", self.port),
+            )
+            raise NotYet(Reason(text, fix)) from error
 
     async def connect(self) -> str:
         await self._temporal()

@@ -1,0 +1,62 @@
+"""What is said while Temporal, or a worker, is not there yet."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from types import SimpleNamespace
+
+import pytest
+from mika.readiness import temporal
+from mika.readiness.ladder import NotYet
+from mika.readiness.temporal import NotPolling, TemporalProbe
+
+FIX = 'if one of these is it: it has an identity of its own, and needs identity=os.environ.get("MIKA_WORKER_IDENTITY")'
+
+
+# --- an identity of its own: mika cannot know that it is the worker that it has started -------------------------------
+
+
+class Probe(TemporalProbe):
+    def __init__(self, *identities: str) -> None:
+        super().__init__("127.0.0.1", 7233, "default", {})
+        self._pollers = [SimpleNamespace(identity=identity) for identity in identities]
+
+    async def _temporal(self):
+        return self
+
+    def in_namespace(self, namespace):
+        return self
+
+    async def queue_state(self, queue, task_type):
+        return SimpleNamespace(pollers=self._pollers)
+
+
+@pytest.mark.parametrize(
+    ("identities", "fix"),
+    [(["bcqgeoynop", "1@host"], FIX), (["1@host", "2@host@queue"], ""), (["worker-1f3a"], FIX), ([], "")],
+)
+def test_a_poller_that_has_an_identity_of_its_own(identities, fix):
+    with pytest.raises(NotPolling) as caught:
+        asyncio.run(Probe(*identities).own_pollers("q", lambda _identity: False))
+    assert caught.value.reason.fix == fix
+    assert caught.value.reason.text.startswith("it does not poll q yet")
+
+
+# --- its host name ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("host", "is_of_compose"), [("temporal", True), ("temporal.example.org", False)])
+def test_a_host_name_that_may_be_one_of_compose(monkeypatch, host, is_of_compose):
+    async def fails(_host, _port):
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(temporal, "tcp", fails)
+    port_open = TemporalProbe(host, 7233, "default", {}).rungs("q")[0]
+    with pytest.raises(NotYet if is_of_compose else socket.gaierror) as caught:
+        asyncio.run(port_open.probe())
+    if is_of_compose:
+        assert caught.value.reason.text == (
+            "the host name `temporal` cannot be resolved here: that of a compose service exists only inside compose"
+        )
+        assert caught.value.reason.fix == "let TEMPORAL_ADDRESS be where compose publishes it, such as localhost:7233"
