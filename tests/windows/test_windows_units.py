@@ -71,6 +71,7 @@ LEFT_OUT = (
     # Wine does not know who listens
     "test_the_listener_on_a_port_is_named",
     "test_who_has_the_port",
+    "test_where_a_process_is_connected_to",
     "test_the_stack_is_told_by_its_mark",
     "test_one_that_listens_at_all_addresses",
     "test_an_answer_of_somebody_else_says_whose_port_it_is",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +9,7 @@ from mika.detect import reach
 from mika.detect.environments import installed_scripts
 from mika.detect.modules import ON_RUN, Command, Module, literal
 from mika.detect.sources import Sources, Start
+from mika.quoting import quoted
 
 _DEEPEST = 5
 
@@ -28,7 +28,7 @@ def start_of(sources: Sources, module: Module, does: Callable[[set[reach.Place]]
         return None
     root, *words = _words(module, found[0])
     start = _start_of_root(sources, module, root)
-    return start and replace(start, command=shlex.join([*shlex.split(start.command), *words]))
+    return start and replace(start, command=" ".join([start.command, *map(quoted, words)]))
 
 
 def _words(module: Module, command: Command) -> list[str]:

@@ -13,6 +13,7 @@ from mika.detect.compose import ServiceText
 from mika.detect.files import Files
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
+from mika.quoting import command_line
 
 _WORKDIR = re.compile(r"^[ \t]*WORKDIR[ \t]+(/\S*)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 
@@ -56,7 +57,7 @@ def _start_of(files: Files, service: ServiceText, context: str) -> dict[str, Sta
     env = (("PYTHONPATH", os.pathsep.join(folders)),)
     if not path or _has_own_environment(files, files.home_of(path), home):
         return {}
-    return {path: Start(home, shlex.join(["python", *words[1:]]), env)}
+    return {path: Start(home, command_line(["python", *words[1:]]), env)}
 
 
 def _has_own_environment(files: Files, part: str, home: str) -> bool:

@@ -26,7 +26,7 @@ from mika.diagnosis.versions import is_current, version_of
 from mika.frozen import frozen
 
 if TYPE_CHECKING:
-    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+    from temporalio.api.workflow.v1 import PendingActivityInfo, WorkflowExecutionInfo
 
 _MOST_QUEUES, _MOST_RUNNING = 20, 50
 
@@ -161,7 +161,9 @@ async def look_at(
     return Queue(queue, waiting[0], waiting[1], oldest, tuple(workers))
 
 
-async def taken_activities(temporal: Temporal) -> dict[str, set[str]]:
+async def taken_activities(
+    temporal: Temporal, is_wanted: Callable[[PendingActivityInfo], bool] = lambda _: True
+) -> dict[str, set[str]]:
     """The types of the activities that each worker, by its identity, runs now, and that have not met their timeout."""
     running = await temporal.workflows("ExecutionStatus = 'Running'", _MOST_RUNNING)
     descriptions = await asyncio.gather(
@@ -171,7 +173,7 @@ async def taken_activities(temporal: Temporal) -> dict[str, set[str]]:
     taken: dict[str, set[str]] = {}
     for description in descriptions:
         for activity in () if isinstance(description, BaseException) else description.pending_activities:
-            if proto.is_taken(activity.state):
+            if proto.is_taken(activity.state) and is_wanted(activity):
                 taken.setdefault(activity.last_worker_identity, set()).add(activity.activity_type.name)
     return taken
 

@@ -3,8 +3,8 @@
 The server can tell: it gave the worker a workflow task, and has had no answer. But a task may be slow for good reasons
 (imports in the sandbox, a burst, a slow machine), and a worker that is killed for one loses all that it is working on.
 So it counts as hung only when the server itself has given up waiting, and the worker has answered nothing else since.
-Even then it is not hung while it runs an activity: one that blocks the event loop (`time.sleep` in an `async def`) ends
-by itself, or at its timeout. Killed, it would begin again, in a worker that would be killed for it again.
+Even then it is not killed again for an activity that was begun again: one that blocks the event loop (`time.sleep` in
+an `async def`) ends by itself, or at its timeout. Nor for one that is tried only once.
 Pollers and heartbeats come from the SDK's Rust threads and stay fresh all the while, so they cannot tell.
 """
 
@@ -25,7 +25,7 @@ from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
-    from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+    from temporalio.api.workflow.v1 import PendingActivityInfo, WorkflowExecutionInfo
 
 _MOST_RUNNING, _MOST_CLOSED, _NEWEST, _MOST_NAMED = 50, 5, 6, 3
 
@@ -41,7 +41,7 @@ IsOwn = Callable[[str], bool]
 async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn) -> None:
     """Raise StuckTask if this worker let a workflow task time out, and has answered no task since it took that one.
 
-    Raises AtWork instead while it runs an activity.
+    Raises AtWork instead while it runs an activity that a kill would end for good, or has already made begin again.
     """
     of_queue = f"TaskQueue = {literal(task_queue)}"
     running = await temporal.workflows(f"{of_queue} AND ExecutionStatus = 'Running'", _MOST_RUNNING)
@@ -62,7 +62,7 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     if any(_is_answer(event, is_own) and proto.at(event.event_time) > taken_at for h in histories for event in h):
         return
     workflow = first.execution.workflow_id
-    taken = await taken_activities(temporal)
+    taken = await taken_activities(temporal, _would_be_lost)
     if activities := sorted(set().union(*(names for identity, names in taken.items() if is_own(identity)))):
         text = _(
             "it answers no workflow task ({workflow}) while it runs {activities}",
@@ -73,6 +73,10 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
             Reason(text, _("an `async` activity must not block: `await asyncio.to_thread(…)` for what blocks"))
         )
     raise StuckTask(_("it took a workflow task and did not answer it in time ({workflow})", workflow=workflow))
+
+
+def _would_be_lost(activity: PendingActivityInfo) -> bool:
+    return activity.attempt > 1 or activity.maximum_attempts == 1
 
 
 async def _has_timed_out(temporal: Temporal, info: WorkflowExecutionInfo) -> bool:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
 
-_EVERY = 3.0
-"""Seconds before the first look, and between two: a program opens its connections one after the other."""
+_FIRST, _EVERY = 8.0, 4.0
+"""Seconds before the first look, and between two: most workers poll before, and imports want the CPU."""
 _USUAL_PORT = 7233
 """Where a Temporal server listens by default: https://docs.temporal.io/references/configuration#services"""
 _MOST_PEERS = 3
@@ -41,7 +41,7 @@ class Elsewhere:
     ) -> None:
         self._name, self._queues, self._temporal = name, frozenset(queues), temporal
         self._pids, self._is_own, self._queues_in_code = pids, is_own, queues_in_code
-        self._looked_at, self._reason = time.monotonic(), NONE
+        self._look_at, self._reason, self._is_connected = time.monotonic() + _FIRST, NONE, False
         self._looking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._looking.set_result(None)
 
@@ -50,15 +50,23 @@ class Elsewhere:
 
         It is looked for in the background: the deadline of a probe is too short for that.
         """
-        if self._looking.done() and time.monotonic() - self._looked_at >= _EVERY:
-            self._looked_at = time.monotonic()
+        if self._looking.done() and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _EVERY
             self._looking = asyncio.ensure_future(self._look(queue))
         return self._reason
 
     async def _look(self, queue: str) -> None:
         try:
-            elsewhere = await asyncio.to_thread(self._other_server) or await self._other_namespace(queue)
-            self._reason = elsewhere or await self._other_queue(queue)
+            peers = await asyncio.to_thread(lambda: ports.peers_of(self._pids()))
+            # By the port alone: a name of the server may have other addresses here than for the worker.
+            was_connected = self._is_connected
+            self._is_connected = any(port == self._temporal.port for _ip, port in peers)
+            if peers and not self._is_connected:
+                self._reason = await asyncio.to_thread(self._other_server, peers)
+            elif was_connected and self._is_connected:  # between the two it may still read its workflows
+                self._reason = await self._other_namespace(queue) or await self._other_queue(queue)
+            else:
+                self._reason = NONE
         except Exception:  # noqa: BLE001 - the server cannot be asked now, or a file not be read: it is not known
             self._reason = NONE
 
@@ -84,11 +92,7 @@ class Elsewhere:
                 return Reason(text, _("let it use TEMPORAL_NAMESPACE, which every process gets"))
         return NONE
 
-    def _other_server(self) -> Reason:
-        peers = ports.peers_of(self._pids())
-        # By the port alone: a name of the server may have other addresses here than for the worker.
-        if not peers or any(port == self._temporal.port for _ip, port in peers):
-            return NONE
+    def _other_server(self, peers: Collection[tuple[str, int]]) -> Reason:
         servers = {(ip, port) for ip, port in peers if _is_temporal(ip, port)}
         others = listed(join(ip, port) for ip, port in sorted(servers or peers)[:_MOST_PEERS])
         text = _(

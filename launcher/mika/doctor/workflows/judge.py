@@ -20,7 +20,7 @@ from mika.diagnosis.steps import attempts
 from mika.diagnosis.survey import crowd, needs_crowd
 from mika.diagnosis.workflow import classify, ended_well
 from mika.doctor.examination import Examination
-from mika.doctor.workers import pid_of_worker
+from mika.doctor.workers import pid_of_worker, units_of
 from mika.frozen import frozen
 from mika.machine.local import CpuUse, in_thread
 from mika.wording import _
@@ -96,7 +96,8 @@ async def judge(
         return still_slow(task, *await why_slow(exam, task, description.workflow_execution_info.type.name))
     limit = proto.span(description.execution_config.default_workflow_task_timeout)
     is_late = description.pending_workflow_task.attempt > 1 or task.took >= limit
-    if is_late or surroundings.state_of(task.worker) in ("hung", "stopped"):
+    is_held = any(unit.debug for unit in await units_of(exam, description.workflow_execution_info.task_queue))
+    if is_late or is_held or surroundings.state_of(task.worker) in ("hung", "stopped"):
         return diagnosis
     is_seen = pid_of_worker(exam, task.worker, await exam.status()) is not None
     return perhaps_in_local_activity(task.worker, task.took, limit, is_seen=is_seen)
