@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,15 @@ from tests.kit.temporal_protos import START, STARTED, TAKEN, TASK, around, event
 
 
 class Exam:
+    def __init__(self, *, debug: bool = False) -> None:
+        self._unit = SimpleNamespace(debug=debug)
+
+    async def processes(self) -> tuple[object, ...]:
+        return ()
+
+    async def units_named(self, *_: str) -> tuple[object, ...]:
+        return (self._unit,)
+
     async def status(self) -> None:
         return None
 
@@ -46,9 +56,12 @@ def test_a_task_that_is_not_answered(
 ) -> None:
     monkeypatch.setattr(judging, "pid_of_worker", lambda *_: pid)
     exam: Any = Exam()
+    held: Any = Exam(debug=True)
     judged = asyncio.run(judge(exam, found, events(STARTED, TASK, TAKEN), surroundings, now=START + now))
     assert (judged.cause, bool(judged.fix)) == (cause, cause != "running")
     assert words in judged.finding
+    debugged = asyncio.run(judge(held, found, events(STARTED, TASK, TAKEN), surroundings, now=START + now))
+    assert debugged.cause == "worker_unresponsive", "it is known what keeps it"
 
 
 @pytest.mark.parametrize(
