@@ -13,7 +13,7 @@ import pytest
 from temporalio.client import Client
 
 from tests.kit.bot_processes import TemporalServer
-from tests.kit.machine import DEADLINE, POSIX, poll_until, posix_only
+from tests.kit.machine import POSIX, poll_until, posix_only
 from tests.kit.project import Project
 
 WORKER = """
@@ -210,7 +210,7 @@ def test_a_worker_that_is_connected_to_another_server(workers, tmp_path):
         workers.write("mika.toml", settings(ELSEWHERE=other.port))
         workers.error("restart", "media", "--force", "--timeout", "1", code=1)
         place = f"but to 127.0.0.1:{other.port}"
-        said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 30, place, step=0.5)
+        said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 60, place, step=0.5)
         assert f"it is not connected to Temporal at 127.0.0.1:{workers.env['TEMPORAL_PORT']}, {place}" in said
         assert "let it connect to the address in TEMPORAL_ADDRESS" in workers.mika("doctor").out
     workers.write("mika.toml", settings())
@@ -221,7 +221,7 @@ def test_a_worker_that_polls_in_another_namespace(workers):
     workers.write("mika.toml", settings(NAMESPACE="other"))
     workers.error("restart", "media", "--force", "--timeout", "1", code=1)
     place = "in the namespace other, and not in default"
-    said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 30, place, step=0.5)
+    said = poll_until(lambda: (text := workers.mika("status").out) and place in text and text, 60, place, step=0.5)
     assert "let it use TEMPORAL_NAMESPACE" in said
     workers.write("mika.toml", settings())
     workers.ok("restart", "media", "--force")
@@ -238,7 +238,7 @@ def test_what_a_worker_does_not_poll_is_named(workers):
         "it polls printing, and not publishing",
     ):
         said = lambda reason=reason: reason in workers.error("wait", "--timeout", "0.3", code=1).err  # noqa: E731
-        poll_until(said, DEADLINE, reason, step=0.3)
+        poll_until(said, 60, reason, step=0.3)
     assert "correct the queue in `ready` of [process.media], or in its code" in workers.mika("status").out
 
 

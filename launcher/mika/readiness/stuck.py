@@ -62,7 +62,7 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     if any(_is_answer(event, is_own) and proto.at(event.event_time) > taken_at for h in histories for event in h):
         return
     workflow = first.execution.workflow_id
-    taken = await taken_activities(temporal, _would_be_lost)
+    taken = await taken_activities(temporal, lambda activity: _is_spared(activity, taken_at))
     if activities := sorted(set().union(*(names for identity, names in taken.items() if is_own(identity)))):
         text = _(
             "it answers no workflow task ({workflow}) while it runs {activities}",
@@ -75,8 +75,10 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
     raise StuckTask(_("it took a workflow task and did not answer it in time ({workflow})", workflow=workflow))
 
 
-def _would_be_lost(activity: PendingActivityInfo) -> bool:
-    return activity.attempt > 1 or activity.maximum_attempts == 1
+def _is_spared(activity: PendingActivityInfo, taken_at: float) -> bool:
+    """Also a hung worker takes the next attempt at an activity: then that began after the task that it lost."""
+    is_second = activity.attempt > 1 and proto.at(activity.last_started_time) < taken_at
+    return is_second or activity.maximum_attempts == 1
 
 
 async def _has_timed_out(temporal: Temporal, info: WorkflowExecutionInfo) -> bool:

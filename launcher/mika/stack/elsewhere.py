@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mika.readiness.stuck import IsOwn
     from mika.readiness.temporal import TemporalProbe
 
-_FIRST, _EVERY = 8.0, 4.0
-"""Seconds before the first look, and between two: most workers poll before, and imports want the CPU."""
+_FIRST = 8.0
+"""Seconds before the first look, and between it and the second; then twice as many: imports want the CPU."""
 _USUAL_PORT = 7233
 """Where a Temporal server listens by default: https://docs.temporal.io/references/configuration#services"""
 _MOST_PEERS = 3
@@ -41,7 +41,8 @@ class Elsewhere:
     ) -> None:
         self._name, self._queues, self._temporal = name, frozenset(queues), temporal
         self._pids, self._is_own, self._queues_in_code = pids, is_own, queues_in_code
-        self._look_at, self._reason, self._is_connected = time.monotonic() + _FIRST, NONE, False
+        self._look_at, self._pause = time.monotonic() + _FIRST, _FIRST
+        self._reason, self._is_connected = NONE, False
         self._looking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._looking.set_result(None)
 
@@ -51,7 +52,7 @@ class Elsewhere:
         It is looked for in the background: the deadline of a probe is too short for that.
         """
         if self._looking.done() and time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + _EVERY
+            self._look_at, self._pause = time.monotonic() + self._pause, 2 * self._pause
             self._looking = asyncio.ensure_future(self._look(queue))
         return self._reason
 

@@ -29,6 +29,7 @@ class Tree:
         self._asked_at = float("-inf")
         self._addresses: tuple[str, ...] = ()
         self._own: psutil.Process | None = None  # to make one costs more than what is asked of it
+        self._launchers: dict[int, bool] = {}  # on Windows, to ask costs milliseconds
 
     def pids(self) -> Collection[int]:
         """The pids of the leader and its descendants; now and then one is missing, so look twice before you decide."""
@@ -39,7 +40,7 @@ class Tree:
         import psutil
 
         pid = self._leader
-        while behind_shell or _system.is_launcher(pid):
+        while behind_shell or self._is_launcher(pid):
             children = children_of(pid)
             if len(children) != 1:
                 break
@@ -50,6 +51,11 @@ class Tree:
             return pid, round(self._own.memory_info().rss / 1e6, 1)
         except (psutil.Error, OSError):
             return self._leader, None
+
+    def _is_launcher(self, pid: int) -> bool:
+        if pid not in self._launchers:
+            self._launchers[pid] = _system.is_launcher(pid)
+        return self._launchers[pid]
 
     def addresses(self) -> tuple[str, ...]:
         """Where it listens (`host:port`), as of a moment ago."""
