@@ -23,8 +23,8 @@ from mika.reason import Reason
 from mika.stack.down import TakenDown
 from mika.status import Phase
 from mika.supervisor.belongings import Found
+from mika.supervisor.exits import describe as describe_code
 from mika.supervisor.guard import StartFailedError
-from mika.supervisor.guard import describe as describe_code
 from mika.text import plain
 from mika.wording import _
 

@@ -9,6 +9,9 @@ from mika.machine.local import process_state
 from mika.quoting import kill_command
 from mika.wording import Text, _
 
+_CLOCK = 1.0
+"""Seconds by which the system may tell the start of a process later than it was."""
+
 
 def fix_for(pid: int | None) -> Text:
     """What to do about the supervisor with this pid, if that is known."""
@@ -22,9 +25,11 @@ def fix_for(pid: int | None) -> Text:
     )
 
 
-def kill(pid: int) -> None:
-    """Its guards then stop the services."""
+def kill(pid: int, started: float) -> None:
+    """Its guards then stop the services. `started`: what it has written (s since the epoch) once it ran."""
     import psutil
 
     with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).kill()
+        process = psutil.Process(pid)
+        if process.create_time() <= started + _CLOCK:  # else the pid is another program's by now
+            process.kill()

@@ -79,6 +79,10 @@ class Module:
     runs: bool = False
     """It does something when it is run as a program."""
 
+    @property
+    def uses_temporal(self) -> bool:
+        return any(source.partition(".")[0] == "temporalio" for source, _name in self.imports.values())
+
     def source_of(self, name: str) -> str:
         """`temporalio.worker.Worker` for the local name of it, with or without dots; else the name itself."""
         first, _, rest = name.partition(".")

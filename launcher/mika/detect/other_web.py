@@ -141,23 +141,19 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[App]:
             known = node_programs.known_as(texts, folder)
             script = _unwatched(scripts, script, known)
             app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)
-            app = _server(texts, variables, app, scripts[script], node_programs.program(scripts[script], known))
+            source = node_programs.program(scripts[script], known)
+            note = node_programs.needs_build(manifest, f"{tools.tool} run {script}", tools.tool)
+            app = _server(texts, variables, replace(app, note=note), scripts[script], source)
         yield app
 
 
 def _server(texts: Texts, variables: Mapping[str, str], app: App, script: str, source: str | None) -> App:
-    """With its port, and without a build before, if what `script` starts is a file that runs as it is."""
+    """With its port, and without a build before, if the `source` that `script` starts runs as it is."""
     manifest, folder = texts.files.text(app.path), posixpath.dirname(app.path)
     port = listening.in_node(texts.text(source), variables) if source else None
     if port is not None and port.variable and f"{port.variable}=" in script:
         port = None
-    name, tool = app.command.rpartition(" ")[2], app.environment.tool
-    app = replace(
-        app,
-        port=port,
-        note=node_programs.needs_build(manifest, f"{tool} run {name}", tool),
-        watch=texts.watched(NODE, folder),
-    )
+    app = replace(app, port=port, watch=texts.watched(NODE, folder))
     if source is None or not app.note or app.kind == "NestJS":  # most runners do not emit the types that Nest injects
         return app
     runner, settings = node_programs.runner(texts, source, manifest), texts.files.text(f"{folder or '.'}/tsconfig.json")

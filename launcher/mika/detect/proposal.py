@@ -33,7 +33,6 @@ from mika.detect.addresses import Target
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.detect.languages import Texts
-from mika.detect.modules import Module
 from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.frozen import frozen
@@ -197,9 +196,8 @@ class _Proposer:
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def _web(self, app: web.WebApp, name: str, worker: workers.Worker | None) -> Process:
-        is_fixed = "{port}" not in app.start.command
         free = (port for port in itertools.count(self._first_port) if port not in self._ports)
-        port = app.port if app.port is not None and (is_fixed or app.port not in self._ports) else next(free)
+        port = app.port if app.port is not None and (app.is_program or app.port not in self._ports) else next(free)
         self._ports.add(port)
         env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
         self._elsewhere[name] = self._servers.elsewhere(app.module)
@@ -352,7 +350,7 @@ class _Proposer:
     # --- what is around them -----------------------------------------------------------------------------------------
 
     def _choose_backend(self, *, has_other_sdk: bool) -> None:
-        uses_temporal = has_other_sdk or any(map(_imports_temporal, self._sources.entries))
+        uses_temporal = has_other_sdk or any(module.uses_temporal for module in self._sources.entries)
         if not uses_temporal and (self._compose is None or any(map(compose.is_temporal, self._compose.entries))):
             self._settings["MIKA_BACKEND"] = Guess("none", _("nothing here uses Temporal"))
         if self._compose is not None and self._compose.error:
@@ -397,7 +395,3 @@ def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
     if not variable:
         return _("{path} polls {queues}", path=path, queues=names)
     return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)
-
-
-def _imports_temporal(module: Module) -> bool:
-    return any(source.partition(".")[0] == "temporalio" for source, _name in module.imports.values())

@@ -144,7 +144,6 @@ class Servers:
                     instead=self._ours,
                 )
                 yield _Told(variable, self._ours, why)
-
             elif variable not in (_ADDRESS, _HOST, "") and self._is_other_port(target.value):
                 why = _(
                     "{path} connects to {address} unless {variable} is set: it gets {value}",

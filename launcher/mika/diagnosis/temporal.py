@@ -12,9 +12,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from mika.diagnosis.proto import RUNNING, TaskType
+from mika.diagnosis.rehearsal import upsert_and_complete
 
 if TYPE_CHECKING:
-    from temporalio.api.command.v1 import Command
     from temporalio.api.common.v1 import Payload, WorkflowExecution
     from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
     from temporalio.api.sdk.v1 import UserMetadata
@@ -232,7 +232,7 @@ class Temporal:
             namespace=self.namespace,
             task_token=task.task_token,
             identity=_IDENTITY,
-            commands=_upsert_and_complete(values),
+            commands=upsert_and_complete(values),
         )
         await self._call(self._service.respond_workflow_task_completed, answer)
 
@@ -356,29 +356,6 @@ class Temporal:
         schedule = started.cron_schedule if is_last and latest.status != RUNNING else ""
         is_same = newest.first_execution_run_id == started.first_execution_run_id
         return schedule, event.user_metadata if is_same and event.HasField("user_metadata") else None
-
-
-def _upsert_and_complete(values: Mapping[str, Payload]) -> list[Command]:
-    """A whole workflow, as its only task decides it."""
-    from temporalio.api.command.v1 import (
-        Command,
-        CompleteWorkflowExecutionCommandAttributes,
-        UpsertWorkflowSearchAttributesCommandAttributes,
-    )
-    from temporalio.api.common.v1 import SearchAttributes
-    from temporalio.api.enums.v1 import CommandType
-
-    upsert = UpsertWorkflowSearchAttributesCommandAttributes(search_attributes=SearchAttributes(indexed_fields=values))
-    return [
-        Command(
-            command_type=CommandType.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
-            upsert_workflow_search_attributes_command_attributes=upsert,
-        ),
-        Command(
-            command_type=CommandType.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION,
-            complete_workflow_execution_command_attributes=CompleteWorkflowExecutionCommandAttributes(),
-        ),
-    ]
 
 
 def literal(text: str) -> str:

@@ -89,12 +89,14 @@ def _stop_supervisor(client: Client, timeout: float) -> bool:
             return True  # another one has started since: nobody asked to stop that
         is_late = time.monotonic() >= deadline
         if is_late and is_killed:
-            raise MikaError(_("the supervisor did not stop"), unresponsive.fix_for(_pid(client)), code="not_stopped")
+            state = client.folder.read_state()
+            fix = unresponsive.fix_for(state.pid if state is not None else None)
+            raise MikaError(_("the supervisor did not stop"), fix, code="not_stopped")
         if is_late and is_forced:  # it does not even answer
             is_killed = True
             deadline = time.monotonic() + _KILLED_SECONDS
-            if pid := _pid(client):
-                unresponsive.kill(pid)
+            if (state := client.folder.read_state()) is not None:
+                unresponsive.kill(state.pid, state.started)
         elif is_late:
             is_forced = True
             if _request_down(client, force=True):
@@ -103,12 +105,6 @@ def _stop_supervisor(client: Client, timeout: float) -> bool:
             asked = _request_down(client)
         time.sleep(_INTERVAL)
     return bool(asked) or is_killed
-
-
-def _pid(client: Client) -> int | None:
-    """Of the supervisor, which holds the lock of the folder, and so is the one that has written the state."""
-    state = client.folder.read_state()
-    return state.pid if state is not None else None
 
 
 def _request_down(client: Client, *, force: bool = False) -> tuple[Survivor, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -17,6 +16,7 @@ from mika.guard.lean import decode, encode
 from mika.machine.local import require_descriptors
 from mika.reason import Reason
 from mika.supervisor.belongings import Belongings, run_mark
+from mika.supervisor.exits import describe
 from mika.supervisor.record import Record
 from mika.supervisor.survivors import Survivor, identify
 from mika.supervisor.sweep import kill_tree
@@ -63,15 +63,6 @@ _HINTS = {
     "cwd": _("correct `cwd` in the configuration"),
     "locked": _("another mika or another program uses it: stop that first"),
     "replaced": _("mika was replaced since this stack was started: `mika down`, then `mika up`"),
-}
-
-# Windows exit codes that developers see most often (ntstatus.h)
-_NTSTATUS = {
-    0xC0000005: _("access violation"),
-    0xC0000142: _("a DLL failed to start"),
-    0xC0000135: _("a DLL was not found"),
-    0xC000013A: _("stopped by Ctrl-C"),
-    0xC0000409: _("aborted"),
 }
 
 
@@ -139,23 +130,6 @@ class StartFailedError(MikaError):
     def __init__(self, name: str, message: str, *, code: str) -> None:
         super().__init__(_("{name}: {message}", name=name, message=message), _HINTS.get(code, ""), code=code)
         self.reason = Reason(self.message, self.hint)
-
-
-def describe(code: int) -> str:
-    """An exit code in words: `exit code 3`, `killed by SIGKILL`, `exit code 0xC0000005 (access violation)`."""
-    if code < 0:
-        try:
-            return _("killed by {signal}", signal=signal.Signals(-code).name)
-        except ValueError:
-            return _("killed by signal {number}", number=-code)
-    if code > 0xFFFF:
-        meaning = _NTSTATUS.get(code)
-        return (
-            _("exit code 0x{code:08X} ({meaning})", code=code, meaning=meaning)
-            if meaning
-            else _("exit code 0x{code:08X}", code=code)
-        )
-    return _("exit code {code}", code=code)
 
 
 class Guard:

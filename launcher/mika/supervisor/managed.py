@@ -122,7 +122,7 @@ class Managed:
         # A process that has just exited may still be ready for the policy, which receives the exit in a moment.
         has_just_exited = pid is None and self.ready and self.unit.role == "process"
         return replace(
-            _status(self.unit, Phase.STARTING if has_just_exited else self.state.phase, self.reason),
+            self.unit.status(Phase.STARTING if has_just_exited else self.state.phase, self.reason),
             pid=pid,
             port=self.unit.port,
             listens=tree.addresses() if tree is not None and self.unit.role == "process" else (),
@@ -333,71 +333,3 @@ class _Observer:
 
     def hung(self, reason: Reason) -> None:
         self._managed.feed(policy.Hung(self._generation, reason))
-
-
-class External:
-    """A unit that runs elsewhere: it is watched, but never started or stopped."""
-
-    def __init__(self, unit: Unit, bus: Bus, on_change: Callable[[], None]) -> None:
-        self.unit = unit
-        self.phase = Phase.STARTING
-        self.reason = NONE
-        self.is_hopeless = False
-        """Waiting for it does not help."""
-        self._bus, self._on_change = bus, on_change
-        self._began = time.monotonic()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        launch = Launch(0, "", "", None, tuple)
-        rungs, liveness = self.unit.probes(launch)
-        self._task = asyncio.create_task(watch(rungs, liveness, self), name=self.unit.name)
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            await tasks.cancel(self._task)
-
-    @property
-    def ready(self) -> bool:
-        return self.phase is Phase.READY
-
-    def status(self) -> UnitStatus:
-        return _status(self.unit, self.phase, self.reason)
-
-    def rung_reached(self, rung: str, elapsed: float, detail: str) -> None:
-        self._bus.publish(events.RungReached(name=self.unit.name, rung=rung, elapsed=elapsed, detail=detail))
-
-    def rung_waiting(self, rung: str, reason: Reason) -> None:
-        self.reason, self.is_hopeless = reason.within(rung), False
-        self._bus.publish(events.RungWaiting(name=self.unit.name, rung=rung, reason=reason))
-
-    def hopeless(self, reason: Reason) -> None:
-        self.reason, self.is_hopeless = reason, True
-        self._on_change()
-
-    def became_ready(self, detail: str) -> None:
-        self.phase, self.reason, self.is_hopeless = Phase.READY, Reason(detail), False
-        self._bus.publish(events.Ready(name=self.unit.name, elapsed=time.monotonic() - self._began, detail=detail))
-        self._on_change()
-
-    def became_unready(self, reason: Reason) -> None:
-        self.phase, self.reason = Phase.UNHEALTHY, reason
-        self._bus.publish(events.Unhealthy(name=self.unit.name, reason=reason))
-        self._on_change()
-
-    def hung(self, reason: Reason) -> None:
-        self.became_unready(reason)
-
-
-def _status(unit: Unit, phase: Phase, reason: Reason) -> UnitStatus:
-    """The part of the status that every kind of unit has."""
-    return UnitStatus(
-        name=unit.name,
-        type=unit.type,
-        role=unit.role,
-        kind=unit.kind,
-        phase=phase,
-        address=unit.address,
-        reason=reason,
-        required=unit.required,
-    )

@@ -12,8 +12,9 @@ from mika.errors import MikaError, UsageError
 from mika.events import Bus, StackChanged
 from mika.status import Condition, Phase, StackState, UnitStatus
 from mika.supervisor import policy
+from mika.supervisor.external import External
 from mika.supervisor.guard import Guard
-from mika.supervisor.managed import External, Managed
+from mika.supervisor.managed import Managed
 from mika.supervisor.record import Record
 from mika.supervisor.reload import settled_at
 from mika.supervisor.survivors import Survivor

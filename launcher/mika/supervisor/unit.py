@@ -9,7 +9,8 @@ from typing import Protocol
 
 from mika.frozen import frozen
 from mika.readiness.ladder import Rung
-from mika.status import Condition, Kind, Role
+from mika.reason import Reason
+from mika.status import Condition, Kind, Phase, Role, UnitStatus
 from mika.supervisor.guard import Exit, ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.watch import Liveness
@@ -105,6 +106,19 @@ class Unit:
     """What is to be said before it is started."""
     outlives_stack: Callable[[], bool] = lambda: False
     """Whether to leave it running when the stack stops, because it was started by someone else."""
+
+    def status(self, phase: Phase, reason: Reason) -> UnitStatus:
+        """The part of its status that every kind of unit has."""
+        return UnitStatus(
+            name=self.name,
+            type=self.type,
+            role=self.role,
+            kind=self.kind,
+            phase=phase,
+            address=self.address,
+            reason=reason,
+            required=self.required,
+        )
 
     def shown_needs(self) -> tuple[str, ...]:
         """`needs` for people: `temporal`, `migrate to be completed`."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from mika.reason import Reason
-from mika.supervisor.guard import Exit, Guard, StartFailedError, describe
+from mika.supervisor.exits import describe
+from mika.supervisor.guard import Exit, Guard, StartFailedError
 
 from tests.kit.guard import stop, until
 from tests.kit.machine import DEADLINE, posix_only
