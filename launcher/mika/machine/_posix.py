@@ -38,6 +38,25 @@ def listening_of(pids: Collection[int]) -> list[tuple[str, int, int | None]]:
     ]
 
 
+def connections_of(pids: Collection[int]) -> list[tuple[int, tuple[str, int]]]:
+    """Own port, and address and port of the peer, of each connection that there is or that is tried. Raises OSError."""
+    import psutil
+
+    entries = []
+    for pid in pids:
+        try:
+            entries += psutil.Process(pid).net_connections("tcp")
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.Error as error:
+            raise OSError(str(error)) from error
+    return [
+        (entry.laddr.port, (entry.raddr.ip, entry.raddr.port))
+        for entry in entries
+        if entry.status in (psutil.CONN_ESTABLISHED, psutil.CONN_SYN_SENT) and entry.raddr
+    ]
+
+
 def _listening_on_linux(pids: Collection[int]) -> Iterator[tuple[str, int, int | None]]:
     """What psutil tells, too; that reads the table of all connections of the machine for each process, which takes tens
     of milliseconds for a status of a stack. Raises OSError if the kernel does not tell.

@@ -1,6 +1,7 @@
-"""The listening sockets of a Windows machine.
+"""The TCP sockets of a Windows machine.
 
-psutil asks for every connection, with the owner of each: on Wine that takes seconds where many have been closed.
+psutil asks for every connection, with the owner of each, and keeps all threads waiting meanwhile: on Wine that takes
+seconds where many have been closed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from ctypes import wintypes
 
 if sys.platform == "win32":
     # https://learn.microsoft.com/windows/win32/api/iphlpapi/nf-iphlpapi-getextendedtcptable
-    _OWNER_PID_LISTENER = 3
+    _OWNER_PID_LISTENER, _OWNER_PID_CONNECTIONS = 3, 4
+    _SYN_SENT, _ESTABLISHED = 3, 5
     _ERROR_INSUFFICIENT_BUFFER = 122
     _ROOM = 16 * 1024
     """Bytes at first, for hundreds of sockets. To be told the size costs as much as to be told the table."""
@@ -45,11 +47,24 @@ if sys.platform == "win32":
 
     def listening() -> list[tuple[str, int, int | None]]:
         """Address, port and process id of each; the id is None if the system does not tell. Raises OSError."""
-        return [*_table(socket.AF_INET, _Row4), *_table(socket.AF_INET6, _Row6)]
+        return [
+            (_text(family, row.address), _port(row.port), row.pid or None) for family, row in _rows(_OWNER_PID_LISTENER)
+        ]
 
     def listening_of(pids: Collection[int]) -> list[tuple[str, int, int | None]]:
         """Those of some processes, as of a moment ago."""
         return [entry for entry in _recently_listening() if entry[2] in pids]
+
+    def connections_of(pids: Collection[int]) -> list[tuple[int, tuple[str, int]]]:
+        """Own port, and address and port of the peer, of each connection that there is or that is tried.
+
+        Raises OSError.
+        """
+        return [
+            (_port(row.port), (_text(family, row.remote_address), _port(row.remote_port)))
+            for family, row in _rows(_OWNER_PID_CONNECTIONS)
+            if row.pid in pids and row.state in (_SYN_SENT, _ESTABLISHED)
+        ]
 
     _recent: tuple[float, list[tuple[str, int, int | None]]] = (float("-inf"), [])
     """Until when the table counts as recent, and the table."""
@@ -63,18 +78,24 @@ if sys.platform == "win32":
             _recent = now + max(_RECENT, (now - began) / _SHARE), table
         return _recent[1]
 
-    def _table(family: socket.AddressFamily, row: type[_Row4 | _Row6]) -> list[tuple[str, int, int | None]]:
+    def _rows(kind: int) -> list[tuple[socket.AddressFamily, _Row4 | _Row6]]:
+        tables = ((socket.AF_INET, _Row4), (socket.AF_INET6, _Row6))
+        return [(family, row) for family, layout in tables for row in _table(family, layout, kind)]
+
+    def _table(family: socket.AddressFamily, layout: type[_Row4 | _Row6], kind: int) -> list[_Row4 | _Row6]:
         ask = ctypes.WinDLL("iphlpapi").GetExtendedTcpTable
         size, code = wintypes.DWORD(_ROOM), _ERROR_INSUFFICIENT_BUFFER
         buffer = ctypes.create_string_buffer(0)
         while code == _ERROR_INSUFFICIENT_BUFFER:  # or the table has grown since its size was told
             buffer = ctypes.create_string_buffer(size.value)
-            code = ask(buffer, ctypes.byref(size), False, int(family), _OWNER_PID_LISTENER, 0)
+            code = ask(buffer, ctypes.byref(size), False, int(family), kind, 0)
         if code:
             raise ctypes.WinError(code)
         count = wintypes.DWORD.from_buffer(buffer).value
-        rows = (row * count).from_buffer(buffer, ctypes.sizeof(wintypes.DWORD))
-        return [
-            (socket.inet_ntop(family, bytes(entry.address)), socket.ntohs(entry.port & 0xFFFF), entry.pid or None)
-            for entry in rows
-        ]
+        return list((layout * count).from_buffer(buffer, ctypes.sizeof(wintypes.DWORD)))
+
+    def _text(family: socket.AddressFamily, address: ctypes.Array[ctypes.c_ubyte]) -> str:
+        return socket.inet_ntop(family, bytes(address))
+
+    def _port(number: int) -> int:
+        return socket.ntohs(number & 0xFFFF)

@@ -188,23 +188,11 @@ def peers_of(pids: Collection[int]) -> set[tuple[str, int]]:
 
     Empty if the system does not tell. Blocks briefly.
     """
-    import psutil
-
-    found: set[tuple[str, int]] = set()
     try:
         own = {port for _ip, port, _pid in _system.listening_of(pids)}
-        for pid in pids:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found |= {
-                    (entry.raddr.ip, entry.raddr.port)
-                    for entry in psutil.Process(pid).net_connections("tcp")
-                    if entry.status in (psutil.CONN_ESTABLISHED, psutil.CONN_SYN_SENT)
-                    and entry.raddr
-                    and not own & {entry.laddr.port, entry.raddr.port}
-                }
-    except (psutil.Error, OSError):
+        return {peer for port, peer in _system.connections_of(pids) if not own & {port, peer[1]}}
+    except OSError:
         return set()
-    return found
 
 
 def has_listener(port: int) -> bool:
