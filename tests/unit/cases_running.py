@@ -76,7 +76,7 @@ RUNNING: list[Case] = [
         events(STARTED, TASK, TAKEN),
         around(worker(state="gone")),
         4,
-        "was killed or crashed before an answer, and now no worker polls mika-bot-task-queue; start a worker: `mika",
+        "exited without an answer, and now no worker polls mika-bot-task-queue; start a worker: `mika",
     ),
     (
         "taken by one that was killed and replaced",
@@ -142,7 +142,7 @@ RUNNING: list[Case] = [
         [],
         around(worker(state="gone")),
         1,
-        "was killed or crashed, and now no worker polls mika-bot-task-queue; start a worker: `mika start worker`",
+        "has exited, and now no worker polls mika-bot-task-queue; start a worker: `mika start worker`",
     ),
     (
         "a step with a killed worker, and another one",

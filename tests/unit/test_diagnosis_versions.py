@@ -115,7 +115,7 @@ def test_a_killed_worker_and_one_of_another_version() -> None:
     told = classify(pinned(activity(2)), (), workers, now=START + 8)
     assert (told.cause, told.fix) == (Cause.NO_WORKER, START_1)
     assert told.finding == (
-        "the activity ask_llm: its worker 12@vm was killed or crashed; the server gives it out again in 20 s"
+        "the activity ask_llm: its worker 12@vm has exited; the server gives it out again in 20 s"
         " (start-to-close timeout of 28 s): it is pinned to version 1, and 13@vm polls as version 2 of the deployment"
         " dep"
     )

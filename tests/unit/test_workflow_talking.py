@@ -73,6 +73,38 @@ def test_a_run_that_was_reset(
     assert heard == said
 
 
+class SlowServer(Server):
+    async def result(self) -> RawValue:
+        await asyncio.sleep(0.2)
+        return await super().result()
+
+
+def test_who_waits_hears_once_of_each_thing_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def client(exam: Any) -> Any:
+        return exam
+
+    found = [
+        Diagnosis(Cause.RUNNING, "it has been running for 1 s"),
+        Diagnosis(Cause.ACTIVITY_RETRYING, "the activity pay fails: attempt 2", (), "see its log"),
+        Diagnosis(Cause.ACTIVITY_RETRYING, "the activity pay fails: attempt 3", (), "see its log"),
+        Diagnosis(Cause.NO_WORKER, "no worker takes it"),
+    ]
+
+    async def diagnose(_exam: Any, _workflow_id: str) -> Diagnosis:
+        return found.pop(0) if len(found) > 1 else found[0]
+
+    monkeypatch.setattr(talking, "client_of", client)
+    monkeypatch.setattr(talking, "diagnose_again", diagnose)
+    monkeypatch.setattr(talking, "_LOOK_AGAIN", 0.01)
+    heard: list[str] = []
+    server: Any = SlowServer({"1": DONE}, "1", "running")
+    assert asyncio.run(talking.result(server, "order", "1", heard.append)) == Answer("ok")
+    assert heard == [
+        "order waits: the activity pay fails: attempt 2; see its log",
+        "order waits: no worker takes it",
+    ]
+
+
 class Refusing:
     """An examination, and a client of a server that refuses every question."""
 

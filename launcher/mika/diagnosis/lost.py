@@ -1,4 +1,6 @@
-"""A worker died with a task in its hands: nobody is at work, and the server has not noticed yet.
+"""A worker exited with a task in its hands: nobody is at work, and the server has not noticed yet.
+
+Whether it was killed, has crashed or was restarted, nobody can tell from here: its process is gone.
 
 It waits for the timeout of the task, then gives it to whoever polls. So another worker is needed, and nothing else.
 """
@@ -49,7 +51,7 @@ def lost_activity(
     else:
         then = _("this was its last attempt: it fails") if fails else _("the server gives it out again")
     return _lost(
-        _("{step}: its worker {worker} was killed or crashed", step=step, worker=pending.last_worker_identity),
+        _("{step}: its worker {worker} has exited", step=step, worker=pending.last_worker_identity),
         then,
         _("wait for it")
         if beat
@@ -83,7 +85,7 @@ def lost_task(
         )
     return _lost(
         _(
-            "worker {worker} took its workflow task {time} ago, and was killed or crashed before an answer",
+            "worker {worker} took its workflow task {time} ago, and exited without an answer",
             worker=identity,
             time=seconds(elapsed),
         ),
@@ -114,7 +116,7 @@ def lost_cache(
         return None
     return _lost(
         _(
-            "its next step waits for worker {worker}, which has it in its cache, and was killed or crashed",
+            "its next step waits for worker {worker}, which had it in its cache, and has exited",
             worker=identity,
         ),
         _("any other worker gets it within {time}", time=seconds(max(0.0, _STICKY - elapsed))),

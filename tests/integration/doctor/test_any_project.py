@@ -183,7 +183,7 @@ def test_a_killed_worker_with_an_activity_is_not_one_that_is_missing(shop):
     story = shop.mika("doctor", "--workflow", workflow_id, "--json").json
     assert story["cause"] == "worker_killed", story
     assert f"its worker {pid}@" in story["finding"]
-    again = r"was killed or crashed; the server gives it out again in \d\d s \(start-to-close timeout of 60 s\)"
+    again = r"has exited; the server gives it out again in \d\d s \(start-to-close timeout of 60 s\)"
     assert re.search(again, story["finding"]), story
     assert "heartbeat_timeout" in story["fix"]
     found = shop.mika("doctor")
