@@ -55,7 +55,7 @@ def _without_archives(tree: Path) -> None:
     file = tree / "common" / "archiver" / "provider" / "provider.go"
     text = file.read_text(encoding="utf-8")
     text = re.sub(rf'\t"go\.temporal\.io/server/common/archiver/{_ARCHIVES}"\n', "", text)
-    text = re.sub(rf"\t\tcase {_ARCHIVES}\.URIScheme:.*?(?=\t\tcase |\t\tdefault:)", "", text, flags=re.DOTALL)
+    text = re.sub(rf"\n\t+case {_ARCHIVES}\.URIScheme:.*?(?=\n\t+(case |default:))", "", text, flags=re.DOTALL)
     file.write_text(text, encoding="utf-8")
 
 
