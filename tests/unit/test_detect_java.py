@@ -96,3 +96,101 @@ def test_a_class_that_only_looks_like_the_program_of_a_worker_in_java(tmp_path, 
     found = proposed(tmp_path, {"work/Jobs.java": JOBS, **sources})
     assert not found.processes
     assert "work/Jobs.java makes a worker, but no program here and no documentation starts it" in found.notes
+
+
+STARTER = BOOT_POM.replace("</project>", "<artifactId>temporal-spring-boot-starter</artifactId></project>")
+APP = MAIN.format("@SpringBootApplication", "run(App.class);")
+YAML = """
+spring:
+  temporal:
+    connection: {target: TARGET}
+    workers:
+      - {name: payer, task-queue: "${PAY_QUEUE:payments}"}
+      - {taskQueue: other, name: another}
+    workers-auto-discovery: {packages: com.acme}
+app: {queue: orders}
+---
+spring:
+  config.activate.on-profile: cloud
+  temporal.connection.target: temporal.example.com:7233
+"""
+PROPERTIES = """
+# spring.temporal.connection.target = somewhere:7233
+spring.temporal.connection.target = TARGET
+spring.temporal.workers[0].name=payer
+spring.temporal.workers[0].task-queue=${PAY_QUEUE:payments}
+app.queue = orders
+"""
+
+
+@pytest.mark.parametrize("file", ["application.yml", "application.properties"])
+@pytest.mark.parametrize(
+    ("annotation", "queues"),
+    [
+        ('@WorkflowImpl(taskQueues = "greetings")', ("greetings",)),
+        ('@WorkflowImpl(\n    taskQueues = {"one", "two"})', ("one", "two")),
+        ("@ActivityImpl(taskQueues = Queues.TASK_QUEUE)", ("a constant",)),
+        ('@WorkflowImpl(workers = "payer")', ("payments",)),
+        ('@ActivityImpl(taskQueues = "${app.queue}")', ("orders",)),
+        ('@ActivityImpl(taskQueues = "${ORDERS:by-default}")', ("by-default",)),
+    ],
+)
+def test_a_worker_that_springs_starter_makes(tmp_path, file, annotation, queues):
+    sources = {
+        "pom.xml": STARTER,
+        f"src/main/resources/{file}": (YAML if file.endswith("yml") else PROPERTIES).replace("TARGET", "local"),
+        "src/main/java/com/acme/App.java": APP,
+        "src/main/java/com/acme/Queues.java": 'class Queues { static final String TASK_QUEUE = "a constant"; }',
+        "src/main/java/com/acme/work/Greeting.java": f"package com.acme.work;\n{annotation}\nclass Greeting {{ }}\n",
+    }
+    found = only(proposed(tmp_path, sources))
+    assert (found.command, found.queues) == ("mvn spring-boot:run", queues)
+    assert not found.env, "it connects to mika's server by itself"
+
+
+@pytest.mark.parametrize("file", ["application.yml", "application.properties"])
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("local", ""),
+        ("127.0.0.1:7233", ""),
+        ("${TEMPORAL_ADDRESS:localhost:7233}", ""),
+        ("temporal:7233", "SPRING_TEMPORAL_CONNECTION_TARGET"),
+        ("${TEMPORAL_TARGET:temporal:7233}", "TEMPORAL_TARGET"),
+        ("localhost:7244", "SPRING_TEMPORAL_CONNECTION_TARGET"),
+    ],
+)
+def test_the_server_in_springs_settings(tmp_path, file, target, told):
+    sources = {
+        "pom.xml": STARTER,
+        f"src/main/resources/{file}": (YAML if file.endswith("yml") else PROPERTIES).replace(
+            "TARGET", f'"{target}"' if file.endswith("yml") else target
+        ),
+        "src/main/java/com/acme/App.java": APP,
+        "src/main/java/com/acme/Greeting.java": '@WorkflowImpl(taskQueues = "q") class Greeting { }',
+    }
+    assert only(proposed(tmp_path, sources)).env == ({told: "localhost:7233"} if told else {})
+
+
+def test_a_server_elsewhere_in_springs_settings_is_asked_about(tmp_path):
+    sources = {
+        "pom.xml": STARTER,
+        "src/main/resources/application.properties": "spring.temporal.connection.target=temporal.example.com:7233",
+        "src/main/java/com/acme/App.java": APP,
+        "src/main/java/com/acme/Greeting.java": '@WorkflowImpl(taskQueues = "q") class Greeting { }',
+    }
+    (question,) = proposed(tmp_path, sources).questions
+    assert (
+        "application.properties connects to temporal.example.com:7233 unless SPRING_TEMPORAL_CONNECTION_TARGET"
+        in question.text
+    )
+
+
+def test_settings_of_spring_that_cannot_be_read(tmp_path):
+    sources = {
+        "pom.xml": STARTER,
+        "src/main/resources/application.yml": "spring: [\n",
+        "src/main/java/com/acme/App.java": APP,
+        "src/main/java/com/acme/Greeting.java": '@WorkflowImpl(taskQueues = "q") class Greeting { }',
+    }
+    assert only(proposed(tmp_path, sources)).queues == ("q",)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from mika.detect.languages import Language, Texts, without_comments
+from mika.detect import spring
+from mika.detect.languages import JAVA, Language, Texts, without_comments
 from mika.detect.modules import dotted
 from mika.detect.sources import Sources, Value
 from mika.frozen import frozen
@@ -62,6 +63,15 @@ def of_others(texts: Texts) -> Iterator[Target]:
         values = (_value(one.strip(), text, texts, language, path) for one in _EXPRESSIONS[language.name](text))
         home = texts.home_of(language, path) or ""
         yield from (Target(path, value, home) for value in dict.fromkeys(values) if ":" in (value.text or ""))
+    yield from _of_spring(texts)
+
+
+def _of_spring(texts: Texts) -> Iterator[Target]:
+    homes = dict.fromkeys(texts.home_of(language, path) for language, path in texts.users() if language == JAVA)
+    for home in homes:
+        settings = texts.spring(JAVA, home) if home is not None else None
+        if settings is not None and (value := spring.target(settings)) is not None:
+            yield Target(settings.path, value, home or "")
 
 
 def _value(expression: str, text: str, texts: Texts, language: Language, path: str) -> Value:

@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 
+from mika.detect import spring
 from mika.detect.documented import Said
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
@@ -92,7 +93,7 @@ LANGUAGES = (
         re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
     ),
 )
-GO, NODE = (next(language for language in LANGUAGES if language.name == name) for name in ("go", "node"))
+GO, NODE, JAVA = (next(one for one in LANGUAGES if one.name == name) for name in ("go", "node", "java"))
 
 
 @frozen
@@ -120,6 +121,7 @@ class Texts:
         self._manifests_of: dict[Language, dict[str, str]] = {}
         self._sources_of: dict[Language, list[str]] = {}
         self._of: dict[tuple[Language, str], list[str]] = {}
+        self._springs: dict[str, spring.Settings | None] = {}
 
     def makers(self) -> Iterator[Maker]:
         for language in LANGUAGES:
@@ -134,10 +136,13 @@ class Texts:
                     lacks = _NODE_SDK
                 if home is None or (lacks and lacks not in self.text(path)):
                     continue
-                if found := language.queue.findall(self.text(path)):
-                    near = self.of(language, home)
-                    queues = tuple(dict.fromkeys(self.value(one or "taskQueue", path, near) for one in found))
-                    yield Maker(language, path, home, manifests[home], queues, lacks)
+                found = language.queue.findall(self.text(path))
+                near = self.of(language, home)
+                queues = [self.value(one or "taskQueue", path, near) for one in found]
+                if (settings := self.spring(language, home)) is not None:
+                    queues += spring.queues(self.text(path), settings, lambda one: self.value(one, path, near))  # noqa: B023
+                if queues:
+                    yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks)
 
     def users(self) -> Iterator[tuple[Language, str]]:
         """Every source file of a part that uses an SDK, for workers or for clients."""
@@ -157,6 +162,15 @@ class Texts:
             manifests = self._manifests(language).items()
             self._homes[language] = {folder for folder, path in manifests if language.sdk.search(self.text(path))}
         return self._nearest(path, self._homes[language])
+
+    def spring(self, language: Language, home: str) -> spring.Settings | None:
+        """The settings of a part with Temporal's starter for Spring."""
+        if language != JAVA:
+            return None
+        if home not in self._springs:
+            manifest = self.text(self._manifests(language)[home])
+            self._springs[home] = spring.settings(self.files, home, manifest, self._variables)
+        return self._springs[home]
 
     def _manifests(self, language: Language) -> Mapping[str, str]:
         if language not in self._manifests_of:

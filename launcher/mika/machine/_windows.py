@@ -21,7 +21,7 @@ if sys.platform == "win32":
     _ROOM = 16 * 1024
     """Bytes at first, for hundreds of sockets. To be told the size costs as much as to be told the table."""
     _RECENT = 0.2  # s; a status asks for each process of the stack, and there is one table for all
-    _SHARE = 0.05  # of the time, at most, is spent on asking; Wine takes up to a second, Windows a millisecond
+    _SHARE = 0.02  # of the time, at most, is spent on asking; Wine takes up to a second, Windows a millisecond
 
     class _Row4(ctypes.Structure):  # MIB_TCPROW_OWNER_PID
         _fields_ = (

@@ -1,0 +1,116 @@
+"""Temporal's starter for Spring: it makes workers of annotated classes, and connects as the application's settings say.
+
+https://docs.temporal.io/develop/java/integrations/spring-boot-integration
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mika.detect import nodes
+from mika.detect.files import Files
+from mika.detect.sources import Value
+from mika.frozen import frozen
+
+if TYPE_CHECKING:
+    from yaml import Node
+
+TARGET = "SPRING_TEMPORAL_CONNECTION_TARGET"
+"""What Spring takes in place of `spring.temporal.connection.target`."""
+_TARGET = "spring.temporal.connection.target"
+_LOCAL = {"local": "127.0.0.1:7233"}
+"""How the starter calls the server of this machine."""
+_FILES = r"application\.(ya?ml|properties)"
+_STARTER = "temporal-spring-boot"
+_IMPLEMENTS = re.compile(r"@(?:WorkflowImpl|ActivityImpl)\s*\(([^()]{0,500})\)")
+_GIVEN = re.compile(r'\b(taskQueues|workers)\s*=\s*(\{(?:[^{}"]|"[^"]*")*\}|(?:[^,{}"]|"[^"]*")+)')
+_LITERAL = re.compile(r'\s*"([^"\\]*)"\s*')
+_PLACEHOLDER = re.compile(r"\$\{([\w.-]+)(?::([^{}]*))?\}")
+_PROPERTY = re.compile(r"^[ \t]*([\w.\[\]-]+)[ \t]*[=:][ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_WORKER_NAME = re.compile(r"spring\.temporal\.workers\[\d+\]\.name")
+_DOCUMENTS = re.compile(r"^---[ \t]*$", re.MULTILINE)
+
+
+@frozen
+class Settings:
+    """Those of one application, from the file `path`: by their full names, small and without hyphens."""
+
+    path: str
+    values: Mapping[str, str]
+    variables: Mapping[str, str]
+
+    def value(self, text: str) -> Value:
+        """What a text is worth: it may be a setting or a variable of the environment, with a default."""
+        placeholder = _PLACEHOLDER.fullmatch(text)
+        if placeholder is None:
+            return Value(None if "${" in text else text)
+        name, default = placeholder[1], placeholder[2]
+        if "." in name:
+            found = self.values.get(_plain(name), default)
+            return Value(found) if found is None or "${" not in found else Value()
+        return Value(self.variables.get(name, default), name)
+
+    def queues(self, name: str) -> Iterator[Value]:
+        """Those of the workers with this name."""
+        keys = (key for key, value in self.values.items() if value == name and _WORKER_NAME.fullmatch(key))
+        for key in keys:
+            yield self.value(self.values.get(f"{key.removesuffix('.name')}.taskqueue", "${}"))
+
+
+def settings(files: Files, home: str, manifest: str, variables: Mapping[str, str]) -> Settings | None:
+    """The settings of the part in the folder `home`, if its `manifest` (a text) has the starter."""
+    if _STARTER not in manifest:
+        return None
+    inside = [path for path in files.named(_FILES) if not home or path.startswith(f"{home}/")]
+    path = next((path for path in inside if "/test/" not in path), "")
+    return Settings(path, dict(_read(path, files.text(path))) if path else {}, variables)
+
+
+def queues(source: str, found: Settings, value: Callable[[str], Value]) -> Iterator[Value]:
+    """The task queues of the classes in a source file; `value` tells what another expression than a text is worth."""
+    for arguments in _IMPLEMENTS.findall(source):
+        for kind, given in _GIVEN.findall(arguments):
+            for expression in given.strip("{} \n").split(","):
+                literal = _LITERAL.fullmatch(expression)
+                if kind == "workers":
+                    yield from list(found.queues(literal[1])) if literal else [Value()]
+                elif expression.strip():
+                    yield found.value(literal[1]) if literal else value(expression.strip())
+
+
+def target(found: Settings) -> Value | None:
+    """The address that the settings have for Temporal's server; a variable of the environment is stronger."""
+    text = found.values.get(_TARGET)
+    if text is None:
+        return None
+    value = found.value(text)
+    return Value(_LOCAL.get(value.text or "", value.text), value.variable or TARGET)
+
+
+def _read(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """Of the first document of YAML: further ones are for a profile each."""
+    if path.endswith(".properties"):
+        yield from ((_plain(name), value) for name, value in _PROPERTY.findall(text))
+        return
+    first = next((part for part in _DOCUMENTS.split(text) if part.strip()), "")
+    try:
+        document = nodes.parse(path, first.encode())
+    except nodes.InvalidError:
+        return
+    yield from _flat(document, "")
+
+
+def _flat(node: Node | None, name: str) -> Iterator[tuple[str, str]]:
+    for key, value in nodes.items(node).items():
+        yield from _flat(value, f"{name}.{_plain(key)}" if name else _plain(key))
+    for number, value in enumerate(nodes.values(node)):
+        yield from _flat(value, f"{name}[{number}]")
+    if text := nodes.text(node):
+        yield name, text
+
+
+def _plain(name: str) -> str:
+    """Spring takes `task-queue` and `taskQueue` as the same name."""
+    return name.replace("-", "").lower()
