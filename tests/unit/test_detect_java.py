@@ -1,4 +1,4 @@
-"""Workers in Java: the class that starts one, and the command of Maven, Gradle or Spring for it."""
+"""Workers in Java and Kotlin: the class that starts one, and the command of Maven, Gradle or Spring for it."""
 
 from __future__ import annotations
 
@@ -194,3 +194,48 @@ def test_settings_of_spring_that_cannot_be_read(tmp_path):
         "src/main/java/com/acme/Greeting.java": '@WorkflowImpl(taskQueues = "q") class Greeting { }',
     }
     assert only(proposed(tmp_path, sources)).queues == ("q",)
+
+
+KOTLIN = 'package com.acme\n\nconst val JOBS = "jobs"\n'
+MAKES = "factory.newWorker(JOBS)"
+
+
+@pytest.mark.parametrize(
+    ("sources", "command"),
+    [
+        ({"worker.kt": f"package com.acme\n\nfun main() {{\n    {MAKES}\n}}\n"}, "com.acme.WorkerKt"),
+        ({"App.kt": f"fun main(args: Array<String>) {{ {MAKES} }}\n"}, "AppKt"),
+        (
+            {"App.kt": f"package com.acme\nobject App {{ @JvmStatic fun main(a: Array<String>) {{ {MAKES} }} }}"},
+            "com.acme.App",
+        ),
+        (
+            {
+                "Main.kt": "package com.acme\nsuspend fun main() {\n    Work().start()\n}\n",
+                "Work.kt": f"package com.acme\nclass Work {{ fun start() {{ {MAKES} }} }}\n",
+            },
+            "com.acme.MainKt",
+        ),
+    ],
+)
+def test_a_worker_in_kotlin(tmp_path, sources, command):
+    placed = {f"src/main/kotlin/com/acme/{name}": text for name, text in {**sources, "Jobs.kt": KOTLIN}.items()}
+    found = only(proposed(tmp_path, {"pom.xml": POM, **placed}))
+    assert (found.command, found.queues) == (f"mvn compile exec:java -Dexec.mainClass={command}", ("jobs",))
+    assert "src/**/*.kt" in found.watch or "**/*.kt" in found.watch
+
+
+@pytest.mark.parametrize(
+    ("file", "expression"),
+    [
+        ("App.kt", 'System.getenv("QUEUE") ?: "jobs"'),
+        ("App.kt", 'System.getenv().getOrDefault("QUEUE", "jobs")'),
+        ("App.java", 'System.getenv().getOrDefault("QUEUE", "jobs")'),
+    ],
+)
+def test_a_queue_of_the_environment(tmp_path, file, expression):
+    main = "fun main()" if file.endswith("kt") else "class App { public static void main(String[] a)"
+    sources = {"pom.xml": POM, f"src/main/{file}": f"{main} {{ factory.newWorker({expression}) }}\n"}
+    found = only(proposed(tmp_path, sources))
+    assert found.queues == ("jobs",)
+    assert "QUEUE, or its default" in found.why[0]

@@ -18,7 +18,7 @@ from mika.wording import Text, _, joined
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NODES = ("npm", "pnpm", "yarn")
-_OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java"}
+_OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java", ".kt": "java"}
 _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 """What keeps the packages of the other languages."""
 

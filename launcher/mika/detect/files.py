@@ -23,11 +23,11 @@ _LONGEST = 6
 _FINDING = 0.6
 """The share of it for finding them. Without the rest, nothing that was found could be read."""
 _MOST_ENTRIES = 200_000
-SOURCES = (".go", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".cs", ".java")
+SOURCES = (".go", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".cs", ".java", ".kt")
 """The endings of source code in the other languages."""
 _SKIPPED = {"node_modules", "__pycache__", "site-packages", "build", "dist", "target", "vendor"}
 _WANTED = re.compile(
-    r".+\.(py|go|[cm]?[jt]s|cs|java|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
+    r".+\.(py|go|[cm]?[jt]s|cs|java|kt|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
     r"|package\.json|pnpm-lock\.yaml|yarn\.lock|alembic\.ini|pyproject\.toml|(uv|poetry|pdm)\.lock|Pipfile|pixi\.toml|environment\.yml"
     r"|application\.(ya?ml|properties)|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",

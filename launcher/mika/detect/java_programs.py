@@ -1,4 +1,4 @@
-"""How a worker in Java is started: by the command that a text has for its class, else by Maven or Gradle."""
+"""How a worker in Java or Kotlin is started: by the command that a text has for its class, else by Maven or Gradle."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from mika.detect.files import ancestors
 from mika.detect.languages import Maker, Texts, told_of
 from mika.quoting import command_line
 
-_MAIN = re.compile(r"static\s+void\s+main\s*\(")
-_PACKAGE = re.compile(r"^package\s+([\w.]+);", re.MULTILINE)
+_MAIN = re.compile(r"static\s+void\s+main\s*\(|@JvmStatic\s+fun\s+main\s*\(")
+_MAIN_OF_FILE = re.compile(r"^(suspend\s+)?fun\s+main\s*\(", re.MULTILINE)
+"""In Kotlin: it belongs to a class that the compiler names after the file."""
+_PACKAGE = re.compile(r"^package\s+([\w.]+);?[ \t]*$", re.MULTILINE)
 _SPRING = re.compile(r"@SpringBootApplication\b")
 _SPRING_PLUGIN = re.compile(
     r"spring-boot-maven-plugin|spring-boot-starter-parent|org\.springframework\.boot[\"')]|plugins\.spring[\w.]*boot",
@@ -47,19 +49,25 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
 def class_name(texts: Texts, path: str) -> str:
     """With its package, as Java wants it."""
     package = _PACKAGE.search(texts.text(path))
-    simple = posixpath.basename(path).removesuffix(".java")
+    simple = _simple(path)
+    if path.endswith(".kt") and _MAIN_OF_FILE.search(texts.text(path)):
+        simple = f"{simple[0].upper()}{simple[1:]}Kt"
     return f"{package[1]}.{simple}" if package else simple
+
+
+def _simple(path: str) -> str:
+    return posixpath.splitext(posixpath.basename(path))[0]
 
 
 def _programs(texts: Texts, maker: Maker) -> list[str]:
     """The class itself if it is a program; else those that use it; else those of Spring that find it by themselves."""
     sources = texts.of(maker.language, maker.home)
-    programs = [path for path in sources if _MAIN.search(texts.text(path))]
+    programs = [path for path in sources if _MAIN.search(texts.text(path)) or _MAIN_OF_FILE.search(texts.text(path))]
     if maker.path in programs:
         return [maker.path]
-    simple = re.escape(posixpath.basename(maker.path).removesuffix(".java"))
+    simple = re.escape(_simple(maker.path))
     # Not by its constants, as a client uses the name of its queue.
-    uses = re.compile(rf"\bnew\s+{simple}\b|\b{simple}(\s*(::|\.)\s*[a-z]\w*|\.class)\b")
+    uses = re.compile(rf"\bnew\s+{simple}\b|\b{simple}(\s*(::|\.)\s*[a-z]\w*|\.class|\()")
     using = [path for path in programs if uses.search(texts.text(path))]
     return using or [path for path in programs if _scans(texts, path, maker.path)]
 

@@ -1,4 +1,4 @@
-"""Workers in Go, TypeScript, .NET and Java: which files make them, for which queue, and in which part of the project.
+"""Workers in Go, TypeScript, .NET, Java and Kotlin: which files make them, for which queue, in which part of a project.
 
 Read as text, not as syntax: what an expression is worth is found only for literals, constants and the environment.
 """
@@ -25,7 +25,7 @@ _NODE_SDKS = re.compile(r'"(@temporalio/\w+|temporalio)"\s*:')
 _LIKELY = re.compile(r"worker|temporal", re.IGNORECASE)
 """The paths to look at where no manifest has the SDK: a frontend has thousands of files."""
 _TESTS = re.compile(
-    r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|cs)$|\.d\.ts$", re.IGNORECASE
+    r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|kt|cs)$|\.d\.ts$", re.IGNORECASE
 )
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
 _LITERAL = re.compile(r"""["'`]([^"'`$\\]+)["'`]""")
@@ -34,10 +34,12 @@ _PART = re.compile(r"(\$\{[^{}]*\})")
 _SMALL = re.compile(r"[a-z][a-z0-9]*")
 _GETTER = re.compile(
     r"""(?:process\.env(?:\.|\[["'])|(?:os\.Getenv|System\.getenv|GetEnvironmentVariable)\(\s*["'])(\w+)["'\])]*"""
-    r"""\s*(?:(?:\?\?|\|\|)\s*(.+))?"""
+    r"""\s*(?:(?:\?\?|\|\||\?:)\s*(.+))?"""
 )
-_HELPER = re.compile(r"""\w*env\w*\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE)
-"""A function of the project: the value of a variable of the environment, or a default."""
+_HELPER = re.compile(
+    r"""(?:\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
+)
+"""Java's, or a function of the project: the value of a variable of the environment, or a default."""
 _ASSIGNED = r"\bNAME\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{1,200})"
 _RETURNED = r"\bNAME(?:\s*=)?\s*\(\)\s*(?::?\s*string\s*)?(?:\{\s*return\s|=>)\s*([^;\n}]{1,200})"
 """What a function without arguments returns, if it does nothing else."""
@@ -89,8 +91,8 @@ LANGUAGES = (
         "java",
         re.compile(r"pom\.xml|build\.gradle(\.kts)?"),
         re.compile(r"\bio\.temporal\b"),
-        (".java",),
-        re.compile(r"\.newWorker\(([^,()]{1,200})[,)]"),
+        (".java", ".kt"),
+        re.compile(r"\.newWorker\(((?:[^,()]|\([^()]*\)){1,200})[,)]"),
     ),
 )
 GO, NODE, JAVA = (next(one for one in LANGUAGES if one.name == name) for name in ("go", "node", "java"))

@@ -1,4 +1,4 @@
-"""How a worker in Go, TypeScript, .NET or Java is started: as the project documents it, else as its tool does."""
+"""How a worker in another language is started: as the project documents it, else as its tool does."""
 
 from __future__ import annotations
 
