@@ -1,4 +1,4 @@
-"""Temporal's server and its tools, built from their Go modules without what only clouds need, a third of the work.
+"""Temporal's server and its tools, built from their Go modules without what only clouds need: half of the work.
 
 python -m tests.kit.temporal_programs FILE      write the `temporal` command for Windows to FILE
 """

@@ -14,7 +14,7 @@ from mika.quoting import command_line
 _MAIN = re.compile(r"static\s+void\s+main\s*\(|@JvmStatic\s+fun\s+main\s*\(")
 _MAIN_OF_FILE = re.compile(r"^(suspend\s+)?fun\s+main\s*\(", re.MULTILINE)
 """In Kotlin: it belongs to a class that the compiler names after the file."""
-_PACKAGE = re.compile(r"^package\s+([\w.]+);?[ \t]*$", re.MULTILINE)
+_PACKAGE = re.compile(r"^package\s+([\w.]+)\s*(?:;|$)", re.MULTILINE)
 _SPRING = re.compile(r"@SpringBootApplication\b")
 _SPRING_PLUGIN = re.compile(
     r"spring-boot-maven-plugin|spring-boot-starter-parent|org\.springframework\.boot[\"')]|plugins\.spring[\w.]*boot",

@@ -5,6 +5,7 @@ Read as text, not as syntax: what an expression is worth is found only for liter
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -141,8 +142,9 @@ class Texts:
                 found = language.queue.findall(self.text(path))
                 near = self.of(language, home)
                 queues = [self.value(one or "taskQueue", path, near) for one in found]
-                if (settings := self.spring(language, home)) is not None:
-                    queues += spring.queues(self.text(path), settings, lambda one: self.value(one, path, near))  # noqa: B023
+                if (settings := self.spring_settings(language, home)) is not None:
+                    worth = functools.partial(self.value, path=path, near=near)
+                    queues += spring.queues(self.text(path), settings, worth)
                 if queues:
                     yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks)
 
@@ -165,7 +167,7 @@ class Texts:
             self._homes[language] = {folder for folder, path in manifests if language.sdk.search(self.text(path))}
         return self._nearest(path, self._homes[language])
 
-    def spring(self, language: Language, home: str) -> spring.Settings | None:
+    def spring_settings(self, language: Language, home: str) -> spring.Settings | None:
         """The settings of a part with Temporal's starter for Spring."""
         if language != JAVA:
             return None
