@@ -98,11 +98,8 @@ def _build_missing(
             target = programs[name]
             target.parent.mkdir(parents=True, exist_ok=True)
             fresh = target.with_name(f"{target.name}.new")
-            _run(
-                [*_NICE, "go", "build", "-p", "1", "-buildvcs=false", "-ldflags=-s -w", "-o", str(fresh), package],
-                cwd=tree,
-                system=system,
-            )
+            command = [*_NICE, "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", str(fresh), package]
+            _run(command, cwd=tree, system=system)
             fresh.replace(target)
 
 
