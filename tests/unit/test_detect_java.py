@@ -130,6 +130,8 @@ app.queue = orders
         ('@WorkflowImpl(taskQueues = "greetings")', ("greetings",)),
         ('@WorkflowImpl(\n    taskQueues = {"one", "two"})', ("one", "two")),
         ("@ActivityImpl(taskQueues = Queues.TASK_QUEUE)", ("a constant",)),
+        ('@WorkflowImpl(taskQueues = ["one", "two"])', ("one", "two")),  # Kotlin
+        ('// @WorkflowImpl(taskQueues = "old")\n@WorkflowImpl(taskQueues = "new")', ("new",)),
         ('@WorkflowImpl(workers = "payer")', ("payments",)),
         ('@ActivityImpl(taskQueues = "${app.queue}")', ("orders",)),
         ('@ActivityImpl(taskQueues = "${ORDERS:by-default}")', ("by-default",)),

@@ -88,6 +88,7 @@ def test_who_waits_hears_once_of_each_thing_that_is_wrong(monkeypatch: pytest.Mo
         Diagnosis(Cause.ACTIVITY_RETRYING, "the activity pay fails: attempt 2", (), "see its log"),
         Diagnosis(Cause.ACTIVITY_RETRYING, "the activity pay fails: attempt 3", (), "see its log"),
         Diagnosis(Cause.NO_WORKER, "no worker takes it"),
+        Diagnosis(Cause.WORKFLOW_FAILED, "it failed"),  # its end, which the server is about to tell
     ]
 
     async def diagnose(_exam: Any, _workflow_id: str) -> Diagnosis:

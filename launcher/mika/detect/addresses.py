@@ -69,7 +69,7 @@ def of_others(texts: Texts) -> Iterator[Target]:
 def _of_spring(texts: Texts) -> Iterator[Target]:
     homes = dict.fromkeys(texts.home_of(language, path) for language, path in texts.users() if language == JAVA)
     for home in homes:
-        settings = texts.spring_settings(JAVA, home) if home is not None else None
+        settings = texts.spring_settings(home) if home is not None else None
         if settings is not None and (value := spring.target(settings)) is not None:
             yield Target(settings.path, value, home or "")
 

@@ -142,9 +142,9 @@ class Texts:
                 found = language.queue.findall(self.text(path))
                 near = self.of(language, home)
                 queues = [self.value(one or "taskQueue", path, near) for one in found]
-                if (settings := self.spring_settings(language, home)) is not None:
+                if language == JAVA and (settings := self.spring_settings(home)) is not None:
                     worth = functools.partial(self.value, path=path, near=near)
-                    queues += spring.queues(self.text(path), settings, worth)
+                    queues += spring.queues(without_comments(self.text(path)), settings, worth)
                 if queues:
                     yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks)
 
@@ -167,12 +167,10 @@ class Texts:
             self._homes[language] = {folder for folder, path in manifests if language.sdk.search(self.text(path))}
         return self._nearest(path, self._homes[language])
 
-    def spring_settings(self, language: Language, home: str) -> spring.Settings | None:
-        """The settings of a part with Temporal's starter for Spring."""
-        if language != JAVA:
-            return None
+    def spring_settings(self, home: str) -> spring.Settings | None:
+        """The settings of a part in Java, if it has Temporal's starter for Spring."""
         if home not in self._springs:
-            manifest = self.text(self._manifests(language)[home])
+            manifest = self.text(self._manifests(JAVA)[home])
             self._springs[home] = spring.settings(self.files, home, manifest, self._variables)
         return self._springs[home]
 

@@ -17,15 +17,16 @@ from mika.frozen import frozen
 if TYPE_CHECKING:
     from yaml import Node
 
-TARGET = "SPRING_TEMPORAL_CONNECTION_TARGET"
-"""What Spring takes in place of `spring.temporal.connection.target`."""
-_TARGET = "spring.temporal.connection.target"
+_TARGET, _VARIABLE = "spring.temporal.connection.target", "SPRING_TEMPORAL_CONNECTION_TARGET"
+"""A setting, and the variable of the environment that Spring takes in its place."""
 _LOCAL = {"local": "127.0.0.1:7233"}
 """How the starter calls the server of this machine."""
 _FILES = r"application\.(ya?ml|properties)"
 _STARTER = "temporal-spring-boot"
 _IMPLEMENTS = re.compile(r"@(?:WorkflowImpl|ActivityImpl)\s*\(([^()]{0,500})\)")
-_GIVEN = re.compile(r'\b(taskQueues|workers)\s*=\s*(\{(?:[^{}"]|"[^"]*")*\}|(?:[^,{}"]|"[^"]*")+)')
+_GIVEN = re.compile(
+    r'\b(taskQueues|workers)\s*=\s*(\{(?:[^{}"]|"[^"]*")*\}|\[(?:[^\[\]"]|"[^"]*")*\]|(?:[^,{}\[\]"]|"[^"]*")+)'
+)
 _LITERAL = re.compile(r'\s*"([^"\\]*)"\s*')
 _PLACEHOLDER = re.compile(r"\$\{([\w.-]+)(?::([^{}]*))?\}")
 _PROPERTY = re.compile(r"^[ \t]*([\w.\[\]-]+)[ \t]*[=:][ \t]*(.*?)[ \t]*$", re.MULTILINE)
@@ -72,7 +73,7 @@ def queues(source: str, found: Settings, value: Callable[[str], Value]) -> Itera
     """The task queues of the classes in a source file; `value` tells what another expression than a text is worth."""
     for arguments in _IMPLEMENTS.findall(source):
         for kind, given in _GIVEN.findall(arguments):
-            for expression in given.strip("{} \n").split(","):
+            for expression in given.strip("{}[] \n").split(","):
                 literal = _LITERAL.fullmatch(expression)
                 if kind == "workers":
                     yield from list(found.queues(literal[1])) if literal else [Value()]
@@ -86,7 +87,7 @@ def target(found: Settings) -> Value | None:
     if text is None:
         return None
     value = found.value(text)
-    return Value(_LOCAL.get(value.text or "", value.text), value.variable or TARGET)
+    return Value(_LOCAL.get(value.text or "", value.text), value.variable or _VARIABLE)
 
 
 def _read(path: str, text: str) -> Iterator[tuple[str, str]]:

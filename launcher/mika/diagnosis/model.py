@@ -67,6 +67,8 @@ HANGING = frozenset(
     }
 )
 """It is running, and it will get nowhere without help."""
+TROUBLED = HANGING | {Cause.SLOW, Cause.WORKER_KILLED, Cause.ACTIVITY_RETRYING, Cause.NEXUS_RETRYING}
+"""It is running, and something is wrong, which may pass."""
 
 
 @frozen

@@ -76,7 +76,7 @@ async def check_no_stuck_task(temporal: Temporal, task_queue: str, is_own: IsOwn
 
 
 def _is_spared(activity: PendingActivityInfo, taken_at: float) -> bool:
-    """Also a hung worker takes the next attempt at an activity: then that began after the task that it lost."""
+    """A hung worker takes the next attempt at an activity, too: only what began before the lost task may block it."""
     is_second = activity.attempt > 1 and proto.at(activity.last_started_time) < taken_at
     return is_second or activity.maximum_attempts == 1
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from mika.decoded import Json
 from mika.diagnosis import proto
 from mika.diagnosis.commands import for_workflow
-from mika.diagnosis.model import FINE, HANGING, Diagnosis
+from mika.diagnosis.model import HANGING, TROUBLED, Diagnosis
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows.story import diagnose_again
@@ -118,7 +118,7 @@ def failed(verb: str, name: str, workflow_id: str, why: str) -> MikaError:
 
 
 async def result(exam: Examination, workflow_id: str, run_id: str, say: Say) -> Answer | None:
-    """Wait for the end of a workflow; None if it does not complete. `say` hears what keeps it from it meanwhile.
+    """Wait for the end of a workflow; None if it does not complete. `say` hears what is wrong meanwhile.
 
     A reset ends a run and begins another one: that is waited for, too.
     """
@@ -145,7 +145,7 @@ async def _result_of_run(exam: Examination, workflow_id: str, run_id: str, say: 
     try:
         while not (await asyncio.wait({waiting}, timeout=_LOOK_AGAIN))[0]:
             diagnosis = await diagnose_again(exam, workflow_id)
-            if diagnosis.cause not in FINE and diagnosis.cause != told:
+            if diagnosis.cause in TROUBLED and diagnosis.cause != told:  # it may just have ended, too
                 told = diagnosis.cause
                 text = _("{id} waits: {finding}", id=workflow_id, finding=diagnosis.finding)
                 say(_("{text}; {fix}", text=text, fix=diagnosis.fix) if diagnosis.fix else text)
