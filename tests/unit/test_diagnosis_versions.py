@@ -177,7 +177,11 @@ class Exam:
     ("poller", "fix"),
     [
         (of(TWO, current=False), f"make the version of 12@vm the current one: {SET_2}"),
-        (of(TWO, current=True), "the workers are too slow or too few"),
+        (
+            of(TWO, current=True),
+            "the workers are too slow or too few, or what waits is pinned to another version: see `mika workflows`",
+        ),
+        (of(None, current=True), "the workers are too slow or too few"),
         (of(None, current=False), "start a worker of the current version"),
     ],
 )

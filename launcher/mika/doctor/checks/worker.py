@@ -189,6 +189,11 @@ async def queue(exam: Examination) -> Check:
         return skipped("queue", text, "worker")
     if not any(poller.is_current for poller in alive):
         return warn("queue", text, _make_current(alive[0], surroundings))
+    if any(poller.version is not None for poller in alive):
+        pinned = _(
+            "the workers are too slow or too few, or what waits is pinned to another version: see `mika workflows`"
+        )
+        return warn("queue", text, pinned)
     process = next((process.name for process in await exam.processes() if worst.name in process.queues), "")
     fix = (
         _("the workers are too slow or too few: `mika up {name}=2`, or look at `mika logs {name}`", name=process)
