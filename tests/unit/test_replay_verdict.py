@@ -16,12 +16,36 @@ from mika.wording import Text, _
 PROJECT = Path("/project")
 
 
-def worker(number: int = 0, queue: str = "orders", types: tuple[str, ...] = ("Order",)) -> dict[str, object]:
-    return {"kind": "worker", "pid": 1, "number": number, "queue": queue, "types": types, "files": ["/project/wf.py"]}
+def worker(
+    number: int = 0, queue: str = "orders", types: tuple[str, ...] = ("Order",), activities: tuple[str, ...] = ()
+) -> dict[str, object]:
+    return {
+        "kind": "worker",
+        "pid": 1,
+        "number": number,
+        "queue": queue,
+        "types": types,
+        "activities": activities,
+        "files": ["/project/wf.py"],
+    }
 
 
-def done(number: int = 0, unknown: dict[str, object] | None = None, late: int = 0, **counts: int) -> dict[str, object]:
-    return {"kind": "done", "pid": 1, "number": number, "counts": counts, "unknown": unknown or {}, "late": late}
+def done(
+    number: int = 0,
+    unknown: dict[str, object] | None = None,
+    missing: tuple[tuple[str, str, int, str], ...] = (),
+    late: int = 0,
+    **counts: int,
+) -> dict[str, object]:
+    return {
+        "kind": "done",
+        "pid": 1,
+        "number": number,
+        "counts": counts,
+        "unknown": unknown or {},
+        "missing": missing,
+        "late": late,
+    }
 
 
 def misfit(run: str = "order-1", **changes: object) -> dict[str, object]:
@@ -104,6 +128,30 @@ def test_a_type_that_is_gone_is_refused_unless_another_worker_of_the_queue_has_i
     both = verdict(HOOK, worker(types=("Other",)), worker(1), done(unknown=gone), done(1, good=2))
     assert not both.refuses
     assert not both.gone
+
+
+def test_an_activity_that_an_open_run_waits_for_is_refused_if_it_is_gone():
+    missing = (("orders", "charge", 2, "order-1"),)
+    gone = verdict(HOOK, worker(activities=("notify",)), done(good=2, missing=missing))
+    assert (gone.state, gone.refuses) == ("misfit", True)
+    (reason,) = gone.reasons()
+    assert reason.text == "the new code has no activity charge any more, and 2 open runs wait for it (order-1, …)"
+    assert "`mika workflows terminate order-1" in reason.fix
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [
+        [worker(activities=("notify",)), worker(1, types=(), activities=("charge",))],
+        [worker(activities=("notify", "*"))],
+        [worker(activities=())],
+        [worker(queue="invoices", activities=("notify",))],
+    ],
+    ids=["another worker has it", "a dynamic activity", "no worker of activities", "no worker of the queue"],
+)
+def test_an_activity_that_somebody_else_may_have_is_not_gone(workers):
+    checked = verdict(HOOK, *workers, done(good=2, missing=(("orders", "charge", 2, "order-1"),)))
+    assert checked.state == "fits"
 
 
 def test_a_program_that_ends_with_an_error_is_refused_with_its_line():

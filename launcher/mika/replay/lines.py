@@ -70,12 +70,23 @@ class Misfit:
 
 @frozen
 class WorkerLine:
-    """A worker that the program has made. `types` has `*` for a dynamic workflow."""
+    """A worker that the program has made. In `types` and `activities`, `*` is a dynamic one."""
 
     key: tuple[int, int]
     queue: str
     types: tuple[str, ...]
+    activities: tuple[str, ...]
     files: tuple[str, ...]
+
+
+@frozen
+class Awaited:
+    """An activity that open runs wait for, and that a worker does not have. `example` is the id of one run."""
+
+    queue: str
+    type: str
+    runs: int
+    example: str
 
 
 @frozen(kw_only=True)
@@ -91,6 +102,7 @@ class WorkerResult:
     """Not replayed, because the time was over."""
     unknown: Mapping[str, tuple[int, str]]
     """Open runs (or recorded ones) of types that this worker does not have: how many, and the id of one."""
+    missing: tuple[Awaited, ...]
     has_more: bool
 
 
@@ -136,7 +148,13 @@ class Report:
                 self.patched.add(int(line["pid"]))
             case "worker":
                 self.workers.append(
-                    WorkerLine(_key(line), str(line["queue"]), tuple(line["types"]), tuple(line["files"]))
+                    WorkerLine(
+                        _key(line),
+                        str(line["queue"]),
+                        tuple(line["types"]),
+                        tuple(line["activities"]),
+                        tuple(line["files"]),
+                    )
                 )
             case "misfit":
                 self.misfits.append(_misfit(line))
@@ -223,5 +241,9 @@ def _result(line: Json) -> WorkerResult:
         late=int(line["late"]),
         missed=int(counts.get("missed", 0)),
         unknown={str(name): (int(number), str(example)) for name, (number, example) in line["unknown"].items()},
+        missing=tuple(
+            Awaited(str(queue), str(name), int(number), str(example))
+            for queue, name, number, example in line["missing"]
+        ),
         has_more=bool(line.get("more_open")),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mika.diagnosis.commands import for_workflow
 from mika.reason import Reason
-from mika.replay.lines import Asked, Misfit, ProgramError, Report
+from mika.replay.lines import Asked, Awaited, Misfit, ProgramError, Report
 from mika.replay.program import Outcome
 from mika.wording import Text, _, listed
 
@@ -134,6 +134,29 @@ def of_gone(kind: str, number: int, example: str, *, are_recorded: bool) -> Reas
     end = for_workflow("workflows terminate", example)
     return Reason(
         text, _("register {type} again until they are closed, or end them: {command}", type=kind, command=end)
+    )
+
+
+def of_gone_activity(activity: Awaited) -> Reason:
+    """The new code does not have an activity that open runs wait for."""
+    text = (
+        _(
+            "the new code has no activity {type} any more, and 1 open run waits for it ({id})",
+            type=activity.type,
+            id=activity.example,
+        )
+        if activity.runs == 1
+        else _(
+            "the new code has no activity {type} any more, and {count} open runs wait for it ({id}, …)",
+            type=activity.type,
+            count=activity.runs,
+            id=activity.example,
+        )
+    )
+    end = for_workflow("workflows terminate", activity.example)
+    return Reason(
+        text,
+        _("register {type} again until no run waits for it, or end them: {command}", type=activity.type, command=end),
     )
 
 

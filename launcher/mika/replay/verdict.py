@@ -10,7 +10,7 @@ from typing import Literal
 from mika.frozen import frozen
 from mika.reason import Reason
 from mika.replay import sentences
-from mika.replay.lines import Misfit, Place, ProgramError
+from mika.replay.lines import Awaited, Misfit, Place, ProgramError, Report
 from mika.replay.program import Outcome
 
 State = Literal["fits", "misfit", "unchecked"]
@@ -42,6 +42,8 @@ class Verdict:
     misfits: tuple[Misfit, ...] = ()
     gone: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Types of open runs (or of recorded ones) that no worker of the program has: how many runs, and the id of one."""
+    gone_activities: tuple[Awaited, ...] = ()
+    """Activities that open runs wait for, and that the program's workers of their queue do not have."""
     are_recorded: bool = False
     """The runs are recorded ones, so nobody waits for them."""
     error: ProgramError | None = None
@@ -62,7 +64,7 @@ class Verdict:
     @property
     def refuses(self) -> bool:
         """Whether the old code should stay. What could not be checked is no reason for that."""
-        return bool(self.blocking or self.gone or self.error or self.ended is not None)
+        return bool(self.blocking or self.gone or self.gone_activities or self.error or self.ended is not None)
 
     @property
     def state(self) -> State:
@@ -88,6 +90,7 @@ class Verdict:
             yield sentences.of_misfits(group.runs, self.process, self.project)
         for kind, (number, example) in self.gone.items():
             yield sentences.of_gone(kind, number, example, are_recorded=self.are_recorded)
+        yield from map(sentences.of_gone_activity, self.gone_activities)
         yield from self.unchecked
         if self.state == "fits" or (self.state == "unchecked" and self.fits):
             yield Reason(sentences.all_fit(self.fits, self.open_fits, self.late, are_recorded=self.are_recorded))
@@ -102,6 +105,10 @@ class Verdict:
             "late": self.late,
             "misfits": [_misfit_json(misfit) for misfit in self.misfits],
             "gone": [{"type": kind, "runs": number, "id": run} for kind, (number, run) in self.gone.items()],
+            "gone_activities": [
+                {"type": each.type, "queue": each.queue, "runs": each.runs, "id": each.example}
+                for each in self.gone_activities
+            ],
             "error": None
             if self.error is None
             else {"type": self.error.type, "text": self.error.text, "place": _place_json(self.error.place)},
@@ -131,6 +138,7 @@ def judge(
         fitting=frozenset(report.fits),
         misfits=tuple(report.misfits),
         gone=_gone(outcome),
+        gone_activities=tuple(_gone_activities(outcome.report)),
         are_recorded=are_recorded,
         error=report.error if ends_early else None,
         ended=outcome.last_lines if ends_early and report.error is None and has_spoken and report.hooked else None,
@@ -158,6 +166,19 @@ def _gone(outcome: Outcome) -> dict[str, tuple[int, str]]:
             if kind not in types and "*" not in types:
                 gone[kind] = (max(number, gone.get(kind, (0, ""))[0]), example)
     return gone
+
+
+def _gone_activities(report: Report) -> Iterator[Awaited]:
+    """Where no worker of the queue has any activity, another program has them."""
+    of_queue: dict[str, set[str]] = {}
+    for worker in report.workers:
+        of_queue.setdefault(worker.queue, set()).update(worker.activities)
+    missing: dict[tuple[str, str], Awaited] = {}
+    for awaited in (each for result in report.results for each in result.missing):
+        types = of_queue.get(awaited.queue)
+        if types and awaited.type not in types and "*" not in types:
+            missing.setdefault((awaited.queue, awaited.type), awaited)
+    yield from missing.values()
 
 
 def _place_json(place: Place | None) -> dict[str, object] | None:

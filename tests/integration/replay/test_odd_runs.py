@@ -97,6 +97,47 @@ def test_a_run_that_is_stuck_already_is_told_and_keeps_nobody(live: Live, tmp_pa
     assert mended.state == "fits", list(mended.reasons())
 
 
+def test_an_activity_that_a_run_waits_for_is_missed_unless_it_was_missing_before(live: Live, tmp_path: Path):
+    queue, fails = "awaited", ("steps.py", 'return f"label for {code}"', 'raise ValueError("no printer")')
+    failing = edited(tmp_path / "failing", "nothing", fails)
+    without = edited(tmp_path / "without", "nothing", ("steps.py", "[weigh, label, deliver]", "[weigh, deliver]"))
+
+    def worker(folder: Path) -> Any:
+        env = {**live.env, "QUEUES": queue, "IDENTITY": "old", "PYTHONPATH": folder}
+        return live.server.run("old", list(WORKER), **env)
+
+    async def last_failure(client: Client, kind: str) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                description = await client.get_workflow_handle("waits").describe()
+                for activity in description.raw_description.pending_activities:
+                    if activity.last_failure.application_failure_info.type == kind:
+                        return
+                await asyncio.sleep(0.1)
+
+    async def fail(client: Client) -> None:
+        await client.start_workflow("Parcel", "x", id="waits", task_queue=queue)
+        await last_failure(client, "ValueError")
+
+    async def be_missing(client: Client) -> None:
+        await last_failure(client, "NotFoundError")
+
+    def check(folder: Path) -> Any:
+        return live.check(live.spec(folder, QUEUES=queue), [queue])
+
+    old = worker(failing)
+    run(live, fail)
+    verdict = check(without)
+    assert [(each.type, each.runs, each.example) for each in verdict.gone_activities] == [("label", 1, "waits")]
+    assert verdict.refuses
+    old.kill()
+    missing = worker(without)
+    run(live, be_missing)
+    missing.kill()
+    assert check(without).state == "fits", "the old code does not have it, either"
+    assert check(edited(tmp_path / "with")).state == "fits"
+
+
 def test_a_codec_that_is_down_says_nothing_about_the_code(live: Live, tmp_path: Path):
     connect = 'Client.connect(os.environ["ADDRESS"], identity=identity)'
     coded = 'Client.connect(os.environ["ADDRESS"], identity=identity, data_converter=CONVERTER)'

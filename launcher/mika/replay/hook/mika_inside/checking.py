@@ -7,7 +7,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import commands, locating
+from . import awaited, commands, locating
 from .histories import Run, in_order, is_fresh, load, shape
 from .report import ORDER, remaining, say
 from .words import Text, _
@@ -38,7 +38,7 @@ async def check(worker: Any) -> None:
     """Replay what concerns `worker`, and report each run that does not fit, then a line `done`."""
     classes = workflow_classes(worker)
     if not classes:
-        say("done", number=worker._mika_number, counts={}, unknown={}, late=0)
+        say("done", number=worker._mika_number, counts={}, unknown={}, missing=[], late=0)
         return
     loaded = await load(worker, set(classes))
     codec = _watch_codec(worker)
@@ -46,6 +46,7 @@ async def check(worker: Any) -> None:
     replay = _Replay(_arguments(worker, [classes[name] for name in needed]))
     counts = {"good": 0, "bad": 0, "open_good": 0, "missed": loaded.missed}
     late = 0
+    going_on: list[Run] = []
     located: dict[int, int | None] = {}
     replayed_from = time.monotonic()
     for number, run in in_order(loaded.runs):
@@ -56,6 +57,7 @@ async def check(worker: Any) -> None:
         is_over = time.monotonic() - replayed_from > ORDER["seconds"]
         if number > 1 and (number > ORDER["of_a_shape"] or is_over or counts["bad"] >= _MOST_FAILURES):
             late += 1
+            going_on += [run] * is_open
             continue
         try:
             failure = await replay.replay(run.history)
@@ -75,11 +77,13 @@ async def check(worker: Any) -> None:
             await _report(replay, run, failure, located)
         else:
             _say_fits(run)
+            going_on += [run] * is_open
     say(
         "done",
         number=worker._mika_number,
         counts=counts,
         unknown=loaded.unknown,
+        missing=await awaited.missing(worker, going_on),
         late=late,
         more_open=loaded.more_open,
     )

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .report import say
-from .workers import active_config
+from .workers import active_config, activity_names
 
 _SIMPLE: dict[Any, str] = {
     str: "string",
@@ -54,7 +54,7 @@ def describe(worker: Any) -> None:
         number=worker._mika_number,
         queue=config["task_queue"],
         workflows=[_described(definition) for definition in definitions(worker)],
-        activities=[_activity_name(activity) for activity in config.get("activities") or ()],
+        activities=activity_names(worker),
     )
 
 
@@ -200,10 +200,3 @@ def _type_text(hint: Any) -> str:
     if hint is Any:
         return ""
     return hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint).replace("typing.", "")
-
-
-def _activity_name(activity: Any) -> str:
-    import temporalio.activity
-
-    definition = temporalio.activity._Definition.from_callable(activity)
-    return (definition.name if definition is not None else None) or "*"

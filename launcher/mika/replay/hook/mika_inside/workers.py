@@ -37,6 +37,15 @@ def workflow_classes(worker: Any) -> dict[str, type]:
     return {define(cls).name or "*": cls for cls in active_config(worker).get("workflows") or ()}
 
 
+def activity_names(worker: Any) -> list[str]:
+    """The types of activities that a worker has; `*` is a dynamic one, which takes any."""
+    import temporalio.activity
+
+    define = temporalio.activity._Definition.from_callable
+    definitions = map(define, active_config(worker).get("activities") or ())
+    return [(definition.name if definition is not None else None) or "*" for definition in definitions]
+
+
 def _replace_run(module: Any) -> None:
     worker_class = module.Worker
     run_name = next((name for name in ("_run", "run") if hasattr(worker_class, name)), None)
@@ -57,6 +66,7 @@ def _replace_run(module: Any) -> None:
             number=self._mika_number,
             queue=active_config(self)["task_queue"],
             types=list(workflow_classes(self)),
+            activities=activity_names(self),
             files=project_files(),
         )
 
