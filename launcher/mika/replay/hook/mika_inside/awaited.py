@@ -65,15 +65,10 @@ async def _was_missing(client: Any, name: str, runs: Sequence[Run]) -> bool:
 
 async def _activities(client: Any, run: Run) -> Sequence[Any]:
     """Those that are pending now; none if they cannot be had, for example because the run was deleted meanwhile."""
-    from temporalio.api.common.v1 import WorkflowExecution
-    from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
-
-    execution = WorkflowExecution(workflow_id=run.id, run_id=run.run_id)
-    request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
-    describe = client.workflow_service.describe_workflow_execution(request)
+    describe = client.get_workflow_handle(run.id, run_id=run.run_id).describe()
     try:
         # Not asyncio.timeout(): the program may run on Python 3.10.
         description = await asyncio.wait_for(describe, remaining())  # noqa: TID251
     except Exception:  # noqa: BLE001
         return ()
-    return list(description.pending_activities)
+    return list(description.raw_description.pending_activities)
