@@ -135,7 +135,7 @@ def test_an_activity_that_an_open_run_waits_for_is_refused_if_it_is_gone():
     gone = verdict(HOOK, worker(activities=("notify",)), done(good=2, missing=missing))
     assert (gone.state, gone.refuses) == ("misfit", True)
     (reason,) = gone.reasons()
-    assert reason.text == "the new code has no activity charge any more, and 2 open runs wait for it (order-1, …)"
+    assert reason.text == "the new code has no activity charge, and 2 open runs wait for it (order-1, …)"
     assert "`mika workflows terminate order-1" in reason.fix
 
 

@@ -141,13 +141,13 @@ def of_gone_activity(activity: Awaited) -> Reason:
     """The new code does not have an activity that open runs wait for."""
     text = (
         _(
-            "the new code has no activity {type} any more, and 1 open run waits for it ({id})",
+            "the new code has no activity {type}, and 1 open run waits for it ({id})",
             type=activity.type,
             id=activity.example,
         )
         if activity.runs == 1
         else _(
-            "the new code has no activity {type} any more, and {count} open runs wait for it ({id}, …)",
+            "the new code has no activity {type}, and {count} open runs wait for it ({id}, …)",
             type=activity.type,
             count=activity.runs,
             id=activity.example,
