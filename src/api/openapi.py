@@ -50,6 +50,7 @@ PROBLEMS_OF_A_MESSAGE = (
     "busy",
     "already_answered",
     "worker_unresponsive",
+    "activity_paused",
     "workflow_timeout",
     "activity_failed",
     "workflow_stopped",

@@ -59,6 +59,8 @@ class Verdict:
     @property
     def code(self) -> str:
         """The problem's code."""
+        if self.diagnosis.cause == Cause.ACTIVITY_PAUSED:
+            return "activity_paused"
         return "no_worker" if self.diagnosis.cause in _UNTAKEN else "worker_unresponsive"
 
 
@@ -108,6 +110,7 @@ class Judge:
     def __init__(self, temporal: Temporal, settings: Settings) -> None:
         self._temporal = temporal
         surroundings = self._surroundings = Surroundings(
+            address=settings.temporal_address,
             namespace=settings.temporal_namespace,
             queue=settings.temporal_task_queue,
             run_timeout=settings.workflow_run_timeout,

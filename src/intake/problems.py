@@ -36,6 +36,7 @@ KINDS = {
     "temporal_unavailable": Kind(503, "Temporal does not answer", 5),
     "no_worker": Kind(503, "No worker takes the message", 5),
     "worker_unresponsive": Kind(504, "A worker took the message, but does not answer", 10),
+    "activity_paused": Kind(504, "A step of answering the message is paused", 10),
     "workflow_timeout": Kind(504, "The message was not answered in time", 10),
     "activity_failed": Kind(502, "A step of answering the message failed", 10),
     "api_stopping": Kind(503, "The API is stopping", 2),

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import shlex
 import signal
+import subprocess
 import sys
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from mika.backends.embedded import find_temporal
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import PauseActivityRequest
+from temporalio.client import Client
 
-from tests.kit.bot_processes import SIGSTOP, BotProcesses, needs_sigstop
-from tests.kit.machine import poll_until
+from tests.kit.bot_processes import SIGSTOP, BotProcesses, TemporalServer, needs_sigstop
+from tests.kit.machine import DEADLINE, poll_until
 from tests.kit.stub_http import Answer, completion
 
 
@@ -103,6 +111,19 @@ def test_the_same_message_id_is_answered_once(llm_bot, llm, worker):
     assert len(llm_bot.turns()) == 2
 
 
+async def pause_only_run(server: TemporalServer) -> None:
+    """Pause the activity that the only open run waits for."""
+    client = await Client.connect(f"127.0.0.1:{server.port}")
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            async for run in client.list_workflows('ExecutionStatus="Running"'):
+                execution = WorkflowExecution(workflow_id=run.id, run_id=run.run_id)
+                request = PauseActivityRequest(namespace=client.namespace, execution=execution, type="ask_llm")
+                await client.workflow_service.pause_activity(request)
+                return
+            await asyncio.sleep(0.1)
+
+
 @needs_sigstop
 def test_a_stopped_worker_is_unresponsive(llm_bot, worker):
     assert llm_bot.post().status_code == 200
@@ -111,6 +132,19 @@ def test_a_stopped_worker_is_unresponsive(llm_bot, worker):
         problem(llm_bot.post(), 504, "worker_unresponsive")
     finally:
         worker.kill()
+
+
+def test_a_paused_step_is_said_with_the_command_that_lets_it_go_on(llm_bot, llm, worker, temporal):
+    llm.plan.append(Answer(429, {}, {"Retry-After": "20"}))
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(llm_bot.post, "hi", message_id="paused")
+        poll_until(lambda: llm.requests, 30, "a request to the model")
+        asyncio.run(pause_only_run(temporal))
+        body = problem(answer.result(), 504, "activity_paused")
+    command = re.search("`temporal (activity unpause .*?)`", body["detail"])
+    assert command, body
+    subprocess.run([find_temporal(), *shlex.split(command[1])], check=True, capture_output=True)
+    assert llm_bot.completed(body["workflow_id"])["response"] == "from the model"
 
 
 def test_a_message_in_flight_survives_a_killed_worker(llm_bot, llm, worker):

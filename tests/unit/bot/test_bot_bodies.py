@@ -148,6 +148,6 @@ def test_the_shape_of_a_problem(code):
     assert body["status"] == response.status_code
     assert (body["code"], body["detail"], body["workflow_id"]) == (code, "what", "w")
     retry = {"no_worker", "temporal_unavailable", "worker_unresponsive", "workflow_timeout", "activity_failed"}
-    retry |= {"api_stopping", "api_overloaded", "busy", "history_unavailable"}
+    retry |= {"activity_paused", "api_stopping", "api_overloaded", "busy", "history_unavailable"}
     assert ("retry-after" in response.headers) == (code in retry)
     assert "retry-after" not in response_to(Problem(code, "what", retry=False)).headers
