@@ -92,6 +92,28 @@ def test_with_uv(words: list[str], spelt: str, monkeypatch: pytest.MonkeyPatch):
         assert called_as() == spelt
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="only there a quoted path begins with a double quote")
+@pytest.mark.usefixtures("program")
+@pytest.mark.parametrize(
+    ("parents", "before"),
+    [
+        (["python.exe", "powershell.exe", "explorer.exe"], "& "),
+        (["pwsh.exe", "cmd.exe"], "& "),
+        (["cmd.exe", "powershell.exe"], ""),
+        (["explorer.exe"], ""),
+    ],
+)
+def test_a_path_with_a_space_is_called_in_powershell(
+    parents: list[str], before: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = r"C:\Users\Jane Doe\bot\.venv\Scripts\mika.exe"
+    monkeypatch.setattr(sys, "argv", [path])
+    with mock.patch("psutil.Process") as this:
+        # Not `Mock(name=...)`: that is the name of the mock.
+        this.return_value.parents.return_value = [mock.Mock(**{"name.return_value": name}) for name in parents]
+        assert called_as() == f'{before}"{path}"'
+
+
 def test_another_project_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Pasted without -C, the command would be about the project of the current folder."""
     here, other = tmp_path / "here", tmp_path / "the other"

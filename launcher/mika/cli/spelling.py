@@ -19,6 +19,8 @@ Then `mika` may be on the PATH of this process alone.
 """
 _ANCESTORS = 4
 """How far up to look for `uv`: on Windows, a launcher of uv and one of the environment are in between."""
+_POWERSHELLS = ("powershell", "pwsh")
+_SHELLS = (*_POWERSHELLS, "cmd", "bash", "zsh")
 _COMMAND = re.compile("`mika (-C )?")
 _folder: Path | None = None
 
@@ -47,10 +49,27 @@ def _program() -> str:
             return "mika"
         python = Path(sys.executable).stem
         is_found = Path(shutil.which(python) or "") == Path(sys.executable)
-        return f"{python if is_found else quoted(sys.executable)} -m mika"
+        return f"{python if is_found else _called(sys.executable)} -m mika"
     is_path = os.sep in given or bool(os.altsep and os.altsep in given)
     # On Windows, the one of them may have its .exe, and the other one not.
-    return quoted(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
+    return _called(given) if is_path and found.with_suffix("") != Path(given).with_suffix("") else "mika"
+
+
+def _called(program: str) -> str:
+    """The path of a program, to be typed first: in PowerShell, one in quotes is only a text without the `&`."""
+    path = quoted(program)
+    return f"& {path}" if path.startswith('"') and _is_powershell() else path
+
+
+def _is_powershell() -> bool:
+    """Whether the shell in which mika was called is PowerShell."""
+    import psutil
+
+    try:
+        names = [Path(process.name()).stem.lower() for process in psutil.Process().parents()[:_ANCESTORS]]
+    except (psutil.Error, OSError):
+        return False
+    return next((name in _POWERSHELLS for name in names if name in _SHELLS), False)
 
 
 def pasteable(text: str) -> str:
