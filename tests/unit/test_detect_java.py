@@ -241,3 +241,54 @@ def test_a_queue_of_the_environment(tmp_path, file, expression):
     found = only(proposed(tmp_path, sources))
     assert found.queues == ("jobs",)
     assert "QUEUE, or its default" in found.why[0]
+
+
+WORKERS = """
+spring.temporal.workers:
+  - task-queue: orders
+    workflow-classes: [com.acme.OrderImpl]
+  - task-queue: ${BILLS:bills}
+    activity-beans:
+      - bills
+"""
+WORKERS_AS_PROPERTIES = """
+spring.temporal.workers[0].task-queue=orders
+spring.temporal.workers[0].workflow-classes[0]=com.acme.OrderImpl
+spring.temporal.workers[1].task-queue=${BILLS:bills}
+spring.temporal.workers[1].activity-beans=bills
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"), [("application.yml", WORKERS), ("application.properties", WORKERS_AS_PROPERTIES)]
+)
+def test_workers_that_only_the_settings_of_spring_name(tmp_path, file, text):
+    sources = {"pom.xml": STARTER, f"src/main/resources/{file}": text, "src/main/java/com/acme/App.java": APP}
+    found = only(proposed(tmp_path, sources))
+    assert (found.command, found.queues) == ("mvn spring-boot:run", ("orders", "bills"))
+
+
+@pytest.mark.parametrize(
+    ("path", "is_found"),
+    [
+        ("src/main/java/com/example/demo/JobWorker.java", True),
+        ("src/main/java/org/example/JobWorker.java", True),
+        ("examples/JobWorker.java", False),
+        ("example/JobWorker.java", False),
+    ],
+)
+def test_a_package_that_is_called_example_is_not_an_example(tmp_path, path, is_found):
+    found = proposed(tmp_path, {"pom.xml": POM, path: JAVA.replace("QUEUE)", '"q")')})
+    assert bool(found.processes) is is_found
+
+
+def test_the_tool_of_the_whole_project_starts_a_part_of_it(tmp_path):
+    java = JAVA.replace("QUEUE)", '"q")')
+    sources = {"mvnw": "", "work/pom.xml": POM, "work/src/main/java/com/acme/work/JobWorker.java": java}
+    assert only(proposed(tmp_path, sources)).command.startswith("../mvnw compile exec:java ")
+
+
+def test_the_sdk_of_a_version_catalog(tmp_path):
+    gradle = "plugins { application }\ndependencies { implementation(libs.temporal.sdk) }\n"
+    sources = {"build.gradle.kts": gradle, "src/main/java/com/acme/work/JobWorker.java": JAVA.replace("QUEUE)", '"q")')}
+    assert only(proposed(tmp_path, sources)).command == "gradle run"

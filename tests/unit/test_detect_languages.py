@@ -13,6 +13,7 @@ GO_MOD = "module example.com/shop\n\nrequire (\n\tgo.temporal.io/sdk v1.37.0\n)\
 GO = "package main\nfunc main() {\n\tw := worker.New(c, QUEUE, worker.Options{})\n\tw.Run(worker.InterruptCh())\n}\n"
 NODE = '{"scripts": {SCRIPTS}, "dependencies": {"@temporalio/worker": "^1.11.0"}}'
 TS = "const worker = await Worker.create({\n  workflowsPath: require.resolve('./workflows'),\n  QUEUE,\n});\n"
+TS_Q, TS_GIVEN = (TS.replace("QUEUE", f"taskQueue: {value}") for value in ("'q'", "queue"))
 CSPROJ = """<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><OutputType>Exe</OutputType></PropertyGroup>
 <ItemGroup><PackageReference Include="Temporalio" Version="1.4.0" /></ItemGroup></Project>"""
 CSHARP = "using var worker = new TemporalWorker(client, new TemporalWorkerOptions(QUEUE).AddWorkflow<W>());"
@@ -83,14 +84,14 @@ def test_what_is_documented_decides_between_two_programs_in_go(tmp_path):
         ("taskQueue: `${PREFIX}-${kind}`", {"src/a.ts": "const PREFIX = 'a';"}, "a-b"),
         ("taskQueue: TASK_QUEUE", {"src/shared.ts": "export const TASK_QUEUE = 'shared';"}, "shared"),
         ("taskQueue: config.queue", {"src/config.ts": "export const config = { queue: 'inner' };"}, "inner"),
-        ("taskQueue", {"src/a.ts": "const taskQueue: string = 'typed';"}, "typed"),
+        ("taskQueue", {"src/a.ts": "export const taskQueue: string = 'typed';"}, "typed"),
         ("taskQueue: queue()", {"src/a.ts": "export const queue = (): string => 'returned';"}, "returned"),
         ("taskQueue: process.env.QUEUE ?? 'default'", {}, "default"),
         ("taskQueue: process.env['GIVEN'] || 'default'", {}, "given"),
     ],
 )
 def test_the_queue_of_a_worker_in_typescript(tmp_path, queue, others, expected):
-    source = "const kind = 'b';\n" + TS.replace("QUEUE", queue)
+    source = "import { taskQueue } from './a';\nconst kind = 'b';\n" + TS.replace("QUEUE", queue)
     sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": source}
     found = only(proposed(tmp_path, {**sources, **others}, GIVEN="given"))
     assert (found.queues, found.watch) == ((expected,), ("**/*.ts",))
@@ -341,3 +342,108 @@ def test_texts_that_never_end_cost_little(tmp_path, filler):
     began = time.monotonic()
     proposed(tmp_path, {**MANIFESTS, **{name: start + filler * most for name, start in STARTS.items()}})
     assert time.monotonic() - began < 5
+
+
+def test_another_name_of_the_package_in_go(tmp_path):
+    source = (
+        'package main\nimport sdkworker "go.temporal.io/sdk/worker"\n'
+        'func main() {\n\tw := sdkworker.New(connected(ctx), "q", sdkworker.Options{})\n}\n'
+    )
+    assert only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": source})).queues == ("q",)
+
+
+@pytest.mark.parametrize(
+    ("sources", "command"),
+    [
+        (
+            {
+                "go.mod": GO_MOD,
+                "queue/run.go": GO.replace("main", "queue").replace("func queue()", "func Run(queue string)"),
+                "cmd/email/main.go": 'package main\nimport "example.com/shop/queue"\nfunc main() {}',
+                "cmd/billing/main.go": 'package main\nvar queue = "billing"\nfunc main() {}',
+            },
+            "go run ./cmd/email",
+        ),
+        (
+            {
+                "package.json": package(email="tsx src/email.ts"),
+                "src/create.ts": f"export async function create(queue: string) {{\n{TS_GIVEN}}}",
+                "src/email.ts": "import { create } from './create';\ncreate('email');",
+                "src/billing.ts": "const queue = 'billing';",
+            },
+            "npm run email",
+        ),
+    ],
+    ids=["go", "typescript"],
+)
+def test_a_parameter_is_not_the_variable_of_another_file(tmp_path, sources, command):
+    sources = {path: text.replace("QUEUE", "queue") for path, text in sources.items()}
+    proposal = proposed(tmp_path, sources)
+    assert ([one.key for one in proposal.questions], only(proposal).command) == (["queue.worker"], command)
+
+
+def test_options_in_a_variable_in_typescript(tmp_path):
+    source = "const options: WorkerOptions = {\n  workflowsPath, taskQueue: 'q' };\nawait Worker.create(options);\n"
+    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": source}
+    assert only(proposed(tmp_path, sources)).queues == ("q",)
+
+
+NEST = json.dumps(
+    {
+        "scripts": {"start": "nest start"},
+        "dependencies": {"@nestjs/core": "10", "@temporalio/worker": "1", "ts-node": "10"},
+    }
+)
+NEST_MAIN = "import { AppModule } from './app.module';\nNestFactory.create(AppModule).then(app => app.listen(3000));"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {
+            "src/app.module.ts": "import { W } from './work/w.module';\n@Module({ imports: [W] })\nexport class A {}",
+            "src/work/w.module.ts": "import { S } from './w.service';\n@Module({ providers: [S] })\nclass W {}",
+            "src/work/w.service.ts": f"@Injectable()\nexport class S {{\n{TS_Q}}}",
+        },
+        {
+            "src/app.module.ts": (
+                "// TemporalModule.registerWorker({ workerOptions: { taskQueue: 'old' } })\n"
+                "@Module({ imports: [TemporalModule.registerWorker({ workerOptions: { taskQueue: 'q' } })] })\n"
+                "export class AppModule {}"
+            ),
+        },
+    ],
+    ids=["a service", "a package"],
+)
+def test_a_worker_that_nest_starts_with_the_app(tmp_path, sources):
+    found = proposed(tmp_path, {"package.json": NEST, "src/main.ts": NEST_MAIN, **sources})
+    assert (only(found).command, only(found).queues) == ("npm run start", ("q",))
+    assert not [note for note in found.notes if "NestJS" in note], "the worker's program serves it, too"
+
+
+def test_an_app_that_starts_its_worker_runs_once(tmp_path):
+    scripts = {"build": "tsc", "start": "node dist/index.js"}
+    manifest = {"scripts": scripts, "dependencies": {"express": "4", "@temporalio/worker": "1", "ts-node": "10"}}
+    main = "import { work } from './worker';\nconst app = express();\napp.listen(4000);\nwork();\n"
+    maker = f"export async function work() {{\n{TS_Q}}}"
+    sources = {"package.json": json.dumps(manifest), "src/index.ts": main, "src/worker.ts": maker}
+    assert only(proposed(tmp_path, sources)).command == "npm run start"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        'new TemporalWorkerOptions { TaskQueue = "q" }.AddWorkflow<W>()',
+        'new TemporalWorkerOptions() { TaskQueue = "q", MaxCachedWorkflows = 3 }',
+        'new() { TaskQueue = "q" }',
+    ],
+)
+def test_options_as_properties_in_csharp(tmp_path, options):
+    source = f"using var worker = new TemporalWorker(client, {options});"
+    assert only(proposed(tmp_path, {"Shop.csproj": CSPROJ, "Program.cs": source})).queues == ("q",)
+
+
+def test_a_queue_of_the_configuration_in_csharp_is_asked_for(tmp_path):
+    source = 'services.AddHostedTemporalWorker(address, "default", taskQueue: config.GetValue<string>("Queue") ?? "q");'
+    proposal = proposed(tmp_path, {"Shop.csproj": CSPROJ, "Program.cs": source})
+    assert [one.key for one in proposal.questions] == ["queue.worker"]

@@ -83,15 +83,25 @@ def _command(texts: Texts, maker: Maker, path: str, *, is_only: bool) -> str:
     main, manifest = class_name(texts, path), texts.text(maker.manifest)
     is_spring = _SPRING.search(texts.text(path)) is not None and _has_plugin(texts, maker)
     if maker.manifest.endswith("pom.xml"):
-        tool = "./mvnw" if posixpath.join(maker.home, "mvnw") in texts.files else "mvn"
+        tool = _wrapper(texts, maker.home, "mvnw") or "mvn"
         if is_spring:
             return f"{tool} spring-boot:run" + ("" if is_only else f" -Dspring-boot.run.mainClass={main}")
         return f"{tool} compile exec:java -Dexec.mainClass={main}"
-    tool = "./gradlew" if posixpath.join(maker.home, "gradlew") in texts.files else "gradle"
+    tool = _wrapper(texts, maker.home, "gradlew") or "gradle"
     is_other = _MAIN_CLASS.search(manifest) is not None and main not in manifest
     if is_spring:
         return f"{tool} bootRun" if is_only and not is_other else ""
     return f"{tool} run" if re.search(r"\bapplication\b", manifest) and not is_other else ""
+
+
+def _wrapper(texts: Texts, home: str, name: str) -> str:
+    """The project's own Maven or Gradle, in the folder of a part or above it; empty if it has none."""
+    folders = [home, *ancestors(home)] if home else [""]
+    folder = next((folder for folder in folders if posixpath.join(folder, name) in texts.files), None)
+    if folder is None:
+        return ""
+    way = posixpath.relpath(folder or ".", home or ".")
+    return f"./{name}" if way == "." else f"{way}/{name}"
 
 
 def _has_plugin(texts: Texts, maker: Maker) -> bool:

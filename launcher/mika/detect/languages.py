@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import posixpath
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from mika.detect import spring
 from mika.detect.documented import Said
@@ -26,8 +26,13 @@ _NODE_SDKS = re.compile(r'"(@temporalio/\w+|temporalio)"\s*:')
 _LIKELY = re.compile(r"worker|temporal", re.IGNORECASE)
 """The paths to look at where no manifest has the SDK: a frontend has thousands of files."""
 _TESTS = re.compile(
-    r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|kt|cs)$|\.d\.ts$", re.IGNORECASE
+    r"(^|/)(tests?|(?<!/com/)(?<!/org/)(?<!/net/)examples?|__tests__)/"  # not the package com.example
+    r"|[._](test|spec)\.\w+$|Tests?\.(java|kt|cs)$|\.d\.ts$",
+    re.IGNORECASE,
 )
+_GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
+_NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*([A-Za-z_$][\w$]*)\s*\)")
+_LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
 _LITERAL = re.compile(r"""["'`]([^"'`$\\]+)["'`]""")
 _TEMPLATE = re.compile(r"`([^`\n]{1,200})`")
@@ -67,7 +72,7 @@ LANGUAGES = (
         re.compile(r"go\.mod"),
         re.compile(r"^[ \t]*(require[ \t]+)?go\.temporal\.io/sdk\s", re.MULTILINE),
         (".go",),
-        re.compile(r"\bworker\.New\(\s*[\w.]+\s*,((?:[^,()]|\([^()]*\)){1,200}),"),
+        re.compile(r"\bworker\.New\(\s*(?:[^,()]|\([^()]*\)){1,200},((?:[^,()]|\([^()]*\)){1,200}),"),
     ),
     Language(
         "node",
@@ -75,7 +80,8 @@ LANGUAGES = (
         re.compile(rf'"({_NODE_SDK}|temporalio)"\s*:'),
         (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
         re.compile(
-            r"\bWorker\.create\((?:(?!Worker\.create).)*?\btaskQueue\b\s*(?::\s*(`[^`\n]{0,200}`|[^,\n}]{1,200}))?",
+            r"\b(?:Worker\.create|TemporalModule\.registerWorker(?:Async)?)\((?:(?!Worker\.create|\.registerWorker).)*?"
+            r"\btaskQueue\b\s*(?::\s*(`[^`\n]{0,200}`|[^,\n}]{1,200}))?",
             re.DOTALL,
         ),
     ),
@@ -85,13 +91,16 @@ LANGUAGES = (
         re.compile(r'Include="Temporalio\b'),
         (".cs",),
         re.compile(
-            r"(?:\bTemporalWorkerOptions\(|\bAddHostedTemporalWorker\((?:[^(){};]{0,300},)?)(?:\s*taskQueue:)?([^(),{};]{1,200})\)"
+            r"(?:\bTemporalWorkerOptions\(|\bAddHostedTemporalWorker\((?:[^(){};]{0,300},)?)(?:\s*taskQueue:)?"
+            r"((?:[^(),{};]|\([^()]*\)){1,200})\)"
+            r"|(?:\bTemporalWorkerOptions\b|\bnew TemporalWorker\()[^;{}]{0,200}\{[^;{}]{0,500}?"
+            r"\bTaskQueue\s*=\s*([^,;{}]{1,200})"
         ),
     ),
     Language(
         "java",
         re.compile(r"pom\.xml|build\.gradle(\.kts)?"),
-        re.compile(r"\bio\.temporal\b"),
+        re.compile(r"\bio\.temporal\b|\blibs\.temporal\b"),  # the second one by the usual name in a version catalog
         (".java", ".kt"),
         re.compile(r"\.newWorker\(((?:[^,()]|\([^()]*\)){1,200})[,)]"),
     ),
@@ -139,7 +148,7 @@ class Texts:
                     lacks = _NODE_SDK
                 if home is None or (lacks and lacks not in self.text(path)):
                     continue
-                found = language.queue.findall(self.text(path))
+                found = list(_queues(language, self.text(path)))
                 near = self.of(language, home)
                 queues = [self.value(one or "taskQueue", path, near) for one in found]
                 if language == JAVA and (settings := self.spring_settings(home)) is not None:
@@ -228,7 +237,8 @@ class Texts:
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
-        for other in (path, *near):
+        is_bare = "." not in expression and not expression.endswith("()")
+        for other in (path, *(self._visible(name, path, near) if is_bare else near)):
             for value in re.findall(assigned, self.text(other)):
                 if self.files.is_late():
                     return Value()
@@ -237,6 +247,17 @@ class Texts:
                     if found != Value():
                         return found
         return Value()
+
+    def _visible(self, name: str, path: str, near: Sequence[str]) -> Iterable[str]:
+        """The files in which a bare name of the file `path` may be declared: a parameter is not another's variable."""
+        if path.endswith(GO.sources):
+            return [other for other in near if posixpath.dirname(other) == posixpath.dirname(path)]
+        if name[0].isupper():
+            return near
+        imported = (
+            rf"\bimport\b[^;]{{0,1000}}\b{name}\b|\{{[^{{}}]{{0,1000}}\b{name}\b[^{{}}]{{0,1000}}\}}\s*=\s*require"
+        )
+        return near if re.search(imported, self.text(path)) else ()
 
     def _filled(self, template: str, path: str, near: Sequence[str], depth: int) -> Value:
         """A template with what its parts are worth; a small name is a variable of this file."""
@@ -253,6 +274,23 @@ class Texts:
             texts.append(value.text)
             variable = variable or value.variable
         return Value("".join(texts), variable)
+
+
+def _queues(language: Language, text: str) -> Iterator[str]:
+    """The expressions of the task queues in a source file, in its order."""
+    if language == GO and (alias := _GO_ALIAS.search(text)):
+        text = re.sub(rf"\b{alias[1]}\.New\(", "worker.New(", text)
+    if language == NODE:
+        text = _LINE_COMMENT.sub("", text)
+        for options in _NODE_OPTIONS.finditer(text):
+            given = re.search(
+                rf"\b{re.escape(options[1])}\b[^=\n]{{0,100}}=\s*\{{[^;]{{0,2000}}?\btaskQueue\b\s*(?::\s*([^,\n}}]{{1,200}}))?",
+                text,
+            )
+            if given is not None:
+                yield given[1] or ""
+    for found in language.queue.finditer(text):
+        yield next(filter(None, found.groups()), "")
 
 
 def told_of(said: Sequence[Said], maker: Maker, tool: str) -> list[Said]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from mika.detect import package_json
@@ -24,6 +25,10 @@ _STARTS = re.compile(
 _WORD = re.compile(r"[\w./@-]+")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
+_NEST_PART = re.compile(r"^@(Injectable|Module|Controller)\(", re.MULTILINE)
+"""A class that NestJS makes: its file does nothing by itself."""
+_NEST = re.compile(r"\bnest start(?!\s+[\w])")
+NEST_ENTRY = "src/main"
 _TYPED = (".ts", ".mts", ".cts")
 _RUNNERS = {
     "tsx": "npx tsx",
@@ -56,7 +61,7 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
             yield path, command_line(told.words)
             return
     runs_it = runner(texts, maker.path, texts.text(maker.manifest))
-    if runs_it and not importers:
+    if runs_it and not importers and not _NEST_PART.search(texts.text(maker.path)):
         yield maker.path, f"{runs_it} {quoted(posixpath.relpath(maker.path, maker.home or '.'))}"
         return
     home = posixpath.join(maker.home, "")
@@ -117,7 +122,7 @@ def runner(texts: Texts, path: str, manifest: str) -> str:
 def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int:
     """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
     names = {posixpath.basename(name) for name in _spelled(path, home)} - {"index"}
-    how = 0
+    how = 2 if _NEST.search(command) and known.get(NEST_ENTRY) == path else 0
     for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
         found = _source(word, known)
         spelled = _SUFFIX.sub("", word.removeprefix("./"))
@@ -152,6 +157,12 @@ def _spelled(path: str, home: str) -> Iterator[str]:
 
 
 def _importers(texts: Texts, maker: Maker) -> list[str]:
-    name = re.escape(posixpath.basename(maker.path).partition(".")[0])
-    imports = re.compile(rf"""(from|require\(|import\()\s*["'][./][\w./-]*\b{name}(\.[cm]?[jt]s)?["']""")
-    return [path for path in texts.of(NODE, maker.home) if imports.search(texts.text(path))]
+    """The files that import the maker, then those that import these, and so on."""
+    found, waiting = [maker.path], deque([maker.path])
+    while waiting and not texts.files.is_late():
+        name = re.escape(_SUFFIX.sub("", posixpath.basename(waiting.popleft())))
+        imports = re.compile(rf"""(from|require\(|import\()\s*["'][./@][\w./@-]*\b{name}(\.[cm]?[jt]s)?["']""")
+        new = [p for p in texts.of(NODE, maker.home) if p not in found and imports.search(texts.text(p))]
+        found += new
+        waiting += new
+    return found[1:]

@@ -84,7 +84,7 @@ class App:
 
 def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[App]:
     """In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers."""
-    for app in (*_node(texts, variables), *_go(texts, started)):
+    for app in (*_node(texts, variables, started), *_go(texts, started)):
         name = app.name
         while name in taken:
             name = f"{name}-js" if app.path.endswith("package.json") else f"{name}-web"
@@ -124,7 +124,8 @@ def left_out(app: App) -> Text:
 # --- Node -------------------------------------------------------------------------------------------------------------
 
 
-def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[App]:
+def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) -> Iterator[App]:
+    """Without those that a worker's program serves, too."""
     for path in texts.files.named(r"package\.json"):
         manifest, folder = texts.files.text(path), posixpath.dirname(path)
         scripts, packages = node_programs.usable_scripts(manifest), package_json.dependencies(manifest)
@@ -142,6 +143,9 @@ def _node(texts: Texts, variables: Mapping[str, str]) -> Iterator[App]:
             script = _unwatched(scripts, script, known)
             app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)
             source = node_programs.program(scripts[script], known)
+            entry = known.get(node_programs.NEST_ENTRY) if source is None and kind == "NestJS" else source
+            if entry in started:
+                continue
             note = node_programs.needs_build(manifest, f"{tools.tool} run {script}", tools.tool)
             app = _server(texts, variables, replace(app, note=note), scripts[script], source)
         yield app

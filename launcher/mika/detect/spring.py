@@ -31,6 +31,8 @@ _LITERAL = re.compile(r'\s*"([^"\\]*)"\s*')
 _PLACEHOLDER = re.compile(r"\$\{([\w.-]+)(?::([^{}]*))?\}")
 _PROPERTY = re.compile(r"^[ \t]*([\w.\[\]-]+)[ \t]*[=:][ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _WORKER_NAME = re.compile(r"spring\.temporal\.workers\[\d+\]\.name")
+_WORKER_QUEUE = re.compile(r"spring\.temporal\.workers\[\d+\]\.taskqueue")
+_APPLICATION = re.compile(r"@SpringBootApplication\b")
 _DOCUMENTS = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
 
@@ -53,6 +55,14 @@ class Settings:
             return Value(found) if found is None or "${" not in found else Value()
         return Value(self.variables.get(name, default), name)
 
+    def queues_with_work(self) -> Iterator[Value]:
+        """Those of the workers whose classes or beans the settings name: another one polls only for annotated ones."""
+        for key, value in self.values.items():
+            worker = key.removesuffix(".taskqueue")
+            parts = (f"{worker}.workflowclasses", f"{worker}.activitybeans")
+            if _WORKER_QUEUE.fullmatch(key) and any(name.startswith(parts) for name in self.values):
+                yield self.value(value)
+
     def queues(self, name: str) -> Iterator[Value]:
         """Those of the workers with this name."""
         keys = (key for key, value in self.values.items() if value == name and _WORKER_NAME.fullmatch(key))
@@ -70,7 +80,12 @@ def settings(files: Files, home: str, manifest: str, variables: Mapping[str, str
 
 
 def queues(source: str, found: Settings, value: Callable[[str], Value]) -> Iterator[Value]:
-    """The task queues of the classes in a source file; `value` tells what another expression than a text is worth."""
+    """The task queues of the classes in a source file; `value` tells what another expression than a text is worth.
+
+    The application itself has the workers of the settings.
+    """
+    if _APPLICATION.search(source):
+        yield from found.queues_with_work()
     for arguments in _IMPLEMENTS.findall(source):
         for kind, given in _GIVEN.findall(arguments):
             for expression in given.strip("{}[] \n").split(","):
