@@ -237,6 +237,10 @@ def test_the_health_of_a_web_app(tmp_path, more, others, ready):
             "python -m uvicorn main:app --host 127.0.0.1 --port 9001",
         ),
         (
+            {"main.py": f"{API}if __name__ == '__main__': uvicorn.run('main:app', port=8080, reload=True)\n"},
+            "python -m uvicorn main:app --host 127.0.0.1 --port 8080",
+        ),
+        (
             {"main.py": API, "Dockerfile": 'CMD ["uvicorn", "main:app", "--port", "80"]'},
             "python -m uvicorn main:app --host 127.0.0.1 --port 8000",
         ),
@@ -369,6 +373,23 @@ def test_a_seed_is_said_and_not_run(tmp_path):
     found = proposed(tmp_path, {"worker.py": worker('"q"'), **seed})
     assert only(found).name == "worker"
     assert found.notes == ("README.md has `python seed.py`: not run, since it is perhaps not for every start",)
+
+
+DEMO = """
+import asyncio
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+async def main():
+    async with await WorkflowEnvironment.start_local() as env:
+        async with Worker(env.client, task_queue="demo", workflows=[]):
+            pass
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_a_worker_with_a_server_of_its_own_is_not_run(tmp_path):
+    assert only(proposed(tmp_path, {"demo.py": DEMO, "worker.py": worker('"q"')})).command == "python worker.py"
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

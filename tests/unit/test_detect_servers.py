@@ -288,3 +288,16 @@ def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable)
     settings = f'class S(BaseSettings):\n    {config}\n    temporal_address: str = "localhost:7239"\nsettings = S()\n'
     found = only(proposed(tmp_path, {"worker.py": connecting("settings.temporal_address", settings)}))
     assert found.env == ({variable: "localhost:7233"} if variable else {})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'class B(BaseSettings):\n    pass\nclass S(B):\n    temporal_host: str = "localhost:7233"\nsettings = S()\n',
+        'class S(CommonSettings):\n    temporal_host: str = "localhost:7233"\nsettings = S()\n',
+    ],
+    ids=["of this file", "of another one"],
+)
+def test_settings_of_a_class_of_the_project(tmp_path, settings):
+    found = only(proposed(tmp_path, {"worker.py": connecting("settings.temporal_host", settings)}))
+    assert found.env == {"TEMPORAL_HOST": "localhost:7233"}

@@ -74,6 +74,8 @@ class Module:
     """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
     compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
     """What is compared with texts of which one is a name or address of this machine, and these."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """A class of pydantic's settings -> what its variables begin with."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -143,8 +145,14 @@ def _visit(node: ast.AST, module: Module) -> None:
                     alias.asname or alias.name, ("." * node.level + (node.module or ""), alias.name)
                 )
         case ast.ClassDef():
-            is_settings = any(dotted(base).endswith("BaseSettings") for base in node.bases)
-            prefix = _prefix_of(node) if is_settings else ""
+            bases = [dotted(base).rpartition(".")[2] for base in node.bases]
+            is_settings = any(base.endswith("Settings") or base in module.settings for base in bases)
+            prefix = ""
+            if is_settings:
+                prefix = _prefix_of(node) or next(
+                    (module.settings[base] for base in bases if base in module.settings), ""
+                )
+                module.settings[node.name] = prefix
             for statement in node.body:
                 for name, value in _assigned(statement):
                     own = _from_environment(f"{prefix}{name}", value) if is_settings else value

@@ -117,6 +117,8 @@ def _served(sources: Sources, module: Module, name: str, kind: str, health: str 
     port = _documented_port(sources, module, name, said)
     if own is not None and own.text and port is None and (start := sources.start_of(module)):
         return WebApp(module, app, start, health, int(own.text), own.variable)
+    if port is None and (reloading := _given_port(sources, module)) is not None and reloading.text:
+        port = int(reloading.text)
     command = _SERVERS[kind].replace("{app}", quoted(app))
     if name in _FACTORIES and _SERVERS[kind] == _ASGI:
         command += " --factory"
@@ -135,13 +137,24 @@ def _documented_port(sources: Sources, module: Module, name: str, said: list[Sai
 
 
 def _own_port(sources: Sources, module: Module) -> Value | None:
-    """The port of `uvicorn.run(app, port=8000)` or `app.run(port=8000)`; None without one, or if it reloads."""
+    """The port of a program that serves; None if it reloads: mika does not run it, since no crash is seen then."""
+    call = _serving(module)
+    reloads = call is not None and getattr(module.keyword(call, "reload"), "value", False)
+    return None if reloads else _given_port(sources, module)
+
+
+def _given_port(sources: Sources, module: Module) -> Value | None:
+    call = _serving(module)
+    value = sources.value(module.keyword(call, "port"), module) if call is not None else Value()
+    return value if (value.text or "").isdecimal() else None
+
+
+def _serving(module: Module) -> ast.Call | None:
+    """`uvicorn.run(app, port=8000)` or `app.run(port=8000)`."""
     for call in module.calls:
         is_server = dotted(call.func).endswith("run") or module.source_of(dotted(call.func)) == _CONFIG
-        if is_server and (port := module.keyword(call, "port")) is not None:
-            value = sources.value(port, module)
-            reload = getattr(module.keyword(call, "reload"), "value", False)
-            return value if (value.text or "").isdecimal() and not reload else None
+        if is_server and module.keyword(call, "port") is not None:
+            return call
     return None
 
 

@@ -131,7 +131,18 @@ def without_identity(path: str, ready: str) -> Text:
 
 def _workers_in(module: Module) -> list[int]:
     """The positions of the calls that make a worker of Temporal."""
-    return [number for number, call in enumerate(module.calls) if _is_worker(module, dotted(call.func))]
+    return [
+        number
+        for number, call in enumerate(module.calls)
+        if _is_worker(module, dotted(call.func)) and not _has_test_server(module, call)
+    ]
+
+
+def _has_test_server(module: Module, call: ast.Call) -> bool:
+    """Whether the client of a worker is that of a `WorkflowEnvironment`, which has a server of its own."""
+    client = call.args[0] if call.args else module.keyword(call, "client")
+    is_testing = any(source.startswith("temporalio.testing") for source, _name in module.imports.values())
+    return is_testing and dotted(client).endswith(".client")
 
 
 def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[Module]) -> Worker:
