@@ -106,7 +106,7 @@ def test_a_folder_that_is_no_project(project, command):
     this.write("data.csv", "a;b\n")
     refused = this.error(*command, code=2, process=False)
     assert "Procfile: not found in " in refused.err
-    assert "nor a web app in Python or a worker of Temporal" in refused.err
+    assert "nor a web app or a worker of Temporal that mika can run" in refused.err
     assert sorted(path.name for path in this.folder.iterdir()) == ["data.csv", "notes.ipynb"], "nothing is written"
 
 

@@ -8,7 +8,13 @@ import socket
 
 import pytest
 from mika.supervisor.cause import find_cause
-from mika.supervisor.diagnose import ended_itself, find_error_line, find_permanent_cause, numbers
+from mika.supervisor.diagnose import (
+    ended_itself,
+    find_error_line,
+    find_permanent_cause,
+    missing_module,
+    numbers,
+)
 from mika.supervisor.hosts import explain_host
 
 TRACEBACK = """Traceback (most recent call last):
@@ -61,6 +67,19 @@ def test_what_a_retry_cannot_mend(line):
 )
 def test_what_a_retry_may_mend(line):
     assert not find_permanent_cause(traceback(line), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "module"),
+    [
+        ("ModuleNotFoundError: No module named 'nowhere.inner'", "nowhere"),
+        ("/usr/bin/python: No module named uvicorn", "uvicorn"),
+        ("ImportError: cannot import name 'a' from 'b' (/app/b.py)", ""),
+        ("Error: Cannot find module '@temporalio/worker'", ""),
+    ],
+)
+def test_the_package_that_python_did_not_find(text, module):
+    assert missing_module(text) == module
 
 
 def test_what_was_killed_did_not_end_by_what_it_had_said():

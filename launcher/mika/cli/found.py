@@ -22,7 +22,7 @@ def look(config: Config, answers: Mapping[str, str]) -> Proposal:
         notes = joined("", (_(" ({note})", note=note) for note in proposal.notes[:1]))
         raise UsageError(
             _(
-                "Procfile: not found in {folder}, nor a web app in Python or a worker of Temporal{notes};"
+                "Procfile: not found in {folder}, nor a web app or a worker of Temporal that mika can run{notes};"
                 " write one with a line for each process, or give its folder with -C",
                 folder=config.project,
                 notes=notes,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
-from mika.detect.proposal import Process, Proposal, propose
+from mika.detect.proposal import UNKNOWN_QUEUE, Process, Proposal, propose
 from mika.procfile.entries import Entry
 from mika.wording import _, listed
 
@@ -27,7 +27,9 @@ def in_words(proposal: Proposal) -> str:
     """What was found, as a clause; empty if that is nothing."""
     return listed(
         (
-            _("{name} (`{command}`, polls {queues})", name=p.name, command=p.command, queues=listed(p.queues))
+            _("{name} (`{command}`, with a task queue that is not known)", name=p.name, command=p.command)
+            if UNKNOWN_QUEUE in p.queues
+            else _("{name} (`{command}`, polls {queues})", name=p.name, command=p.command, queues=listed(p.queues))
             if p.queues
             else _("{name} (`{command}`)", name=p.name, command=p.command)
             for p in proposal.processes

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shutil import which
 
@@ -16,6 +17,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.program import Order, Outcome, run_inside
 from mika.replay.verdict import Verdict, judge, not_checked
+from mika.supervisor.diagnose import missing_module
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
 from mika.wording import _
@@ -53,7 +55,9 @@ async def check_program(program: Program, order: Order, *, timeout: float = TIME
     if isinstance(outcome, Reason):
         return not_checked(program.unit.type, program.folder.project, outcome)
     name, project, are_recorded = program.unit.type, program.folder.project, bool(order.histories)
-    return judge(name, project, outcome, _expected(program, order), are_recorded=are_recorded)
+    verdict = judge(name, project, outcome, _expected(program, order), are_recorded=are_recorded)
+    module = missing_module(verdict.error.text) if verdict.error is not None else ""
+    return replace(verdict, install=program.unit.how_to_install(module)) if module else verdict
 
 
 async def run_program(program: Program, order: Order, *, timeout: float = TIMEOUT) -> Outcome | Reason:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,9 @@ from mika.supervisor.diagnose import (
     find_permanent_cause,
     fix_for_early_exit,
     is_port_taken,
+    missing_module,
     numbers,
+    to_install,
 )
 from mika.supervisor.explanation import Explanation
 from mika.supervisor.hosts import explain_host
@@ -37,17 +40,18 @@ async def explain(
     code: int,
     own_ports: Collection[int],
     temporal: str = "",
+    how_to_install: Callable[[str], str] = lambda _module: "",
 ) -> Explanation:
     """What its output says about an exit with `code`. `log`: the folder, the name, and where this run of it begins.
 
-    `temporal` is the address that it was given. Takes at most 2 * _LIMIT seconds.
+    `temporal` is the address that it was given; `how_to_install` as in `Unit`. Takes at most 3 * _LIMIT seconds.
     """
     lines = last_lines(*log)
     error_line = find_error_line(lines) or _full_disk(log[0])
     return Explanation(
         lines=tuple(lines),
         error_line=error_line,
-        cause=await find_cause(lines, code, own_ports),
+        cause=await _with_install(await find_cause(lines, code, own_ports), how_to_install),
         early_fix=fix_for_early_exit(process_type, lines, code)
         or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),
         ended_itself=ended_itself(code, lines),
@@ -61,6 +65,13 @@ def _full_disk(folder: Path) -> str:
     except OSError:
         return ""
     return _("the disk of {folder} is full", folder=folder) if is_full else ""
+
+
+async def _with_install(cause: Reason, how_to_install: Callable[[str], str]) -> Reason:
+    """With the commands that may bring a module of Python which is missing."""
+    module = missing_module(cause.text)
+    install = await _limited(lambda: how_to_install(module), "") if module and not cause.fix else ""
+    return replace(cause, fix=to_install(install)) if install else cause
 
 
 async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:

@@ -15,7 +15,7 @@ _PERMANENT = [
     re.compile(r"^(ModuleNotFoundError|ImportError|IndentationError|TabError)\b"),
     re.compile(r"^SyntaxError\b(?!.*\bJSON\b)"),  # Node: what it has received is no file of the project
     re.compile(r"Error loading ASGI app\b"),  # uvicorn: the import string is wrong
-    re.compile(r"No module named \S+"),  # `python -m missing` does not print a traceback
+    (_NO_MODULE := re.compile(r"No module named ['\"]?(\w+)\S*")),  # `python -m missing` does not print a traceback
     re.compile(r"can't open file '.*': \[Errno 2\]"),
     re.compile(r"\bCannot find (module|package) ['\"]"),  # Node
     (_BUNDLE := re.compile(r"^Error: Webpack finished with errors\b")),  # of workflows, in the worker of Temporal
@@ -234,6 +234,17 @@ def _first_cause(earlier: Sequence[str]) -> str:
 
 
 _END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")
+
+
+def missing_module(text: str) -> str:
+    """The package of the module that Python did not find; empty if it is about something else."""
+    found = _NO_MODULE.search(text)
+    return found[1] if found else ""
+
+
+def to_install(commands: str) -> str:
+    """The fix, with the commands that install what the project declares."""
+    return _("install what the project needs: {commands}", commands=commands)
 
 
 def fix_for_early_exit(name: str, lines: Sequence[str], code: int) -> str:
