@@ -63,7 +63,7 @@ def test_a_second_worker_whose_queue_is_not_known_is_said(tmp_path):
 def test_a_function_that_looks_elsewhere_too_does_not_decide(tmp_path):
     reads = GETTER.replace("return value or default", "return value or load_file().get(name, default)")
     found = proposed(tmp_path, {"worker.py": worker('get("Q", "x")', reads)})
-    asked = "which task queue does worker.py poll (Q is not set: or set it in .env)?"
+    asked = "which task queue does worker.py poll (Q is not set)?"
     assert [question.text for question in found.questions] == [asked]
 
 
@@ -81,6 +81,7 @@ def test_a_queue_that_is_not_known_is_asked_for(tmp_path, queue):
     answered = propose(tmp_path, {}, (8000, 7233), {"queue.worker": "mine"})
     assert not answered.questions
     assert only(answered).ready == "worker:mine"
+    assert only(answered).env == ({"NOT_SET": "mine"} if "NOT_SET" in queue else {}), "it reads it there"
 
 
 def test_several_queues_in_one_program(tmp_path):

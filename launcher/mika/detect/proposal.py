@@ -246,7 +246,9 @@ class _Proposer:
                     )
                 )
         elif worker.queues:
-            queues = (self._asked_queue(worker, name),)
+            variable = next((queue.variable for queue in worker.queues if queue.variable), "")
+            queues = (self._asked_queue(worker, name, variable),)
+            env |= {variable: queues[0]} if variable else {}
         environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
         if worker.has_identity:
@@ -287,14 +289,14 @@ class _Proposer:
                 processes[index] = replace(process, needs=(*server, *names))
         return [*migrations, *processes]
 
-    def _asked_queue(self, worker: workers.Worker, name: str) -> str:
+    def _asked_queue(self, worker: workers.Worker, name: str, variable: str) -> str:
+        """What the user answers; `variable` decides it, and is not set."""
         key = f"queue.{name}"
         if answer := self._answers.get(key, "").strip():
             return answer
-        variable = next((queue.variable for queue in worker.queues if queue.variable), "")
         text = (
             _(
-                "which task queue does {path} poll ({variable} is not set: or set it in .env)?",
+                "which task queue does {path} poll ({variable} is not set)?",
                 path=worker.path,
                 variable=variable,
             )
