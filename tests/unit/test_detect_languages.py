@@ -384,6 +384,7 @@ def test_a_parameter_is_not_the_variable_of_another_file(tmp_path, sources, comm
 
 def test_options_in_a_variable_in_typescript(tmp_path):
     source = "const options: WorkerOptions = {\n  workflowsPath, taskQueue: 'q' };\nawait Worker.create(options);\n"
+    source += "await client.workflow.start(greet, { taskQueue: 'of-a-client' });\n"
     sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": source}
     assert only(proposed(tmp_path, sources)).queues == ("q",)
 

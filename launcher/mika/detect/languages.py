@@ -277,18 +277,17 @@ class Texts:
 
 
 def _queues(language: Language, text: str) -> Iterator[str]:
-    """The expressions of the task queues in a source file, in its order."""
+    """The expressions of the task queues of the workers that a source file makes."""
     if language == GO and (alias := _GO_ALIAS.search(text)):
         text = re.sub(rf"\b{alias[1]}\.New\(", "worker.New(", text)
     if language == NODE:
         text = _LINE_COMMENT.sub("", text)
-        for options in _NODE_OPTIONS.finditer(text):
-            given = re.search(
-                rf"\b{re.escape(options[1])}\b[^=\n]{{0,100}}=\s*\{{[^;]{{0,2000}}?\btaskQueue\b\s*(?::\s*([^,\n}}]{{1,200}}))?",
-                text,
-            )
+        for name in set(_NODE_OPTIONS.findall(text)):
+            declared = rf"\b{re.escape(name)}\b[^=\n]{{0,100}}=\s*\{{"
+            given = re.search(rf"{declared}[^;]{{0,2000}}?\btaskQueue\b\s*(?::\s*([^,\n}}]{{1,200}}))?", text)
             if given is not None:
                 yield given[1] or ""
+                text = re.sub(rf"\bWorker\.create\(\s*{re.escape(name)}\s*\)", "", text)  # another queue may follow
     for found in language.queue.finditer(text):
         yield next(filter(None, found.groups()), "")
 

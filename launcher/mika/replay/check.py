@@ -13,6 +13,7 @@ from shutil import which
 from mika.config.process_options import parse_ready
 from mika.detect.packages import PYTHON, RUNNERS
 from mika.frozen import frozen
+from mika.machine.local import in_thread
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.program import Order, Outcome, run_inside
@@ -57,7 +58,9 @@ async def check_program(program: Program, order: Order, *, timeout: float = TIME
     name, project, are_recorded = program.unit.type, program.folder.project, bool(order.histories)
     verdict = judge(name, project, outcome, _expected(program, order), are_recorded=are_recorded)
     module = missing_module(verdict.error.text) if verdict.error is not None else ""
-    return replace(verdict, install=program.unit.how_to_install(module)) if module else verdict
+    if not module:
+        return verdict
+    return replace(verdict, install=await in_thread(lambda: program.unit.how_to_install(module)))
 
 
 async def run_program(program: Program, order: Order, *, timeout: float = TIMEOUT) -> Outcome | Reason:
