@@ -376,23 +376,6 @@ def test_a_seed_is_said_and_not_run(tmp_path):
     assert found.notes == ("README.md has `python seed.py`: not run, since it is perhaps not for every start",)
 
 
-DEMO = """
-import asyncio
-from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
-async def main():
-    async with await WorkflowEnvironment.start_local() as env:
-        async with Worker(env.client, task_queue="demo", workflows=[]):
-            pass
-if __name__ == "__main__":
-    asyncio.run(main())
-"""
-
-
-def test_a_worker_with_a_server_of_its_own_is_not_run(tmp_path):
-    assert only(proposed(tmp_path, {"demo.py": DEMO, "worker.py": worker('"q"')})).command == "python worker.py"
-
-
 # --- names ------------------------------------------------------------------------------------------------------------
 
 

@@ -272,7 +272,10 @@ def test_workers_that_only_the_settings_of_spring_name(tmp_path, file, text):
     ("path", "is_found"),
     [
         ("src/main/java/com/example/demo/JobWorker.java", True),
-        ("src/main/java/org/example/JobWorker.java", True),
+        ("src/main/java/io/example/test/JobWorker.java", True),
+        ("work/src/main/kotlin/org/example/JobWorker.java", True),
+        ("src/test/java/com/acme/JobWorker.java", False),
+        ("examples/src/main/java/com/acme/JobWorker.java", False),
         ("examples/JobWorker.java", False),
         ("example/JobWorker.java", False),
     ],

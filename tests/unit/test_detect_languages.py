@@ -13,7 +13,7 @@ GO_MOD = "module example.com/shop\n\nrequire (\n\tgo.temporal.io/sdk v1.37.0\n)\
 GO = "package main\nfunc main() {\n\tw := worker.New(c, QUEUE, worker.Options{})\n\tw.Run(worker.InterruptCh())\n}\n"
 NODE = '{"scripts": {SCRIPTS}, "dependencies": {"@temporalio/worker": "^1.11.0"}}'
 TS = "const worker = await Worker.create({\n  workflowsPath: require.resolve('./workflows'),\n  QUEUE,\n});\n"
-TS_Q, TS_GIVEN = (TS.replace("QUEUE", f"taskQueue: {value}") for value in ("'q'", "queue"))
+TS_GIVEN = TS.replace("QUEUE", "taskQueue: queue")
 CSPROJ = """<Project Sdk="Microsoft.NET.Sdk"><PropertyGroup><OutputType>Exe</OutputType></PropertyGroup>
 <ItemGroup><PackageReference Include="Temporalio" Version="1.4.0" /></ItemGroup></Project>"""
 CSHARP = "using var worker = new TemporalWorker(client, new TemporalWorkerOptions(QUEUE).AddWorkflow<W>());"
@@ -185,11 +185,6 @@ def test_the_command_of_a_worker_in_typescript_without_a_script(tmp_path, packag
     found = proposed(tmp_path, {"package.json": manifest, **TYPED, **others})
     assert [process.command for process in found.processes] == ([command] if command else [])
     assert not found.example.startswith("worker: python"), found.example
-
-
-def test_a_runner_that_only_another_script_uses(tmp_path):
-    found = only(proposed(tmp_path, {"package.json": package(start="npx tsx src/api.ts"), **TYPED}))
-    assert found.command == "npx tsx src/worker.ts"
 
 
 @pytest.mark.parametrize(
@@ -380,55 +375,6 @@ def test_a_parameter_is_not_the_variable_of_another_file(tmp_path, sources, comm
     sources = {path: text.replace("QUEUE", "queue") for path, text in sources.items()}
     proposal = proposed(tmp_path, sources)
     assert ([one.key for one in proposal.questions], only(proposal).command) == (["queue.worker"], command)
-
-
-def test_options_in_a_variable_in_typescript(tmp_path):
-    source = "const options: WorkerOptions = {\n  workflowsPath, taskQueue: 'q' };\nawait Worker.create(options);\n"
-    source += "await client.workflow.start(greet, { taskQueue: 'of-a-client' });\n"
-    sources = {"package.json": package(worker="tsx src/worker.ts"), "src/worker.ts": source}
-    assert only(proposed(tmp_path, sources)).queues == ("q",)
-
-
-NEST = json.dumps(
-    {
-        "scripts": {"start": "nest start"},
-        "dependencies": {"@nestjs/core": "10", "@temporalio/worker": "1", "ts-node": "10"},
-    }
-)
-NEST_MAIN = "import { AppModule } from './app.module';\nNestFactory.create(AppModule).then(app => app.listen(3000));"
-
-
-@pytest.mark.parametrize(
-    "sources",
-    [
-        {
-            "src/app.module.ts": "import { W } from './work/w.module';\n@Module({ imports: [W] })\nexport class A {}",
-            "src/work/w.module.ts": "import { S } from './w.service';\n@Module({ providers: [S] })\nclass W {}",
-            "src/work/w.service.ts": f"@Injectable()\nexport class S {{\n{TS_Q}}}",
-        },
-        {
-            "src/app.module.ts": (
-                "// TemporalModule.registerWorker({ workerOptions: { taskQueue: 'old' } })\n"
-                "@Module({ imports: [TemporalModule.registerWorker({ workerOptions: { taskQueue: 'q' } })] })\n"
-                "export class AppModule {}"
-            ),
-        },
-    ],
-    ids=["a service", "a package"],
-)
-def test_a_worker_that_nest_starts_with_the_app(tmp_path, sources):
-    found = proposed(tmp_path, {"package.json": NEST, "src/main.ts": NEST_MAIN, **sources})
-    assert (only(found).command, only(found).queues) == ("npm run start", ("q",))
-    assert not [note for note in found.notes if "NestJS" in note], "the worker's program serves it, too"
-
-
-def test_an_app_that_starts_its_worker_runs_once(tmp_path):
-    scripts = {"build": "tsc", "start": "node dist/index.js"}
-    manifest = {"scripts": scripts, "dependencies": {"express": "4", "@temporalio/worker": "1", "ts-node": "10"}}
-    main = "import { work } from './worker';\nconst app = express();\napp.listen(4000);\nwork();\n"
-    maker = f"export async function work() {{\n{TS_Q}}}"
-    sources = {"package.json": json.dumps(manifest), "src/index.ts": main, "src/worker.ts": maker}
-    assert only(proposed(tmp_path, sources)).command == "npm run start"
 
 
 @pytest.mark.parametrize(

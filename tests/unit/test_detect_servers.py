@@ -301,3 +301,20 @@ def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable)
 def test_settings_of_a_class_of_the_project(tmp_path, settings):
     found = only(proposed(tmp_path, {"worker.py": connecting("settings.temporal_host", settings)}))
     assert found.env == {"TEMPORAL_HOST": "localhost:7233"}
+
+
+DEMO = """
+import asyncio
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+async def main():
+    async with await WorkflowEnvironment.start_local() as env:
+        async with Worker(env.client, task_queue="demo", workflows=[]):
+            pass
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_a_worker_with_a_server_of_its_own_is_not_run(tmp_path):
+    assert only(proposed(tmp_path, {"demo.py": DEMO, "worker.py": worker('"q"')})).command == "python worker.py"

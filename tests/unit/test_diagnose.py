@@ -12,7 +12,7 @@ from mika.supervisor.diagnose import (
     ended_itself,
     find_error_line,
     find_permanent_cause,
-    missing_module,
+    missing_package,
     numbers,
 )
 from mika.supervisor.hosts import explain_host
@@ -70,7 +70,7 @@ def test_what_a_retry_may_mend(line):
 
 
 @pytest.mark.parametrize(
-    ("text", "module"),
+    ("line", "package"),
     [
         ("ModuleNotFoundError: No module named 'nowhere.inner'", "nowhere"),
         ("/usr/bin/python: No module named uvicorn", "uvicorn"),
@@ -78,8 +78,8 @@ def test_what_a_retry_may_mend(line):
         ("Error: Cannot find module '@temporalio/worker'", ""),
     ],
 )
-def test_the_package_that_python_did_not_find(text, module):
-    assert missing_module(text) == module
+def test_the_package_that_python_did_not_find(line, package):
+    assert missing_package([*traceback(line), "", "stopped"]) == package
 
 
 def test_what_was_killed_did_not_end_by_what_it_had_said():

@@ -155,7 +155,8 @@ def test_an_activity_that_somebody_else_may_have_is_not_gone(workers):
 
 
 def test_a_program_that_ends_with_an_error_is_refused_with_its_line():
-    error = {"kind": "error", "type": "SyntaxError", "text": "invalid syntax", "where": ["/project/wf.py", 13]}
+    where = ["/project/wf.py", 13]
+    error = {"kind": "error", "type": "SyntaxError", "text": "invalid syntax", "where": where, "missing": ""}
     checked = verdict(HOOK, error, end="exited", printed=("SyntaxError: invalid syntax",))
     assert checked.refuses
     assert texts(checked) == [f"the new code does not start: SyntaxError: invalid syntax ({Path('wf.py')}:13)"]

@@ -35,6 +35,7 @@ SAME_EVERYWHERE = (
     "test_detect_addresses.py",
     "test_detect_java.py",
     "test_detect_languages.py",
+    "test_detect_node.py",
     "test_detect_servers.py",
     "test_detect_web.py",
     # Data in, data out: a state machine, a history, a status, limits, what an engine says

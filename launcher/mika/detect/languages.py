@@ -26,10 +26,10 @@ _NODE_SDKS = re.compile(r'"(@temporalio/\w+|temporalio)"\s*:')
 _LIKELY = re.compile(r"worker|temporal", re.IGNORECASE)
 """The paths to look at where no manifest has the SDK: a frontend has thousands of files."""
 _TESTS = re.compile(
-    r"(^|/)(tests?|(?<!/com/)(?<!/org/)(?<!/net/)examples?|__tests__)/"  # not the package com.example
-    r"|[._](test|spec)\.\w+$|Tests?\.(java|kt|cs)$|\.d\.ts$",
-    re.IGNORECASE,
+    r"(^|/)(tests?|examples?|__tests__)/|[._](test|spec)\.\w+$|Tests?\.(java|kt|cs)$|\.d\.ts$", re.IGNORECASE
 )
+_PACKAGE = re.compile(r"((?:^|/)src/\w+/)(?:java|kotlin)/(?:.*/)?(?=[^/]+$)")
+"""The folders of a package, such as `com.example`: they say nothing of what is in them."""
 _GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
 _NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*([A-Za-z_$][\w$]*)\s*\)")
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
@@ -217,7 +217,7 @@ class Texts:
     def _sources(self, language: Language) -> list[str]:
         if language not in self._sources_of:
             named = (path for path in self.files.sources if path.endswith(language.sources))
-            self._sources_of[language] = [path for path in named if not _TESTS.search(path)]
+            self._sources_of[language] = [path for path in named if not _TESTS.search(_PACKAGE.sub(r"\1", path))]
         return self._sources_of[language]
 
     def value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:

@@ -146,12 +146,10 @@ def _visit(node: ast.AST, module: Module) -> None:
                 )
         case ast.ClassDef():
             bases = [dotted(base).rpartition(".")[2] for base in node.bases]
-            is_settings = any(base.endswith("Settings") or base in module.settings for base in bases)
-            prefix = ""
+            prefixes = [module.settings[base] for base in bases if base in module.settings]
+            is_settings = bool(prefixes) or any(base.endswith("Settings") for base in bases)
+            prefix = (_prefix_of(node) or "".join(prefixes[:1])) if is_settings else ""
             if is_settings:
-                prefix = _prefix_of(node) or next(
-                    (module.settings[base] for base in bases if base in module.settings), ""
-                )
                 module.settings[node.name] = prefix
             for statement in node.body:
                 for name, value in _assigned(statement):

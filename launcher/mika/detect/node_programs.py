@@ -25,6 +25,9 @@ _STARTS = re.compile(
 _WORD = re.compile(r"[\w./@-]+")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
+_IMPORTS = re.compile(r"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([\w./@~-]+)["']""")
+_ALIAS = re.compile(r"^[@~]?/")
+"""What often stands for the folder of the sources."""
 _NEST_PART = re.compile(r"^@(Injectable|Module|Controller)\(", re.MULTILINE)
 """A class that NestJS makes: its file does nothing by itself."""
 _NEST = re.compile(r"\bnest start(?!\s+[\w])")
@@ -122,7 +125,9 @@ def runner(texts: Texts, path: str, manifest: str) -> str:
 def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int:
     """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
     names = {posixpath.basename(name) for name in _spelled(path, home)} - {"index"}
-    how = 2 if _NEST.search(command) and known.get(NEST_ENTRY) == path else 0
+    if _NEST.search(command) and known.get(NEST_ENTRY) == path:
+        return 1
+    how = 0
     for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
         found = _source(word, known)
         spelled = _SUFFIX.sub("", word.removeprefix("./"))
@@ -159,10 +164,20 @@ def _spelled(path: str, home: str) -> Iterator[str]:
 def _importers(texts: Texts, maker: Maker) -> list[str]:
     """The files that import the maker, then those that import these, and so on."""
     found, waiting = [maker.path], deque([maker.path])
+    imports = {path: set(_imported(texts.text(path), path, maker.home)) for path in texts.of(NODE, maker.home)}
     while waiting and not texts.files.is_late():
-        name = re.escape(_SUFFIX.sub("", posixpath.basename(waiting.popleft())))
-        imports = re.compile(rf"""(from|require\(|import\()\s*["'][./@][\w./@-]*\b{name}(\.[cm]?[jt]s)?["']""")
-        new = [p for p in texts.of(NODE, maker.home) if p not in found and imports.search(texts.text(p))]
+        names = set(_spelled(waiting.popleft(), ""))
+        new = [path for path, imported in imports.items() if path not in found and names & imported]
         found += new
         waiting += new
     return found[1:]
+
+
+def _imported(text: str, path: str, home: str) -> Iterator[str]:
+    """The files that a file imports, without their suffix; without a dot, from the part's folder or its `src`."""
+    for name in (_SUFFIX.sub("", found) for found in _IMPORTS.findall(text)):
+        if name.startswith("."):
+            yield posixpath.normpath(posixpath.join(posixpath.dirname(path), name))
+        else:
+            inner = _ALIAS.sub("", name)
+            yield from (posixpath.normpath(posixpath.join(home, folder, inner)) for folder in ("", "src"))

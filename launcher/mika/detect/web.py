@@ -117,8 +117,8 @@ def _served(sources: Sources, module: Module, name: str, kind: str, health: str 
     port = _documented_port(sources, module, name, said)
     if own is not None and own.text and port is None and (start := sources.start_of(module)):
         return WebApp(module, app, start, health, int(own.text), own.variable)
-    if port is None and (reloading := _given_port(sources, module)) is not None and reloading.text:
-        port = int(reloading.text)
+    if port is None and (given := _given_port(sources, module)) is not None:
+        port = int(given.text or 0)
     command = _SERVERS[kind].replace("{app}", quoted(app))
     if name in _FACTORIES and _SERVERS[kind] == _ASGI:
         command += " --factory"

@@ -18,7 +18,6 @@ from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.program import Order, Outcome, run_inside
 from mika.replay.verdict import Verdict, judge, not_checked
-from mika.supervisor.diagnose import missing_module
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
 from mika.wording import _
@@ -57,10 +56,10 @@ async def check_program(program: Program, order: Order, *, timeout: float = TIME
         return not_checked(program.unit.type, program.folder.project, outcome)
     name, project, are_recorded = program.unit.type, program.folder.project, bool(order.histories)
     verdict = judge(name, project, outcome, _expected(program, order), are_recorded=are_recorded)
-    module = missing_module(verdict.error.text) if verdict.error is not None else ""
-    if not module:
+    package = verdict.error.missing if verdict.error is not None else ""
+    if not package:
         return verdict
-    return replace(verdict, install=await in_thread(lambda: program.unit.how_to_install(module)))
+    return replace(verdict, error_fix=await in_thread(lambda: program.unit.fix_for_missing(package)))
 
 
 async def run_program(program: Program, order: Order, *, timeout: float = TIMEOUT) -> Outcome | Reason:

@@ -108,11 +108,12 @@ class WorkerResult:
 
 @frozen
 class ProgramError:
-    """The exception with which the program ended."""
+    """The exception with which the program ended. `missing` is the package that it did not find."""
 
     type: str
     text: str
     place: Place | None
+    missing: str = ""
 
 
 @dataclass(slots=True)
@@ -168,7 +169,9 @@ class Report:
             case "broken":
                 self.broken[_key(line)] = str(line["text"])
             case "error":
-                self.error = ProgramError(str(line["type"]), str(line["text"]), _place(line["where"]))
+                self.error = ProgramError(
+                    str(line["type"]), str(line["text"]), _place(line["where"]), str(line["missing"])
+                )
             case "unknown_sdk":
                 self.unknown_sdk = str(line["what"])
             case "unconnected":

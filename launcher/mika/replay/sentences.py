@@ -9,7 +9,6 @@ from mika.diagnosis.commands import for_workflow
 from mika.reason import Reason
 from mika.replay.lines import Asked, Awaited, Misfit, ProgramError, Report
 from mika.replay.program import Outcome
-from mika.supervisor.diagnose import to_install
 from mika.wording import Text, _, listed
 
 _SHOWN_IDS = 3
@@ -161,8 +160,8 @@ def of_gone_activity(activity: Awaited) -> Reason:
     )
 
 
-def of_error(error: ProgramError, project: Path, install: str = "") -> Reason:
-    """The exception with which the program ended; `install` may bring a module that it did not find."""
+def of_error(error: ProgramError, project: Path, fix: str) -> Reason:
+    """The exception with which the program ended, and what to do about it, if that is known."""
     said = " ".join(error.text.split())[:300]
     text = (
         _(
@@ -174,7 +173,7 @@ def of_error(error: ProgramError, project: Path, install: str = "") -> Reason:
         if error.place
         else _("the new code does not start: {type}: {error}", type=error.type, error=said)
     )
-    return Reason(text, to_install(install) if install else _("fix that first"))
+    return Reason(text, fix or _("fix that first"))
 
 
 def of_end(lines: Sequence[str]) -> Reason:

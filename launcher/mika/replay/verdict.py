@@ -48,8 +48,8 @@ class Verdict:
     """The runs are recorded ones, so nobody waits for them."""
     error: ProgramError | None = None
     """The exception with which the program ended before it had a worker."""
-    install: str = ""
-    """The commands that may bring the module that it did not find."""
+    error_fix: str = ""
+    """What to do about it, if that is known."""
     ended: tuple[str, ...] | None = None
     """The last lines of a program that ended without an exception that the hook saw."""
     unchecked: tuple[Reason, ...] = ()
@@ -85,7 +85,7 @@ class Verdict:
     def reasons(self) -> Iterator[Reason]:
         """One line each for people, the worst first."""
         if self.error is not None:
-            yield sentences.of_error(self.error, self.project, self.install)
+            yield sentences.of_error(self.error, self.project, self.error_fix)
         elif self.ended is not None:
             yield sentences.of_end(self.ended)
         for group in self.groups():

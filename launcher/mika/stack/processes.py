@@ -151,7 +151,7 @@ class ProcessFactory:
             beat_file=beat_file,
             behind_shell=built.behind_shell,
             note=self._lack(instance.type, built, cwd, env),
-            how_to_install=lambda module: self._how_to_install(module, cwd),
+            fix_for_missing=lambda package: self._fix_for_missing(package, cwd),
             watch=_default_watch(options) if options.watch is None else options.watch,
             watches_imports=options.watch is None,
         )
@@ -236,14 +236,15 @@ class ProcessFactory:
             command="`python -m venv .venv`",
         )
 
-    def _how_to_install(self, module: str, cwd: Path) -> str:
+    def _fix_for_missing(self, package: str, cwd: Path) -> str:
         from mika.detect.environments import how_to_install
 
         project = self._config.project
-        is_own = any((f / module).is_dir() or (f / f"{module}.py").is_file() for f in (cwd, cwd / "src", project))
-        # One that is there may have all that is declared: then the module is none of that.
+        is_own = any((f / package).is_dir() or (f / f"{package}.py").is_file() for f in (cwd, cwd / "src", project))
+        # An environment that is there may have all that is declared: then this package is none of that.
         has_environment = any((f / name).is_dir() for f in (cwd, project) for name in (".venv", "venv", "env"))
-        return "" if is_own or has_environment else how_to_install(project, cwd)
+        commands = "" if is_own or has_environment else how_to_install(project, cwd)
+        return _("{commands} installs what the project needs", commands=commands) if commands else ""
 
     def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""

@@ -19,9 +19,8 @@ from mika.supervisor.diagnose import (
     find_permanent_cause,
     fix_for_early_exit,
     is_port_taken,
-    missing_module,
+    missing_package,
     numbers,
-    to_install,
 )
 from mika.supervisor.explanation import Explanation
 from mika.supervisor.hosts import explain_host
@@ -39,19 +38,19 @@ async def explain(
     process_type: str,
     code: int,
     own_ports: Collection[int],
-    temporal: str = "",
-    how_to_install: Callable[[str], str] = lambda _module: "",
+    temporal: str,
+    fix_for_missing: Callable[[str], str],
 ) -> Explanation:
     """What its output says about an exit with `code`. `log`: the folder, the name, and where this run of it begins.
 
-    `temporal` is the address that it was given; `how_to_install` as in `Unit`. Takes at most 3 * _LIMIT seconds.
+    `temporal` is the address that it was given; `fix_for_missing` as in `Unit`. Takes at most 3 * _LIMIT seconds.
     """
     lines = last_lines(*log)
     error_line = find_error_line(lines) or _full_disk(log[0])
     return Explanation(
         lines=tuple(lines),
         error_line=error_line,
-        cause=await _with_install(await find_cause(lines, code, own_ports), how_to_install),
+        cause=await _with_fix(await find_cause(lines, code, own_ports), missing_package(lines), fix_for_missing),
         early_fix=fix_for_early_exit(process_type, lines, code)
         or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),
         ended_itself=ended_itself(code, lines),
@@ -67,11 +66,11 @@ def _full_disk(folder: Path) -> str:
     return _("the disk of {folder} is full", folder=folder) if is_full else ""
 
 
-async def _with_install(cause: Reason, how_to_install: Callable[[str], str]) -> Reason:
-    """With the commands that may bring a module of Python which is missing."""
-    module = missing_module(cause.text)
-    install = await _limited(lambda: how_to_install(module), "") if module and not cause.fix else ""
-    return replace(cause, fix=to_install(install)) if install else cause
+async def _with_fix(cause: Reason, package: str, fix_for_missing: Callable[[str], str]) -> Reason:
+    """With the fix for a `package` that Python does not find, if that is the cause."""
+    if not cause or cause.fix or not package:
+        return cause
+    return replace(cause, fix=await _limited(lambda: fix_for_missing(package), ""))
 
 
 async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:

@@ -82,11 +82,25 @@ def find_permanent_cause(lines: Sequence[str], code: int) -> Reason:
     if code in _NOT_FOUND_CODES:
         return Reason(find_error_line(lines) or _NOT_FOUND_CODES[code])
     said = telling(before_last_crash(lines))
+    number = _permanent(said)
+    return NONE if number is None else _told(said, number)
+
+
+def missing_package(lines: Sequence[str]) -> str:
+    """The package that Python did not find; empty if the cause that a restart cannot fix is another one."""
+    said = telling(before_last_crash(lines))
+    number = _permanent(said)
+    missing = None if number is None else _NO_MODULE.search(said[number])
+    return missing[1] if missing else ""
+
+
+def _permanent(said: Sequence[str]) -> int | None:
+    """The number of the line that names a cause which a restart cannot fix."""
     for number in reversed(range(max(0, len(said) - 20), len(said))):
         is_permanent = any(pattern.search(said[number]) for pattern in _PERMANENT)
         if is_permanent or _compiler(said[number]) or _missing_variable(said, number):
-            return _told(said, number)
-    return NONE
+            return number
+    return None
 
 
 def _told(said: Sequence[str], number: int) -> Reason:
@@ -234,17 +248,6 @@ def _first_cause(earlier: Sequence[str]) -> str:
 
 
 _END_OF_INPUT = re.compile(r"^(EOFError|bdb\.BdbQuit)\b")
-
-
-def missing_module(text: str) -> str:
-    """The package of the module that Python did not find; empty if it is about something else."""
-    found = _NO_MODULE.search(text)
-    return found[1] if found else ""
-
-
-def to_install(commands: str) -> str:
-    """The fix, with the commands that install what the project declares."""
-    return _("install what the project needs: {commands}", commands=commands)
 
 
 def fix_for_early_exit(name: str, lines: Sequence[str], code: int) -> str:

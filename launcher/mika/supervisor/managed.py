@@ -214,7 +214,7 @@ class Managed:
 
             own_ports = [port for port in (self.unit.port, self.unit.probed_port) if port is not None]
             log = self.guard.log_dir, self.unit.name, self._log_start
-            why = await explain(log, self.unit.type, exit_.code, own_ports, self._temporal, self.unit.how_to_install)
+            why = await explain(log, self.unit.type, exit_.code, own_ports, self._temporal, self.unit.fix_for_missing)
             self._handle_exit(generation, exit_, why)
         await tasks.cancel(watcher)
 

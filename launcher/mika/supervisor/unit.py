@@ -104,8 +104,8 @@ class Unit:
     """The port of this machine by which it counts as ready."""
     note: str = ""
     """What is to be said before it is started."""
-    how_to_install: Callable[[str], str] = lambda _module: ""
-    """Returns the commands that may bring a module which it did not find; empty if none are known."""
+    fix_for_missing: Callable[[str], str] = lambda _package: ""
+    """Returns the fix where its Python does not find a package; empty if none is known. Blocks."""
     outlives_stack: Callable[[], bool] = lambda: False
     """Whether to leave it running when the stack stops, because it was started by someone else."""
 

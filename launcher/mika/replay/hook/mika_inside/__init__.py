@@ -36,7 +36,8 @@ def _report_errors() -> None:
         if isinstance(error, SyntaxError) and error.filename:
             frames = [(error.filename, error.lineno or 0)]
         text = getattr(error, "msg", None) or str(error)
-        say("error", type=kind.__name__, text=text[:2000], where=_own_frame(frames))
+        missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        say("error", type=kind.__name__, text=text[:2000], where=_own_frame(frames), missing=missing)
         plain(kind, error, trace)
 
     sys.excepthook = on_error

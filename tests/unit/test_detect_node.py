@@ -1,0 +1,80 @@
+"""Workers in TypeScript that an app starts, and the options of a worker in a variable."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.kit.sources import only, proposed
+
+TS = "const worker = await Worker.create({\n  workflowsPath: require.resolve('./workflows'),\n  taskQueue: 'q',\n});\n"
+WITH_SDK = '{"scripts": {"worker": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "^1.11.0"}}'
+
+
+def test_options_in_a_variable_in_typescript(tmp_path):
+    source = "const options: WorkerOptions = {\n  workflowsPath, taskQueue: 'q' };\nawait Worker.create(options);\n"
+    source += "await client.workflow.start(greet, { taskQueue: 'of-a-client' });\n"
+    sources = {"package.json": WITH_SDK, "src/worker.ts": source}
+    assert only(proposed(tmp_path, sources)).queues == ("q",)
+
+
+NEST = json.dumps(
+    {
+        "scripts": {"start": "nest start", "start:dev": "nest start --watch", "start:prod": "node dist/main"},
+        "dependencies": {"@nestjs/core": "10", "@temporalio/worker": "1", "ts-node": "10"},
+    }
+)
+NEST_MAIN = "import { AppModule } from './app.module';\nNestFactory.create(AppModule).then(app => app.listen(3000));"
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        {
+            "src/app.module.ts": "import { W } from './work/w.module';\n@Module({ imports: [W] })\nexport class A {}",
+            "src/work/w.module.ts": "import { S } from './w.service';\n@Module({ providers: [S] })\nclass W {}",
+            "src/work/w.service.ts": f"@Injectable()\nexport class S {{\n{TS}}}",
+        },
+        {
+            "src/app.module.ts": (
+                "// TemporalModule.registerWorker({ workerOptions: { taskQueue: 'old' } })\n"
+                "@Module({ imports: [TemporalModule.registerWorker({ workerOptions: { taskQueue: 'q' } })] })\n"
+                "export class AppModule {}"
+            ),
+        },
+    ],
+    ids=["a service", "a package"],
+)
+def test_a_worker_that_nest_starts_with_the_app(tmp_path, sources):
+    found = proposed(tmp_path, {"package.json": NEST, "src/main.ts": NEST_MAIN, **sources})
+    assert (only(found).command, only(found).queues) == ("npm run start", ("q",))
+    assert not [note for note in found.notes if "NestJS" in note], "the worker's program serves it, too"
+
+
+def test_an_app_that_starts_its_worker_runs_once(tmp_path):
+    scripts = {"build": "tsc", "start": "node dist/index.js"}
+    manifest = {"scripts": scripts, "dependencies": {"express": "4", "@temporalio/worker": "1", "ts-node": "10"}}
+    main = "import { work } from './worker';\nconst app = express();\napp.listen(4000);\nwork();\n"
+    maker = f"export async function work() {{\n{TS}}}"
+    sources = {"package.json": json.dumps(manifest), "src/index.ts": main, "src/worker.ts": maker}
+    assert only(proposed(tmp_path, sources)).command == "npm run start"
+
+
+def test_a_file_of_the_same_name_in_another_folder_starts_nothing(tmp_path):
+    scripts = {"start": "tsx src/web/main.ts", "work": "tsx src/work/main.ts"}
+    sources = {
+        "package.json": json.dumps({"scripts": scripts, "dependencies": {"@temporalio/worker": "1"}}),
+        "src/work/create.ts": f"export async function create() {{\n{TS}}}",
+        "src/work/index.ts": "export * from './create.js';",
+        "src/work/main.ts": "import { create } from '.';\ncreate();",
+        "src/web/create.ts": "export const create = 1;",
+        "src/web/main.ts": "import { create } from './create';",
+    }
+    assert only(proposed(tmp_path, sources)).command == "npm run work"
+
+
+def test_a_runner_that_only_another_script_uses(tmp_path):
+    manifest = WITH_SDK.replace("worker", "start", 1).replace("src/worker.ts", "src/api.ts")
+    found = only(proposed(tmp_path, {"package.json": manifest, "src/worker.ts": TS}))
+    assert found.command == "npx tsx src/worker.ts"
