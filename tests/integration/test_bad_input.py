@@ -91,6 +91,10 @@ FILES = {
     "TOML ready regex": Bad(["mika.toml:2", "regular expression"], toml='[process.web]\nready = "log:("\n'),
     "TOML grace": Bad(["mika.toml:2", "grace"], toml="[process.web]\ngrace = -1\n"),
     "TOML cwd": Bad(["mika.toml:2", "nowhere"], toml='[process.web]\ncwd = "nowhere"\n'),
+    "TOML env": Bad(
+        ["mika.toml:1: 'env' needs NOT_SET_ANYWHERE, which is not set", "write the value"],
+        toml='[process.web]\nenv = { A = "${NOT_SET_ANYWHERE}" }\n',
+    ),
     "TOML needs": Bad(["wbe"], toml='[process.web]\nneeds = ["wbe"]\n'),
     "TOML needs itself": Bad(["web", "needs"], toml='[process.web]\nneeds = ["web"]\n', args="up --timeout 2"),
     "TOML signal": Bad(["mika.toml:2", "SIGFOO"], toml='[process.web]\nstop_signal = "SIGFOO"\n'),

@@ -79,17 +79,18 @@ def test_up_starts_what_is_named_as_often_as_it_is_told(project):
     this = project(
         "web: python ../web.py\nworker: python worker.py\nclock: python worker.py\n",
         scripts={"web": SEES, "worker": SLEEP},
-        toml='[process.web]\ncount = 2\ncwd = "sub"\nenv = { COLOUR = "blue" }\nready = "log:blue"\n'
+        toml='[process.web]\ncount = 2\ncwd = "sub"\n'
+        'env = { COLOUR = "$blue ${API_PORT}+${PORT}" }\nready = "log:blue"\n'
         '[process.worker]\nready = "log:here"\n',
-        env={"PORT": "7000"},
+        env={"PORT": "7000", "API_PORT": "8111"},
     )
     folder = this.folder / "sub"
     folder.mkdir()
     this.up("web", "worker=2")
     assert [process["name"] for process in this.status()["processes"]] == ["web.1", "web.2", "worker.1", "worker.2"]
     assert sorted(this.ok("logs", "web").out.splitlines()) == [
-        f"web.1 | 7000 blue {folder}",
-        f"web.2 | 7001 blue {folder}",
+        f"web.1 | 7000 $blue 8111+7000 {folder}",
+        f"web.2 | 7001 $blue 8111+7001 {folder}",
     ]
     several_of_one_type_are_stopped_together_and_restarted_alone(this)
 

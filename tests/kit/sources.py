@@ -25,6 +25,8 @@ class JobWorker {
   public static void main(String[] args) { Worker worker = factory.newWorker(QUEUE); }
 }
 """
+HERE = "localhost:${TEMPORAL_PORT}"
+"""What a program is told that connects to where a variable says."""
 API = "from fastapi import FastAPI\napp = FastAPI()\n"
 
 

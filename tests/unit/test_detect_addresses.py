@@ -79,7 +79,7 @@ def test_a_fixed_address_decides_the_port(tmp_path, path, source, options):
     for name, text in sources.items():
         (tmp_path / name).write_text(text)
     guess = propose(tmp_path, {}, (8000, 7299), {}).settings["TEMPORAL_PORT"]
-    assert (guess.value, guess.why) == (str(port), f"{path} connects to this port")
+    assert (guess.value, guess.why) == (str(port), f"{path} always connects to this port")
     assert "TEMPORAL_PORT" not in propose(tmp_path, {}, (8000, port), {}).settings
 
 

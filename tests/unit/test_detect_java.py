@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit.sources import JAVA, POM, only, proposed
+from tests.kit.sources import HERE, JAVA, POM, only, proposed
 
 GRADLE = "plugins { id 'application' }\ndependencies { implementation 'io.temporal:temporal-sdk:1.27.0' }"
 
@@ -147,15 +147,15 @@ def test_a_worker_that_springs_starter_makes(tmp_path, file, annotation, queues)
     }
     found = only(proposed(tmp_path, sources))
     assert (found.command, found.queues) == ("mvn spring-boot:run", queues)
-    assert not found.env, "it connects to mika's server by itself"
+    assert found.env == {"SPRING_TEMPORAL_CONNECTION_TARGET": HERE}
 
 
 @pytest.mark.parametrize("file", ["application.yml", "application.properties"])
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("local", ""),
-        ("127.0.0.1:7233", ""),
+        ("local", "SPRING_TEMPORAL_CONNECTION_TARGET"),
+        ("127.0.0.1:7233", "SPRING_TEMPORAL_CONNECTION_TARGET"),
         ("${TEMPORAL_ADDRESS:localhost:7233}", ""),
         ("temporal:7233", "SPRING_TEMPORAL_CONNECTION_TARGET"),
         ("${TEMPORAL_TARGET:temporal:7233}", "TEMPORAL_TARGET"),
@@ -171,7 +171,7 @@ def test_the_server_in_springs_settings(tmp_path, file, target, told):
         "src/main/java/com/acme/App.java": APP,
         "src/main/java/com/acme/Greeting.java": '@WorkflowImpl(taskQueues = "q") class Greeting { }',
     }
-    assert only(proposed(tmp_path, sources)).env == ({told: "localhost:7233"} if told else {})
+    assert only(proposed(tmp_path, sources)).env == ({told: HERE} if told else {})
 
 
 def test_a_server_elsewhere_in_springs_settings_is_asked_about(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from mika.detect.proposal import propose
 
-from tests.kit.sources import API, make, only, proposed, worker
+from tests.kit.sources import API, HERE, make, only, proposed, worker
 
 TEMPORAL_HOST = 'HOST = os.environ.get("TEMPORAL_HOST", "localhost:7233")'
 SETTINGS = "class S(BaseSettings):\n    temporal_host: str = {}\nsettings = S()\n"
@@ -34,7 +34,7 @@ def connecting(to: str, imports: str = "") -> str:
 )
 def test_a_host_that_is_used_as_the_whole_address(tmp_path, to, imports, others):
     found = proposed(tmp_path, {"worker.py": connecting(to, imports), **others})
-    assert only(found).env == {"TEMPORAL_HOST": "localhost:7233"}
+    assert only(found).env == {"TEMPORAL_HOST": HERE}
     path = "config.py" if others else "worker.py"
     assert found.notes == (f"{path} has host and port in TEMPORAL_HOST: it gets localhost:7233",)
     assert not found.settings
@@ -61,13 +61,15 @@ def test_what_the_user_has_set_is_not_set_again(tmp_path):
 def test_the_port_is_the_one_that_the_server_will_have(tmp_path):
     sources = {"worker.py": connecting("HOST", TEMPORAL_HOST), "b/worker.py": worker('"b"', address="localhost:7244")}
     found = propose(make(tmp_path, sources), {}, (8000, 7300), {})
-    assert [process.env for process in found.processes] == [{"TEMPORAL_HOST": "localhost:7244"}, {}]
+    assert [process.env for process in found.processes] == [{"TEMPORAL_HOST": HERE}, {}]
+    note = "worker.py has host and port in TEMPORAL_HOST: it gets localhost:7244"
+    assert note in found.notes
 
 
 def test_a_web_app_is_told_as_a_worker_is(tmp_path):
     client = f"from temporalio.client import Client\n{TEMPORAL_HOST}\nasync def c(): await Client.connect(HOST)\n"
     found = proposed(tmp_path, {"main.py": f"import os\nfrom own import c\n{API}", "own.py": client})
-    assert only(found).env == {"TEMPORAL_HOST": "localhost:7233"}
+    assert only(found).env == {"TEMPORAL_HOST": HERE}
 
 
 def test_a_worker_in_another_language(tmp_path):
@@ -78,7 +80,7 @@ def test_a_worker_in_another_language(tmp_path):
     )
     package = '{"scripts": {"start": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "1", "tsx": "1"}}'
     found = proposed(tmp_path, {"a/package.json": package, "a/src/worker.ts": source})
-    assert only(found).env == {"TEMPORAL_HOST": "localhost:7233"}
+    assert only(found).env == {"TEMPORAL_HOST": HERE}
 
 
 # --- a server elsewhere -----------------------------------------------------------------------------------------------
@@ -171,7 +173,7 @@ def connect():
 )
 def test_an_address_that_is_compared_with_localhost(tmp_path, test):
     found = proposed(tmp_path, {"worker.py": connecting("ADDRESS", BRANCHES.format(test))})
-    assert only(found).env == {"TEMPORAL_ADDRESS": "localhost:7233"}
+    assert only(found).env == {"TEMPORAL_ADDRESS": HERE}
     note = "worker.py compares TEMPORAL_ADDRESS with localhost, and not with 127.0.0.1: it gets localhost:7233"
     assert found.notes == (note,)
 
@@ -206,7 +208,7 @@ def test_a_name_of_compose_in_a_variable(tmp_path, given):
     default = "localhost:7233" if given else "temporal:7233"
     sources = {"worker.py": connecting(f'os.getenv("T_URL", "{default}")'), "compose.yml": COMPOSE}
     found = proposed(tmp_path, sources, **given)
-    assert only(found).env == {"T_URL": "localhost:7233"}
+    assert only(found).env == {"T_URL": HERE}
     note = (
         "worker.py connects to temporal:7233, a name that exists only inside compose: T_URL is localhost:7233 instead"
     )
@@ -268,11 +270,43 @@ def test_a_worker_that_has_an_identity_of_its_own(tmp_path, identity, is_own, pl
 def test_a_variable_whose_default_is_another_port(tmp_path):
     sources = {"worker.py": connecting('os.getenv("T_URL", "localhost:7239")')}
     found = proposed(tmp_path, sources)
-    assert only(found).env == {"T_URL": "localhost:7233"}
+    assert only(found).env == {"T_URL": HERE}
     assert found.notes == ("worker.py connects to localhost:7239 unless T_URL is set: it gets localhost:7233",)
     assert not found.settings
     assert not only(proposed(tmp_path, sources, T_URL="localhost:7239")).env, "the user wants that one"
-    assert not only(proposed(tmp_path, {"worker.py": connecting('os.getenv("T_URL", "localhost:7233")')})).env
+
+
+@pytest.mark.parametrize(
+    "connects", ['os.getenv("T_URL", "localhost:7233")', 'os.environ.get("T_URL") or "127.0.0.1:7233"']
+)
+def test_a_variable_with_the_usual_port_follows_the_one_that_is_chosen_later(tmp_path, connects):
+    found = proposed(tmp_path, {"worker.py": connecting(connects)})
+    assert only(found).env == {"T_URL": HERE}
+    assert not found.notes, "nothing changes by it"
+    assert not only(proposed(tmp_path, {"worker.py": connecting(connects)}, T_URL="localhost:7233")).env
+
+
+@pytest.mark.parametrize(
+    ("connects", "imports"),
+    [
+        ('os.environ["T_URL"]', ""),
+        ('os.getenv("T_URL")', ""),
+        ("settings.t_url", "class S(BaseSettings):\n    t_url: str\nsettings = S()\n"),
+        ("settings.t_url", "class S(BaseSettings):\n    t_url: str = Field(...)\nsettings = S()\n"),
+    ],
+)
+def test_an_address_that_is_required(tmp_path, connects, imports):
+    sources = {"worker.py": connecting(connects, imports)}
+    found = proposed(tmp_path, sources)
+    assert only(found).env == {"T_URL": HERE}
+    assert found.notes == ("worker.py connects to what T_URL says: it gets localhost:7233",)
+    assert not only(proposed(tmp_path, sources, T_URL="t.example.com:7233")).env
+
+
+def test_a_server_on_another_machine_that_the_user_chose(tmp_path):
+    found = proposed(tmp_path, {"worker.py": connecting('os.environ["T_URL"]')}, TEMPORAL_HOST="t.example.com")
+    assert only(found).env == {"T_URL": "${TEMPORAL_ADDRESS}"}
+    assert found.notes == ("worker.py connects to what T_URL says: it gets t.example.com:7233",)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +321,7 @@ def test_a_variable_whose_default_is_another_port(tmp_path):
 def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable):
     settings = f'class S(BaseSettings):\n    {config}\n    temporal_address: str = "localhost:7239"\nsettings = S()\n'
     found = only(proposed(tmp_path, {"worker.py": connecting("settings.temporal_address", settings)}))
-    assert found.env == ({variable: "localhost:7233"} if variable else {})
+    assert found.env == ({variable: HERE} if variable else {})
 
 
 @pytest.mark.parametrize(
@@ -300,7 +334,7 @@ def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable)
 )
 def test_settings_of_a_class_of_the_project(tmp_path, settings):
     found = only(proposed(tmp_path, {"worker.py": connecting("settings.temporal_host", settings)}))
-    assert found.env == {"TEMPORAL_HOST": "localhost:7233"}
+    assert found.env == {"TEMPORAL_HOST": HERE}
 
 
 DEMO = """

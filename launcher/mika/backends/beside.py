@@ -274,9 +274,9 @@ def _variables(config: Config) -> dict[str, Variable]:
     }
     if url := config.text("MONGODB_URL"):
         variables["MONGODB_URL"] = Variable("MONGODB_URL", url, origins["MONGODB_URL"])
-    for process, options in config.processes.items():
+    for process, env in config.own_envs().items():
         origin = config.process_tables.get(process, process)  # without a Procfile, there is no table
-        variables |= {f"{process}.{name}": Variable(name, value, origin) for name, value in options.env.items()}
+        variables |= {f"{process}.{name}": Variable(name, value, origin) for name, value in env.items()}
     return variables
 
 

@@ -55,7 +55,7 @@ def plan(config: Config, backend: str, entries: Sequence[Entry]) -> Plan:
 
 def judged(config: Config, found: Sequence[ServiceText], entries: Sequence[Entry]) -> tuple[JudgedService, ...]:
     """What each service is, for this project."""
-    values = {*config.child_env().values(), *(v for options in config.processes.values() for v in options.env.values())}
+    values = {*config.child_env().values(), *(value for env in config.own_envs().values() for value in env.values())}
     temporal_ports = (config.port("TEMPORAL_PORT"), config.port("TEMPORAL_UI_PORT"))
     return judge(found, list(_runs(config, entries)), set(ports_in(values)), temporal_ports)
 

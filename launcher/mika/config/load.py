@@ -17,12 +17,12 @@ from mika.config.names import NAME_LISTS, Names, read_names
 from mika.config.process_options import (
     ProcessOptions,
     Ready,
-    fill_in,
     make_options,
     parse_ready,
     read_processes,
     toml_type,
 )
+from mika.config.references import fill_in, filled_env
 from mika.config.search import misnamed
 from mika.config.settings import (
     BY_KEY,
@@ -194,6 +194,11 @@ class Config:
     def defaults(self) -> dict[str, str]:
         """The settings as a Procfile or a `ready` rule may name them, also those that no process is told."""
         return {name: as_text(setting.value) for name, setting in self.settings.items() if setting.value is not None}
+
+    def own_envs(self) -> dict[str, dict[str, str]]:
+        """The `env` of each process, as far as it is known before the start: without its PORT."""
+        known = {**self.defaults(), **self.child_env()}
+        return {name: filled_env(options.env, known, unset="") for name, options in self.processes.items()}
 
     def child_env(self, base: Mapping[str, str] | None = None, cwd: Path | None = None) -> dict[str, str]:
         """The environment of a child process. The settings override `base`, and `base` overrides `.env`.

@@ -7,11 +7,10 @@ import re
 import sys
 from collections import defaultdict
 from dataclasses import field
-from string import Template
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
-from mika.address import reachable_url
+from mika.config.references import fill_in
 from mika.config.settings import LONGEST_S, parse_http_url, parse_port, printable
 from mika.errors import UsageError
 from mika.frozen import frozen
@@ -95,21 +94,6 @@ class ProcessOptions:
     hang_timeout: float | None = None
     max_restarts: int = 7
     check: bool = True
-
-
-def fill_in(ready: str, env: Mapping[str, str]) -> str:
-    """The rule with its variables (`$API_PORT`) filled in. Raises ValueError for one that is not set.
-
-    A regular expression and a command have `$` of their own. A web address is where to ask: at loopback, if the server
-    listens on all interfaces (API_HOST=0.0.0.0).
-    """
-    if ready.startswith(("log:", "exec:")):
-        return ready
-    try:
-        filled = Template(ready).substitute(env) if "$" in ready else ready
-    except KeyError as error:
-        raise ValueError(_("needs {variable}, which is not set", variable=error.args[0])) from None
-    return reachable_url(filled) if filled.startswith(("http://", "https://")) else filled
 
 
 def rules_of(ready: str) -> list[str]:

@@ -62,8 +62,12 @@ def of_others(texts: Texts) -> Iterator[Target]:
         text = without_comments(text)
         values = (_value(one.strip(), text, texts, language, path) for one in _EXPRESSIONS[language.name](text))
         home = texts.home_of(language, path) or ""
-        yield from (Target(path, value, home) for value in dict.fromkeys(values) if ":" in (value.text or ""))
+        yield from (Target(path, value, home) for value in dict.fromkeys(values) if _is_known(value))
     yield from _of_spring(texts)
+
+
+def _is_known(value: Value) -> bool:
+    return ":" in value.text if value.text is not None else bool(value.variable)
 
 
 def _of_spring(texts: Texts) -> Iterator[Target]:

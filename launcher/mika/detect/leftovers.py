@@ -7,7 +7,7 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from mika.config.sources import toml_error
 from mika.detect.files import Files
@@ -27,11 +27,11 @@ _MOST_NAMES = 6
 _MOST_MANIFESTS = 100
 
 
-def unset_keys(files: Files, variables: Mapping[str, str]) -> Iterator[str]:
+def unset_keys(files: Files, variables: Collection[str]) -> Iterator[str]:
     """A line for each example of an `.env` with keys that are set nowhere. Only their names are shown."""
     for path in files.named(rf"{_EXAMPLES}|README\.md"):
         beside = _read_by(files, posixpath.dirname(path))
-        given = {name for name, _value in _LINE.findall(files.text(beside))} | variables.keys()
+        given = {name for name, _value in _LINE.findall(files.text(beside))} | set(variables)
         text = files.text(path)
         shown = "\n".join(_BLOCK.findall(text)) if path.lower().endswith(".md") else text
         wanted = [

@@ -152,7 +152,7 @@ def _visit(node: ast.AST, module: Module) -> None:
             if is_settings:
                 module.settings[node.name] = prefix
             for statement in node.body:
-                for name, value in _assigned(statement):
+                for name, value in _fields(statement) if is_settings else _assigned(statement):
                     own = _from_environment(f"{prefix}{name}", value) if is_settings else value
                     module.values.setdefault(name, own)
                     if is_settings:
@@ -302,6 +302,15 @@ def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
             if name:
                 yield name, statement.value
+
+
+def _fields(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """Those of a class of settings: one without a value is required."""
+    match statement:
+        case ast.AnnAssign(target=ast.Name(id=name), value=None):
+            yield name, ast.Constant(None)
+        case _:
+            yield from _assigned(statement)
 
 
 def _prefix_of(settings: ast.ClassDef) -> str:

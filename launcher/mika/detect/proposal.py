@@ -171,7 +171,8 @@ class _Proposer:
         self._notes += map(other_web.left_out, left_out)
         self._notes += self._servers.notes()
         self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
-        self._notes += leftovers.unset_keys(self._files, self._variables)
+        given = self._variables.keys() | {name for process in kept for name in process.env}
+        self._notes += leftovers.unset_keys(self._files, given)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
         lines += [f"{naming.unique('worker', taken)}: {command}" for command in others.examples]
@@ -368,7 +369,7 @@ class _Proposer:
         """A fixed address of the server decides its port."""
         if (target := self._servers.fixed) is not None:
             port = (target.value.text or "").rpartition(":")[2]
-            self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} connects to this port", path=target.path))
+            self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} always connects to this port", path=target.path))
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):

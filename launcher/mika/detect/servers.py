@@ -27,11 +27,11 @@ _LOCAL = "localhost"
 
 @frozen
 class _Told:
-    """What a program must be told in its environment, and why."""
+    """What a program must be told in its environment, and why, if that is not what it does anyway."""
 
     variable: str
     value: str
-    why: Text
+    why: Text | None
 
 
 class Servers:
@@ -67,8 +67,17 @@ class Servers:
     def _ours(self) -> str:
         """The server that mika has: perhaps one that the user has chosen."""
         port = self._default_port if self.fixed is None else _fixed_port(self.fixed.value)
+        return f"{self._variables[_HOST] if self._is_remote else _LOCAL}:{port}"
+
+    @property
+    def _is_remote(self) -> bool:
         host = self._variables.get(_HOST, "")
-        return f"{host if '.' in host and not is_loopback(host) else _LOCAL}:{port}"
+        return "." in host and not is_loopback(host)
+
+    @property
+    def _written(self) -> str:
+        """The same for mika.toml: it stays right when the user chooses another port."""
+        return f"${{{_ADDRESS}}}" if self._is_remote else f"{_LOCAL}:${{TEMPORAL_PORT}}"
 
     def told(self, module: Module) -> dict[str, str]:
         """What a program in Python must be told."""
@@ -125,7 +134,8 @@ class Servers:
             is_decided = one.variable in (_ADDRESS, _HOST) and one.variable in self._variables
             if one.variable not in env and not is_decided:
                 env[one.variable] = one.value
-                self._notes[one.why] = None
+                if one.why is not None:
+                    self._notes[one.why] = None
         return env
 
     def _of_targets(self, targets: Iterable[Target]) -> Iterator[_Told]:
@@ -143,22 +153,29 @@ class Servers:
                     variable=variable,
                     instead=self._ours,
                 )
-                yield _Told(variable, self._ours, why)
-            elif variable not in (_ADDRESS, _HOST, "") and self._is_other_port(target.value):
-                why = _(
-                    "{path} connects to {address} unless {variable} is set: it gets {value}",
-                    path=target.path,
-                    address=target.value.text,
-                    variable=variable,
-                    value=self._ours,
-                )
-                yield _Told(variable, self._ours, why)
+                yield _Told(variable, self._written, why)
+            elif variable not in (_ADDRESS, "", *self._variables) and _is_open(target.value):
+                yield _Told(variable, self._written, self._why(target))
 
-    def _is_other_port(self, value: Value) -> bool:
-        """Whether it is on this machine, and not mika's server; what the user has set is meant."""
-        host, _colon, port = (value.text or "").partition(":")
-        is_here = host in (_LOCAL, "127.0.0.1") and port.isdecimal()
-        return is_here and value.variable not in self._variables and not self._ours.endswith(f":{port}")
+    def _why(self, target: Target) -> Text | None:
+        """Why it is told another address than it would use; None if it is the same."""
+        path, variable, address = target.path, target.value.variable, target.value.text
+        if address is None:
+            return _(
+                "{path} connects to what {variable} says: it gets {value}",
+                path=path,
+                variable=variable,
+                value=self._ours,
+            )
+        if self._ours.endswith(f":{address.rpartition(':')[2]}"):
+            return None
+        return _(
+            "{path} connects to {address} unless {variable} is set: it gets {value}",
+            path=path,
+            address=address,
+            variable=variable,
+            value=self._ours,
+        )
 
     def _of_defaults(self, parts: Iterable[Module]) -> Iterator[_Told]:
         for part in parts:
@@ -176,7 +193,7 @@ class Servers:
                 variable = self._sources.value(_innermost(subject), part).variable
                 texts.setdefault(variable, set()).update(compared)
                 places.setdefault(variable, part.path)
-        for variable, value in ((_ADDRESS, self._ours), (_HOST, _LOCAL)):
+        for variable, value, written in ((_ADDRESS, self._ours, self._written), (_HOST, _LOCAL, _LOCAL)):
             if (
                 variable in texts
                 and variable not in self._variables
@@ -188,17 +205,27 @@ class Servers:
                     variable=variable,
                     value=value,
                 )
-                yield _Told(variable, value, why)
+                yield _Told(variable, written, why)
 
     def _whole(self, path: str) -> _Told:
         why = _(
             "{path} has host and port in {variable}: it gets {address}", path=path, variable=_HOST, address=self._ours
         )
-        return _Told(_HOST, self._ours, why)
+        return _Told(_HOST, self._written, why)
 
     def _is_in_compose(self, value: Value) -> bool:
         host = (value.text or "").partition(":")[0]
         return bool(_BARE.fullmatch(host)) and host != _LOCAL and value.variable not in (_ADDRESS, _HOST)
+
+
+def _is_open(value: Value) -> bool:
+    """Whether it is what a variable says, and without it nothing, or this machine."""
+    return value.text is None or _is_here(value)
+
+
+def _is_here(value: Value) -> bool:
+    host, _colon, port = (value.text or "").partition(":")
+    return host in (_LOCAL, "127.0.0.1") and port.isdecimal()
 
 
 def _innermost(node: ast.expr) -> ast.expr:
@@ -215,8 +242,7 @@ def _innermost(node: ast.expr) -> ast.expr:
 
 def _fixed_port(value: Value) -> int | None:
     """The port of this machine, if nothing can change it."""
-    host, _colon, port = (value.text or "").partition(":")
-    return int(port) if host in (_LOCAL, "127.0.0.1") and port.isdecimal() and not value.variable else None
+    return int((value.text or "").partition(":")[2]) if _is_here(value) and not value.variable else None
 
 
 def _only_in_compose(target: Target) -> Text:

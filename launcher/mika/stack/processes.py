@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from mika.backends.base import temporal_probe
 from mika.config.environment import without_twins
 from mika.config.load import Config
-from mika.config.process_options import ProcessOptions, Ready, fill_in, parse_ready
+from mika.config.process_options import ProcessOptions, Ready, parse_ready
+from mika.config.references import fill_in, filled_env
 from mika.detect import packages
 from mika.errors import UsageError
 from mika.machine import ports
@@ -160,7 +162,9 @@ class ProcessFactory:
         self, instance: procfile.Instance, options: ProcessOptions, cwd: Path, beat_file: Path
     ) -> dict[str, str]:
         own_env = self._config.child_env(cwd=cwd) | self._added_env if options.cwd else self._env
-        env = {**own_env, "PORT": str(instance.port), **options.env}
+        env = {**own_env, "PORT": str(instance.port)}
+        with self._blamed(instance.type, "env"):
+            env |= filled_env(options.env, {**self._config.defaults(), **env})
         env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
         if options.hang_timeout is not None:
             env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
@@ -205,12 +209,18 @@ class ProcessFactory:
         return lambda launch: (unhurried if launch.debug else probes)(launch)
 
     def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:
-        where = self._config.process_tables.get(process_type, "")
-        try:
+        with self._blamed(process_type, "ready"):
             ready = fill_in(options.ready, {**self._config.defaults(), **env})
             return ready, parse_ready(ready)
+
+    @contextmanager
+    def _blamed(self, process_type: str, option: str) -> Iterator[None]:
+        """An error in what an option is with its variables filled in names the option."""
+        try:
+            yield
         except ValueError as error:
-            text = _("{where}: 'ready' {problem}", where=where, problem=error)
+            where = self._config.process_tables.get(process_type, "")
+            text = _("{where}: '{option}' {problem}", where=where, option=option, problem=error)
             raise UsageError(text, _("set it in .env, or write the value")) from None
 
     def _lack(self, process_type: str, built: command.Command, cwd: Path, env: Mapping[str, str]) -> str:
