@@ -285,25 +285,37 @@ def test_send_does_not_wait_for_a_worker_that_looks_elsewhere(stack: Bot) -> Non
 # --- the command itself -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("files", [{}, {"worker.py": LONE_WORKER}], ids=["empty", "a worker"])
-def test_a_folder_without_a_procfile(tmp_path: Path, files: dict[str, str]) -> None:
+UNKNOWN = LONE_WORKER.replace('"parcels"', "sys.argv[1]")
+NO_PROCFILE = [
+    ({}, "and no web app or worker was found", "a line for each process"),
+    ({"worker.py": LONE_WORKER}, "but worker (`python worker.py`, polls parcels)", "`mika up` starts that"),
+    (
+        {"worker.py": UNKNOWN},
+        "but worker (`python worker.py`, with a task queue that is not known)",
+        "`mika up` asks first, on a terminal: which task queue does worker.py poll?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "what", "step"), NO_PROCFILE, ids=["empty", "a worker", "a question"])
+def test_a_folder_without_a_procfile(tmp_path: Path, files: dict[str, str], what: str, step: str) -> None:
     """What was found there and the next step, in every command; nothing is wrong with it."""
     with Project(tmp_path, "", backend="auto") as project:
         (project.folder / "Procfile").unlink()
         for name, text in files.items():
             project.write(name, text)
-        what = "but worker (`python worker.py`, polls parcels)" if files else "and no web app or worker was found"
         result = project.mika("doctor", "--json")
         assert result.code == 0, str(result)
         found = {check["id"]: check for check in result.json["checks"]}
         assert [name for name, check in found.items() if check["status"] == "warn"] == ["config"]
         assert found["config"]["finding"] == f"no Procfile in {project.folder}, {what}"
-        assert ("`mika up`" if files else "a line for each process") in found["config"]["fix"]
+        assert step in found["config"]["fix"]
         assert found["temporal"]["status"] == "skip"
         for command in (("status",), ("send", "hello"), ("workflows",), ("doctor", "--workflow", "last")):
             refused = project.error(*command, code=3)
             assert "no stack is running in" in refused.err
             assert f"there is no Procfile here, {what}: " in refused.err, str(refused)
+            assert step in refused.err
         assert not (project.folder / ".mika").exists()
 
 

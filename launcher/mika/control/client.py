@@ -15,7 +15,7 @@ from mika.decoded import Json
 from mika.errors import MikaError, NotRunningError, UsageError
 from mika.project.folder import ProjectDir, RunState
 from mika.status import StackStatus
-from mika.wording import _, unpacked
+from mika.wording import Text, _, unpacked
 
 if sys.platform == "win32":
     from mika.control._windows_client import exchange
@@ -134,27 +134,21 @@ def not_running(folder: ProjectDir) -> NotRunningError:
     """The error for a folder in which no stack runs. Without a Procfile, it says what `mika up` would start there."""
     hint = _("start it: `mika up`")
     if not (folder.project / "Procfile").exists():
-        found = _found(folder)
-        hint = (
-            _(
-                "there is no Procfile here, but {found}: `mika up` starts that,"
-                " and `mika init` writes it to a Procfile",
-                found=found,
-            )
-            if found
-            else _(
-                "there is no Procfile here, and no web app or worker was found:"
-                " write a Procfile with a line for each process, or give the project's folder with -C"
-            )
+        hint = _found(folder) or _(
+            "there is no Procfile here, and no web app or worker was found:"
+            " write a Procfile with a line for each process, or give the project's folder with -C"
         )
     return NotRunningError(_("no stack is running in {folder}", folder=folder.project), hint)
 
 
-def _found(folder: ProjectDir) -> str:
-    """What the project is made of, in words. Takes 2 s at most."""
+def _found(folder: ProjectDir) -> Text | None:
+    """What the project is made of, and what runs it, if that is anything. Takes 2 s at most."""
     from mika.config import load as config
     from mika.detect import written
 
     with contextlib.suppress(UsageError):  # of the settings: the next command says so
-        return written.in_words(written.proposed(config.load(folder.project)))
-    return ""
+        proposal = written.proposed(config.load(folder.project))
+        if found := written.in_words(proposal):
+            step = written.next_step(proposal)
+            return _("there is no Procfile here, but {found}: {step}", found=found, step=step)
+    return None

@@ -13,7 +13,7 @@ from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
 from mika.detect.proposal import UNKNOWN_QUEUE, Process, Proposal, propose
 from mika.procfile.entries import Entry
-from mika.wording import _, listed
+from mika.wording import Text, _, joined, listed
 
 
 def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Proposal:
@@ -35,6 +35,14 @@ def in_words(proposal: Proposal) -> str:
             for p in proposal.processes
         ),
     )
+
+
+def next_step(proposal: Proposal) -> Text:
+    """What runs it, in words."""
+    if not proposal.questions:
+        return _("`mika up` starts that, and `mika init` writes it to a Procfile")
+    questions = joined(" ", (question.text for question in proposal.questions))
+    return _("`mika up` asks first, on a terminal: {questions}", questions=questions)
 
 
 def procfile(proposal: Proposal) -> str:

@@ -19,8 +19,8 @@ async def config(exam: Examination) -> Check:
     settings, project = exam.config.settings, exam.config.project
     if exam.found is not None:
         if found := written.in_words(exam.found):
-            fix = _("`mika up` starts that, and `mika init` writes it to a Procfile")
-            return warn("config", _("no Procfile in {folder}, but {found}", folder=project, found=found), fix)
+            text = _("no Procfile in {folder}, but {found}", folder=project, found=found)
+            return warn("config", text, written.next_step(exam.found))
         fix = _("write a Procfile with a line for each process, or give the project's folder: `mika -C DIR doctor`")
         text = _("no Procfile in {folder}, and no web app or worker was found", folder=project)
         return warn("config", text, fix)
