@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from mika.detect import spring
+from mika.detect.fields import dotted
 from mika.detect.languages import JAVA, Language, Texts, without_comments
-from mika.detect.modules import dotted
 from mika.detect.sources import Sources, Value
 from mika.frozen import frozen
 

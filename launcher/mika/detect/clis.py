@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from mika.detect import reach
 from mika.detect.environments import installed_scripts
-from mika.detect.modules import ON_RUN, Command, Module, literal
+from mika.detect.fields import literal
+from mika.detect.modules import ON_RUN, Command, Module
 from mika.detect.sources import Sources, Start
 from mika.quoting import quoted
 

@@ -7,7 +7,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from mika.detect.modules import Module, dotted, literal
+from mika.detect.fields import dotted, literal
+from mika.detect.modules import Module
 from mika.detect.sources import Sources
 
 _DEEPEST = 4

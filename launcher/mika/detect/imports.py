@@ -17,7 +17,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mika.detect.modules import LARGEST_SOURCE, dotted, literal
+from mika.detect.fields import dotted, literal
+from mika.detect.modules import LARGEST_SOURCE
 from mika.detect.packages import APP, PYTHON, RUNNERS, Installed
 from mika.frozen import frozen
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from mika.detect.fields import assigned, dotted, fields, from_environment, literal, option_of
 from mika.frozen import frozen
 
 LARGEST_SOURCE = 100_000
@@ -55,6 +56,8 @@ class Module:
     """Local name -> (module as it is written, name in it or an empty text)."""
     values: dict[str, ast.expr] = field(default_factory=dict)
     """Name -> the first value that is assigned to it; those of the module itself come before others."""
+    read: dict[str, ast.expr] = field(default_factory=dict)
+    """Name -> the first value for it that names a variable of the environment, assigned or as an argument."""
     made: list[tuple[str, ast.Call]] = field(default_factory=list)
     """Assignments of the module itself whose value is a call, in their order."""
     calls: list[ast.Call] = field(default_factory=list)
@@ -76,6 +79,18 @@ class Module:
     """What is compared with texts of which one is a name or address of this machine, and these."""
     settings: dict[str, str] = field(default_factory=dict)
     """A class of pydantic's settings -> what its variables begin with."""
+    nested: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """A field of settings that is an object -> its class, and what the variables of its fields begin with."""
+    fields_of: dict[str, dict[str, ast.expr]] = field(default_factory=dict)
+    """Any other class -> the values of its fields."""
+    returns: dict[str, ast.expr] = field(default_factory=dict)
+    """A function without arguments that does nothing else -> what it returns."""
+    parameters: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """A parameter of a function, or of a class when it is made -> that, and the position among the arguments."""
+    passing: dict[str, list[ast.Call]] = field(default_factory=dict)
+    """What is called with arguments -> these calls."""
+    each: dict[str, ast.expr] = field(default_factory=dict)
+    """The variable of a loop -> what it goes through."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -95,19 +110,6 @@ class Module:
         return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
 
-def dotted(node: ast.AST | None) -> str:
-    """`a.b.c`; empty if it is anything else."""
-    names: list[str] = []
-    while isinstance(node, ast.Attribute):
-        names.append(node.attr)
-        node = node.value
-    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
-
-
-def literal(node: ast.AST | None) -> str | None:
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
-
-
 def parse(path: str, source: bytes) -> Module | SyntaxError:
     """The error if it is not Python, or that of a newer version than this one."""
     try:
@@ -122,12 +124,15 @@ def parse(path: str, source: bytes) -> Module | SyntaxError:
     module.runs = any(_runs(statement) for statement in tree.body)
     for statement in tree.body:
         _note_uses(statement, module)
-        for name, value in _assigned(statement):
+        for name, value in assigned(statement):
             module.values.setdefault(name, value)
             if isinstance(value, ast.Call):
                 module.made.append((name, value))
+    own = dict(module.values)
     for node in ast.walk(tree):
         _visit(node, module)
+    # A default is not what is used where something else is read from the environment and passed.
+    module.values |= {name: value for name, value in module.read.items() if name not in own}
     module.calls.sort(key=lambda call: call.lineno)
     return module
 
@@ -148,33 +153,45 @@ def _visit(node: ast.AST, module: Module) -> None:
             bases = [dotted(base).rpartition(".")[2] for base in node.bases]
             prefixes = [module.settings[base] for base in bases if base in module.settings]
             is_settings = bool(prefixes) or any(base.endswith("Settings") for base in bases)
-            prefix = (_prefix_of(node) or "".join(prefixes[:1])) if is_settings else ""
+            prefix = (option_of(node, "env_prefix") or "".join(prefixes[:1])) if is_settings else ""
             if is_settings:
                 module.settings[node.name] = prefix
+                _note_nested(node, prefix, module)
+            else:
+                module.fields_of[node.name] = dict(pair for statement in node.body for pair in fields(statement))
             for statement in node.body:
-                for name, value in _fields(statement) if is_settings else _assigned(statement):
-                    own = _from_environment(f"{prefix}{name}", value) if is_settings else value
+                if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                    _note_parameters(node.name, statement.args.args[1:], module)
+                for name, value in fields(statement) if is_settings else assigned(statement):
+                    own = from_environment(f"{prefix}{name}", value) if is_settings else value
                     module.values.setdefault(name, own)
                     if is_settings:
                         _note_default(own, module)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
+            if (returned := _returned(node)) is not None:
+                module.returns.setdefault(node.name, returned)
             module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
             arguments = node.args.posonlyargs + node.args.args
+            _note_parameters(node.name, [*arguments, *node.args.kwonlyargs], module)
             if arguments and _gets(node, arguments[0].arg):
                 looks = module.factories[node.name]
                 module.getters[node.name] = all(_PLAIN_CALL.fullmatch(called) for called in looks)
             for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
-                module.values.setdefault(argument.arg, default)
+                if not _is_none(default):
+                    module.values.setdefault(argument.arg, default)
             answers = module.factories[node.name].isdisjoint(_REDIRECTS)
             _note_commands(node, module)
             for decorator in node.decorator_list:
                 if answers and isinstance(decorator, ast.Call):
                     module.routes.extend(_routes(decorator))
-        case ast.For(target=ast.Name(id=name), iter=ast.Tuple(elts=items) | ast.List(elts=items)):
-            module.loops[name] = [dotted(item) for item in items]
+        case ast.For(target=target, iter=items) | ast.comprehension(target=target, iter=items):
+            _note_loop(target, items, module)
         case ast.Assign() | ast.AnnAssign():
-            for name, value in _assigned(node):
-                module.values.setdefault(name, value)
+            for name, value in assigned(node):
+                if dotted(value) != name and not _is_none(value):  # self.queue = queue
+                    module.values.setdefault(name, value)
+                    if _names_variable(value):
+                        module.read.setdefault(name, value)
         case ast.Compare():
             _note_compared([node.left, *node.comparators], module)
         case ast.Call():
@@ -183,20 +200,79 @@ def _visit(node: ast.AST, module: Module) -> None:
             if dotted(node.func).rpartition(".")[2] in _CALLS:
                 module.calls.append(node)
             _note_default(node, module)
+            if node.args or node.keywords:
+                module.passing.setdefault(dotted(node.func), []).append(node)
             owner, _dot, verb = dotted(node.func).rpartition(".")
+            if verb in ("add_argument", "option"):
+                _note_option(node, module)
             if verb in ("add_typer", "add_command") and node.args:
                 name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
                 module.added[dotted(node.args[0])] = owner, name
             for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
                 if keyword.arg and _names_variable(keyword.value):
-                    module.values.setdefault(keyword.arg, keyword.value)
+                    module.read.setdefault(keyword.arg, keyword.value)
             if len(node.args) > 1:  # a decorator has the path alone
                 module.routes.extend(_routes(node))
 
 
+def _note_nested(settings: ast.ClassDef, prefix: str, module: Module) -> None:
+    if delimiter := option_of(settings, "env_nested_delimiter"):
+        for statement in settings.body:
+            match statement:
+                case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id=type_name)):
+                    module.nested[name] = type_name, f"{prefix}{name}{delimiter}"
+
+
+def _note_parameters(owner: str, arguments: Iterable[ast.arg], module: Module) -> None:
+    for position, argument in enumerate(arguments):
+        module.parameters.setdefault(argument.arg, (owner, position))
+
+
+def _note_loop(target: ast.expr, items: ast.expr, module: Module) -> None:
+    match target:
+        case ast.Name(id=name) | ast.Tuple(elts=[ast.Name(id=name), *_]):  # of a table, the keys
+            module.each.setdefault(name, items)
+            if isinstance(items, ast.Tuple | ast.List):
+                module.loops[name] = [dotted(item) for item in items.elts]
+
+
+def _note_option(call: ast.Call, module: Module) -> None:
+    """The default of an option of argparse or click, by the name that the program has for it."""
+    names = [name for name in map(literal, call.args) if name]
+    long = next((name for name in names if name.startswith("--")), names[0] if names else "")
+    name = literal(module.keyword(call, "dest")) or long.lstrip("-").replace("-", "_")
+    default = module.keyword(call, "default")
+    if name and default is not None:
+        module.values.setdefault(name, default)
+        if _names_variable(default):
+            module.read.setdefault(name, default)
+
+
+def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
+    """What a function without arguments returns, if it does nothing else."""
+    statements = [
+        one for one in function.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+    ]
+    match statements:
+        case [ast.Return(value=value)] if not function.args.args:
+            return value
+    return None
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
 def _names_variable(node: ast.expr) -> bool:
-    name = literal(node.args[0]) if isinstance(node, ast.Call) and node.args else None
-    return name is not None and _VARIABLE.fullmatch(name) is not None
+    match node:
+        case ast.Call(args=[first, *_]) | ast.Subscript(slice=first):
+            name = literal(first)
+            return name is not None and _VARIABLE.fullmatch(name) is not None
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip")):
+            return _names_variable(inner)
+        case ast.BoolOp(values=operands):
+            return any(map(_names_variable, operands))
+    return False
 
 
 def _gets(function: ast.AST, argument: str) -> bool:
@@ -293,47 +369,6 @@ def _routes(call: ast.Call) -> Iterator[Route]:
     path = literal(call.args[0]) if call.args else None
     if path is not None and verb in _VERBS:
         yield Route(owner, path)
-
-
-def _assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """The names that a statement assigns to, and the value; of `self.name = …` the attribute."""
-    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-            name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
-            if name:
-                yield name, statement.value
-
-
-def _fields(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    """Those of a class of settings: one without a value is required."""
-    match statement:
-        case ast.AnnAssign(target=ast.Name(id=name), value=None):
-            yield name, ast.Constant(None)
-        case _:
-            yield from _assigned(statement)
-
-
-def _prefix_of(settings: ast.ClassDef) -> str:
-    """What the variables of pydantic's settings begin with."""
-    for node in ast.walk(settings):
-        match node:
-            case ast.keyword(arg="env_prefix", value=ast.Constant(value=str(prefix))):
-                return prefix
-            case ast.Assign(targets=[ast.Name("env_prefix")], value=ast.Constant(value=str(prefix))):
-                return prefix
-            case ast.Dict(keys=keys, values=values):
-                named = (value for key, value in zip(keys, values, strict=True) if literal(key) == "env_prefix")
-                if given := next(filter(None, map(literal, named)), ""):
-                    return given
-    return ""
-
-
-def _from_environment(name: str, default: ast.expr) -> ast.expr:
-    """What pydantic's settings do with a field, as a call of `getenv`."""
-    if isinstance(default, ast.Call):
-        given = [keyword.value for keyword in default.keywords if keyword.arg == "default"]
-        default = (given or default.args or [ast.Constant(None)])[0]
-    return ast.Call(ast.Name("getenv"), [ast.Constant(name.upper()), default], [])
 
 
 def _runs(statement: ast.stmt) -> bool:

@@ -11,8 +11,9 @@ import re
 import sys
 from collections.abc import Iterator
 
+from mika.detect.fields import dotted, literal
 from mika.detect.files import ancestors
-from mika.detect.modules import LARGEST_SOURCE, dotted, literal
+from mika.detect.modules import LARGEST_SOURCE
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 

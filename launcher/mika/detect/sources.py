@@ -9,8 +9,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 
 from mika.detect.environments import installed_scripts
+from mika.detect.fields import dotted, field_default, from_environment, literal
 from mika.detect.files import Files, ancestors
-from mika.detect.modules import LARGEST_SOURCE, Module, dotted, literal, parse
+from mika.detect.modules import LARGEST_SOURCE, Module, parse
 from mika.frozen import frozen
 from mika.quoting import quoted
 
@@ -21,6 +22,8 @@ _NOISE = re.compile(r"(^|/)(tests?|examples?|samples?|docs?|migrations)/|(^|/)(t
 _EXAMPLE = re.compile(r"(^|/)(examples?|samples?)/")
 _MAKES = re.compile(rb"^from temporalio\.worker import (?s:.)*\bWorker\(", re.MULTILINE)
 _DEEPEST = 8
+_FIELDS = {"field", "Field", "Option", "Argument"}  # of dataclasses, pydantic, typer
+_DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict)
 _GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
 _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
@@ -169,6 +172,9 @@ class Sources:
             return self._script_of(module)
         root, home = self.root_of(module), self.files.home_of(module.path)
         relative = posixpath.relpath(module.path, root or ".")
+        if relative.startswith(".."):  # a script beside the folder that has what it imports
+            env = (("PYTHONPATH", posixpath.relpath(root or ".", home or ".")),)
+            return Start(home, f"python {quoted(posixpath.relpath(module.path, home or '.'))}", env)
         if posixpath.basename(relative) == "__main__.py" and "/" in relative:
             return Start.at(root, home, f"python -m {quoted(_dotted_path(posixpath.dirname(relative)))}")
         if "/" in relative:
@@ -208,6 +214,14 @@ class Sources:
             case ast.Call(args=[owner, ast.Constant(value=str(name)), *rest]) if dotted(node.func) == "getattr":
                 operands = [ast.Attribute(owner, name), *rest]
                 return self._first(self.value(operand, module, depth + 1) for operand in operands)
+            case ast.Call(
+                func=ast.Attribute(value=inner, attr="strip" | "rstrip"), args=[] | [ast.Constant(value="/")]
+            ):
+                return self.value(inner, module, depth + 1)
+            case ast.Call() if dotted(node.func).rpartition(".")[2] in _FIELDS:
+                return self.value(field_default(node), module, depth + 1)
+            case ast.Call(args=[], keywords=[]) if (got := self._returned(dotted(node.func), module)) is not None:
+                return self.value(*got, depth + 1)
             case ast.Call(args=[first]) if dotted(node.func) in ("int", "str"):
                 return self.value(first, module, depth + 1)
             case ast.Subscript(value=owner, slice=index) if dotted(owner).endswith("environ"):
@@ -228,6 +242,14 @@ class Sources:
                 return Value("".join(filter(None, texts))) if None not in texts else Value()
             case ast.Name(id=name):
                 return self._named(name, module, depth)
+            case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
+                return self._item(owner, key, module, depth + 1)
+            case ast.Attribute(attr="value", value=ast.Attribute() as member):  # of an enum
+                return self.value(member, module, depth + 1)
+            case ast.Attribute(attr=name, value=ast.Attribute(attr=outer)) if (
+                own := self._nested(outer, name, module)
+            ) is not None:
+                return self.value(*own, depth + 1)
             case ast.Attribute(attr=name):
                 other, _ = self.imported(module, dotted(node.value).partition(".")[0])
                 places = [place for place in (other, module) if place is not None and name in place.values]
@@ -245,6 +267,41 @@ class Sources:
             return module.getters[name]
         other, attribute = self.imported(module, name)
         return other.getters.get(attribute) if other is not None else None
+
+    def _nested(self, outer: str, name: str, module: Module) -> tuple[ast.expr, Module] | None:
+        """The field `name` of an object in a field `outer` of settings, as its variable, and the module that has it."""
+        for place in self.reachable(module):
+            type_name, prefix = place.nested.get(outer, ("", ""))
+            other, attribute = self.imported(place, type_name)
+            for owner, known in ((place, type_name), (other, attribute)):
+                if owner is not None and name in owner.fields_of.get(known, {}):
+                    return from_environment(f"{prefix}{name}", owner.fields_of[known][name]), owner
+        return None
+
+    def _item(self, owner: ast.expr, key: str, module: Module, depth: int) -> Value:
+        """That of a table which is written in the project."""
+        table, place = self.display(owner, module)
+        if isinstance(table, ast.Dict):
+            for name, item in zip(table.keys, table.values, strict=True):
+                if literal(name) == key:
+                    return self.value(item, place, depth)
+        return Value()
+
+    def display(self, node: ast.expr, module: Module) -> tuple[ast.expr, Module]:
+        """The list or table that a name means, and the module that has it; else the name itself."""
+        name = dotted(node).rpartition(".")[2]
+        other, attribute = self.imported(module, dotted(node).partition(".")[0])
+        for place, known in ((module, name), (other, attribute or name)):
+            if place is not None and isinstance(place.values.get(known), _DISPLAYS):
+                return place.values[known], place
+        return node, module
+
+    def _returned(self, function: str, module: Module) -> tuple[ast.expr, Module] | None:
+        """What a function of the project returns that does nothing else, and its module."""
+        if function in module.returns:
+            return module.returns[function], module
+        other, attribute = self.imported(module, function)
+        return (other.returns[attribute], other) if other is not None and attribute in other.returns else None
 
     def _named(self, name: str, module: Module, depth: int) -> Value:
         own = module.values.get(name)

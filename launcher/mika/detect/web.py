@@ -7,9 +7,10 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
-from mika.detect import django
+from mika.detect import django, reach
 from mika.detect.documented import Said
-from mika.detect.modules import Module, dotted, literal
+from mika.detect.fields import dotted, literal
+from mika.detect.modules import Module
 from mika.detect.sources import Sources, Start, Value
 from mika.frozen import frozen
 from mika.quoting import quoted
@@ -160,18 +161,32 @@ def _serving(module: Module) -> ast.Call | None:
 
 def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tuple[WebApp, Value | None] | None:
     """The one of the `apps` that a program in another file serves, and its port as far as that is known."""
-    for call in program.calls if not program.commands else ():  # one command may serve, another one work
-        if program.source_of(dotted(call.func)) not in ("uvicorn.run", _CONFIG) or not call.args:
-            continue
+    for part, call in (
+        _servings(sources, program) if not program.commands else ()
+    ):  # one command may serve, another work
         given = literal(call.args[0]) or ""
-        other, attribute = sources.imported(program, dotted(call.args[0]))
+        other, attribute = sources.imported(part, dotted(call.args[0]))
         if given:
             place, _, attribute = given.partition(":")
-            other = sources.find(place, program.path)
+            other = sources.find(place, part.path)
+        elif other is None and dotted(call.args[0]) in part.values:
+            other, attribute = part, dotted(call.args[0])
         for app in apps:
             if other is app.module and app.variable_name == attribute and app.module is not program:
-                return app, _own_port(sources, program)
+                return app, _own_port(sources, part)
     return None
+
+
+def _servings(sources: Sources, program: Module) -> Iterator[tuple[Module, ast.Call]]:
+    """The calls that serve an app, in a program and in what it calls, each with its module."""
+    places = [(program.path, ""), *reach.reached(sources, program, as_program=True)]
+    for path, name in places:
+        part = sources.module(path)
+        if part is None:
+            continue
+        serves = [call for call in part.calls if part.source_of(dotted(call.func)) in ("uvicorn.run", _CONFIG)]
+        if part is program or not part.uses.get(name, set()).isdisjoint(dotted(call.func) for call in serves):
+            yield from ((part, call) for call in serves if call.args)
 
 
 def _paths(sources: Sources, module: Module, owner: str, prefix: str = "", depth: int = 0) -> Iterator[str]:

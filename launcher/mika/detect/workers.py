@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from mika.detect import clis, reach
-from mika.detect.modules import Module, dotted
+from mika.detect import clis, passed, reach
+from mika.detect.fields import dotted
+from mika.detect.modules import LARGEST_SOURCE, Module
 from mika.detect.sources import Sources, Start, Value
 from mika.detect.web import SERVERS, WebApp
 from mika.frozen import frozen
@@ -81,9 +82,19 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     plain = [
         Worker(module.path, start)
         for module, start in programs
-        if _is_plain(module) and module.path not in started and module.path not in makers
+        if _is_plain(module) and not _is_another_start(sources, module, makers.keys() | started.keys())
     ]
     return workers + plain
+
+
+def _is_another_start(sources: Sources, module: Module, known: Collection[str]) -> bool:
+    """Whether a program runs one that is `known`: it imports it, or starts it as a process."""
+    if any(part.path in known for part in sources.reachable(module)):
+        return True
+    starts = any(source.partition(".")[0] in ("subprocess", "multiprocessing") for source, _ in module.imports.values())
+    text = sources.files.text(module.path, LARGEST_SOURCE) if starts else ""
+    named = (name for path in known for name in (path, path.removesuffix(".py").replace("/", ".")))
+    return any(re.search(rf"""["'/]{re.escape(name)}["']""", text) for name in named)
 
 
 def unused(sources: Sources, workers: Iterable[Worker]) -> list[str]:
@@ -150,8 +161,8 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
     for maker in makers:
         for number in _workers_in(maker):
             call = maker.calls[number]
-            queue = sources.value(maker.keyword(call, "task_queue"), maker)
-            queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
+            for queue in passed.values(sources, maker.keyword(call, "task_queue"), maker, sources.module(path)):
+                queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
     kinds = {queue: registered & _REGISTERING for queue, registered in queues.items()}
     types = {
         queue.text: _TYPES[min(own)]
