@@ -228,7 +228,11 @@ class Stack:
                     raise failure_of(hopeless[0].status())
             remaining = deadline + self._prepared.backend.busy_seconds() - time.monotonic()
             if remaining <= 0 and not failed:
-                raise await not_ready(self._config, self._folder, supervisor.units_not_ready(), self._options.timeout)
+                units, seconds = supervisor.units_not_ready(), self._options.timeout
+                error = await not_ready(self._config, self._folder, units, seconds)
+                if supervisor.units_not_ready():
+                    raise error
+                continue  # ready since the diagnosis began: whoever waits has been told so
             await self._wait(supervisor, remaining if remaining > 0 else None)
 
     async def _until_stopped(self, supervisor: Supervisor) -> int:
