@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -64,6 +65,36 @@ def test_up_asks_nothing_of_a_stack_that_runs_and_finds_what_init_writes(adopted
 
 def processes(this: Project) -> list[tuple[str, str, str]]:
     return [(unit["name"], unit["state"], unit["address"]) for unit in this.status()["processes"]]
+
+
+SERVES = """
+import http.server, sys
+port = int(sys.argv[sys.argv.index("--port") + 1])
+http.server.HTTPServer(("127.0.0.1", port), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def test_the_port_of_what_was_found_is_another_one_by_the_setting_that_mika_names(project):
+    """Without the files of init, and with them."""
+    this = project("", backend="none", scripts={"main": "from fastapi import FastAPI\napp = FastAPI()\n"})
+    (this.folder / "Procfile").unlink()
+    this.write("uvicorn/__init__.py", "")
+    this.write("uvicorn/__main__.py", SERVES)
+    with socket.create_server(("127.0.0.1", 0)) as taken, free_port() as port:
+        this.env["API_PORT"] = str(taken.getsockname()[1])
+        assert "in .env: API_PORT=" in this.error("up", "--yes", code=2, process=False).err
+        this.ok("init", "--yes")
+        assert "--port $API_PORT\n" in (this.folder / "Procfile").read_text()
+        assert "in .env: API_PORT=" in this.error("up", code=2, process=False).err
+        this.env["API_PORT"] = str(port)
+        this.up()
+        assert [(name, state) for name, state, _ in processes(this)] == [("web", "ready")]
+        this.ok("down")
+        literal = (this.folder / "mika.toml").read_text().replace("$API_PORT", str(taken.getsockname()[1]))
+        this.write("mika.toml", literal)
+        refused = this.error("up", code=2, process=False)
+        assert "give web another port" in refused.err
+        assert "API_PORT" not in refused.err.partition("mika: ")[2]
 
 
 def test_nothing_is_overwritten(adopted):

@@ -12,6 +12,11 @@ from mika.wording import Text, _
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 
 
+def names(text: str, variable: str) -> bool:
+    """Whether the text has `$variable`."""
+    return re.search(rf"\$\{{?{variable}\b", text) is not None
+
+
 def fill_in(ready: str, known: Mapping[str, str]) -> str:
     """The rule with its variables (`$API_PORT`) filled in. Raises ValueError for one that is not set.
 

@@ -62,12 +62,18 @@ class Process:
     needs: tuple[str, ...] = ()
     watch: tuple[str, ...] = ()
     """Both empty for the default."""
+    own_port: int = 0
+    """The port in it that API_PORT decides."""
+
+    def with_setting(self, text: str, setting: str = "$API_PORT") -> str:
+        """With API_PORT in place of its value, so that another one in `.env` reaches the process."""
+        return re.sub(rf"\b{self.own_port}\b", setting, text) if self.own_port else text
 
     def options(self) -> ProcessOptions:
         return ProcessOptions(
-            ready=self.ready,
+            ready=self.with_setting(self.ready),
             cwd=self.cwd or None,
-            env=self.env,
+            env={name: self.with_setting(value, "${API_PORT}") for name, value in self.env.items()},
             restart=self.restart,
             needs=tuple(map(Need, self.needs)) or None,
             watch=self.watch or None,
@@ -216,6 +222,7 @@ class _Proposer:
             queues=worker.known if worker else (),
             cwd=app.start.cwd,
             env=env,
+            own_port=port if app.port is None and port == self._first_port else 0,
         )
 
     def _other_web(self, app: other_web.App, port: int) -> Process:

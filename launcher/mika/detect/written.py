@@ -49,7 +49,7 @@ def procfile(proposal: Proposal) -> str:
     lines = ["# Found by `mika init`: what runs here, a line for each process."]
     for process in proposal.processes:
         lines += [_comment(why) for why in process.why]
-        lines.append(f"{process.name}: {process.command}")
+        lines.append(f"{process.name}: {process.with_setting(process.command)}")
     return "\n".join([*lines, ""])
 
 
@@ -66,7 +66,10 @@ def mika_toml(proposal: Proposal) -> str:
 
 def entries(proposal: Proposal) -> list[Entry]:
     """The lines of its Procfile; without a file, their number is 0."""
-    return [Entry(process.name, process.command, 0, index) for index, process in enumerate(proposal.processes)]
+    return [
+        Entry(process.name, process.with_setting(process.command), 0, index)
+        for index, process in enumerate(proposal.processes)
+    ]
 
 
 def configured(proposal: Proposal, config: Config) -> Config:
@@ -87,7 +90,7 @@ def configured(proposal: Proposal, config: Config) -> Config:
 def _options(process: Process) -> Iterator[str]:
     if process.restart == "always":
         rules = rules_of(process.ready)
-        ready = _quoted(rules if len(rules) > 1 else process.ready)
+        ready = _quoted(rules if len(rules) > 1 else process.with_setting(process.ready))
         yield f"ready = {ready}{_why(process.ready)}"
     else:
         yield f"restart = {_quoted(process.restart)}"
@@ -98,7 +101,8 @@ def _options(process: Process) -> Iterator[str]:
     if process.cwd:
         yield f"cwd = {_quoted(process.cwd)}"
     if process.env:
-        yield f"env = {{ {', '.join(f'{name} = {_quoted(value)}' for name, value in process.env.items())} }}"
+        env = process.options().env
+        yield f"env = {{ {', '.join(f'{name} = {_quoted(value)}' for name, value in env.items())} }}"
 
 
 def _why(ready: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from mika.backends.base import temporal_probe
+from mika.config import references
 from mika.config.environment import without_twins
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, parse_ready
@@ -285,7 +286,7 @@ def _default_watch(options: ProcessOptions) -> tuple[str, ...]:
 def check_ports(config: Config, units: Sequence[Unit]) -> None:
     """Raise UsageError when a port is in use that a process is probed at: ours could not listen, and not be ready."""
     for unit in units:
-        if unit.address.startswith(config.api_url):
+        if references.names(config.process(unit.type).ready, "API_PORT"):
             ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT")
         elif unit.role == "process" and (port := own_port(parse_ready(unit.address))):
             listener = ports.find_listener("127.0.0.1", port) or ports.find_listener("::1", port)

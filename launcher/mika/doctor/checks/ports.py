@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mika.address import is_loopback
+from mika.config.references import names
 from mika.doctor.check import Check, fail, ok
 from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
@@ -25,7 +26,7 @@ async def ports(exam: Examination) -> Check:
     for process in processes:
         port = local_port(process)
         if port is not None and (text := await why_not_ours(exam, process)):
-            variable = "API_PORT" if process == await exam.api_process() else ""
+            variable = "API_PORT" if names(exam.config.process(process.name).ready, "API_PORT") else ""
             return _taken(listeners.get(port), port, variable, text, process.name)
     wanted = {port for process in processes if (port := local_port(process)) is not None}
     wanted |= {exam.port} if exam.wants_temporal else set()
