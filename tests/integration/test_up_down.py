@@ -14,6 +14,7 @@ from mika.quoting import quoted
 from tests.kit.machine import DEADLINE, POSIX, free_port, poll_until, posix_only
 from tests.kit.programs import SERVER, SLEEP, SLOW_STOP, STUBBORN
 from tests.kit.project import Project
+from tests.kit.tty import Tty
 
 
 @pytest.mark.timeout(180)
@@ -118,6 +119,18 @@ def test_a_stop_signal_stops_gracefully(project, signum):
     up.send(signum)
     assert up.wait() == (130 if signum == signal.SIGINT else 0), up.output()
     assert "stopping slowly" in up.output()
+    assert this.log("web").endswith("stopped\n")
+    this.assert_gone()
+
+
+@posix_only
+def test_the_end_of_its_terminal_stops_it(project):
+    """As in `xterm -e mika up`, where only this program is told."""
+    this = project(scripts={"web": SLOW_STOP.format(seconds=0.3)})
+    with Tty(this._command(("up",)), this.environ()) as terminal:
+        terminal.shows("here")
+        terminal.hang_up()
+        assert terminal.ends() == 0
     assert this.log("web").endswith("stopped\n")
     this.assert_gone()
 

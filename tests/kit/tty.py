@@ -47,7 +47,8 @@ if POSIX:
         ) -> None:
             self.popen.kill()
             self.popen.wait()
-            os.close(self._master)
+            if self._master >= 0:
+                os.close(self._master)
             if error is not None:
                 error.add_note(f"the terminal shows:\n{self.screen}")
 
@@ -74,11 +75,13 @@ if POSIX:
             self._seen = at + len(text)
 
         def hang_up(self) -> None:
-            """Close the terminal's window."""
-            self.popen.send_signal(1)
+            """Close the terminal's window: the kernel tells the leader of its session, which is this program."""
+            os.close(self._master)
+            self._master = -1
 
         def ends(self) -> int:
             """Its exit code."""
             with contextlib.suppress(AssertionError):
-                self.shows("\0never", 0.2)
+                if self._master >= 0:
+                    self.shows("\0never", 0.2)
             return self.popen.wait(DEADLINE)

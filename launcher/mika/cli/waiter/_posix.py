@@ -71,7 +71,8 @@ if sys.platform != "win32":
                     _end_as(status)
             elif number == _LEAVE and sender in (child, None):
                 os._exit(0)
-            elif sender != 0:  # by the terminal, it has gone to the whole group
+            elif sender != 0 or number == signal.SIGHUP:
+                # The terminal's go to the whole group, but its end is told to the leader of the session alone.
                 os.kill(child, number)
 
     def _next_signal() -> tuple[int, int | None]:
