@@ -240,6 +240,9 @@ def test_a_worker_after_the_start_of_its_server_reconnects(world):
     assert worker.finding == "worker.1 is reconnecting: Temporal was started 2.0 s ago"
     assert worker.fix.startswith("wait some seconds")
     assert worker.repair is None, "--fix does not disturb it"
+    younger = [unit("embedded", f"worker.{number}", uptime_s=1.5) for number in (1, 2)]
+    polled = examine(world, "embedded", unit("embedded", "temporal", uptime_s=2.0), *younger)
+    assert check_of(polled, "worker").finding == f"worker.1 runs, but does not poll {QUEUE}", "it was ready since then"
     later = check_of(examine(world, "embedded"), "worker")
     assert later.finding == f"worker.1 runs, but does not poll {QUEUE}"
     assert later.repair == Repair("restart", "worker.1")

@@ -17,7 +17,9 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
 
 from mika.address import join
+from mika.diagnosis import proto
 from mika.diagnosis.proto import TaskType
+from mika.diagnosis.survey import taken_activities
 from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
 from mika.readiness.access import cannot_connect, denied, missing_namespace, open_client, why_not
@@ -169,6 +171,17 @@ class TemporalProbe:
         except NotPolling:
             return False
         return True
+
+    async def last_poll(self, task_queue: str, is_own: IsOwn) -> float:
+        """When our workers last asked for a task, by the server's clock, in seconds since the epoch; 0 if it forgot."""
+        temporal = await self._temporal()
+        answers = [await temporal.queue_state(task_queue, task_type) for task_type in TaskType]
+        times = [proto.at(p.last_access_time) for answer in answers for p in answer.pollers if is_own(p.identity)]
+        return max(times, default=0.0)
+
+    async def runs_activities(self, is_own: IsOwn) -> bool:
+        """Whether our worker has an activity in hand: one whose slots are all taken does not poll for more."""
+        return any(map(is_own, await taken_activities(await self._temporal())))
 
     async def no_stuck_task(self, task_queue: str, is_own: IsOwn) -> None:
         """Raise StuckTask if our worker has let a workflow task time out and answers no other."""

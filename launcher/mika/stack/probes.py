@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from mika.machine.local import CpuUse, process_state
 from mika.project import logs
 from mika.readiness.ladder import AtWork, NotYet, Rung
 from mika.readiness.probes import UnwelcomeAnswer, http_ok, tcp_here
+from mika.reason import Reason
 from mika.stack.elsewhere import Elsewhere
 from mika.supervisor.unit import Launch, Probes, no_probes
 from mika.supervisor.watch import Liveness
@@ -30,6 +32,9 @@ _ASK_TIMEOUT = 1.5  # s
 _CHECK_TIMEOUT = 10.0  # s; a check command may be a program in Python, which needs one to start
 _ASK_EVERY = 4.0
 """Seconds between two questions about stuck tasks: each asks the server about many workflows."""
+_LOOK_EVERY, _QUIET = 15.0, 90.0
+"""Seconds between two looks at when a worker polled, and after which one that did not is unhealthy: an idle one renews
+its poll once a minute."""
 _BUSY = 0.05
 """The share of one CPU above which a worker is at work; the SDK's own threads need a tenth of that."""
 _OTHER_TYPE = 1.0
@@ -79,7 +84,7 @@ class ProbeFactory:
             rules = (rule, *rule.others)
             named = [one.queue for one in rules]
             elsewhere = Elsewhere(name, named, temporal, launch.pids, is_own, self._queues_in_code)
-            queues = [_Polling(temporal, launch, one, is_own, elsewhere) for one in rules]
+            queues = [_Polling(name, temporal, launch, one, is_own, elsewhere) for one in rules]
 
             async def all_polled() -> str:
                 await asyncio.gather(*(polling.probe() for polling in queues))
@@ -105,7 +110,7 @@ class ProbeFactory:
     def _beat(self, launch: Launch, timeout: float, queues: Sequence[_Polling] = ()) -> Liveness | None:
         """Watch the beat file, which the process touches from its event loop.
 
-        A worker that has never touched it must still poll its `queues`, and must not let its tasks time out.
+        A worker must still poll its `queues`; one that has never touched the file must not let its tasks time out.
         """
         if timeout <= 0 or launch.beat_file is None:
             return None
@@ -123,6 +128,7 @@ class ProbeFactory:
             if beat == last_beat:
                 raise NotYet(_("its event loop is not running (no beat)"))
             last_beat = beat
+            await asyncio.gather(*(polling.still_polls() for polling in queues))
             return detail
 
         return Liveness(probe, interval=min(1.0, timeout / 2), patience=timeout, not_hung=(AtWork,))
@@ -135,15 +141,16 @@ class _Polling:
     """
 
     def __init__(
-        self, temporal: TemporalProbe, launch: Launch, rule: Ready, is_own: IsOwn, elsewhere: Elsewhere
+        self, name: str, temporal: TemporalProbe, launch: Launch, rule: Ready, is_own: IsOwn, elsewhere: Elsewhere
     ) -> None:
-        self._temporal, self._launch, self._rule = temporal, launch, rule
+        self._name, self._temporal, self._launch, self._rule = name, temporal, launch, rule
         self._is_own, self._elsewhere = is_own, elsewhere
         self.queue = rule.queue
         self._cpu = CpuUse(launch.pids)
         self._first_poll: float | None = None
         self._asked_at = float("-inf")
         self._stuck: NotYet | None = None
+        self._looked_at, self._last_poll, self._quiet_s = float("-inf"), 0.0, 0.0
         self._pids: set[int] = set()
         """The processes that poll, as far as their identities tell."""
 
@@ -168,6 +175,46 @@ class _Polling:
 
     async def still(self) -> None:
         """Raise NotYet if it does not work any more. A server that cannot be asked is not the fault of the worker."""
+        await self._answers()
+        self._goes_on()
+        await self.still_polls()
+
+    def _goes_on(self) -> None:
+        """Raise AtWork if it is suspended. It is not killed while it keeps nobody waiting."""
+        from mika.diagnosis.untaken import SUSPENDED, how_to_resume
+
+        for pid in self._pids:
+            if process_state(pid) == "stopped":
+                fix = how_to_resume(pid, _("`mika restart {name}`", name=self._name))
+                raise AtWork(Reason(_("it is {suspended}", suspended=SUSPENDED), fix))
+
+    async def still_polls(self) -> None:
+        """Raise AtWork if it has not polled for long, though it runs no activity: its worker may have ended inside it.
+
+        Only the time in which the supervisor was awake counts.
+        """
+        now = time.monotonic()
+        if now - self._looked_at >= _LOOK_EVERY:
+            elapsed, self._looked_at = now - self._looked_at, now
+            try:
+                async with asyncio.timeout(_ASK_TIMEOUT):
+                    await self._count_quiet(elapsed)
+            except Exception:  # noqa: BLE001 - the server could not be asked
+                self._quiet_s = 0.0
+        if self._quiet_s >= _QUIET:
+            text = _("it has not polled {queue} for {seconds:.0f} s", queue=self.queue, seconds=self._quiet_s)
+            fix = _("`mika logs {name}` may say why; `mika restart {name}` starts it again", name=self._name)
+            raise AtWork(Reason(text, fix))
+
+    async def _count_quiet(self, elapsed: float) -> None:
+        last_poll = await self._temporal.last_poll(self.queue, self._is_own)
+        if math.isinf(elapsed) or last_poll > self._last_poll or await self._temporal.runs_activities(self._is_own):
+            self._last_poll, self._quiet_s = last_poll, 0.0
+        else:
+            self._quiet_s += min(elapsed, 2 * _LOOK_EVERY)
+
+    async def _answers(self) -> None:
+        """Raise NotYet if its process is gone, or if it lets its tasks time out."""
         is_busy = self._cpu.share() > _BUSY
         is_gone = bool(self._pids) and self._pids.isdisjoint(self._launch.pids())
         if is_busy and not is_gone:

@@ -152,10 +152,12 @@ async def _not_polling(
 
 
 async def _reconnects(exam: Examination, units: Sequence[UnitStatus]) -> Check | None:
-    """What to say of workers while the server has only just been started."""
+    """What to say of workers that are older than the server, while that has only just been started."""
     server = await exam.temporal_unit()
     if not units or server is None or server.uptime_s is None or server.uptime_s >= _RECONNECTS:
         return None
+    if all(unit.is_ok and (unit.uptime_s or 0.0) < server.uptime_s for unit in units):
+        return None  # they were started after it, and are ready: they have polled
     name = units[0].name
     text = _("{name} is reconnecting: Temporal was started {time} ago", name=name, time=seconds(server.uptime_s))
     fix = _("wait some seconds; if that does not help, `mika restart {name}`", name=name)
