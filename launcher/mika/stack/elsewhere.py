@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from mika.address import join
+from mika.address import is_loopback, join
 from mika.machine import ports
 from mika.reason import NONE, Reason
 from mika.wording import _, listed
@@ -94,8 +94,12 @@ class Elsewhere:
         return NONE
 
     def _other_server(self, peers: Collection[tuple[str, int]]) -> Reason:
+        """What is elsewhere, and on no port of Temporal's, may be where `go run` or `npx` downloads from."""
         servers = {(ip, port) for ip, port in peers if _is_temporal(ip, port)}
-        others = listed(join(ip, port) for ip, port in sorted(servers or peers)[:_MOST_PEERS])
+        likely = servers or {(ip, port) for ip, port in peers if is_loopback(ip)}
+        if not likely:
+            return NONE
+        others = listed(join(ip, port) for ip, port in sorted(likely)[:_MOST_PEERS])
         text = _(
             "it is not connected to Temporal at {address}, but to {others}",
             address=self._temporal.address,
