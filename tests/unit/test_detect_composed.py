@@ -68,3 +68,70 @@ def test_a_part_that_has_an_environment_of_its_own_is_run_in_it(tmp_path):
     files = {**FILES, "compose.yml": COMPOSE.format(**PLAIN), "Dockerfile": DOCKERFILE}
     found = only(proposed(tmp_path, {**files, "services/jobs/.venv/pyvenv.cfg": ""}))
     assert found.cwd == "services/jobs"
+
+
+# --- several services of one program ----------------------------------------------------------------------------------
+
+SERVICES = """services:
+  temporal: {{image: temporalio/auto-setup}}
+  orders: {{build: ., command: {}, environment: {}}}
+  mail: {{build: ., command: {}, environment: {}}}
+"""
+BY_VARIABLE = worker('os.environ["QUEUE"]')
+BY_OPTION = worker("args.queue", 'parser.add_argument("--queue", required=True)').replace(
+    'queue="from-a-default"', "args=None"
+)
+
+
+def of_services(
+    tmp_path, source: str, orders: tuple[str, str], mail: tuple[str, str], **given: str
+) -> dict[str, tuple[str, tuple[str, ...], dict[str, str]]]:
+    compose = SERVICES.format(*orders, *mail)
+    found = proposed(tmp_path, {"worker.py": source, "compose.yml": compose, "Dockerfile": DOCKERFILE}, **given)
+    assert not found.questions
+    return {process.name: (process.command, process.queues, dict(process.env)) for process in found.processes}
+
+
+@pytest.mark.parametrize("form", ["[QUEUE={}, TEMPORAL_ADDRESS='temporal:7233']", "{{QUEUE: {}, DB: 'db:5432'}}"])
+def test_services_that_differ_in_the_variable_of_the_queue(tmp_path, form):
+    services = ("python worker.py", form.format("orders")), ("[python, worker.py]", form.format("mail"))
+    assert of_services(tmp_path, BY_VARIABLE, *services, QUEUE="mine") == {
+        "orders": ("python worker.py", ("orders",), {"QUEUE": "orders"}),
+        "mail": ("python worker.py", ("mail",), {"QUEUE": "mail"}),
+    }
+
+
+@pytest.mark.parametrize("option", ["--queue {}", "--queue={}"])
+def test_services_that_differ_in_an_option(tmp_path, option):
+    services = [(f"python worker.py {option.format(queue)}", "{}") for queue in ("orders", "mail")]
+    assert of_services(tmp_path, BY_OPTION, *services) == {
+        "orders": (f"python worker.py {option.format('orders')}", ("orders",), {}),
+        "mail": (f"python worker.py {option.format('mail')}", ("mail",), {}),
+    }
+
+
+def test_services_of_a_program_with_several_workers(tmp_path):
+    """Which of the queues each polls, nothing says: then it is ready as soon as it runs."""
+    source = worker('"a"').replace("if __name__", 'async def other(): Worker(None, task_queue="b")\nif __name__')
+    services = [(f"python worker.py --mode {mode}", "{}") for mode in ("a", "b")]
+    found = of_services(tmp_path, source, *services)
+    assert {name: (command, queues) for name, (command, queues, _env) in found.items()} == {
+        "orders": ("python worker.py --mode a", ()),
+        "mail": ("python worker.py --mode b", ()),
+    }
+
+
+def test_services_that_are_the_same_are_one_process(tmp_path):
+    services = ("python worker.py", "[QUEUE=q, UNREAD=a]"), ("python worker.py", "[QUEUE=q, UNREAD=b]")
+    assert of_services(tmp_path, BY_VARIABLE, *services) == {"worker": ("python worker.py", ("q",), {"QUEUE": "q"})}
+    assert of_services(tmp_path, BY_VARIABLE, *services, QUEUE="mine")["worker"][1:] == (("mine",), {})
+
+
+def test_the_queue_that_the_example_of_an_env_file_has(tmp_path):
+    sources = {"worker.py": BY_VARIABLE, ".env.example": "QUEUE=orders  # of the shop\n"}
+    found = proposed(tmp_path, sources)
+    assert only(found).queues == ("orders",)
+    assert only(found).env == {"QUEUE": "orders"}
+    assert only(found).why == ("worker.py polls orders: QUEUE of .env.example",)
+    placeholder = proposed(tmp_path, {**sources, ".env.example": "QUEUE=<your queue>\n"})
+    assert [question.key for question in placeholder.questions] == ["queue.worker"]

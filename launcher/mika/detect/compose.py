@@ -32,8 +32,8 @@ _BUILT = _("built from this project: the app")
 class ServiceText:
     """What a compose file says of a service. `ports`: those on this machine (0: none) and in the container.
 
-    `environment` are the values only. `off`: why compose itself does not start it. `python_path`: its PYTHONPATH.
-    `context`: the folder that it is built from, as it is written.
+    `variables` are those of its environment. `off`: why compose itself does not start it. `context`: the folder that it
+    is built from, as it is written.
     """
 
     name: str
@@ -42,15 +42,18 @@ class ServiceText:
     ports: tuple[tuple[int, int], ...] = ()
     needs: tuple[str, ...] = ()
     command: str = ""
-    environment: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
     profiles: tuple[str, ...] = ()
     off: str = ""
-    python_path: str = ""
     context: str | None = None
+
+    @property
+    def python_path(self) -> str:
+        return dict(self.variables).get("PYTHONPATH", "")
 
     def others(self) -> set[str]:
         """The services that it depends on, and what may be the host name of one in its variables."""
-        return {*self.needs, *(host for value in self.environment for host in _HOST.findall(value))}
+        return {*self.needs, *(host for _name, value in self.variables for host in _HOST.findall(value))}
 
 
 @frozen

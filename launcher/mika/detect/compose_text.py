@@ -117,10 +117,9 @@ class _Reader:
                 tuple(ports),
                 tuple(dict.fromkeys(needs)),
                 " ".join(filter(None, (self._command(merged.get(key)) for key in ("entrypoint", "command")))),
-                tuple(self._fill_in(text) for text in _environment(merged.get("environment"))),
+                tuple((name, self._fill_in(text)) for name, text in _environment(merged.get("environment"))),
                 profiles,
                 _why_off(merged, profiles, active),
-                self._fill_in(_python_path(merged.get("environment"))),
                 _context(merged.get("build")),
             )
 
@@ -194,15 +193,11 @@ def _why_off(service: Mapping[str, Node], profiles: tuple[str, ...], active: set
     return _("scale is 0") if scale == "0" else ""
 
 
-def _environment(node: Node | None) -> Iterator[str]:
-    yield from (nodes.text(value) for value in nodes.items(node).values())
-    yield from (nodes.text(entry).partition("=")[2] for entry in nodes.values(node))
-
-
-def _python_path(environment: Node | None) -> str:
-    listed = (nodes.text(entry).partition("=") for entry in nodes.values(environment))
-    given = {name: value for name, _equals, value in listed}
-    return nodes.text(nodes.get(environment, "PYTHONPATH")) or given.get("PYTHONPATH", "")
+def _environment(node: Node | None) -> Iterator[tuple[str, str]]:
+    yield from ((name, nodes.text(value)) for name, value in nodes.items(node).items())
+    for entry in nodes.values(node):
+        name, _equals, value = nodes.text(entry).partition("=")
+        yield name, value
 
 
 def _context(build: Node | None) -> str | None:

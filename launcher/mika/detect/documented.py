@@ -82,6 +82,11 @@ def packages(files: Files) -> str:
     return " ".join(next((words for words in found if not any(word.endswith(".txt") for word in words)), ()))
 
 
+def words_of(command: str) -> Iterator[tuple[str, ...]]:
+    """Those of the commands in one that compose has."""
+    return _commands(command, "compose.yml")
+
+
 def _commands(text: str, path: str) -> Iterator[tuple[str, ...]]:
     if _CONTAINER.search(path):  # CMD ["uvicorn", "app.main:app"] as a line of words
         text = re.sub(r'"\s*,\s*"', " ", text).replace('["', " ").replace('"]', " ")

@@ -43,6 +43,17 @@ def unset_keys(files: Files, variables: Collection[str]) -> Iterator[str]:
             yield _unset(path, wanted, beside)
 
 
+def example_of(files: Files, variable: str) -> tuple[str, str]:
+    """The example of an `.env` that has a value for a variable, and this; empty if there is none."""
+    for path in files.named(_EXAMPLES):
+        for name, value in _LINE.findall(files.text(path)):
+            if name == variable and not _PLACEHOLDER.fullmatch(
+                text := value.partition(" #")[0].strip().strip("\"'")[:_LONGEST]
+            ):
+                return path, text
+    return "", ""
+
+
 def _read_by(files: Files, folder: str) -> str:
     """The `.env` that counts in a folder: mika reads that of the project, and other ones only the program itself."""
     beside = posixpath.join(folder, ".env")

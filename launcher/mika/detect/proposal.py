@@ -26,6 +26,7 @@ from mika.detect import (
     preparation,
     programs,
     servers,
+    variants,
     web,
     workers,
 )
@@ -151,21 +152,26 @@ class _Proposer:
         texts = self._texts
         others = programs.find(texts, self._said)
         started = composed.as_composed(self._files, self._services, [one for one in every if one.start is not None])
+        started = variants.as_services(started, self._services, self._said, self._sources, self._variables)
         own = [*started, *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
         apps = self._not_served(apps, every)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
-        workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
+        workers_for = self._documented(
+            own, lambda one: (one.label, *((one.queues, one.kinds) if one.known else (one.path,)))
+        )
         taken = {*naming.RESERVED, *compose.reserved(self._services)}
         names = naming.of([app.path for same in apps_for for app in same], "web", taken)
-        called = naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
+        called = naming.of([one.path for same in workers_for for one in same if not one.label], "worker", taken)
         kept: list[Process] = []
         for same_app in apps_for:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
-            kept += self._asked("worker", [self._worker(worker, called[worker.path]) for worker in same_work])
+            kept += self._asked(
+                "worker", [self._worker(worker, self._name(worker, called, taken)) for worker in same_work]
+            )
         kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
@@ -184,6 +190,10 @@ class _Proposer:
         lines += [f"{naming.unique('worker', taken)}: {command}" for command in others.examples]
         example = "" if kept else self._example(lines)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
+
+    @staticmethod
+    def _name(worker: workers.Worker, called: Mapping[str, str], taken: set[str]) -> str:
+        return naming.unique(worker.label, taken) if worker.label else called[worker.path]
 
     def _example(self, lines: Sequence[str]) -> str:
         """Lines of what is here, or at least in its language."""
@@ -255,8 +265,17 @@ class _Proposer:
                 )
         elif worker.queues:
             variable = next((queue.variable for queue in worker.queues if queue.variable), "")
-            queues = (self._asked_queue(worker, name, variable),)
+            example, value = leftovers.example_of(self._files, variable) if variable else ("", "")
+            queues = (value or self._asked_queue(worker, name, variable),)
             env |= {variable: queues[0]} if variable else {}
+            if value:
+                why = _(
+                    "{path} polls {queues}: {variable} of {example}",
+                    path=worker.path,
+                    queues=value,
+                    variable=variable,
+                    example=example,
+                )
         environment = tooling(self._files, worker.path)
         start, ready = worker.start, worker.ready(queues)
         if worker.has_identity:
@@ -302,14 +321,11 @@ class _Proposer:
         key = f"queue.{name}"
         if answer := self._answers.get(key, "").strip():
             return answer
+        path = f"`{worker.start.command}`" if worker.label and worker.start else worker.path
         text = (
-            _(
-                "which task queue does {path} poll ({variable} is not set)?",
-                path=worker.path,
-                variable=variable,
-            )
+            _("which task queue does {path} poll ({variable} is not set)?", path=path, variable=variable)
             if variable
-            else _("which task queue does {path} poll?", path=worker.path)
+            else _("which task queue does {path} poll?", path=path)
         )
         self._questions.append(Question(key, text))
         return UNKNOWN_QUEUE

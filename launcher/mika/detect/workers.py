@@ -42,6 +42,8 @@ class Worker:
     """It polls under a name that mika does not know."""
     note: str = ""
     """What to know before its start."""
+    label: str = ""
+    """The name that tells it from others of the same file."""
     variable_name: str = ""
     """Unlike a web app, a program has no name in its module."""
 

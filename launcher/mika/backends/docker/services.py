@@ -145,7 +145,7 @@ def _entry(name: str, entry: Mapping[str, Any]) -> ServiceText:
         tuple((port.published, port.target) for port in _ports(entry)),
         tuple(_dependencies(entry)),
         " ".join(map(str, words)),
-        tuple(str(value) for value in (entry.get("environment") or {}).values() if value is not None),
+        tuple((name, str(value)) for name, value in (entry.get("environment") or {}).items() if value is not None),
     )
 
 
