@@ -10,7 +10,8 @@ from unittest import mock
 
 import pytest
 from mika.cli import main
-from mika.cli.spelling import called_as, pasteable, use_folder
+from mika.cli.spelling import _temporal, called_as, pasteable, use_folder
+from mika.quoting import quoted
 from mika.text import plain
 
 QUOTED = '"--project=a b/mika"' if sys.platform == "win32" else "'--project=a b/mika'"
@@ -136,3 +137,24 @@ def test_another_project_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_folder_that_a_hint_names_stays(tmp_path: Path):
     use_folder(tmp_path)
     assert pasteable("`mika -C /other down` or `mika up`").startswith("`mika -C /other down` or `mika -C ")
+
+
+@pytest.mark.parametrize("place", ["nowhere", "on PATH", "uv run", "another one"])
+def test_the_program_of_temporal_that_mika_brings_along(program: Path, monkeypatch: pytest.MonkeyPatch, place: str):
+    ours = program.with_name("temporal.exe" if sys.platform == "win32" else "temporal")
+    ours.touch(mode=0o755)
+    if place == "uv run":
+        monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    if place in ("nowhere", "another one"):
+        other = program.parent.parent / "other"
+        other.mkdir()
+        monkeypatch.setenv("PATH", str(other))
+        if place == "another one":
+            (other / ours.name).touch(mode=0o755)
+    _temporal.cache_clear()
+    try:
+        command = pasteable("run `temporal workflow list`")
+    finally:
+        _temporal.cache_clear()
+    typed = "temporal" if place in ("on PATH", "another one") else quoted(ours)
+    assert command.removeprefix("run `").removeprefix("& ") == f"{typed} workflow list`"

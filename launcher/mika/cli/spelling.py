@@ -73,8 +73,20 @@ def _is_powershell() -> bool:
 
 
 def pasteable(text: str) -> str:
-    """The text with its commands, `mika …`, as the user has to type them."""
-    return _COMMAND.sub(lambda found: f"`{_program()} -C " if found[1] else f"`{called_as()} ", text)
+    """The text with its commands, `mika …` and `temporal …`, as the user has to type them."""
+    text = _COMMAND.sub(lambda found: f"`{_program()} -C " if found[1] else f"`{called_as()} ", text)
+    return text.replace("`temporal ", f"`{_temporal()} ") if "`temporal " in text else text
+
+
+@functools.cache
+def _temporal() -> str:
+    """Temporal's own program: mika brings one along, in an environment that is perhaps not on the user's PATH."""
+    import shutil
+
+    ours = Path(sys.executable).with_name("temporal.exe" if sys.platform == "win32" else "temporal")
+    found = shutil.which("temporal")
+    is_theirs = found is not None and (Path(found) != ours or not os.environ.get(_MARK))
+    return "temporal" if is_theirs or not ours.is_file() else _called(str(ours))
 
 
 def say(text: str, *, err: bool = False) -> None:
