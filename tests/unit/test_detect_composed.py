@@ -135,3 +135,29 @@ def test_the_queue_that_the_example_of_an_env_file_has(tmp_path):
     assert only(found).why == ("worker.py polls orders: QUEUE of .env.example",)
     placeholder = proposed(tmp_path, {**sources, ".env.example": "QUEUE=<your queue>\n"})
     assert [question.key for question in placeholder.questions] == ["queue.worker"]
+
+
+# --- ports ------------------------------------------------------------------------------------------------------------
+
+WEB = "services:\n  a: {{build: {build}, command: {command}, ports: ['{ports}']}}\n"
+API = "from fastapi import FastAPI\napp = FastAPI()\n"
+
+
+@pytest.mark.parametrize(
+    ("build", "command", "ports", "port"),
+    [
+        ("./a", "uvicorn main:app --host 0.0.0.0 --port 8080", "9001:8080", 9001),
+        ("./a", "''", "9001:8080", 9001),  # of its Dockerfile
+        (".", "python -m uvicorn a.main:app", "127.0.0.1:9001:8080", 9001),
+        ("./a", "uvicorn main:app", "80:8080", 8000),
+        ("./b", "uvicorn main:app", "9001:8080", 8000),
+        ("./a", "uvicorn other:app", "9001:8080", 8000),
+    ],
+)
+def test_the_port_at_which_compose_has_a_web_app(tmp_path, build, command, ports, port):
+    sources = {
+        "compose.yml": WEB.format(build=build, command=command, ports=ports),
+        "a/main.py": API,
+        "a/Dockerfile": 'CMD ["uvicorn", "main:app", "--port", "8080"]\n',
+    }
+    assert only(proposed(tmp_path, sources)).ready == f"tcp:{port}"

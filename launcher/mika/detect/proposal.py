@@ -214,12 +214,16 @@ class _Proposer:
 
     def _web(self, app: web.WebApp, name: str, worker: workers.Worker | None) -> Process:
         free = (port for port in itertools.count(self._first_port) if port not in self._ports)
-        port = app.port if app.port is not None and (app.is_program or app.port not in self._ports) else next(free)
+        own = app.port
+        if own is None and (app.variable or not app.is_program):
+            own = variants.published_port(app.path, app.variable_name, self._services, self._said)
+        port = own if own is not None and (app.is_program or own not in self._ports) else next(free)
         self._ports.add(port)
         env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
         self._elsewhere[name] = self._servers.elsewhere(app.module)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
-        if app.port == port:
+        is_ours = app.port is None and port == self._first_port
+        if own == port and not is_ours:
             why.append(_("port {port} is what the project says", port=port))
         if worker is not None:
             why.append(_("the worker of {queues} runs inside it", queues=listed(worker.known) or _("a queue")))
@@ -232,7 +236,7 @@ class _Proposer:
             queues=worker.known if worker else (),
             cwd=app.start.cwd,
             env=env,
-            own_port=port if app.port is None and port == self._first_port else 0,
+            own_port=port if is_ours else 0,
         )
 
     def _other_web(self, app: other_web.App, port: int) -> Process:

@@ -1,4 +1,4 @@
-"""One program that the compose file runs several times: with other arguments, or with other variables."""
+"""How services of the compose file run programs of the project: with arguments, variables and ports."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mika.quoting import command_line
 from mika.wording import _, listed
 
 _QUEUE = re.compile(r"(?:--(?:temporal[-_])?(?:task[-_])?queue|-q)(?:=(.+))?")
+_FIRST_OPEN_PORT = 1024  # those below need rights
 _OURS = re.compile(r"TEMPORAL_(ADDRESS|HOST|PORT|NAMESPACE|HOST_URL|HOSTPORT|URL)|PYTHON\w*")
 """What mika tells each process itself, or what is about the container alone."""
 
@@ -47,6 +48,26 @@ def as_services(
     return found
 
 
+def published_port(path: str, variable: str, services: Sequence[ServiceText], said: Sequence[Said]) -> int | None:
+    """The port of this machine at which the compose file has a web app, the `variable` of a file."""
+    for service in services:
+        ports = [published for published, _target in service.ports if published >= _FIRST_OPEN_PORT]
+        if service.is_built and ports and any(one.means(path, variable) for one in _commands(service, said, path)):
+            return ports[0]
+    return None
+
+
+def _commands(service: ServiceText, said: Sequence[Said], path: str) -> list[Said]:
+    """What a service runs of the folder that it is built from, if the file is in there."""
+    home = posixpath.normpath(service.context or ".")
+    if home != "." and not path.startswith(f"{home}/"):
+        return []
+    if service.command:
+        return [Said(words, "compose.yml") for words in words_of(service.command)]
+    dockerfile = posixpath.normpath(posixpath.join(home, "Dockerfile"))
+    return [one for one in said if one.where == dockerfile and service.context is not None]
+
+
 def _run(
     worker: Worker, workers: Sequence[Worker], service: ServiceText, said: Sequence[Said]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]] | None:
@@ -55,15 +76,12 @@ def _run(
         return None
     home = posixpath.normpath(service.context or ".")
     here = [one for one in workers if home == "." or one.path.startswith(f"{home}/")]
-    commands = list(words_of(service.command))
-    if not service.command and service.context is not None:
-        dockerfile = posixpath.normpath(posixpath.join(home, "Dockerfile"))
-        commands = [one.words for one in said if one.where == dockerfile]
-    for words in commands:
-        meant = [one for one in here if Said(words[:1], "compose.yml").means(one.path)]
-        exact = [one for one in meant if posixpath.normpath(posixpath.join(home, words[0])) == one.path]
+    for command in _commands(service, said, worker.path):
+        program = replace(command, words=command.words[:1])
+        meant = [one for one in here if program.means(one.path)]
+        exact = [one for one in meant if posixpath.normpath(posixpath.join(home, program.words[0])) == one.path]
         if worker in (exact or meant):
-            return tuple(words[1:]), service.variables
+            return command.words[1:], service.variables
     return None
 
 
