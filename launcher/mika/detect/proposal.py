@@ -21,6 +21,7 @@ from mika.detect import (
     documented,
     environments,
     leftovers,
+    namespaces,
     naming,
     other_web,
     preparation,
@@ -156,6 +157,7 @@ class _Proposer:
         own = [*started, *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
+        self._note_namespace()
         apps = self._not_served(apps, every)
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
@@ -397,6 +399,25 @@ class _Proposer:
         if (target := self._servers.fixed) is not None:
             port = (target.value.text or "").rpartition(":")[2]
             self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} always connects to this port", path=target.path))
+
+    def _note_namespace(self) -> None:
+        """The only one that the source has decides it; mika asks its server there whether a worker polls."""
+        named = {name: path for path, name in namespaces.found(self._sources, self._texts)}
+        if named.keys() <= {"default"} or "TEMPORAL_NAMESPACE" in self._variables:
+            return
+        if len(named) == 1:
+            ((name, path),) = named.items()
+            self._settings["TEMPORAL_NAMESPACE"] = Guess(name, _("{path} uses this namespace", path=path))
+            return
+        for name, path in named.items():
+            if name != "default":
+                text = _(
+                    "{path} uses the namespace {name}, which mika makes if mika.toml has it:"
+                    ' `namespaces = ["{name}"]` under `[temporal]`',
+                    path=path,
+                    name=name,
+                )
+                self._notes.append(text)
 
     def _note_leftovers(self, every: Sequence[workers.Worker]) -> None:
         for path in workers.unused(self._sources, every):
