@@ -15,6 +15,7 @@ from mika.config import compose_file
 from mika.config.process_options import Need, ProcessOptions, Restart
 from mika.config.search import misnamed
 from mika.detect import (
+    bots,
     compose,
     compose_text,
     composed,
@@ -183,6 +184,8 @@ class _Proposer:
             else:
                 left_out.append(other)
         self._notes += map(other_web.left_out, left_out)
+        run = {app.path for app in apps} | {worker.path for worker in own}
+        self._notes += bots.left_out(self._sources, run, taken)
         self._notes += self._servers.notes()
         self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
         given = self._variables.keys() | {name for process in kept for name in process.env}

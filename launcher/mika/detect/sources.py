@@ -16,7 +16,9 @@ from mika.frozen import frozen
 from mika.quoting import quoted
 
 _MENTIONS = re.compile(
-    rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]", re.IGNORECASE
+    rb"temporalio|fastapi|starlette|quart|litestar|sanic|flask|__main__|asyncio\.run|\bapp\s*[:=]"
+    rb"|^(?:from|import) (?:streamlit|chainlit|gradio|celery|telegram|telebot|aiogram|pyrogram|telethon|discord)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _NOISE = re.compile(r"(^|/)(tests?|examples?|samples?|docs?|migrations)/|(^|/)(test_[^/]*|[^/]*_tests?|conftest)\.py$")
 _EXAMPLE = re.compile(r"(^|/)(examples?|samples?)/")
