@@ -21,6 +21,7 @@ MAIN = "if __name__ == '__main__':\n    main()\n"
             "bot: PYTHONPATH=src python -m chat.bot",
         ),
         ("ui.py", "import streamlit as st\nst.title('x')\n", "Streamlit app", "ui: streamlit run ui.py"),
+        ("ui.py", "import chainlit as cl\n@cl.on_message\ndef m(): ...", "Chainlit app", "ui: chainlit run ui.py"),
         ("ui.py", f"import gradio as gr\n{MAIN}", "Gradio app", "ui: python ui.py"),
         (
             "jobs.py",

@@ -75,9 +75,11 @@ def _known(sources: Sources, module: Module) -> tuple[Text, str, Start] | None:
 
 def _is_page(module: Module, package: str) -> bool:
     """Whether it is the page itself, which does all of it when it is imported, and not a part of one."""
-    names = {name for name, (source, _attribute) in module.imports.items() if source.partition(".")[0] == package}
-    used = {used.partition(".")[0] for used in module.uses.get(ON_IMPORT, ())}
-    return not names.isdisjoint(used)
+    local = {name for name, (source, _attribute) in module.imports.items() if source.partition(".")[0] == package}
+    # Chainlit's decorators are a part of the functions.
+    places = module.uses.values() if package == "chainlit" else [module.uses.get(ON_IMPORT, set())]
+    used = {used.partition(".")[0] for names in places for used in names}
+    return not local.isdisjoint(used)
 
 
 def _started_on_import(sources: Sources, module: Module) -> Start | None:
