@@ -59,6 +59,11 @@ def test_a_variable_comes_before_a_default(tmp_path, queue, source, main):
     assert only(found).queues == ("orders",)
 
 
+def test_an_argument_of_somebody_elses_function_says_nothing_of_a_field(tmp_path):
+    source = 'class Config:\n    queue = "orders"\nconfig = Config()\nrabbit.Connection(queue=os.getenv("RABBIT", "r"))'
+    assert only(proposed(tmp_path, {"worker.py": polled("config.queue", source)})).queues == ("orders",)
+
+
 @pytest.mark.parametrize(
     ("queue", "source", "main"),
     [

@@ -210,7 +210,8 @@ def _visit(node: ast.AST, module: Module) -> None:
                 module.added[dotted(node.args[0])] = owner, name
             for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
                 if keyword.arg and _names_variable(keyword.value):
-                    module.read.setdefault(keyword.arg, keyword.value)
+                    is_own = dotted(node.func) == "cls" or dotted(node.func) in module.uses
+                    (module.read if is_own else module.values).setdefault(keyword.arg, keyword.value)
             if len(node.args) > 1:  # a decorator has the path alone
                 module.routes.extend(_routes(node))
 

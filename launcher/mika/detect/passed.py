@@ -18,7 +18,7 @@ def values(
     name = _variable(node)
     if node is None or depth > _DEEPEST or not name or sources.files.is_late():
         return [sources.value(node, module)]
-    if name in module.each and isinstance(node, ast.Name):
+    if name in module.each and name not in module.parameters and isinstance(node, ast.Name):
         items, place = sources.display(_table(module.each[name]), module)
         if found := [value for item in _items(items) for value in values(sources, item, place, program, depth + 1)]:
             return found
