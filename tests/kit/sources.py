@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mika.detect.proposal import Process, Proposal, propose
+from mika.detect.findings import Process, Proposal
+from mika.detect.proposal import propose
 
 WORKER = """
 import asyncio, os

@@ -6,7 +6,7 @@ import pytest
 from mika.cli import language, main
 from mika.cli.context import confirm
 from mika.cli.found import _answer
-from mika.detect.proposal import Question
+from mika.detect.findings import Question
 from mika.errors import InterruptedByUserError, UsageError
 from mika.wording import _
 

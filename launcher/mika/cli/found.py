@@ -10,7 +10,7 @@ from mika.cli.language import echo, safe, shown
 from mika.cli.screen.proposal import render
 from mika.config.load import Config
 from mika.detect import written
-from mika.detect.proposal import Proposal, Question
+from mika.detect.findings import Proposal, Question
 from mika.errors import UsageError
 from mika.wording import _, joined, listed
 

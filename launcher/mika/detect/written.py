@@ -11,7 +11,8 @@ from types import MappingProxyType
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
-from mika.detect.proposal import UNKNOWN_QUEUE, Process, Proposal, propose
+from mika.detect.findings import UNKNOWN_QUEUE, Process, Proposal
+from mika.detect.proposal import propose
 from mika.procfile.entries import Entry
 from mika.wording import Text, _, joined, listed
 

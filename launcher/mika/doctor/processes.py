@@ -9,7 +9,7 @@ from dataclasses import replace
 from mika.config.load import Config
 from mika.config.process_options import Ready, parse_ready
 from mika.detect import written
-from mika.detect.proposal import UNKNOWN_QUEUE, Proposal
+from mika.detect.findings import UNKNOWN_QUEUE, Proposal
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.procfile import entries as procfile

@@ -13,7 +13,7 @@ from mika.cli.screen.width import pad, width
 from mika.config.environment import find_environment
 from mika.config.load import Config
 from mika.detect import written
-from mika.detect.proposal import Process, Proposal
+from mika.detect.findings import Process, Proposal
 from mika.project.folder import ProjectDir
 from mika.wording import _
 
