@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_not_sent(stack: Project, arguments: list[str], say
 @pytest.mark.usefixtures("told_once")
 def test_a_queue_that_nobody_here_polls(stack: Project) -> None:
     done = stack.ok("run", "Anything", "--queue", "elsewhere", "--input", "[1]", "--id", "far", "--json").json
-    assert "no process here polls elsewhere" in done["notes"][0]
+    assert "no `ready` rule names elsewhere" in done["notes"][0]
     assert events(stack, "far")[0].workflow_execution_started_event_attributes.input.payloads[0].data == b"[1]"
 
 

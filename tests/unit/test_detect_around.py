@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 from mika.config.load import load
 from mika.config.process_options import ProcessOptions
@@ -9,6 +12,7 @@ from mika.detect import written
 from mika.detect.environments import Tooling, tooling
 from mika.detect.files import Files
 from mika.procfile import entries
+from mika.stack import running
 
 from tests.kit.sources import API, make, only, proposed, worker
 
@@ -239,3 +243,19 @@ def test_the_files_of_init_say_what_up_has_in_memory(tmp_path):
     }
     read = [(entry.name, entry.command) for entry in entries.read(tmp_path / "Procfile")]
     assert read == [(entry.name, entry.command) for entry in written.entries(found)]
+
+
+def test_run_knows_the_only_queue_of_the_code_where_no_rule_names_one(tmp_path):
+    """As with a worker inside a web app."""
+
+    async def no_rule() -> tuple[str, ...]:
+        return ()
+
+    def known(**sources: str) -> str:
+        make(tmp_path, {f"{name}.py": source for name, source in sources.items()})
+        exam = SimpleNamespace(queues=no_rule, config=load(tmp_path, environ={}))
+        return asyncio.run(running._only_queue(exam))
+
+    assert known(worker=worker("sys.argv[1]")) == ""
+    assert known(worker=worker('"q"')) == "q"
+    assert known(other=worker('"other"')) == ""

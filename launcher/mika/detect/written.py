@@ -24,6 +24,11 @@ def proposed(config: Config, answers: Mapping[str, str] | None = None) -> Propos
     return propose(config.project, variables, (config.port("API_PORT"), config.port("TEMPORAL_PORT")), answers)
 
 
+def queues_in_code(config: Config) -> frozenset[str]:
+    """The task queues that the code of the project names, as far as it can be read. Blocks for seconds."""
+    return frozenset(queue for process in proposed(config).processes for queue in process.queues) - {UNKNOWN_QUEUE}
+
+
 def in_words(proposal: Proposal) -> str:
     """What was found, as a clause; empty if that is nothing."""
     return listed(

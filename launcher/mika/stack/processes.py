@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def _queues_in_code(config: Config) -> frozenset[str]:
-    """The task queues that the code of the project names, as far as it can be read. Blocks for seconds."""
-    from mika.detect.written import proposed
+    """Blocks for seconds."""
+    from mika.detect.written import queues_in_code  # few need it
 
-    return frozenset(queue for process in proposed(config).processes for queue in process.queues)
+    return queues_in_code(config)
 
 
 class ProcessFactory:

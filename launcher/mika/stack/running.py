@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mika.config.load import Config
 from mika.decoded import Json
+from mika.detect import written
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import talking
@@ -20,6 +21,7 @@ from mika.doctor.workflows.story import connect, find, find_running
 from mika.doctor.workflows.talking import Answer
 from mika.errors import MikaError, UsageError
 from mika.frozen import frozen
+from mika.machine.local import in_thread
 from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.check import Program
@@ -130,8 +132,11 @@ def _likely(programs: Sequence[Program], queue: str) -> tuple[Program, str] | No
 
 
 async def _only_queue(exam: Examination) -> str:
-    """The task queue of this project, if there is one only; else an empty text."""
-    queues = await exam.queues()
+    """The task queue of this project, if there is one only; else an empty text.
+
+    Where no rule names any, as with a worker inside a web app, the one in the code.
+    """
+    queues = await exam.queues() or sorted(await in_thread(lambda: written.queues_in_code(exam.config)))
     return queues[0] if len(queues) == 1 else ""
 
 
@@ -173,7 +178,7 @@ def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
     if queue:
         return None
     likely = next((queue for program, _why in known.unasked for queue in program.queues), "NAME")
-    why = _why_unasked(known) or _("no process here polls one")
+    why = _why_unasked(known) or _("no `ready` rule names one")
     raise UsageError(
         _("the task queue of {type} is not known ({why})", type=kind, why=why),
         _("give it: `--queue {queue}`", queue=likely),
@@ -181,7 +186,7 @@ def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
 
 
 def _why_unchecked(known: Types, queue: str) -> str:
-    why = _why_unasked(known) or _("no process here polls {queue}", queue=queue)
+    why = _why_unasked(known) or _("no `ready` rule names {queue}", queue=queue)
     return _("the input was sent as JSON, and was not checked ({why})", why=why)
 
 
@@ -222,7 +227,7 @@ async def talk(
     if verb == "signal" or await _has_codec(exam, execution):
         target = {"queue": queue, "type": info.type.name, "id": execution.workflow_id, "run_id": execution.run_id}
         what = {"call": verb, "name": name, "input": list(texts), **target}
-        nobody = Reason(_("no process here polls {queue}", queue=queue))
+        nobody = Reason(_("no `ready` rule names {queue}", queue=queue))
         answer = await call(program, what) if program is not None else nobody
         if not isinstance(answer, Reason) and answer["state"] != "not_here":
             return Talked(execution.workflow_id, _judged(answer, verb, name, execution.workflow_id), _unchecked(answer))
