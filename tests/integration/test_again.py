@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.kit.machine import POSIX, free_port
 from tests.kit.programs import SLEEP
 
@@ -44,3 +46,13 @@ def test_only_a_backend_that_became_ready_is_remembered_and_a_deleted_folder_end
         shutil.rmtree(this.folder / ".mika")
         assert running.wait() == 0
         assert "was deleted while the stack is running" in running.output()
+
+
+@pytest.mark.skipif(not POSIX, reason="Windows deletes no folder in which a process works")
+def test_a_deleted_project_does_not_come_back(project):
+    """`git worktree remove` while it is up; git could not make it anew where a log is."""
+    this = project(scripts={"web": "import time\nwhile True: print('on', flush=True); time.sleep(0.01)\n"})
+    this.up()
+    shutil.rmtree(this.folder)
+    this.assert_gone(timeout=10)
+    assert not this.folder.exists()
