@@ -257,6 +257,17 @@ def test_the_units_own_fix_counts_more(world):
     assert (stack.fix, stack.repair) == ("`uv sync`; then `mika restart web`", Repair("restart", "web"))
 
 
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.STARTING])
+@pytest.mark.parametrize(("name", "check_id"), [("web", "stack"), ("worker.1", "worker"), ("api", "api")])
+def test_one_that_is_ready_between_two_failures_keeps_exiting(world, name, check_id, phase):
+    failing = Reason("failed 7 times in a row: killed by SIGKILL", f"`mika logs {name}` may say why; fix that")
+    check = check_of(
+        examine(world, "embedded", unit("embedded", name, phase, failing=failing), state="ready"), check_id
+    )
+    assert (check.status, check.finding) == ("fail", f"{name} keeps exiting: {failing.text}")
+    assert check.fix == f"{failing.fix}; it is started again by itself"
+
+
 def test_something_that_has_run_once_is_well(world):
     done = unit("none", "web", Phase.EXITED, last_exit=LastExit(0, Reason("exit code 0"), 1.0))
     assert examine(world, "none", done).ok
