@@ -32,8 +32,10 @@ def test_only_a_backend_that_became_ready_is_remembered_and_a_deleted_folder_end
     with free_port() as port:
         this = project(scripts={"web": SLEEP, "clock": SLEEP}, env={"TEMPORAL_PORT": str(port)})
         failed = this.error("up", "-d", "--backend", "external", "--timeout", "2", code=1)
-        for text in ("temporal", "port open", "refused", "not ready after 2 s"):
+        hint = "start that server, or correct TEMPORAL_PORT (environment) (`mika config` shows all settings)"
+        for text in ("temporal", "port open", "refused", "not ready after 2 s", hint):
             assert text in failed.err
+        assert "mika logs" not in failed.err
     this.assert_gone()
     remembered = this.folder / ".mika" / "data" / "backend"
     assert not remembered.exists()
@@ -46,6 +48,15 @@ def test_only_a_backend_that_became_ready_is_remembered_and_a_deleted_folder_end
         shutil.rmtree(this.folder / ".mika")
         assert running.wait() == 0
         assert "was deleted while the stack is running" in running.output()
+
+
+def test_a_host_that_does_not_exist_is_told_at_once_with_its_setting(project):
+    this = project(scripts={"web": SLEEP}, backend="external")
+    this.write(".env", "TEMPORAL_ADDRESS=nohost.invalid:7233\n")
+    failed = this.error("up", "-d", "--timeout", "60", code=1)
+    assert "temporal: there is no host `nohost.invalid`: the name is from TEMPORAL_ADDRESS (.env:1)\n" in failed.err
+    assert "correct it there (`mika config` shows all settings)" in failed.err
+    assert "mika logs" not in failed.err
 
 
 @pytest.mark.skipif(not POSIX, reason="Windows deletes no folder in which a process works")
