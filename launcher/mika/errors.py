@@ -23,6 +23,11 @@ class MikaError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def brief_hint(self) -> str:
+        """For where there is one line only: empty if it has several."""
+        return "" if "\n" in self.hint else self.hint
+
 
 class UsageError(MikaError):
     """Wrong usage or configuration: where it is, what is wrong, how to fix it."""
