@@ -177,6 +177,7 @@ def test_a_stack_that_is_well_has_nothing_to_fix(world, backend):
     result = examine(world, backend, state="ready")
     assert result.ids("fail") == result.ids("warn") == [], render(result)
     assert render(result).endswith("nothing to fix")
+    assert check_of(result, "config").finding.startswith("1 setting of your own, ")
 
 
 @pytest.mark.parametrize(("backend", "name", "phase"), CASES)
