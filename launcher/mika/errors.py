@@ -23,6 +23,11 @@ class MikaError(Exception):
         if code is not None:
             self.code = code
 
+    @property
+    def brief_hint(self) -> str:
+        """For where there is one line only: empty if it has several."""
+        return "" if "\n" in self.hint else self.hint
+
 
 class UsageError(MikaError):
     """Wrong usage or configuration: where it is, what is wrong, how to fix it."""
@@ -45,6 +50,8 @@ class InterruptedByUserError(MikaError):
     code = "interrupted"
 
 
+_LONGEST = 300
+"""Characters of an error that is not of ours."""
 _CONNECTION: dict[type[BaseException], str] = {
     ConnectionRefusedError: _("connection refused"),
     ConnectionResetError: _("connection reset"),
@@ -64,4 +71,9 @@ def describe(error: BaseException | None) -> str:
     if len(error.args) == 1 and isinstance(error.args[0], Text):
         return error.args[0]
     text = " ".join(str(error).split())
-    return (text or type(error).__name__)[:300]
+    return _shortened(text) or type(error).__name__
+
+
+def _shortened(text: str) -> str:
+    """So that it shows that something is missing, and not in the middle of a word."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST].rpartition(' ')[0] or text[:_LONGEST]} …"

@@ -93,6 +93,8 @@ class UnitStatus:
     """Where a process and its children really listen: `host:port`."""
     held_back: Reason = NONE
     """With `--watch`: why newer code has not replaced what runs."""
+    failing: Reason = NONE
+    """What ended it at least twice in a row, if it runs again and has not proved itself since."""
     debug: bool = False
     """It runs for a debugger, which may hold it: silence means nothing."""
     restarts: int = 0
@@ -157,6 +159,7 @@ class UnitStatus:
             "port": self.port,
             "listens": list(self.listens),
             "held_back": self.held_back.as_json() if self.held_back else None,
+            "failing": self.failing.as_json() if self.failing else None,
             "debug": self.debug,
             "restarts": self.restarts,
             "uptime_s": self.uptime_s,
@@ -186,6 +189,7 @@ class UnitStatus:
             port=value["port"],
             listens=tuple(value["listens"]),
             held_back=Reason.from_json(value["held_back"]) if value["held_back"] else NONE,
+            failing=Reason.from_json(value["failing"]) if value.get("failing") else NONE,
             debug=value["debug"],
             restarts=value["restarts"],
             uptime_s=value["uptime_s"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from tests.kit.machine import POSIX, free_port
 from tests.kit.programs import SLEEP
 
@@ -30,8 +32,10 @@ def test_only_a_backend_that_became_ready_is_remembered_and_a_deleted_folder_end
     with free_port() as port:
         this = project(scripts={"web": SLEEP, "clock": SLEEP}, env={"TEMPORAL_PORT": str(port)})
         failed = this.error("up", "-d", "--backend", "external", "--timeout", "2", code=1)
-        for text in ("temporal", "port open", "refused", "not ready after 2 s"):
+        hint = "start that server, or correct TEMPORAL_PORT (environment) (`mika config` shows all settings)"
+        for text in ("temporal", "port open", "refused", "not ready after 2 s", hint):
             assert text in failed.err
+        assert "mika logs" not in failed.err
     this.assert_gone()
     remembered = this.folder / ".mika" / "data" / "backend"
     assert not remembered.exists()
@@ -44,3 +48,22 @@ def test_only_a_backend_that_became_ready_is_remembered_and_a_deleted_folder_end
         shutil.rmtree(this.folder / ".mika")
         assert running.wait() == 0
         assert "was deleted while the stack is running" in running.output()
+
+
+def test_a_host_that_does_not_exist_is_told_at_once_with_its_setting(project):
+    this = project(scripts={"web": SLEEP}, backend="external")
+    this.write(".env", "TEMPORAL_ADDRESS=nohost.invalid:7233\n")
+    failed = this.error("up", "-d", "--timeout", "60", code=1)
+    assert "temporal: there is no host `nohost.invalid`: the name is from TEMPORAL_ADDRESS (.env:1)\n" in failed.err
+    assert "correct it there (`mika config` shows all settings)" in failed.err
+    assert "mika logs" not in failed.err
+
+
+@pytest.mark.skipif(not POSIX, reason="Windows deletes no folder in which a process works")
+def test_a_deleted_project_does_not_come_back(project):
+    """`git worktree remove` while it is up; git could not make it anew where a log is."""
+    this = project(scripts={"web": "import time\nwhile True: print('on', flush=True); time.sleep(0.01)\n"})
+    this.up()
+    shutil.rmtree(this.folder)
+    this.assert_gone(timeout=10)
+    assert not this.folder.exists()

@@ -230,6 +230,11 @@ def case(cause: str, authority: Authority, folder: Path) -> tuple[dict[str, Any]
             text = "the certificate of ADDRESS is not signed by a CA that this system trusts"
             fix = "set TEMPORAL_TLS_SERVER_CA_CERT_PATH to the certificate of its CA"
             return {"server": good}, {"TEMPORAL_TLS": "true"}, text, fix
+        case "a CA's own":
+            own = authority.self_signed("own")
+            text = "the certificate of ADDRESS is a CA certificate, which the SDK does not accept as a server's"
+            fix = "`-addext basicConstraints=critical,CA:FALSE`"
+            return {"server": own}, {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": own.certificate}, text, fix
         case "expired":
             return {"server": authority.issue("old", days=-1)}, ca, "the certificate of ADDRESS has expired", "renewed"
         case "wrong name":
@@ -285,11 +290,19 @@ def case(cause: str, authority: Authority, folder: Path) -> tuple[dict[str, Any]
     raise ValueError(cause)
 
 
+def test_a_certificate_that_signs_itself_and_is_none_of_a_ca_is_enough(project, gateway, authority):
+    own = authority.self_signed("enough", "-addext", "basicConstraints=critical,CA:FALSE")
+    this = client_of(project, gateway(server=own), TEMPORAL_TLS_SERVER_CA_CERT_PATH=own.certificate)
+    this.up()
+    works(this)
+
+
 @pytest.mark.parametrize(
     "cause",
     [
         "wrong CA",
         "no CA",
+        "a CA's own",
         "expired",
         "wrong name",
         "no client certificate",

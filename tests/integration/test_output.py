@@ -205,6 +205,20 @@ def test_logs_before_the_first_run(project):
     assert not (this.folder / ".mika").exists()
 
 
+def test_logs_of_a_process_that_has_written_nothing(project):
+    this = project(scripts={"web": SLEEP, "quiet": "import time\ntime.sleep(600)\n"})
+    this.up()
+    silent = this.ok("logs", "quiet")
+    assert (silent.out, silent.err) == ("", "mika: quiet has written nothing yet\n")
+    assert "no log is named 'quite'" in this.error("logs", "quite", code=2).err
+    (this.folder / "Procfile").unlink()
+    said = this.mika("restart", "web").err
+    assert said == (
+        f"nothing of changed settings is taken: Procfile: not found in {this.folder};"
+        " write one with a line for each process, or give its folder with -C\n"
+    )
+
+
 def test_logs_follow(project):
     ticks = "print('here')\nfor n in range(100_000):\n    print('tick', n, flush=True)\n    time.sleep(0.01)\n"
     code = f"import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_DFL)\n{ticks}"  # it ends without a word
@@ -223,6 +237,13 @@ def test_logs_follow(project):
         follow.send(signal.SIGINT)
         assert follow.wait() == 130
         assert "Traceback" not in follow.output()
+
+
+@pytest.mark.parametrize("options", [(), ("--grep", "no such line"), ("--since", "1h", "-n", "3", "--level", "info")])
+def test_logs_end_although_the_process_writes_all_the_time(project, options):
+    this = project(scripts={"web": "while True: print('INFO:root:' + 'x' * 200)\n"})
+    this.up()
+    this.ok("logs", "web", *options, timeout=30)
 
 
 def test_logs_follow_shows_what_is_not_finished_after_a_moment(project):

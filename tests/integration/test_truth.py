@@ -206,3 +206,15 @@ def listening(port: int) -> Iterator[None]:
     """This process takes the port, and answers nothing."""
     with socket.create_server(("127.0.0.1", port)):
         yield
+
+
+def test_one_that_keeps_failing_says_so_while_it_is_ready_for_a_moment(project):
+    this = project(scripts={"web": "import os, time\ntime.sleep(3)\nos.kill(os.getpid(), 9)\n"})
+    this.start_mika("up")
+    this.wait_unit("web", "its third run", lambda unit: unit["state"] == "ready" and unit["restarts"] == 2)
+    cause = "failed 2 times in a row: killed by SIGKILL"
+    assert f"\n    {cause}: " in this.ok("status").out
+    doctor = this.mika("doctor")
+    assert doctor.code == 1
+    assert f"FAIL  stack       web keeps exiting: {cause}\n" in doctor.out
+    assert "`mika logs web` may say why; fix that; it is started again by itself" in doctor.out

@@ -78,6 +78,15 @@ FAILING: list[Case] = [
         "nexus endpoint create --name bank --target-namespace default --target-task-queue QUEUE`. QUEUE is the task",
     ),
     (
+        "a result that is too large",
+        "workflow_task_failing",
+        task(1, attempt=2),
+        raised("[TMPRL1103] Attempted to upload payloads with size that exceeded the error limit."),
+        around(worker()),
+        1,
+        "one payload (an input or a result) may have 2 MB: store what is larger elsewhere (a file, a database",
+    ),
+    (
         "a type that nobody registered",
         "workflow_task_failing",
         task(1, attempt=2),

@@ -118,6 +118,22 @@ def test_an_attempt_that_is_under_way_is_waited_for() -> None:
     assert not classify(activity(1, attempt=2, due=9, failure=broken), (), commands, waited=0).fix.startswith("wait")
 
 
+def test_a_workflow_task_that_is_taken_again_is_under_way() -> None:
+    raises = raised("ValueError: no")
+    assert classify(task(1, attempt=7), raises, around(worker()), now=START + 1).evidence[-1] == "attempt 7 is next"
+    taken = classify(task(2, attempt=7), raises, around(worker()), now=START + 1)
+    assert taken.evidence[-1] == "attempt 7 is under way"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("[TMPRL1103] Attempted to upload", "PayloadsTooLarge"), ("Complete result exceeds size limit.", "")],
+)
+def test_a_result_of_an_activity_that_is_too_large_becomes_a_reference(text: str, kind: str) -> None:
+    large = activity(1, attempt=3, due=9, failure=failure(text, kind))
+    assert "one payload (an input or a result) may have 2 MB" in classify(large, (), around(worker()), waited=0).fix
+
+
 @pytest.mark.parametrize("cause", [NON_DETERMINISTIC, UNHANDLED])
 def test_what_has_ended_is_retried_and_never_terminated(cause: int) -> None:
     history = events(STARTED, TASK, TAKEN, task_failed("bug", cause), TIMED_OUT)

@@ -177,6 +177,7 @@ def test_a_stack_that_is_well_has_nothing_to_fix(world, backend):
     result = examine(world, backend, state="ready")
     assert result.ids("fail") == result.ids("warn") == [], render(result)
     assert render(result).endswith("nothing to fix")
+    assert check_of(result, "config").finding.startswith("1 setting of your own, ")
 
 
 @pytest.mark.parametrize(("backend", "name", "phase"), CASES)
@@ -255,6 +256,17 @@ def test_the_units_own_fix_counts_more(world):
     gave_up = unit("embedded", "web", Phase.GAVE_UP, reason=Reason("no such module", "`uv sync`"))
     stack = check_of(examine(world, "embedded", gave_up), "stack")
     assert (stack.fix, stack.repair) == ("`uv sync`; then `mika restart web`", Repair("restart", "web"))
+
+
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.STARTING])
+@pytest.mark.parametrize(("name", "check_id"), [("web", "stack"), ("worker.1", "worker"), ("api", "api")])
+def test_one_that_is_ready_between_two_failures_keeps_exiting(world, name, check_id, phase):
+    failing = Reason("failed 7 times in a row: killed by SIGKILL", f"`mika logs {name}` may say why; fix that")
+    check = check_of(
+        examine(world, "embedded", unit("embedded", name, phase, failing=failing), state="ready"), check_id
+    )
+    assert (check.status, check.finding) == ("fail", f"{name} keeps exiting: {failing.text}")
+    assert check.fix == f"{failing.fix}; it is started again by itself"
 
 
 def test_something_that_has_run_once_is_well(world):

@@ -148,7 +148,8 @@ def test_cancelling_ends_it_at_once():
     [
         (NotYet("not  yet,\n really"), "not yet, really"),
         (ValueError(), "ValueError"),
-        (NotYet("x" * 1000), "x" * 300),
+        (NotYet("x" * 1000), "x" * 300 + " …"),
+        (NotYet("(nested) " * 100), "(nested) " * 33 + "…"),
         (None, ""),
     ],
 )

@@ -229,3 +229,27 @@ def test_a_clock_means_the_last_time_that_it_showed_that() -> None:
             assert abs(now - ago - moment) < 61, text
     with pytest.raises(UsageError, match="'25:00' is not a time"):
         moment_of("--since", "25:00")
+
+
+@pytest.mark.parametrize(
+    ("line", "is_it"),
+    [
+        ("{'activity_type': 'big', 'workflow_id': 'other'}", False),
+        ("a big order", False),
+        ("workflow_type=big workflow_id=bigger", False),
+        ("{'activity_type': 'other', 'workflow_id': 'big'}", True),
+        ('{"workflowId":"big"}', True),
+        ("WorkflowID big RunID 1", True),
+        ("started workflow `big`", True),
+    ],
+)
+def test_an_id_that_is_a_word_is_found_where_an_id_stands(tmp_path: Path, line: str, is_it: bool) -> None:
+    write(tmp_path, "worker", f"{line}\n")
+    found = find(tmp_path, ["worker"], "big", since=0, until=time.time() + 1, first=20, last=30, limit=10)
+    assert texts(found) == ([line] if is_it else [])
+
+
+def test_the_head_of_a_record_of_node_that_names_another_workflow_is_not_shown(tmp_path: Path) -> None:
+    write(tmp_path, "worker", "Activity failed {\n  workflowId: 'other',\n  activityType: 'big',\n}\n")
+    found = find(tmp_path, ["worker"], "big", since=0, until=time.time() + 1, first=20, last=30, limit=10)
+    assert texts(found) == []

@@ -296,6 +296,17 @@ def test_merge_by_time(tmp_path, monkeypatch):
     assert [line.data for _, line in read_merged(tmp_path, both, since=5004)] == [b"4", b"5"]
 
 
+def test_what_is_written_faster_than_it_is_read_has_an_end(log, monkeypatch):
+    monkeypatch.setattr(logs, "BLOCK", 4)
+    log.write(b"1\n2\n3\n4\n")
+    read = []
+    for _, line in read_merged(log.directory, ["svc"]):
+        read.append(line.data)
+        log.write(b"more\n" * 2)
+        assert len(read) < 99
+    assert read[:4] == [b"1", b"2", b"3", b"4"]
+
+
 def test_who_reads_on_misses_nothing_and_gets_each_line_whole(log):
     log.write(b"1\n2\n3\nhal")
     followers = {"svc": log.follow(tail=2)}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from mika.readiness import temporal
-from mika.readiness.ladder import NotYet
+from mika.readiness.ladder import Hopeless, NotYet
 from mika.readiness.temporal import NotPolling, TemporalProbe
 
 FIX = 'if one of these is it: it has an identity of its own, and needs identity=os.environ.get("MIKA_WORKER_IDENTITY")'
@@ -53,10 +53,14 @@ def test_a_host_name_that_may_be_one_of_compose(monkeypatch, host, is_of_compose
 
     monkeypatch.setattr(temporal, "tcp", fails)
     port_open = TemporalProbe(host, 7233, "default", {}).rungs("q")[0]
-    with pytest.raises(NotYet if is_of_compose else socket.gaierror) as caught:
+    with pytest.raises(NotYet) as caught:
         asyncio.run(port_open.probe())
+    assert not isinstance(caught.value, Hopeless)
     if is_of_compose:
         assert caught.value.reason.text == (
             "the host name `temporal` cannot be resolved here: that of a compose service exists only inside compose"
         )
         assert caught.value.reason.fix == "let TEMPORAL_ADDRESS be where compose publishes it, such as localhost:7233"
+    else:
+        assert caught.value.reason.text.startswith("the host name `temporal.example.org` cannot be resolved now (")
+        assert caught.value.reason.fix == "is the network up? The name is from TEMPORAL_ADDRESS"

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,8 +152,41 @@ def test_a_deleted_or_emptied_log_is_begun_again(tmp_path):
         writer.write(b"before\n")
         damage(tmp_path / (f"a.{number}.log" if number else "a.log"))
         writer._last_check = 0  # as if 0.1 s had passed
+        os.utime(tmp_path, (0, 0))  # nor is anybody still deleting
         writer.write(b"after\n")
         assert (tmp_path / f"a.{number + 1}.log").read_bytes() == b"after\n"
+    writer.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes no open file")
+@pytest.mark.parametrize("deleted", ["", ".mika", ".mika/logs"])
+def test_a_folder_that_was_deleted_does_not_come_back_but_for_that_of_the_logs_alone(tmp_path, deleted):
+    logs = tmp_path / "project" / ".mika" / "logs"
+    logs.mkdir(parents=True)
+    writer = SegmentWriter(str(logs), "a", 1 << 20)
+    writer.write(b"before\n")
+    gone = tmp_path / "project" / deleted
+    shutil.rmtree(gone)
+    writer._last_check = 0  # as if 0.1 s had passed
+    writer.write(b"while it is being deleted\n")
+    assert not gone.exists()
+    os.utime(gone.parent, (0, 0))  # as if half a second had passed
+    writer._last_check = 0
+    writer.write(b"after\n")
+    writer.close()
+    assert gone.exists() == (deleted == ".mika/logs")
+    assert stored(logs, "a") == (b"after\n" if gone.exists() else b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows deletes no open file")
+def test_a_log_is_not_begun_again_in_a_folder_that_is_being_deleted(tmp_path):
+    writer = SegmentWriter(str(tmp_path), "a", 1 << 20)
+    writer.write(b"before\n")
+    for path in tmp_path.iterdir():
+        path.unlink()
+    writer._last_check = 0  # as if 0.1 s had passed
+    writer.write(b"after\n")
+    tmp_path.rmdir()
     writer.close()
 
 

@@ -37,7 +37,11 @@ FULL = StackStatus(
         ),
         unit(name="temporal-ui", role="service", required=False),
     ),
-    processes=(unit(Phase.BACKOFF, code=-9, restarts=3), unit(name="api", type="api", pid=9, uptime_s=1.0, rss_mb=2.5)),
+    processes=(
+        unit(Phase.BACKOFF, code=-9, restarts=3),
+        unit(name="web", type="web", failing=Reason("failed 3 times in a row: exit code 1", "fix that")),
+        unit(name="api", type="api", pid=9, uptime_s=1.0, rss_mb=2.5),
+    ),
     urls={"api": "http://127.0.0.1:8000"},
 )
 

@@ -65,6 +65,11 @@ def of(unit: UnitStatus) -> list[str]:
         ({"phase": Phase.GAVE_UP, "reason": Reason("no module", "`uv sync`")}, "gave up", "no module: `uv sync`"),
         ({"phase": Phase.STOPPED, "reason": Reason("stopped by a user")}, "stopped", "stopped by a user"),
         ({"held_back": Reason("the old code goes on")}, "ready", "the old code goes on"),
+        (
+            {"failing": Reason("failed 7 times in a row", "fix it"), "last_exit": LastExit(-9, Reason("killed"), 2.0)},
+            "ready",
+            "failed 7 times in a row: fix it",
+        ),
         ({"debug": True}, "ready", "runs for a debugger, which may hold it"),
         ({"last_exit": LastExit(0, Reason("exit code 0"), 7200.0)}, "ready", ""),
     ],

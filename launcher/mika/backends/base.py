@@ -81,8 +81,13 @@ class Backend:
 
 def temporal_probe(config: Config) -> TemporalProbe:
     """Of a configuration `for_backend`: a server that mika starts needs no login."""
+    from mika.config.cluster import address_origin
     from mika.readiness.temporal import TemporalProbe
 
     return TemporalProbe(
-        config.text("TEMPORAL_HOST"), config.port("TEMPORAL_PORT"), config.text("TEMPORAL_NAMESPACE"), config.login()
+        config.text("TEMPORAL_HOST"),
+        config.port("TEMPORAL_PORT"),
+        config.text("TEMPORAL_NAMESPACE"),
+        config.login(),
+        setting=address_origin(config.settings, config.extras),
     )

@@ -79,7 +79,7 @@ def logs_command(
     names_of_logs = logs.names(folder) if folder.is_dir() else []
     for path in logs.non_files(folder):
         echo(_("mika: {path} is not a file and is skipped: remove it", path=path), err=True)
-    chosen = _choose(names, names_of_logs)
+    chosen = _choose(context, names, names_of_logs)
     look = False if timestamps and pretty is None else pretty
     with_events = EVENT_LOG in chosen  # its lines have the names of all
     alone = len(chosen) == 1 and not with_events
@@ -200,17 +200,29 @@ def _text(name: str, line: logs.Line) -> str:
     return in_english(text) if name == EVENT_LOG else text
 
 
-def _choose(names: Sequence[str], names_of_logs: list[str]) -> list[str]:
-    """Raises UsageError for a name without a log."""
+def _choose(context: Context, names: Sequence[str], names_of_logs: list[str]) -> list[str]:
+    """Raises UsageError for a name without a log, unless that runs and has been quiet so far."""
     if not names:
         return [name for name in names_of_logs if name != EVENT_LOG]
     chosen = []
     for name in names:
         meant = [log for log in names_of_logs if name in (log, type_of(log))]
         if not meant:
+            meant = _running(context, name)
+            for silent in meant:
+                echo(_("mika: {name} has written nothing yet", name=silent), err=True)
+        if not meant:
             raise unknown_name(_("log"), name, names_of_logs)
         chosen += meant
     return chosen
+
+
+def _running(context: Context, name: str) -> list[str]:
+    """The units of the running stack that `name` selects."""
+    try:
+        return [unit.name for unit in context.client.status().matching(name)]
+    except MikaError:
+        return []
 
 
 def _moment(option: str, given: str | None) -> float | None:

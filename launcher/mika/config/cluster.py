@@ -18,6 +18,7 @@ from mika.errors import UsageError
 from mika.text import did_you_mean
 from mika.wording import _, listed
 
+ADDRESS = "TEMPORAL_ADDRESS"
 PROFILE, FILE = "TEMPORAL_PROFILE", "TEMPORAL_CONFIG_FILE"
 PATHS = (
     FILE,
@@ -61,6 +62,18 @@ def given(name: str, raw: str, origin: str) -> dict[str, Setting]:
 def has_port(host: str) -> bool:
     """Whether it is `host:port`, and not a URL or an IPv6 address."""
     return host.count(":") == 1 and "/" not in host
+
+
+def address_origin(settings: Mapping[str, Setting], extras: Mapping[str, Setting]) -> str:
+    """The setting that says where the server is, and where that is set. `extras`: what else `.env` sets."""
+    host, port = settings["TEMPORAL_HOST"], settings["TEMPORAL_PORT"]
+    setting = port if host.origin == "default" else host
+    name, origin = setting.name, setting.origin
+    if origin == ADDRESS:
+        name, own = ADDRESS, extras.get(ADDRESS)
+        is_own = own is not None and address_settings(str(own.raw), ADDRESS).get(host.name) == host
+        origin = own.origin if own is not None and is_own else _("environment")
+    return f"{name} ({origin})"
 
 
 def is_login(name: str) -> bool:

@@ -59,6 +59,15 @@ def more_heartbeats(worker: WorkerCommands) -> str:
     )
 
 
+def pass_a_reference(worker: WorkerCommands) -> str:
+    """The fix for an input or a result that is too large."""
+    return _(
+        "one payload (an input or a result) may have 2 MB: store what is larger elsewhere (a file, a database, an"
+        " object store) and pass a reference to it, {restart}",
+        restart=worker.then_restart(),
+    )
+
+
 def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)
@@ -70,6 +79,8 @@ def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
             "let the worker register an activity of that name, {restart}: this run keeps the name that it asked for",
             restart=worker.then_restart(),
         )
+    if sdks.is_too_large(failure):
+        return pass_a_reference(worker)
     if proto.timeout_type(failure) == proto.HEARTBEAT:
         return more_heartbeats(worker)
     if proto.timeout_type(failure) == proto.START_TO_CLOSE:

@@ -9,7 +9,7 @@ from mika.diagnosis import local, proto, sdks
 from mika.diagnosis.activity import GIVE_UP_ATTEMPT, with_activity
 from mika.diagnosis.attributes import how_to_declare, undeclared_attribute
 from mika.diagnosis.endpoints import how_to_make, missing_endpoint
-from mika.diagnosis.fixes import fix_of_failure, times
+from mika.diagnosis.fixes import fix_of_failure, pass_a_reference, times
 from mika.diagnosis.lost import lost_cache, lost_task
 from mika.diagnosis.model import Cause, Diagnosis, Surroundings, WorkerCommands, seconds, workflow_command
 from mika.diagnosis.pending import without_a_task
@@ -77,7 +77,8 @@ def running(
     waiting = waiting_for(description)
     failed = failed_task(events)
     if failed is not None and (waiting is None or waiting.activity is None):
-        return _task_failing(failed, waiting.attempt if waiting else 1, info, surroundings)
+        attempt, is_taken = (waiting.attempt, waiting.taken) if waiting is not None else (1, False)
+        return _task_failing(failed, attempt, info, surroundings, is_taken=is_taken)
     if waiting is None and (step := retried_step(events)) and step.failure is not None:
         return Diagnosis(
             Cause.ACTIVITY_RETRYING,
@@ -167,7 +168,12 @@ def failed_task(events: Sequence[HistoryEvent]) -> WorkflowTaskFailedEventAttrib
 
 
 def _task_failing(
-    failed: WorkflowTaskFailedEventAttributes, attempt: int, info: WorkflowExecutionInfo, surroundings: Surroundings
+    failed: WorkflowTaskFailedEventAttributes,
+    attempt: int,
+    info: WorkflowExecutionInfo,
+    surroundings: Surroundings,
+    *,
+    is_taken: bool,
 ) -> Diagnosis:
     text = proto.message(failed.failure)
     evidence: tuple[str, ...] = (
@@ -175,7 +181,11 @@ def _task_failing(
     )
     again = ""
     if info.status == proto.RUNNING:
-        evidence += (_("attempt {attempt} is next", attempt=max(2, attempt)),)
+        evidence += (
+            _("attempt {attempt} is under way", attempt=attempt)
+            if is_taken and attempt > 1
+            else _("attempt {attempt} is next", attempt=max(2, attempt)),
+        )
     else:
         again = _("; then {retry}", retry=workflow_command("retry", info))
     if sdks.is_input_unreadable(failed.failure):
@@ -216,6 +226,8 @@ def _finding_and_fix(
     if endpoint := missing_endpoint(text):
         finding = _("it calls the Nexus endpoint {endpoint}, which the server does not have", endpoint=endpoint)
         return finding, joined("", (how_to_make(endpoint, surroundings.namespace, surroundings.address), again))
+    if sdks.is_too_large(failed.failure):
+        return text, joined("", (pass_a_reference(surroundings.worker), again or by_itself))
     if sdks.is_workflow_unknown(failed.failure) and surroundings.worker.processes:
         return text, surroundings.worker.apart_or_alike(_("that workflow"), again)
     if sdks.is_workflow_unknown(failed.failure):
@@ -239,7 +251,7 @@ def failing_task(
 ) -> Diagnosis | None:
     """The diagnosis when the last workflow task failed, for a workflow that has ended since."""
     failed = failed_task(events)
-    return _task_failing(failed, 2, info, surroundings) if failed is not None else None
+    return _task_failing(failed, 2, info, surroundings, is_taken=False) if failed is not None else None
 
 
 def taker(events: Sequence[HistoryEvent]) -> str:

@@ -19,6 +19,8 @@ _UNKNOWN_WORKFLOW = re.compile(
 )
 # Python; Go. TypeScript checks no types, and Java says the same of the result of an activity.
 _UNREADABLE_INPUT = re.compile(r"failed decoding arguments|unable to decode the workflow function input", re.IGNORECASE)
+# The SDKs that are built on Rust; the server; how it names that as the reason of a failure.
+_TOO_LARGE = re.compile(r"TMPRL1103|exceeds size limit|_EXCEEDS_LIMIT\b")
 _OF_OTHERS = (
     "activity_failure_info",
     "child_workflow_execution_failure_info",
@@ -54,6 +56,11 @@ def is_activity_unknown(failure: Failure) -> bool:
 def is_workflow_unknown(failure: Failure) -> bool:
     """Whether the worker has no workflow of the type; of the failure of a workflow task."""
     return _says(_UNKNOWN_WORKFLOW, failure)
+
+
+def is_too_large(failure: Failure) -> bool:
+    """Whether an input, a result or something else that was to be sent is larger than the server allows."""
+    return _says(_TOO_LARGE, failure)
 
 
 def is_input_unreadable(failure: Failure) -> bool:

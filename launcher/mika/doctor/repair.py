@@ -49,7 +49,11 @@ def repair_all(
             else:
                 result = asyncio.run(_repair(config, folder, repair))
         except MikaError as error:
-            why = _("{message} ({hint})", message=error.message, hint=error.hint) if error.hint else error.message
+            why = (
+                _("{message} ({hint})", message=error.message, hint=hint)
+                if (hint := error.brief_hint)
+                else error.message
+            )
             say(_("{check}: {result}", check=check.id, result=why))
             continue
         done = True

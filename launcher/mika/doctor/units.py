@@ -22,7 +22,8 @@ def not_working(units: Iterable[UnitStatus]) -> UnitStatus | None:
 
 
 def not_ok(units: Iterable[UnitStatus]) -> UnitStatus | None:
-    return next((unit for unit in units if not unit.is_ok), None)
+    """The first unit that is not well: also one that is ready for a moment, between two of its failures."""
+    return next((unit for unit in units if not unit.is_ok or unit.failing), None)
 
 
 async def unit_check(exam: Examination, check_id: str, unit: UnitStatus) -> Check:
@@ -47,6 +48,11 @@ def reason_of(unit: UnitStatus) -> Reason:
     why = own.text or (unit.last_exit.reason.text if unit.last_exit is not None else "") or _("no reason is known")
     if unit.kind == "external":
         return _of_external(unit, why)
+    if unit.failing and unit.phase in (Phase.READY, Phase.STARTING):
+        return Reason(
+            _("{name} keeps exiting: {reason}", name=name, reason=unit.failing.text),
+            _("{cure}; it is started again by itself", cure=unit.failing.fix),
+        )
     logs = _("`mika logs {name}` may say why", name=name)
     cure = own.fix or _("{logs}; fix that", logs=logs)
     start, restart = Repair("start", name), Repair("restart", name)

@@ -107,7 +107,8 @@ def hold_lock(path: str | None, try_lock: Callable[[BinaryIO], None]) -> BinaryI
     if path is None:
         return None
     try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - see segments.py
+        with suppress(FileExistsError):  # the folder alone: the project may have been deleted
+            os.mkdir(os.path.dirname(path))  # noqa: PTH102, PTH120 - see segments.py
         file = open(path, "ab")  # noqa: PTH123, SIM115 - as above; stays open until this process exits
     except OSError as error:
         raise StartError(_("{path}: {error}", path=path, error=error.strerror or ""), code="other") from error

@@ -9,7 +9,7 @@ there, or bytes were lost because the disk was full.
 """
 
 # Importing pathlib would add a quarter to the start-up time of the guard, and every service has one:
-# ruff: noqa: PTH103, PTH108, PTH116, PTH118, PTH123
+# ruff: noqa: PTH102, PTH108, PTH112, PTH116, PTH118, PTH120, PTH123
 from __future__ import annotations
 
 import os
@@ -22,6 +22,7 @@ BREAK = 1 << 63
 INDEX_INTERVAL = 0.1  # s
 SEGMENTS = 4  # at most; the oldest is deleted when a new one begins
 _REOPEN_INTERVAL = 0.5  # s, between two attempts to open a log that could not be opened
+_DELETION = 0.5  # s, after a change of a folder: whoever deletes it would fail at a file that is made meanwhile
 _MAX_TIME = 1e11  # seconds since the epoch: the year 5138
 _MAX_OFFSET = 1 << 50  # bytes: three years at ten bytes per microsecond
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -167,8 +168,18 @@ class SegmentWriter:
             status = os.fstat(self._log)
             if status.st_nlink and status.st_size >= self._size:
                 self._size = status.st_size
-            else:  # the file was deleted or truncated, so its index is wrong: continue in a new segment
+            elif status.st_nlink or not self._is_being_deleted(now):
+                # The file was deleted or truncated, so its index is wrong: continue in a new segment.
                 self._open_next()
+
+    def _is_being_deleted(self, now: float) -> bool:
+        """Whether the folder of the log, or the one that it was in, may be on its way out with all that is in it."""
+        for folder in (self._directory, os.path.dirname(self._directory)):
+            try:
+                return 0 <= now - os.stat(folder).st_mtime < _DELETION
+            except OSError:
+                continue
+        return False  # both are gone: that to open a segment fails says so
 
     def _write_record(self, now: float) -> None:
         """Add a record to the index. If that fails, the log is written without it."""
@@ -184,16 +195,24 @@ class SegmentWriter:
         self._break = False
 
     def _open_first(self) -> None:
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        self._make_folder()
         self._prune(0)
         numbers = segment_numbers(self._directory, self._name)
         self._open(numbers[-1] if numbers else 0, 0)
 
     def _open_next(self) -> None:
         self.close()
-        os.makedirs(self._directory, mode=0o700, exist_ok=True)
+        self._make_folder()
         self._prune(self._segment_bytes)
         self._open(self._number + 1, self._base + self._size)
+
+    def _make_folder(self) -> None:
+        """The folder alone: where the one above is gone, the project was deleted, and must not come back."""
+        try:
+            os.mkdir(self._directory, 0o700)
+        except FileExistsError:
+            if not os.path.isdir(self._directory):
+                raise
 
     def _can_append(self, number: int) -> bool:
         """False when a name is taken by something that is not a file, or when the index does not match the log."""

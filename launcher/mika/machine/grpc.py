@@ -7,6 +7,7 @@ nothing goes through a proxy, as in Temporal's SDKs.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -81,6 +82,8 @@ async def ask(
         return Finding("refused", detail=describe(error))
     except TimeoutError:
         return Finding("unanswered", detail=_("no answer within {seconds:g} s", seconds=TIMEOUT))
+    except socket.gaierror:
+        return Finding("unreachable", detail=_("its host name cannot be resolved"))
     except OSError as error:  # without a word of the system if several addresses failed, each in its way
         return Finding("unreachable", detail=error.strerror or _("none of its addresses answers"))
     early = b""

@@ -27,23 +27,34 @@ _NOT_TELLING = re.compile(
 """What the TypeScript SDK logs with each error: fields that the timeline has, and frames outside of the project."""
 
 
+_ID_OF_WORKFLOW = r"(?i:workflow[ _-]?(?:execution[ _-]?)?(?:id)?[\"']{0,2}\s{0,3}[:=]?\s{0,3}[\"'`(\[<]{0,2})"
+"""What stands before the id of a workflow where a line says that it is one: `workflow_id=`, `"workflowId": "`."""
+
+
 class Naming:
-    """Whether lines name `text`; `whole`: not as a part of a longer name. A traceback belongs to the line above it."""
+    """Whether lines name `text`. A traceback belongs to the line above it.
+
+    `whole`: as the id of a workflow, and not as a part of a longer name. One that is a mere word may mean anything.
+    """
 
     def __init__(self, text: str, *, whole: bool = False) -> None:
         edge = r"[\w-]" if whole else r"(?!)"
-        self._pattern = re.compile(f"(?<!{edge}){re.escape(text)}(?!{edge})")
+        before = _ID_OF_WORKFLOW if whole and text.isalpha() else f"(?<!{edge})"
+        self._pattern = re.compile(f"{before}{re.escape(text)}(?!{edge})")
         # By log: the lines since one that names it, while the next may be of its traceback.
         self._below: dict[str, int] = {}
         self._in_trace: set[str] = set()
 
     def matches(self, name: str, line: str) -> bool:
         """Call it for each line of the log `name`, in their order."""
-        if self._pattern.search(line):
+        if self.is_named(line):
             self._below[name] = 0
             self._in_trace.discard(name)
             return True
         return name in self._below and self._is_of_trace(name, line)
+
+    def is_named(self, line: str) -> bool:
+        return self._pattern.search(line) is not None
 
     def is_open(self, name: str) -> bool:
         """Whether the next line may belong to one that names it."""
@@ -141,10 +152,11 @@ class _Search:
                 if at < 0:
                     return
                 start = block.rfind(b"\n", position, at) + 1 or position
-                if written >= self._since and block[start : start + 1].isspace():
-                    self._take_head(written, block[max(0, start - _MOST_ABOVE) : start])
             end = block.find(b"\n", start)
             end = len(block) if end < 0 else end
+            is_inner = not self._naming.is_open(self._name) and block[start : start + 1].isspace()
+            if written >= self._since and is_inner and self._naming.is_named(plain(decode(block[start:end]))):
+                self._take_head(written, block[max(0, start - _MOST_ABOVE) : start])
             self._take(written, block[start:end])
             position = end + 1
 

@@ -113,7 +113,7 @@ def read_tail(directory: Path, name: str, count: int, *, after: Position | None 
     follower = Follower(directory, name, tail=count)
     if after is not None:
         follower.skip_to(after)
-    return list(deque(_drain(follower), maxlen=count))
+    return list(deque(follower.rest(), maxlen=count))
 
 
 def read_merged(
@@ -131,17 +131,10 @@ def merged(followers: Mapping[str, Follower], *, tail: int | None, is_end: bool)
     """
 
     def read(name: str, follower: Follower) -> Iterator[tuple[str, Line]]:
-        lines = _drain(follower, is_end=is_end)
+        lines = follower.rest(is_end=is_end)
         return ((name, line) for line in (lines if tail is None else deque(lines, maxlen=tail)))
 
     return heapq.merge(*(read(*each) for each in followers.items()), key=lambda entry: entry[1].time)
-
-
-def _drain(follower: Follower, *, is_end: bool = True) -> Iterator[Line]:
-    while lines := follower.poll():
-        yield from lines
-    if is_end:
-        yield from follower.flush()
 
 
 class Follower:
@@ -168,6 +161,14 @@ class Follower:
     def skip_to(self, position: Position) -> None:
         if (self._number, self._position) < position:
             self._enter(*position)
+
+    def rest(self, *, is_end: bool = True) -> Iterator[Line]:
+        """What has been written by now, and little more: a process may write faster than anybody reads."""
+        last = end(self._directory, self._name)
+        while (self._number, self._position) < last and (lines := self.poll()):
+            yield from lines
+        if is_end:
+            yield from self.flush()
 
     def poll(self) -> list[Line]:
         """The next lines, at most about 1 MiB of them; empty when there is nothing new. Does not block."""
@@ -235,10 +236,7 @@ class Follower:
         return total
 
     def skip_to_end_if_behind(self, max_bytes: int) -> int:
-        """For a terminal that cannot keep up: if more than `max_bytes` are unread, skip them.
-
-        Returns the number of skipped lines.
-        """
+        """If a terminal cannot keep up, and more than `max_bytes` are unread, skip them. Returns how many lines."""
         unread = self.unread_bytes()
         if unread <= max_bytes:
             return 0

@@ -6,6 +6,7 @@ The SDK connects. Where it cannot, it says so in one sentence; then the layers a
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,17 +24,44 @@ if TYPE_CHECKING:
     from temporalio.service import ServiceClient
 
 _ADDRESS = _("correct its address (`mika config` shows where it is set)")
+_ONLY_THE_SDKS = re.compile(r"InvalidCertificate\(Other\(OtherError\((\w{1,100})")
+"""What the TLS of the SDK says of a certificate, in Rust's debug text, that is not one of the usual faults."""
 _DENIED = {7: "PERMISSION_DENIED", 16: "UNAUTHENTICATED"}
 
 
 async def open_client(address: str, identity: str, login: Login) -> ServiceClient:
-    """Connect. Raises RuntimeError or ValueError (not RPCError) when no Temporal server answers there, or not to us."""
+    """Connect. Raises RuntimeError or ValueError (not RPCError) when no Temporal server answers there, or not to us.
+
+    Raises Hopeless for a certificate with which OpenSSL finds no fault, but the SDK does.
+    """
     from temporalio.service import ConnectConfig, ServiceClient
 
     config = ConnectConfig(
         target_host=address, identity=identity, tls=login.tls, api_key=login.api_key, rpc_metadata=login.headers
     )
-    return await ServiceClient.connect(config)
+    try:
+        return await ServiceClient.connect(config)
+    except RuntimeError as error:
+        if fault := _ONLY_THE_SDKS.search(str(error)):
+            raise Hopeless(_unaccepted(address, fault[1])) from error
+        raise
+
+
+def _unaccepted(address: str, fault: str) -> Reason:
+    certificate = _("the certificate of {address}", address=address)
+    if fault == "CaUsedAsEndEntity":
+        return Reason(
+            _(
+                "{certificate} is a CA certificate, which the SDK does not accept as a server's",
+                certificate=certificate,
+            ),
+            _(
+                "make the server's certificate with `-addext basicConstraints=critical,CA:FALSE`"
+                " (`openssl req -x509` alone makes that of a CA)"
+            ),
+        )
+    text = _("the SDK does not accept {certificate}: {reason}", certificate=certificate, reason=fault)
+    return Reason(text, _("have it replaced there"))
 
 
 async def look(host: str, port: int, login: Login) -> Finding:

@@ -38,6 +38,8 @@ _NAMESPACE_PATIENCE = 2.0
 """Seconds for which a server that has just started may do without its namespace."""
 
 
+_NO_SUCH_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+"""Instead of a name server that does not answer, as without a network."""
 _DEFAULT = re.compile(r"\d+@")
 """How the identity begins that each SDK gives a worker."""
 _OWN_IDENTITY = _(
@@ -66,8 +68,11 @@ class NotPolling(NotYet):
 class TemporalProbe:
     """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 
-    def __init__(self, host: str, port: int, namespace: str, login: Mapping[str, str]) -> None:
-        """`login`: the variables that say how to log in, as the SDKs read them."""
+    def __init__(
+        self, host: str, port: int, namespace: str, login: Mapping[str, str], *, setting: str = "TEMPORAL_ADDRESS"
+    ) -> None:
+        """`login`: the variables that say how to log in, as the SDKs read them. `setting` is that of the address."""
+        self._setting = setting
         self.host, self.port, self.namespace = host, port, namespace
         self.address = join(host, port)
         self._variables, self._missing_since = login, 0.0
@@ -90,7 +95,7 @@ class TemporalProbe:
             return await tcp(self.host, self.port)
         except socket.gaierror as error:
             if "." in self.host:
-                raise
+                raise self._unknown_host(error) from error
             text = _(
                 "the host name `{host}` cannot be resolved here: that of a compose service exists only inside compose",
                 host=self.host,
@@ -100,6 +105,14 @@ class TemporalProbe:
                 address=join("localhost", self.port),
             )
             raise NotYet(Reason(text, fix)) from error
+
+    def _unknown_host(self, error: socket.gaierror) -> NotYet:
+        if error.errno not in _NO_SUCH_HOST:
+            text = _("the host name `{host}` cannot be resolved now ({error})", host=self.host, error=error.strerror)
+            fix = _("is the network up? The name is from {setting}", setting=self._setting)
+            return NotYet(Reason(text, fix))
+        text = _("there is no host `{host}`: the name is from {setting}", host=self.host, setting=self._setting)
+        return Hopeless(Reason(text, _("correct it there (`mika config` shows all settings)")))
 
     async def connect(self) -> str:
         await self._temporal()

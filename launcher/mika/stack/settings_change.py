@@ -103,7 +103,7 @@ async def take(
     try:
         change = await asyncio.to_thread(settings.read, {name: m.unit for name, m in managed.items()})
     except UsageError as error:
-        text = _("nothing of changed settings is taken: {why}", why=Reason(error.message, error.hint))
+        text = _("nothing of changed settings is taken: {why}", why=Reason(error.message, error.brief_hint))
         bus.publish(events.Notice(level="warning", message=text))
         return [text]
     for name in starting & set(change.units):

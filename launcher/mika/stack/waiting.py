@@ -118,6 +118,7 @@ def _with_name(unit: UnitStatus, text: str) -> Text:
 
 async def not_ready(config: Config, folder: ProjectDir, units: Sequence[UnitStatus], seconds: float) -> MikaError:
     """The error with the reason of each unit, and the doctor's diagnosis while everything is still running."""
+    from mika.config.cluster import address_origin
     from mika.doctor.startup import explain
 
     for unit in units:
@@ -128,6 +129,9 @@ async def not_ready(config: Config, folder: ProjectDir, units: Sequence[UnitStat
     reasons = joined(_("; "), (_with_name(unit, unit.reason.text or unit.state_in_words) for unit in units))
     diagnosis = await explain(config, folder, units[0]) if units else NONE
     hint = joined("\n", filter(None, (diagnosis.text, diagnosis.fix)))
+    if not hint and units and units[0].kind == "external":  # no log here is its own
+        setting = address_origin(config.settings, config.extras)
+        hint = _("start that server, or correct {setting} (`mika config` shows all settings)", setting=setting)
     hint = hint or _("see `mika logs`, or allow more time with --timeout")
     return MikaError(_late(seconds, reasons), hint, code="not_ready")
 

@@ -127,6 +127,7 @@ class Managed:
             port=self.unit.port,
             listens=tree.addresses() if tree is not None and self.unit.role == "process" else (),
             held_back=self.held_back,
+            failing=self._failing(now),
             debug=self.debug,
             restarts=self.state.restarts,
             uptime_s=round(now - self.started_at, 1) if self.started_at is not None else None,
@@ -143,6 +144,12 @@ class Managed:
         logs = _("`mika logs {name}` may say why", name=self.unit.name)
         fix = self._why_exited.fix or _("{logs}; fix that", logs=logs)
         return replace(self._why_exited, fix=fix).within(context)
+
+    def _failing(self, now: float) -> Reason:
+        """The same for one that runs again, until it has proved itself: being ready for a moment proves nothing."""
+        is_running = self.state.phase in policy.RUNNING
+        has_proved_itself = policy.has_proved_itself(self.state, now, self.unit.rules)
+        return self.why_it_keeps_failing() if is_running and not has_proved_itself else NONE
 
     # --- actions of the policy ---------------------------------------------------------------------------------------
 

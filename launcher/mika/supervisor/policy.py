@@ -258,10 +258,10 @@ def _unhealthy(state: State, reason: Reason, now: float, rules: Rules) -> State:
 
 def _settled(state: State, now: float, rules: Rules) -> State:
     """The state with a fresh restart budget if the process was ready long enough, else `state`."""
-    return replace(state, failures=0) if _has_proved_itself(state, now, rules) else state
+    return replace(state, failures=0) if has_proved_itself(state, now, rules) else state
 
 
-def _has_proved_itself(state: State, now: float, rules: Rules) -> bool:
+def has_proved_itself(state: State, now: float, rules: Rules) -> bool:
     seconds = rules.settle if rules.probed else rules.settle_unprobed
     return state.ready_at is not None and now - state.ready_at >= seconds
 
@@ -278,7 +278,7 @@ def _without_digits(text: str) -> str:
 def _exited(
     state: State, event: ProcessExited, now: float, rules: Rules, jitter: float
 ) -> tuple[State, tuple[Action, ...]]:
-    was_ready = state.ready_at is not None if rules.probed else _has_proved_itself(state, now, rules)
+    was_ready = state.ready_at is not None if rules.probed else has_proved_itself(state, now, rules)
     was_stopping = state.phase is Phase.STOPPING
     state = replace(_settled(state, now, rules), alive=False, ready_at=None, wake_at=None)
     if event.has_survivors:

@@ -99,7 +99,11 @@ class Commands:
             elif unit := self._units().get(key):
                 self._show_only(unit)
         except MikaError as error:
-            self._say(_("{message} ({hint})", message=error.message, hint=error.hint) if error.hint else error.message)
+            self._say(
+                _("{message} ({hint})", message=error.message, hint=hint)
+                if (hint := error.brief_hint)
+                else error.message
+            )
         self._draw()
 
     # --- what is shown -----------------------------------------------------------------------------------------------

@@ -101,10 +101,13 @@ def note(unit: UnitStatus) -> str:
     parts = []
     if unit.held_back or not unit.is_ready:
         parts.append(str(unit.held_back or unit.reason))
+    if unit.failing and unit.is_ready:
+        parts.append(str(unit.failing))
     if unit.debug:
         parts.append(_("runs for a debugger, which may hold it"))
     last = unit.last_exit
-    if unit.role == "process" and last is not None and unit.phase not in _SAYS_HOW_IT_EXITED and last.ago_s < _RECENT:
+    is_told = unit.failing or unit.phase in _SAYS_HOW_IT_EXITED
+    if unit.role == "process" and last is not None and not is_told and last.ago_s < _RECENT:
         parts.append(_("last exit {time} ago: {reason}", time=duration(last.ago_s), reason=last.reason.text))
     return shown(_("; ")).join(shown(part) for part in parts if part)
 

@@ -37,7 +37,11 @@ async def config(exam: Examination) -> Check:
             _("set LLM_MODEL to a model that the server has"),
         )
     own = sum(setting.origin != "default" for setting in settings.values())
-    text = _("{count} settings of your own, the rest are defaults (`mika config`)", count=own)
+    text = (
+        _("1 setting of your own, the rest are defaults (`mika config`)")
+        if own == 1
+        else _("{count} settings of your own, the rest are defaults (`mika config`)", count=own)
+    )
     return ok("config", text if has_procfile else _("no Procfile: what `mika up` found runs; {text}", text=text))
 
 

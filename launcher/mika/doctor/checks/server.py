@@ -9,7 +9,7 @@ from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
 from mika.doctor.examination import Examination
 from mika.doctor.server import Server, other_temporal
-from mika.doctor.units import reason_of, unit_check
+from mika.doctor.units import not_ok, reason_of, unit_check
 from mika.errors import MikaError
 from mika.machine.local import in_thread
 from mika.readiness.access import denied, missing_namespace
@@ -56,7 +56,7 @@ async def temporal(exam: Examination) -> Check:
     server, unit = await exam.server(), await exam.temporal_unit()
     if server.up:
         # It says SERVING whatever its database does. What is wrong with the namespace, another check says.
-        if unit is None or unit.is_ok or await exam.namespace_error() is not None:
+        if unit is None or not_ok([unit]) is None or await exam.namespace_error() is not None:
             text = _("{detail}, version {version}", detail=server.detail, version=server.version)
             return ok("temporal", text)
         text = _("{detail}, but {reason}", detail=server.detail, reason=reason_of(unit).text)
