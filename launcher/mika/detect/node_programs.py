@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
-from mika.detect import package_json
+from mika.detect import nest, package_json
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.languages import NODE, Maker, Texts
@@ -30,8 +30,6 @@ _ALIAS = re.compile(r"^[@~]?/")
 """What often stands for the folder of the sources."""
 _NEST_PART = re.compile(r"^@(Injectable|Module|Controller)\(", re.MULTILINE)
 """A class that NestJS makes: its file does nothing by itself."""
-_NEST = re.compile(r"\bnest start(?!\s+[\w])")
-NEST_ENTRY = "src/main"
 _TYPED = (".ts", ".mts", ".cts")
 _RUNNERS = {
     "tsx": "npx tsx",
@@ -54,7 +52,7 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
     tool = tooling(texts.files, maker.path).tool
     importers, known = _importers(texts, maker), known_as(texts, maker.home)
     for path in (maker.path, *importers):
-        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, known, maker.home))}
+        rank = {name: how for name, command in scripts.items() if (how := _starts(texts, maker, command, path, known))}
         if rank:
             best = min(rank, key=lambda name: (rank[name], watches(name, scripts[name]), len(name)))
             yield path, f"{tool} run {best}"
@@ -122,10 +120,10 @@ def runner(texts: Texts, path: str, manifest: str) -> str:
     return next((how for name, how in _RUNNERS.items() if name in packages | brought or name in words), "")
 
 
-def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int:
+def _starts(texts: Texts, maker: Maker, command: str, path: str, known: Mapping[str, str]) -> int:
     """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
-    names = {posixpath.basename(name) for name in _spelled(path, home)} - {"index"}
-    if _NEST.search(command) and known.get(NEST_ENTRY) == path:
+    names = {posixpath.basename(name) for name in _spelled(path, maker.home)} - {"index"}
+    if nest.started(texts.files, maker.home, command, known) == path:
         return 1
     how = 0
     for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):

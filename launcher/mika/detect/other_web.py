@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mika.detect import listening, node_programs, package_json
+from mika.detect import listening, nest, node_programs, package_json
 from mika.detect.environments import Tooling, node_tooling
 from mika.detect.files import ancestors
 from mika.detect.languages import GO, NODE, Texts
@@ -143,8 +143,8 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
             script = _unwatched(scripts, script, known)
             app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)
             source = node_programs.program(scripts[script], known)
-            entry = known.get(node_programs.NEST_ENTRY) if source is None and kind == "NestJS" else source
-            if entry in started:
+            source = source or nest.started(texts.files, folder, scripts[script], known)
+            if (source or (known.get(nest.ENTRY) if kind == "NestJS" else None)) in started:
                 continue
             note = node_programs.needs_build(manifest, f"{tools.tool} run {script}", tools.tool)
             app = _server(texts, variables, replace(app, note=note), scripts[script], source)
