@@ -17,6 +17,7 @@ from mika.wording import _
 _NAME = re.compile(r"[\w:.@/-]+")
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|\b(ts-)?node-dev\b|\btsnd\b|--hot\b")
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
+_OUTPUTS = {"dist", "lib", "build", "out", "src", ".", "..", ""}
 _BUILDS = re.compile(r"(run |[:-])build\b|(^|\s)tsc\b")
 _STARTS = re.compile(
     r"([A-Za-z_]\w*=\S*\s+|(cross-env|dotenv|npx|exec|env)\s+(-\S+\s+)*)*"
@@ -60,6 +61,10 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
         told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
         if told is not None:
             yield path, command_line(told.words)
+            return
+    for path in (maker.path, *importers):
+        if command := nest.command(texts.files, maker.home, path, known):
+            yield path, command
             return
     runs_it = runner(texts, maker.path, texts.text(maker.manifest))
     if runs_it and not importers and not _NEST_PART.search(texts.text(maker.path)):
@@ -132,8 +137,31 @@ def _starts(texts: Texts, maker: Maker, command: str, path: str, known: Mapping[
         if found == path and ("/" in word or word != spelled):
             return 1
         if found in (path, None) and posixpath.basename(spelled.removesuffix("/index")) in names:
-            how = 2
+            how = how or 2 * (_nearest(spelled, known) == path)
     return how
+
+
+def _nearest(spelled: str, known: Mapping[str, str]) -> str | None:
+    """The file that a word means whose folder is not here: all other folders that the word has are those of the file.
+
+    Of several files, the one nearest to the top.
+    """
+    folders, base = posixpath.split(spelled.removesuffix("/index"))
+    own = [folder for folder in folders.split("/") if folder not in _OUTPUTS]
+    found: dict[str, list[str]] = {}
+    for name, path in known.items():
+        if posixpath.basename(name) == base:
+            found[path] = [folder for folder in path.split("/")[:-1] if folder != "src"]
+    fitting = [path for path, theirs in found.items() if _are_in(own, theirs) or _are_in(own[1:], theirs)]
+    fitting.sort(key=lambda path: len(found[path]))
+    is_one = len(fitting) == 1 or (len(fitting) > 1 and len(found[fitting[0]]) < len(found[fitting[1]]))
+    return fitting[0] if is_one else None
+
+
+def _are_in(folders: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether all of these are among the others, in this order."""
+    rest = iter(others)
+    return all(folder in rest for folder in folders)
 
 
 def _built(said: Said, known: Mapping[str, str]) -> set[str | None]:
@@ -144,8 +172,8 @@ def _built(said: Said, known: Mapping[str, str]) -> set[str | None]:
 def _source(word: str, known: Mapping[str, str]) -> str | None:
     """The file that a word of a command names, or the one that it is built of."""
     spelled = _SUFFIX.sub("", word.removeprefix("./"))
-    built = _BUILT.sub("", spelled, count=1)
-    return next((known[name] for name in (spelled, built, f"src/{built}") if name in known), None)
+    built, beside = _BUILT.sub(r"\1", spelled, count=1), _BUILT.sub(r"\1src/", spelled, count=1)
+    return next((known[name] for name in (spelled, built, f"src/{built}", beside) if name in known), None)
 
 
 def known_as(texts: Texts, home: str) -> Mapping[str, str]:

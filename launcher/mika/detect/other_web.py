@@ -121,6 +121,10 @@ def left_out(app: App) -> Text:
     return joined("", [text, _(" ({note})", note=app.note)]) if app.note else text
 
 
+def _named(text: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
+
+
 # --- Node -------------------------------------------------------------------------------------------------------------
 
 
@@ -130,16 +134,19 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
         manifest, folder = texts.files.text(path), posixpath.dirname(path)
         scripts, packages = node_programs.usable_scripts(manifest), package_json.dependencies(manifest)
         kind = next((title for name, title in (_FRONTENDS | _SERVERS).items() if name in packages), None)
+        known = node_programs.known_as(texts, folder) if kind in _SERVERS.values() else {}
+        if kind == "NestJS" and (several := nest.applications(texts.files, folder, known)):
+            yield from _of_nest(texts, variables, started, path, several)
+            continue
         usual = [script for script in _SCRIPTS if script in scripts]
         if kind is None or not usual:
             continue
         tools = node_tooling(texts.files, folder)
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
-        base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
+        base = _named(posixpath.basename(folder))
         place = f" {_FOLDER[tools.tool]} {quoted(folder)}" if folder else ""
         app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, is_server=False)
         if kind in _SERVERS.values():
-            known = node_programs.known_as(texts, folder)
             script = _unwatched(scripts, script, known)
             app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)
             source = node_programs.program(scripts[script], known)
@@ -149,6 +156,27 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
             note = node_programs.needs_build(manifest, f"{tools.tool} run {script}", tools.tool)
             app = _server(texts, variables, replace(app, note=note), scripts[script], source)
         yield app
+
+
+def _of_nest(
+    texts: Texts, variables: Mapping[str, str], started: Sequence[str], path: str, applications: Mapping[str, str]
+) -> Iterator[App]:
+    """The applications of a monorepo of Nest, each by the script that starts it, or by its name."""
+    folder, tools = posixpath.dirname(path), node_tooling(texts.files, posixpath.dirname(path))
+    scripts, known = node_programs.usable_scripts(texts.files.text(path)), node_programs.known_as(texts, folder)
+    for name, entry in applications.items():
+        own = [
+            script
+            for script, command in scripts.items()
+            if nest.started(texts.files, folder, command, known) == entry
+            and not node_programs.watches(script, command)
+            and not _SEVERAL.search(command)
+        ]
+        script = min(own, key=len, default="")
+        command = f"{tools.tool} run {script}" if script else nest.command(texts.files, folder, entry, known)
+        if entry not in started and command:
+            app = App("NestJS", path, _named(name), command, tools, cwd=folder)
+            yield replace(_server(texts, variables, app, scripts.get(script, ""), entry), path=entry)
 
 
 def _server(texts: Texts, variables: Mapping[str, str], app: App, script: str, source: str | None) -> App:
@@ -209,7 +237,7 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
             command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
-            name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
+            name = _named(posixpath.basename(folder)) or "web"
             port, watch = listening.in_go(near), texts.watched(GO, home)
             yield App(kind, main, name, command, Tooling("go"), home, port, watch=watch)
 
