@@ -19,6 +19,7 @@ _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|\b(ts-)?node-dev\b|\btsnd\b|--
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
 _OUTPUTS = {"dist", "lib", "build", "out", "src", ".", "..", ""}
 _BUILDS = re.compile(r"(run |[:-])build\b|(^|\s)tsc\b")
+_PART_BUILD, _COMPILES = re.compile(r"build[:.-]"), re.compile(r"\b(tsc|swc|esbuild|tsup|babel)\b")
 _STARTS = re.compile(
     r"([A-Za-z_]\w*=\S*\s+|(cross-env|dotenv|npx|exec|env)\s+(-\S+\s+)*)*"
     r"(node|tsx|ts-node|nest|fastify|bun|esno|vite-node|npm|pnpm|yarn)\s(?!run (build|test|lint))"
@@ -106,8 +107,14 @@ def needs_build(manifest: str, command: str, tool: str) -> str:
     scripts, (_tool, run, name) = package_json.scripts(manifest), (*command.split(), "", "", "")[:3]
     runs = scripts.get(name, "") if run == "run" else command
     makes = _BUILDS.search(f"{scripts.get(f'pre{name}', '')} {runs}") is not None
-    is_built = "build" in scripts and _BUILT.search(runs) is not None and not makes
-    return _("it runs what `{tool} run build` makes", tool=tool) if is_built else ""
+    builds = [other for other in scripts if other == "build"] or [
+        other
+        for other, command in scripts.items()
+        if _PART_BUILD.match(other) and _COMPILES.search(command) and not watches(other, command)
+    ]
+    if len(builds) != 1 or makes or _BUILT.search(runs) is None:
+        return ""
+    return _("it runs what `{command}` makes", command=f"{tool} run {builds[0]}")
 
 
 def usable_scripts(manifest: str) -> Mapping[str, str]:
