@@ -26,7 +26,10 @@ _STARTS = re.compile(
 )
 _WORD = re.compile(r"[\w./@-]+")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
-_OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
+_OTHER_SCRIPT = re.compile(
+    r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*(?![\w:.-]*(?:/|\.[cm]?[jt]sx?\b))[\w:.-]+|\bnpm:[\w:.-]+"
+)
+"""Not a file: `bun` runs those, too."""
 _IMPORTS = re.compile(r"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([\w./@~-]+)["']""")
 _ALIAS = re.compile(r"^[@~]?/")
 """What often stands for the folder of the sources."""

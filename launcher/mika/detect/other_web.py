@@ -144,8 +144,10 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
         tools = node_tooling(texts.files, folder)
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
         base = _named(posixpath.basename(folder))
-        place = f" {_FOLDER[tools.tool]} {quoted(folder)}" if folder else ""
-        app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, is_server=False)
+        option = _FOLDER.get(tools.tool, "")
+        place = f" {option} {quoted(folder)}" if folder and option else ""
+        cwd = "" if option else folder
+        app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, cwd, is_server=False)
         if kind in _SERVERS.values():
             script = _unwatched(scripts, script, known)
             app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)

@@ -19,6 +19,12 @@ def dependencies(text: str) -> set[str]:
     return {*table(package, "dependencies"), *table(package, "devDependencies")}
 
 
+def manager(text: str) -> str:
+    """The name of the package manager that Corepack is to use; empty if it does not say."""
+    named = mapping(text).get("packageManager")
+    return named.partition("@")[0] if isinstance(named, str) else ""
+
+
 def mapping(text: str) -> Mapping[str, Json]:
     """What a JSON file has on its top."""
     try:
