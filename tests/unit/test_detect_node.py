@@ -78,3 +78,44 @@ def test_a_runner_that_only_another_script_uses(tmp_path):
     manifest = WITH_SDK.replace("worker", "start", 1).replace("src/worker.ts", "src/api.ts")
     found = only(proposed(tmp_path, {"package.json": manifest, "src/worker.ts": TS}))
     assert found.command == "npx tsx src/worker.ts"
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["bun src/index.ts", "bun run src/index.ts", "bun run ./src/index.ts", "bun --env-file=.env src/index.ts"],
+)
+@pytest.mark.parametrize("lock", ["bun.lock", "bun.lockb"])
+@pytest.mark.parametrize("folder", ["", "packages/work/"])
+def test_a_worker_that_bun_runs(tmp_path, start, lock, folder):
+    scripts = {"dev": "bun --watch src/index.ts", "start": start, "test": "bun test", "build": "bun run build.ts"}
+    manifest = json.dumps({"scripts": scripts, "dependencies": {"@temporalio/worker": "1"}})
+    sources = {f"{folder}package.json": manifest, f"{folder}src/index.ts": TS, lock: ""}
+    found = only(proposed(tmp_path, sources))
+    assert (found.command, found.environment.install()) == ("bun run start", "`bun install`")
+
+
+@pytest.mark.parametrize(
+    ("named", "lock", "command"),
+    [
+        ("pnpm@9.1.0", "x", "pnpm run worker"),
+        ("yarn@4.1.0+sha256.abc", "pnpm-lock.yaml", "yarn run worker"),
+        ("npm@10", "yarn.lock", "npm run worker"),
+        ("bun@1.1.0", "x", "bun run worker"),
+        (["pnpm"], "yarn.lock", "yarn run worker"),
+        ("other@1", "x", "npm run worker"),
+    ],
+)
+@pytest.mark.parametrize("is_workspace", [False, True])
+def test_the_package_manager_that_the_project_names(tmp_path, named, lock, command, is_workspace):
+    manifest, folder = json.loads(WITH_SDK), "work/" if is_workspace else ""
+    top = {"packageManager": named, "private": True}
+    sources = {"package.json": json.dumps(top), f"{folder}src/worker.ts": TS, lock: ""}
+    sources[f"{folder}package.json"] = json.dumps(manifest if is_workspace else {**manifest, **top})
+    assert only(proposed(tmp_path, sources)).command == command
+
+
+def test_a_web_app_of_bun_in_a_folder_of_its_own(tmp_path):
+    manifest = '{"scripts": {"start": "bun index.ts"}, "dependencies": {"hono": "4"}, "packageManager": "bun@1"}'
+    sources = {"api/package.json": manifest, "api/index.ts": "app.listen(3000);"}
+    found = only(proposed(tmp_path, sources))
+    assert (found.command, found.cwd, found.ready) == ("bun run start", "api", "tcp:3000")

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mika.detect import documented
+from mika.detect import documented, package_json
 from mika.detect.files import Files, upwards
 from mika.frozen import frozen
 from mika.quoting import quoted
 from mika.wording import Text, _, joined
 
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
-_NODES = ("npm", "pnpm", "yarn")
+_NODES = ("npm", "pnpm", "yarn", "bun")
 _OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java", ".kt": "java"}
 _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 """What keeps the packages of the other languages."""
@@ -135,9 +135,11 @@ def how_to_add(project: Path, package: str, python: Path) -> str:
 def node_tooling(files: Files, start: str) -> Tooling:
     """For the JavaScript in a folder of the project."""
     home = next((folder for folder in upwards(start) if posixpath.join(folder, "package.json") in files), "")
-    locks = {"pnpm": "pnpm-lock.yaml", "yarn": "yarn.lock"}
+    locks = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn", "bun.lock": "bun", "bun.lockb": "bun"}
     for folder in upwards(home):  # a workspace has its lock further up
-        for tool, lock in locks.items():
+        if tool := package_json.manager(files.text(posixpath.join(folder, "package.json"))):
+            return Tooling(tool, folder) if tool in _NODES else Tooling("npm", home)
+        for lock, tool in locks.items():
             if posixpath.join(folder, lock) in files:
                 return Tooling(tool, folder)
     return Tooling("npm", home)

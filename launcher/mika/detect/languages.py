@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from mika.detect import spring
+from mika.detect import outputs, spring
 from mika.detect.documented import Said
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
@@ -217,7 +217,9 @@ class Texts:
     def _sources(self, language: Language) -> list[str]:
         if language not in self._sources_of:
             named = (path for path in self.files.sources if path.endswith(language.sources))
-            self._sources_of[language] = [path for path in named if not _TESTS.search(_PACKAGE.sub(r"\1", path))]
+            found = [path for path in named if not _TESTS.search(_PACKAGE.sub(r"\1", path))]
+            made = outputs.built(self.files, found) if language == NODE else ()
+            self._sources_of[language] = [path for path in found if path not in made]
         return self._sources_of[language]
 
     def value(self, expression: str, path: str, near: Sequence[str], depth: int = 0) -> Value:

@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
-from mika.detect import package_json
+from mika.detect import nest, package_json
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.languages import NODE, Maker, Texts
@@ -17,21 +17,24 @@ from mika.wording import _
 _NAME = re.compile(r"[\w:.@/-]+")
 _WATCHES = re.compile(r"nodemon|--watch|\bwatch\b|\b(ts-)?node-dev\b|\btsnd\b|--hot\b")
 _BUILT = re.compile(r"(^|[\s/])(dist|lib|build|out)/")
+_OUTPUTS = {"dist", "lib", "build", "out", "src", ".", "..", ""}
 _BUILDS = re.compile(r"(run |[:-])build\b|(^|\s)tsc\b")
+_PART_BUILD, _COMPILES = re.compile(r"build[:.-]"), re.compile(r"\b(tsc|swc|esbuild|tsup|babel)\b")
 _STARTS = re.compile(
     r"([A-Za-z_]\w*=\S*\s+|(cross-env|dotenv|npx|exec|env)\s+(-\S+\s+)*)*"
     r"(node|tsx|ts-node|nest|fastify|bun|esno|vite-node|npm|pnpm|yarn)\s(?!run (build|test|lint))"
 )
 _WORD = re.compile(r"[\w./@-]+")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
-_OTHER_SCRIPT = re.compile(r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*[\w:.-]+|\bnpm:[\w:.-]+")
+_OTHER_SCRIPT = re.compile(
+    r"\b(npm|pnpm|yarn|bun) (run )?(-\S+ )*(?![\w:.-]*(?:/|\.[cm]?[jt]sx?\b))[\w:.-]+|\bnpm:[\w:.-]+"
+)
+"""Not a file: `bun` runs those, too."""
 _IMPORTS = re.compile(r"""(?:\bfrom|\bimport|\brequire\(|\bimport\()\s*["']([\w./@~-]+)["']""")
 _ALIAS = re.compile(r"^[@~]?/")
 """What often stands for the folder of the sources."""
 _NEST_PART = re.compile(r"^@(Injectable|Module|Controller)\(", re.MULTILINE)
 """A class that NestJS makes: its file does nothing by itself."""
-_NEST = re.compile(r"\bnest start(?!\s+[\w])")
-NEST_ENTRY = "src/main"
 _TYPED = (".ts", ".mts", ".cts")
 _RUNNERS = {
     "tsx": "npx tsx",
@@ -54,7 +57,7 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
     tool = tooling(texts.files, maker.path).tool
     importers, known = _importers(texts, maker), known_as(texts, maker.home)
     for path in (maker.path, *importers):
-        rank = {name: how for name, command in scripts.items() if (how := _starts(command, path, known, maker.home))}
+        rank = {name: how for name, command in scripts.items() if (how := _starts(texts, maker, command, path, known))}
         if rank:
             best = min(rank, key=lambda name: (rank[name], watches(name, scripts[name]), len(name)))
             yield path, f"{tool} run {best}"
@@ -62,6 +65,10 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
         told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
         if told is not None:
             yield path, command_line(told.words)
+            return
+    for path in (maker.path, *importers):
+        if command := nest.command(texts.files, maker.home, path, known):
+            yield path, command
             return
     runs_it = runner(texts, maker.path, texts.text(maker.manifest))
     if runs_it and not importers and not _NEST_PART.search(texts.text(maker.path)):
@@ -103,8 +110,14 @@ def needs_build(manifest: str, command: str, tool: str) -> str:
     scripts, (_tool, run, name) = package_json.scripts(manifest), (*command.split(), "", "", "")[:3]
     runs = scripts.get(name, "") if run == "run" else command
     makes = _BUILDS.search(f"{scripts.get(f'pre{name}', '')} {runs}") is not None
-    is_built = "build" in scripts and _BUILT.search(runs) is not None and not makes
-    return _("it runs what `{tool} run build` makes", tool=tool) if is_built else ""
+    builds = [other for other in scripts if other == "build"] or [
+        other
+        for other, command in scripts.items()
+        if _PART_BUILD.match(other) and _COMPILES.search(command) and not watches(other, command)
+    ]
+    if len(builds) != 1 or makes or _BUILT.search(runs) is None:
+        return ""
+    return _("it runs what `{command}` makes", command=f"{tool} run {builds[0]}")
 
 
 def usable_scripts(manifest: str) -> Mapping[str, str]:
@@ -122,10 +135,10 @@ def runner(texts: Texts, path: str, manifest: str) -> str:
     return next((how for name, how in _RUNNERS.items() if name in packages | brought or name in words), "")
 
 
-def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int:
+def _starts(texts: Texts, maker: Maker, command: str, path: str, known: Mapping[str, str]) -> int:
     """1 if a script's command has the path of the file, or of what it is built to; 2 for its mere name; else 0."""
-    names = {posixpath.basename(name) for name in _spelled(path, home)} - {"index"}
-    if _NEST.search(command) and known.get(NEST_ENTRY) == path:
+    names = {posixpath.basename(name) for name in _spelled(path, maker.home)} - {"index"}
+    if nest.started(texts.files, maker.home, command, known) == path:
         return 1
     how = 0
     for word in _WORD.findall(_OTHER_SCRIPT.sub("", command)):
@@ -134,8 +147,31 @@ def _starts(command: str, path: str, known: Mapping[str, str], home: str) -> int
         if found == path and ("/" in word or word != spelled):
             return 1
         if found in (path, None) and posixpath.basename(spelled.removesuffix("/index")) in names:
-            how = 2
+            how = how or 2 * (_nearest(spelled, known) == path)
     return how
+
+
+def _nearest(spelled: str, known: Mapping[str, str]) -> str | None:
+    """The file that a word means whose folder is not here: all other folders that the word has are those of the file.
+
+    Of several files, the one nearest to the top.
+    """
+    folders, base = posixpath.split(spelled.removesuffix("/index"))
+    own = [folder for folder in folders.split("/") if folder not in _OUTPUTS]
+    found: dict[str, list[str]] = {}
+    for name, path in known.items():
+        if posixpath.basename(name) == base:
+            found[path] = [folder for folder in path.split("/")[:-1] if folder != "src"]
+    fitting = [path for path, theirs in found.items() if _are_in(own, theirs) or _are_in(own[1:], theirs)]
+    fitting.sort(key=lambda path: len(found[path]))
+    is_one = len(fitting) == 1 or (len(fitting) > 1 and len(found[fitting[0]]) < len(found[fitting[1]]))
+    return fitting[0] if is_one else None
+
+
+def _are_in(folders: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether all of these are among the others, in this order."""
+    rest = iter(others)
+    return all(folder in rest for folder in folders)
 
 
 def _built(said: Said, known: Mapping[str, str]) -> set[str | None]:
@@ -146,8 +182,8 @@ def _built(said: Said, known: Mapping[str, str]) -> set[str | None]:
 def _source(word: str, known: Mapping[str, str]) -> str | None:
     """The file that a word of a command names, or the one that it is built of."""
     spelled = _SUFFIX.sub("", word.removeprefix("./"))
-    built = _BUILT.sub("", spelled, count=1)
-    return next((known[name] for name in (spelled, built, f"src/{built}") if name in known), None)
+    built, beside = _BUILT.sub(r"\1", spelled, count=1), _BUILT.sub(r"\1src/", spelled, count=1)
+    return next((known[name] for name in (spelled, built, f"src/{built}", beside) if name in known), None)
 
 
 def known_as(texts: Texts, home: str) -> Mapping[str, str]:

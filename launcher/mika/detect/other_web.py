@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mika.detect import listening, node_programs, package_json
+from mika.detect import listening, nest, node_programs, package_json
 from mika.detect.environments import Tooling, node_tooling
 from mika.detect.files import ancestors
 from mika.detect.languages import GO, NODE, Texts
@@ -121,6 +121,10 @@ def left_out(app: App) -> Text:
     return joined("", [text, _(" ({note})", note=app.note)]) if app.note else text
 
 
+def _named(text: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
+
+
 # --- Node -------------------------------------------------------------------------------------------------------------
 
 
@@ -130,25 +134,51 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
         manifest, folder = texts.files.text(path), posixpath.dirname(path)
         scripts, packages = node_programs.usable_scripts(manifest), package_json.dependencies(manifest)
         kind = next((title for name, title in (_FRONTENDS | _SERVERS).items() if name in packages), None)
+        known = node_programs.known_as(texts, folder) if kind in _SERVERS.values() else {}
+        if kind == "NestJS" and (several := nest.applications(texts.files, folder, known)):
+            yield from _of_nest(texts, variables, started, path, several)
+            continue
         usual = [script for script in _SCRIPTS if script in scripts]
         if kind is None or not usual:
             continue
         tools = node_tooling(texts.files, folder)
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
-        base = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-")
-        place = f" {_FOLDER[tools.tool]} {quoted(folder)}" if folder else ""
-        app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, is_server=False)
+        base = _named(posixpath.basename(folder))
+        option = _FOLDER.get(tools.tool, "")
+        place = f" {option} {quoted(folder)}" if folder and option else ""
+        cwd = "" if option else folder
+        app = App(kind, path, base or "frontend", f"{tools.tool}{place} run {script}", tools, cwd, is_server=False)
         if kind in _SERVERS.values():
-            known = node_programs.known_as(texts, folder)
             script = _unwatched(scripts, script, known)
             app = replace(app, name=base or "web", command=f"{tools.tool}{place} run {script}", is_server=True)
             source = node_programs.program(scripts[script], known)
-            entry = known.get(node_programs.NEST_ENTRY) if source is None and kind == "NestJS" else source
-            if entry in started:
+            source = source or nest.started(texts.files, folder, scripts[script], known)
+            if (source or (known.get(nest.ENTRY) if kind == "NestJS" else None)) in started:
                 continue
             note = node_programs.needs_build(manifest, f"{tools.tool} run {script}", tools.tool)
             app = _server(texts, variables, replace(app, note=note), scripts[script], source)
         yield app
+
+
+def _of_nest(
+    texts: Texts, variables: Mapping[str, str], started: Sequence[str], path: str, applications: Mapping[str, str]
+) -> Iterator[App]:
+    """The applications of a monorepo of Nest, each by the script that starts it, or by its name."""
+    folder, tools = posixpath.dirname(path), node_tooling(texts.files, posixpath.dirname(path))
+    scripts, known = node_programs.usable_scripts(texts.files.text(path)), node_programs.known_as(texts, folder)
+    for name, entry in applications.items():
+        own = [
+            script
+            for script, command in scripts.items()
+            if nest.started(texts.files, folder, command, known) == entry
+            and not node_programs.watches(script, command)
+            and not _SEVERAL.search(command)
+        ]
+        script = min(own, key=len, default="")
+        command = f"{tools.tool} run {script}" if script else nest.command(texts.files, folder, entry, known)
+        if entry not in started and command:
+            app = App("NestJS", path, _named(name), command, tools, cwd=folder)
+            yield replace(_server(texts, variables, app, scripts.get(script, ""), entry), path=entry)
 
 
 def _server(texts: Texts, variables: Mapping[str, str], app: App, script: str, source: str | None) -> App:
@@ -209,7 +239,7 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
             command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
-            name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
+            name = _named(posixpath.basename(folder)) or "web"
             port, watch = listening.in_go(near), texts.watched(GO, home)
             yield App(kind, main, name, command, Tooling("go"), home, port, watch=watch)
 

@@ -10,18 +10,30 @@ from mika.decoded import Json
 
 def scripts(text: str) -> Mapping[str, str]:
     """Its scripts, by name."""
-    return {name: command for name, command in _table(text, "scripts").items() if isinstance(command, str)}
+    return {name: command for name, command in table(mapping(text), "scripts").items() if isinstance(command, str)}
 
 
 def dependencies(text: str) -> set[str]:
     """The names of its packages, those for development, too."""
-    return {*_table(text, "dependencies"), *_table(text, "devDependencies")}
+    package = mapping(text)
+    return {*table(package, "dependencies"), *table(package, "devDependencies")}
 
 
-def _table(text: str, name: str) -> Mapping[str, Json]:
+def manager(text: str) -> str:
+    """The name of the package manager that Corepack is to use; empty if it does not say."""
+    named = mapping(text).get("packageManager")
+    return named.partition("@")[0] if isinstance(named, str) else ""
+
+
+def mapping(text: str) -> Mapping[str, Json]:
+    """What a JSON file has on its top."""
     try:
-        package = json.loads(text)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    table = package.get(name) if isinstance(package, dict) else None
-    return table if isinstance(table, dict) else {}
+    return found if isinstance(found, dict) else {}
+
+
+def table(of: Mapping[str, Json], name: str) -> Mapping[str, Json]:
+    found = of.get(name)
+    return found if isinstance(found, dict) else {}

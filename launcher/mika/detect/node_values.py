@@ -1,0 +1,145 @@
+"""Where a value in TypeScript or JavaScript is written that a file names: `config.temporal.address` of another file."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+
+from mika.detect.languages import NODE, Texts, without_comments
+
+_DEEPEST = 5
+_NAMES = re.compile(r"[A-Za-z_$][\w$]*(?:!?\??\.[A-Za-z_$][\w$]*){0,6}!?")
+_TOKEN = re.compile(
+    r"""'(?:[^'\\\n]|\\.){0,500}'|"(?:[^"\\\n]|\\.){0,500}"|`(?:[^`\\]|\\.){0,500}`|[{}()\[\],;]|\n(?=\s*(?:export|const)\b)"""
+)
+_KEY = re.compile(r"""\s*["']?([A-Za-z_$][\w$]*)["']?\s*(?::|$)""")
+_IMPORT = re.compile(
+    r"""\bimport\s+([\w$*{},\s]{1,500}?)\s*\bfrom\s*["']([\w./@~-]{1,200})["']"""
+    r"""|\b(?:const|let|var)\s+([\w$]{1,100}|\{[^{}]{1,500}\})\s*=\s*require\(\s*["']([\w./@~-]{1,200})["']"""
+)
+_ALIAS = re.compile(r"^[@~]?/")
+_SUFFIX = re.compile(r"\.[cm]?[jt]s$")
+_EXPORTED = re.compile(r"\bexport\s+default\s+|\bmodule\.exports\s*=\s*")
+_TAKEN = re.compile(r"\b(?:const|let|var)\s*\{([^{}]{1,300})\}\s*=\s*([\w$.]{1,200})\s*(?:;|$)", re.MULTILINE)
+_DEFAULT = ""
+"""The name of what a file exports as a whole."""
+
+
+def written(texts: Texts, path: str, expression: str, depth: int = 0) -> tuple[str, str] | None:
+    """The expression that a name, or a member of an object, stands for, and its file; None if that is not clear."""
+    if _NAMES.fullmatch(expression) is None or depth > _DEEPEST or texts.files.is_late():
+        return None
+    name, *members = re.sub(r"[!?]", "", expression).split(".")
+    return _member(texts, path, name, members, depth)
+
+
+def _member(texts: Texts, path: str, name: str, members: list[str], depth: int) -> tuple[str, str] | None:
+    text = without_comments(texts.text(path))
+    value = _declared(text, name)
+    if value is None:
+        other = _imported(texts, path, text, name)
+        if other is None or depth > _DEEPEST:
+            return None
+        file, exported = other
+        if exported == "*" and members:
+            return _member(texts, file, members[0], members[1:], depth + 1)
+        return _member(texts, file, exported, members, depth + 1)
+    for number, member in enumerate(members):
+        if not value.startswith("{"):
+            return written(texts, path, ".".join([value, *members[number:]]), depth + 1)
+        found = _entries(value).get(member)
+        if found is None:
+            return None
+        value = found
+    further = written(texts, path, value, depth + 1) if value != name else None
+    return further or (path, value)
+
+
+def _declared(text: str, name: str) -> str | None:
+    """What a file assigns to a name, if it does that once; without a name, what it exports."""
+    if name == _DEFAULT:
+        starts = [found.end() for found in _EXPORTED.finditer(text)]
+    else:
+        pattern = (
+            rf"\b(?:const|let|var)\s+{re.escape(name)}\b(?:\s*:[^=\n]{{1,100}})?\s*=(?!=)\s*(?:Object\.freeze\(\s*)?"
+        )
+        starts = [found.end() for found in re.finditer(pattern, text)]
+        if len(re.findall(rf"(?<![\w.$]){re.escape(name)}\s{{0,9}}=(?![=>])", text)) > 1:
+            return None
+        for names, whole in _TAKEN.findall(text):
+            if name in [one.strip() for one in names.split(",")]:
+                return f"{whole}.{name}"
+    found = _expression(text, starts[0]) if len(starts) == 1 else "require("
+    return None if found.startswith("require(") else found
+
+
+def _expression(text: str, start: int) -> str:
+    """The expression that begins there."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        one = token[0]
+        if one in "{([":
+            depth += 1
+        elif one in "})]":
+            depth -= 1
+        is_end = depth < 0 or (depth == 0 and (one in ",;" or one == "\n"))
+        if is_end or (depth == 0 and one == "}"):
+            return text[start : token.end() if one == "}" and depth == 0 else token.start()].strip()
+    return text[start : start + 200].partition("\n")[0].strip()
+
+
+def _entries(literal: str) -> Mapping[str, str]:
+    """The members of an object, and what each is."""
+    depth, begin, parts = 0, 1, list[str]()
+    for token in _TOKEN.finditer(literal):
+        one = token[0]
+        if one in "{([":
+            depth += 1
+        elif one in "})]":
+            depth -= 1
+        if (one == "," and depth == 1) or depth == 0:
+            parts.append(literal[begin : token.start()])
+            begin = token.end()
+            if depth == 0:
+                break
+    keys = ((_KEY.match(part), part) for part in parts)
+    return {key[1]: part[key.end() :].strip() or key[1] for key, part in keys if key}
+
+
+def _imported(texts: Texts, path: str, text: str, name: str) -> tuple[str, str] | None:
+    """The file that a name is imported from, and what it is called there; `*` for all that it exports."""
+    for names, source, required, other in _IMPORT.findall(text):
+        called = _called(names or required, name, is_required=bool(required))
+        file = _file(texts, path, source or other) if called is not None else None
+        if called is not None and file is not None:
+            return file, called
+    return None
+
+
+def _called(clause: str, name: str, *, is_required: bool) -> str | None:
+    """How a module calls what an import takes from it by a name."""
+    outer, _brace, inner = clause.partition("{")
+    for one in inner.strip(" \n}").split(","):
+        theirs, *own = re.split(r"\s+as\s+|\s*:\s*", one.strip().removeprefix("type "))
+        if (own or [theirs])[0] == name:
+            return theirs
+    if re.search(rf"\*\s+as\s+{re.escape(name)}\b", outer):
+        return "*"
+    return _DEFAULT if outer.strip(" ,\n") == name or (is_required and clause.strip() == name) else None
+
+
+def _file(texts: Texts, path: str, source: str) -> str | None:
+    """The file of the project that an import means, if there is one."""
+    home = texts.home_of(NODE, path) or ""
+    stems = set(_stems(posixpath.dirname(path), home, _SUFFIX.sub("", source)))
+    found = [one for one in texts.of(NODE, home) if _SUFFIX.sub("", one).removesuffix("/index") in stems]
+    return found[0] if len(found) == 1 else None
+
+
+def _stems(folder: str, home: str, source: str) -> Iterator[str]:
+    if source.startswith("."):
+        yield posixpath.normpath(posixpath.join(folder, source)).removesuffix("/index")
+    else:
+        inner = _ALIAS.sub("", source)
+        yield from (posixpath.normpath(posixpath.join(home, src, inner)) for src in ("", "src"))

@@ -1,0 +1,90 @@
+"""The address of Temporal's server that a program in TypeScript takes from another file."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.kit.sources import HERE, proposed
+
+MANIFEST = '{"scripts": {"worker": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "1", "tsx": "4"}}'
+WORKER = """import { NativeConnection, Worker } from '@temporalio/worker';
+IMPORT
+const connection = await NativeConnection.connect({ address: ADDRESS });
+const worker = await Worker.create({ connection, taskQueue: 'q' });
+"""
+URL = "process.env.T_URL || 'temporal:7233'"
+NESTED = f"export const config = {{ port: 3000, temporal: {{ a: f(1, {{}}), address: {URL}, namespace: 'x' }} }};"
+
+
+def sources(imports: str, address: str, config: str, path: str = "src/config.ts") -> dict[str, str]:
+    worker = WORKER.replace("IMPORT", imports).replace("ADDRESS", address)
+    return {"package.json": MANIFEST, "src/worker.ts": worker, path: config, "src/redis.ts": "x = { address: 'r:1' };"}
+
+
+@pytest.mark.parametrize(
+    ("imports", "address", "config"),
+    [
+        ("import { config } from './config';", "config.temporal.address", NESTED),
+        ("import { a, config as c } from './config.js';", "c.temporal.address", NESTED),
+        ("import { config } from '@/config';", "config.temporal!.address", NESTED),
+        ("import * as all from './config';", "all.config.temporal?.address", NESTED),
+        ("const { config } = require('./config');", "config.temporal.address", NESTED),
+        ("const all = require('./config');", "all.address", f"module.exports = {{ 'address': {URL} }};"),
+        ("import c from './config';", "c.t.address", f"const t = {{ address: {URL} }}\nexport default {{ t }};"),
+        ("import c from './config';", "c.address", f"const c: C = {{ address: {URL} }} as const;\nexport default c;"),
+        ("import { url } from './config';", "url", f"export const url = {URL}\nexport const b = 1;"),
+        (
+            "import { c } from './config';\nconst { url } = c;",
+            "url",
+            f"export const c = {{\n  // a, b\n  url: {URL},\n}};",
+        ),
+        ("import { c } from './config';\nconst url = c.url;", "url", f"export const c = {{ url: {URL} }};"),
+        ("", "config.get('T_URL', 'temporal:7233')", ""),
+    ],
+)
+def test_an_address_of_another_file(tmp_path, imports, address, config):
+    found = proposed(tmp_path, sources(imports, address, config))
+    assert found.processes[0].env == {"T_URL": HERE}
+    told = "connects to temporal:7233, a name that exists only inside compose: T_URL is localhost:7233 instead"
+    assert found.notes == (f"src/worker.ts {told}",)
+
+
+@pytest.mark.parametrize("address", ["process.env.T_URL", "process.env.T_URL!", "service.getOrThrow<string>('T_URL')"])
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_a_variable_without_a_default(tmp_path, address, is_elsewhere):
+    config = f"export const config = {{ address: {address} }};"
+    here = sources("import { config } from './config';", "config.address" if is_elsewhere else address, config)
+    found = proposed(tmp_path, here)
+    assert found.processes[0].env == {"T_URL": HERE}
+    assert not proposed(tmp_path, here, T_URL="of.the.user:1").processes[0].env
+
+
+@pytest.mark.parametrize(
+    ("imports", "address", "config"),
+    [
+        ("import { config } from 'a-package';", "config.temporal.address", NESTED),
+        ("import { config } from './config';", "config.other.address", NESTED),
+        ("import { config } from './config';", "config.temporal.address", NESTED + NESTED),
+        ("import { config } from './config';", "config.temporal.address", "export const config = load();"),
+        ("import { a } from './config';", "a.b", "import { b } from './worker';\nexport const a = a.b;"),
+        ("import { url } from './config';", "url", f"export let url = {URL};\nurl = other();"),
+        ("import { config } from './config';", "config.temporal.address", NESTED.replace("T_URL", "TEMPORAL_ADDRESS")),
+    ],
+)
+def test_what_is_not_clear_is_not_told(tmp_path, imports, address, config):
+    found = proposed(tmp_path, sources(imports, address, config))
+    assert not found.processes[0].env
+    assert not [note for note in found.notes if "temporal:7233" in note and "T_URL" in note]
+
+
+@pytest.mark.parametrize(
+    "filler", ["{", "a: {", "'", "`", "'\\'", "import {", "import a, ", "const config = ", " ", ",\n"]
+)
+def test_texts_that_never_end_cost_little(tmp_path, filler):
+    config = "export const config = {" + filler * (190_000 // len(filler))
+    began = time.monotonic()
+    proposed(tmp_path, sources("import { config } from './config';", "config.temporal.address", config))
+    proposed(tmp_path / "own", sources(config, "config.temporal.address", ""))
+    assert time.monotonic() - began < 8
