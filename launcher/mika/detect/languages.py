@@ -43,7 +43,7 @@ _GETTER = re.compile(
     r"""\s*(?:(?:\?\?|\|\||\?:)\s*(.+))?"""
 )
 _HELPER = re.compile(
-    r"""(?:\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
+    r"""(?:(?:\w+\.)?\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
 )
 """Java's, or a function of the project: the value of a variable of the environment, or a default."""
 _ASSIGNED = r"\bNAME\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{1,200})"

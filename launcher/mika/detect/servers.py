@@ -61,7 +61,7 @@ class Servers:
     def fixed(self) -> Target | None:
         """What connects to another port of this machine, whatever it is told."""
         ports = (None, self._default_port)
-        return next((target for target in self._targets if _fixed_port(target.value) not in ports), None)
+        return next((one for one in self._targets if not one.flag and _fixed_port(one.value) not in ports), None)
 
     @property
     def _ours(self) -> str:
@@ -113,8 +113,21 @@ class Servers:
         if name := next((name for name in (_ADDRESS, _HOST) if name in self._variables), ""):
             yield from self._given_name(name)
         for target in self._targets:
-            if self._is_in_compose(target.value) and target not in self._is_told:
+            if target.flag and (self._is_in_compose(target.value) or self._is_at_another_port(target)):
+                yield self._needs_flag(target)
+            elif self._is_in_compose(target.value) and target not in self._is_told:
                 yield _only_in_compose(target)
+
+    def _is_at_another_port(self, target: Target) -> bool:
+        return _fixed_port(target.value) not in (None, int(self._ours.rpartition(":")[2]))
+
+    def _needs_flag(self, target: Target) -> Text:
+        return _(
+            "{path} connects to {address}, which only an option of its command can change: add `{option}` to it",
+            path=target.path,
+            address=target.value.text,
+            option=f"{target.flag} {self._written}",
+        )
 
     def _given_name(self, name: str) -> Iterator[Text]:
         """That mika itself was given a name of a service."""
