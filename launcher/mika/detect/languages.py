@@ -30,7 +30,7 @@ _TESTS = re.compile(
 )
 _PACKAGE = re.compile(r"((?:^|/)src/\w+/)(?:java|kotlin)/(?:.*/)?(?=[^/]+$)")
 """The folders of a package, such as `com.example`: they say nothing of what is in them."""
-_GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
+GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
 _NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*([A-Za-z_$][\w$]*)\s*\)")
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
@@ -278,7 +278,7 @@ class Texts:
 
 def _queues(language: Language, text: str) -> Iterator[str]:
     """The expressions of the task queues of the workers that a source file makes."""
-    if language == GO and (alias := _GO_ALIAS.search(text)):
+    if language == GO and (alias := GO_ALIAS.search(text)):
         text = re.sub(rf"\b{alias[1]}\.New\(", "worker.New(", text)
     if language == NODE:
         text = _LINE_COMMENT.sub("", text)
