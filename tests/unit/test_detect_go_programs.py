@@ -162,6 +162,7 @@ def test_a_command_that_is_not_known_is_said(tmp_path, body, names, texts):
 
 
 HELPER = """package wk
+import "go.temporal.io/sdk/worker"
 func RunWorker(c client.Client, name, queue string) {
 	w := worker.New(c, queue, worker.Options{})
 }
@@ -230,3 +231,39 @@ def test_a_source_that_never_ends_costs_little(tmp_path, filler):
     began = time.monotonic()
     proposed(tmp_path, {"go.mod": GO_MOD, "main.go": text})
     assert time.monotonic() - began < 5
+
+
+SERVES = 'package main\nimport "net/http"\nfunc main() {\n\thttp.ListenAndServe(":PORT", nil)\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["cmd/server"], ["server"]),
+        (["a/cmd/server", "b/cmd/server"], ["a", "b"]),
+        (["services/a/cmd/server", "services/b/server", "services/c/cmd/api"], ["a", "b", "api"]),
+    ],
+)
+def test_the_names_of_servers(tmp_path, folders, names):
+    sources = {f"{path}/main.go": SERVES.replace("PORT", str(9000 + at)) for at, path in enumerate(folders)}
+    found = proposed(tmp_path, {"go.mod": GO_MOD, **sources})
+    assert sorted(process.name for process in found.processes) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["cmd/worker"], ["worker"]),
+        (["cmd/worker", "cmd/other"], ["worker", "other"]),
+        (["services/a/cmd/worker", "services/b/cmd/worker"], ["a", "b"]),
+        (["services/a/cmd/temporal_worker", "services/b/cmd/temporal_worker"], ["a", "b"]),
+        (["cmd/worker", "cmd/app"], ["worker", "worker-2"]),
+    ],
+)
+def test_the_names_of_workers(tmp_path, folders, names):
+    sources = {
+        f"{path}/main.go": MAIN.replace("BODY", "runWorker()").replace('"q"', f'"q{at}"')
+        for at, path in enumerate(folders)
+    }
+    found = proposed(tmp_path, {"go.mod": GO_MOD, **sources})
+    assert sorted(process.name for process in found.processes) == sorted(names)

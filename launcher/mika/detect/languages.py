@@ -30,7 +30,7 @@ _TESTS = re.compile(
 )
 _PACKAGE = re.compile(r"((?:^|/)src/\w+/)(?:java|kotlin)/(?:.*/)?(?=[^/]+$)")
 """The folders of a package, such as `com.example`: they say nothing of what is in them."""
-GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
+GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(?!import\b)(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
 _NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*([A-Za-z_$][\w$]*)\s*\)")
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)

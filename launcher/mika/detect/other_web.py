@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mika.detect import listening, node_programs, package_json
+from mika.detect import listening, naming, node_programs, package_json
 from mika.detect.environments import Tooling, node_tooling
 from mika.detect.files import ancestors
 from mika.detect.languages import GO, NODE, Texts
@@ -84,7 +84,7 @@ class App:
 
 def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[App]:
     """In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers."""
-    for app in (*_node(texts, variables, started), *_go(texts, started)):
+    for app in (*_node(texts, variables, started), *_told_apart([*_go(texts, started)])):
         name = app.name
         while name in taken:
             name = f"{name}-js" if app.path.endswith("package.json") else f"{name}-web"
@@ -209,9 +209,16 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
             command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
-            name = re.sub(r"[^a-z0-9_]+", "-", posixpath.basename(folder).lower()).strip("-") or "web"
             port, watch = listening.in_go(near), texts.watched(GO, home)
-            yield App(kind, main, name, command, Tooling("go"), home, port, watch=watch)
+            yield App(kind, main, "", command, Tooling("go"), home, port, watch=watch)
+
+
+def _told_apart(apps: Sequence[App]) -> Iterator[App]:
+    """With their names."""
+    names = naming.of_folders([posixpath.dirname(app.path) for app in apps])
+    for app in apps:
+        name = re.sub(r"[^a-z0-9_]+", "-", names[posixpath.dirname(app.path)].lower()).strip("-")
+        yield replace(app, name=name or "web")
 
 
 def _packages(texts: Texts, home: str) -> dict[str, list[str]]:
