@@ -267,3 +267,25 @@ def test_the_names_of_workers(tmp_path, folders, names):
     }
     found = proposed(tmp_path, {"go.mod": GO_MOD, **sources})
     assert sorted(process.name for process in found.processes) == sorted(names)
+
+
+def test_a_server_that_imports_a_worker_without_making_it(tmp_path):
+    api = SERVES.replace("PORT", "9000").replace(
+        'import "net/http"', 'import (\n\t"net/http"\n\t"example.com/shop/wk"\n)'
+    )
+    sources = {
+        "go.mod": GO_MOD,
+        "wk/wk.go": HELPER + "const Queue = 1\n",
+        "cmd/b/main.go": CALLS.replace("QUEUE", '"q"'),
+    }
+    using = {"cmd/api/main.go": api.replace("main() {", "main() {\n\tstart(wk.Queue)")}
+    assert {one.name: one.ready for one in proposed(tmp_path / "1", {**sources, **using}).processes} == {
+        "worker": "worker:q",
+        "api": "tcp:9000",
+    }
+    making = {"cmd/api/main.go": api.replace("main() {", 'main() {\n\twk.RunWorker(c, "n", "r")')}
+    found = proposed(tmp_path / "2", {**sources, **making})
+    assert {one.command: one.ready for one in found.processes} == {
+        "go run ./cmd/b": "worker:q",
+        "go run ./cmd/api": "worker:r",
+    }

@@ -163,6 +163,11 @@ class GoCode:
             waiting += [(text_of(part), part.path) for part in more]
         return found
 
+    def leads_to(self, program: str, text: str) -> bool:
+        """Whether a program has a text in what its `main` may lead to."""
+        main = self.main_of(program)
+        return any(text in part.text for part in (*main, *self.reached(program, [(p.text, p.path) for p in main])))
+
     def _named_in(self, text: str, path: str, seen: set[str]) -> Iterator[Part]:
         """The declarations that a text of a file names; every name is added to `seen`."""
         imports, own = self.imports(path), self._by_name(posixpath.dirname(path))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from mika.detect import listening, naming, node_programs, package_json
 from mika.detect.environments import Tooling, node_tooling
 from mika.detect.files import ancestors
+from mika.detect.go_code import GoCode
 from mika.detect.languages import GO, NODE, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
@@ -189,6 +190,7 @@ def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]
 def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
     """The programs that serve HTTP, in a package of their own or in one that they import, and make no worker."""
     workers = {posixpath.dirname(path) for path in started if path.endswith(".go")}
+    code = GoCode(texts)
     for manifest in () if texts.files.is_late() else texts.files.named(r"go\.mod"):
         home, packages = posixpath.dirname(manifest), _packages(texts, posixpath.dirname(manifest))
         module = re.search(r"^module\s+(\S+)", texts.text(manifest), re.MULTILINE)
@@ -205,7 +207,8 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
             if not any(_RUNS.search(text) for text in own):
                 continue  # it may import a server for something else
             kind = next(filter(None, map(_kind, near)), None)
-            if kind is None or any("worker.New(" in text for text in near):
+            makes = any("worker.New(" in text for text in near)
+            if kind is None or (makes and code.leads_to(main, "worker.New(")):
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
             command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
