@@ -85,3 +85,29 @@ def test_an_option_that_gives_the_address(tmp_path, before, expression, default)
     )
     assert (note in found.notes) == (default != "localhost:7233")
     assert (only(found).env, "TEMPORAL_PORT" in found.settings) == ({}, False)
+
+
+def test_a_program_is_told_what_it_imports_alone(tmp_path):
+    main = MAIN.replace("BEFORE", "").replace('\t"example.com/shop/app"\n', "")
+    server = main.replace('\tw := worker.New(c, "q", worker.Options{})\n', '\thttp.ListenAndServe(":9000", nil)\n')
+    server = server.replace("import (", 'import (\n\t"net/http"')
+    sources = {
+        "go.mod": GO_MOD,
+        "worker/main.go": main.replace("OPTIONS", 'client.Options{HostPort: os.Getenv("WORKER_URL")}'),
+        "server/main.go": server.replace("OPTIONS", 'client.Options{HostPort: os.Getenv("SERVER_URL")}'),
+        "start/main.go": server.replace(
+            "OPTIONS", f'client.Options{{HostPort: getEnv("START_URL", "{COMPOSE}")}}'
+        ).replace("9000", "80"),
+    }
+    found = proposed(tmp_path, sources)
+    assert [one.env for one in found.processes] == [{"WORKER_URL": HERE}, {"SERVER_URL": HERE}]
+    assert f"start/main.go connects to {COMPOSE}, a name that exists only inside compose: set START_URL" in found.notes
+
+
+def test_a_client_that_another_module_makes(tmp_path):
+    sources = connecting(
+        "app.Options()", app=APP.replace("BODY", 'return client.Options{HostPort: os.Getenv("T_URL")}')
+    )
+    core = {"core/go.mod": GO_MOD.replace("shop", "core"), "core/app/app.go": sources.pop("app/app.go")}
+    sources["worker/main.go"] = sources["worker/main.go"].replace("shop/app", "core/app")
+    assert only(proposed(tmp_path, {**sources, **core})).env == {"T_URL": HERE}
