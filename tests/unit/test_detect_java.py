@@ -55,6 +55,30 @@ BOOT_POM = POM.replace("</project>", "<artifactId>spring-boot-maven-plugin</arti
 BOOT_GRADLE = (
     "plugins { id 'org.springframework.boot' version '3.3.4' }\nimplementation 'io.temporal:temporal-sdk:1.27.0'"
 )
+
+
+@pytest.mark.parametrize(
+    ("imported", "expression"),
+    [
+        ("import com.acme.common.Queues;", "Queues.JOBS"),
+        ("import static com.acme.common.Queues.JOBS;", "JOBS"),
+        ("import com.acme.common.Queues.Names;", "Names.JOBS"),
+    ],
+)
+def test_a_queue_that_another_module_declares(tmp_path, imported, expression):
+    main = JAVA.replace("QUEUE)", f"{expression})").replace("class JobWorker", f"{imported}\nclass JobWorker")
+    declared = 'package com.acme.PLACE;\npublic class Queues { public static final String JOBS = "PLACE"; }'
+    sources = {
+        "pom.xml": "<project><modules><module>common</module><module>jobs</module></modules></project>",
+        "jobs/pom.xml": POM,
+        "jobs/src/main/java/com/acme/work/JobWorker.java": main,
+        "common/pom.xml": "<project/>",
+        "common/src/main/java/com/acme/common/Queues.java": declared.replace("PLACE", "common"),
+        "other/src/main/java/com/acme/other/Queues.java": declared.replace("PLACE", "other"),
+    }
+    assert only(proposed(tmp_path, sources)).queues == ("common",)
+
+
 CLIENT = "package com.acme;\nclass Client { public static void main(String[] a) { start(Jobs.TASK_QUEUE); } }\n"
 
 

@@ -354,7 +354,7 @@ def test_another_name_of_the_package_in_go(tmp_path):
             {
                 "go.mod": GO_MOD,
                 "queue/run.go": GO.replace("main", "queue").replace("func queue()", "func Run(queue string)"),
-                "cmd/email/main.go": 'package main\nimport "example.com/shop/queue"\nfunc main() {}',
+                "cmd/email/main.go": 'package main\nimport "example.com/shop/queue"\nfunc main() { queue.Run(of()) }',
                 "cmd/billing/main.go": 'package main\nvar queue = "billing"\nfunc main() {}',
             },
             "go run ./cmd/email",

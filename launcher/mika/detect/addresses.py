@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from mika.detect import node_values, spring
+from mika.detect import go_flags, node_values, spring
 from mika.detect.fields import dotted
-from mika.detect.languages import JAVA, NODE, Language, Texts, without_comments
+from mika.detect.languages import GO, JAVA, NODE, Language, Texts, without_comments
 from mika.detect.sources import Sources, Value
 from mika.frozen import frozen
 
@@ -24,8 +24,10 @@ _CONFIGURED = re.compile(
     r"""(?:\s*,\s*["']([^"'\n]{1,200})["'])?"""
 )
 _GO_OPTIONS = re.compile(rf"\bclient\.Options{_TABLE}")
-_GO_ADDRESS = re.compile(r"\bHostPort:\s*([^,\n}]+)")
+_GO_ADDRESS = re.compile(r"\bHostPort:\s*((?:[^,()\n}]|\((?:[^()\n]|\([^()\n]{0,200}\)){0,200}\)){1,200})")
+_GO_CLIENT = re.compile(r'^[ \t]*(?:import[ \t]+)?(?:(\w+)[ \t]+)?"go\.temporal\.io/sdk/client"', re.MULTILINE)
 _GO_DIALS = re.compile(r"\bclient\.(?:Dial|DialContext|NewClient|NewLazyClient)\(")
+_GO_DEFAULT = r'\bif\s+NAME\s*==\s*""\s*\{\s*NAME\s*=\s*([^;\n}]{1,200})'
 _GO_ELSEWHERE = re.compile(r"\.HostPort\s*=(?!=)|\benvconfig\b")
 _JAVA_LOCAL = re.compile(
     r"\bWorkflowServiceStubs\s*\.\s*(?:newLocalServiceStubs\(\s*\)|newInstance\(\s*\)"
@@ -43,12 +45,14 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 class Target:
     """An address in the file `path`; `value.variable` is the variable that may change it.
 
-    `home`: the folder of the manifest, in other languages than Python.
+    `home`: the folder of the manifest, in other languages than Python. `flag`: the option of the command line that
+    alone may change it, with `--`.
     """
 
     path: str
     value: Value
     home: str = ""
+    flag: str = ""
 
 
 def of_python(sources: Sources) -> Iterator[Target]:
@@ -66,9 +70,10 @@ def of_others(texts: Texts) -> Iterator[Target]:
         if "emporal" not in text:
             continue
         text = without_comments(text)
-        values = (_value(one.strip(), text, texts, language, path) for one in _EXPRESSIONS[language.name](text))
         home = texts.home_of(language, path) or ""
-        yield from (Target(path, value, home) for value in dict.fromkeys(values) if _is_known(value))
+        expressions = dict.fromkeys(one.strip() for one in _EXPRESSIONS[language.name](text))
+        targets = (_target(one, text, texts, language, path, home) for one in expressions)
+        yield from (target for target in dict.fromkeys(targets) if _is_known(target.value))
     yield from _of_spring(texts)
 
 
@@ -82,6 +87,15 @@ def _of_spring(texts: Texts) -> Iterator[Target]:
         settings = texts.spring_settings(home) if home is not None else None
         if settings is not None and (value := spring.target(settings)) is not None:
             yield Target(settings.path, value, home or "")
+
+
+def _target(expression: str, text: str, texts: Texts, language: Language, path: str, home: str) -> Target:
+    flag = go_flags.find(expression, text) if language == GO else None
+    if flag is None:
+        return Target(path, _value(expression, text, texts, language, path), home)
+    default = _value(flag.default, text, texts, language, path)
+    variable = flag.variable or default.variable
+    return Target(path, Value(default.text or None, variable), home, "" if variable else f"--{flag.name}")
 
 
 def _value(expression: str, text: str, texts: Texts, language: Language, path: str) -> Value:
@@ -99,7 +113,12 @@ def _value(expression: str, text: str, texts: Texts, language: Language, path: s
     declared = rf"(?:{typed}|\b{expression}\s{{0,9}}:)"
     assigned = re.findall(rf"(?<![\w.]){expression}\s{{0,9}}=(?![=>])", text)
     found = re.findall(rf"{declared}=(?!=)([^;\n]{{1,200}})", text)
-    return texts.value(found[0].strip(), path, ()) if len(found) == 1 and len(assigned) <= 1 else Value()
+    if len(found) != 1 or len(assigned) > 1:
+        return Value()
+    value = texts.value(found[0].strip(), path, ())
+    if value.text is None and (default := re.search(_GO_DEFAULT.replace("NAME", expression), text)):
+        return Value(texts.value(default[1], path, ()).text, value.variable)
+    return value
 
 
 def _as_variable(expression: str) -> str:
@@ -109,11 +128,16 @@ def _as_variable(expression: str) -> str:
 
 
 def _in_go(text: str) -> Iterator[str]:
-    if _GO_DIALS.search(text) is None or _GO_ELSEWHERE.search(text) is not None:
+    imported = _GO_CLIENT.search(text)
+    if imported is None or _GO_ELSEWHERE.search(text) is not None:
         return
+    if imported[1]:
+        text = re.sub(rf"\b{imported[1]}\.(?=[A-Z])", "client.", text)
+    dials = _GO_DIALS.search(text) is not None
     for options in _GO_OPTIONS.findall(text):
         given = _GO_ADDRESS.search(options)
-        yield given[1] if given else _LOCAL
+        if given or dials:  # another file may add it to options that it gets from here
+            yield given[1] if given else _LOCAL
 
 
 def _in_node(text: str) -> Iterator[str]:

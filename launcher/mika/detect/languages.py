@@ -30,7 +30,7 @@ _TESTS = re.compile(
 )
 _PACKAGE = re.compile(r"((?:^|/)src/\w+/)(?:java|kotlin)/(?:.*/)?(?=[^/]+$)")
 """The folders of a package, such as `com.example`: they say nothing of what is in them."""
-_GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
+GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(?!import\b)(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
 _NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*([A-Za-z_$][\w$]*)\s*\)")
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
@@ -43,7 +43,7 @@ _GETTER = re.compile(
     r"""\s*(?:(?:\?\?|\|\||\?:)\s*(.+))?"""
 )
 _HELPER = re.compile(
-    r"""(?:\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
+    r"""(?:(?:\w+\.)?\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
 )
 """Java's, or a function of the project: the value of a variable of the environment, or a default."""
 _ASSIGNED = r"\bNAME\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{1,200})"
@@ -150,12 +150,32 @@ class Texts:
                     continue
                 found = list(_queues(language, self.text(path)))
                 near = self.of(language, home)
-                queues = [self.value(one or "taskQueue", path, near) for one in found]
+                queues = [self._queue(language, one or "taskQueue", path, near) for one in found]
                 if language == JAVA and (settings := self.spring_settings(home)) is not None:
                     worth = functools.partial(self.value, path=path, near=near)
                     queues += spring.queues(without_comments(self.text(path)), settings, worth)
                 if queues:
                     yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks)
+
+    def _queue(self, language: Language, expression: str, path: str, near: Sequence[str]) -> Value:
+        declaring = self._declaring(expression, path) if language == JAVA else []
+        found = (self.value(expression, other, [other]) for other in declaring)
+        return next((value for value in found if value != Value()), None) or self.value(expression, path, near)
+
+    def _declaring(self, expression: str, path: str) -> list[str]:
+        """The file of the class in Java that a constant belongs to, perhaps in another module of the project."""
+        static = re.search(rf"\bimport\s+static\s+([\w.]+)\.{re.escape(expression.strip())}\s*;", self.text(path))
+        owners = (static[1] if static else expression).strip().split(".")
+        classes = [name for name in (owners if static else owners[:-1]) if name[:1].isupper() and name.isidentifier()]
+        for name in classes:
+            imported = re.search(rf"\bimport\s+(?:static\s+)?([\w.]{{1,200}})\.{name}\b", self.text(path))
+            full = f"{imported[1]}.{name}" if imported else name
+            for known in (full, full.rpartition(".")[0]):  # perhaps of a class inside another one
+                end = "/" + known.replace(".", "/")
+                near = [one for one in self._sources(JAVA) if known and f"/{posixpath.splitext(one)[0]}".endswith(end)]
+                if len(near) == 1:
+                    return near
+        return []
 
     def users(self) -> Iterator[tuple[Language, str]]:
         """Every source file of a part that uses an SDK, for workers or for clients."""
@@ -280,7 +300,7 @@ class Texts:
 
 def _queues(language: Language, text: str) -> Iterator[str]:
     """The expressions of the task queues of the workers that a source file makes."""
-    if language == GO and (alias := _GO_ALIAS.search(text)):
+    if language == GO and (alias := GO_ALIAS.search(text)):
         text = re.sub(rf"\b{alias[1]}\.New\(", "worker.New(", text)
     if language == NODE:
         text = _LINE_COMMENT.sub("", text)

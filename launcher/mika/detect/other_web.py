@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mika.detect import listening, nest, node_programs, package_json
+from mika.detect import listening, naming, nest, node_programs, package_json
 from mika.detect.environments import Tooling, node_tooling
 from mika.detect.files import ancestors
+from mika.detect.go_code import GoCode
 from mika.detect.languages import GO, NODE, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
@@ -84,7 +85,7 @@ class App:
 
 def find(texts: Texts, variables: Mapping[str, str], taken: set[str], started: Sequence[str]) -> Iterator[App]:
     """In `taken` are the names of processes, to which theirs are added; `started` are the programs of workers."""
-    for app in (*_node(texts, variables, started), *_go(texts, started)):
+    for app in (*_node(texts, variables, started), *_told_apart([*_go(texts, started)])):
         name = app.name
         while name in taken:
             name = f"{name}-js" if app.path.endswith("package.json") else f"{name}-web"
@@ -219,6 +220,7 @@ def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]
 def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
     """The programs that serve HTTP, in a package of their own or in one that they import, and make no worker."""
     workers = {posixpath.dirname(path) for path in started if path.endswith(".go")}
+    code = GoCode(texts)
     for manifest in () if texts.files.is_late() else texts.files.named(r"go\.mod"):
         home, packages = posixpath.dirname(manifest), _packages(texts, posixpath.dirname(manifest))
         module = re.search(r"^module\s+(\S+)", texts.text(manifest), re.MULTILINE)
@@ -235,13 +237,21 @@ def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
             if not any(_RUNS.search(text) for text in own):
                 continue  # it may import a server for something else
             kind = next(filter(None, map(_kind, near)), None)
-            if kind is None or any("worker.New(" in text for text in near):
+            makes = any("worker.New(" in text for text in near)
+            if kind is None or (makes and code.leads_to(main, "worker.New(")):
                 continue
             relative = posixpath.relpath(folder or ".", home or ".")
             command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
-            name = _named(posixpath.basename(folder)) or "web"
             port, watch = listening.in_go(near), texts.watched(GO, home)
-            yield App(kind, main, name, command, Tooling("go"), home, port, watch=watch)
+            yield App(kind, main, "", command, Tooling("go"), home, port, watch=watch)
+
+
+def _told_apart(apps: Sequence[App]) -> Iterator[App]:
+    """With their names."""
+    names = naming.of_folders([posixpath.dirname(app.path) for app in apps])
+    for app in apps:
+        name = re.sub(r"[^a-z0-9_]+", "-", names[posixpath.dirname(app.path)].lower()).strip("-")
+        yield replace(app, name=name or "web")
 
 
 def _packages(texts: Texts, home: str) -> dict[str, list[str]]:

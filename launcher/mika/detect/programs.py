@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
-from mika.detect import java_programs, node_programs
+from mika.detect import go_programs, java_programs, node_programs
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
-from mika.detect.languages import NODE, Maker, Texts, told_of
+from mika.detect.go_programs import Way
+from mika.detect.languages import GO, NODE, Maker, Texts, told_of
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
 from mika.frozen import frozen
-from mika.quoting import command_line, quoted
+from mika.quoting import command_line
 from mika.wording import Text, _
-
-_PACKAGE_GO, _MAIN_GO = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
 
 
 @frozen
@@ -29,11 +27,19 @@ class Found:
 
 
 def find(texts: Texts, said: Sequence[Said]) -> Found:
-    starts = {"go": _go, "node": node_programs.starts, "dotnet": _dotnet, "java": java_programs.starts}
+    starts = {"node": node_programs.starts, "dotnet": _dotnet, "java": java_programs.starts}
+    in_go = go_programs.Programs(texts, said)
     found: dict[Start, Worker] = {}
     notes: list[str] = []
     examples: list[str] = []
     for maker in texts.makers():
+        if maker.language == GO:
+            made = in_go.starts(maker)
+            for way in made.ways:
+                _add(found, texts, maker, way)
+            notes += made.unclear if not made.ways else ()
+            notes += [] if made.ways or made.unclear else [_unstarted(maker)]
+            continue
         commands = list(starts[maker.language.name](texts, maker, said))
         tool = tooling(texts.files, maker.path).tool
         if maker.lacks and commands:
@@ -47,17 +53,22 @@ def find(texts: Texts, said: Sequence[Said]) -> Found:
                 )
             )
         for path, command in commands:
-            start = Start(maker.home, command)
-            same = found[start].queues if start in found else ()
-            queues = tuple(dict.fromkeys((*same, *maker.queues)))
-            watch = texts.watched(maker.language, maker.home)
-            is_node = maker.language == NODE
-            note = node_programs.needs_build(texts.text(maker.manifest), command, tool) if is_node else ""
-            found[start] = Worker(path, start, queues, watch=watch, note=note)
+            _add(found, texts, maker, Way(path, maker.home, command, maker.queues))
         if not commands:
             notes.append(_unstarted(maker))
             examples += [node_programs.example(texts, maker)] if maker.language == NODE else []
     return Found(tuple(found.values()), tuple(notes), tuple(examples))
+
+
+def _add(found: dict[Start, Worker], texts: Texts, maker: Maker, way: Way) -> None:
+    start = Start(way.home, way.command)
+    same = found[start].queues if start in found else ()
+    queues = tuple(dict.fromkeys((*same, *way.queues)))
+    watch = texts.watched(maker.language, way.home)
+    tool = tooling(texts.files, maker.path).tool
+    is_node = maker.language == NODE
+    note = node_programs.needs_build(texts.text(maker.manifest), way.command, tool) if is_node else ""
+    found[start] = Worker(way.path, start, queues, watch=watch, note=note)
 
 
 def _unstarted(maker: Maker) -> Text:
@@ -68,24 +79,6 @@ def _unstarted(maker: Maker) -> Text:
         path=maker.path,
         manifest=maker.manifest,
     )
-
-
-# --- Go ---------------------------------------------------------------------------------------------------------------
-
-
-def _go(texts: Texts, maker: Maker, _said: Sequence[Said]) -> Iterator[tuple[str, str]]:
-    """Its own package if that is a program, else each program that imports it."""
-    sources = texts.of(maker.language, maker.home)
-    programs = [p for p in sources if _PACKAGE_GO.search(texts.text(p)) and _MAIN_GO.search(texts.text(p))]
-    folder = posixpath.dirname(maker.path)
-    own = [path for path in programs if posixpath.dirname(path) == folder]
-    module = re.search(r"^module\s+(\S+)", texts.text(maker.manifest), re.MULTILINE)
-    package = posixpath.normpath(
-        posixpath.join(module[1] if module else "", posixpath.relpath(folder or ".", maker.home or "."))
-    )
-    for path in own or [path for path in programs if f'"{package}"' in texts.text(path)]:
-        relative = posixpath.relpath(posixpath.dirname(path) or ".", maker.home or ".")
-        yield path, "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
 
 
 # --- .NET -------------------------------------------------------------------------------------------------------------

@@ -179,9 +179,10 @@ class _Proposer:
 
     def _other_web(self, app: other_web.App, port: int) -> Process:
         self._ports.add(port)
+        env = app.env | (self._servers.told_at(app.cwd, app.path) if app.path.endswith(".go") else {})
         why = (_("{path}: {kind}, on port {port}", path=app.path, kind=app.kind, port=port), *filter(None, [app.note]))
         return Process(
-            app.name, app.command, f"tcp:{port}", app.environment, why, cwd=app.cwd, env=app.env, watch=app.watch
+            app.name, app.command, f"tcp:{port}", app.environment, why, cwd=app.cwd, env=env, watch=app.watch
         )
 
     def _worker(self, worker: workers.Worker, name: str) -> Process:
@@ -189,8 +190,8 @@ class _Proposer:
         why, queues = worker.path, worker.known
         module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
         home, found = worker.start.cwd, self._servers
-        told = found.told_at(home) if module is None else found.told(module)
-        self._elsewhere[name] = found.elsewhere_at(home) if module is None else found.elsewhere(module)
+        told = found.told_at(home, worker.path) if module is None else found.told(module)
+        self._elsewhere[name] = found.elsewhere_at(home, worker.path) if module is None else found.elsewhere(module)
         env = dict(worker.start.env) | told
         if queues:
             named = (queue.variable for queue in worker.queues if queue.text and queue.variable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -10,6 +11,7 @@ from functools import cached_property
 from mika.address import is_loopback
 from mika.detect import addresses
 from mika.detect.addresses import Target
+from mika.detect.go_code import GoCode
 from mika.detect.languages import Texts
 from mika.detect.modules import Module
 from mika.detect.sources import Sources, Value
@@ -53,6 +55,10 @@ class Servers:
     def _others(self) -> list[Target]:
         return list(addresses.of_others(self._texts))
 
+    @cached_property
+    def _go(self) -> GoCode:
+        return GoCode(self._texts)
+
     @property
     def _targets(self) -> list[Target]:
         return [*self._python, *self._others]
@@ -61,7 +67,7 @@ class Servers:
     def fixed(self) -> Target | None:
         """What connects to another port of this machine, whatever it is told."""
         ports = (None, self._default_port)
-        return next((target for target in self._targets if _fixed_port(target.value) not in ports), None)
+        return next((one for one in self._targets if not one.flag and _fixed_port(one.value) not in ports), None)
 
     @property
     def _ours(self) -> str:
@@ -86,18 +92,25 @@ class Servers:
         targets = [target for target in self._python if target.path in paths]
         return self._noted([*self._of_targets(targets), *self._of_defaults(parts), *self._of_comparisons(parts)])
 
-    def told_at(self, home: str) -> dict[str, str]:
+    def told_at(self, home: str, path: str) -> dict[str, str]:
         """What a program in another language must be told, whose manifest is in the folder `home`."""
-        return self._noted(self._of_targets(target for target in self._others if target.home == home))
+        return self._noted(self._of_targets(self._of(home, path)))
+
+    def _of(self, home: str, path: str) -> list[Target]:
+        """What such a program connects to; in Go, only that which it imports, also from another module."""
+        if not path.endswith(".go"):
+            return [target for target in self._others if target.home == home]
+        folders = self._go.closure(posixpath.dirname(path))
+        return [target for target in self._others if posixpath.dirname(target.path) in folders]
 
     def elsewhere(self, module: Module) -> Target | None:
         """Where a program in Python connects to, if nothing in it connects to this machine."""
         paths = {part.path for part in self._sources.reachable(module)}
         return self._only_elsewhere([target for target in self._python if target.path in paths])
 
-    def elsewhere_at(self, home: str) -> Target | None:
+    def elsewhere_at(self, home: str, path: str) -> Target | None:
         """The same in another language, of a program whose manifest is in the folder `home`."""
-        return self._only_elsewhere([target for target in self._others if target.home == home])
+        return self._only_elsewhere(self._of(home, path))
 
     def _only_elsewhere(self, targets: Sequence[Target]) -> Target | None:
         return targets[0] if targets and all(map(self._is_elsewhere, targets)) else None
@@ -113,8 +126,21 @@ class Servers:
         if name := next((name for name in (_ADDRESS, _HOST) if name in self._variables), ""):
             yield from self._given_name(name)
         for target in self._targets:
-            if self._is_in_compose(target.value) and target not in self._is_told:
+            if target.flag and (self._is_in_compose(target.value) or self._is_at_another_port(target)):
+                yield self._needs_flag(target)
+            elif self._is_in_compose(target.value) and target not in self._is_told:
                 yield _only_in_compose(target)
+
+    def _is_at_another_port(self, target: Target) -> bool:
+        return _fixed_port(target.value) not in (None, int(self._ours.rpartition(":")[2]))
+
+    def _needs_flag(self, target: Target) -> Text:
+        return _(
+            "{path} connects to {address}, which only an option of its command can change: add `{option}` to it",
+            path=target.path,
+            address=target.value.text,
+            option=f"{target.flag} {self._written}",
+        )
 
     def _given_name(self, name: str) -> Iterator[Text]:
         """That mika itself was given a name of a service."""
