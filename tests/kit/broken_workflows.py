@@ -72,3 +72,13 @@ class After:
     @workflow.run
     async def run(self) -> None:
         await workflow.execute_activity(sleeper, 0.0, start_to_close_timeout=SOON)
+
+
+@workflow.defn
+class Loop:
+    """It continues as new until it has had `times` runs, and completes."""
+
+    @workflow.run
+    async def run(self, times: int) -> None:
+        if times > 1:
+            workflow.continue_as_new(times - 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import uuid
 
-from tests.kit.broken_workflows import Before
-from tests.kit.machine import posix_only
+from tests.kit.broken_workflows import Before, Loop
+from tests.kit.machine import DEADLINE, poll_until, posix_only
 from tests.kit.terminals import Hand, inside
 
 
@@ -57,6 +57,19 @@ def test_cancel(hand: Hand) -> None:
         hand.story(workflow_id, "running")
         hand.ok("workflows", "cancel", workflow_id, "--yes")
         hand.story(workflow_id, "canceled")
+
+
+def test_of_a_chain_of_runs_only_the_newest_is_a_row(hand: Hand) -> None:
+    queue = f"own-{uuid.uuid4().hex[:6]}"
+    with inside(hand, queue=queue, workflows=[Loop]):
+        workflow_id = hand.send("Loop", 4, queue=queue)
+
+        def statuses() -> list[str]:
+            rows = hand.ok("workflows", "--json").json["workflows"]
+            return [row["status"] for row in rows if row["id"] == workflow_id]
+
+        poll_until(lambda: "completed" in statuses(), DEADLINE, "its last run has completed")
+        assert statuses() == ["completed"]
 
 
 @posix_only

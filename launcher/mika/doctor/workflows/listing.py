@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 
 
+_WITHOUT_A_LATER_RUN = "ExecutionStatus != 'ContinuedAsNew'"
+
+
 @frozen
 class Row:
     """One line of `mika workflows`. `age`: seconds since its start; `took`: until its end, None while it runs.
@@ -93,8 +96,8 @@ async def newest(
 
 
 async def listed(exam: Examination, count: int, query: str = "") -> list[WorkflowExecutionInfo]:
-    """The `count` newest that match."""
-    infos = await (await exam.temporal()).workflows(query, max(count, PAGE))
+    """The `count` newest that match; without a `query`, of those that continue as new only the newest run of each."""
+    infos = await (await exam.temporal()).workflows(query or _WITHOUT_A_LATER_RUN, max(count, PAGE))
     return sorted(infos, key=lambda info: proto.at(info.start_time), reverse=True)[:count]
 
 
