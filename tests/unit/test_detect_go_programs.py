@@ -289,3 +289,27 @@ def test_a_server_that_imports_a_worker_without_making_it(tmp_path):
         "go run ./cmd/b": "worker:q",
         "go run ./cmd/api": "worker:r",
     }
+
+
+TWO = """switch os.Args[1] {
+	case "email-worker":
+		runEmail()
+	case "billing":
+		runBilling()
+	}"""
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+@pytest.mark.parametrize(
+    ("text", "billing"), [("", "go run . billing"), ("`go run . billing --loud`", "go run . billing --loud")]
+)
+def test_commands_that_make_workers_of_their_own(tmp_path, is_apart, text, billing):
+    email, other = (RUN.replace("runWorker", name).replace('"q"', f'"{name}"') for name in ("runEmail", "runBilling"))
+    main = MAIN.replace("BODY", TWO).replace(RUN, "")
+    sources = {"a.go": f"package main\n{email}", "b.go": f"package main\n{other}"}
+    sources = sources if is_apart else {"a.go": f"package main\n{email}\n{other}"}
+    found = proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main, "README.md": text, **sources})
+    assert {(one.name, one.command, one.queues) for one in found.processes} == {
+        ("email-worker", "go run . email-worker", ("runEmail",)),
+        ("billing", billing, ("runBilling",)),
+    }

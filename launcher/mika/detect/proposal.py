@@ -160,12 +160,12 @@ class _Proposer:
         workers_for = self._documented(own, lambda one: (one.queues, one.kinds) if one.known else one.path)
         taken = {*naming.RESERVED, *compose.reserved(self._services)}
         names = naming.of([app.path for same in apps_for for app in same], "web", taken)
-        called = naming.of([worker.path for same in workers_for for worker in same], "worker", taken)
+        called = naming.of([one.label or one.path for same in workers_for for one in same], "worker", taken)
         kept: list[Process] = []
         for same_app in apps_for:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
-            kept += self._asked("worker", [self._worker(worker, called[worker.path]) for worker in same_work])
+            kept += self._asked("worker", [self._worker(one, called[one.label or one.path]) for one in same_work])
         kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []

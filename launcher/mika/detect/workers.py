@@ -42,6 +42,8 @@ class Worker:
     """It polls under a name that mika does not know."""
     note: str = ""
     """What to know before its start."""
+    label: str = ""
+    """By what it is named, as if that were its path, if several have the same one."""
     variable_name: str = ""
     """Unlike a web app, a program has no name in its module."""
 
