@@ -208,6 +208,14 @@ def test_a_method_of_a_type_that_makes_the_worker(tmp_path):
     assert (found.command, found.queues) == ("go run ./cmd/b", ("q",))
 
 
+def test_a_method_of_a_field_that_makes_the_worker(tmp_path):
+    helper = HELPER.replace("func RunWorker(", "type Server struct{}\nfunc (s *Server) Run(")
+    main = CALLS.replace("func main() {", "type app struct {\n\tinner wk.Server\n}\nfunc main() {\n\tvar a app")
+    sources = {"go.mod": GO_MOD, "wk/wk.go": helper, "cmd/b/main.go": main.replace("wk.RunWorker(", "a.inner.Run(")}
+    found = only(proposed(tmp_path, {path: text.replace("QUEUE", '"q"') for path, text in sources.items()}))
+    assert (found.command, found.queues) == ("go run ./cmd/b", ("q",))
+
+
 def test_a_worker_of_another_module_of_the_workspace(tmp_path):
     sources = {
         "go.work": "go 1.24\nuse ./core\nuse ./orders\n",
