@@ -208,6 +208,14 @@ def test_a_method_of_a_type_that_makes_the_worker(tmp_path):
     assert (found.command, found.queues) == ("go run ./cmd/b", ("q",))
 
 
+def test_a_method_of_a_field_that_makes_the_worker(tmp_path):
+    helper = HELPER.replace("func RunWorker(", "type Server struct{}\nfunc (s *Server) Run(")
+    main = CALLS.replace("func main() {", "type app struct {\n\tinner wk.Server\n}\nfunc main() {\n\tvar a app")
+    sources = {"go.mod": GO_MOD, "wk/wk.go": helper, "cmd/b/main.go": main.replace("wk.RunWorker(", "a.inner.Run(")}
+    found = only(proposed(tmp_path, {path: text.replace("QUEUE", '"q"') for path, text in sources.items()}))
+    assert (found.command, found.queues) == ("go run ./cmd/b", ("q",))
+
+
 def test_a_worker_of_another_module_of_the_workspace(tmp_path):
     sources = {
         "go.work": "go 1.24\nuse ./core\nuse ./orders\n",
@@ -288,4 +296,28 @@ def test_a_server_that_imports_a_worker_without_making_it(tmp_path):
     assert {one.command: one.ready for one in found.processes} == {
         "go run ./cmd/b": "worker:q",
         "go run ./cmd/api": "worker:r",
+    }
+
+
+TWO = """switch os.Args[1] {
+	case "email-worker":
+		runEmail()
+	case "billing":
+		runBilling()
+	}"""
+
+
+@pytest.mark.parametrize("is_apart", [False, True])
+@pytest.mark.parametrize(
+    ("text", "billing"), [("", "go run . billing"), ("`go run . billing --loud`", "go run . billing --loud")]
+)
+def test_commands_that_make_workers_of_their_own(tmp_path, is_apart, text, billing):
+    email, other = (RUN.replace("runWorker", name).replace('"q"', f'"{name}"') for name in ("runEmail", "runBilling"))
+    main = MAIN.replace("BODY", TWO).replace(RUN, "")
+    sources = {"a.go": f"package main\n{email}", "b.go": f"package main\n{other}"}
+    sources = sources if is_apart else {"a.go": f"package main\n{email}\n{other}"}
+    found = proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main, "README.md": text, **sources})
+    assert {(one.name, one.command, one.queues) for one in found.processes} == {
+        ("email-worker", "go run . email-worker", ("runEmail",)),
+        ("billing", billing, ("runBilling",)),
     }

@@ -77,10 +77,13 @@ class Commands:
 
     # --- cobra -------------------------------------------------------------------------------------------------------
 
+    def _having(self, text: str) -> list[Part]:
+        return [part for part in self._parts if text in part.text]
+
     def _of_cobra(self) -> Iterator[Option]:
         found: dict[tuple[Part, int], tuple[str, str]] = {}
         names: dict[tuple[Part, str], tuple[Part, int]] = {}
-        for part in self._parts:
+        for part in self._having("cobra.Command{"):
             behind = 0
             for match in _COBRA.finditer(part.text):
                 if match.start() < behind or self._texts.files.is_late():
@@ -108,7 +111,7 @@ class Commands:
     def _parents(self, names: dict[tuple[Part, str], tuple[Part, int]]) -> dict[tuple[Part, int], tuple[Part, int]]:
         """The command that each one is added to."""
         above = {}
-        for part in self._parts:
+        for part in self._having(".AddCommand("):
             for match in () if self._texts.files.is_late() else _ADDS.finditer(part.text):
                 parent = self._literal(match[1], part, names)
                 for child in arguments(part.text, match.end() - 1):
@@ -139,14 +142,14 @@ class Commands:
 
     def _of_urfave(self) -> Iterator[Option]:
         outer: list[tuple[Part, re.Match[str]]] = []
-        for part in self._parts:
+        for part in self._having("cli.Command{") + self._having("cli.App{"):
             behind = 0
-            for match in _URFAVE.finditer(part.text):
+            for match in () if part in self._cut else _URFAVE.finditer(part.text):
                 if match.start() >= behind:
                     behind = closing(part.text, match.end() - 1)
                     outer.append((part, match))
                     self._cuts(part, match.start(), behind)
-        has_app = any(_URFAVE_APP.search(part.text) for part in self._parts)
+        has_app = any(_URFAVE_APP.search(part.text) for part in self._having("cli."))
         below: dict[Part, tuple[str, ...]] = {}
         for part, match in outer:
             is_list = match[0].startswith("[")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 
 from mika.detect.documented import Said
 from mika.detect.files import upwards
@@ -16,6 +16,8 @@ from mika.frozen import frozen
 from mika.quoting import command_line, quoted
 from mika.wording import Text, _, listed
 
+_Choice = tuple[Sequence[str], Container[Part] | None]
+"""The arguments, and the declarations that make a worker then; None for all."""
 _DEEPEST = 4
 _PLAIN = re.compile(r"[\w./:=@,+-]+")
 _FLAGS_WITH_VALUE = {"-ldflags", "-tags", "-gcflags", "-mod", "-modfile", "-C", "-exec", "-p"}
@@ -29,6 +31,8 @@ class Way:
     home: str
     command: str
     queues: tuple[Value, ...]
+    label: str = ""
+    """By what it is named, as if that were its path."""
 
 
 @frozen
@@ -58,10 +62,15 @@ class Programs:
             found = self._arguments(path, maker, is_own=bool(own))
             if isinstance(found, Text):
                 unclear.append(found)
-            elif found is not None:
-                home, command = self._command(path, found)
-                ways.append(Way(path, home, command, tuple(dict.fromkeys(self._queues(maker, path)))))
+            else:
+                ways += [self._way(path, maker, *one) for one in found]
         return Starts(tuple(ways), tuple(unclear))
+
+    def _way(self, program: str, maker: Maker, words: Sequence[str], parts: Container[Part] | None) -> Way:
+        home, command = self._command(program, words)
+        word = re.sub(r"^-*(\w+=)?", "", words[0]) if words else ""
+        label = posixpath.join(posixpath.dirname(program), f"{word}.go") if word else ""
+        return Way(program, home, command, tuple(dict.fromkeys(self._queues(maker, program, parts))), label)
 
     def _command(self, program: str, words: Sequence[str]) -> tuple[str, str]:
         home = self._code.home_of(program)
@@ -71,40 +80,42 @@ class Programs:
 
     # --- which command -----------------------------------------------------------------------------------------------
 
-    def _arguments(self, program: str, maker: Maker, *, is_own: bool) -> Sequence[str] | Text | None:
-        """With which arguments a program makes the worker; None if it does not; a note, if that is not known."""
+    def _arguments(self, program: str, maker: Maker, *, is_own: bool) -> list[_Choice] | Text:
+        """With which arguments a program makes the worker; a note, if that is not known."""
         commands = self._of(program)
         told = self._told(program)
         begin = [(commands.without(part), part.path) for part in self._code.main_of(program)]
         reached = self._code.reached(program, begin, commands.without)
         always = [*begin, *((commands.without(part), part.path) for part in reached)]
         if any(self._makes(text, path, maker) for text, path in always):
-            return _agreed(one for one in told if not one or one[0].startswith("-")) or ()
-        making = [option for option in commands.options if self._runs(program, option, maker)]
-        known = [one for one in told if any(option.fits(one) for option in making)]
+            return [(_agreed(one for one in told if not one or one[0].startswith("-")) or (), None)]
+        making = [(option, made) for option in commands.options if (made := self._made(program, option, maker))]
+        known = [one for one in told if any(option.fits(one) for option, _made in making)]
+        if len(making) > 1 and _are_apart([made for _option, made in making]):
+            chosen = [([one for one in known if option.fits(one)], option, made) for option, made in making]
+            if all(option.is_sure for option, _made in making):
+                return [(_agreed(words) or option.args, made) for words, option, made in chosen]
         if (agreed := _agreed(known)) is not None:
-            return agreed
-        if len(making) == 1 and making[0].is_sure:
-            return making[0].args
-        if not making and not commands.are_several:
-            return () if is_own else None
-        if not making and not is_own:
-            return None
+            return [(agreed, None)]
+        if len(making) == 1 and making[0][0].is_sure:
+            return [(making[0][0].args, None)]
+        if not making and (not is_own or not commands.are_several):
+            return [((), None)] if is_own else []
         every = [one for one in told if any(option.fits(one) for option in commands.options)]
         if not making and (agreed := _agreed(every)) is not None:
-            return agreed
-        return self._unclear(program, making or commands.options, maker)
+            return [(agreed, None)]
+        return self._unclear(program, [option for option, _made in making] or commands.options, maker)
 
     def _of(self, program: str) -> Commands:
         if program not in self._commands:
             self._commands[program] = Commands(self._texts, self._code, program)
         return self._commands[program]
 
-    def _runs(self, program: str, option: Option, maker: Maker) -> bool:
-        if self._makes(option.text, option.part.path, maker):
-            return True
+    def _made(self, program: str, option: Option, maker: Maker) -> dict[Part, None]:
+        """The declarations of the file, among those that a command leads to, which make a worker."""
         reached = self._code.reached(program, [(option.text, option.part.path)])
-        return any(self._makes(part.text, part.path, maker) for part in reached)
+        own = {option.part: None} if self._makes(option.text, option.part.path, maker) else {}
+        return own | {part: None for part in reached if self._makes(part.text, part.path, maker)}
 
     def _makes(self, text: str, path: str, maker: Maker) -> bool:
         return path == maker.path and self._new(path).search(text) is not None
@@ -149,13 +160,14 @@ class Programs:
 
     # --- which queue -------------------------------------------------------------------------------------------------
 
-    def _queues(self, maker: Maker, program: str) -> Iterator[Value]:
+    def _queues(self, maker: Maker, program: str, only: Container[Part] | None) -> Iterator[Value]:
         """Those of the workers that the file makes, as this program has them made."""
         new, makers = self._new(maker.path), self._code.parts(posixpath.dirname(maker.path))
         reached = self._code.reached(program, [(part.text, part.path) for part in self._code.main_of(program)])
         parts = [*self._code.main_of(program), *reached]
         for part in makers:
-            for call in new.finditer(part.text) if part.path == maker.path else ():
+            is_meant = part.path == maker.path and (only is None or part in only)
+            for call in new.finditer(part.text) if is_meant else ():
                 given = arguments(part.text, call.end() - 1)
                 if len(given) > 2:
                     yield from self._worth(given[1], part, parts, 0)
@@ -178,6 +190,12 @@ class Programs:
                     yield from self._worth(given[at], other, parts, depth + 1)
         if not found:
             yield Value()
+
+
+def _are_apart(made: Iterable[Iterable[Part]]) -> bool:
+    """Whether no two have one in common."""
+    every = [part for one in made for part in one]
+    return len(every) == len({*every})
 
 
 def _agreed(told: Iterable[Sequence[str]]) -> Sequence[str] | None:

@@ -68,7 +68,7 @@ def _add(found: dict[Start, Worker], texts: Texts, maker: Maker, way: Way) -> No
     tool = tooling(texts.files, maker.path).tool
     is_node = maker.language == NODE
     note = node_programs.needs_build(texts.text(maker.manifest), way.command, tool) if is_node else ""
-    found[start] = Worker(way.path, start, queues, watch=watch, note=note)
+    found[start] = Worker(way.path, start, queues, watch=watch, note=note, label=way.label)
 
 
 def _unstarted(maker: Maker) -> Text:

@@ -100,14 +100,12 @@ class _Proposer:
         )
         taken = {*naming.RESERVED, *compose.reserved(self._services)}
         names = naming.of([app.path for same in apps_for for app in same], "web", taken)
-        called = naming.of([one.path for same in workers_for for one in same if not one.label], "worker", taken)
+        called = naming.of([one.label or one.path for same in workers_for for one in same], "worker", taken)
         kept: list[Process] = []
         for same_app in apps_for:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
-            kept += self._asked(
-                "worker", [self._worker(worker, self._name(worker, called, taken)) for worker in same_work]
-            )
+            kept += self._asked("worker", [self._worker(one, called[one.label or one.path]) for one in same_work])
         kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
@@ -128,10 +126,6 @@ class _Proposer:
         lines += [f"{naming.unique('worker', taken)}: {command}" for command in others.examples]
         example = "" if kept else self._example(lines)
         return Proposal(tuple(kept), self._settings, tuple(self._questions), tuple(self._notes), example)
-
-    @staticmethod
-    def _name(worker: workers.Worker, called: Mapping[str, str], taken: set[str]) -> str:
-        return naming.unique(worker.label, taken) if worker.label else called[worker.path]
 
     def _example(self, lines: Sequence[str]) -> str:
         """Lines of what is here, or at least in its language."""

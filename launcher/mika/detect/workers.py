@@ -43,7 +43,7 @@ class Worker:
     note: str = ""
     """What to know before its start."""
     label: str = ""
-    """The name that tells it from others of the same file."""
+    """By what it is named, as if that were its path, if several have the same one."""
     variable_name: str = ""
     """Unlike a web app, a program has no name in its module."""
 
