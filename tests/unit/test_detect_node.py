@@ -119,3 +119,25 @@ def test_a_web_app_of_bun_in_a_folder_of_its_own(tmp_path):
     sources = {"api/package.json": manifest, "api/index.ts": "app.listen(3000);"}
     found = only(proposed(tmp_path, sources))
     assert (found.command, found.cwd, found.ready) == ("bun run start", "api", "tcp:3000")
+
+
+@pytest.mark.parametrize(
+    ("project", "others", "command"),
+    [
+        ({"name": "jobs", "targets": {"serve": {}}}, {}, "npx nx serve jobs"),
+        ({"targets": {"serve": {}}}, {}, "npx nx serve work"),
+        ({"name": "jobs"}, {"README.md": "$ nx serve jobs\n"}, "npx nx serve jobs"),
+        ({"name": "jobs"}, {"apps/work/README.md": "npx nx run jobs:serve"}, "npx nx serve jobs"),
+        ({"name": "jobs"}, {"README.md": "nx serve jobs-api"}, "npx tsx apps/work/src/main.ts"),
+        ({"name": "jobs", "targets": {"build": {}}}, {}, "npx tsx apps/work/src/main.ts"),
+        ({"name": "-x", "targets": {"serve": {}}}, {}, "npx tsx apps/work/src/main.ts"),
+        ({"name": "jobs", "targets": {"serve": {}}}, {"nx.json": ""}, "npx tsx apps/work/src/main.ts"),
+        ({}, {"apps/work/package.json": '{"name": "@a/b", "nx": {"targets": {"serve": {}}}}'}, "npx nx serve @a/b"),
+    ],
+)
+def test_a_worker_of_nx(tmp_path, project, others, command):
+    manifest = {"dependencies": {"@temporalio/worker": "1"}, "devDependencies": {"nx": "20", "tsx": "4"}}
+    sources = {"package.json": json.dumps(manifest), "nx.json": "{}", "apps/work/src/main.ts": TS}
+    sources["apps/work/project.json"] = json.dumps(project)
+    found = only(proposed(tmp_path, {**sources, **others}))
+    assert found.command == command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from mika.detect import go_flags, node_values, spring
+from mika.detect import go_flags, nest_workers, node_values, spring
 from mika.detect.fields import dotted
 from mika.detect.languages import GO, JAVA, NODE, Language, Texts, without_comments
 from mika.detect.sources import Sources, Value
@@ -18,10 +18,6 @@ _NODE_CONNECTS = re.compile(rf"\b(?:Native)?Connection\.(?:connect|lazy)\(\s*(?:
 _NODE_WORKER = re.compile(rf"\bWorker\.create\(\s*{_TABLE}\s*\)")
 _NODE_ADDRESS = re.compile(
     r"(?<![\w.])address\b\s*(?::\s*((?:[^,\n}()]|\([^()\n]{0,200}\)){1,200}(?=[,\n}]|$)|[^,\n}]+))?"
-)
-_CONFIGURED = re.compile(
-    r"""[\w.]{1,100}\.(?:get|getOrThrow)(?:<[^<>()]{1,50}>)?\(\s*["']([A-Z][A-Z0-9_]{1,60})["']"""
-    r"""(?:\s*,\s*["']([^"'\n]{1,200})["'])?"""
 )
 _GO_OPTIONS = re.compile(rf"\bclient\.Options{_TABLE}")
 _GO_ADDRESS = re.compile(r"\bHostPort:\s*((?:[^,()\n}]|\((?:[^()\n]|\([^()\n]{0,200}\)){0,200}\)){1,200})")
@@ -104,9 +100,9 @@ def _value(expression: str, text: str, texts: Texts, language: Language, path: s
         return Value(_LOCAL)
     name = _NAME.fullmatch(expression)
     if language == NODE and (written := node_values.written(texts, path, expression)) is not None:
-        return texts.value(_as_variable(written[1]), written[0], ())
+        return texts.value(written[1], written[0], ())
     if name is None:
-        return texts.value(_as_variable(expression), path, ())
+        return texts.value(expression, path, ())
     if expression[0].isupper():  # a constant, perhaps of another file
         return texts.value(expression, path, texts.of(language, texts.home_of(language, path) or ""))
     typed = rf"\b(?:const|let|var|final String|String|string)\s{{1,9}}{expression}\b[\w :]{{0,30}}"
@@ -119,12 +115,6 @@ def _value(expression: str, text: str, texts: Texts, language: Language, path: s
     if value.text is None and (default := re.search(_GO_DEFAULT.replace("NAME", expression), text)):
         return Value(texts.value(default[1], path, ()).text, value.variable)
     return value
-
-
-def _as_variable(expression: str) -> str:
-    """What a ConfigService of Nest is asked for is a variable of the environment."""
-    found = _CONFIGURED.match(expression)
-    return f"process.env.{found[1]}" + (f" || '{found[2]}'" if found[2] else "") if found else expression
 
 
 def _in_go(text: str) -> Iterator[str]:
@@ -141,6 +131,8 @@ def _in_go(text: str) -> Iterator[str]:
 
 
 def _in_node(text: str) -> Iterator[str]:
+    if nest_workers.NAME in text:
+        yield from nest_workers.addresses(text)
     if "@temporalio/" not in text:
         return
     for options in _NODE_CONNECTS.findall(text):

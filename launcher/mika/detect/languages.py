@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from mika.detect import outputs, spring
+from mika.detect import nest_workers, outputs, spring
 from mika.detect.documented import Said
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
@@ -21,7 +21,7 @@ LARGEST = 200_000
 """Bytes. What is larger is generated."""
 _DEEPEST = 4
 _NODE_SDK = "@temporalio/worker"
-_NODE_SDKS = re.compile(r'"(@temporalio/\w+|temporalio)"\s*:')
+_NODE_SDKS = re.compile(rf'"(@temporalio/\w+|temporalio|{nest_workers.PACKAGE})"\s*:')
 """The package `temporalio` brings all the others."""
 _LIKELY = re.compile(r"worker|temporal", re.IGNORECASE)
 """The paths to look at where no manifest has the SDK: a frontend has thousands of files."""
@@ -42,6 +42,11 @@ _GETTER = re.compile(
     r"""(?:process\.env(?:\.|\[["'])|(?:os\.Getenv|System\.getenv|GetEnvironmentVariable)\(\s*["'])(\w+)["'\])]*"""
     r"""\s*(?:(?:\?\?|\|\||\?:)\s*(.+))?"""
 )
+_CONFIGURED = re.compile(
+    r"""[\w.]{1,100}\.(?:get|getOrThrow)(?:<[^<>()]{1,50}>)?\(\s*["']([A-Z][A-Z0-9_]{1,60})["']"""
+    r"""(?:\s*,\s*["']([^"'\n]{1,200})["'])?"""
+)
+"""What a ConfigService of Nest is asked for: a variable of the environment, or a default."""
 _HELPER = re.compile(
     r"""(?:(?:\w+\.)?\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
 )
@@ -77,7 +82,7 @@ LANGUAGES = (
     Language(
         "node",
         re.compile(r"package\.json"),
-        re.compile(rf'"({_NODE_SDK}|temporalio)"\s*:'),
+        re.compile(rf'"({_NODE_SDK}|temporalio|{nest_workers.PACKAGE})"\s*:'),
         (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"),
         re.compile(
             r"\b(?:Worker\.create|TemporalModule\.registerWorker(?:Async)?)\((?:(?!Worker\.create|\.registerWorker).)*?"
@@ -145,7 +150,7 @@ class Texts:
                 if language == NODE and home is None and _LIKELY.search(path):
                     home, lacks = self._nearest(path, manifests), _NODE_SDK
                 elif language == NODE and home is not None and self._is_hidden(home, manifests[home]):
-                    lacks = _NODE_SDK
+                    lacks = "" if nest_workers.NAME in self.text(path) else _NODE_SDK
                 if home is None or (lacks and lacks not in self.text(path)):
                     continue
                 found = list(_queues(language, self.text(path)))
@@ -252,6 +257,8 @@ class Texts:
         if getter := _GETTER.search(expression):
             default = self.value(getter[2], path, near, depth + 1).text if getter[2] else None
             return Value(self._variables.get(getter[1], default), getter[1])
+        if (asked := _CONFIGURED.match(expression)) and path.endswith(NODE.sources):
+            return Value(self._variables.get(asked[1], asked[2]), asked[1])
         if helper := _HELPER.match(expression):
             default = self.value(helper[2], path, near, depth + 1).text
             return Value(self._variables.get(helper[1], default), helper[1])
@@ -310,6 +317,7 @@ def _queues(language: Language, text: str) -> Iterator[str]:
             if given is not None:
                 yield given[1] or ""
                 text = re.sub(rf"\bWorker\.create\(\s*{re.escape(name)}\s*\)", "", text)  # another queue may follow
+        yield from nest_workers.queues(text)
     for found in language.queue.finditer(text):
         yield next(filter(None, found.groups()), "")
 

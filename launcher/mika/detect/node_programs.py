@@ -7,7 +7,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
-from mika.detect import nest, package_json
+from mika.detect import nest, nx, package_json
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.languages import NODE, Maker, Texts
@@ -67,7 +67,7 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
             yield path, command_line(told.words)
             return
     for path in (maker.path, *importers):
-        if command := nest.command(texts.files, maker.home, path, known):
+        if command := nest.command(texts.files, maker.home, path, known) or nx.command(texts.files, path):
             yield path, command
             return
     runs_it = runner(texts, maker.path, texts.text(maker.manifest))
