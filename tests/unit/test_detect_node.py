@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.kit.sources import only, proposed
+from tests.kit.sources import HERE, only, proposed
 
 TS = "const worker = await Worker.create({\n  workflowsPath: require.resolve('./workflows'),\n  taskQueue: 'q',\n});\n"
 WITH_SDK = '{"scripts": {"worker": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "^1.11.0"}}'
@@ -141,3 +141,18 @@ def test_a_worker_of_nx(tmp_path, project, others, command):
     sources["apps/work/project.json"] = json.dumps(project)
     found = only(proposed(tmp_path, {**sources, **others}))
     assert found.command == command
+
+
+@pytest.mark.parametrize("folder", ["", "api/"])
+def test_a_server_for_node_is_told_the_address_as_a_worker_is(tmp_path, folder):
+    package = (
+        '{"scripts": {"start": "tsx src/index.ts"},'
+        ' "dependencies": {"express": "4", "tsx": "4", "@temporalio/client": "1"}}'
+    )
+    source = (
+        "import { Connection } from '@temporalio/client';\n"
+        "const c = await Connection.connect({ address: process.env.T_URL || 'localhost:7239' });\n"
+        "const app = express();\napp.listen(3000);\n"
+    )
+    found = only(proposed(tmp_path, {f"{folder}package.json": package, f"{folder}src/index.ts": source}))
+    assert (found.ready, found.env) == ("tcp:3000", {"T_URL": HERE})

@@ -173,7 +173,8 @@ class _Proposer:
 
     def _other_web(self, app: other_web.App, port: int) -> Process:
         self._ports.add(port)
-        env = app.env | (self._servers.told_at(app.cwd, app.path) if app.path.endswith(".go") else {})
+        home = posixpath.dirname(app.path) if app.path.endswith("package.json") else app.cwd
+        env = app.env | self._servers.told_at(home, app.path)
         why = (_("{path}: {kind}, on port {port}", path=app.path, kind=app.kind, port=port), *filter(None, [app.note]))
         return Process(
             app.name, app.command, f"tcp:{port}", app.environment, why, cwd=app.cwd, env=env, watch=app.watch
