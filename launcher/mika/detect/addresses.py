@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 
 from mika.detect import go_flags, nest_workers, node_values, spring
 from mika.detect.fields import dotted
+from mika.detect.files import ancestors
 from mika.detect.languages import GO, JAVA, NODE, Language, Texts, without_comments
 from mika.detect.sources import Sources, Value
 from mika.frozen import frozen
@@ -66,11 +68,19 @@ def of_others(texts: Texts) -> Iterator[Target]:
         if "emporal" not in text:
             continue
         text = without_comments(text)
-        home = texts.home_of(language, path) or ""
+        home = _home(texts, language, path)
         expressions = dict.fromkeys(one.strip() for one in _EXPRESSIONS[language.name](text))
         targets = (_target(one, text, texts, language, path, home) for one in expressions)
         yield from (target for target in dict.fromkeys(targets) if _is_known(target.value))
     yield from _of_spring(texts)
+
+
+def _home(texts: Texts, language: Language, path: str) -> str:
+    """Of the manifest with the SDK; a server in Node may have that of clients alone."""
+    home = texts.home_of(language, path)
+    if home is None and language == NODE:
+        home = next((f for f in ancestors(path) if posixpath.join(f, "package.json") in texts.files), None)
+    return home or ""
 
 
 def _is_known(value: Value) -> bool:
