@@ -127,6 +127,21 @@ def test_services_that_are_the_same_are_one_process(tmp_path):
     assert of_services(tmp_path, BY_VARIABLE, *services, QUEUE="mine")["worker"][1:] == (("mine",), {})
 
 
+def test_no_secret_of_a_service_is_written(tmp_path):
+    """They may be filled in from `.env`, and mika.toml is committed."""
+    source = worker(
+        'os.environ["QUEUE"]', 'KEY = os.environ["API_KEY"]\nURL = os.environ["DB"]\nMODE = os.environ["MODE"]'
+    )
+    form = "[QUEUE={}, API_KEY={}, 'DB=postgres://me:{}@127.0.0.1/x', MODE={}]"
+    services = [
+        ("python worker.py", form.format(*values)) for values in (("a", "k1", "p1", "m1"), ("b", "k2", "p2", "m2"))
+    ]
+    assert of_services(tmp_path, source, *services) == {
+        "orders": ("python worker.py", ("a",), {"QUEUE": "a", "MODE": "m1"}),
+        "mail": ("python worker.py", ("b",), {"QUEUE": "b", "MODE": "m2"}),
+    }
+
+
 def test_the_queue_that_the_example_of_an_env_file_has(tmp_path):
     sources = {"worker.py": BY_VARIABLE, ".env.example": "QUEUE=orders  # of the shop\n"}
     found = proposed(tmp_path, sources)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from mika.config.settings import mask
 from mika.detect.compose import ServiceText
 from mika.detect.documented import Said, words_of
 from mika.detect.sources import Sources, Value
@@ -86,7 +87,10 @@ def _run(
 
 
 def _different(worker: Worker, runs: Sequence[_Run], services: Sequence[ServiceText], sources: Sources) -> list[_Run]:
-    """Each kind of run once, with the variables alone that make the difference, or that decide a queue."""
+    """Each kind of run once, with the variables alone that make the difference, or that decide a queue.
+
+    They are written to mika.toml, so no secret is among them.
+    """
     hosts = {service.name for service in services}
     deciding = {queue.variable for queue in worker.queues}
     values: dict[str, set[str | None]] = {}
@@ -103,7 +107,7 @@ def _different(worker: Worker, runs: Sequence[_Run], services: Sequence[ServiceT
         own = tuple(
             (name, value)
             for name, value in run.variables
-            if name in wanted and (name in deciding or not _names(value, hosts))
+            if name in wanted and (name in deciding or not _names(value, hosts)) and mask(name, value) == value
         )
         unique.setdefault((run.arguments, own), _Run(run.service, run.arguments, own))
     return list(unique.values())
