@@ -198,10 +198,13 @@ def test_the_stack_of_another_folder_is_named_where_it_has_the_port(project):
     first.env["WEB_PORT"] = str(first.ports["API_PORT"])
     first.up()
     second = project(scripts={"api": SERVER}, name="second", env={"API_PORT": first.env["WEB_PORT"]})
-    second.write("mika.toml", f'[process.api]\nready = "http://127.0.0.1:{first.env["WEB_PORT"]}/ok"\n')
-    refused = second.error("up", "-d", code=2)
-    assert re.search(r"\(API_PORT\) is taken by \S+ \(pid \d+\) of the stack in ", refused.err), str(refused)
-    assert f"stop it with `mika -C {quoted(first.folder)} down`" in refused.err
+    for port, named in (("$API_PORT", r" \(API_PORT\)"), (first.env["WEB_PORT"], "")):
+        second.write("mika.toml", f'[process.api]\nready = "http://127.0.0.1:{port}/ok"\n')
+        refused = second.error("up", "-d", code=2)
+        taken = rf"port \d+{named} is taken by \S+ \(pid \d+\) of the stack in "
+        assert re.search(taken, refused.err), str(refused)
+        assert f"stop it with `mika -C {quoted(first.folder)} down`, or " in refused.err
+        assert ("API_PORT=" in refused.err) == bool(named), "what does not decide the port is no fix"
     # Its bot would answer, with another memory.
     refused = second.error("send", "hello", code=3)
     assert f"is that of the stack in {first.folder}" in refused.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from mika.detect.proposal import propose
 
 from tests.kit.sources import only, proposed, worker
 
@@ -176,3 +177,5 @@ def test_the_port_at_which_compose_has_a_web_app(tmp_path, build, command, ports
         "a/Dockerfile": 'CMD ["uvicorn", "main:app", "--port", "8080"]\n',
     }
     assert only(proposed(tmp_path, sources)).ready == f"tcp:{port}"
+    mine = propose(tmp_path, {"API_PORT": "8111"}, (8111, 7233), {})
+    assert only(mine).ready == "tcp:8111", "what the user has set counts more"

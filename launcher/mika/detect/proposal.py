@@ -146,8 +146,8 @@ class _Proposer:
 
     def _web(self, app: web.WebApp, name: str, worker: workers.Worker | None) -> Process:
         free = (port for port in itertools.count(self._first_port) if port not in self._ports)
-        own = app.port
-        if own is None and (app.variable or not app.is_program):
+        own, is_set = app.port, "API_PORT" in self._variables and not self._ports
+        if own is None and not is_set and (app.variable or not app.is_program):
             own = variants.published_port(app.path, app.variable_name, self._services, self._said)
         port = own if own is not None and (app.is_program or own not in self._ports) else next(free)
         self._ports.add(port)

@@ -14,7 +14,7 @@ from mika.address import join
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.quoting import quoted
-from mika.wording import _
+from mika.wording import Text, _
 
 if sys.platform == "win32":
     from mika.machine import _windows as _system
@@ -32,9 +32,6 @@ def check_free(host: str, port: int, variable: str) -> None:
     listener = find_listener(host, port)
     if code == errno.EACCES and listener is None:
         raise _not_allowed(port, variable)
-    stop: str = _("stop that program")
-    if listener is not None and listener.stack is not None:
-        stop = _("stop it with `mika -C {folder} down`", folder=quoted(listener.stack))
     raise UsageError(
         _(
             "port {port} ({setting}) is taken by {program}",
@@ -44,12 +41,18 @@ def check_free(host: str, port: int, variable: str) -> None:
         ),
         _(
             "{stop}, or set {setting} to another port (in .env: {setting}={other})",
-            stop=stop,
+            stop=how_to_stop(listener),
             setting=variable,
             other=port + 1,
         ),
         code="port_taken",
     )
+
+
+def how_to_stop(listener: Listener | None) -> Text:
+    if listener is None or listener.stack is None:
+        return _("stop that program")
+    return _("stop it with `mika -C {folder} down`", folder=quoted(listener.stack))
 
 
 def _not_allowed(port: int, variable: str, platform: str = sys.platform) -> UsageError:

@@ -299,7 +299,8 @@ def check_ports(config: Config, units: Sequence[Unit]) -> None:
                         name=unit.name,
                     ),
                     _(
-                        "stop that program, or give {name} another port (and change its `ready` setting)",
+                        "{stop}, or give {name} another port (and change its `ready` setting)",
+                        stop=ports.how_to_stop(listener),
                         name=unit.name,
                     ),
                     code="port_taken",
