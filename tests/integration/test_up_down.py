@@ -203,7 +203,7 @@ def test_the_stack_of_another_folder_is_named_where_it_has_the_port(project):
         refused = second.error("up", "-d", code=2)
         taken = rf"port \d+{named} is taken by \S+ \(pid \d+\) of the stack in "
         assert re.search(taken, refused.err), str(refused)
-        assert f"stop it with `mika -C {quoted(first.folder)} down`, or " in refused.err
+        assert f"`mika -C {quoted(first.folder)} down`, or " in refused.err
         assert ("API_PORT=" in refused.err) == bool(named), "what does not decide the port is no fix"
     # Its bot would answer, with another memory.
     refused = second.error("send", "hello", code=3)

@@ -26,7 +26,7 @@ MAIN = "if __name__ == '__main__':\n    main()\n"
         (
             "jobs.py",
             "from celery import Celery\ncelery = Celery()\n",
-            "worker of Celery",
+            "Celery worker",
             "celery: celery -A jobs worker",
         ),
     ],

@@ -52,7 +52,7 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
         with pytest.raises(UsageError) as refused:
             ports.check_free("127.0.0.1", port, "API_PORT")
         assert refused.value.message.endswith(f"(pid {process.pid}) of the stack in {tmp_path}")
-        assert f"stop it with `mika -C {quoted(tmp_path)} down`" in (refused.value.hint or "")
+        assert f"`mika -C {quoted(tmp_path)} down`, or " in (refused.value.hint or "")
     finally:
         ended(process)
     poll_until(lambda: ports.find_listener("127.0.0.1", port) is None, 10, "nobody listens")

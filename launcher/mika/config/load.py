@@ -49,7 +49,6 @@ _MISSPELLED = 0.85
 _OURS = [name for name in BY_NAME if name.startswith(("MIKA_", "TEMPORAL_", "API_"))]
 """Not, for example, MONGODB_URL: a project may well have a MONGO_URL of its own."""
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
-_ADDRESS = "TEMPORAL_ADDRESS"
 _TABLES = ("process", *TABLES)
 _PROVIDED = (
     "TEMPORAL_HOST",
@@ -212,9 +211,9 @@ class Config:
                 env.pop(setting.name, None)
             elif setting.origin != "default" or setting.name in _PROVIDED:
                 env[setting.name] = as_text(setting.value)
-        env[_ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
+        env[cluster.ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
         if cluster.has_port(self.settings["TEMPORAL_HOST"].raw):  # as the project reads it
-            env["TEMPORAL_HOST"] = env[_ADDRESS]
+            env["TEMPORAL_HOST"] = env[cluster.ADDRESS]
         if self.is_local:
             env = {name: text for name, text in env.items() if not cluster.is_login(name)}
             if cluster.default_file(base) is not None:  # of this user: its key is not for this server
@@ -280,7 +279,7 @@ def load(
 
 def _above_files(dotenv: DotEnv, environ: Mapping[str, str], options: Mapping[str, str | None]) -> dict[str, Setting]:
     """What overrides the files of settings: `.env`, the environment and the options."""
-    over = cluster.address_settings({**dotenv.values, **environ}.get(_ADDRESS, ""), _ADDRESS)
+    over = cluster.address_settings({**dotenv.values, **environ}.get(cluster.ADDRESS, ""), cluster.ADDRESS)
     over |= _from_dotenv(dotenv)
     for name in BY_NAME:
         if name in environ:

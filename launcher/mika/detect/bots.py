@@ -69,7 +69,7 @@ def _known(sources: Sources, module: Module) -> tuple[Text, str, Start] | None:
             return _("{kind} app", kind=kind), "ui", _in_its_part(sources, module, command)
     if "celery" in packages and any(dotted(call.func).rpartition(".")[2] == "Celery" for _name, call in module.made):
         root, name = sources.name_of(module)
-        return _("worker of Celery"), "celery", Start(root, f"celery -A {name} worker")
+        return _("Celery worker"), "celery", Start(root, f"celery -A {name} worker")
     return None
 
 

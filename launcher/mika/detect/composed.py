@@ -48,16 +48,15 @@ def _start_of(files: Files, service: ServiceText, context: str) -> dict[str, Sta
     if not is_known or words[:1] not in (["python"], ["python3"]) or len(words) < 2:
         return {}
     if words[1] == "-m" and len(words) > 2:
-        stem = words[2].replace(".", "/")
+        stem, program = words[2].replace(".", "/"), words[1:3]
         paths = [f"{stem}.py", f"{stem}/__main__.py"]
     else:
-        words[1] = here(words[1])
-        paths = [words[1]]
+        program = paths = [here(words[1])]
     path = next((full for path in paths if (full := _joined(home, path)) in files), "")
     env = (("PYTHONPATH", os.pathsep.join(folders)),)
     if not path or _has_own_environment(files, files.home_of(path), home):
         return {}
-    return {path: Start(home, command_line(["python", *words[1:]]), env)}
+    return {path: Start(home, command_line(["python", *program]), env)}
 
 
 def _has_own_environment(files: Files, part: str, home: str) -> bool:

@@ -150,40 +150,9 @@ def _visit(node: ast.AST, module: Module) -> None:
                     alias.asname or alias.name, ("." * node.level + (node.module or ""), alias.name)
                 )
         case ast.ClassDef():
-            bases = [dotted(base).rpartition(".")[2] for base in node.bases]
-            prefixes = [module.settings[base] for base in bases if base in module.settings]
-            is_settings = bool(prefixes) or any(base.endswith("Settings") for base in bases)
-            prefix = (option_of(node, "env_prefix") or "".join(prefixes[:1])) if is_settings else ""
-            if is_settings:
-                module.settings[node.name] = prefix
-                _note_nested(node, prefix, module)
-            else:
-                module.fields_of[node.name] = dict(pair for statement in node.body for pair in fields(statement))
-            for statement in node.body:
-                if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-                    _note_parameters(node.name, statement.args.args[1:], module)
-                for name, value in fields(statement) if is_settings else assigned(statement):
-                    own = from_environment(f"{prefix}{name}", value) if is_settings else value
-                    module.values.setdefault(name, own)
-                    if is_settings:
-                        _note_default(own, module)
+            _note_class(node, module)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
-            if (returned := _returned(node)) is not None:
-                module.returns.setdefault(node.name, returned)
-            module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
-            arguments = node.args.posonlyargs + node.args.args
-            _note_parameters(node.name, [*arguments, *node.args.kwonlyargs], module)
-            if arguments and _gets(node, arguments[0].arg):
-                looks = module.factories[node.name]
-                module.getters[node.name] = all(_PLAIN_CALL.fullmatch(called) for called in looks)
-            for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
-                if not _is_none(default):
-                    module.values.setdefault(argument.arg, default)
-            answers = module.factories[node.name].isdisjoint(_REDIRECTS)
-            _note_commands(node, module)
-            for decorator in node.decorator_list:
-                if answers and isinstance(decorator, ast.Call):
-                    module.routes.extend(_routes(decorator))
+            _note_function(node, module)
         case ast.For(target=target, iter=items) | ast.comprehension(target=target, iter=items):
             _note_loop(target, items, module)
         case ast.Assign() | ast.AnnAssign():
@@ -195,25 +164,68 @@ def _visit(node: ast.AST, module: Module) -> None:
         case ast.Compare():
             _note_compared([node.left, *node.comparators], module)
         case ast.Call():
-            if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
-                _note_compared([node.func.value, *node.args], module)
-            if dotted(node.func).rpartition(".")[2] in _CALLS:
-                module.calls.append(node)
-            _note_default(node, module)
-            if node.args or node.keywords:
-                module.passing.setdefault(dotted(node.func), []).append(node)
-            owner, _dot, verb = dotted(node.func).rpartition(".")
-            if verb in ("add_argument", "option"):
-                _note_option(node, module)
-            if verb in ("add_typer", "add_command") and node.args:
-                name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
-                module.added[dotted(node.args[0])] = owner, name
-            for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
-                if keyword.arg and _names_variable(keyword.value):
-                    is_own = dotted(node.func) == "cls" or dotted(node.func) in module.uses
-                    (module.read if is_own else module.values).setdefault(keyword.arg, keyword.value)
-            if len(node.args) > 1:  # a decorator has the path alone
-                module.routes.extend(_routes(node))
+            _note_call(node, module)
+
+
+def _note_class(node: ast.ClassDef, module: Module) -> None:
+    bases = [dotted(base).rpartition(".")[2] for base in node.bases]
+    prefixes = [module.settings[base] for base in bases if base in module.settings]
+    is_settings = bool(prefixes) or any(base.endswith("Settings") for base in bases)
+    prefix = (option_of(node, "env_prefix") or "".join(prefixes[:1])) if is_settings else ""
+    if is_settings:
+        module.settings[node.name] = prefix
+        _note_nested(node, prefix, module)
+    else:
+        module.fields_of[node.name] = dict(pair for statement in node.body for pair in fields(statement))
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            _note_parameters(node.name, statement.args.args[1:], module)
+        for name, value in fields(statement) if is_settings else assigned(statement):
+            own = from_environment(f"{prefix}{name}", value) if is_settings else value
+            module.values.setdefault(name, own)
+            if is_settings:
+                _note_default(own, module)
+
+
+def _note_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> None:
+    if (returned := _returned(node)) is not None:
+        module.returns.setdefault(node.name, returned)
+    module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
+    arguments = node.args.posonlyargs + node.args.args
+    _note_parameters(node.name, [*arguments, *node.args.kwonlyargs], module)
+    if arguments and _gets(node, arguments[0].arg):
+        looks = module.factories[node.name]
+        module.getters[node.name] = all(_PLAIN_CALL.fullmatch(called) for called in looks)
+    for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
+        if not _is_none(default):
+            module.values.setdefault(argument.arg, default)
+    answers = module.factories[node.name].isdisjoint(_REDIRECTS)
+    _note_commands(node, module)
+    for decorator in node.decorator_list:
+        if answers and isinstance(decorator, ast.Call):
+            module.routes.extend(_routes(decorator))
+
+
+def _note_call(node: ast.Call, module: Module) -> None:
+    if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
+        _note_compared([node.func.value, *node.args], module)
+    if dotted(node.func).rpartition(".")[2] in _CALLS:
+        module.calls.append(node)
+    _note_default(node, module)
+    if node.args or node.keywords:
+        module.passing.setdefault(dotted(node.func), []).append(node)
+    owner, _dot, verb = dotted(node.func).rpartition(".")
+    if verb in ("add_argument", "option"):
+        _note_option(node, module)
+    if verb in ("add_typer", "add_command") and node.args:
+        name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
+        module.added[dotted(node.args[0])] = owner, name
+    for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
+        if keyword.arg and _names_variable(keyword.value):
+            is_own = dotted(node.func) == "cls" or dotted(node.func) in module.uses
+            (module.read if is_own else module.values).setdefault(keyword.arg, keyword.value)
+    if len(node.args) > 1:  # a decorator has the path alone
+        module.routes.extend(_routes(node))
 
 
 def _note_nested(settings: ast.ClassDef, prefix: str, module: Module) -> None:

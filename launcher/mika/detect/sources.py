@@ -244,6 +244,13 @@ class Sources:
                 return Value("".join(filter(None, texts))) if None not in texts else Value()
             case ast.Name(id=name):
                 return self._named(name, module, depth)
+            case ast.Subscript() | ast.Attribute():
+                return self._member(node, module, depth)
+        return Value()
+
+    def _member(self, node: ast.Subscript | ast.Attribute, module: Module, depth: int) -> Value:
+        """An item of a table, or what something of that name is worth: an attribute says little of its owner."""
+        match node:
             case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
                 return self._item(owner, key, module, depth + 1)
             case ast.Attribute(attr="value", value=ast.Attribute() as member):  # of an enum

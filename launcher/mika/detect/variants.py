@@ -132,9 +132,7 @@ def _variants(worker: Worker, runs: Sequence[_Run], variables: Mapping[str, str]
         return
     for run in runs:
         assert worker.start is not None  # noqa: S101 - of the others, there is no run
-        arguments = command_line(run.arguments)
-        is_whole = not arguments or worker.start.command.endswith(f" {arguments}")
-        command = worker.start.command if is_whole else f"{worker.start.command} {arguments}"
+        command = f"{worker.start.command} {command_line(run.arguments)}".rstrip()
         start = replace(worker.start, command=command, env=(*worker.start.env, *run.variables))
         queues = _queues(worker, run)
         note = _("as the service {name} of the compose file runs it", name=run.service)

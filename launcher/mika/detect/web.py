@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from mika.detect import django, reach
 from mika.detect.documented import Said
 from mika.detect.fields import dotted, literal
-from mika.detect.modules import Module
+from mika.detect.modules import ON_IMPORT, Module
 from mika.detect.sources import Sources, Start, Value
 from mika.frozen import frozen
 from mika.quoting import quoted
@@ -161,9 +161,9 @@ def _serving(module: Module) -> ast.Call | None:
 
 def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tuple[WebApp, Value | None] | None:
     """The one of the `apps` that a program in another file serves, and its port as far as that is known."""
-    for part, call in (
-        _servings(sources, program) if not program.commands else ()
-    ):  # one command may serve, another work
+    if program.commands:  # one may serve, another one work
+        return None
+    for part, call in _servings(sources, program):
         given = literal(call.args[0]) or ""
         other, attribute = sources.imported(part, dotted(call.args[0]))
         if given:
@@ -179,7 +179,7 @@ def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tupl
 
 def _servings(sources: Sources, program: Module) -> Iterator[tuple[Module, ast.Call]]:
     """The calls that serve an app, in a program and in what it calls, each with its module."""
-    places = [(program.path, ""), *reach.reached(sources, program, as_program=True)]
+    places = [(program.path, ON_IMPORT), *reach.reached(sources, program, as_program=True)]
     for path, name in places:
         part = sources.module(path)
         if part is None:

@@ -13,8 +13,8 @@ from pathlib import Path
 from mika.address import join
 from mika.errors import UsageError
 from mika.frozen import frozen
-from mika.quoting import quoted
-from mika.wording import Text, _
+from mika.quoting import kill_command, quoted
+from mika.wording import _
 
 if sys.platform == "win32":
     from mika.machine import _windows as _system
@@ -49,10 +49,13 @@ def check_free(host: str, port: int, variable: str) -> None:
     )
 
 
-def how_to_stop(listener: Listener | None) -> Text:
-    if listener is None or listener.stack is None:
+def how_to_stop(owner: Listener | None) -> str:
+    """A command where there is one, as a clause for a fix."""
+    if owner is None or not owner.pid:
         return _("stop that program")
-    return _("stop it with `mika -C {folder} down`", folder=quoted(listener.stack))
+    if owner.stack:
+        return f"`mika -C {quoted(owner.stack)} down`"
+    return _("stop it (`{command}`)", command=kill_command(owner.pid))
 
 
 def _not_allowed(port: int, variable: str, platform: str = sys.platform) -> UsageError:

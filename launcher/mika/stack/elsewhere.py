@@ -94,10 +94,10 @@ class Elsewhere:
         return NONE
 
     def _other_server(self, peers: Collection[tuple[str, int]]) -> Reason:
-        """What is elsewhere, and on no port of Temporal's, may be where `go run` or `npx` downloads from."""
+        """To which Temporal server it is connected instead; NONE if none of the peers may be one."""
         servers = {(ip, port) for ip, port in peers if _is_temporal(ip, port)}
         likely = servers or {(ip, port) for ip, port in peers if is_loopback(ip)}
-        if not likely:
+        if not likely:  # where `go run` or `npx` downloads from, for example
             return NONE
         others = listed(join(ip, port) for ip, port in sorted(likely)[:_MOST_PEERS])
         text = _(

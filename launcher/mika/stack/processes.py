@@ -14,7 +14,6 @@ from mika.config import references
 from mika.config.environment import without_twins
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, Ready, parse_ready
-from mika.config.references import fill_in, filled_env
 from mika.detect import packages
 from mika.errors import UsageError
 from mika.machine import ports
@@ -165,7 +164,7 @@ class ProcessFactory:
         own_env = self._config.child_env(cwd=cwd) | self._added_env if options.cwd else self._env
         env = {**own_env, "PORT": str(instance.port)}
         with self._blamed(instance.type, "env"):
-            env |= filled_env(options.env, {**self._config.defaults(), **env})
+            env |= references.filled_env(options.env, {**self._config.defaults(), **env})
         env |= {"MIKA_PROCESS": instance.name, "MIKA_BEAT_FILE": str(beat_file)}
         if options.hang_timeout is not None:
             env["MIKA_HANG_TIMEOUT"] = f"{options.hang_timeout:g}"
@@ -211,7 +210,7 @@ class ProcessFactory:
 
     def _ready(self, process_type: str, options: ProcessOptions, env: Mapping[str, str]) -> tuple[str, Ready]:
         with self._blamed(process_type, "ready"):
-            ready = fill_in(options.ready, {**self._config.defaults(), **env})
+            ready = references.fill_in(options.ready, {**self._config.defaults(), **env})
             return ready, parse_ready(ready)
 
     @contextmanager

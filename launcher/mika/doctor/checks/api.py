@@ -10,14 +10,14 @@ from collections.abc import Awaitable, Sequence
 
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.checks.docker import because_of_docker
-from mika.doctor.checks.ports import how_to_stop, local_port, other_folder, why_not_ours
+from mika.doctor.checks.ports import local_port, other_folder, why_not_ours
 from mika.doctor.checks.server import needs_server
 from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
 from mika.doctor.units import not_ok, not_working, unit_check
 from mika.errors import MikaError
 from mika.machine import http
-from mika.machine.ports import Listener
+from mika.machine.ports import Listener, how_to_stop
 from mika.readiness.ladder import NotYet
 from mika.readiness.probes import has_status, tcp_here
 from mika.reason import Repair

@@ -10,8 +10,7 @@ from mika.config.references import names
 from mika.doctor.check import Check, fail, ok
 from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
-from mika.machine.ports import Listener, describe_listener
-from mika.quoting import kill_command, quoted
+from mika.machine.ports import Listener, describe_listener, how_to_stop
 from mika.readiness.probes import has_status
 from mika.wording import _, joined
 
@@ -70,15 +69,6 @@ def other_folder(exam: Examination, process: Process, owner: Listener | None) ->
         return None
     project, own = exam.config.project, exam.config.process(process.name).cwd or "."
     return None if owner.stack == project or owner.cwd in {project, (project / own).resolve()} else owner.cwd
-
-
-def how_to_stop(owner: Listener | None) -> str:
-    """A command where there is one, as a clause for a fix."""
-    if owner is None or not owner.pid:
-        return _("stop that program")
-    if owner.stack:
-        return f"`mika -C {quoted(owner.stack)} down`"
-    return _("stop it (`{command}`)", command=kill_command(owner.pid))
 
 
 def _taken(owner: Listener | None, port: int, variable: str, text: str, name: str = "") -> Check:
