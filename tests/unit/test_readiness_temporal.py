@@ -34,7 +34,13 @@ class Probe(TemporalProbe):
 
 @pytest.mark.parametrize(
     ("identities", "fix"),
-    [(["bcqgeoynop", "1@host"], FIX), (["1@host", "2@host@queue"], ""), (["worker-1f3a"], FIX), ([], "")],
+    [
+        (["bcqgeoynop", "1@host"], FIX),
+        (["1@host", "2@host@queue"], ""),
+        (["worker-1f3a"], FIX),
+        (["worker@3f9c0a12b4d5e6f7-1"], ""),
+        ([], ""),
+    ],
 )
 def test_a_poller_that_has_an_identity_of_its_own(identities, fix):
     with pytest.raises(NotPolling) as caught:

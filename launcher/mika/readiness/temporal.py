@@ -40,8 +40,8 @@ _NAMESPACE_PATIENCE = 2.0
 
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 """Instead of a name server that does not answer, as without a network."""
-_DEFAULT = re.compile(r"\d+@")
-"""How the identity begins that each SDK gives a worker."""
+_NOT_CHOSEN = re.compile(r"\d+@|.+@[0-9a-f]{16}-\d+$")
+"""Identities that no code chose: of each SDK, and of mika, for an earlier start that the server still lists."""
 _OWN_IDENTITY = _(
     'if one of these is it: it has an identity of its own, and needs identity=os.environ.get("MIKA_WORKER_IDENTITY")'
 )
@@ -173,7 +173,7 @@ class TemporalProbe:
             others = sorted(set().union(*everyone.values()))[:3]
             if others:
                 text = _("it does not poll {queue} yet (others do: {others})", queue=task_queue, others=listed(others))
-                raise NotPolling(Reason(text, "" if all(map(_DEFAULT.match, others)) else _OWN_IDENTITY))
+                raise NotPolling(Reason(text, "" if all(map(_NOT_CHOSEN.match, others)) else _OWN_IDENTITY))
             raise NotPolling(_("it does not poll {queue} yet", queue=task_queue))
         return own
 
