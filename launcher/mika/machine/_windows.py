@@ -6,9 +6,11 @@ seconds where many have been closed.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import sys
+import threading
 import time
 from collections.abc import Collection
 from ctypes import wintypes
@@ -21,7 +23,8 @@ if sys.platform == "win32":
     _ROOM = 16 * 1024
     """Bytes at first, for hundreds of sockets. To be told the size costs as much as to be told the table."""
     _RECENT = 0.2  # s; a status asks for each process of the stack, and there is one table for all
-    _SHARE = 0.02  # of the time, at most, is spent on asking; Wine takes up to a second, Windows a millisecond
+    _SHARE = 0.02  # of the time, at most, is spent on asking; Wine takes up to seconds, Windows a millisecond
+    _PATIENCE = 0.2  # s, of who wants the table
 
     class _Row4(ctypes.Structure):  # MIB_TCPROW_OWNER_PID
         _fields_ = (
@@ -53,7 +56,7 @@ if sys.platform == "win32":
 
     def listening_of(pids: Collection[int]) -> list[tuple[str, int, int | None]]:
         """Those of some processes, as of a moment ago."""
-        return [entry for entry in _recently_listening() if entry[2] in pids]
+        return [entry for entry in _recent.table() if entry[2] in pids]
 
     def connections_of(pids: Collection[int]) -> list[tuple[int, tuple[str, int]]]:
         """Own port, and address and port of the peer, of each connection that there is or that is tried.
@@ -66,17 +69,34 @@ if sys.platform == "win32":
             if row.pid in pids and row.state in (_SYN_SENT, _ESTABLISHED)
         ]
 
-    _recent: tuple[float, list[tuple[str, int, int | None]]] = (float("-inf"), [])
-    """Until when the table counts as recent, and the table."""
+    class _Recent:
+        """The table as of a moment ago. A thread asks for it: event loops want it, and must not wait for long."""
 
-    def _recently_listening() -> list[tuple[str, int, int | None]]:
-        global _recent  # noqa: PLW0603 - the table is that of the machine
-        began = time.monotonic()
-        if began > _recent[0]:
-            table = listening()
+        def __init__(self) -> None:
+            self._until = float("-inf")
+            self._asking: threading.Thread | None = None
+            self._table: list[tuple[str, int, int | None]] = []
+
+        def table(self) -> list[tuple[str, int, int | None]]:
+            """Empty if the system has not told it yet."""
+            asking = self._asking
+            if (asking is None or not asking.is_alive()) and time.monotonic() > self._until:
+                asking = threading.Thread(target=self._ask, name="sockets", daemon=True)
+                asking.start()
+                self._asking = asking
+            if asking is not None:
+                asking.join(_PATIENCE)
+            return self._table
+
+        def _ask(self) -> None:
+            began = time.monotonic()
+            with contextlib.suppress(OSError):
+                self._table = listening()
             now = time.monotonic()
-            _recent = now + max(_RECENT, (now - began) / _SHARE), table
-        return _recent[1]
+            self._until = now + max(_RECENT, (now - began) / _SHARE)
+
+    _recent = _Recent()
+    """One for all: the table is that of the machine."""
 
     def _rows(kind: int) -> list[tuple[socket.AddressFamily, _Row4 | _Row6]]:
         tables = ((socket.AF_INET, _Row4), (socket.AF_INET6, _Row6))
