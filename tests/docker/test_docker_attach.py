@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.docker.bot import IDLE, IMAGE, SERVICES, START_S, DockerBot
+from tests.kit.docker.bot import IDLE, IMAGE, SERVICES, START_S, DockerBot, pause
 from tests.kit.machine import poll_until
 
 pytestmark = [
@@ -52,7 +52,7 @@ def test_up_makes_anew_what_was_removed_by_hand(bot, options):
 
 def test_up_sets_up_a_database_that_was_deleted_alone(bot):
     """And makes anew what was removed while it was starting."""
-    bot.container("temporal").pause()
+    pause(bot.container("temporal"))
     bot.mika("restart", "temporal-ui", "--timeout", "3")
     assert bot.unit("temporal-ui")["state"] == "starting"
     for name in ("temporal-ui", "temporal", "postgresql"):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.docker.bot import IDLE, IDLER, IMAGE, SERVICES, DockerBot
+from tests.kit.docker.bot import IDLE, IDLER, IMAGE, SERVICES, DockerBot, pause
 from tests.kit.machine import poll_until
 
 pytestmark = [
@@ -72,7 +72,7 @@ def test_a_stopped_service(bot: DockerBot, name: str, consequences: tuple[str, .
 
 def test_a_paused_database(bot: DockerBot) -> None:
     container = bot.container("postgresql")
-    container.pause()
+    pause(container)
     try:
         poll_until(lambda: bot.unit("postgresql")["state"] == "unhealthy", 10, "it is noticed")
         found = checks(bot)
@@ -108,7 +108,7 @@ def test_without_a_supervisor_the_engine_is_asked(tmp_path):
         found = checks(bot)["docker"]
         assert found["finding"] == "ends: its container has exited with code 0"
         assert found["fix"] == "`mika up`"
-        bot.container("dozes").pause()
+        pause(bot.container("dozes"))
         found = checks(bot)["docker"]
         assert f"`docker unpause {bot.name}-dozes-1`" in found["fix"]
         file = bot.folder / "docker-compose.yml"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit.docker import engine
-from tests.kit.docker.bot import IDLE, IDLER, IMAGE, SERVICES, START_S, DockerBot
+from tests.kit.docker.bot import IDLE, IDLER, IMAGE, SERVICES, START_S, DockerBot, pause
 from tests.kit.machine import free_port, poll_until, telling
 
 pytestmark = [
@@ -94,7 +94,7 @@ class TestWhileItRuns:
     def test_a_paused_container(self, bot):
         container = bot.container("postgresql")
         since = time.time()
-        container.pause()
+        pause(container)
         try:
             assert told(bot, since, "paused", f"docker unpause {container.name}", name="postgresql") < SOON_S
             assert bot.unit("postgresql")["state"] == "unhealthy"
@@ -303,7 +303,7 @@ class TestAtTheStart:
     def test_a_paused_container_of_before(self, idle):
         idle.small(f"other: {{{IDLER}}}")
         idle.compose("up", "-d", "other")
-        idle.container("other").pause()
+        pause(idle.container("other"))
         result = idle.mika("up", "-d", timeout=START_S)
         assert result.code == 2
         assert f"the container {idle.name}-other-1 is paused" in result.err

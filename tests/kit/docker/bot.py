@@ -20,7 +20,7 @@ from docker.errors import DockerException, NotFound
 from tests.kit.bot import Bot
 from tests.kit.docker import engine, images
 from tests.kit.gomodule import BuildError
-from tests.kit.machine import ROOT, FreePort, only_if_required, require_or_skip
+from tests.kit.machine import ROOT, FreePort, only_if_required, poll_until, require_or_skip
 from tests.kit.runs import Result
 
 SERVICES = ("mongodb", "postgresql", "temporal", "temporal-ui")
@@ -74,6 +74,11 @@ def remove_all(client: docker.DockerClient, project: str) -> None:
         client.api.remove_volume(volume["Name"])
     for network in client.api.networks(filters=of_project(project)):
         client.api.remove_network(network["Id"])
+
+
+def pause(container: Any) -> None:
+    """As often as it takes: while a new process starts in it, a container cannot be frozen."""
+    poll_until(lambda: container.pause() or True, 10, f"{container.name} is paused")
 
 
 def of_project(project: str) -> dict[str, str]:
