@@ -131,6 +131,12 @@ class UnitStatus:
         return self.phase in AT_REST and self.pid is None
 
     @property
+    def is_to_stop(self) -> bool:
+        """Whether a stop ends it: not what only waits for its start, nor a server that mika only watches."""
+        never_started = self.phase is Phase.WAITING and self.pid is None
+        return not (self.is_at_rest or never_started or self.kind == "external")
+
+    @property
     def is_done(self) -> bool:
         """Whether a unit that runs once (a set-up service, a process with `restart = "never"`) has succeeded."""
         return self.phase is Phase.EXITED and self.last_exit is not None and self.last_exit.code == 0

@@ -138,6 +138,15 @@ port
     For further information visit https://errors.pydantic.dev/2.14/v/int_parsing""".splitlines()
 
 
+def test_a_database_file_that_belongs_to_somebody_else():
+    error = "unable to create SQLite admin DB: attempt to write a readonly database (8)"
+    why = find_permanent_cause([f"Error: failed starting server: failed creating namespaces: {error}"], 1)
+    assert error in why.text
+    assert "cannot be written: look whom it belongs to" in why.fix
+    full = "Error: unable to create SQLite admin DB: unable to open database file (14)"
+    assert not find_permanent_cause([full], 1), "SQLite says so, too, for want of file descriptors: that passes"
+
+
 def test_settings_that_pydantic_refuses():
     lines = ["Traceback (most recent call last):", *PYDANTIC, "", "ERROR:    Application startup failed. Exiting."]
     why = find_permanent_cause(lines, 3)

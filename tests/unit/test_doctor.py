@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -120,6 +121,18 @@ def test_what_listens_instead_of_temporal(
     assert words in found.detail
     with pytest.raises(RuntimeError):
         _ = found.temporal
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="Python has no IPv6 here")
+def test_a_port_that_answers_at_one_address_only_is_named_with_that_address(tmp_path: Path) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        port = listening.getsockname()[1]
+        (tmp_path / "Procfile").write_text("six: serve\n", encoding="utf-8")
+        (tmp_path / "mika.toml").write_text(
+            f'backend = "none"\n[process.six]\nready = "tcp:{port}"\n', encoding="utf-8"
+        )
+        found = examine(tmp_path)["api"]
+    assert (found.status, found.finding) == ("ok", f"six: [::1]:{port}")
 
 
 def test_a_server_that_answers_is_not_silent_because_the_sdk_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:

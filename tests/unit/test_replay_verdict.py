@@ -187,6 +187,12 @@ def test_what_could_not_be_checked_is_named_and_refuses_nothing(lines, end, word
     assert words in texts(checked)[0]
 
 
+def test_a_server_that_was_not_reached_may_be_one_that_runs_and_hangs():
+    """`mika up` attaches to that, and changes nothing."""
+    checked = verdict(HOOK, {"kind": "unconnected", "text": "refused"}, end="exited")
+    assert [reason.fix for reason in checked.reasons()] == ["`mika doctor` says why"]
+
+
 def test_why_a_history_was_not_replayed_can_be_said_in_another_language():
     why = _("its {count} events took too long to replay", count=9)
     (reason, _fits) = verdict(HOOK, worker(), {"kind": "unread", "id": "order-1", "text": why}, done(good=1)).reasons()

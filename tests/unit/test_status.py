@@ -117,6 +117,15 @@ def test_at_rest_needs_more_than_a_phase():
     assert not unit(Phase.BACKOFF).is_at_rest
 
 
+def test_what_only_waits_or_is_only_watched_is_not_there_to_be_stopped():
+    """`stopped worker, temporal in 0.2 s` of a worker that was never started would be false."""
+    assert not unit(Phase.WAITING).is_to_stop
+    assert unit(Phase.WAITING, pid=3).is_to_stop
+    assert not unit(Phase.EXITED).is_to_stop
+    assert unit(Phase.BACKOFF).is_to_stop
+    assert not unit(kind="external", role="service").is_to_stop, "mika never stops a server that it only watches"
+
+
 def test_units_by_the_name_that_a_person_writes():
     assert [found.name for found in FULL.matching("worker")] == ["temporal-ui", "worker.1"]
     assert [found.name for found in FULL.matching("worker.1")] == ["worker.1"]

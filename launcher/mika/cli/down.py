@@ -68,7 +68,7 @@ def _running(context: Context) -> list[str]:
         units = context.client.status().units
     except MikaError:
         return []
-    return [unit.name for unit in reversed(units) if not unit.is_at_rest]
+    return [unit.name for unit in reversed(units) if unit.is_to_stop]
 
 
 def _show(result: down.TakenDown, folder: ProjectDir, names: Sequence[str], took: float, *, volumes: bool) -> None:

@@ -123,7 +123,7 @@ class _Foreground:
             self._show_logs()
         if isinstance(event, StackChanged) and event.state == "stopping" and self._stack.stopping:
             self._stopping_since = self._stopping_since or time.monotonic()
-            self._to_stop = [unit.name for unit in reversed(self._stack.status().units) if not unit.is_at_rest]
+            self._to_stop = [unit.name for unit in reversed(self._stack.status().units) if unit.is_to_stop]
         if self._console is not None:
             self._console.changed()
         if self._was_ready or not (isinstance(event, StackChanged) and event.state == "ready"):

@@ -78,7 +78,7 @@ class _Stream:
         status = self._client.status()
         if not force:
             self._stopping_since = time.monotonic()
-            self._to_stop = [unit.name for unit in reversed(status.units) if not unit.is_at_rest]
+            self._to_stop = [unit.name for unit in reversed(status.units) if unit.is_to_stop]
         self.view.say(_("stopping at once") if force else _("stopping (q again forces it)"))
         self._client.down(force=force)
 

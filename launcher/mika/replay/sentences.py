@@ -228,7 +228,7 @@ def _of_program(outcome: Outcome, queues: Sequence[str]) -> Reason | None:
         case "not_started":
             return Reason(_("not checked: the program could not be started: {reason}", reason=outcome.detail))
         case _unused if report.reached_nobody:
-            return Reason(_("not checked: the program reached no Temporal server"), "`mika up`")
+            return Reason(_("not checked: the program reached no Temporal server"), _("`mika doctor` says why"))
         case "unhooked":
             return Reason(
                 _("not checked: Python ignores mika's hook in this program, so it was stopped before it took any task"),

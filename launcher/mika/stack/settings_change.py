@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from mika.config.load import Config, load
 from mika.errors import UsageError
 from mika.events import Bus
 from mika.frozen import frozen
+from mika.procfile import entries as procfile
 from mika.reason import Reason
 from mika.replay.check import spec_of
 from mika.replay.keeping import as_watched
+from mika.supervisor.managed import Managed
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.unit import Unit
 from mika.wording import _, joined, listed
@@ -94,7 +97,12 @@ async def take(
     A mistake in them is told, and changes nothing: a restart must work all the same. Raises UsageError for an unknown
     name. With `--watch`, they were given them as soon as the files had changed.
     """
-    selected = supervisor.select(names)
+    try:
+        selected = supervisor.select(names)
+    except UsageError:
+        if left_out := await asyncio.to_thread(_left_out, prepared.config, supervisor.managed.values(), names):
+            raise left_out from None
+        raise
     starting = {name for name, m in selected.items() if verb == "restart" or not m.state.alive}
     managed = {name: m for name, m in supervisor.managed.items() if m.unit.role == "process"}
     if options.watch or verb == "stop" or starting.isdisjoint(managed):
@@ -119,6 +127,21 @@ async def take(
     for name, text in [*taken, *left]:
         bus.publish(events.Notice(name=name, level="info", message=text))
     return [joined(" ", filter(None, (name, text))) for name, text in [*taken, *left]]
+
+
+def _left_out(config: Config, managed: Iterable[Managed], names: Sequence[str]) -> UsageError | None:
+    """What to say of names that the Procfile has and the stack has not: it is newer, or `up` was asked for others."""
+    running = {name for m in managed for name in (m.unit.name, m.unit.type)}
+    with contextlib.suppress(UsageError):  # then nothing is known of these names
+        written = {entry.name for entry in procfile.read(config.project / "Procfile")}
+        if missing := sorted(written.intersection(names) - running):
+            types = listed(sorted({m.unit.type for m in managed if m.unit.role == "process"}))
+            return UsageError(
+                _("{names}: not part of the running stack ({running})", names=listed(missing), running=types),
+                _("run `mika down`, then `mika up` with all processes that you need"),
+                code="not_in_stack",
+            )
+    return None
 
 
 def _difference(old: Unit, new: Unit) -> str:

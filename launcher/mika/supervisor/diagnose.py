@@ -31,6 +31,7 @@ _PERMANENT = [
     re.compile(r"^RuntimeError: Failed validating workflow "),  # Temporal's Python SDK: its code cannot be imported
     (_INVALID_SETTINGS := re.compile(r"\d validation errors? for \w*(Settings|Config)\b")),  # pydantic
     (_BROKEN_STORE := re.compile(r"file is not a database")),  # SQLite
+    (_READ_ONLY_STORE := re.compile(r"attempt to write a readonly database")),  # SQLite: after a `sudo mika up`
     (
         _PORT_TAKEN := re.compile(
             r"[Aa]ddress already in use|Errno 10048|only one usage of each socket address|\bPort \d+ was already in use"
@@ -136,6 +137,11 @@ def _fix(said: Sequence[str], number: int) -> str:
         return _("set {name} in .env", name=variable)
     if _BROKEN_STORE.search(text):
         return _("its database file (of `temporal`: .mika/data/temporal.db) is broken: restore a copy, or move it away")
+    if _READ_ONLY_STORE.search(text):
+        return _(
+            "its database file (of `temporal`: .mika/data/temporal.db) cannot be written:"
+            " look whom it belongs to, and whether it is read-only"
+        )
     return _fix_for_start_on_import(said[:number])
 
 

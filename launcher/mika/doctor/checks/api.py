@@ -52,10 +52,10 @@ async def _of_process(exam: Examination, process: Process) -> Check:
 
 async def _port(exam: Examination, process: Process, units: Sequence[UnitStatus]) -> Check:
     try:
-        await tcp_here(int(process.rule.target))
+        place = await tcp_here(int(process.rule.target))  # where it is found: some listen on ::1 only
     except (OSError, NotYet):
         return await _nothing_listens(exam, process, units)
-    return ok("api", f"{process.name}: {process.place}")
+    return ok("api", f"{process.name}: {place}")
 
 
 async def _measured(exam: Examination, process: Process, units: Sequence[UnitStatus]) -> Check:
