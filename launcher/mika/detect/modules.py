@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mika.detect.fields import assigned, dotted, fields, from_environment, literal, option_of
+from mika.detect.fields import alias_of, assigned, dotted, fields, from_environment, literal, option_of
 from mika.frozen import frozen
 
 LARGEST_SOURCE = 100_000
@@ -181,7 +181,7 @@ def _note_class(node: ast.ClassDef, module: Module) -> None:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             _note_parameters(node.name, statement.args.args[1:], module)
         for name, value in fields(statement) if is_settings else assigned(statement):
-            own = from_environment(f"{prefix}{name}", value) if is_settings else value
+            own = from_environment(alias_of(value) or f"{prefix}{name}", value) if is_settings else value
             module.values.setdefault(name, own)
             if is_settings:
                 _note_default(own, module)
