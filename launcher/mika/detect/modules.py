@@ -77,6 +77,8 @@ class Module:
     """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
     compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
     """What is compared with texts of which one is a name or address of this machine, and these."""
+    tests: list[ast.expr] = field(default_factory=list)
+    """The conditions in it."""
     settings: dict[str, str] = field(default_factory=dict)
     """A class of pydantic's settings -> what its variables begin with."""
     nested: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -161,6 +163,8 @@ def _visit(node: ast.AST, module: Module) -> None:
                     module.values.setdefault(name, value)
                     if _names_variable(value):
                         module.read.setdefault(name, value)
+        case ast.If(test=test) | ast.IfExp(test=test):
+            module.tests.append(test)
         case ast.Compare():
             _note_compared([node.left, *node.comparators], module)
         case ast.Call():

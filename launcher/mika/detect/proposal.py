@@ -27,6 +27,7 @@ from mika.detect import (
     preparation,
     programs,
     servers,
+    switches,
     variants,
     web,
     workers,
@@ -36,6 +37,7 @@ from mika.detect.environments import tooling
 from mika.detect.files import Files
 from mika.detect.findings import ALL, UNKNOWN_QUEUE, Guess, Process, Proposal, Question
 from mika.detect.languages import Texts
+from mika.detect.modules import Module
 from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.procfile import entries
@@ -151,7 +153,7 @@ class _Proposer:
             own = variants.published_port(app.path, app.variable_name, self._services, self._said)
         port = own if own is not None and (app.is_program or own not in self._ports) else next(free)
         self._ports.add(port)
-        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
+        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._told(app.module)
         self._elsewhere[name] = self._servers.elsewhere(app.module)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         is_ours = app.port is None and port == self._first_port
@@ -185,7 +187,7 @@ class _Proposer:
         why, queues = worker.path, worker.known
         module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
         home, found = worker.start.cwd, self._servers
-        told = found.told_at(home, worker.path) if module is None else found.told(module)
+        told = found.told_at(home, worker.path) if module is None else self._told(module)
         self._elsewhere[name] = found.elsewhere_at(home, worker.path) if module is None else found.elsewhere(module)
         env = dict(worker.start.env) | told
         if queues:
@@ -225,6 +227,12 @@ class _Proposer:
         return Process(
             name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
         )
+
+    def _told(self, module: Module) -> dict[str, str]:
+        """What a program in Python must be told of the server, and to use it at all."""
+        found = switches.off(self._sources, module, self._variables)
+        self._notes += (switch.note for switch in found if switch.note not in self._notes)
+        return self._servers.told(module) | {switch.variable: switch.value for switch in found}
 
     def _prepared(self, processes: list[Process], taken: set[str]) -> list[Process]:
         """With the migrations that are documented, before what they are for: the processes of the same part."""
