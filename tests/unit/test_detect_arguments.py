@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kit.sources import only, proposed, worker
+from tests.kit.sources import API, only, proposed, worker
 
 ARGV = worker("QUEUES[sys.argv[1]]", 'import sys\nQUEUES = {"mail": queue_of("mail"), "orders": queue_of("orders")}')
 SUBCOMMANDS = worker(
@@ -61,3 +61,43 @@ def test_what_is_no_argument(tmp_path, readme):
 def test_the_command_that_is_a_worker(tmp_path, source, readme, command):
     found = only(proposed(tmp_path, {"tasks.py": source, "README.md": readme}))
     assert (found.command, found.queues) == (command, ("q",))
+
+
+MODES = """
+import asyncio, sys, uvicorn
+from jobs import main
+from api import app
+if __name__ == "__main__":
+    if sys.argv[1] == "worker":
+        asyncio.run(main())
+    else:
+        uvicorn.run(app, port=4000)
+"""
+IMAGE = (
+    "services:\n  api: {build: ., command: python start.py api}\n  jobs: {build: ., command: python start.py worker}\n"
+)
+
+
+def test_a_service_that_is_another_command_of_the_same_program_is_no_worker(tmp_path):
+    jobs = worker('"q"').partition('if __name__ == "__main__":')[0]
+    sources = {"start.py": MODES, "jobs.py": jobs, "api.py": API, "compose.yml": IMAGE}
+    found = proposed(tmp_path, sources).processes
+    assert [(each.name, each.command, each.queues) for each in found] == [
+        ("web", "python -m uvicorn api:app --host 127.0.0.1 --port 8000", ()),
+        ("worker", "python start.py worker", ("q",)),
+    ]
+
+
+def test_an_option_that_a_worker_requires(tmp_path):
+    source = worker(
+        "QUEUES[args.kind]",
+        'import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument("--kind", required=True)\n'
+        'parser.add_argument("--debug")\nargs = parser.parse_args()',
+    )
+    makefile = "io:\n\tpython worker.py --kind io --debug 1\n"
+    makefile += "cpu:\n\tpython worker.py --kind=cpu\nx:\n\tpython worker.py --debug 1\n"
+    found = proposed(tmp_path, {"worker.py": source, "Makefile": makefile}).processes
+    assert [(each.name, each.command) for each in found] == [
+        ("io", "python worker.py --kind io --debug 1"),
+        ("cpu", "python worker.py --kind=cpu"),
+    ]

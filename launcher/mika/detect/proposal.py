@@ -95,7 +95,7 @@ class _Proposer:
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
         self._note_namespace()
-        apps = self._not_served(apps, every)
+        apps = self._not_served(apps, arguments.without(own, every))
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(
