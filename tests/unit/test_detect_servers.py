@@ -325,6 +325,21 @@ def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable)
 
 
 @pytest.mark.parametrize(
+    "field",
+    [
+        'Field("localhost:7239", alias="T_URL")',
+        'Field(default="localhost:7239", validation_alias="T_URL")',
+        'Field("localhost:7239", validation_alias=AliasChoices("T_URL", "TEMPORAL_URL"))',
+        'Field("localhost:7239", env="T_URL")',
+    ],
+)
+def test_a_field_of_settings_may_name_its_variable(tmp_path, field):
+    settings = f'class S(BaseSettings):\n    address: str = {field}\n    class Config:\n        env_prefix = "SHOP_"\n'
+    found = only(proposed(tmp_path, {"worker.py": connecting("settings.address", f"{settings}settings = S()\n")}))
+    assert found.env == {"T_URL": HERE}
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         'class B(BaseSettings):\n    pass\nclass S(B):\n    temporal_host: str = "localhost:7233"\nsettings = S()\n',

@@ -53,6 +53,14 @@ def test_a_worker_that_the_app_starts(tmp_path, source):
     assert found.queues == ("q",)
 
 
+def test_the_queue_of_a_worker_inside_that_only_an_example_says(tmp_path):
+    source = IMPORTS + WITH_LIFESPAN.format("await run_worker()")
+    maker = MAKER.replace('"q"', 'os.environ["Q"]').replace("async", "import os\nasync", 1)
+    found = only(proposed(tmp_path, {"main.py": source, "jobs.py": maker, ".env.example": "Q=orders\n"}))
+    assert "the worker of orders runs inside it" in found.why
+    assert (found.queues, found.env["Q"]) == (("orders",), "orders")
+
+
 def test_a_worker_that_is_only_imported_is_not_inside(tmp_path):
     found = proposed(tmp_path, {"main.py": IMPORTS + "app = FastAPI()\n", "jobs.py": MAKER})
     assert only(found).queues == ()

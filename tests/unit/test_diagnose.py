@@ -128,6 +128,25 @@ def test_a_variable_that_is_not_set(file):
     assert not find_permanent_cause(traceback("KeyError: 'order'"), 1)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        'environs.exceptions.EnvNotSetError: Environment variable "API_KEY" not set',
+        "decouple.UndefinedValueError: API_KEY not found. Declare it as envvar or define a default value.",
+        "django.core.exceptions.ImproperlyConfigured: Set the API_KEY environment variable",
+        "openai.OpenAIError: api_key must be set either here or by setting the API_KEY environment variable",
+        "pydantic_ai.exceptions.UserError: Set the `API_KEY` environment variable or pass it via `Provider(api_key=…)`",
+        "omegaconf.errors.InterpolationResolutionError: KeyError raised: \"Environment variable 'API_KEY' not found\"",
+        "KeyError: \"Config 'API_KEY' is missing, and has no default.\"",
+        "ValueError: API_KEY environment variable is required",
+        "RuntimeError: the environment variable API_KEY is not set",
+    ],
+)
+def test_a_variable_that_a_library_wants(error):
+    assert find_permanent_cause(traceback(error), 1).fix == "set API_KEY in .env"
+    assert not find_permanent_cause([f"WARNING {error.partition(': ')[2]}"], 1), "only a warning"
+
+
 PYDANTIC = """\
 pydantic_core._pydantic_core.ValidationError: 2 validation errors for Settings
 openai_api_key

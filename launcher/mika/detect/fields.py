@@ -52,6 +52,18 @@ def option_of(settings: ast.ClassDef, name: str) -> str:
     return ""
 
 
+def alias_of(field: ast.expr) -> str:
+    """The variable that a field of pydantic's settings names itself, whatever prefix the class has; empty without."""
+    given = {keyword.arg: keyword.value for keyword in field.keywords} if isinstance(field, ast.Call) else {}
+    for name in ("validation_alias", "alias", "env"):
+        match given.get(name):
+            case ast.Constant(value=str(alias)):
+                return alias
+            case ast.Call(func=called, args=[first, *_]) if dotted(called).endswith("AliasChoices"):
+                return literal(first) or ""
+    return ""
+
+
 def from_environment(name: str, default: ast.expr) -> ast.expr:
     """What pydantic's settings do with a field, as a call of `getenv`."""
     if isinstance(default, ast.Call):

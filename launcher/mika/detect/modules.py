@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mika.detect.fields import assigned, dotted, fields, from_environment, literal, option_of
+from mika.detect.fields import alias_of, assigned, dotted, fields, from_environment, literal, option_of
 from mika.frozen import frozen
 
 LARGEST_SOURCE = 100_000
@@ -77,6 +77,8 @@ class Module:
     """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
     compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
     """What is compared with texts of which one is a name or address of this machine, and these."""
+    tests: list[ast.expr] = field(default_factory=list)
+    """The conditions in it."""
     settings: dict[str, str] = field(default_factory=dict)
     """A class of pydantic's settings -> what its variables begin with."""
     nested: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -161,6 +163,8 @@ def _visit(node: ast.AST, module: Module) -> None:
                     module.values.setdefault(name, value)
                     if _names_variable(value):
                         module.read.setdefault(name, value)
+        case ast.If(test=test) | ast.IfExp(test=test):
+            module.tests.append(test)
         case ast.Compare():
             _note_compared([node.left, *node.comparators], module)
         case ast.Call():
@@ -181,7 +185,7 @@ def _note_class(node: ast.ClassDef, module: Module) -> None:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             _note_parameters(node.name, statement.args.args[1:], module)
         for name, value in fields(statement) if is_settings else assigned(statement):
-            own = from_environment(f"{prefix}{name}", value) if is_settings else value
+            own = from_environment(alias_of(value) or f"{prefix}{name}", value) if is_settings else value
             module.values.setdefault(name, own)
             if is_settings:
                 _note_default(own, module)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from mika.detect.fields import dotted
 from mika.detect.modules import Module
 from mika.detect.sources import Sources, Value
 
@@ -15,7 +16,7 @@ def values(
     sources: Sources, node: ast.expr | None, module: Module, program: Module | None, depth: int = 0
 ) -> list[Value]:
     """What an expression of a module is worth in a program that uses it."""
-    name = _variable(node)
+    name = _variable(node, module)
     if node is None or depth > _DEEPEST or not name or sources.files.is_late():
         return [sources.value(node, module)]
     if name in module.each and name not in module.parameters and isinstance(node, ast.Name):
@@ -34,11 +35,14 @@ def values(
     return list(dict.fromkeys(passed)) or [known]
 
 
-def _variable(node: ast.expr | None) -> str:
-    """The name of a parameter, also of one that an object keeps as `self.name`."""
+def _variable(node: ast.expr | None, module: Module) -> str:
+    """The name of a parameter, also of one that an object keeps as `self.name` or `self._name`."""
     match node:
-        case ast.Name(id=name) | ast.Attribute(value=ast.Name("self"), attr=name):
+        case ast.Name(id=name):
             return name
+        case ast.Attribute(value=ast.Name("self"), attr=name):
+            kept = dotted(module.values.get(name))
+            return kept if kept in module.parameters else name
     return ""
 
 
@@ -82,4 +86,8 @@ def _is(sources: Sources, part: Module, called: str, module: Module, owner: str)
     if part is module:
         return "." not in called
     other, attribute = sources.imported(part, called.partition(".")[0])
+    for _step in range(_DEEPEST):  # a package may import it from a module of its own
+        if other is None or other is module or attribute not in other.imports:
+            break
+        other, attribute = sources.imported(other, attribute)
     return other is module and (attribute or called.rpartition(".")[2]) == owner

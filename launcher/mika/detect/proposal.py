@@ -14,6 +14,7 @@ from typing import TypeVar
 from mika.config import compose_file
 from mika.config.search import misnamed
 from mika.detect import (
+    arguments,
     bots,
     compose,
     compose_text,
@@ -27,6 +28,7 @@ from mika.detect import (
     preparation,
     programs,
     servers,
+    switches,
     variants,
     web,
     workers,
@@ -36,6 +38,7 @@ from mika.detect.environments import tooling
 from mika.detect.files import Files
 from mika.detect.findings import ALL, UNKNOWN_QUEUE, Guess, Process, Proposal, Question
 from mika.detect.languages import Texts
+from mika.detect.modules import Module
 from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.procfile import entries
@@ -88,11 +91,11 @@ class _Proposer:
         others = programs.find(texts, self._said)
         started = composed.as_composed(self._files, self._services, [one for one in every if one.start is not None])
         started = variants.as_services(started, self._services, self._said, self._sources, self._variables)
-        own = [*started, *others.workers]
+        own = [*arguments.given(started, self._said, self._sources), *others.workers]
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
         self._note_namespace()
-        apps = self._not_served(apps, every)
+        apps = self._not_served(apps, arguments.without(own, every))
         apps_for = self._documented(apps, lambda app: self._files.home_of(app.path))
         # Two programs on one queue may share the work: one has the workflows, the other one the activities.
         workers_for = self._documented(
@@ -151,21 +154,25 @@ class _Proposer:
             own = variants.published_port(app.path, app.variable_name, self._services, self._said)
         port = own if own is not None and (app.is_program or own not in self._ports) else next(free)
         self._ports.add(port)
-        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._servers.told(app.module)
+        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._told(app.module)
         self._elsewhere[name] = self._servers.elsewhere(app.module)
+        queues = worker.known if worker else ()
+        if worker is not None and not queues:
+            variable, _example, value = self._exemplary(worker)
+            queues, env = ((value,), env | {variable: value}) if value else (queues, env)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         is_ours = app.port is None and port == self._first_port
         if own == port and not is_ours:
             why.append(_("port {port} is what the project says", port=port))
         if worker is not None:
-            why.append(_("the worker of {queues} runs inside it", queues=listed(worker.known) or _("a queue")))
+            why.append(_("the worker of {queues} runs inside it", queues=listed(queues) or _("a queue")))
         return Process(
             name,
             app.start.command.replace("{port}", str(port)),
             f"http://127.0.0.1:{port}{app.health}" if app.health else f"tcp:{port}",
             tooling(self._files, app.path),
             tuple(why),
-            queues=worker.known if worker else (),
+            queues=queues,
             cwd=app.start.cwd,
             env=env,
             own_port=port if is_ours else 0,
@@ -185,7 +192,7 @@ class _Proposer:
         why, queues = worker.path, worker.known
         module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
         home, found = worker.start.cwd, self._servers
-        told = found.told_at(home, worker.path) if module is None else found.told(module)
+        told = found.told_at(home, worker.path) if module is None else self._told(module)
         self._elsewhere[name] = found.elsewhere_at(home, worker.path) if module is None else found.elsewhere(module)
         env = dict(worker.start.env) | told
         if queues:
@@ -202,8 +209,7 @@ class _Proposer:
                     )
                 )
         elif worker.queues:
-            variable = next((queue.variable for queue in worker.queues if queue.variable), "")
-            example, value = leftovers.example_of(self._files, variable) if variable else ("", "")
+            variable, example, value = self._exemplary(worker)
             queues = (value or self._asked_queue(worker, name, variable),)
             env |= {variable: queues[0]} if variable else {}
             if value:
@@ -225,6 +231,17 @@ class _Proposer:
         return Process(
             name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
         )
+
+    def _exemplary(self, worker: workers.Worker) -> tuple[str, str, str]:
+        """The variable that decides its queue, and the example of an `.env` that has a value for it, with this."""
+        variable = next((queue.variable for queue in worker.queues if queue.variable), "")
+        return variable, *(leftovers.example_of(self._files, variable) if variable else ("", ""))
+
+    def _told(self, module: Module) -> dict[str, str]:
+        """What a program in Python must be told of the server, and to use it at all."""
+        found = switches.off(self._sources, module, self._variables)
+        self._notes += (switch.note for switch in found if switch.note not in self._notes)
+        return self._servers.told(module) | {switch.variable: switch.value for switch in found}
 
     def _prepared(self, processes: list[Process], taken: set[str]) -> list[Process]:
         """With the migrations that are documented, before what they are for: the processes of the same part."""

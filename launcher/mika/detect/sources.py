@@ -12,6 +12,7 @@ from mika.detect.environments import installed_scripts
 from mika.detect.fields import dotted, field_default, from_environment, literal
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, parse
+from mika.detect.siblings import Siblings
 from mika.frozen import frozen
 from mika.quoting import quoted
 
@@ -59,6 +60,16 @@ def _dotted_path(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+def _files_of_scripts(files: Files) -> Iterator[str]:
+    """Those with a function that a part of the project installs as a program."""
+    for path in files.named(r"pyproject\.toml"):
+        home = posixpath.dirname(path)
+        for target in installed_scripts(files, home):
+            relative = target.partition(":")[0].replace(".", "/")
+            for stem in (posixpath.join(home, relative), posixpath.join(home, "src", relative)):
+                yield from (f"{stem}.py", f"{stem}/__init__.py")
+
+
 class Sources:
     """All Python files of a project; each is parsed when it is asked for."""
 
@@ -66,14 +77,16 @@ class Sources:
         self.files, self._variables = files, variables
         self._modules: dict[str, Module | None] = {}
         self.errors: dict[str, SyntaxError] = {}
+        self._siblings = Siblings(files)
+        self._scripts = set(_files_of_scripts(files))
         self.entries = [module for module in map(self._entry, files.python) if module is not None]
         """The modules that may be something to run."""
 
     def _entry(self, path: str) -> Module | None:
         if self.files.is_late() or _NOISE.search(path):
             return None
-        is_command = _COMMAND.fullmatch(path) is not None
-        return self.module(path) if is_command or _MENTIONS.search(self.files.read(path, LARGEST_SOURCE)) else None
+        is_named = path in self._scripts or _COMMAND.fullmatch(path) is not None
+        return self.module(path) if is_named or _MENTIONS.search(self.files.read(path, LARGEST_SOURCE)) else None
 
     def examples(self) -> Iterator[str]:
         """The programs in a folder of examples that make a worker of Temporal."""
@@ -97,13 +110,14 @@ class Sources:
         level = len(name) - len(name.lstrip("."))
         if level:
             folders = folders[level - 1 : level]
-        relative = name[level:].replace(".", "/")
-        for folder in folders:
-            for base in (folder, posixpath.join(folder, "src")):
-                stem = posixpath.join(base, relative).rstrip("/")
-                for path in (f"{stem}.py", posixpath.join(stem, "__init__.py")):
-                    if path in self.files:
-                        return self.module(path)
+        bases = [base for folder in folders for base in (folder, posixpath.join(folder, "src"))]
+        if not level and (base := self._siblings.base_of(name, importer)) is not None:
+            bases.append(base)
+        for base in bases:
+            stem = posixpath.join(base, name[level:].replace(".", "/")).rstrip("/")
+            for path in (f"{stem}.py", posixpath.join(stem, "__init__.py")):
+                if path in self.files:
+                    return self.module(path)
         return None
 
     def imported(self, module: Module, name: str) -> tuple[Module | None, str]:

@@ -17,6 +17,8 @@ from mika.quoting import command_line
 from mika.wording import _, listed
 
 _QUEUE = re.compile(r"(?:--(?:temporal[-_])?(?:task[-_])?queue|-q)(?:=(.+))?")
+WORKER = re.compile(r"(?:.*[^a-z])?(?:worker|consumer|work|runner)s?(?:[^a-z].*)?", re.IGNORECASE)
+"""A command that starts a worker."""
 _FIRST_OPEN_PORT = 1024  # those below need rights
 _OURS = re.compile(r"TEMPORAL_(ADDRESS|HOST|PORT|NAMESPACE|HOST_URL|HOSTPORT|URL)|PYTHON\w*")
 """What mika tells each process itself, or what is about the container alone."""
@@ -45,7 +47,7 @@ def as_services(
     found: list[Worker] = []
     for worker in workers:
         runs = [_Run(one.name, *run) for one in services if (run := _run(worker, workers, one, said)) is not None]
-        found += _variants(worker, _different(worker, runs, services, sources), variables)
+        found += _variants(worker, _different(worker, _of_workers(runs), services, sources), variables)
     return found
 
 
@@ -122,6 +124,12 @@ def _reads(sources: Sources, worker: Worker, variable: str) -> bool:
 def _names(value: str, hosts: set[str]) -> bool:
     """Whether it has the host name of a service, which exists only inside compose."""
     return not hosts.isdisjoint(re.split(r"[/@:,]", value))
+
+
+def _of_workers(runs: Sequence[_Run]) -> Sequence[_Run]:
+    """Without those whose program is something else, such as `api`, if others have the command `worker`."""
+    named = [run for run in runs if run.arguments and WORKER.fullmatch(run.arguments[0])]
+    return named or runs
 
 
 def _variants(worker: Worker, runs: Sequence[_Run], variables: Mapping[str, str]) -> Iterator[Worker]:

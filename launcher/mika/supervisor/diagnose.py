@@ -46,6 +46,18 @@ _COMPILERS = [
     re.compile(r"^\[ERROR\] .*\.(java|kt):\[\d+,\d+\] |\.java:\d+: error: "),  # under Maven, and by itself
 ]
 _KEY_ERROR = re.compile(r"KeyError: '(\w+)'$")
+_VARIABLE = "[A-Z][A-Z0-9_]+"
+# What libraries raise for want of a variable of the environment: environs and omegaconf, django-environ and the clients
+# of models, decouple, starlette; and what programs say themselves.
+_UNSET = re.compile(
+    r"(?:\w+\.)*(?:\w*(?:Error|Exception)|ImproperlyConfigured): (?:.*\b)?(?:"
+    rf"Environment variable ['\"]({_VARIABLE})['\"] not (?:set|found)"
+    rf"|(?i:set|setting) the [`'\"]?({_VARIABLE})[`'\"]? environment variable\b"
+    rf"|({_VARIABLE}) not found\. Declare it as envvar\b"
+    rf"|Config '({_VARIABLE})' is missing, and has no default"
+    rf"|({_VARIABLE}) (?:environment|env) var(?:iable)? (?:is |was )?(?:not set|required|missing|must be set)\b"
+    rf"|(?:environment|env) variable:? [`'\"]?({_VARIABLE})[`'\"]? (?:is |was )?(?:not set|required|missing)\b)"
+)
 _OF_ENVIRON = re.compile(r"File \"(<frozen os>|.*[/\\]os\.py)\", line \d+, in __getitem__")
 _NUMBER = re.compile(r"(?<!rrno )(?<!rrno: )(?<!Error )(?<!code: )\b\d{2,5}\b")
 _DATE_OR_ADDRESS = re.compile(r"\d+([-/:.])\d+(\1\d+)+(\.\d+)?")
@@ -146,7 +158,9 @@ def _fix(said: Sequence[str], number: int) -> str:
 
 
 def _missing_variable(said: Sequence[str], number: int) -> str:
-    """The variable of the environment for want of which Python raised a KeyError; empty if it did not."""
+    """The variable of the environment for want of which Python, or a library, raised an error; empty if it did not."""
+    if unset := _UNSET.match(said[number]):
+        return next((str(name) for name in unset.groups() if name), "")
     name = _KEY_ERROR.match(said[number])
     frame = next((line for line in reversed(said[:number]) if line.startswith("File ")), "")
     return name[1] if name and _OF_ENVIRON.match(frame) else ""

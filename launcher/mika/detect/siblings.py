@@ -1,0 +1,46 @@
+"""The parts of a project that import each other as installed packages, as those of a workspace do."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from mika.detect.files import Files
+
+_NAME = re.compile(r"""^\[(?:project|tool\.poetry)\][^\[]*?^name[ \t]*=[ \t]*["']([\w.-]+)""", re.MULTILINE)
+_DECLARING = ("pyproject.toml", "requirements.txt", "requirements-dev.txt")
+
+
+class Siblings:
+    """Each part has a pyproject.toml; another one may import it if that declares it as a dependency."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._names = {
+            posixpath.dirname(path): name[1]
+            for path in files.named(r"pyproject\.toml")
+            if posixpath.dirname(path) and (name := _NAME.search(files.text(path)))
+        }
+        self._bases: dict[str, set[tuple[str, str]]] = {}
+        """By the first word of what is imported: the folders with it, each with the part it belongs to."""
+        for path in files.python if self._names else ():
+            part = files.home_of(path)
+            relative = path.removeprefix(f"{part}/")
+            base = posixpath.join(part, "src") if relative.startswith("src/") else part
+            first = path.removeprefix(f"{base}/").partition("/")[0].removesuffix(".py")
+            if part in self._names:
+                self._bases.setdefault(first, set()).add((base, part))
+
+    def base_of(self, name: str, importer: str) -> str | None:
+        """The folder in which a file of another part finds the module `name`; None if it finds none."""
+        found = self._bases.get(name.partition(".")[0])
+        if not found:
+            return None
+        home = self._files.home_of(importer)
+        declared = [base for base, part in sorted(found) if part != home and self._declares(home, self._names[part])]
+        return declared[0] if len(declared) == 1 else None
+
+    def _declares(self, home: str, name: str) -> bool:
+        texts = (self._files.text(posixpath.join(folder, each)) for folder in {home, ""} for each in _DECLARING)
+        spelled = re.sub(r"[-_.]+", "[-_.]+", name)
+        return any(re.search(rf"(?<![\w.-]){spelled}(?![\w-])", text, re.IGNORECASE) for text in texts)

@@ -1,0 +1,63 @@
+"""A project of several parts that share a library of their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.sources import HERE, proposed
+
+RUNNER = """
+import asyncio, os
+from temporalio.client import Client
+from temporalio.worker import Worker
+class Runner:
+    def __init__(self, task_queue, workflows=()):
+        self._task_queue = task_queue
+        self._workflows = workflows
+    async def serve(self):
+        client = await Client.connect(os.environ.get("T_URL", "localhost:7233"))
+        await Worker(client, task_queue=self._task_queue, workflows=self._workflows).run()
+    def run(self):
+        asyncio.run(self.serve())
+"""
+PART = '[project]\nname = "{0}"\ndependencies = ["{1}"]\n[project.scripts]\n{0} = "{2}:main"\n[build-system]\n'
+ORDERS = "from shared_lib import Runner\ndef main():\n    Runner({}).run()\n"
+
+
+def shop(dependency: str = "shared-lib") -> dict[str, str]:
+    return {
+        "pyproject.toml": '[tool.uv.workspace]\nmembers = ["apps/*", "libs/*"]\n',
+        "libs/shared/pyproject.toml": PART.format("shared-lib", "temporalio", "none"),
+        "libs/shared/src/shared_lib/__init__.py": "from .runner import Runner\n",
+        "libs/shared/src/shared_lib/runner.py": RUNNER,
+        "apps/mail/pyproject.toml": PART.format("mail", dependency, "mail.app"),
+        "apps/mail/src/mail/__init__.py": "",
+        "apps/mail/src/mail/app.py": ORDERS.format('task_queue="mails"'),
+        "apps/orders/pyproject.toml": PART.format("orders", dependency, "orders.app"),
+        "apps/orders/orders/__init__.py": "",
+        "apps/orders/orders/app.py": ORDERS.format('"orders"') + 'if __name__ == "__main__":\n    main()\n',
+    }
+
+
+@pytest.mark.parametrize("dependency", ["shared-lib", "Shared_Lib>=1", "shared.lib[x] ; python_version > '3'"])
+def test_workers_that_a_library_of_the_project_makes(tmp_path, dependency):
+    found = proposed(tmp_path, shop(dependency))
+    assert not found.questions
+    assert not found.notes
+    assert sorted((each.cwd, each.command, each.queues, each.env["T_URL"]) for each in found.processes) == [
+        ("apps/mail", "mail", ("mails",), HERE),
+        ("apps/orders", "python -m orders.app", ("orders",), HERE),
+    ]
+
+
+def test_a_library_that_a_part_does_not_declare_is_another_one(tmp_path):
+    found = proposed(tmp_path, shop("shared-lib-of-others"))
+    assert not any(process.queues for process in found.processes)
+
+
+def test_a_server_is_told_the_address_that_the_library_reads(tmp_path):
+    sources = {name: text for name, text in shop().items() if not name.startswith("apps/")} | {
+        "apps/api/pyproject.toml": PART.format("api", "shared-lib", "none"),
+        "apps/api/main.py": "from fastapi import FastAPI\nfrom shared_lib import Runner\napp = FastAPI()\n",
+    }
+    assert [process.env for process in proposed(tmp_path, sources).processes] == [{"T_URL": HERE}]
