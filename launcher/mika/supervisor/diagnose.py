@@ -24,6 +24,14 @@ _PERMANENT = [
         r"^(go: )?no required module provides package |^go: (go\.mod file not found|updates to go\.mod needed)\b"
     ),
     re.compile(r"^npm error Missing script: "),
+    (_NO_ENV_FILE := re.compile(r"^node: (\S.{0,200}): not found$")),  # of `--env-file`
+    re.compile(r"^node: (bad option: |.* is not allowed in NODE_OPTIONS$)"),
+    (
+        _NOT_SET := re.compile(  # caarlos0/env, envconfig (two of them), Spring
+            r"\brequired environment variable \"(\w+)\" is not set|\brequired key ([A-Z][A-Z0-9_]*) missing value$"
+            r"|: missing required value: ([A-Z][A-Z0-9_]*)$|\bCould not resolve placeholder '([A-Z][A-Z0-9_]*)'"
+        )
+    ),
     (
         _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
     ),  # the SDKs, when a worker starts
@@ -132,6 +140,8 @@ def _fix(said: Sequence[str], number: int) -> str:
         return _("this server speaks no TLS: connect to it without `tls` and `api_key`")
     if _INVALID_SETTINGS.search(text) and "Field required" in text:
         return _("set what is required in .env")
+    if missing := _NO_ENV_FILE.match(text):
+        return _("make {file}, or take `--env-file` out of the command", file=missing[1])
     if variable := _missing_variable(said, number):
         return _("set {name} in .env", name=variable)
     if _BROKEN_STORE.search(text):
@@ -140,7 +150,11 @@ def _fix(said: Sequence[str], number: int) -> str:
 
 
 def _missing_variable(said: Sequence[str], number: int) -> str:
-    """The variable of the environment for want of which Python raised a KeyError; empty if it did not."""
+    """The variable of the environment that a program wants: Python raised a KeyError for it, or a library of Go or
+    Spring names it. Empty if it is not for want of one.
+    """
+    if missing := _NOT_SET.search(said[number]):
+        return str(next(filter(None, missing.groups())))
     name = _KEY_ERROR.match(said[number])
     frame = next((line for line in reversed(said[:number]) if line.startswith("File ")), "")
     return name[1] if name and _OF_ENVIRON.match(frame) else ""
