@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,28 @@ from mika.stack import running
 from tests.kit.sources import API, make, only, proposed, worker
 
 # --- what is left to the user -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "others", "note"),
+    [
+        ("--env-file=.env", {}, "`npm run work` reads .env, which is not there: make it"),
+        ("--env-file conf/a.env", {}, "`npm run work` reads conf/a.env, which is not there: make it"),
+        (
+            "--env-file=.env",
+            {".env.example": "A=b"},
+            "`npm run work` reads .env, which is not there: make it, as .env.example shows",
+        ),
+        ("--env-file=.env", {".env": ""}, ""),
+        ("--env-file-if-exists=.env", {}, ""),
+    ],
+)
+def test_a_file_of_settings_that_a_script_of_node_reads(tmp_path, option, others, note):
+    package = {"scripts": {"work": f"tsx {option} work.ts"}, "dependencies": {"@temporalio/worker": "1"}}
+    sources = {"package.json": json.dumps(package), "work.ts": "Worker.create({ taskQueue: 'q' })", **others}
+    found = proposed(tmp_path, sources)
+    assert only(found).command == "npm run work"
+    assert [one for one in found.notes if "is not there" in one] == ([note] if note else [])
 
 
 @pytest.mark.parametrize(

@@ -232,3 +232,68 @@ def test_texts_that_never_end_cost_little(tmp_path, filler):
     began = time.monotonic()
     proposed(tmp_path, sources)
     assert time.monotonic() - began < 5
+
+
+SERVING = "func serve() { http.ListenAndServe(ADDRESS, nil) }\n"
+COMMANDS = """package main
+import (
+	"net/http"
+	"os"
+)
+func main() {
+	switch os.Args[1] {
+	case "api":
+		serve()
+	case "worker":
+		work()
+	case "migrate":
+		migrate()
+	}
+}
+"""
+WORK = 'package main\nfunc work() { w := worker.New(c, "q", worker.Options{}) }\nfunc migrate() {}\n'
+
+
+def test_a_command_in_go_that_serves_beside_the_one_that_makes_the_worker(tmp_path):
+    main = COMMANDS + SERVING.replace("ADDRESS", '":8091"')
+    worker, api = proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main, "work.go": WORK}).processes
+    assert (worker.name, worker.command) == ("worker", "go run . worker")
+    assert (api.name, api.command, api.ready) == ("api", "go run . api", "tcp:8091")
+
+
+def test_a_program_in_go_whose_command_serves_is_not_run_without_it(tmp_path):
+    main = COMMANDS + SERVING.replace("ADDRESS", '":8091"')
+    (api,) = proposed(
+        tmp_path, {"go.mod": GO_MOD, "main.go": main, "work.go": WORK.replace("worker.New", "f")}
+    ).processes
+    assert (api.name, api.command) == ("api", "go run . api")
+
+
+def test_a_command_in_go_that_serves_beside_its_worker_is_no_process_of_its_own(tmp_path):
+    serves = WORK.replace("{ w", '{ go http.ListenAndServe(":9", nil); w').replace(
+        "main\n", 'main\nimport "net/http"\n', 1
+    )
+    (worker,) = proposed(tmp_path, {"go.mod": GO_MOD, "main.go": COMMANDS, "work.go": serves}).processes
+    assert worker.command == "go run . worker"
+
+
+@pytest.mark.parametrize(
+    ("expression", "before", "port", "env"),
+    [
+        ('":" + getenv("PORT", "8091")', "", 8091, {"PORT": "8091"}),
+        (
+            '":" + port',
+            'port := os.Getenv("PORT")\n\tif port == "" {\n\t\tport = "8091"\n\t}\n',
+            8091,
+            {"PORT": "8091"},
+        ),
+        ('fmt.Sprintf(":%d", cfg.Port)', "cfg := Load()\n", 8091, {"PORT": "8091"}),
+        ('getenv("ADDRESS", "0.0.0.0:8091")', "", 8091, {}),
+        ('":" + os.Getenv("PORT")', "", None, {}),
+    ],
+)
+def test_the_port_of_a_web_app_in_go_that_a_variable_decides(tmp_path, expression, before, port, env):
+    config = 'type Config struct {\n\tPort int `env:"PORT" envDefault:"8091"`\n}\nfunc Load() Config { return c }\n'
+    main = IMPORTS.format("") + f"func main() {{\n\t{before}\thttp.ListenAndServe({expression}, nil)\n}}\n{config}"
+    found = proposed(tmp_path, {"go.mod": GO_MOD, "api/main.go": main})
+    assert [(process.ready, process.env) for process in found.processes] == ([(f"tcp:{port}", env)] if port else [])

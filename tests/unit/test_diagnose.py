@@ -147,6 +147,27 @@ def test_a_variable_that_a_library_wants(error):
     assert not find_permanent_cause([f"WARNING {error.partition(': ')[2]}"], 1), "only a warning"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'env: required environment variable "T_URL" is not set',
+        '2026/11/30 21:10:00 env: required environment variable "T_URL" is not set; required key Q',
+        "2026/11/30 21:10:00 required key T_URL missing value",
+        "Temporal: Address: missing required value: T_URL",
+        "java.lang.IllegalArgumentException: Could not resolve placeholder 'T_URL' in value \"${T_URL}\"",
+    ],
+)
+def test_a_variable_that_a_library_of_go_or_spring_wants(line):
+    why = find_permanent_cause(["starting", line, "exit status 1"], 1)
+    assert (why.text, why.fix) == (line, "set T_URL in .env")
+
+
+def test_a_file_of_env_file_that_is_not_there():
+    why = find_permanent_cause(["> tsx --env-file=.env src/worker.ts", "", "node: .env: not found"], 9)
+    assert (why.text, why.fix) == ("node: .env: not found", "make .env, or take `--env-file` out of the command")
+    assert find_permanent_cause(["node: bad option: --env-file"], 9)
+
+
 PYDANTIC = """\
 pydantic_core._pydantic_core.ValidationError: 2 validation errors for Settings
 openai_api_key

@@ -26,7 +26,7 @@ _GO_ADDRESS = re.compile(r"\bHostPort:\s*((?:[^,()\n}]|\((?:[^()\n]|\([^()\n]{0,
 _GO_CLIENT = re.compile(r'^[ \t]*(?:import[ \t]+)?(?:(\w+)[ \t]+)?"go\.temporal\.io/sdk/client"', re.MULTILINE)
 _GO_DIALS = re.compile(r"\bclient\.(?:Dial|DialContext|NewClient|NewLazyClient)\(")
 _GO_DEFAULT = r'\bif\s+NAME\s*==\s*""\s*\{\s*NAME\s*=\s*([^;\n}]{1,200})'
-_GO_ELSEWHERE = re.compile(r"\.HostPort\s*=(?!=)|\benvconfig\b")
+_GO_ELSEWHERE = re.compile(r"\.HostPort\s*=(?!=)|\bcontrib/envconfig\b")
 _JAVA_LOCAL = re.compile(
     r"\bWorkflowServiceStubs\s*\.\s*(?:newLocalServiceStubs\(\s*\)|newInstance\(\s*\)"
     r"|newServiceStubs\(\s*WorkflowServiceStubsOptions\s*\.\s*getDefaultInstance\()"

@@ -14,6 +14,7 @@ from mika.detect import nest_workers, outputs, spring
 from mika.detect.documented import Said
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
+from mika.detect.go_config import GoConfig
 from mika.detect.sources import Value
 from mika.frozen import frozen
 
@@ -140,6 +141,10 @@ class Texts:
         self._of: dict[tuple[Language, str], list[str]] = {}
         self._springs: dict[str, spring.Settings | None] = {}
 
+    @functools.cached_property
+    def _go_config(self) -> GoConfig:
+        return GoConfig(self.files, self.text, self._sources(GO), self._variables)
+
     def makers(self) -> Iterator[Maker]:
         for language in LANGUAGES:
             manifests = self._manifests(language)
@@ -262,6 +267,8 @@ class Texts:
         if helper := _HELPER.match(expression):
             default = self.value(helper[2], path, near, depth + 1).text
             return Value(self._variables.get(helper[1], default), helper[1])
+        if path.endswith(GO.sources) and (setting := self._go_config.value(expression, path)) is not None:
+            return setting
         name = re.split(r"\W+", expression.removesuffix("()"))[-1]
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()

@@ -7,10 +7,12 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from mika.config.sources import toml_error
+from mika.detect import package_json
 from mika.detect.files import Files
+from mika.detect.findings import Process
 from mika.wording import Text, _, listed
 
 _EXAMPLES = r"\.?env[._-](example|sample|template|dist)"
@@ -21,6 +23,8 @@ _BLOCK = re.compile(r"^[ \t]*```(?:\.env|dotenv|env)[ \t]*$(.*?)^[ \t]*```", re.
 """What a README shows as an `.env`."""
 _READS_ENV = re.compile(rb"dotenv|\benviron\.(File)?(Aware)?Env\b|\bread_env\b|\benv_file\b|\bdecouple\b|\benvirons\b")
 """What a program in Python reads an `.env` with."""
+_ENV_FILE = re.compile(r"\s--env-file[= ][\"']?([\w./-]{1,200})")
+"""Node ends without such a file; `--env-file-if-exists` is another option."""
 _MOST_SOURCES = 500
 _LONGEST = 200  # characters
 _MOST_NAMES = 6
@@ -41,6 +45,33 @@ def unset_keys(files: Files, variables: Collection[str]) -> Iterator[str]:
         ]
         if wanted:
             yield _unset(path, wanted, beside)
+
+
+def missing_files(files: Files, processes: Iterable[Process]) -> Iterator[Text]:
+    """A line for each file that the script of a process in Node reads with `--env-file`, and that is not there."""
+    for process in processes:
+        words = process.command.split()
+        manifest = posixpath.join(process.cwd, "package.json")
+        scripts = package_json.scripts(files.text(manifest)) if manifest in files else {}
+        command = scripts.get(words[2], "") if words[1:2] == ["run"] and len(words) > 2 else process.command
+        for name in _ENV_FILE.findall(command):
+            path = posixpath.normpath(posixpath.join(process.cwd, name))
+            if not (files.root / path).exists():
+                example = next(
+                    (one for one in files.named(_EXAMPLES) if posixpath.dirname(one) == posixpath.dirname(path)), ""
+                )
+                yield _missing(process.command, path, example)
+
+
+def _missing(command: str, path: str, example: str) -> Text:
+    if not example:
+        return _("`{command}` reads {path}, which is not there: make it", command=command, path=path)
+    return _(
+        "`{command}` reads {path}, which is not there: make it, as {example} shows",
+        command=command,
+        path=path,
+        example=example,
+    )
 
 
 def example_of(files: Files, variable: str) -> tuple[str, str]:

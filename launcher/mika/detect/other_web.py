@@ -8,10 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mika.detect import listening, naming, nest, node_programs, package_json
+from mika.detect import go_web, listening, naming, nest, node_programs, package_json
 from mika.detect.environments import Tooling, node_tooling
-from mika.detect.files import ancestors
-from mika.detect.go_code import GoCode
 from mika.detect.languages import GO, NODE, Texts
 from mika.detect.listening import Port
 from mika.frozen import frozen
@@ -39,18 +37,6 @@ _SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
 _PRIVILEGED = 1023
 """Linux reserves the ports up to this one for root (`net.ipv4.ip_unprivileged_port_start`)."""
 _FOLDER = {"npm": "--prefix", "pnpm": "--dir", "yarn": "--cwd"}
-_GO = {
-    "github.com/gin-gonic/gin": "Gin",
-    "github.com/labstack/echo": "Echo",
-    "github.com/gofiber/fiber": "Fiber",
-    "github.com/go-chi/chi": "chi",
-    "net/http": "net/http",
-}
-_SERVES = {"Gin": r"\.Run(TLS)?\(", "Echo": r"\.Start(TLS|AutoTLS)?\(", "Fiber": r"\.Listen(TLS)?\("}
-_LISTENS = r"\.?ListenAndServe(TLS)?\("
-_PACKAGE, _MAIN = (re.compile(text, re.MULTILINE) for text in (r"^package main\b", r"^func main\(\)"))
-_RUNS = re.compile(r"\.\w*(?:Serve|Run|Start|Listen)\w*\(")
-_IMPORTED = re.compile(r'^[ \t]*(?:import[ \t]+)?(?:[\w.]+[ \t]+)?"([\w./-]+)"', re.MULTILINE)
 
 
 @frozen
@@ -218,62 +204,17 @@ def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]
 
 
 def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
-    """The programs that serve HTTP, in a package of their own or in one that they import, and make no worker."""
-    workers = {posixpath.dirname(path) for path in started if path.endswith(".go")}
-    code = GoCode(texts)
-    for manifest in () if texts.files.is_late() else texts.files.named(r"go\.mod"):
-        home, packages = posixpath.dirname(manifest), _packages(texts, posixpath.dirname(manifest))
-        module = re.search(r"^module\s+(\S+)", texts.text(manifest), re.MULTILINE)
-        for folder, sources in packages.items():
-            main = next((path for path in sources if _is_program(texts.text(path))), None)
-            if main is None or folder in workers or texts.files.is_late():
-                continue
-            own = [texts.text(path) for path in sources if _PACKAGE.search(texts.text(path))]
-            imported = {name for text in own for name in _IMPORTED.findall(text)}
-            named = module[1] if module else ""
-            below = (name[len(named) + 1 :] for name in imported if f"{name}/".startswith(f"{named}/"))
-            inner = {posixpath.join(home, folder).rstrip("/") for folder in below}
-            near = [*own, *(texts.text(path) for other in sorted(inner) for path in packages.get(other, ()))]
-            if not any(_RUNS.search(text) for text in own):
-                continue  # it may import a server for something else
-            kind = next(filter(None, map(_kind, near)), None)
-            makes = any("worker.New(" in text for text in near)
-            if kind is None or (makes and code.leads_to(main, "worker.New(")):
-                continue
-            relative = posixpath.relpath(folder or ".", home or ".")
-            command = "go run ." if relative == "." else f"go run {quoted(f'./{relative}')}"
-            port, watch = listening.in_go(near), texts.watched(GO, home)
-            yield App(kind, main, "", command, Tooling("go"), home, port, watch=watch)
+    for one in go_web.find(texts, started):
+        watch = texts.watched(GO, one.home)
+        yield App(one.kind, one.path, _named(one.word), one.command, Tooling("go"), one.home, one.port, watch=watch)
 
 
 def _told_apart(apps: Sequence[App]) -> Iterator[App]:
     """With their names."""
-    names = naming.of_folders([posixpath.dirname(app.path) for app in apps])
+    names = naming.of_folders([posixpath.dirname(app.path) for app in apps if not app.name])
     for app in apps:
+        if app.name:
+            yield app
+            continue
         name = re.sub(r"[^a-z0-9_]+", "-", names[posixpath.dirname(app.path)].lower()).strip("-")
         yield replace(app, name=name or "web")
-
-
-def _packages(texts: Texts, home: str) -> dict[str, list[str]]:
-    """The sources of one module by their folder; a folder with a go.mod of its own is another module."""
-    found: dict[str, list[str]] = {}
-    for path in texts.of(GO, home):
-        if next(folder for folder in ancestors(path) if posixpath.join(folder, "go.mod") in texts.files) == home:
-            found.setdefault(posixpath.dirname(path), []).append(path)
-    return found
-
-
-def _is_program(text: str) -> bool:
-    return _PACKAGE.search(text) is not None and _MAIN.search(text) is not None
-
-
-def _kind(text: str) -> str | None:
-    """The framework of a file that serves with it. With pprof alone it serves nothing of its own."""
-    imported = _IMPORTED.findall(text)
-    if "net/http/pprof" in imported and "Handle" not in text:
-        imported = [name for name in imported if name != "net/http"]
-    for package, kind in _GO.items():
-        has = any(name == package or name.startswith(f"{package}/v") for name in imported)
-        if has and (re.search(_SERVES.get(kind, _LISTENS), text) or re.search(_LISTENS, text)):
-            return kind
-    return None

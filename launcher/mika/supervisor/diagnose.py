@@ -24,6 +24,14 @@ _PERMANENT = [
         r"^(go: )?no required module provides package |^go: (go\.mod file not found|updates to go\.mod needed)\b"
     ),
     re.compile(r"^npm error Missing script: "),
+    (_NO_ENV_FILE := re.compile(r"^node: (\S.{0,200}): not found$")),  # of `--env-file`
+    re.compile(r"^node: (bad option: |.* is not allowed in NODE_OPTIONS$)"),
+    (
+        _NOT_SET := re.compile(  # caarlos0/env, envconfig (two of them), Spring
+            r"\brequired environment variable \"(\w+)\" is not set|\brequired key ([A-Z][A-Z0-9_]*) missing value$"
+            r"|: missing required value: ([A-Z][A-Z0-9_]*)$|\bCould not resolve placeholder '([A-Z][A-Z0-9_]*)'"
+        )
+    ),
     (
         _NAMESPACE := re.compile(r"[Nn]amespace ['\"]?([^\s'\"]+)['\"]? (is|was) not found")
     ),  # the SDKs, when a worker starts
@@ -145,6 +153,8 @@ def _fix(said: Sequence[str], number: int) -> str:
         return _("this server speaks no TLS: connect to it without `tls` and `api_key`")
     if _INVALID_SETTINGS.search(text) and "Field required" in text:
         return _("set what is required in .env")
+    if missing := _NO_ENV_FILE.match(text):
+        return _("make {file}, or take `--env-file` out of the command", file=missing[1])
     if variable := _missing_variable(said, number):
         return _("set {name} in .env", name=variable)
     if _BROKEN_STORE.search(text):
@@ -159,7 +169,7 @@ def _fix(said: Sequence[str], number: int) -> str:
 
 def _missing_variable(said: Sequence[str], number: int) -> str:
     """The variable of the environment for want of which Python, or a library, raised an error; empty if it did not."""
-    if unset := _UNSET.match(said[number]):
+    if unset := _UNSET.match(said[number]) or _NOT_SET.search(said[number]):
         return next((str(name) for name in unset.groups() if name), "")
     name = _KEY_ERROR.match(said[number])
     frame = next((line for line in reversed(said[:number]) if line.startswith("File ")), "")
