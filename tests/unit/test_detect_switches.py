@@ -73,3 +73,11 @@ def test_what_is_on_or_something_else_is_left_alone(tmp_path, condition):
 def test_the_value_that_a_program_compares_with(tmp_path):
     own = worker('"q"').replace("async def main(", 'if os.getenv("RUN_WORKER") == "1":\n    pass\nasync def main(')
     assert only(proposed(tmp_path, {"worker.py": own})).env == {"RUN_WORKER": "1"}
+
+
+def test_a_worker_that_has_a_program_of_its_own_is_not_started_in_the_app_too(tmp_path):
+    found = proposed(
+        tmp_path, app('os.getenv("RUN_WORKER")') | {"worker.py": "import asyncio, jobs\nasyncio.run(jobs.main())"}
+    )
+    assert {process.name: dict(process.env) for process in found.processes} == {"web": {}, "worker": {}}
+    assert only(proposed(tmp_path / "alone", app('os.getenv("RUN_WORKER")'))).env == {"RUN_WORKER": "true"}

@@ -82,6 +82,7 @@ class _Proposer:
         self._settings: dict[str, Guess] = {}
         self._questions: list[Question] = []
         self._notes = misnamed(root, "Procfile")
+        self._has_worker = False
 
     def proposal(self) -> Proposal:
         apps = web.find(self._sources, self._said)
@@ -92,6 +93,7 @@ class _Proposer:
         started = composed.as_composed(self._files, self._services, [one for one in every if one.start is not None])
         started = variants.as_services(started, self._services, self._said, self._sources, self._variables)
         own = [*arguments.given(started, self._said, self._sources), *others.workers]
+        self._has_worker = bool(own)
         self._choose_backend(has_other_sdk=bool(others.workers or others.notes) or any(texts.users()))
         self._note_port()
         self._note_namespace()
@@ -155,7 +157,11 @@ class _Proposer:
             own = variants.published_port(app.path, app.variable_name, self._services, self._said)
         port = own if own is not None and (app.is_program or own not in self._ports) else next(free)
         self._ports.add(port)
-        env = dict(app.start.env) | ({app.variable: str(port)} if app.variable else {}) | self._told(app.module)
+        env = (
+            dict(app.start.env)
+            | ({app.variable: str(port)} if app.variable else {})
+            | self._told(app.module, has_worker=self._has_worker)
+        )
         self._elsewhere[name] = self._servers.elsewhere(app.module)
         queues = worker.known if worker else ()
         if worker is not None and not queues:
@@ -193,7 +199,7 @@ class _Proposer:
         why, queues = worker.path, worker.known
         module = self._sources.module(worker.path) if worker.path.endswith(".py") else None
         home, found = worker.start.cwd, self._servers
-        told = found.told_at(home, worker.path) if module is None else self._told(module)
+        told = found.told_at(home, worker.path) if module is None else self._told(module, has_worker=False)
         self._elsewhere[name] = found.elsewhere_at(home, worker.path) if module is None else found.elsewhere(module)
         env = dict(worker.start.env) | told
         if queues:
@@ -238,9 +244,9 @@ class _Proposer:
         variable = next((queue.variable for queue in worker.queues if queue.variable), "")
         return variable, *(leftovers.example_of(self._files, variable) if variable else ("", ""))
 
-    def _told(self, module: Module) -> dict[str, str]:
+    def _told(self, module: Module, *, has_worker: bool) -> dict[str, str]:
         """What a program in Python must be told of the server, and to use it at all."""
-        found = switches.off(self._sources, module, self._variables)
+        found = switches.off(self._sources, module, self._variables, has_worker=has_worker)
         self._notes += (switch.note for switch in found if switch.note not in self._notes)
         return self._servers.told(module) | {switch.variable: switch.value for switch in found}
 

@@ -41,8 +41,10 @@ class Switch:
         )
 
 
-def off(sources: Sources, module: Module, variables: Collection[str]) -> list[Switch]:
-    """Those that a program asks for, by their variables; what the user has set is not among them."""
+def off(sources: Sources, module: Module, variables: Collection[str], *, has_worker: bool) -> list[Switch]:
+    """Those that a program asks for, by their variables; what the user has set is not among them, nor what would start
+    a worker in it if the project `has_worker`, a program for that.
+    """
     parts = sources.reachable(module)
     if not any(part.uses_temporal for part in parts):
         return []
@@ -50,7 +52,8 @@ def off(sources: Sources, module: Module, variables: Collection[str]) -> list[Sw
     for part in parts:
         for test in part.tests:
             for variable, value in _asked(sources, test, part):
-                if variable not in variables and _SWITCH.fullmatch(variable) and not _NO_SWITCH.search(variable):
+                is_switch = _SWITCH.fullmatch(variable) and not _NO_SWITCH.search(variable)
+                if is_switch and variable not in variables and not (has_worker and "WORKER" in variable):
                     found.setdefault(variable, Switch(part.path, variable, value))
     return list(found.values())
 
