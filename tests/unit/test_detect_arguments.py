@@ -27,7 +27,7 @@ def test_a_worker_that_the_project_starts_with_several_arguments(tmp_path):
     found = proposed(tmp_path, {"workers/runner.py": ARGV, "Makefile": makefile})
     assert commands(found) == ["python workers/runner.py orders", "python workers/runner.py mail --fast"]
     assert [process.name for process in found.processes] == ["orders", "mail"]
-    assert found.processes[1].why[1] == "Makefile has it with `mail --fast`"
+    assert found.processes[1].why[1] == "Makefile starts it with `mail --fast`"
     assert [question.text for question in found.questions] == [
         "which task queue does `python workers/runner.py orders` poll?",
         "which task queue does `python workers/runner.py mail --fast` poll?",

@@ -50,7 +50,7 @@ def test_what_is_off_by_default_is_turned_on(tmp_path, condition, conf):
     found = proposed(tmp_path, app(condition, conf))
     assert only(found).env["TEMPORAL_ENABLED"] == "true"
     assert "TEMPORAL_TLS_ENABLED" not in only(found).env
-    assert found.notes == ("main.py asks whether TEMPORAL_ENABLED is on: it gets true",)
+    assert found.notes == ("TEMPORAL_ENABLED is off by default in main.py: it is set to true",)
     assert "TEMPORAL_ENABLED" not in only(proposed(tmp_path, app(condition, conf), TEMPORAL_ENABLED="0")).env
 
 

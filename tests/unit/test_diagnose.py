@@ -182,7 +182,7 @@ def test_a_database_file_that_belongs_to_somebody_else():
     error = "unable to create SQLite admin DB: attempt to write a readonly database (8)"
     why = find_permanent_cause([f"Error: failed starting server: failed creating namespaces: {error}"], 1)
     assert error in why.text
-    assert "cannot be written: look whom it belongs to" in why.fix
+    assert "cannot be written: check who owns it" in why.fix
     full = "Error: unable to create SQLite admin DB: unable to open database file (14)"
     assert not find_permanent_cause([full], 1), "SQLite says so, too, for want of file descriptors: that passes"
 

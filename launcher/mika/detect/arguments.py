@@ -52,7 +52,7 @@ def _with_arguments(worker: Worker, said: Sequence[Said], sources: Sources) -> I
         yield worker
     for name, (arguments, where) in runs.items():
         start = replace(worker.start, command=f"{worker.start.command} {command_line(arguments)}")
-        note = _("{file} has it with `{arguments}`", file=where, arguments=" ".join(arguments)) if where else ""
+        note = _("{file} starts it with `{arguments}`", file=where, arguments=" ".join(arguments)) if where else ""
         if len(runs) == 1:
             yield replace(worker, start=start, note=note)
             continue

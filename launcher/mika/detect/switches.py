@@ -34,7 +34,7 @@ class Switch:
     @property
     def note(self) -> Text:
         return _(
-            "{path} asks whether {variable} is on: it gets {value}",
+            "{variable} is off by default in {path}: it is set to {value}",
             path=self.path,
             variable=self.variable,
             value=self.value,

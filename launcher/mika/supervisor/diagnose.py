@@ -162,7 +162,7 @@ def _fix(said: Sequence[str], number: int) -> str:
     if _READ_ONLY_STORE.search(text):
         return _(
             "its database file (of `temporal`: .mika/data/temporal.db) cannot be written:"
-            " look whom it belongs to, and whether it is read-only"
+            " check who owns it, and whether it is read-only"
         )
     return _fix_for_start_on_import(said[:number])
 
