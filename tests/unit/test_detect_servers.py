@@ -324,6 +324,13 @@ def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable)
     assert found.env == ({variable: HERE} if variable else {})
 
 
+def test_an_address_among_arguments_that_are_unpacked(tmp_path):
+    source = connecting("x", 'options = {"target_host": os.getenv("T_URL", "localhost:7239"), "namespace": "n"}\n')
+    found = proposed(tmp_path, {"worker.py": source.replace("connect(x)", "connect(**options)")})
+    assert only(found).env == {"T_URL": HERE}
+    assert found.settings["TEMPORAL_NAMESPACE"].value == "n"
+
+
 @pytest.mark.parametrize(
     "field",
     [
