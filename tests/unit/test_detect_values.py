@@ -107,6 +107,33 @@ def test_a_name_behind_an_option_a_table_or_a_parameter(tmp_path, queue, source,
 
 
 @pytest.mark.parametrize(
+    "main",
+    [
+        "loop = asyncio.new_event_loop()\nloop.run_until_complete(main())",
+        "asyncio.get_event_loop().run_until_complete(main())",
+        "import uvloop\nuvloop.run(main())",
+        "try:\n    asyncio.run(main())\nexcept KeyboardInterrupt:\n    pass",
+        "with asyncio.Runner() as runner:\n    asyncio.run(main())",
+    ],
+)
+def test_a_program_that_begins_without_asking_whether_it_is_one(tmp_path, main):
+    found = proposed(tmp_path, {"worker.py": polled('"orders"', "", main=main)})
+    assert (only(found).command, only(found).queues) == ("python worker.py", ("orders",))
+
+
+DERIVED = """
+class Own(Worker):
+    def __init__(self, client, queue):
+        super().__init__(client, task_queue=queue, workflows=[])
+"""
+
+
+def test_a_class_that_is_made_from_the_worker(tmp_path):
+    source = polled("None", DERIVED).replace("Worker(client, task_queue=None, workflows=[])", 'Own(client, "orders")')
+    assert only(proposed(tmp_path, {"worker.py": source})).queues == ("orders",)
+
+
+@pytest.mark.parametrize(
     ("queue", "source", "main"),
     [
         ("queue", "", 'if __name__ == "__main__":\n    asyncio.gather(main("orders"), main("mail"))'),

@@ -33,6 +33,15 @@ def assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
                 yield name, statement.value
 
 
+def calls_of_base(made: ast.ClassDef) -> Iterator[ast.Call]:
+    """What a class has as `super().__init__(…)`, as calls of the `Worker` that it is made from."""
+    for base in (each for each in made.bases if dotted(each).endswith("Worker")):
+        for node in ast.walk(made):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name("super")), attr="__init__")):
+                    yield ast.copy_location(ast.Call(base, node.args, node.keywords), node)
+
+
 def started_by(call: ast.Call) -> ast.Call | None:
     """The call that a thread or process is to make: of `Process(target=f, args=(x,))` and `submit(f, x)`."""
     given = {keyword.arg: keyword.value for keyword in call.keywords}

@@ -12,6 +12,7 @@ from mika.detect.fields import (
     VARIABLE,
     alias_of,
     assigned,
+    calls_of_base,
     dotted,
     fields,
     from_environment,
@@ -34,6 +35,7 @@ ON_IMPORT, ON_RUN = "", "__main__"
 _PLAIN_CALL = re.compile(
     r"(os\.)?(getenv|environ\.get)|str|int|bool|\w*(Error|Exception)|print|log\w*(\.\w+)*|(\w+\.)?(strip|lower|upper)|"
 )
+_RUNS = re.compile(r"(asyncio|anyio|uvloop|trio|typer)\.run|main|run|(fire\.)?Fire")
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
 
@@ -192,6 +194,7 @@ def _note_class(node: ast.ClassDef, module: Module) -> None:
         _note_nested(node, prefix, module)
     else:
         module.fields_of[node.name] = dict(pair for statement in node.body for pair in fields(statement))
+    module.calls += calls_of_base(node)
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             _note_parameters(node.name, statement.args.args[1:], module)
@@ -377,5 +380,10 @@ def _runs(statement: ast.stmt) -> bool:
     """`if __name__ == "__main__"`, or `asyncio.run(main())` for everybody who imports it."""
     if isinstance(statement, ast.If):
         return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+    if isinstance(statement, ast.Try | ast.With):
+        return any(map(_runs, statement.body))
     call = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(call, ast.Call) and dotted(call.func) in ("asyncio.run", "anyio.run", "main", "run")
+    if not isinstance(call, ast.Call):
+        return False
+    is_loop = isinstance(call.func, ast.Attribute) and call.func.attr == "run_until_complete"
+    return is_loop or _RUNS.fullmatch(dotted(call.func)) is not None
