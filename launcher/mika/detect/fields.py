@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 """What a variable of the environment is called."""
+_OF_TEMPORAL = re.compile("temporal|worker", re.IGNORECASE)
 _ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
 
 
@@ -31,6 +32,12 @@ def assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
             if name:
                 yield name, statement.value
+
+
+def is_of_temporal(node: ast.expr) -> bool:
+    """Whether a name or text in it is about Temporal or a worker."""
+    found = (getattr(part, "attr", None) or getattr(part, "id", None) or literal(part) for part in ast.walk(node))
+    return any(name and _OF_TEMPORAL.search(name) for name in found)
 
 
 def calls_of_base(made: ast.ClassDef) -> Iterator[ast.Call]:

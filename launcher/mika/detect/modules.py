@@ -17,6 +17,7 @@ from mika.detect.fields import (
     fields,
     from_environment,
     gets,
+    is_of_temporal,
     literal,
     names_variable,
     option_of,
@@ -90,7 +91,7 @@ class Module:
     compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
     """What is compared with texts of which one is a name or address of this machine, and these."""
     tests: list[ast.expr] = field(default_factory=list)
-    """The conditions in it."""
+    """The conditions in it that may be about Temporal or a worker."""
     settings: dict[str, str] = field(default_factory=dict)
     """A class of pydantic's settings -> what its variables begin with."""
     nested: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -176,7 +177,7 @@ def _visit(node: ast.AST, module: Module) -> None:
                     module.values.setdefault(name, value)
                     if names_variable(value):
                         module.read.setdefault(name, value)
-        case ast.If(test=test) | ast.IfExp(test=test):
+        case ast.If(test=test) | ast.IfExp(test=test) if is_of_temporal(test):
             module.tests.append(test)
         case ast.Compare():
             _note_compared([node.left, *node.comparators], module)
