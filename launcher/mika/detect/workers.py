@@ -69,7 +69,7 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
         users = _with_commands(sources, users, maker)
-        own = [(module, start) for module, start in users if module is maker] or users
+        own = [(module, start) for module, start in users if module is maker] or _starting(sources, users, maker)
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
         if not own:
@@ -108,6 +108,19 @@ def _makes(maker: Module, reached: set[reach.Place]) -> bool:
     """Whether one of the places that are `reached` makes the worker of a module."""
     names = (name for path, name in reached if path == maker.path)
     return any(_is_worker(maker, used) for name in names for used in maker.uses.get(name, ()))
+
+
+def _starting(sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module) -> Sequence[tuple[Module, Start]]:
+    """Of the programs that import a maker, those that make its worker; all of them if no names tell which do."""
+    found = [(module, start) for module, start in users if _makes(maker, _as_program(sources, module))]
+    return found or users
+
+
+def _as_program(sources: Sources, module: Module) -> set[reach.Place]:
+    """What a program reaches; one that is installed begins in a function."""
+    if module.runs:
+        return reach.reached(sources, module, as_program=True)
+    return reach.reached_from(sources, [(module.path, name) for name in module.uses])
 
 
 def _with_commands(
