@@ -73,6 +73,16 @@ def test_a_program_that_only_imports_what_is_beside_a_worker_is_none(tmp_path, i
     assert only(proposed(tmp_path, sources)).command == "python serve.py"
 
 
+def test_an_app_that_starts_the_worker_comes_before_a_program_that_imports_it(tmp_path):
+    sources = {
+        "main.py": IMPORTS + WITH_LIFESPAN.format("await run_worker()"),
+        "jobs.py": MAKER + "async def connect():\n    return await Client.connect('localhost:7233')\n",
+        "order.py": "from jobs import connect\nif __name__ == '__main__':\n    asyncio.run(connect())\n",
+    }
+    found = only(proposed(tmp_path, sources))
+    assert (found.name, found.queues) == ("web", ("q",))
+
+
 def test_a_worker_that_is_only_imported_is_not_inside(tmp_path):
     found = proposed(tmp_path, {"main.py": IMPORTS + "app = FastAPI()\n", "jobs.py": MAKER})
     assert only(found).queues == ()

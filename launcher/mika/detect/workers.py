@@ -72,14 +72,18 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
         own = [(module, start) for module, start in users if module is maker] or _starting(sources, users, maker)
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
-        if not own:
-            for app in apps:
-                if app.path not in reached:
-                    reached[app.path] = reach.reached(sources, app.module, as_program=app.is_program)
-                if _makes(maker, reached[app.path]):
-                    started.setdefault(app.path, (None, []))[1].append(maker)
-                elif (program := _program_beside(sources, app, maker)) is not None:
-                    started.setdefault(app.path, (program, []))[1].append(maker)
+        if own:
+            continue
+        is_inside = False
+        for app in apps:
+            if app.path not in reached:
+                reached[app.path] = reach.reached(sources, app.module, as_program=app.is_program)
+            makes = _makes(maker, reached[app.path])
+            if makes or (program := _program_beside(sources, app, maker)) is not None:
+                started.setdefault(app.path, (None if makes else program, []))[1].append(maker)
+                is_inside = True
+        for module, start in users if not is_inside else ():  # no names tell whether they make it
+            started.setdefault(module.path, (start, []))[1].append(maker)
     workers = [_worker(sources, path, start, made) for path, (start, made) in started.items()]
     plain = [
         Worker(module.path, start)
@@ -111,9 +115,8 @@ def _makes(maker: Module, reached: set[reach.Place]) -> bool:
 
 
 def _starting(sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module) -> Sequence[tuple[Module, Start]]:
-    """Of the programs that import a maker, those that make its worker; all of them if no names tell which do."""
-    found = [(module, start) for module, start in users if _makes(maker, _as_program(sources, module))]
-    return found or users
+    """Of the programs that import a maker, those that make its worker."""
+    return [(module, start) for module, start in users if _makes(maker, _as_program(sources, module))]
 
 
 def _as_program(sources: Sources, module: Module) -> set[reach.Place]:
