@@ -324,6 +324,43 @@ def test_the_variables_of_settings_may_have_a_prefix(tmp_path, config, variable)
     assert found.env == ({variable: HERE} if variable else {})
 
 
+HALVES = """
+class Config:
+    host = os.getenv("T_HOST", {host})
+    port = int(os.getenv("T_PORT", "{port}"))
+    @property
+    def address(self):
+        return f"{{self.host}}:{{self.port}}"
+config = Config()
+"""
+
+
+@pytest.mark.parametrize("to", ['f"{config.host}:{config.port}"', "config.address"])
+@pytest.mark.parametrize(("host", "port"), [('"localhost"', 7233), ('"127.0.0.1"', 7239)])
+def test_host_and_port_with_variables_of_their_own(tmp_path, to, host, port):
+    sources = {"worker.py": connecting(to, HALVES.format(host=host, port=port))}
+    found = proposed(tmp_path, sources)
+    assert only(found).env == {"T_PORT": "${TEMPORAL_PORT}"}
+    assert "TEMPORAL_PORT" not in found.settings
+    assert only(proposed(tmp_path, sources, T_PORT="7233")).env == {}
+    assert only(proposed(tmp_path, sources, TEMPORAL_HOST="t.example.com")).env == {}
+
+
+@pytest.mark.parametrize("host", ['"temporal"', "None"])
+def test_the_host_of_an_address_exists_only_in_compose(tmp_path, host):
+    sources = {"worker.py": connecting('f"{config.host}:{config.port}"', HALVES.format(host=host, port=7233))}
+    found = proposed(tmp_path, sources)
+    assert only(found).env == {"T_HOST": "localhost", "T_PORT": "${TEMPORAL_PORT}"}
+    assert not found.notes
+
+
+def test_an_address_among_arguments_that_are_unpacked(tmp_path):
+    source = connecting("x", 'options = {"target_host": os.getenv("T_URL", "localhost:7239"), "namespace": "n"}\n')
+    found = proposed(tmp_path, {"worker.py": source.replace("connect(x)", "connect(**options)")})
+    assert only(found).env == {"T_URL": HERE}
+    assert found.settings["TEMPORAL_NAMESPACE"].value == "n"
+
+
 @pytest.mark.parametrize(
     "field",
     [

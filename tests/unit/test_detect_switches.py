@@ -25,7 +25,7 @@ app = FastAPI(lifespan=lifespan)
 def app(condition: str, conf: str = "") -> dict[str, str]:
     jobs = worker('"q"').partition('if __name__ == "__main__":')[0]
     return {
-        "main.py": APP.replace("import *", "import settings, ON, is_on").format(condition),
+        "main.py": APP.replace("import *", "import settings, WITH_WORKER, is_on").format(condition),
         "jobs.py": jobs,
         "conf.py": f"import os\n{SETTINGS}settings = S()\n{conf}\n",
     }
@@ -40,10 +40,10 @@ def app(condition: str, conf: str = "") -> dict[str, str]:
         ('os.getenv("TEMPORAL_ENABLED")', ""),
         ('os.getenv("TEMPORAL_ENABLED", "false").strip().lower() == "true"', ""),
         ('os.environ.get("TEMPORAL_ENABLED", "0") in ("1", "true")', ""),
-        ("ON", 'ON = os.getenv("TEMPORAL_ENABLED", "no").lower() in {"yes", "true"}'),
-        ("ON", 'ON = env.bool("TEMPORAL_ENABLED", default=False)'),
-        ("ON", 'ON = config("TEMPORAL_ENABLED", default=False, cast=bool)'),
-        ("ON", 'ON = strtobool(os.getenv("TEMPORAL_ENABLED", "false"))'),
+        ("WITH_WORKER", 'WITH_WORKER = os.getenv("TEMPORAL_ENABLED", "no").lower() in {"yes", "true"}'),
+        ("WITH_WORKER", 'WITH_WORKER = env.bool("TEMPORAL_ENABLED", default=False)'),
+        ("WITH_WORKER", 'WITH_WORKER = config("TEMPORAL_ENABLED", default=False, cast=bool)'),
+        ("WITH_WORKER", 'WITH_WORKER = strtobool(os.getenv("TEMPORAL_ENABLED", "false"))'),
     ],
 )
 def test_what_is_off_by_default_is_turned_on(tmp_path, condition, conf):
@@ -65,7 +65,7 @@ def test_what_is_off_by_default_is_turned_on(tmp_path, condition, conf):
     ],
 )
 def test_what_is_on_or_something_else_is_left_alone(tmp_path, condition):
-    found = proposed(tmp_path, app(condition) | {"conf.py": "settings = ON = is_on = None\n"})
+    found = proposed(tmp_path, app(condition) | {"conf.py": "settings = WITH_WORKER = is_on = None\n"})
     assert only(found).env == {}
     assert not found.notes
 

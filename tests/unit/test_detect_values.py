@@ -32,6 +32,7 @@ class Own:
     async def run(self):
         await Worker(None, task_queue=self.queue, workflows=[]).run()
 """
+TABLE = "field(default_factory=lambda: {'main': 'orders', 'x': 'y'})"
 FACTORY = 'field(default_factory=lambda: os.getenv("QUEUE", "by-default"))'
 
 
@@ -77,6 +78,20 @@ def test_an_argument_of_somebody_elses_function_says_nothing_of_a_field(tmp_path
         ("queue", "", 'if __name__ == "__main__":\n    asyncio.run(main("orders"))'),
         ("queue", "", 'if __name__ == "__main__":\n    asyncio.run(main(queue="orders"))'),
         ("self.queue", CLASS, 'if __name__ == "__main__":\n    asyncio.run(Own("orders").run())'),
+        ('options["queue"]', 'parser.add_argument("--queue", default="orders")', MAIN),
+        (
+            "settings.queue",
+            'class S:\n    @property\n    def queue(self):\n        return f"{PRE}ers"\nPRE = "ord"',
+            MAIN,
+        ),
+        ("QUEUE", "from constants import *\nfrom more import *", MAIN),
+        ("settings.queues['main']", f"class S:\n    queues: dict = {TABLE}\nsettings = S()", MAIN),
+        ("None, **options", 'options = {"task_queue": "orders"}', MAIN),
+        ("None, **options", 'options = dict(task_queue="orders")', MAIN),
+        ("None, **dict(task_queue='orders')", "", MAIN),
+        ("queue", "", 'if __name__ == "__main__":\n    Process(target=main, args=("orders",)).start()'),
+        ("queue", "", 'if __name__ == "__main__":\n    pool.submit(main, "orders")'),
+        ("queue", "", 'if __name__ == "__main__":\n    run(partial(main, queue="orders"))'),
         (
             "queue",
             "async def begin(name):\n    await main(name)",
@@ -85,8 +100,37 @@ def test_an_argument_of_somebody_elses_function_says_nothing_of_a_field(tmp_path
     ],
 )
 def test_a_name_behind_an_option_a_table_or_a_parameter(tmp_path, queue, source, main):
-    found = proposed(tmp_path, {"worker.py": polled(queue, source, main=main)})
+    worker = polled(queue, source, main=main).replace("task_queue=None, **", "**")
+    more = {"constants.py": "OTHER = 1\n", "more.py": 'queue = QUEUE = "orders"\n'}
+    found = proposed(tmp_path, {"worker.py": worker, **more})
     assert (only(found).queues, found.questions) == (("orders",), ())
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        "loop = asyncio.new_event_loop()\nloop.run_until_complete(main())",
+        "asyncio.get_event_loop().run_until_complete(main())",
+        "import uvloop\nuvloop.run(main())",
+        "try:\n    asyncio.run(main())\nexcept KeyboardInterrupt:\n    pass",
+        "with asyncio.Runner() as runner:\n    asyncio.run(main())",
+    ],
+)
+def test_a_program_that_begins_without_asking_whether_it_is_one(tmp_path, main):
+    found = proposed(tmp_path, {"worker.py": polled('"orders"', "", main=main)})
+    assert (only(found).command, only(found).queues) == ("python worker.py", ("orders",))
+
+
+DERIVED = """
+class Own(Worker):
+    def __init__(self, client, queue):
+        super().__init__(client, task_queue=queue, workflows=[])
+"""
+
+
+def test_a_class_that_is_made_from_the_worker(tmp_path):
+    source = polled("None", DERIVED).replace("Worker(client, task_queue=None, workflows=[])", 'Own(client, "orders")')
+    assert only(proposed(tmp_path, {"worker.py": source})).queues == ("orders",)
 
 
 @pytest.mark.parametrize(

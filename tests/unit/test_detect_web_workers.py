@@ -61,6 +61,28 @@ def test_the_queue_of_a_worker_inside_that_only_an_example_says(tmp_path):
     assert (found.queues, found.env["Q"]) == (("orders",), "orders")
 
 
+@pytest.mark.parametrize("imports", ["from jobs import run_worker", "from jobs import *", "import jobs as work"])
+def test_a_program_that_only_imports_what_is_beside_a_worker_is_none(tmp_path, imports):
+    begin = "import asyncio\n{}\nif __name__ == '__main__':\n    asyncio.run({}())\n"
+    called = "work.run_worker" if "work" in imports.split() else "run_worker"
+    sources = {
+        "jobs.py": MAKER + "async def connect():\n    return await Client.connect('localhost:7233')\n",
+        "serve.py": begin.format(imports, called),
+        "order.py": begin.format("from jobs import connect", "connect"),
+    }
+    assert only(proposed(tmp_path, sources)).command == "python serve.py"
+
+
+def test_an_app_that_starts_the_worker_comes_before_a_program_that_imports_it(tmp_path):
+    sources = {
+        "main.py": IMPORTS + WITH_LIFESPAN.format("await run_worker()"),
+        "jobs.py": MAKER + "async def connect():\n    return await Client.connect('localhost:7233')\n",
+        "order.py": "from jobs import connect\nif __name__ == '__main__':\n    asyncio.run(connect())\n",
+    }
+    found = only(proposed(tmp_path, sources))
+    assert (found.name, found.queues) == ("web", ("q",))
+
+
 def test_a_worker_that_is_only_imported_is_not_inside(tmp_path):
     found = proposed(tmp_path, {"main.py": IMPORTS + "app = FastAPI()\n", "jobs.py": MAKER})
     assert only(found).queues == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from mika.detect import go_flags, nest_workers, node_values, spring
 from mika.detect.fields import dotted
 from mika.detect.files import ancestors
 from mika.detect.languages import GO, JAVA, NODE, Language, Texts, without_comments
+from mika.detect.modules import Module
 from mika.detect.sources import Sources, Value
 from mika.frozen import frozen
 
@@ -44,13 +46,15 @@ class Target:
     """An address in the file `path`; `value.variable` is the variable that may change it.
 
     `home`: the folder of the manifest, in other languages than Python. `flag`: the option of the command line that
-    alone may change it, with `--`.
+    alone may change it, with `--`. `host` and `port`: its two halves, if each has a variable of its own.
     """
 
     path: str
     value: Value
     home: str = ""
     flag: str = ""
+    host: Value = Value()
+    port: Value = Value()
 
 
 def of_python(sources: Sources) -> Iterator[Target]:
@@ -58,7 +62,24 @@ def of_python(sources: Sources) -> Iterator[Target]:
         for call in module.calls:
             if module.source_of(dotted(call.func)).endswith("Client.connect"):
                 target = call.args[0] if call.args else module.keyword(call, "target_host")
-                yield Target(module.path, sources.value(target, module))
+                host, port = _halves(sources, target, module)
+                yield Target(module.path, sources.value(target, module), host=host, port=port)
+
+
+def _halves(sources: Sources, node: ast.expr | None, module: Module) -> tuple[Value, Value]:
+    """Host and port of `f"{host}:{port}"`, also behind a name or a property; without values for anything else."""
+    name = dotted(node).rpartition(".")[2]
+    places = [(node, module), *((found, part) for part in sources.reachable(module) for found in _given(part, name))]
+    for text, part in places if node is not None else ():
+        match text:
+            case ast.JoinedStr(values=[ast.FormattedValue(host), ast.Constant(":"), ast.FormattedValue(port)]):
+                return sources.value(host, part), sources.value(port, part)
+    return Value(), Value()
+
+
+def _given(module: Module, name: str) -> Iterator[ast.expr]:
+    """What a module has for a name: a value, or what a property returns."""
+    yield from (table[name] for table in (module.values, module.returns) if name in table)
 
 
 def of_others(texts: Texts) -> Iterator[Target]:

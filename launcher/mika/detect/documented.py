@@ -16,6 +16,8 @@ _TEXTS = (
     r"README.*|.+\.(md|rst|sh|ps1|bat|cmd|dockerfile)|(Makefile|justfile|Procfile|(Docker|Container)file).*"
     r"|package\.json|(docker-)?compose.*"
 )
+OURS = "# Found by `mika init`"
+"""With what the files begin that mika has written: its own guesses are nothing that the project says."""
 _CONTAINER = re.compile(r"(^|/)((Docker|Container)file|(docker-)?compose)[^/]*$|\.dockerfile$", re.IGNORECASE)
 _REST = r"\s[^\n`&|;#<>]{0,500}"
 _COMMAND = re.compile(rf"\b(?:python3?|uvicorn|gunicorn|hypercorn|fastapi|flask|quart|alembic|uv run){_REST}")
@@ -46,7 +48,7 @@ class Said:
     @property
     def port(self) -> int | None:
         text = " ".join(self.words)
-        found = re.search(r"(?:--port[ =]|-p |(?:--bind[ =]|-b |runserver )(?:[\w.]*:)?)(\d{2,5})\b", text)
+        found = re.search(r"(?:--port[ =]|-p |(?:--bind[ =]|-b |runserver )(?:[\w.]*:)?)(\d{2,5})\b(?!\.)", text)
         return int(found[1]) if found and int(found[1]) < 65536 else None
 
     def means(self, path: str, app: str = "") -> bool:
@@ -70,7 +72,12 @@ class Said:
 def documented(files: Files) -> list[Said]:
     """Every command that is found, the texts nearest to the top first."""
     texts = [path for _, path in zip(range(_MOST_TEXTS), files.named(_TEXTS), strict=False)]
-    found = (Said(words, path) for path in texts for words in _commands(files.text(path, _LARGEST), path))
+    found = (
+        Said(words, path)
+        for path in texts
+        if not (text := files.text(path, _LARGEST)).startswith(OURS)
+        for words in _commands(text, path)
+    )
     return list(dict.fromkeys(found))
 
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+"""What a variable of the environment is called."""
+_OF_TEMPORAL = re.compile("temporal|worker", re.IGNORECASE)
+_ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
 
 
 def dotted(node: ast.AST | None) -> str:
@@ -26,6 +32,50 @@ def assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
             name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
             if name:
                 yield name, statement.value
+
+
+def is_of_temporal(node: ast.expr) -> bool:
+    """Whether a name or text in it is about Temporal or a worker."""
+    found = (getattr(part, "attr", None) or getattr(part, "id", None) or literal(part) for part in ast.walk(node))
+    return any(name and _OF_TEMPORAL.search(name) for name in found)
+
+
+def calls_of_base(made: ast.ClassDef) -> Iterator[ast.Call]:
+    """What a class has as `super().__init__(…)`, as calls of the `Worker` that it is made from."""
+    for base in (each for each in made.bases if dotted(each).endswith("Worker")):
+        for node in ast.walk(made):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Call(func=ast.Name("super")), attr="__init__")):
+                    yield ast.copy_location(ast.Call(base, node.args, node.keywords), node)
+
+
+def started_by(call: ast.Call) -> ast.Call | None:
+    """The call that a thread or process is to make: of `Process(target=f, args=(x,))` and `submit(f, x)`."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    match given.get("target"), given.get("args"):
+        case ast.Name() | ast.Attribute() as function, ast.Tuple(elts=arguments) | ast.List(elts=arguments):
+            return ast.Call(function, arguments, [])
+    match call:
+        case ast.Call(
+            func=ast.Attribute(attr="submit" | "to_thread" | "partial" | "start_soon") | ast.Name("partial"),
+            args=[ast.Name() | ast.Attribute() as function, *arguments],
+        ):
+            return ast.Call(function, arguments, call.keywords)
+    return None
+
+
+def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.expr | None:
+    """The item `name` of what a call unpacks with `**`: a table, or a name for one."""
+    for given in (keyword.value for keyword in call.keywords if keyword.arg is None):
+        items: list[tuple[str | None, ast.expr]] = []
+        match values.get(dotted(given), given):
+            case ast.Dict() as table:
+                items = [(literal(key), item) for key, item in zip(table.keys, table.values, strict=True)]
+            case ast.Call(func=ast.Name("dict"), keywords=keywords):
+                items = [(keyword.arg, keyword.value) for keyword in keywords]
+        if (found := dict(items).get(name)) is not None:
+            return found
+    return None
 
 
 def fields(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
@@ -80,3 +130,30 @@ def field_default(field: ast.Call) -> ast.expr:
             factory = keyword.value
             return factory.body if isinstance(factory, ast.Lambda) else ast.Call(factory, [], [])
     return field.args[0] if field.args else ast.Constant(None)
+
+
+def names_variable(node: ast.expr) -> bool:
+    match node:
+        case ast.Call(args=[first, *_]) | ast.Subscript(slice=first):
+            name = literal(first)
+            return name is not None and VARIABLE.fullmatch(name) is not None
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip")):
+            return names_variable(inner)
+        case ast.BoolOp(values=operands):
+            return any(map(names_variable, operands))
+    return False
+
+
+def gets(function: ast.AST, argument: str) -> bool:
+    """Whether it gets the variable of the environment whose name is in the argument."""
+    for node in ast.walk(function):
+        match node:
+            case ast.Call(func=called, args=[ast.Name(id=name), *_]) if _ENVIRONMENT.fullmatch(dotted(called)):
+                is_it = name == argument
+            case ast.Subscript(value=owner, slice=ast.Name(id=name)) if dotted(owner) in ("os.environ", "environ"):
+                is_it = name == argument
+            case _:
+                is_it = False
+        if is_it:
+            return True
+    return False

@@ -8,7 +8,22 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mika.detect.fields import alias_of, assigned, dotted, fields, from_environment, literal, option_of
+from mika.detect.fields import (
+    VARIABLE,
+    alias_of,
+    assigned,
+    calls_of_base,
+    dotted,
+    fields,
+    from_environment,
+    gets,
+    is_of_temporal,
+    literal,
+    names_variable,
+    option_of,
+    started_by,
+    unpacked,
+)
 from mika.frozen import frozen
 
 LARGEST_SOURCE = 100_000
@@ -18,12 +33,10 @@ _INCLUDES = {"include_router", "register_blueprint"}
 _CALLS = {"Worker", "Config", "connect", "path", "run", "run_app", *_INCLUDES}
 ON_IMPORT, ON_RUN = "", "__main__"
 """In place of a function's name: what a module does when it is imported, and only when it is a program."""
-_ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
 _PLAIN_CALL = re.compile(
     r"(os\.)?(getenv|environ\.get)|str|int|bool|\w*(Error|Exception)|print|log\w*(\.\w+)*|(\w+\.)?(strip|lower|upper)|"
 )
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-"""What a variable of the environment is called."""
+_RUNS = re.compile(r"(asyncio|anyio|uvloop|trio|typer)\.run|main|run|(fire\.)?Fire")
 _REDIRECTS = {"RedirectResponse", "redirect"}
 
 
@@ -78,7 +91,7 @@ class Module:
     compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
     """What is compared with texts of which one is a name or address of this machine, and these."""
     tests: list[ast.expr] = field(default_factory=list)
-    """The conditions in it."""
+    """The conditions in it that may be about Temporal or a worker."""
     settings: dict[str, str] = field(default_factory=dict)
     """A class of pydantic's settings -> what its variables begin with."""
     nested: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -86,7 +99,7 @@ class Module:
     fields_of: dict[str, dict[str, ast.expr]] = field(default_factory=dict)
     """Any other class -> the values of its fields."""
     returns: dict[str, ast.expr] = field(default_factory=dict)
-    """A function without arguments that does nothing else -> what it returns."""
+    """A function or property without arguments that does nothing else -> what it returns."""
     parameters: dict[str, tuple[str, int]] = field(default_factory=dict)
     """A parameter of a function, or of a class when it is made -> that, and the position among the arguments."""
     passing: dict[str, list[ast.Call]] = field(default_factory=dict)
@@ -109,7 +122,8 @@ class Module:
         return ".".join(filter(None, (module, attribute, rest))) if module else name
 
     def keyword(self, call: ast.Call, name: str) -> ast.expr | None:
-        return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+        given = next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+        return unpacked(call, name, self.values) if given is None else given
 
 
 def parse(path: str, source: bytes) -> Module | SyntaxError:
@@ -147,10 +161,10 @@ def _visit(node: ast.AST, module: Module) -> None:
                 module.imports.setdefault(alias.asname or name, (name, ""))
                 module.imports.setdefault(alias.name, (alias.name, ""))
         case ast.ImportFrom():
+            source = "." * node.level + (node.module or "")
             for alias in node.names:
-                module.imports.setdefault(
-                    alias.asname or alias.name, ("." * node.level + (node.module or ""), alias.name)
-                )
+                local = f"* of {source}" if alias.name == "*" else alias.asname or alias.name
+                module.imports.setdefault(local, (source, alias.name))
         case ast.ClassDef():
             _note_class(node, module)
         case ast.FunctionDef() | ast.AsyncFunctionDef():
@@ -161,9 +175,9 @@ def _visit(node: ast.AST, module: Module) -> None:
             for name, value in assigned(node):
                 if dotted(value) != name and not _is_none(value):  # self.queue = queue
                     module.values.setdefault(name, value)
-                    if _names_variable(value):
+                    if names_variable(value):
                         module.read.setdefault(name, value)
-        case ast.If(test=test) | ast.IfExp(test=test):
+        case ast.If(test=test) | ast.IfExp(test=test) if is_of_temporal(test):
             module.tests.append(test)
         case ast.Compare():
             _note_compared([node.left, *node.comparators], module)
@@ -181,6 +195,7 @@ def _note_class(node: ast.ClassDef, module: Module) -> None:
         _note_nested(node, prefix, module)
     else:
         module.fields_of[node.name] = dict(pair for statement in node.body for pair in fields(statement))
+    module.calls += calls_of_base(node)
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
             _note_parameters(node.name, statement.args.args[1:], module)
@@ -197,7 +212,7 @@ def _note_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module)
     module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
     arguments = node.args.posonlyargs + node.args.args
     _note_parameters(node.name, [*arguments, *node.args.kwonlyargs], module)
-    if arguments and _gets(node, arguments[0].arg):
+    if arguments and gets(node, arguments[0].arg):
         looks = module.factories[node.name]
         module.getters[node.name] = all(_PLAIN_CALL.fullmatch(called) for called in looks)
     for argument, default in zip(reversed(arguments), reversed(node.args.defaults), strict=False):
@@ -216,8 +231,9 @@ def _note_call(node: ast.Call, module: Module) -> None:
     if dotted(node.func).rpartition(".")[2] in _CALLS:
         module.calls.append(node)
     _note_default(node, module)
-    if node.args or node.keywords:
-        module.passing.setdefault(dotted(node.func), []).append(node)
+    for call in (node, started_by(node)):
+        if call is not None and (call.args or call.keywords):
+            module.passing.setdefault(dotted(call.func), []).append(call)
     owner, _dot, verb = dotted(node.func).rpartition(".")
     if verb in ("add_argument", "option"):
         _note_option(node, module)
@@ -225,7 +241,7 @@ def _note_call(node: ast.Call, module: Module) -> None:
         name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
         module.added[dotted(node.args[0])] = owner, name
     for keyword in node.keywords:  # Config(task_queue=os.getenv(…))
-        if keyword.arg and _names_variable(keyword.value):
+        if keyword.arg and names_variable(keyword.value):
             is_own = dotted(node.func) == "cls" or dotted(node.func) in module.uses
             (module.read if is_own else module.values).setdefault(keyword.arg, keyword.value)
     if len(node.args) > 1:  # a decorator has the path alone
@@ -261,7 +277,7 @@ def _note_option(call: ast.Call, module: Module) -> None:
     default = module.keyword(call, "default")
     if name and default is not None:
         module.values.setdefault(name, default)
-        if _names_variable(default):
+        if names_variable(default):
             module.read.setdefault(name, default)
 
 
@@ -271,40 +287,13 @@ def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | No
         one for one in function.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
     ]
     match statements:
-        case [ast.Return(value=value)] if not function.args.args:
+        case [ast.Return(value=value)] if all(argument.arg == "self" for argument in function.args.args):
             return value
     return None
 
 
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
-
-
-def _names_variable(node: ast.expr) -> bool:
-    match node:
-        case ast.Call(args=[first, *_]) | ast.Subscript(slice=first):
-            name = literal(first)
-            return name is not None and _VARIABLE.fullmatch(name) is not None
-        case ast.Call(func=ast.Attribute(value=inner, attr="strip")):
-            return _names_variable(inner)
-        case ast.BoolOp(values=operands):
-            return any(map(_names_variable, operands))
-    return False
-
-
-def _gets(function: ast.AST, argument: str) -> bool:
-    """Whether it gets the variable of the environment whose name is in the argument."""
-    for node in ast.walk(function):
-        match node:
-            case ast.Call(func=called, args=[ast.Name(id=name), *_]) if _ENVIRONMENT.fullmatch(dotted(called)):
-                is_it = name == argument
-            case ast.Subscript(value=owner, slice=ast.Name(id=name)) if dotted(owner) in ("os.environ", "environ"):
-                is_it = name == argument
-            case _:
-                is_it = False
-        if is_it:
-            return True
-    return False
 
 
 def _note_commands(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> None:
@@ -375,7 +364,7 @@ def _names(statement: ast.stmt) -> Iterator[str]:
 def _note_default(call: ast.expr, module: Module) -> None:
     """Of `getenv("NAME", default)`, and of whatever else gets it in this way."""
     match call:
-        case ast.Call(args=[ast.Constant(value=str(name)), default, *_]) if _VARIABLE.fullmatch(name):
+        case ast.Call(args=[ast.Constant(value=str(name)), default, *_]) if VARIABLE.fullmatch(name):
             module.defaults.setdefault(name, default)
         case ast.Call(args=[ast.Constant(value=str(name))], keywords=[ast.keyword("default", default)]):
             module.defaults.setdefault(name, default)
@@ -392,5 +381,10 @@ def _runs(statement: ast.stmt) -> bool:
     """`if __name__ == "__main__"`, or `asyncio.run(main())` for everybody who imports it."""
     if isinstance(statement, ast.If):
         return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+    if isinstance(statement, ast.Try | ast.With):
+        return any(map(_runs, statement.body))
     call = statement.value if isinstance(statement, ast.Expr) else None
-    return isinstance(call, ast.Call) and dotted(call.func) in ("asyncio.run", "anyio.run", "main", "run")
+    if not isinstance(call, ast.Call):
+        return False
+    is_loop = isinstance(call.func, ast.Attribute) and call.func.attr == "run_until_complete"
+    return is_loop or _RUNS.fullmatch(dotted(call.func)) is not None

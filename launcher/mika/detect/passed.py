@@ -17,13 +17,15 @@ def values(
 ) -> list[Value]:
     """What an expression of a module is worth in a program that uses it."""
     name = _variable(node, module)
-    if node is None or depth > _DEEPEST or not name or sources.files.is_late():
+    if node is None or depth > _DEEPEST or sources.files.is_late():
         return [sources.value(node, module)]
     if name in module.each and name not in module.parameters and isinstance(node, ast.Name):
         items, place = sources.display(_table(module.each[name]), module)
         if found := [value for item in _items(items) for value in values(sources, item, place, program, depth + 1)]:
             return found
     known = sources.value(node, module)
+    if known == Value() and isinstance(node, ast.Attribute):
+        known = _property(sources, node.attr, module)
     if known.variable or name not in module.parameters:
         return [known]
     passed = [
@@ -33,6 +35,12 @@ def values(
         if value != Value()
     ]
     return list(dict.fromkeys(passed)) or [known]
+
+
+def _property(sources: Sources, name: str, module: Module) -> Value:
+    """What the property of an object of the project returns."""
+    places = (part for part in sources.reachable(module) if name in part.returns)
+    return next((sources.value(part.returns[name], part) for part in places), Value())
 
 
 def _variable(node: ast.expr | None, module: Module) -> str:

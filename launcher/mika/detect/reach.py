@@ -51,6 +51,8 @@ def _places(sources: Sources, module: Module | None, name: str, depth: int = 0) 
             if inner := ".".join(filter(None, (attribute, rest))):
                 yield from _places(sources, other, inner, depth + 1)
             return
+    for every in (each for each in module.imports if each.startswith("*")):
+        yield from _places(sources, sources.imported(module, every)[0], name, depth + 1)
 
 
 def _prefixes(name: str) -> Iterable[str]:

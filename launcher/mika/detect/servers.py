@@ -18,8 +18,8 @@ from mika.detect.sources import Sources, Value
 from mika.frozen import frozen
 from mika.wording import Text, _
 
-_ADDRESS, _HOST = "TEMPORAL_ADDRESS", "TEMPORAL_HOST"
-"""What mika tells each process itself: `127.0.0.1:7233`, and the first half of it."""
+_ADDRESS, _HOST, _PORT = "TEMPORAL_ADDRESS", "TEMPORAL_HOST", "TEMPORAL_PORT"
+"""What mika tells each process itself: `127.0.0.1:7233`, and the halves of it."""
 _BARE = re.compile(r"[a-z][\w-]*")
 """A host name of compose."""
 _WHOLE = re.compile(r"[\w.-]+:\d+")
@@ -67,7 +67,7 @@ class Servers:
     def fixed(self) -> Target | None:
         """What connects to another port of this machine, whatever it is told."""
         ports = (None, self._default_port)
-        return next((one for one in self._targets if not one.flag and _fixed_port(one.value) not in ports), None)
+        return next((one for one in self._targets if _is_fixed(one) and _fixed_port(one.value) not in ports), None)
 
     @property
     def _ours(self) -> str:
@@ -167,7 +167,9 @@ class Servers:
     def _of_targets(self, targets: Iterable[Target]) -> Iterator[_Told]:
         for target in targets:
             variable = target.value.variable
-            if variable == _HOST:
+            if target.port.variable:
+                yield from self._of_halves(target)
+            elif variable == _HOST:
                 yield self._whole(target.path)
             elif variable and self._is_in_compose(target.value):
                 self._is_told.add(target)
@@ -182,6 +184,18 @@ class Servers:
                 yield _Told(variable, self._written, why)
             elif variable not in (_ADDRESS, "", *self._variables) and _is_open(target.value):
                 yield _Told(variable, self._written, self._why(target))
+
+    def _of_halves(self, target: Target) -> Iterator[_Told]:
+        """Of host and port with variables of their own, where they are not mika's."""
+        host, port = target.host, target.port
+        is_here = host.text in (None, _LOCAL, "127.0.0.1") or self._is_in_compose(Value(f"{host.text}:0"))
+        if self._is_remote or not is_here or host.variable in self._variables:
+            return
+        self._is_told.add(target)
+        if host.variable not in ("", _HOST) and host.text not in (_LOCAL, "127.0.0.1"):
+            yield _Told(host.variable, _LOCAL, None)
+        if port.variable not in (_PORT, *self._variables):
+            yield _Told(port.variable, f"${{{_PORT}}}", None)
 
     def _why(self, target: Target) -> Text | None:
         """Why it is told another address than it would use; None if it is the same."""
@@ -242,6 +256,11 @@ class Servers:
     def _is_in_compose(self, value: Value) -> bool:
         host = (value.text or "").partition(":")[0]
         return bool(_BARE.fullmatch(host)) and host != _LOCAL and value.variable not in (_ADDRESS, _HOST)
+
+
+def _is_fixed(target: Target) -> bool:
+    """Whether neither an option nor a variable for its port can change it."""
+    return not target.flag and not target.port.variable
 
 
 def _is_open(value: Value) -> bool:

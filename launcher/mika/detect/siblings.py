@@ -21,6 +21,7 @@ class Siblings:
             for path in files.named(r"pyproject\.toml")
             if posixpath.dirname(path) and (name := _NAME.search(files.text(path)))
         }
+        self._declared: dict[tuple[str, str], bool] = {}
         self._bases: dict[str, set[tuple[str, str]]] = {}
         """By the first word of what is imported: the folders with it, each with the part it belongs to."""
         for path in files.python if self._names else ():
@@ -41,6 +42,8 @@ class Siblings:
         return declared[0] if len(declared) == 1 else None
 
     def _declares(self, home: str, name: str) -> bool:
-        texts = (self._files.text(posixpath.join(folder, each)) for folder in {home, ""} for each in _DECLARING)
-        spelled = re.sub(r"[-_.]+", "[-_.]+", name)
-        return any(re.search(rf"(?<![\w.-]){spelled}(?![\w-])", text, re.IGNORECASE) for text in texts)
+        if (home, name) not in self._declared:
+            texts = (self._files.text(posixpath.join(folder, each)) for folder in {home, ""} for each in _DECLARING)
+            word = re.compile(rf"(?<![\w.-]){re.sub(r'[-_.]+', '[-_.]+', name)}(?![\w-])", re.IGNORECASE)
+            self._declared[home, name] = any(word.search(text) for text in texts)
+        return self._declared[home, name]

@@ -26,6 +26,8 @@ _EXAMPLE = re.compile(r"(^|/)(examples?|samples?)/")
 _MAKES = re.compile(rb"^from temporalio\.worker import (?s:.)*\bWorker\(", re.MULTILINE)
 _DEEPEST = 8
 _FIELDS = {"field", "Field", "Option", "Argument"}  # of dataclasses, pydantic, typer
+_OPTIONS = {"options", "opts", "kwargs"}
+"""What a command of Django or the like calls the values of its options."""
 _DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict)
 _GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
@@ -266,6 +268,8 @@ class Sources:
         """An item of a table, or what something of that name is worth: an attribute says little of its owner."""
         match node:
             case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
+                if dotted(owner) in _OPTIONS:
+                    return self.value(module.values.get(key), module, depth + 1)
                 return self._item(owner, key, module, depth + 1)
             case ast.Attribute(attr="value", value=ast.Attribute() as member):  # of an enum
                 return self.value(member, module, depth + 1)
@@ -314,9 +318,12 @@ class Sources:
         """The list or table that a name means, and the module that has it; else the name itself."""
         name = dotted(node).rpartition(".")[2]
         other, attribute = self.imported(module, dotted(node).partition(".")[0])
-        for place, known in ((module, name), (other, attribute or name)):
-            if place is not None and isinstance(place.values.get(known), _DISPLAYS):
-                return place.values[known], place
+        for place, known in ((module, name), (other, attribute or name), (other, name)):
+            found = place.values.get(known) if place is not None else None
+            if isinstance(found, ast.Call) and dotted(found.func).rpartition(".")[2] in _FIELDS:
+                found = field_default(found)
+            if place is not None and isinstance(found, _DISPLAYS):
+                return found, place
         return node, module
 
     def _returned(self, function: str, module: Module) -> tuple[ast.expr, Module] | None:
@@ -335,6 +342,9 @@ class Sources:
         other, attribute = self.imported(module, name)
         if other is not None and attribute in other.values:
             return self.value(other.values[attribute], other, depth + 1)
+        for all_of in (each for each in module.imports if each.startswith("*") and other is None):
+            if (place := self.imported(module, all_of)[0]) is not None and name in place.values:
+                return self.value(place.values[name], place, depth + 1)
         return (
             self._named(attribute, other, depth + 1)
             if other is not None and attribute and depth < _DEEPEST

@@ -69,17 +69,21 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
         users = _with_commands(sources, users, maker)
-        own = [(module, start) for module, start in users if module is maker] or users
+        own = [(module, start) for module, start in users if module is maker] or _starting(sources, users, maker)
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
-        if not own:
-            for app in apps:
-                if app.path not in reached:
-                    reached[app.path] = reach.reached(sources, app.module, as_program=app.is_program)
-                if _makes(maker, reached[app.path]):
-                    started.setdefault(app.path, (None, []))[1].append(maker)
-                elif (program := _program_beside(sources, app, maker)) is not None:
-                    started.setdefault(app.path, (program, []))[1].append(maker)
+        if own:
+            continue
+        is_inside = False
+        for app in apps:
+            if app.path not in reached:
+                reached[app.path] = reach.reached(sources, app.module, as_program=app.is_program)
+            makes = _makes(maker, reached[app.path])
+            if makes or (program := _program_beside(sources, app, maker)) is not None:
+                started.setdefault(app.path, (None if makes else program, []))[1].append(maker)
+                is_inside = True
+        for module, start in users if not is_inside else ():  # no names tell whether they make it
+            started.setdefault(module.path, (start, []))[1].append(maker)
     workers = [_worker(sources, path, start, made) for path, (start, made) in started.items()]
     plain = [
         Worker(module.path, start)
@@ -108,6 +112,18 @@ def _makes(maker: Module, reached: set[reach.Place]) -> bool:
     """Whether one of the places that are `reached` makes the worker of a module."""
     names = (name for path, name in reached if path == maker.path)
     return any(_is_worker(maker, used) for name in names for used in maker.uses.get(name, ()))
+
+
+def _starting(sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module) -> Sequence[tuple[Module, Start]]:
+    """Of the programs that import a maker, those that make its worker."""
+    return [(module, start) for module, start in users if _makes(maker, _as_program(sources, module))]
+
+
+def _as_program(sources: Sources, module: Module) -> set[reach.Place]:
+    """What a program reaches; one that is installed begins in a function."""
+    if module.runs:
+        return reach.reached(sources, module, as_program=True)
+    return reach.reached_from(sources, [(module.path, name) for name in module.uses])
 
 
 def _with_commands(

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from mika.config.load import Config
 from mika.config.process_options import ProcessOptions, rules_of
 from mika.config.settings import BY_NAME, make_setting
+from mika.detect.documented import OURS
 from mika.detect.findings import UNKNOWN_QUEUE, Process, Proposal
 from mika.detect.proposal import propose
 from mika.procfile.entries import Entry
@@ -52,7 +53,7 @@ def next_step(proposal: Proposal) -> Text:
 
 
 def procfile(proposal: Proposal) -> str:
-    lines = ["# Found by `mika init`: what runs here, a line for each process."]
+    lines = [f"{OURS}: what runs here, a line for each process."]
     for process in proposal.processes:
         lines += [_comment(why) for why in process.why]
         lines.append(f"{process.name}: {process.with_setting(process.command)}")
@@ -60,7 +61,7 @@ def procfile(proposal: Proposal) -> str:
 
 
 def mika_toml(proposal: Proposal) -> str:
-    lines = ["# Found by `mika init`. `mika config` shows what is in effect."]
+    lines = [f"{OURS}. `mika config` shows what is in effect."]
     lines += [_comment(text) for text in (*(question.text for question in proposal.questions), *proposal.notes)]
     for name, guess in proposal.settings.items():
         value = guess.value if guess.value.isdecimal() else _quoted(guess.value)
