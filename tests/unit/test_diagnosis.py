@@ -134,6 +134,16 @@ def test_a_result_of_an_activity_that_is_too_large_becomes_a_reference(text: str
     assert "one payload (an input or a result) may have 2 MB" in classify(large, (), around(worker()), waited=0).fix
 
 
+@pytest.mark.parametrize("outer", ["Failure exceeds size limit.", "Activity task failed"])
+def test_an_error_with_a_long_stack_is_no_payload_that_is_too_large(outer: str) -> None:
+    """From 4 KB on, the server puts its own words around a shortened error; an activity has limits of its own, too."""
+    long = failure(outer, "")
+    long.cause.CopyFrom(failure("the picture exceeds size limit of the shop", "ValueError"))
+    found = classify(activity(1, attempt=3, due=9, failure=long), (), around(worker()), waited=0)
+    assert "the picture exceeds" in found.finding
+    assert found.fix.startswith("fix what the error names")
+
+
 @pytest.mark.parametrize("cause", [NON_DETERMINISTIC, UNHANDLED])
 def test_what_has_ended_is_retried_and_never_terminated(cause: int) -> None:
     history = events(STARTED, TASK, TAKEN, task_failed("bug", cause), TIMED_OUT)

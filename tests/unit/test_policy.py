@@ -25,6 +25,7 @@ from mika.supervisor.policy import (
     Terminate,
     Tick,
     Wake,
+    may_have_done_its_work,
     step,
 )
 
@@ -322,3 +323,16 @@ def test_one_that_gave_up_is_revived_with_a_fresh_budget(event):
 
 def test_restart_ends_backoff_at_once():
     assert Run().back_off().feed(Restart()) == (Spawn(3),)
+
+
+@pytest.mark.parametrize(
+    ("code", "ran_for", "probed", "may"),
+    [(0, 2, False, True), (0, 61, False, False), (1, 2, False, False), (0, 2, True, False)],
+)
+def test_what_runs_once_may_take_some_seconds(code: int, ran_for: int, probed: bool, may: bool) -> None:
+    """Without a rule it is ready after a second: a migration or a cron-like script takes longer."""
+    run = Run(Rules(probed=probed)).start().ready()
+    now = run.now + ran_for
+    assert may_have_done_its_work(run.state, code, now, run.rules) is may
+    run.feed(Stop())
+    assert not may_have_done_its_work(run.state, code, now, run.rules), "somebody asked for its end"

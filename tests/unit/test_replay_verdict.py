@@ -94,8 +94,9 @@ def test_runs_that_do_not_fit_are_one_line_with_event_place_and_command():
         f"the new code does not fit 2 open runs of Order (order-1, order-2): at event 5 (ActivityTaskScheduled charge)"
         f" it asks for the activity notify ({Path('wf.py')}:17)"
     )
-    assert "mika workflows reset order-1 --to 4" in reason.fix
-    assert "mika restart worker --force" in reason.fix
+    assert "`mika restart worker --force`, then `mika workflows reset --stuck` when they hang" in reason.fix, "both"
+    (alone,) = verdict(HOOK, worker(), misfit(), done(bad=1)).reasons()
+    assert "`mika restart worker --force`, then `mika workflows reset order-1 --to 4` or `mika" in alone.fix
 
 
 def test_what_has_deprecate_patch_is_not_told_to_guard_the_change(tmp_path):
@@ -125,6 +126,10 @@ def test_a_type_that_is_gone_is_refused_unless_another_worker_of_the_queue_has_i
     assert alone.refuses
     assert alone.gone == {"Order": (2, "order-1")}
     assert texts(alone) == ["the new code has no workflow Order any more, and 2 runs of it are open (order-1, …)"]
+    (fix,) = [reason.fix for reason in alone.reasons()]
+    assert fix.endswith("""`mika workflows terminate --query "WorkflowType='Order' AND ExecutionStatus='Running'"`""")
+    (fix,) = [r.fix for r in verdict(HOOK, worker(types=("Other",)), done(unknown={"Order": [1, "order-1"]})).reasons()]
+    assert fix.endswith("`mika workflows terminate order-1`")
     both = verdict(HOOK, worker(types=("Other",)), worker(1), done(unknown=gone), done(1, good=2))
     assert not both.refuses
     assert not both.gone
@@ -136,7 +141,7 @@ def test_an_activity_that_an_open_run_waits_for_is_refused_if_it_is_gone():
     assert (gone.state, gone.refuses) == ("misfit", True)
     (reason,) = gone.reasons()
     assert reason.text == "the new code has no activity charge, and 2 open runs wait for it (order-1, …)"
-    assert "`mika workflows terminate order-1" in reason.fix
+    assert reason.fix.endswith("or end each of them, such as with `mika workflows terminate order-1`")
 
 
 @pytest.mark.parametrize(

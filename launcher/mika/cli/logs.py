@@ -16,6 +16,7 @@ from mika.cli.kinds import Whole
 from mika.cli.language import echo, shown
 from mika.cli.log_filter import LogFilter, compile_pattern, parse_level
 from mika.cli.names import names as known_names
+from mika.cli.names import written
 from mika.cli.screen.relay import Prefixes
 from mika.cli.screen.view import describe
 from mika.cli.spelling import pasteable
@@ -201,14 +202,14 @@ def _text(name: str, line: logs.Line) -> str:
 
 
 def _choose(context: Context, names: Sequence[str], names_of_logs: list[str]) -> list[str]:
-    """Raises UsageError for a name without a log, unless that runs and has been quiet so far."""
+    """Raises UsageError for a name without a log, unless it runs or is in the Procfile, and has been quiet so far."""
     if not names:
         return [name for name in names_of_logs if name != EVENT_LOG]
     chosen = []
     for name in names:
         meant = [log for log in names_of_logs if name in (log, type_of(log))]
         if not meant:
-            meant = _running(context, name)
+            meant = _running(context, name) or [each for each in written(context.folder.project) if each == name]
             for silent in meant:
                 echo(_("mika: {name} has written nothing yet", name=silent), err=True)
         if not meant:

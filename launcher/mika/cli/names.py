@@ -25,7 +25,7 @@ def names(*words: str) -> Complete:
 
 def of_processes(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """Completes what has a line in the Procfile."""
-    return _beginning_with(begun, _written(_project(context)))
+    return _beginning_with(begun, written(_project(context)))
 
 
 def of_help(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
@@ -45,14 +45,15 @@ def _project(context: click.Context) -> Path:
     return Path(given) if given else find_project(Path.cwd())
 
 
-def _written(project: Path) -> list[str]:
+def written(project: Path) -> list[str]:
+    """What has a line in the Procfile, even if that has a mistake."""
     with contextlib.suppress(OSError):
         return _ENTRY.findall(decoded((project / "Procfile").read_bytes()))
     return []
 
 
 def _known(project: Path) -> Sequence[str]:
-    return [*_written(project), *(name for name in logs.names(ProjectDir(project).logs) if name != logs.EVENT_LOG)]
+    return [*written(project), *(name for name in logs.names(ProjectDir(project).logs) if name != logs.EVENT_LOG)]
 
 
 def _beginning_with(begun: str, words: Iterable[str]) -> list[str]:

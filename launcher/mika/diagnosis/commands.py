@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from mika.quoting import quoted
 
+_PLAIN_TYPE = re.compile(r"[\w.:-]+")
 _DEFAULT_ADDRESSES = ("", "127.0.0.1:7233", "localhost:7233")
 
 
 def for_workflow(command: str, workflow_id: str, options: str = "") -> str:
     """Our command for one workflow, in backticks: `mika workflows retry 'order 1'`."""
     return f"`mika {command} {quoted(workflow_id)}{' ' if options else ''}{options}`"
+
+
+def for_running(command: str, kind: str) -> str:
+    """Our command for all workflows of a type that run, in backticks."""
+    query = f"WorkflowType='{kind}' AND ExecutionStatus='Running'"
+    shown = f'"{query}"' if _PLAIN_TYPE.fullmatch(kind) else quoted(query)  # quotes in quotes are hard to read
+    return f"`mika {command} --query {shown}`"
 
 
 def temporal(arguments: str, address: str) -> str:

@@ -19,8 +19,10 @@ _UNKNOWN_WORKFLOW = re.compile(
 )
 # Python; Go. TypeScript checks no types, and Java says the same of the result of an activity.
 _UNREADABLE_INPUT = re.compile(r"failed decoding arguments|unable to decode the workflow function input", re.IGNORECASE)
-# The SDKs that are built on Rust; the server; how it names that as the reason of a failure.
-_TOO_LARGE = re.compile(r"TMPRL1103|exceeds size limit|_EXCEEDS_LIMIT\b")
+# The SDKs that are built on Rust; how the server names that as the reason of a failure; what it says itself, in errors
+# without a type. Its "Failure exceeds size limit." is around an error with a long stack, which it has shortened.
+_TOO_LARGE = re.compile(r"TMPRL1103|_EXCEEDS_LIMIT\b")
+_TOO_LARGE_BY_SERVER = re.compile(r"(?<!^Failure )exceeds size limit")
 _OF_OTHERS = (
     "activity_failure_info",
     "child_workflow_execution_failure_info",
@@ -60,7 +62,8 @@ def is_workflow_unknown(failure: Failure) -> bool:
 
 def is_too_large(failure: Failure) -> bool:
     """Whether an input, a result or something else that was to be sent is larger than the server allows."""
-    return _says(_TOO_LARGE, failure)
+    said = (each.message for each in proto.chain(failure) if not each.application_failure_info.type)
+    return _says(_TOO_LARGE, failure) or any(map(_TOO_LARGE_BY_SERVER.search, said))
 
 
 def is_input_unreadable(failure: Failure) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mika.diagnosis.commands import for_workflow
+from mika.diagnosis.commands import for_running, for_workflow
 from mika.reason import Reason
 from mika.replay.lines import Asked, Awaited, Misfit, ProgramError, Report
 from mika.replay.program import Outcome
@@ -35,7 +35,7 @@ def of_misfits(runs: Sequence[Misfit], process: str, project: Path) -> Reason:
         what = _("{what} ({place})", what=what, place=first.place.shown(project))
     if first.event:
         what = _("at event {event} {what}", event=first.event, what=what)
-    return Reason(_("{subject}: {what}", subject=subject, what=what), _advice(first, process))
+    return Reason(_("{subject}: {what}", subject=subject, what=what), _advice(first, number, process))
 
 
 def _of_kind(misfit: Misfit, number: int) -> Text:
@@ -76,7 +76,7 @@ def _asks(asked: Asked) -> Text:
     return _ASKED[asked.step]
 
 
-def _advice(misfit: Misfit, process: str) -> str:
+def _advice(misfit: Misfit, number: int, process: str) -> str:
     if not misfit.is_open:
         return _(
             "runs like it that are open would not go on: guard the change with `workflow.patched`;"
@@ -85,7 +85,9 @@ def _advice(misfit: Misfit, process: str) -> str:
     if misfit.raises:
         return _("fix the code, or use it all the same: `mika restart {process} --force`", process=process)
     then = for_workflow("workflows terminate", misfit.id)
-    if misfit.reset_to:
+    if misfit.reset_to and number > 1:
+        then = _("`mika workflows reset --stuck` when they hang")
+    elif misfit.reset_to:
         reset = for_workflow("workflows reset", misfit.id, f"--to {misfit.reset_to}")
         then = _("{reset} or {terminate}", reset=reset, terminate=then)
     return _(
@@ -131,7 +133,7 @@ def of_gone(kind: str, number: int, example: str, *, are_recorded: bool) -> Reas
             id=example,
         )
     )
-    end = for_workflow("workflows terminate", example)
+    end = for_running("workflows terminate", kind) if number > 1 else for_workflow("workflows terminate", example)
     return Reason(
         text, _("register {type} again until they are closed, or end them: {command}", type=kind, command=end)
     )
@@ -153,10 +155,16 @@ def of_gone_activity(activity: Awaited) -> Reason:
             id=activity.example,
         )
     )
-    end = for_workflow("workflows terminate", activity.example)
+    kind, end = activity.type, for_workflow("workflows terminate", activity.example)
     return Reason(
         text,
-        _("register {type} again until no run waits for it, or end them: {command}", type=activity.type, command=end),
+        _("register {type} again until no run waits for it, or end them: {command}", type=kind, command=end)
+        if activity.runs == 1
+        else _(
+            "register {type} again until no run waits for it, or end each of them, such as with {command}",
+            type=kind,
+            command=end,
+        ),
     )
 
 

@@ -62,7 +62,10 @@ def until_ready(client: Client, names: Sequence[str], timeout: float, *, waited:
         if all(unit.is_ok for unit in selected) if names else status.state == "ready":
             return status
         if time.monotonic() >= deadline:
-            raise MikaError(_late(timeout, why_not_ready(status)), _("see `mika logs`"), code="not_ready")
+            late = [unit for unit in (selected if names else status.units) if not unit.is_ok]
+            fixes = dict.fromkeys(unit.reason.fix for unit in late if unit.reason.fix)
+            hint = joined("\n", fixes) or _("see `mika logs`")
+            raise MikaError(_late(timeout, why_not_ready(status)), hint, code="not_ready")
         _pause(began)
 
 
@@ -105,6 +108,8 @@ def why_not_ready(status: StackStatus | None) -> str:
 
 
 def _state(unit: UnitStatus) -> Text:
+    if str(unit.reason.text) in ("", str(unit.state_in_words)):
+        return _("{name} is {state}", name=unit.name, state=unit.state_in_words)
     return _("{name} is {state}: {reason}", name=unit.name, state=unit.state_in_words, reason=unit.reason.text)
 
 

@@ -251,8 +251,7 @@ class Managed:
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
         if self.unit.spec is not None and why.ended_itself:
-            is_early = not self.ready and self.unit.rules.restart == "always" and self.unit.role == "process"
-            fix = exit_.reason.fix or why.cause.fix or (why.early_fix if is_early else "")
+            fix = exit_.reason.fix or why.cause.fix or (why.early_fix if self._was_early(exit_.code) else "")
             exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
         self._last_lines = why.lines[-SHOWN_LINES:]
@@ -278,6 +277,11 @@ class Managed:
             generation, exit_.code, self.reason, why.cause.text, exit_.final, has_survivors=bool(exit_.survivors)
         )
         self.feed(exited)
+
+    def _was_early(self, code: int) -> bool:
+        if self.unit.rules.restart != "always" or self.unit.role != "process":
+            return False
+        return not self.ready or policy.may_have_done_its_work(self.state, code, time.monotonic(), self.unit.rules)
 
     def _on_guard_event(self, event: GuardEvent) -> None:
         self._bus.publish(events.Notice(name=self.unit.name, level="warning", message=str(event)))

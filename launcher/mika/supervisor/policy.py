@@ -266,6 +266,12 @@ def has_proved_itself(state: State, now: float, rules: Rules) -> bool:
     return state.ready_at is not None and now - state.ready_at >= seconds
 
 
+def may_have_done_its_work(state: State, code: int, now: float, rules: Rules) -> bool:
+    """Whether it may be a program that runs once: it ended well, unasked, before it had proved that it stays."""
+    ended_well = code == 0 and state.phase is not Phase.STOPPING
+    return ended_well and not rules.probed and not has_proved_itself(state, now, rules)
+
+
 def is_same_cause(cause: str, earlier: str) -> bool:
     """Whether two lines name the same cause. Digits are ignored, since they may be a time stamp or a pid."""
     return _without_digits(cause) == _without_digits(earlier)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -57,14 +58,28 @@ def progress(text: str) -> Iterator[None]:
         thread.join()
 
 
+def _line(text: str, seconds: float, columns: int) -> str:
+    """On one row, or it could not be erased: what does not fit is left out of the text, not of the seconds."""
+    from mika.cli.screen.width import fitted, width
+
+    def said(text: str) -> str:
+        return shown(_("{doing} … {seconds:.1f} s", doing=text, seconds=seconds))
+
+    return fitted(said(fitted(text, max(1, columns - width(said(""))))), columns)
+
+
+def _columns() -> int:
+    """Of the terminal, but for its last one, in which some terminals begin a new row."""
+    return (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+
+
 def _draw(text: str, over: threading.Event) -> None:
     began = time.monotonic()
     if over.wait(_QUIET_SECONDS):
         return
     with contextlib.suppress(OSError, ValueError):  # the terminal was closed
         while not over.wait(_INTERVAL):
-            said = _("{doing} … {seconds:.1f} s", doing=text, seconds=time.monotonic() - began)
-            sys.stderr.write(f"{_ERASE}{shown(said)}")
+            sys.stderr.write(f"{_ERASE}{_line(text, time.monotonic() - began, _columns())}")
             sys.stderr.flush()
         sys.stderr.write(_ERASE)
         sys.stderr.flush()

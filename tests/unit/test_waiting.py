@@ -1,0 +1,42 @@
+"""What `mika wait` says when its time is over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from mika.errors import MikaError
+from mika.reason import Reason
+from mika.stack.waiting import until_ready
+from mika.status import Phase, StackStatus, UnitStatus
+
+
+def late(*units: UnitStatus) -> MikaError:
+    status = StackStatus(
+        state="degraded",
+        backend="none",
+        supervisor_pid=1,
+        uptime_s=1.0,
+        busy_s=0.0,
+        services=(),
+        processes=units,
+        urls={},
+    )
+    client = cast("Any", SimpleNamespace(status=lambda: status))
+    with pytest.raises(MikaError) as told:
+        until_ready(client, (), 0.0)
+    return told.value
+
+
+def test_what_somebody_stopped_is_told_with_the_command_that_starts_it() -> None:
+    stopped = UnitStatus(name="app", role="process", phase=Phase.STOPPED, reason=Reason("stopped", "`mika start app`"))
+    error = late(
+        stopped, UnitStatus(name="web", role="process", phase=Phase.STARTING, reason=Reason("connect: refused"))
+    )
+    assert error.message == "not ready after 0 s: app is stopped; web is starting: connect: refused"
+    assert error.hint == "`mika start app`"
+
+
+def test_where_nothing_is_known_the_logs_are_named() -> None:
+    assert late(UnitStatus(name="web", role="process", phase=Phase.STARTING)).hint == "see `mika logs`"
