@@ -269,6 +269,14 @@ def test_a_program_in_go_whose_command_serves_is_not_run_without_it(tmp_path):
     assert (api.name, api.command) == ("api", "go run . api")
 
 
+def test_a_mode_in_go_that_serves_beside_the_one_that_makes_the_worker(tmp_path):
+    main = COMMANDS.replace("os.Args[1]", 'os.Getenv("MODE")').replace('"api"', '"api", ""') + SERVING.replace(
+        "ADDRESS", '":8091"'
+    )
+    worker, api = proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main, "work.go": WORK}).processes
+    assert (worker.command, api.command, api.name) == ("MODE=worker go run .", "MODE=api go run .", "api")
+
+
 def test_a_command_in_go_that_serves_beside_its_worker_is_no_process_of_its_own(tmp_path):
     serves = WORK.replace("{ w", '{ go http.ListenAndServe(":9", nil); w').replace(
         "main\n", 'main\nimport "net/http"\n', 1
