@@ -118,7 +118,8 @@ GO, NODE, JAVA = (next(one for one in LANGUAGES if one.name == name) for name in
 class Maker:
     """A source file that makes workers for `queues`. `home` is the folder of the `manifest` that it belongs to.
 
-    `lacks` is the package of the SDK if it imports that, and the manifest does not have it.
+    `lacks` is the package of the SDK if it imports that, and the manifest does not have it. `given` has the expressions
+    of the queues, each with what it is worth.
     """
 
     language: Language
@@ -127,6 +128,7 @@ class Maker:
     manifest: str
     queues: tuple[Value, ...]
     lacks: str = ""
+    given: tuple[tuple[str, Value], ...] = ()
 
 
 class Texts:
@@ -160,12 +162,13 @@ class Texts:
                     continue
                 found = list(_queues(language, self.text(path)))
                 near = self.of(language, home)
-                queues = [self._queue(language, one or "taskQueue", path, near) for one in found]
+                given = tuple((one, self._queue(language, one or "taskQueue", path, near)) for one in found)
+                queues = [value for _expression, value in given]
                 if language == JAVA and (settings := self.spring_settings(home)) is not None:
                     worth = functools.partial(self.value, path=path, near=near)
                     queues += spring.queues(without_comments(self.text(path)), settings, worth)
                 if queues:
-                    yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks)
+                    yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks, given)
 
     def _queue(self, language: Language, expression: str, path: str, near: Sequence[str]) -> Value:
         declaring = self._declaring(expression, path) if language == JAVA else []
