@@ -124,6 +124,21 @@ def test_a_port_that_a_script_gives(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("config", "port", "env"),
+    [
+        ("export const config = { web: { port: 4000 } };", 4000, {}),
+        ("export const config = { web: { port: Number(process.env.PORT ?? 4000) } };", 4000, {"PORT": "4000"}),
+        ("export const config = { web: { port: parseInt(process.env.PORT || '4000', 10) } };", 4000, {"PORT": "4000"}),
+        ("export const config = { web: { port: load() } };", 0, {}),
+    ],
+)
+def test_a_port_of_node_that_another_file_has(tmp_path, config, port, env):
+    app = "import { config } from './config';\napp.listen(config.web.port, () => console.log(config.web.port));"
+    found = proposed(tmp_path, {"package.json": express(start="tsx app.ts"), "app.ts": app, "config.ts": config})
+    assert [(process.ready, process.env) for process in found.processes] == ([(f"tcp:{port}", env)] if port else [])
+
+
+@pytest.mark.parametrize(
     ("package", "source", "kind", "port"),
     [
         ("", 'http.ListenAndServe(":8091", nil)', "net/http", 8091),
