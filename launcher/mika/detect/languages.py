@@ -273,6 +273,8 @@ class Texts:
         if path.endswith(GO.sources) and (setting := self._go_config.value(expression, path)) is not None:
             return setting
         name = re.split(r"\W+", expression.removesuffix("()"))[-1]
+        if path.endswith(JAVA.sources) and (given := self.injected(path, name)) is not None:
+            return given
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
@@ -286,6 +288,14 @@ class Texts:
                     if found != Value():
                         return found
         return Value()
+
+    def injected(self, path: str, name: str) -> Value | None:
+        """What Spring gives a field with this name in a file of Java or Kotlin."""
+        if "@Value(" not in self.text(path):
+            return None
+        home = self._nearest(path, self._manifests(JAVA).keys())
+        found = spring.any_settings(self.files, home or "", self._variables)
+        return spring.injected(without_comments(self.text(path)), name, found)
 
     def _visible(self, name: str, path: str, near: Sequence[str]) -> Iterable[str]:
         """The files in which a bare name of the file `path` may be declared: a parameter is not another's variable."""
