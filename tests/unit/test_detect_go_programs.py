@@ -85,9 +85,19 @@ STARTS = FLAG.replace("runWorker", "startWorkflow") + "{\n\t\trunWorker()\n\t}"
 HIDDEN = ARGUMENTS.replace("runWorker()", "hidden()")
 
 
+OF_ENV = MODE.replace('flag.String("mode", "api", "")', 'os.Getenv("MODE")').replace("*mode", "mode")
+CONFIG = 'type Config struct {\n\tMode string `env:"APP_MODE" envDefault:"api"`\n}\n'
+IF_MODE = 'if SUBJECT == "jobs" {\n\t\trunWorker()\n\t\treturn\n\t}\n\tserve()'
+
+
 @pytest.mark.parametrize(
     ("body", "command"),
     [
+        (OF_ENV, "MODE=jobs go run ."),
+        (OF_ENV.replace("switch mode", 'switch mode := os.Getenv("MODE"); mode'), "MODE=jobs go run ."),
+        (IF_MODE.replace("SUBJECT", 'os.Getenv("MODE")'), "MODE=jobs go run ."),
+        (OF_ENV.replace('os.Getenv("MODE")', 'getEnv("MODE", "api")'), "MODE=jobs go run ."),
+        ("cfg := Load()\n\t" + IF_MODE.replace("SUBJECT", "cfg.Mode"), "APP_MODE=jobs go run ."),
         (ARGUMENTS, "go run . worker"),
         (ARGUMENTS.replace('"start", "worker"', '"start"'), "go run . start"),
         (DIRECT, "go run . worker"),
@@ -105,8 +115,14 @@ HIDDEN = ARGUMENTS.replace("runWorker()", "hidden()")
     ],
 )
 def test_the_command_that_makes_the_worker(tmp_path, body, command):
-    found = only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": MAIN.replace("BODY", body)}))
+    config = f"package main\n{CONFIG}func Load() Config {{ return c }}\n"
+    found = only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": MAIN.replace("BODY", body), "config.go": config}))
     assert (found.command, found.queues) == (command, ("q",))
+
+
+def test_a_worker_whose_level_of_logging_is_set_is_no_command(tmp_path):
+    body = 'if os.Getenv("LOG") == "debug" {\n\t\tverbose()\n\t}\n\trunWorker()'
+    assert only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": MAIN.replace("BODY", body)})).command == "go run ."
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,22 @@ def test_a_runner_that_only_another_script_uses(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("dev", "start", "command"),
+    [
+        ("tsx watch src/worker.ts", "node dist/worker.js", "npx tsx src/worker.ts"),
+        ("tsx watch --clear-screen=false src/worker.ts", "node dist/worker", "npx tsx src/worker.ts"),
+        ("tsx watch --env-file=.env src/worker.ts", "node dist/worker.js", "npm run start"),
+        ("tsc --watch", "node dist/worker.js", "npm run start"),
+        ("tsx watch src/worker.ts", "npm run build && node dist/worker.js", "npm run start"),
+    ],
+)
+def test_a_worker_that_another_script_watches_as_it_is_needs_no_build(tmp_path, dev, start, command):
+    scripts = {"dev": dev, "start": start, "build": "tsc"}
+    manifest = json.dumps({"scripts": scripts, "dependencies": {"@temporalio/worker": "1"}})
+    assert only(proposed(tmp_path, {"package.json": manifest, "src/worker.ts": TS})).command == command
+
+
+@pytest.mark.parametrize(
     "start",
     ["bun src/index.ts", "bun run src/index.ts", "bun run ./src/index.ts", "bun --env-file=.env src/index.ts"],
 )

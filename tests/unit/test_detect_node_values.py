@@ -79,6 +79,47 @@ def test_what_is_not_clear_is_not_told(tmp_path, imports, address, config):
     assert not [note for note in found.notes if "temporal:7233" in note and "T_URL" in note]
 
 
+SHARED = "packages/shared/src"
+QUEUES = "export const QUEUES = { mail: 'mail-q', other: 'o' } as const;"
+
+
+@pytest.mark.parametrize(
+    ("imported", "queue", "shared"),
+    [
+        ("{ QUEUES } from '@shop/shared'", "QUEUES.mail", {"index.ts": QUEUES}),
+        (
+            "{ QUEUES } from '@shop/shared'",
+            "QUEUES.mail",
+            {"index.ts": "export * from './a';\nexport * from './q';", "a.ts": "", "q.ts": QUEUES},
+        ),
+        ("{ Q } from '@shop/shared'", "Q.mail", {"index.ts": "export { QUEUES as Q } from './q'", "q.ts": QUEUES}),
+        ("{ QUEUES } from '@shop/shared/q'", "QUEUES.mail", {"q.ts": QUEUES}),
+        ("{ MAIL } from '@shop/shared'", "MAIL", {"index.ts": "export const MAIL = process.env.Q ?? 'mail-q';"}),
+        (
+            "{ Queue } from '@shop/shared'",
+            "Queue.Mail",
+            {"index.ts": "export enum Queue { Other = 'o', Mail = 'mail-q' }"},
+        ),
+    ],
+)
+def test_a_queue_of_another_package_of_the_workspace(tmp_path, imported, queue, shared):
+    worker = (
+        WORKER.replace("IMPORT", f"import {imported};").replace("'q'", queue).replace("ADDRESS", "'localhost:7233'")
+    )
+    own = {"apps/work/package.json": MANIFEST, "apps/work/src/worker.ts": worker}
+    others = {f"{SHARED}/{name}": text for name, text in shared.items()}
+    manifests = {"package.json": '{"workspaces": ["*/*"]}', "packages/shared/package.json": '{"name": "@shop/shared"}'}
+    found = proposed(tmp_path, {**own, **others, **manifests})
+    assert [process.ready for process in found.processes] == ["worker:mail-q"]
+
+
+def test_a_queue_is_that_of_the_object_which_the_source_names(tmp_path):
+    """Also where another object has a member of the same name."""
+    files = sources("import { QUEUES } from './config';", "'localhost:7233'", "const b = { mail: 'b' };\n" + QUEUES)
+    files["src/worker.ts"] = files["src/worker.ts"].replace("'q'", "QUEUES.mail")
+    assert proposed(tmp_path, files).processes[0].ready == "worker:mail-q"
+
+
 @pytest.mark.parametrize(
     "filler", ["{", "a: {", "'", "`", "'\\'", "import {", "import a, ", "const config = ", " ", ",\n"]
 )

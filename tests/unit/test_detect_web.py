@@ -124,6 +124,21 @@ def test_a_port_that_a_script_gives(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("config", "port", "env"),
+    [
+        ("export const config = { web: { port: 4000 } };", 4000, {}),
+        ("export const config = { web: { port: Number(process.env.PORT ?? 4000) } };", 4000, {"PORT": "4000"}),
+        ("export const config = { web: { port: parseInt(process.env.PORT || '4000', 10) } };", 4000, {"PORT": "4000"}),
+        ("export const config = { web: { port: load() } };", 0, {}),
+    ],
+)
+def test_a_port_of_node_that_another_file_has(tmp_path, config, port, env):
+    app = "import { config } from './config';\napp.listen(config.web.port, () => console.log(config.web.port));"
+    found = proposed(tmp_path, {"package.json": express(start="tsx app.ts"), "app.ts": app, "config.ts": config})
+    assert [(process.ready, process.env) for process in found.processes] == ([(f"tcp:{port}", env)] if port else [])
+
+
+@pytest.mark.parametrize(
     ("package", "source", "kind", "port"),
     [
         ("", 'http.ListenAndServe(":8091", nil)', "net/http", 8091),
@@ -267,6 +282,14 @@ def test_a_program_in_go_whose_command_serves_is_not_run_without_it(tmp_path):
         tmp_path, {"go.mod": GO_MOD, "main.go": main, "work.go": WORK.replace("worker.New", "f")}
     ).processes
     assert (api.name, api.command) == ("api", "go run . api")
+
+
+def test_a_mode_in_go_that_serves_beside_the_one_that_makes_the_worker(tmp_path):
+    main = COMMANDS.replace("os.Args[1]", 'os.Getenv("MODE")').replace('"api"', '"api", ""') + SERVING.replace(
+        "ADDRESS", '":8091"'
+    )
+    worker, api = proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main, "work.go": WORK}).processes
+    assert (worker.command, api.command, api.name) == ("MODE=worker go run .", "MODE=api go run .", "api")
 
 
 def test_a_command_in_go_that_serves_beside_its_worker_is_no_process_of_its_own(tmp_path):

@@ -162,6 +162,17 @@ def test_a_variable_that_a_library_of_go_or_spring_wants(line):
     assert (why.text, why.fix) == (line, "set T_URL in .env")
 
 
+@pytest.mark.parametrize(
+    "path", ["/app/dist/worker.js", r"C:\app\lib\worker.js", "/app/node_modules/@shop/shared/dist/index.js"]
+)
+def test_what_is_not_built_yet(path):
+    why = find_permanent_cause([f"Error: Cannot find module '{path}'", "  code: 'MODULE_NOT_FOUND',"], 1)
+    assert why.fix == "a build usually makes this file: run that first"
+    assert not find_permanent_cause(
+        [f"Error: Cannot find module '{path.replace('dist', 'x').replace('lib', 'x')}'"], 1
+    ).fix
+
+
 def test_a_file_of_env_file_that_is_not_there():
     why = find_permanent_cause(["> tsx --env-file=.env src/worker.ts", "", "node: .env: not found"], 9)
     assert (why.text, why.fix) == ("node: .env: not found", "make .env, or take `--env-file` out of the command")

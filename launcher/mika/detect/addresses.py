@@ -134,6 +134,8 @@ def _value(expression: str, text: str, texts: Texts, language: Language, path: s
         return texts.value(written[1], written[0], ())
     if name is None:
         return texts.value(expression, path, ())
+    if language == JAVA and (given := texts.injected(path, expression)) is not None:
+        return given
     if expression[0].isupper():  # a constant, perhaps of another file
         return texts.value(expression, path, texts.of(language, texts.home_of(language, path) or ""))
     typed = rf"\b(?:const|let|var|final String|String|string)\s{{1,9}}{expression}\b[\w :]{{0,30}}"

@@ -10,6 +10,7 @@ from mika.detect import go_flags
 from mika.detect.go_code import GoCode, Part, arguments, calls, closing, fields, flat
 from mika.detect.languages import Texts
 from mika.frozen import frozen
+from mika.quoting import command_line
 
 _COBRA = re.compile(r"(?:\b(\w+)\s*:?=\s*)?&?\bcobra\.Command\{")
 _ADDS = re.compile(r"\b(\w+)\.AddCommand\(")
@@ -19,12 +20,16 @@ _BELOW = ("Commands", "Subcommands")
 _CALLED = re.compile(r"(?:(\w+)\.)?(\w+)(?:\(.*\))?", re.DOTALL)
 _FIRST = re.compile(r"\bos\.Args\[1\]|\bflag\.Arg\(0\)|\bflag\.Args\(\)\[0\]|\bargs\[0\]")
 _SWITCH = re.compile(r"\bswitch\s+([^{}\n]{1,100})\{")
-_CASE = re.compile(r'(?:\bcase\s+((?:"[^"\n]{1,60}"|[\w.]+)(?:\s*,\s*(?:"[^"\n]{1,60}"|[\w.]+)){0,20})|\bdefault)\s*:')
+_CASE = re.compile(r'(?:\bcase\s+((?:"[^"\n]{0,60}"|[\w.]+)(?:\s*,\s*(?:"[^"\n]{0,60}"|[\w.]+)){0,20})|\bdefault)\s*:')
 _IF = re.compile(r"\bif\s+([^{}\n]{1,200})\{")
 _ELSE = re.compile(r"\s*else\s*\{")
-_EQUALS = re.compile(r'([\w.*()\[\]]{1,60})\s*==\s*"([^"\n]{1,60})"')
+_EQUALS = re.compile(r'([\w.*()\[\]]{1,60}|os\.Getenv\("\w{1,60}"\))\s*==\s*"([^"\n]{1,60})"')
 _BOOLEAN = re.compile(r"(!?)\*?(\w+)\s*")
 _BOOLEANS = r'(?:\bNAME\s*:?=\s*\w+\.Bool\(|\.BoolVar\(\s*&NAME\s*,)\s*"([\w-]{1,60})"'
+
+
+_SETS = re.compile(r"[A-Za-z_]\w*=")
+"""An argument that is none: `MODE=worker` stands before the command."""
 
 
 @frozen
@@ -61,7 +66,8 @@ class Commands:
 
     @property
     def are_several(self) -> bool:
-        return sum(bool(option.args) and not option.args[0].startswith("-") for option in self.options) > 1
+        named = (option.args[0] for option in self.options if option.args)
+        return sum(not word.startswith("-") and not _SETS.match(word) for word in named) > 1
 
     def without(self, part: Part) -> str:
         """The text of a declaration, but for what only a command runs."""
@@ -254,14 +260,19 @@ class Commands:
 
     def _prefix(self, subject: str, part: Part, reached: Iterable[Part]) -> str | None:
         """What stands before a word that is compared with `subject`: nothing, for the first argument; `-mode=`, for
-        an option; None, if it is something else.
+        an option; `MODE=`, for a variable of the environment; None, if it is something else.
         """
+        subject = subject.rpartition(";")[2].strip()
         text = part.text
         if _FIRST.search(subject):
             return ""
         if flag := go_flags.find(subject, self._code.source(part.path)):
             return None if flag.variable else f"-{flag.name}="
         name = re.fullmatch(r"(?:strings\.\w+\()?(\w+)\)?", subject)
+        if name is None or name[1] not in part.parameters:
+            worth = self._texts.value(name[1] if name else subject, part.path, ())
+            if worth.variable:
+                return f"{worth.variable}="
         if name is None:
             return None
         if re.search(rf"\b{name[1]}\b[^\n=]{{0,40}}=\s*[^\n]{{0,40}}?(?:{_FIRST.pattern})", text):
@@ -274,6 +285,13 @@ class Commands:
                     if len(given) > index and self._prefix(given[index], other, ()) == "":
                         return ""
         return None
+
+
+def line(command: str, args: Sequence[str]) -> str:
+    """A command with the arguments of an option; what sets a variable stands before it."""
+    before = [word for word in args if _SETS.match(word)]
+    behind = [word for word in args if word not in before]
+    return " ".join(filter(None, [command_line(before), command, command_line(behind)]))
 
 
 def _option(prefix: str, words: Sequence[str], part: Part, text: str) -> Option:

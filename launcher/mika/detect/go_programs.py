@@ -9,11 +9,11 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from mika.detect.documented import Said
 from mika.detect.files import upwards
 from mika.detect.go_code import GoCode, Part, arguments, calls
-from mika.detect.go_commands import Commands, Option
+from mika.detect.go_commands import Commands, Option, line
 from mika.detect.languages import GO_ALIAS, Maker, Texts
 from mika.detect.sources import Value
 from mika.frozen import frozen
-from mika.quoting import command_line, quoted
+from mika.quoting import quoted
 from mika.wording import Text, _, listed
 
 _Choice = tuple[Sequence[str], Container[Part] | None]
@@ -76,7 +76,7 @@ class Programs:
         home = self._code.home_of(program)
         relative = posixpath.relpath(posixpath.dirname(program) or ".", home or ".")
         package = "." if relative == "." else quoted(f"./{relative}")
-        return home, f"go run {package} {command_line(words)}".rstrip()
+        return home, line(f"go run {package}", words)
 
     # --- which command -----------------------------------------------------------------------------------------------
 

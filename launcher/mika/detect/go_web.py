@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from mika.detect import listening
 from mika.detect.files import ancestors
 from mika.detect.go_code import GoCode
-from mika.detect.go_commands import Commands
+from mika.detect.go_commands import Commands, line
 from mika.detect.languages import GO, GO_ALIAS, Texts
 from mika.detect.listening import Port
 from mika.detect.sources import Value
 from mika.frozen import frozen
-from mika.quoting import command_line, quoted
+from mika.quoting import quoted
 
 _KINDS = {
     "github.com/gin-gonic/gin": "Gin",
@@ -100,8 +100,7 @@ def _of_commands(texts: Texts, code: GoCode, main: str, command: str, home: str)
         if kind is not None and not any(_makes(texts, *one) for one in run):
             serving = dict.fromkeys(path for text, path in run if _serves(texts, text, path))
             word = re.sub(r"^-*(\w+=)?", "", option.args[-1])
-            line = f"{command} {command_line(option.args)}"
-            yield Served(kind, option.part.path, line, home, _port(texts, serving), word)
+            yield Served(kind, option.part.path, line(command, option.args), home, _port(texts, serving), word)
 
 
 def _makes(texts: Texts, text: str, path: str) -> bool:

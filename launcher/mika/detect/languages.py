@@ -118,7 +118,8 @@ GO, NODE, JAVA = (next(one for one in LANGUAGES if one.name == name) for name in
 class Maker:
     """A source file that makes workers for `queues`. `home` is the folder of the `manifest` that it belongs to.
 
-    `lacks` is the package of the SDK if it imports that, and the manifest does not have it.
+    `lacks` is the package of the SDK if it imports that, and the manifest does not have it. `given` has the expressions
+    of the queues, each with what it is worth.
     """
 
     language: Language
@@ -127,6 +128,7 @@ class Maker:
     manifest: str
     queues: tuple[Value, ...]
     lacks: str = ""
+    given: tuple[tuple[str, Value], ...] = ()
 
 
 class Texts:
@@ -160,12 +162,13 @@ class Texts:
                     continue
                 found = list(_queues(language, self.text(path)))
                 near = self.of(language, home)
-                queues = [self._queue(language, one or "taskQueue", path, near) for one in found]
+                given = tuple((one, self._queue(language, one or "taskQueue", path, near)) for one in found)
+                queues = [value for _expression, value in given]
                 if language == JAVA and (settings := self.spring_settings(home)) is not None:
                     worth = functools.partial(self.value, path=path, near=near)
                     queues += spring.queues(without_comments(self.text(path)), settings, worth)
                 if queues:
-                    yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks)
+                    yield Maker(language, path, home, manifests[home], tuple(dict.fromkeys(queues)), lacks, given)
 
     def _queue(self, language: Language, expression: str, path: str, near: Sequence[str]) -> Value:
         declaring = self._declaring(expression, path) if language == JAVA else []
@@ -270,6 +273,8 @@ class Texts:
         if path.endswith(GO.sources) and (setting := self._go_config.value(expression, path)) is not None:
             return setting
         name = re.split(r"\W+", expression.removesuffix("()"))[-1]
+        if path.endswith(JAVA.sources) and (given := self.injected(path, name)) is not None:
+            return given
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
@@ -283,6 +288,14 @@ class Texts:
                     if found != Value():
                         return found
         return Value()
+
+    def injected(self, path: str, name: str) -> Value | None:
+        """What Spring gives a field with this name in a file of Java or Kotlin."""
+        if "@Value(" not in self.text(path):
+            return None
+        home = self._nearest(path, self._manifests(JAVA).keys())
+        found = spring.any_settings(self.files, home or "", self._variables)
+        return spring.injected(without_comments(self.text(path)), name, found)
 
     def _visible(self, name: str, path: str, near: Sequence[str]) -> Iterable[str]:
         """The files in which a bare name of the file `path` may be declared: a parameter is not another's variable."""

@@ -38,14 +38,16 @@ class Port:
     variable: str = ""
 
 
-def in_node(text: str, variables: Mapping[str, str]) -> Port | None:
-    """Of the only `.listen(…)` in a file."""
+def in_node(text: str, variables: Mapping[str, str], written: Callable[[str], str]) -> Port | None:
+    """Of the only `.listen(…)` in a file; `written` tells what a name, or a member of an object, stands for."""
     plain = without_comments(text)
     calls = [(given or positional or "port").strip() for given, positional in _NODE.findall(plain)]
     if len(set(calls)) != 1:
         return None
     expression = calls[0]
-    if re.fullmatch(r"\w+", expression) and not expression.isdecimal():
+    if re.fullmatch(r"[A-Za-z_$][\w$.]*", expression) and (elsewhere := written(expression)):
+        expression = elsewhere
+    elif re.fullmatch(r"\w+", expression) and not expression.isdecimal():
         assigned = re.findall(
             rf"\b(?:const|let|var)\s+{expression}\b(?:\s{{0,9}}:[\w| ]{{1,60}})?\s{{0,9}}=([^;\n]+)", plain
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mika.detect import nest, nx, package_json
 from mika.detect.documented import Said
@@ -47,6 +47,10 @@ _RUNNERS = {
 """What runs TypeScript as it is, by its package."""
 _BRINGS = {"ts-node-dev": "ts-node"}
 """Packages that depend on a runner: npm puts its program where `npx` finds it, the other tools do not."""
+_PLAINLY = re.compile(
+    r"(?:npx )?(tsx|vite-node|esno) (?:watch|--watch)(?: --(?:clear-screen|no-warnings)\S*)* [\w./@-]+"
+)
+"""A script that watches a program, and gives it nothing else."""
 _USUAL = "npx tsx"
 """It needs nothing of the project."""
 
@@ -60,7 +64,7 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
         rank = {name: how for name, command in scripts.items() if (how := _starts(texts, maker, command, path, known))}
         if rank:
             best = min(rank, key=lambda name: (rank[name], watches(name, scripts[name]), len(name)))
-            yield path, f"{tool} run {best}"
+            yield path, _as_it_is(texts, maker, path, best, rank) or f"{tool} run {best}"
             return
         told = next((one for one in said if one.words[0] in ("npx", "node") and one.means(path)), None)
         if told is not None:
@@ -80,6 +84,17 @@ def starts(texts: Texts, maker: Maker, said: Sequence[Said]) -> Iterator[tuple[s
             if one.words[0] == "node" and one.where.startswith(home) and path in _built(one, known):
                 yield path, command_line(one.words)
                 return
+
+
+def _as_it_is(texts: Texts, maker: Maker, path: str, best: str, others: Iterable[str]) -> str:
+    """What runs the file `path` without a build before, if another script shows that it can: one that watches it."""
+    manifest = texts.text(maker.manifest)
+    scripts, tool = usable_scripts(manifest), tooling(texts.files, path).tool
+    if not needs_build(manifest, f"{tool} run {best}", tool):
+        return ""
+    watching = (_PLAINLY.fullmatch(scripts[name]) for name in others)
+    how = next((_RUNNERS[found[1]] for found in watching if found), "")
+    return f"{how} {quoted(posixpath.relpath(path, maker.home or '.'))}" if how else ""
 
 
 def example(texts: Texts, maker: Maker) -> str:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from mika.detect.languages import NODE, Texts, without_comments
+from mika.detect import package_json
+from mika.detect.languages import NODE, Maker, Texts, without_comments
+from mika.detect.sources import Value
 
 _DEEPEST = 5
 _NAMES = re.compile(r"[A-Za-z_$][\w$]*(?:!?\??\.[A-Za-z_$][\w$]*){0,6}!?")
 _TOKEN = re.compile(
     r"""'(?:[^'\\\n]|\\.){0,500}'|"(?:[^"\\\n]|\\.){0,500}"|`(?:[^`\\]|\\.){0,500}`|[{}()\[\],;]|\n(?=\s*(?:export|const)\b)"""
 )
-_KEY = re.compile(r"""\s*["']?([A-Za-z_$][\w$]*)["']?\s*(?::|$)""")
+_KEY = re.compile(r"""\s*["']?([A-Za-z_$][\w$]*)["']?\s*(?:[:=]|$)""")
 _IMPORT = re.compile(
     r"""\bimport\s+([\w$*{},\s]{1,500}?)\s*\bfrom\s*["']([\w./@~-]{1,200})["']"""
     r"""|\b(?:const|let|var)\s+([\w$]{1,100}|\{[^{}]{1,500}\})\s*=\s*require\(\s*["']([\w./@~-]{1,200})["']"""
 )
+_REEXPORTED = re.compile(r"""\bexport\s*(\*|\{[^{}]{1,500}\})\s*from\s*["']([\w./@~-]{1,200})["']""")
 _ALIAS = re.compile(r"^[@~]?/")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _EXPORTED = re.compile(r"\bexport\s+default\s+|\bmodule\.exports\s*=\s*")
@@ -32,6 +35,17 @@ def written(texts: Texts, path: str, expression: str, depth: int = 0) -> tuple[s
         return None
     name, *members = re.sub(r"[!?]", "", expression).split(".")
     return _member(texts, path, name, members, depth)
+
+
+def queues(texts: Texts, maker: Maker) -> tuple[Value, ...]:
+    """What the task queues of a maker are worth, also those that are members of an object, or of another package."""
+    found: list[Value] = []
+    for expression, value in maker.given:
+        is_open = "." in expression or value == Value()
+        place = written(texts, maker.path, (expression or "taskQueue").strip()) if is_open else None
+        worth = texts.value(place[1], place[0], ()) if place is not None else Value()
+        found.append(value if worth == Value() else worth)
+    return tuple(dict.fromkeys(found))
 
 
 def _member(texts: Texts, path: str, name: str, members: list[str], depth: int) -> tuple[str, str] | None:
@@ -64,7 +78,8 @@ def _declared(text: str, name: str) -> str | None:
         pattern = (
             rf"\b(?:const|let|var)\s+{re.escape(name)}\b(?:\s*:[^=\n]{{1,100}})?\s*=(?!=)\s*(?:Object\.freeze\(\s*)?"
         )
-        starts = [found.end() for found in re.finditer(pattern, text)]
+        enum = rf"\benum\s+{re.escape(name)}\s*(?=\{{)"
+        starts = [found.end() for found in re.finditer(f"{pattern}|{enum}", text)]
         if len(re.findall(rf"(?<![\w.$]){re.escape(name)}\s{{0,9}}=(?![=>])", text)) > 1:
             return None
         for names, whole in _TAKEN.findall(text):
@@ -109,12 +124,28 @@ def _entries(literal: str) -> Mapping[str, str]:
 
 def _imported(texts: Texts, path: str, text: str, name: str) -> tuple[str, str] | None:
     """The file that a name is imported from, and what it is called there; `*` for all that it exports."""
+    for names, source in _REEXPORTED.findall(text):
+        called = name if names == "*" else _called(names, name, is_required=False)
+        file = _file(texts, path, source) if called is not None else None
+        if called is not None and file is not None and (names != "*" or _exports(texts, file, called)):
+            return file, called
     for names, source, required, other in _IMPORT.findall(text):
         called = _called(names or required, name, is_required=bool(required))
         file = _file(texts, path, source or other) if called is not None else None
         if called is not None and file is not None:
             return file, called
     return None
+
+
+def _exports(texts: Texts, path: str, name: str, depth: int = 0) -> bool:
+    """Whether a file declares a name, or has it from another one."""
+    text = without_comments(texts.text(path))
+    if re.search(
+        rf"\bexport\s+(?:const|let|var|enum)\s+{re.escape(name)}\b|\bexport\s*\{{[^{{}}]*\b{re.escape(name)}\b", text
+    ):
+        return True
+    files = (_file(texts, path, source) for names, source in _REEXPORTED.findall(text) if names == "*")
+    return depth < _DEEPEST and any(file is not None and _exports(texts, file, name, depth + 1) for file in files)
 
 
 def _called(clause: str, name: str, *, is_required: bool) -> str | None:
@@ -132,9 +163,20 @@ def _called(clause: str, name: str, *, is_required: bool) -> str | None:
 def _file(texts: Texts, path: str, source: str) -> str | None:
     """The file of the project that an import means, if there is one."""
     home = texts.home_of(NODE, path) or ""
-    stems = set(_stems(posixpath.dirname(path), home, _SUFFIX.sub("", source)))
-    found = [one for one in texts.of(NODE, home) if _SUFFIX.sub("", one).removesuffix("/index") in stems]
+    plain = _SUFFIX.sub("", source)
+    found = _files(texts, home, set(_stems(posixpath.dirname(path), home, plain)))
+    for other in () if found or source.startswith(".") else texts.files.named(r"package\.json"):
+        name = package_json.name(texts.files.text(other))
+        if name and f"{plain}/".startswith(f"{name}/"):
+            folder, inner = posixpath.dirname(other), plain[len(name) + 1 :]
+            stems = {posixpath.normpath(posixpath.join(folder, src, inner)) for src in ("", "src", "lib", "src/lib")}
+            found = _files(texts, folder, stems)
+            break
     return found[0] if len(found) == 1 else None
+
+
+def _files(texts: Texts, home: str, stems: Collection[str]) -> list[str]:
+    return [one for one in texts.of(NODE, home) if _SUFFIX.sub("", one).removesuffix("/index") in stems]
 
 
 def _stems(folder: str, home: str, source: str) -> Iterator[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from mika.detect import go_web, listening, naming, nest, node_programs, package_json
+from mika.detect import go_web, listening, naming, nest, node_programs, node_values, package_json
 from mika.detect.environments import Tooling, node_tooling
 from mika.detect.languages import GO, NODE, Texts
 from mika.detect.listening import Port
@@ -171,7 +171,14 @@ def _of_nest(
 def _server(texts: Texts, variables: Mapping[str, str], app: App, script: str, source: str | None) -> App:
     """With its port, and without a build before, if the `source` that `script` starts runs as it is."""
     manifest, folder = texts.files.text(app.path), posixpath.dirname(app.path)
-    port = listening.in_node(texts.text(source), variables) if source else None
+    port = None
+    if source:
+
+        def written(expression: str) -> str:
+            found = node_values.written(texts, source, expression)
+            return found[1] if found is not None and found[0] != source else ""
+
+        port = listening.in_node(texts.text(source), variables, written)
     if port is not None and port.variable and f"{port.variable}=" in script:
         port = None
     app = replace(app, port=port, watch=texts.watched(NODE, folder))

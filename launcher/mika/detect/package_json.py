@@ -19,6 +19,12 @@ def dependencies(text: str) -> set[str]:
     return {*table(package, "dependencies"), *table(package, "devDependencies")}
 
 
+def name(text: str) -> str:
+    """What other packages import it as; empty if it has no name."""
+    named = mapping(text).get("name")
+    return named if isinstance(named, str) else ""
+
+
 def manager(text: str) -> str:
     """The name of the package manager that Corepack is to use; empty if it does not say."""
     named = mapping(text).get("packageManager")

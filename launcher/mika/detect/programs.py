@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from mika.detect import go_programs, java_programs, node_programs
+from mika.detect import go_programs, java_programs, node_programs, node_values
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.go_programs import Way
@@ -32,7 +33,8 @@ def find(texts: Texts, said: Sequence[Said]) -> Found:
     found: dict[Start, Worker] = {}
     notes: list[str] = []
     examples: list[str] = []
-    for maker in texts.makers():
+    for one in texts.makers():
+        maker = replace(one, queues=node_values.queues(texts, one)) if one.language == NODE else one
         if maker.language == GO:
             made = in_go.starts(maker)
             for way in made.ways:

@@ -32,6 +32,11 @@ _PLACEHOLDER = re.compile(r"\$\{([\w.-]+)(?::([^{}]*))?\}")
 _PROPERTY = re.compile(r"^[ \t]*([\w.\[\]-]+)[ \t]*[=:][ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _WORKER_NAME = re.compile(r"spring\.temporal\.workers\[\d+\]\.name")
 _WORKER_QUEUE = re.compile(r"spring\.temporal\.workers\[\d+\]\.taskqueue")
+_INJECTS = (
+    r'@Value\(\s*"\\?\$\{([\w.-]{1,100})(?::([^{}"]{0,200}))?\}"\s*\)'
+    r"(?:\s+(?:private|protected|public|internal|final|lateinit|val|var|String)\b){0,5}\s+"
+)
+"""In Kotlin the dollar has a backslash."""
 _APPLICATION = re.compile(r"@SpringBootApplication\b")
 _DOCUMENTS = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
@@ -72,11 +77,36 @@ class Settings:
 
 def settings(files: Files, home: str, manifest: str, variables: Mapping[str, str]) -> Settings | None:
     """The settings of the part in the folder `home`, if its `manifest` (a text) has the starter."""
-    if _STARTER not in manifest:
-        return None
+    return any_settings(files, home, variables) if _STARTER in manifest else None
+
+
+def any_settings(files: Files, home: str, variables: Mapping[str, str]) -> Settings:
+    """The same of any application of Spring."""
     inside = [path for path in files.named(_FILES) if not home or path.startswith(f"{home}/")]
     path = next((path for path in inside if "/test/" not in path), "")
     return Settings(path, dict(_read(path, files.text(path))) if path else {}, variables)
+
+
+def injected(source: str, name: str, found: Settings) -> Value | None:
+    """What Spring gives a field or a parameter with `@Value`; None if it gives it nothing that is known."""
+    given = re.search(rf"{_INJECTS}{re.escape(name)}\b", source)
+    if given is None:
+        return None
+    key, default = given[1], given[2]
+    if "." not in key and "-" not in key:
+        value = found.values.get(_plain(key))
+        return (
+            found.value(f"${{{key}{'' if default is None else f':{default}'}}}")
+            if value is None
+            else found.value(value)
+        )
+    written = found.values.get(_plain(key), default)
+    if written is None:
+        return None
+    worth, variable = found.value(written), re.sub(r"\W", "_", key.replace("-", "")).upper()
+    if variable in found.variables:
+        return Value(found.variables[variable], variable)
+    return Value(worth.text, worth.variable or variable) if worth != Value() else None
 
 
 def queues(source: str, found: Settings, value: Callable[[str], Value]) -> Iterator[Value]:

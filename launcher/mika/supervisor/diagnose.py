@@ -46,6 +46,10 @@ _PERMANENT = [
         )
     ),
 ]
+_NOT_BUILT = re.compile(
+    r"\bCannot find (?:module|package) '(?:/|\w:[/\\])[^']*[/\\](?:dist|lib|build|out)[/\\](?!.*node_modules)[^']*'"
+)
+"""Node, of a file in a folder that usually has what was compiled."""
 # What a compiler says of one place in a file. It may say more of what follows from it, so the first line counts.
 _COMPILERS = [
     re.compile(r"\berror TS\d+: "),
@@ -155,6 +159,8 @@ def _fix(said: Sequence[str], number: int) -> str:
         return _("set what is required in .env")
     if missing := _NO_ENV_FILE.match(text):
         return _("make {file}, or take `--env-file` out of the command", file=missing[1])
+    if _NOT_BUILT.search(text):
+        return _("a build usually makes this file: run that first")
     if variable := _missing_variable(said, number):
         return _("set {name} in .env", name=variable)
     if _BROKEN_STORE.search(text):
