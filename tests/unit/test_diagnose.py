@@ -167,7 +167,7 @@ def test_a_variable_that_a_library_of_go_or_spring_wants(line):
 )
 def test_what_is_not_built_yet(path):
     why = find_permanent_cause([f"Error: Cannot find module '{path}'", "  code: 'MODULE_NOT_FOUND',"], 1)
-    assert why.fix == "a build usually makes this file: run that first"
+    assert why.fix == "a build usually makes this file: run the build first"
     assert not find_permanent_cause(
         [f"Error: Cannot find module '{path.replace('dist', 'x').replace('lib', 'x')}'"], 1
     ).fix

@@ -141,7 +141,7 @@ def test_an_activity_that_an_open_run_waits_for_is_refused_if_it_is_gone():
     assert (gone.state, gone.refuses) == ("misfit", True)
     (reason,) = gone.reasons()
     assert reason.text == "the new code has no activity charge, and 2 open runs wait for it (order-1, …)"
-    assert reason.fix.endswith("or end each of them, such as with `mika workflows terminate order-1`")
+    assert reason.fix.endswith("or end each of them, for example `mika workflows terminate order-1`")
 
 
 @pytest.mark.parametrize(

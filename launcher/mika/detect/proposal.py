@@ -165,7 +165,7 @@ class _Proposer:
         self._elsewhere[name] = self._servers.elsewhere(app.module)
         queues = worker.known if worker else ()
         if worker is not None and not queues:
-            variable, _example, value = self._exemplary(worker)
+            _example, value = leftovers.example_of(self._files, variable := worker.variable)
             queues, env = ((value,), env | {variable: value}) if value else (queues, env)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         is_ours = app.port is None and port == self._first_port
@@ -216,7 +216,7 @@ class _Proposer:
                     )
                 )
         elif worker.queues:
-            variable, example, value = self._exemplary(worker)
+            example, value = leftovers.example_of(self._files, variable := worker.variable)
             queues = (value or self._asked_queue(worker, name, variable),)
             env |= {variable: queues[0]} if variable else {}
             if value:
@@ -238,11 +238,6 @@ class _Proposer:
         return Process(
             name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
         )
-
-    def _exemplary(self, worker: workers.Worker) -> tuple[str, str, str]:
-        """The variable that decides its queue, and the example of an `.env` that has a value for it, with this."""
-        variable = next((queue.variable for queue in worker.queues if queue.variable), "")
-        return variable, *(leftovers.example_of(self._files, variable) if variable else ("", ""))
 
     def _told(self, module: Module, *, has_worker: bool) -> dict[str, str]:
         """What a program in Python must be told of the server, and to use it at all."""

@@ -52,6 +52,11 @@ class Worker:
         """The names of the queues, as far as they are known."""
         return tuple(dict.fromkeys(queue.text for queue in self.queues if queue.text))
 
+    @property
+    def variable(self) -> str:
+        """The first variable that decides a queue; empty if there is none."""
+        return next((queue.variable for queue in self.queues if queue.variable), "")
+
     def ready(self, queues: Iterable[str]) -> str:
         """The rule for a worker that polls `queues`."""
         types = dict(self.types)

@@ -161,7 +161,7 @@ def of_gone_activity(activity: Awaited) -> Reason:
         _("register {type} again until no run waits for it, or end them: {command}", type=kind, command=end)
         if activity.runs == 1
         else _(
-            "register {type} again until no run waits for it, or end each of them, such as with {command}",
+            "register {type} again until no run waits for it, or end each of them, for example {command}",
             type=kind,
             command=end,
         ),

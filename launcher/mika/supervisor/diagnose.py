@@ -160,7 +160,7 @@ def _fix(said: Sequence[str], number: int) -> str:
     if missing := _NO_ENV_FILE.match(text):
         return _("make {file}, or take `--env-file` out of the command", file=missing[1])
     if _NOT_BUILT.search(text):
-        return _("a build usually makes this file: run that first")
+        return _("a build usually makes this file: run the build first")
     if variable := _missing_variable(said, number):
         return _("set {name} in .env", name=variable)
     if _BROKEN_STORE.search(text):
