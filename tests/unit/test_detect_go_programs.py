@@ -120,6 +120,32 @@ def test_the_command_that_makes_the_worker(tmp_path, body, command):
     assert (found.command, found.queues) == (command, ("q",))
 
 
+KONG = """package main
+
+type WorkCmd struct{}
+
+func (w *WorkCmd) Run(g *Globals) error { return runWorker() }
+
+type ServeCmd struct{}
+
+func (s *ServeCmd) Run() error { return startWorkflow() }
+
+var cli struct {
+	WorkAll WorkCmd  `cmd:"" help:"Works."TAG`
+	Serve   ServeCmd `cmd:"" help:"Serves."`
+}
+
+func main() { kong.Parse(&cli).Run(&cli) }
+
+"""
+
+
+@pytest.mark.parametrize(("tag", "word"), [("", "work-all"), (' name:"tasks"', "tasks")])
+def test_a_command_of_kong(tmp_path, tag, word):
+    main = KONG.replace("TAG", tag) + RUN + START
+    assert only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main})).command == f"go run . {word}"
+
+
 def test_a_worker_whose_level_of_logging_is_set_is_no_command(tmp_path):
     body = 'if os.Getenv("LOG") == "debug" {\n\t\tverbose()\n\t}\n\trunWorker()'
     assert only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": MAIN.replace("BODY", body)})).command == "go run ."
