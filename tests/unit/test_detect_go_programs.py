@@ -270,7 +270,7 @@ def test_a_worker_of_another_module_of_the_workspace(tmp_path):
     found = proposed(tmp_path, sources)
     process = only(found)
     assert (process.command, process.cwd, process.queues) == ("go run ./cmd/worker", "orders", ("orders",))
-    assert (process.watch, found.notes) == (("orders/**/*.go",), ())
+    assert (process.watch, found.notes) == (("orders/**/*.go", "core/**/*.go"), ())
 
 
 @pytest.mark.parametrize(
@@ -363,3 +363,25 @@ def test_commands_that_make_workers_of_their_own(tmp_path, is_apart, text, billi
         ("email-worker", "go run . email-worker", ("runEmail",)),
         ("billing", billing, ("runBilling",)),
     }
+
+
+def test_what_is_watched_are_all_modules_that_a_program_imports(tmp_path):
+    shared = 'package shared\nconst Queue = "q"\nfunc Port() string { return "" }\n'
+    main = 'package main\nimport "x.dev/shared"\nfunc main() {\n\tBODY\n}\n'
+    api = main.replace("BODY", 'http.ListenAndServe(":8091", shared.Port())').replace(
+        "import", 'import "net/http"\nimport'
+    )
+    sources = {
+        "go.work": "use (\n\t./work\n\t./shared\n\t./api\n)\n",
+        "shared/go.mod": "module x.dev/shared\n",
+        "shared/shared.go": shared,
+        "other/go.mod": "module x.dev/other\n",
+        "other/other.go": "package other\n",
+        "work/go.mod": "module x.dev/work\nrequire go.temporal.io/sdk v1.37.0\n",
+        "work/main.go": main.replace("BODY", "w := worker.New(c, shared.Queue, worker.Options{})"),
+        "api/go.mod": "module x.dev/api\nrequire go.temporal.io/sdk v1.37.0\n",
+        "api/main.go": api,
+    }
+    worker, web = proposed(tmp_path, sources).processes
+    assert worker.watch == ("work/**/*.go", "shared/**/*.go")
+    assert web.watch == ("api/**/*.go", "shared/**/*.go")

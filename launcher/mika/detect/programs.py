@@ -66,7 +66,8 @@ def _add(found: dict[Start, Worker], texts: Texts, maker: Maker, way: Way) -> No
     start = Start(way.home, way.command)
     same = found[start].queues if start in found else ()
     queues = tuple(dict.fromkeys((*same, *way.queues)))
-    watch = texts.watched(maker.language, way.home)
+    homes = way.homes or (way.home,)
+    watch = tuple(dict.fromkeys(one for home in homes for one in texts.watched(maker.language, home)))
     tool = tooling(texts.files, maker.path).tool
     is_node = maker.language == NODE
     note = node_programs.needs_build(texts.text(maker.manifest), way.command, tool) if is_node else ""
