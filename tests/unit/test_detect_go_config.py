@@ -121,3 +121,10 @@ def test_a_field_of_something_else_is_not_taken(tmp_path):
     body = nested("", "", "")
     found = proposed(tmp_path, sources(body, unsure, 'import "github.com/spf13/viper"'))
     assert [question.key for question in found.questions] == ["queue.worker"]
+
+
+def test_what_viper_reads_of_a_file_of_another_kind_is_not_guessed(tmp_path):
+    load = VIPER.replace("DEFAULTS", f'{DEFAULTS}\n\tv.SetConfigName("config")\n\tv.AddConfigPath(".")')
+    files = sources(nested("", '`mapstructure:"host-port"`', ""), load, 'import "github.com/spf13/viper"')
+    found = proposed(tmp_path, files | {"config.toml": '[temporal]\nqueue = "other"\n'})
+    assert [question.key for question in found.questions] == ["queue.worker"]

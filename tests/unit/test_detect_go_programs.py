@@ -120,6 +120,32 @@ def test_the_command_that_makes_the_worker(tmp_path, body, command):
     assert (found.command, found.queues) == (command, ("q",))
 
 
+KONG = """package main
+
+type WorkCmd struct{}
+
+func (w *WorkCmd) Run(g *Globals) error { return runWorker() }
+
+type ServeCmd struct{}
+
+func (s *ServeCmd) Run() error { return startWorkflow() }
+
+var cli struct {
+	WorkAll WorkCmd  `cmd:"" help:"Works."TAG`
+	Serve   ServeCmd `cmd:"" help:"Serves."`
+}
+
+func main() { kong.Parse(&cli).Run(&cli) }
+
+"""
+
+
+@pytest.mark.parametrize(("tag", "word"), [("", "work-all"), (' name:"tasks"', "tasks")])
+def test_a_command_of_kong(tmp_path, tag, word):
+    main = KONG.replace("TAG", tag) + RUN + START
+    assert only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": main})).command == f"go run . {word}"
+
+
 def test_a_worker_whose_level_of_logging_is_set_is_no_command(tmp_path):
     body = 'if os.Getenv("LOG") == "debug" {\n\t\tverbose()\n\t}\n\trunWorker()'
     assert only(proposed(tmp_path, {"go.mod": GO_MOD, "main.go": MAIN.replace("BODY", body)})).command == "go run ."
@@ -244,7 +270,7 @@ def test_a_worker_of_another_module_of_the_workspace(tmp_path):
     found = proposed(tmp_path, sources)
     process = only(found)
     assert (process.command, process.cwd, process.queues) == ("go run ./cmd/worker", "orders", ("orders",))
-    assert (process.watch, found.notes) == (("orders/**/*.go",), ())
+    assert (process.watch, found.notes) == (("orders/**/*.go", "core/**/*.go"), ())
 
 
 @pytest.mark.parametrize(
@@ -337,3 +363,25 @@ def test_commands_that_make_workers_of_their_own(tmp_path, is_apart, text, billi
         ("email-worker", "go run . email-worker", ("runEmail",)),
         ("billing", billing, ("runBilling",)),
     }
+
+
+def test_what_is_watched_are_all_modules_that_a_program_imports(tmp_path):
+    shared = 'package shared\nconst Queue = "q"\nfunc Port() string { return "" }\n'
+    main = 'package main\nimport "x.dev/shared"\nfunc main() {\n\tBODY\n}\n'
+    api = main.replace("BODY", 'http.ListenAndServe(":8091", shared.Port())').replace(
+        "import", 'import "net/http"\nimport'
+    )
+    sources = {
+        "go.work": "use (\n\t./work\n\t./shared\n\t./api\n)\n",
+        "shared/go.mod": "module x.dev/shared\n",
+        "shared/shared.go": shared,
+        "other/go.mod": "module x.dev/other\n",
+        "other/other.go": "package other\n",
+        "work/go.mod": "module x.dev/work\nrequire go.temporal.io/sdk v1.37.0\n",
+        "work/main.go": main.replace("BODY", "w := worker.New(c, shared.Queue, worker.Options{})"),
+        "api/go.mod": "module x.dev/api\nrequire go.temporal.io/sdk v1.37.0\n",
+        "api/main.go": api,
+    }
+    worker, web = proposed(tmp_path, sources).processes
+    assert worker.watch == ("work/**/*.go", "shared/**/*.go")
+    assert web.watch == ("api/**/*.go", "shared/**/*.go")

@@ -125,6 +125,11 @@ class GoCode:
             self._closures[folder] = list(found)
         return self._closures[folder]
 
+    def homes(self, program: str) -> list[str]:
+        """The folders of the modules that a program is made of, its own first."""
+        folders = self.closure(posixpath.dirname(program))
+        return list(dict.fromkeys(self.home_of(path) for folder in folders for path in self.files_of(folder)))
+
     def parts(self, folder: str) -> list[Part]:
         if folder not in self._parts:
             self._parts[folder] = [

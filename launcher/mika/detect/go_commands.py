@@ -23,6 +23,9 @@ _SWITCH = re.compile(r"\bswitch\s+([^{}\n]{1,100})\{")
 _CASE = re.compile(r'(?:\bcase\s+((?:"[^"\n]{0,60}"|[\w.]+)(?:\s*,\s*(?:"[^"\n]{0,60}"|[\w.]+)){0,20})|\bdefault)\s*:')
 _IF = re.compile(r"\bif\s+([^{}\n]{1,200})\{")
 _ELSE = re.compile(r"\s*else\s*\{")
+_KONG = re.compile(r'^[ \t]*(\w+)[ \t]+\*?(?:\w+\.)?(\w+)[ \t]+`([^`\n]*\bcmd:"[^`\n]*)`', re.MULTILINE)
+_KONG_NAME = re.compile(r'\bname:"([\w-]+)"')
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _EQUALS = re.compile(r'([\w.*()\[\]]{1,60}|os\.Getenv\("\w{1,60}"\))\s*==\s*"([^"\n]{1,60})"')
 _BOOLEAN = re.compile(r"(!?)\*?(\w+)\s*")
 _BOOLEANS = r'(?:\bNAME\s*:?=\s*\w+\.Bool\(|\.BoolVar\(\s*&NAME\s*,)\s*"([\w-]{1,60})"'
@@ -61,7 +64,7 @@ class Commands:
         folders = code.closure(posixpath.dirname(program))
         self._parts = [part for folder in folders for part in code.parts(folder)]
         self._cut: dict[Part, list[tuple[int, int]]] = {}
-        self.options: list[Option] = [*self._of_cobra(), *self._of_urfave()]
+        self.options: list[Option] = [*self._of_cobra(), *self._of_urfave(), *self._of_kong()]
         self.options += self._of_arguments()
 
     @property
@@ -203,6 +206,22 @@ class Commands:
         for one in self._listed(given):
             if one.startswith(("{", "&cli.Command{", "cli.Command{")):
                 yield from self._walked(part, one, words, is_root=False)
+
+    # --- kong --------------------------------------------------------------------------------------------------------
+
+    def _of_kong(self) -> Iterator[Option]:
+        """The fields of a struct that are commands: each runs the method `Run` of its type."""
+        fields_of = {part: _KONG.findall(part.text) for part in self._having('cmd:"')}
+        below = {kind for found in fields_of.values() for _name, kind, _tags in found}
+        for part, found in fields_of.items():
+            is_sure = not part.names or part.names[0] not in below  # else another command stands before it
+            for name, kind, tags in found:
+                given = _KONG_NAME.search(tags)
+                word = given[1] if given else _HUMP.sub("-", name).lower()
+                for run in self._parts:
+                    if (run.owner, run.names) == (kind, ("Run",)):
+                        self._cuts(run, 0, len(run.text))
+                        yield Option((word,), run, run.text, (word,), is_sure)
 
     # --- the arguments themselves ------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ _CONFIG_FILE = re.compile(r'\.SetConfigFile\(\s*"([\w./-]{1,200})"\s*\)')
 _CONFIG_PATH = re.compile(r'\.AddConfigPath\(\s*"([\w./-]{1,200})"\s*\)')
 _ENDS = (".yaml", ".yml", ".json")
 """What is read here as YAML."""
+_UNREAD = (".toml", ".hcl", ".ini", ".properties", ".props", ".env")
+"""What viper reads, too."""
 _READS = re.compile(r"\.(?:ReadInConfig|MergeInConfig|ReadConfig)\(")
 _DEEPEST = 4
 _ALIKE = re.compile(r"conf|cfg|env|sett|temporal", re.IGNORECASE)
@@ -164,6 +166,8 @@ class GoConfig:
         variable = bound.get(key) or (self._automatic(key, text) if "AutomaticEnv(" in text else "")
         defaults = {name.lower(): value.strip() for name, value in _SET_DEFAULT.findall(text)}
         literal = _QUOTED.fullmatch(defaults.get(key, ""))
+        if any((self._files.root / path).exists() for path in self._config_files(text, _UNREAD)):
+            return None
         written = self._written(key, text)
         if not (is_asked or written or key in defaults or key in bound):
             return None
@@ -187,7 +191,7 @@ class GoConfig:
     def _written(self, key: str, text: str) -> set[str]:
         """What the config files of the project say."""
         found = set()
-        for path in self._config_files(text):
+        for path in self._config_files(text, _ENDS):
             try:
                 node = nodes.parse(path, self._files.text(path).encode())
             except nodes.InvalidError:
@@ -198,16 +202,16 @@ class GoConfig:
                 found.add(value)
         return found
 
-    def _config_files(self, text: str) -> Iterator[str]:
+    def _config_files(self, text: str, ends: tuple[str, ...]) -> Iterator[str]:
         """Where the config files may be, in the folder of a source that has viper, or above it."""
         places = _CONFIG_PATH.findall(text) or ["."]
         names = [posixpath.join(place, name) for name in _CONFIG_NAME.findall(text) for place in places]
-        files = [f"{name}{end}" for name in names for end in _ENDS] + _CONFIG_FILE.findall(text)
+        files = [f"{name}{end}" for name in names for end in ends] + _CONFIG_FILE.findall(text)
         homes = {folder for path in self._having if _VIPER in self._text(path) for folder in ancestors(path)}
         for name in dict.fromkeys(files):
             for home in homes:
                 path = posixpath.normpath(posixpath.join(home, name))
-                if name.endswith(_ENDS) and not path.startswith(("..", "/")):
+                if name.endswith(ends) and not path.startswith(("..", "/")):
                     yield path
 
 

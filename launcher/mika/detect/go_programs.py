@@ -33,6 +33,8 @@ class Way:
     queues: tuple[Value, ...]
     label: str = ""
     """By what it is named, as if that were its path."""
+    homes: tuple[str, ...] = ()
+    """The folders of all modules that it is made of, if they are known."""
 
 
 @frozen
@@ -70,7 +72,14 @@ class Programs:
         home, command = self._command(program, words)
         word = re.sub(r"^-*(\w+=)?", "", words[0]) if words else ""
         label = posixpath.join(posixpath.dirname(program), f"{word}.go") if word else ""
-        return Way(program, home, command, tuple(dict.fromkeys(self._queues(maker, program, parts))), label)
+        return Way(
+            program,
+            home,
+            command,
+            tuple(dict.fromkeys(self._queues(maker, program, parts))),
+            label,
+            tuple(self._code.homes(program)),
+        )
 
     def _command(self, program: str, words: Sequence[str]) -> tuple[str, str]:
         home = self._code.home_of(program)

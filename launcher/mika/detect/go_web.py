@@ -39,6 +39,8 @@ class Served:
     command: str
     home: str
     port: Port | None
+    homes: tuple[str, ...]
+    """The folders of all modules that it is made of."""
     word: str = ""
 
 
@@ -68,7 +70,7 @@ def find(texts: Texts, started: Sequence[str]) -> Iterator[Served]:
             kind = next(filter(None, (_kind(texts.text(path)) for path in near)), None)
             makes = any("worker.New(" in texts.text(path) for path in near)
             if kind is not None and not (makes and code.leads_to(main, "worker.New(")):
-                yield Served(kind, main, command, home, _port(texts, near))
+                yield Served(kind, main, command, home, _port(texts, near), tuple(code.homes(main)))
 
 
 def _imported(
@@ -100,7 +102,15 @@ def _of_commands(texts: Texts, code: GoCode, main: str, command: str, home: str)
         if kind is not None and not any(_makes(texts, *one) for one in run):
             serving = dict.fromkeys(path for text, path in run if _serves(texts, text, path))
             word = re.sub(r"^-*(\w+=)?", "", option.args[-1])
-            yield Served(kind, option.part.path, line(command, option.args), home, _port(texts, serving), word)
+            yield Served(
+                kind,
+                option.part.path,
+                line(command, option.args),
+                home,
+                _port(texts, serving),
+                tuple(code.homes(main)),
+                word,
+            )
 
 
 def _makes(texts: Texts, text: str, path: str) -> bool:

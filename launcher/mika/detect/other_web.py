@@ -212,7 +212,7 @@ def _unwatched(scripts: Mapping[str, str], script: str, known: Mapping[str, str]
 
 def _go(texts: Texts, started: Sequence[str]) -> Iterator[App]:
     for one in go_web.find(texts, started):
-        watch = texts.watched(GO, one.home)
+        watch = tuple(dict.fromkeys(pattern for home in one.homes for pattern in texts.watched(GO, home)))
         yield App(one.kind, one.path, _named(one.word), one.command, Tooling("go"), one.home, one.port, watch=watch)
 
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from mika.detect import go_programs, java_programs, node_programs, node_values
+from mika.detect import go_programs, identity, java_programs, node_programs, node_values
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.go_programs import Way
-from mika.detect.languages import GO, NODE, Maker, Texts, told_of
+from mika.detect.languages import GO, NODE, Maker, Texts, told_of, without_comments
 from mika.detect.sources import Start
 from mika.detect.workers import Worker
 from mika.frozen import frozen
@@ -66,11 +66,13 @@ def _add(found: dict[Start, Worker], texts: Texts, maker: Maker, way: Way) -> No
     start = Start(way.home, way.command)
     same = found[start].queues if start in found else ()
     queues = tuple(dict.fromkeys((*same, *way.queues)))
-    watch = texts.watched(maker.language, way.home)
+    homes = way.homes or (way.home,)
+    watch = tuple(dict.fromkeys(one for home in homes for one in texts.watched(maker.language, home)))
     tool = tooling(texts.files, maker.path).tool
     is_node = maker.language == NODE
     note = node_programs.needs_build(texts.text(maker.manifest), way.command, tool) if is_node else ""
-    found[start] = Worker(way.path, start, queues, watch=watch, note=note, label=way.label)
+    has_identity = identity.is_own(maker.path, without_comments(texts.text(maker.path)))
+    found[start] = Worker(way.path, start, queues, watch=watch, note=note, label=way.label, has_identity=has_identity)
 
 
 def _unstarted(maker: Maker) -> Text:

@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from mika.detect import clis, passed, reach
+from mika.detect import clis, identity, passed, reach
 from mika.detect.fields import dotted
 from mika.detect.modules import LARGEST_SOURCE, Module
 from mika.detect.sources import Sources, Start, Value
@@ -156,9 +156,10 @@ def _is_worker(module: Module, name: str) -> bool:
 def without_identity(path: str, ready: str) -> Text:
     """What a worker lacks for its rule."""
     return _(
-        "{path} gives its worker an identity of its own, so that mika cannot recognise it: with"
-        ' identity=os.environ.get("MIKA_WORKER_IDENTITY") and ready = "{ready}" it waits until it polls',
+        "{path} gives its worker an identity of its own, so that mika cannot recognise it: with {given} and"
+        ' ready = "{ready}" it waits until it polls',
         path=path,
+        given=identity.given(path),
         ready=ready,
     )
 
