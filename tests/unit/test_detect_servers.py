@@ -259,7 +259,7 @@ def test_a_worker_that_has_an_identity_of_its_own(tmp_path, identity, is_own, pl
     assert only(found).ready == ("none" if is_own else "worker:q/workflow")
     note = (
         "worker.py gives its worker an identity of its own, so that mika cannot recognise it: with"
-        ' identity=os.environ.get("MIKA_WORKER_IDENTITY") and ready = "worker:q/workflow" it waits until it polls'
+        ' `identity=os.environ.get("MIKA_WORKER_IDENTITY")` and `ready = "worker:q/workflow"` it waits until it polls'
     )
     assert found.notes == ((note,) if is_own else ())
 
@@ -285,7 +285,7 @@ def test_a_worker_in_another_language_that_has_an_identity_of_its_own(tmp_path, 
     manifest, manifest_text, path, text = files
     found = proposed(tmp_path, {manifest: manifest_text, path: text.replace("OWN", identity)})
     assert only(found).ready == ("none" if given else "worker:q")
-    told = f'mika cannot recognise it: with {given} and ready = "worker:q" it waits until it polls'
+    told = f'mika cannot recognise it: with `{given}` and `ready = "worker:q"` it waits until it polls'
     assert [note for note in found.notes if note.endswith(told)] == list(found.notes if given else ())
     assert bool(found.notes) == bool(given)
 

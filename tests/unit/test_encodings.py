@@ -43,7 +43,7 @@ def test_dependencies_are_read_as_pip_reads_them(tmp_path: Path, encoding: str):
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_the_first_name_of_a_procfile_is_completed(tmp_path: Path, encoding: str):
     (tmp_path / "Procfile").write_bytes("web: x\r\nworker: y\r\n".encode(encoding))
-    assert names._written(tmp_path) == ["web", "worker"]
+    assert names.written(tmp_path) == ["web", "worker"]
 
 
 def test_a_pyproject_with_a_mark_is_compared_with_the_environment(tmp_path: Path):

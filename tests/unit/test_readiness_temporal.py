@@ -11,7 +11,7 @@ from mika.readiness import temporal
 from mika.readiness.ladder import Hopeless, NotYet
 from mika.readiness.temporal import NotPolling, TemporalProbe
 
-FIX = "if one of these is it: it has an identity of its own, and needs that of its variable MIKA_WORKER_IDENTITY"
+FIX = "if one of these is it: it has an identity of its own, and needs the one in its variable MIKA_WORKER_IDENTITY"
 
 
 # --- an identity of its own: mika cannot know that it is the worker that it has started -------------------------------

@@ -30,7 +30,8 @@ _WANTED = re.compile(
     r".+\.(py|go|[cm]?[jt]s|cs|java|kt|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
     r"|package\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?|alembic\.ini|pyproject\.toml|(uv|poetry|pdm)\.lock|Pipfile|pixi\.toml|environment\.yml"
-    r"|application\.(ya?ml|properties)|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
+    r"|application\.properties|(application|config|conf|settings|app)[\w-]{0,60}\.(ya?ml|toml)"
+    r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
 _MARKS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from mika.detect.config_files import NOT_PLAIN
 from mika.detect.fields import dotted
 from mika.detect.modules import Module
 from mika.detect.sources import Sources, Value
@@ -26,6 +27,9 @@ def values(
     known = sources.value(node, module)
     if known == Value() and isinstance(node, ast.Attribute):
         known = _property(sources, node.attr, module)
+    if not known.variable and (written := sources.config.texts(node, sources.reachable(module))):
+        only = written.pop()
+        known = Value() if written or NOT_PLAIN.search(only) else Value(only)
     if known.variable or name not in module.parameters:
         return [known]
     passed = [

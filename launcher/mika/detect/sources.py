@@ -8,6 +8,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 
+from mika.detect.config_files import ConfigFiles
 from mika.detect.environments import installed_scripts
 from mika.detect.fields import dotted, field_default, from_environment, literal
 from mika.detect.files import Files, ancestors
@@ -77,6 +78,7 @@ class Sources:
 
     def __init__(self, files: Files, variables: Mapping[str, str]) -> None:
         self.files, self._variables = files, variables
+        self.config = ConfigFiles(files)
         self._modules: dict[str, Module | None] = {}
         self.errors: dict[str, SyntaxError] = {}
         self._siblings = Siblings(files)

@@ -156,8 +156,8 @@ def _is_worker(module: Module, name: str) -> bool:
 def without_identity(path: str, ready: str) -> Text:
     """What a worker lacks for its rule."""
     return _(
-        "{path} gives its worker an identity of its own, so that mika cannot recognise it: with {given} and"
-        ' ready = "{ready}" it waits until it polls',
+        "{path} gives its worker an identity of its own, so that mika cannot recognise it: with `{given}` and"
+        ' `ready = "{ready}"` it waits until it polls',
         path=path,
         given=identity.given(path),
         ready=ready,

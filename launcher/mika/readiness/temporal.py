@@ -43,7 +43,7 @@ _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", sock
 _NOT_CHOSEN = re.compile(r"\d+@|.+@[0-9a-f]{16}-\d+$")
 """Identities that no code chose: of each SDK, and of mika, for an earlier start that the server still lists."""
 _OWN_IDENTITY = _(
-    "if one of these is it: it has an identity of its own, and needs that of its variable MIKA_WORKER_IDENTITY"
+    "if one of these is it: it has an identity of its own, and needs the one in its variable MIKA_WORKER_IDENTITY"
 )
 
 
