@@ -124,8 +124,9 @@ def check(builds: list[Background], arguments: list[str], folder: str) -> int:
         code = pytest("unit tests", ["tests/unit", "-n", "3"])  # they do not wait, and each worker collects all of them
     if not complete(builds):
         return finish("what the tests need could not be built")
-    # Many wait, for a container or for a deadline: it takes four workers to keep two cores busy.
-    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "4"]))
+    # Docker and Wine keep a worker each busy all the time. With two beside them a run takes two minutes less, but a
+    # test of theirs missed a deadline in each of two runs.
+    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "3"]))
     failed = sorted(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else []
     if not code and not failed:
         return finish()
