@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from mika.detect.proposal import propose
-from mika.detect.written import procfile
 
 from tests.kit.sources import API, only, proposed, worker
 
@@ -374,15 +373,6 @@ def test_what_is_not_documented_is_not_run_before_the_start(tmp_path, sources):
 def test_an_address_is_no_port(tmp_path, command):
     found = proposed(tmp_path, {"manage.py": MANAGE, "README.md": f"python manage.py {command}"})
     assert only(found).command == "python manage.py runserver 127.0.0.1:8000 --noreload"
-
-
-def test_what_mika_has_written_is_not_what_the_project_says(tmp_path):
-    app = {"a/app/main.py": API, "a/requirements.txt": "", "b/app/main.py": API, "b/requirements.txt": ""}
-    before = proposed(tmp_path, app)
-    text = procfile(before).replace("$API_PORT", "4000")
-    assert proposed(tmp_path, {"Procfile": text}) == before
-    own = text.partition("\n")[2]
-    assert proposed(tmp_path, {"Procfile": own}) != before, "somebody else has"
 
 
 def test_a_seed_is_said_and_not_run(tmp_path):

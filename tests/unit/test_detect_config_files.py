@@ -68,3 +68,13 @@ def test_without_such_a_file_or_who_reads_it_the_class_decides(tmp_path, source,
     assert only(proposed(tmp_path, project("settings.temporal.task_queue", source, **given))).queues == (
         "of-the-class",
     )
+
+
+def test_a_constant_of_the_source_is_not_what_some_table_has_under_its_name(tmp_path):
+    source = 'import yaml\nTASK_QUEUE = "of-the-source"\n'
+    files = {
+        "worker.py": worker("conf.TASK_QUEUE", "import conf"),
+        "conf.py": source,
+        "config.yaml": "other: {task_queue: another}",
+    }
+    assert only(proposed(tmp_path, files)).queues == ("of-the-source",)

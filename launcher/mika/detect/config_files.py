@@ -31,15 +31,16 @@ class ConfigFiles:
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def texts(self, node: ast.expr, parts: Iterable[Module]) -> set[str]:
+    def texts(self, node: ast.expr, parts: Iterable[Module], *, has_default: bool) -> set[str]:
         """What the files have for `settings.temporal.queue` or `settings["queue"]`, if one of the `parts` of a program
-        reads such files; of several tables, the one of that name.
+        reads such files: in the table of that name, and without a default in the source in any.
         """
         path = _path(node)
         if len(path) < 2 or not self._written or not any(map(_reads, parts)):
             return set()
         meant = [(parent, text) for parent, key, text in self._written if key == path[-1]]
-        return {text for parent, text in meant if parent == path[-2]} or {text for _parent, text in meant}
+        named = {text for parent, text in meant if parent == path[-2]}
+        return named or {text for _parent, text in meant if not has_default}
 
     @cached_property
     def _written(self) -> list[tuple[str, str, str]]:

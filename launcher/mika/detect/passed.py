@@ -27,7 +27,8 @@ def values(
     known = sources.value(node, module)
     if known == Value() and isinstance(node, ast.Attribute):
         known = _property(sources, node.attr, module)
-    if not known.variable and (written := sources.config.texts(node, sources.reachable(module))):
+    parts, has_default = sources.reachable(module), known.text is not None
+    if not known.variable and (written := sources.config.texts(node, parts, has_default=has_default)):
         only = written.pop()
         known = Value() if written or NOT_PLAIN.search(only) else Value(only)
     if known.variable or name not in module.parameters:

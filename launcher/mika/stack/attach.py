@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from mika.control import unresponsive
 from mika.control.client import Client
 from mika.errors import MikaError, NotRunningError
 from mika.events import Event, Notice, StackChanged
 from mika.project.event_log import EventReader
+from mika.reason import Reason
 from mika.stack.background import Background
 from mika.stack.waiting import failure_of, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
@@ -118,15 +119,8 @@ class Attached:
         self._types = types = frozenset(word.partition("=")[0] for word in words)
         running = {process.type for process in status.processes}
         if types - running:
-            raise MikaError(
-                _(
-                    "{names}: not part of the running stack ({running})",
-                    names=listed(sorted(types - running)),
-                    running=listed(sorted(running)),
-                ),
-                _("run `mika down`, then `mika up` with all processes that you need"),
-                code="not_in_stack",
-            )
+            why = not_in_stack(types - running, running)
+            raise MikaError(why.text, why.fix, code="not_in_stack")
         stopped = [p for p in status.processes if p.phase in (Phase.STOPPED, Phase.GAVE_UP)]
         names = [process.name for process in stopped if not types or process.type in types]
         names += [unit.name for unit in status.services if unit.kind == "process" and unit.is_at_rest]
@@ -246,3 +240,13 @@ def _raise_if_failed(status: StackStatus) -> None:
     for unit in (*status.processes, *(service for service in status.services if service.required)):
         if unit.has_failed:
             raise failure_of(unit, _("run it again with `mika start {name}`", name=unit.name))
+
+
+def not_in_stack(names: Collection[str], running: Collection[str]) -> Reason:
+    """What to say of processes that are none of the stack, of which others are `running`."""
+    text = _(
+        "{names}: not part of the running stack ({running})",
+        names=listed(sorted(names)),
+        running=listed(sorted(running)),
+    )
+    return Reason(text, _("run `mika down`, then `mika up` with all processes that you need"))

@@ -21,6 +21,7 @@ from mika.procfile import entries as procfile
 from mika.reason import Reason
 from mika.replay.check import spec_of
 from mika.replay.keeping import as_watched
+from mika.stack.attach import not_in_stack
 from mika.supervisor.managed import Managed
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.unit import Unit
@@ -134,13 +135,9 @@ def _left_out(config: Config, managed: Iterable[Managed], names: Sequence[str]) 
     running = {name for m in managed for name in (m.unit.name, m.unit.type)}
     with contextlib.suppress(UsageError):  # then nothing is known of these names
         written = {entry.name for entry in procfile.read(config.project / "Procfile")}
-        if missing := sorted(written.intersection(names) - running):
-            types = listed(sorted({m.unit.type for m in managed if m.unit.role == "process"}))
-            return UsageError(
-                _("{names}: not part of the running stack ({running})", names=listed(missing), running=types),
-                _("run `mika down`, then `mika up` with all processes that you need"),
-                code="not_in_stack",
-            )
+        if missing := written.intersection(names) - running:
+            why = not_in_stack(missing, {m.unit.type for m in managed if m.unit.role == "process"})
+            return UsageError(why.text, why.fix, code="not_in_stack")
     return None
 
 

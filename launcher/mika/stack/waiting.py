@@ -11,7 +11,7 @@ from mika.errors import MikaError
 from mika.machine.family import compiler_in
 from mika.project.folder import ProjectDir
 from mika.reason import NONE
-from mika.status import StackStatus, UnitStatus
+from mika.status import Phase, StackStatus, UnitStatus
 from mika.text import unknown_name
 from mika.wording import Text, _, joined, listed
 
@@ -108,7 +108,7 @@ def why_not_ready(status: StackStatus | None) -> str:
 
 
 def _state(unit: UnitStatus) -> Text:
-    if str(unit.reason.text) in ("", str(unit.state_in_words)):
+    if unit.phase is Phase.STOPPED or not unit.reason.text:  # for one that was stopped there is nothing else to say
         return _("{name} is {state}", name=unit.name, state=unit.state_in_words)
     return _("{name} is {state}: {reason}", name=unit.name, state=unit.state_in_words, reason=unit.reason.text)
 
