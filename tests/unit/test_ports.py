@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -95,12 +97,26 @@ def test_a_port_that_windows_keeps_is_not_taken_by_a_program(monkeypatch):
     with pytest.raises(UsageError) as refused:
         ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
     assert "taken by" not in refused.value.message
-    told = ports._not_allowed(7233, "TEMPORAL_PORT", "win32")
+    told = ports._not_allowed(7233, "TEMPORAL_PORT", 8233, "win32")
     assert told.message == "port 7233 (TEMPORAL_PORT) is kept by Windows, for Hyper-V, WSL or Docker"
     assert "`netsh interface ipv4 show excludedportrange protocol=tcp`" in (told.hint or "")
     monkeypatch.setattr(ports, "find_listener", lambda _host, port: ports.Listener(port, 1, "nginx"))
     with pytest.raises(UsageError, match=r"taken by nginx \(pid 1\)"):
         ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
+
+
+def test_the_port_that_is_proposed_can_be_had():
+    """Neither another program has it, nor is it another port of the same stack."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as neighbours:
+        port = server.getsockname()[1]
+        with contextlib.suppress(OSError):
+            neighbours.enter_context(socket.create_server(("127.0.0.1", port + 1)))
+        own = (port, port + 2)
+        with pytest.raises(UsageError) as refused:
+            ports.check_free("127.0.0.1", port, "API_PORT", own)
+        proposed = int(re.findall(r"API_PORT=(\d+)", refused.value.hint or "")[0])
+    assert proposed > port + 2
+    assert ports.another_port("127.0.0.1", 65535, (65535,)) >= 1024, "it begins anew"
 
 
 def test_every_listening_socket_is_seen():

@@ -93,8 +93,9 @@ class Embedded(Backend):
                 ),
                 _("set TEMPORAL_HOST=127.0.0.1"),
             )
-        ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
-        ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")
+        own = self._config.own_ports
+        ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT", own)
+        ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT", own)
         self._binary = await asyncio.to_thread(find_temporal)
 
     def units(self) -> list[Unit]:

@@ -101,6 +101,11 @@ class Config:
         return int(self.number(name))
 
     @property
+    def own_ports(self) -> tuple[int, ...]:
+        """All that mika's own settings name, used or not."""
+        return tuple(self.port(name) for name in _PORTS)
+
+    @property
     def api_url(self) -> str:
         """Where people and probes reach the bot's API; without a path."""
         return address.http_url(self.text("API_HOST"), self.port("API_PORT"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import socket
 import sys
 from collections.abc import Collection, Mapping
@@ -22,16 +23,22 @@ else:
     from mika.machine import _posix as _system
 
 _ANY = ("0.0.0.0", "::")
+_PORTS_TRIED = 200
+_FIRST_PORT = 1024
+"""The first that is not kept for the administrator."""
 
 
-def check_free(host: str, port: int, variable: str) -> None:
-    """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port."""
+def check_free(host: str, port: int, variable: str, own: Collection[int] = ()) -> None:
+    """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port.
+
+    `own`: the other ports of the stack, which the fix does not propose.
+    """
     code = _refusal(host, port)
     if not code:
         return
     listener = find_listener(host, port)
     if code == errno.EACCES and listener is None:
-        raise _not_allowed(port, variable)
+        raise _not_allowed(port, variable, another_port(host, port + 1000, own))
     raise UsageError(
         _(
             "port {port} ({setting}) is taken by {program}",
@@ -43,10 +50,16 @@ def check_free(host: str, port: int, variable: str) -> None:
             "{stop}, or set {setting} to another port (in .env: {setting}={other})",
             stop=how_to_stop(listener),
             setting=variable,
-            other=port + 1,
+            other=another_port(host, port + 1, own),
         ),
         code="port_taken",
     )
+
+
+def another_port(host: str, first: int, own: Collection[int]) -> int:
+    """The next port from `first` on that can be had, but for those of the stack itself. After 65535 comes 1024."""
+    candidates = itertools.islice(itertools.chain(range(first, 65536), range(_FIRST_PORT, 65536)), _PORTS_TRIED)
+    return next((port for port in candidates if port not in own and is_free(host, port)), first)
 
 
 def how_to_stop(owner: Listener | None) -> str:
@@ -58,12 +71,12 @@ def how_to_stop(owner: Listener | None) -> str:
     return _("stop it (`{command}`)", command=kill_command(owner.pid))
 
 
-def _not_allowed(port: int, variable: str, platform: str = sys.platform) -> UsageError:
+def _not_allowed(port: int, variable: str, other: int, platform: str = sys.platform) -> UsageError:
     """Nobody has the port, and still it cannot be had."""
     text = _("port {port} ({setting}) may not be used by programs of this user", port=port, setting=variable)
     if platform == "win32":
         text = _("port {port} ({setting}) is kept by Windows, for Hyper-V, WSL or Docker", port=port, setting=variable)
-    fix = _("set {setting} to another port (in .env: {setting}={other})", setting=variable, other=port + 1000)
+    fix = _("set {setting} to another port (in .env: {setting}={other})", setting=variable, other=other)
     if platform == "win32":
         fix = _(
             "{fix}; `netsh interface ipv4 show excludedportrange protocol=tcp` shows which ones are kept",

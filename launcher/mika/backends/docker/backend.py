@@ -95,7 +95,7 @@ class Docker(Backend):
             if not await asyncio.to_thread(is_free, port):
                 raise UsageError(
                     self._describe_taken_port(port.published),
-                    self._way_out(service),
+                    self._way_out(service, port),
                     code="port_taken",
                 )
 
@@ -136,10 +136,14 @@ class Docker(Backend):
         variable = self._port_variable(users[0]) or users[0].name
         return _("port {port} ({variable}) is taken by {owner}", port=port, variable=variable, owner=taken_by)
 
-    def _way_out(self, service: Service) -> str:
+    def _way_out(self, service: Service, port: Port) -> str:
         """What to do when its port is taken."""
         if variable := self._port_variable(service):
-            return _("stop it, or set {variable} in .env to another port", variable=variable)
+            own = {*self._config.own_ports, *(p.published for s in self.file.services for p in s.ports)}
+            other = ports.another_port(_host(port), port.published + 1, own)
+            return _(
+                "stop it, or set {setting} to another port (in .env: {setting}={other})", setting=variable, other=other
+            )
         return _("stop it, or give {name} another port", name=service.name)
 
     def _port_variable(self, service: Service) -> str:
@@ -321,4 +325,8 @@ def read_compose(
 
 def is_free(port: Port) -> bool:
     """Whether the engine could publish it. Raises UsageError if its host is not an address of this machine."""
-    return ports.is_free("0.0.0.0" if port.host in ("", "::") else port.host, port.published)
+    return ports.is_free(_host(port), port.published)
+
+
+def _host(port: Port) -> str:
+    return "0.0.0.0" if port.host in ("", "::") else port.host

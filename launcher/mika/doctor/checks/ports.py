@@ -10,7 +10,7 @@ from mika.config.references import names
 from mika.doctor.check import Check, fail, ok
 from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
-from mika.machine.ports import Listener, describe_listener, how_to_stop
+from mika.machine.ports import Listener, another_port, describe_listener, how_to_stop
 from mika.readiness.probes import has_status
 from mika.wording import _, joined
 
@@ -20,13 +20,13 @@ async def ports(exam: Examination) -> Check:
     if exam.wants_temporal and is_loopback(exam.host):
         server = await exam.server()
         if server.state == "foreign":
-            return _taken(listeners.get(exam.port), exam.port, "TEMPORAL_PORT", server.detail)
+            return _taken(exam, listeners.get(exam.port), exam.port, "TEMPORAL_PORT", server.detail)
     processes = await exam.processes()
     for process in processes:
         port = local_port(process)
         if port is not None and (text := await why_not_ours(exam, process)):
             variable = "API_PORT" if names(exam.config.process(process.name).ready, "API_PORT") else ""
-            return _taken(listeners.get(port), port, variable, text, process.name)
+            return _taken(exam, listeners.get(port), port, variable, text, process.name)
     wanted = {port for process in processes if (port := local_port(process)) is not None}
     wanted |= {exam.port} if exam.wants_temporal else set()
     held = [_("{port}: {owner}", port=port, owner=listeners[port]) for port in sorted(wanted) if port in listeners]
@@ -71,7 +71,7 @@ def other_folder(exam: Examination, process: Process, owner: Listener | None) ->
     return None if owner.stack == project or owner.cwd in {project, (project / own).resolve()} else owner.cwd
 
 
-def _taken(owner: Listener | None, port: int, variable: str, text: str, name: str = "") -> Check:
+def _taken(exam: Examination, owner: Listener | None, port: int, variable: str, text: str, name: str = "") -> Check:
     """`variable` is the one that changes the port; empty if only the process `name` itself decides it."""
     finding = _(
         "port {port} ({name}) is taken by {owner}: {text}",
@@ -84,7 +84,7 @@ def _taken(owner: Listener | None, port: int, variable: str, text: str, name: st
         _(
             "{stop}, or use another port: {setting} in .env, then `mika up`",
             stop=how_to_stop(owner),
-            setting=f"{variable}={port + 1}",
+            setting=f"{variable}={another_port('127.0.0.1', port + 1, exam.config.own_ports)}",
         )
         if variable
         else _(
