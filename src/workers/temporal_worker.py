@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 from mika.diagnosis import commands
@@ -36,6 +36,8 @@ from src.workflows.send_workflow import SendReplyWorkflow
 from src.workflows.steps import HEARTBEAT_TIMEOUT
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from temporalio.client import Client
 
 log = structlog.get_logger("mika.worker")
@@ -43,6 +45,7 @@ log = structlog.get_logger("mika.worker")
 # When the worker is asked to stop, its activities get this long to finish; then they are cancelled, and retried
 # elsewhere. A supervisor should only kill the worker some seconds after this.
 GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=10)
+_SHUTDOWN_EXTRA = 2.0  # s that the SDK itself may need after that
 # More than one worker can have under way at once in good time.
 MAX_CACHED_WORKFLOWS = 500
 STICKY_TIMEOUT = timedelta(seconds=1)
@@ -90,7 +93,40 @@ async def run(settings: Settings) -> None:
 async def _run_worker(
     settings: Settings, client: Client, activities: BotActivities, threads: WorkflowThreads, stop: asyncio.Event
 ) -> None:
-    worker = Worker(
+    failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def on_fatal_error(error: BaseException) -> None:
+        failure.set_result(error)
+
+    worker = _make_worker(settings, client, activities, threads, on_fatal_error)
+    running = asyncio.create_task(worker.run())
+    temporal = Temporal(client.service_client, settings.temporal_namespace)
+    returning = asyncio.create_task(return_tasks(temporal, settings.temporal_task_queue, client.identity))
+    stopping = asyncio.create_task(stop.wait())
+    log.info("worker_started", identity=client.identity, task_queue=settings.temporal_task_queue)
+    ends: set[asyncio.Future[Any]] = {running, stopping, failure}
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    returning.cancel()
+    if failure.done():
+        # The SDK never returns if its other poller fails, too, while it shuts down for the first.
+        await asyncio.wait({running}, timeout=GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds() + _SHUTDOWN_EXTRA)
+        raise failure.result()
+    if not running.done():
+        log.info("worker_stopping", patience_s=GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds())
+        await worker.shutdown()
+    await running
+    log.info("worker_stopped", identity=client.identity)
+
+
+def _make_worker(
+    settings: Settings,
+    client: Client,
+    activities: BotActivities,
+    threads: WorkflowThreads,
+    on_fatal_error: Callable[[BaseException], Awaitable[None]],
+) -> Worker:
+    return Worker(
         client,
         task_queue=settings.temporal_task_queue,
         workflows=[ProcessMessageWorkflow, SendReplyWorkflow],
@@ -105,20 +141,8 @@ async def _run_worker(
         max_concurrent_workflow_tasks=MAX_WORKFLOW_TASKS,
         # By default, the SDK sends heartbeats after 80 % of their timeout: a delay of half a second is a false alarm.
         max_heartbeat_throttle_interval=HEARTBEAT_TIMEOUT / 4,
+        on_fatal_error=on_fatal_error,
     )
-    running = asyncio.create_task(worker.run())
-    temporal = Temporal(client.service_client, settings.temporal_namespace)
-    returning = asyncio.create_task(return_tasks(temporal, settings.temporal_task_queue, client.identity))
-    stopping = asyncio.create_task(stop.wait())
-    log.info("worker_started", identity=client.identity, task_queue=settings.temporal_task_queue)
-    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    returning.cancel()
-    if not running.done():
-        log.info("worker_stopping", patience_s=GRACEFUL_SHUTDOWN_TIMEOUT.total_seconds())
-        await worker.shutdown()
-    await running
-    log.info("worker_stopped", identity=client.identity)
 
 
 async def _wait_for_temporal(settings: Settings, identity: str, stop: asyncio.Event) -> Client | None:
@@ -185,6 +209,8 @@ def main() -> int:
     except Exception as error:
         log.exception("worker_failed", error=str(error), error_type=type(error).__name__)
         reason, status = f"{type(error).__name__}: {error}", 1
+        if error.__cause__ is not None:
+            reason += f": {error.__cause__}"
     else:
         return 0
     sys.stdout.flush()

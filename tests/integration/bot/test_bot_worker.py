@@ -36,6 +36,33 @@ worker.make_llm = lambda settings: Llm()
 sys.exit(worker.main())
 """
 
+# Both pollers of the SDK fail, the second while it already shuts down for the first. Then the SDK never returns.
+_POLLERS_FAIL = """
+import asyncio, sys
+from datetime import timedelta
+from temporalio.bridge.worker import Worker
+import src.workers.temporal_worker as worker
+
+shuts_down = asyncio.Event()
+initiate_shutdown = Worker.initiate_shutdown
+
+def note(self):
+    shuts_down.set()
+    initiate_shutdown(self)
+
+async def activities(self):
+    raise RuntimeError("Poll failure: Namespace default is not found.")
+
+async def workflows(self):
+    await shuts_down.wait()
+    await asyncio.sleep(0.1)
+    raise RuntimeError("Poll failure: the same")
+
+Worker.initiate_shutdown, Worker.poll_activity_task, Worker.poll_workflow_activation = note, activities, workflows
+worker.GRACEFUL_SHUTDOWN_TIMEOUT = timedelta(seconds=1)
+sys.exit(worker.main())
+"""
+
 
 def changes(beat, since):
     return beat.exists() and beat.stat().st_mtime_ns != since
@@ -61,6 +88,15 @@ def test_the_beat_stops_with_the_loop_and_the_stack_is_told_but_a_slow_answer_is
         now = beat.stat().st_mtime_ns
         poll_until(lambda now=now: changes(beat, now), 30, "a beat after the block")
         assert idle_bot.completed(response.json()["workflow_id"])["response"] == "done"
+
+
+def test_it_exits_when_its_pollers_fail_one_after_the_other(idle_bot):
+    """For example while a server comes up whose namespace is not there yet."""
+    worker = idle_bot.start("worker", "-c", _POLLERS_FAIL)
+    assert worker.wait() == 1
+    assert worker.output().strip().splitlines()[-1] == (
+        "mika worker: RuntimeError: Activity worker failed: Poll failure: Namespace default is not found."
+    )
 
 
 def test_it_waits_for_a_server_that_comes_later(tmp_path):

@@ -68,7 +68,7 @@ class Console(Tmux):
     ) -> None:
         try:
             if error is not None:
-                error.add_note(f"its exit code: {self._console('exit_code')}")
+                error.add_note(f"its exit code: {self._console('exit_code')}; written last: {self.written()[-600:]!r}")
             self._console("kill")
         finally:
             super().__exit__(kind, error, trace)
