@@ -1,5 +1,5 @@
-"""The steps of `.ci/run`: lint, types, the bot's recorded histories, and unit tests while programs for the other tests
-are built; then those tests.
+"""The steps of `.ci/run`: lint, types and the bot's recorded histories, while programs for the tests are built; then
+the tests, of which the unit tests take what the others leave of the processor.
 
 What fails gets a second attempt, since the tests kill real processes and wait for real ones, on whatever machine this
 is. The last lines name each test that needed it. More than three such tests fail the run, and so does one that fails
@@ -29,7 +29,7 @@ LINT = (
     ("lint-imports",),
 )
 HISTORIES = sorted(str(path) for path in Path("tests/histories").glob("*.json"))
-BUILDS = {  # by the word in MIKA_REQUIRE
+BUILDS: dict[str, tuple[str, list[tuple[str, ...]]]] = {  # by the word in MIKA_REQUIRE
     "mongo": ("a MongoDB server", [(PYTHON, "-m", "tests.kit.mongo_server", "--build")]),
     "docker": (
         "a Docker engine and images",
@@ -46,7 +46,10 @@ BUILDS = {  # by the word in MIKA_REQUIRE
 }
 SECOND_ATTEMPTS = 3
 ROOM = 2 * 1024**3  # bytes; a run of the tests leaves 150 MB
-FAILED = Path(".pytest_cache/v/cache/lastfailed")  # where pytest writes down what failed
+CACHE, UNITS_CACHE = Path(".pytest_cache"), Path(".pytest_cache/units")
+FAILED = "v/cache/lastfailed"  # where pytest writes down what failed, in its cache
+# Last in line for a processor, also where each session of processes has its own share (man 7 sched, autogroup).
+IN_IDLE_TIME = ("sh", "-c", 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"', "sh")
 SUMMARY = re.compile(r"=+ .*\b(passed|failed|skipped|deselected|error|errors|no tests ran)\b.* in [\d.]+s.*=+")
 
 began = time.monotonic()
@@ -85,17 +88,19 @@ class Background(threading.Thread):
 
 def main(arguments: list[str]) -> int:
     required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
-    FAILED.unlink(missing_ok=True)
+    for cache in (CACHE, UNITS_CACHE):
+        (cache / FAILED).unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is in memory, and the engine, goes then, too
     with tempfile.TemporaryDirectory(prefix="mika-", dir=in_memory()) as folder:
         builds = [Background(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
+        units = Background("unit tests", [unit_tests(str(Path(folder) / "u"))], Path(folder) / "units")
         for build in builds:
             build.start()
         try:
-            code = check(builds, arguments, str(Path(folder) / "t"))  # short: sockets are made in it
+            code = check(builds, units, arguments, str(Path(folder) / "t"))  # short: sockets are made in it
         finally:
-            for build in builds:
-                build.stop()
+            for running in (*builds, units):
+                running.stop()
             if "docker" in required:
                 subprocess.run([PYTHON, "-m", "tests.kit.docker.engine", "stop"], check=False)
     return code
@@ -109,7 +114,26 @@ def in_memory() -> str | None:
     return str(folder) if shutil.disk_usage(folder).free > ROOM else None
 
 
-def check(builds: list[Background], arguments: list[str], folder: str) -> int:
+def unit_tests(folder: str) -> tuple[str, ...]:
+    """The command, without those that assert a time."""
+    cache = ("-o", f"cache_dir={UNITS_CACHE}")
+    return (
+        *IN_IDLE_TIME,
+        PYTHON,
+        "-m",
+        "pytest",
+        "--basetemp",
+        folder,
+        *cache,
+        "tests/unit",
+        "-m",
+        "not alone",
+        "-n",
+        "2",
+    )
+
+
+def check(builds: list[Background], units: Background, arguments: list[str], folder: str) -> int:
     """All steps, with the folders of the tests in `folder`; returns the exit code."""
 
     def pytest(name: str, arguments: list[str]) -> int:
@@ -119,24 +143,44 @@ def check(builds: list[Background], arguments: list[str], folder: str) -> int:
         return finish("lint or types failed")
     if step("mika check", [PYTHON, "-m", "mika", "check", "worker", "--histories", *HISTORIES]):
         return finish("the bot's workflow does not fit its recorded histories")
-    code = 0
     if not arguments:
-        code = pytest("unit tests", ["tests/unit", "-n", "3"])  # they do not wait, and each worker collects all of them
+        units.start()
     if not complete(builds):
         return finish("what the tests need could not be built")
     # Docker and Wine keep a worker each busy all the time. With two beside them a run takes two minutes less, but a
     # test of theirs missed a deadline in each of two runs.
-    code = max(code, pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "3"]))
-    failed = sorted(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else []
+    code = pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "3"])
+    if not arguments:
+        code = max(
+            code, joined(units), pytest("unit tests that assert a time", ["tests/unit", "-m", "alone", "-n", "0"])
+        )
+    failed = sorted({test for cache in (CACHE, UNITS_CACHE) for test in read_failed(cache)})
     if not code and not failed:
         return finish()
     if code > 1 or not failed:
         return finish(f"pytest exited with {code}")
     if len(failed) > SECOND_ATTEMPTS:
         return finish(f"{len(failed)} tests failed; up to {SECOND_ATTEMPTS} would get a second attempt", failed)
-    if pytest("second attempt", ["--last-failed", "--last-failed-no-failures", "none", "tests"]):
+    if pytest("second attempt", failed):
         return finish("failed twice, or one of these did", failed)
     return finish("", failed)
+
+
+def read_failed(cache: Path) -> list[str]:
+    """The names of the tests that failed."""
+    path = cache / FAILED
+    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
+
+
+def joined(units: Background) -> int:
+    """Wait for the unit tests, and show what they wrote; returns their exit code."""
+    begin = time.monotonic()
+    units.join()
+    print(f"\n== {units.title}, in idle time\n{units.output()}", flush=True)
+    note_summaries(units.title, units.output().splitlines())
+    steps.append((f"{units.title}, in idle time", units.seconds))
+    steps.append(("waiting for the unit tests", time.monotonic() - begin))
+    return units.code
 
 
 def lint() -> int:
@@ -164,10 +208,14 @@ def step(name: str, command: list[str], *, echo: bool = False) -> int:
     with subprocess.Popen(command, stdout=subprocess.PIPE if echo else None, encoding="utf-8", errors="replace") as run:
         for line in run.stdout or ():
             print(line, end="", flush=True)
-            if SUMMARY.fullmatch(line.strip()):
-                summaries.append(f"{name}: {line.strip()}")
+            note_summaries(name, [line])
     steps.append((name, time.monotonic() - begin))
     return run.returncode
+
+
+def note_summaries(name: str, lines: list[str]) -> None:
+    """Keep the last lines of pytest for the closing lines."""
+    summaries.extend(f"{name}: {line.strip()}" for line in lines if SUMMARY.fullmatch(line.strip()))
 
 
 def complete(builds: list[Background]) -> bool:
