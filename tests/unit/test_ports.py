@@ -58,6 +58,24 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
     poll_until(lambda: ports.find_listener("127.0.0.1", port) is None, 10, "nobody listens")
 
 
+def test_the_port_of_the_fix_is_free():
+    def neighbours():
+        first = socket.create_server(("127.0.0.1", 0))
+        try:
+            return first, socket.create_server(("127.0.0.1", first.getsockname()[1] + 1))
+        except (OSError, OverflowError):
+            first.close()
+            return None
+
+    first, second = poll_until(neighbours, 10, "two ports beside each other")
+    with first, second:
+        port = first.getsockname()[1]
+        with pytest.raises(UsageError) as refused:
+            ports.check_free("127.0.0.1", port, "API_PORT")
+    named = int(refused.value.hint.rpartition("API_PORT=")[2].rstrip(")"))
+    assert port + 1 < named <= port + 50
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this machine on Linux only")
 def test_each_address_has_an_owner_of_its_own(tmp_path):
     (tmp_path / ".mika").mkdir()

@@ -43,10 +43,16 @@ def check_free(host: str, port: int, variable: str) -> None:
             "{stop}, or set {setting} to another port (in .env: {setting}={other})",
             stop=how_to_stop(listener),
             setting=variable,
-            other=port + 1,
+            other=_next_free(host, port),
         ),
         code="port_taken",
     )
+
+
+def _next_free(host: str, port: int) -> int:
+    """A port for the fix. Where several stacks run, the very next one is often that of another of them."""
+    near = range(port + 1, min(port + 50, 65536))
+    return next((other for other in near if is_free(host, other)), port + 1)
 
 
 def how_to_stop(owner: Listener | None) -> str:
