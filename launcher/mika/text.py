@@ -109,7 +109,9 @@ def nearest(name: str, choices: Iterable[str], similarity: float = 0.6) -> str |
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`; did you mean 'worker'?`, or an empty string if no choice is similar."""
-    match = nearest(name, choices)
+    names = list(choices)
+    begun = [each for each in names if each.casefold().startswith(name.casefold())]
+    match = begun[0] if name and len(begun) == 1 else nearest(name, names)
     return _("; did you mean '{name}'?", name=match) if match else ""
 
 

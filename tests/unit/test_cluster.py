@@ -62,6 +62,8 @@ def place(found: Config) -> str:
         ("", {"TEMPORAL_PROFILE": "staging", "TEMPORAL_NAMESPACE": "mine"}, "staging.example:7002/mine"),
         ("", {"TEMPORAL_PROFILE": "staging", "TEMPORAL_ADDRESS": "[::1]:7233"}, "::1:7233/team"),
         ("", {"TEMPORAL_PROFILE": "staging", "TEMPORAL_HOST": "other"}, "other:7233/team"),
+        ("", {"TEMPORAL_PROFILE": "staging", "TEMPORAL_ADDRESS": "other"}, "other:7233/team"),
+        ("temporal_port = 7300\n", {"TEMPORAL_ADDRESS": "other"}, "other:7300/default"),
         # A server that mika starts is not that of a profile.
         ("", {"TEMPORAL_PROFILE": "staging", "MIKA_BACKEND": "embedded"}, "127.0.0.1:7233/default"),
     ],
@@ -145,6 +147,7 @@ def test_the_users_own_profile_is_not_for_a_server_of_ours(folder: Path, home: d
         ({"TEMPORAL_API_KEY": "x", "TEMPORAL_ADDRESS": "localhost:7300"}, True),
         ({"TEMPORAL_TLS": "false", "TEMPORAL_ADDRESS": "localhost:7300"}, False),
         ({"TEMPORAL_ADDRESS": "x.tmprl.cloud:7233"}, True),
+        ({"TEMPORAL_ADDRESS": "x.tmprl.cloud"}, True),
     ],
 )
 def test_when_temporal_is_elsewhere(folder: Path, tmp_path: Path, env: dict[str, str], *, elsewhere: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mika.config.process_options import Need, ProcessOptions, Ready, _patterns, parse_ready
+from mika.errors import UsageError
 
 from tests.kit.config import failure, load
 
@@ -17,6 +18,7 @@ from tests.kit.config import failure, load
         ("\n\n\nbakend = 1", "mika.toml:4: unknown key 'bakend'; did you mean 'backend'?"),
         ("proces = 1", "mika.toml:1: unknown key 'proces'; did you mean 'process'?"),
         ("zzz = 1", "mika.toml:1: unknown key 'zzz'"),
+        ("[proces.w]\ncount = 1", "mika.toml:1: unknown key 'proces'; did you mean 'process'?"),
         ("api_port = '8000'", "mika.toml:1: api_port is a string; give a whole number from 1 to 65535"),
         ("api_port = true", "mika.toml:1: api_port is a boolean; give a whole number"),
         ("api_port = 8000.0", "mika.toml:1: api_port is a number; give a whole number"),
@@ -65,6 +67,7 @@ from tests.kit.config import failure, load
             "[process.w]\nready = ['worker:a', 'worker:']",
             "mika.toml:2: 'ready' is 'worker:a, worker:', which has nothing",
         ),
+        ("[process.w]\nready = 'worker'", "mika.toml:2: 'ready' is 'worker', which has nothing after 'worker:'"),
         ("[process.w]\nready = 'worker:'", "mika.toml:2: 'ready' is 'worker:', which has nothing after 'worker:'"),
         ("[process.w]\nready = 'log:('", "mika.toml:2: 'ready' is 'log:(', which is not a regular expression"),
         ("[process.w]\nready = 'http://h/ 99'", "mika.toml:2: 'ready' is 'http://h/ 99', which has '99' for a status"),
@@ -85,6 +88,22 @@ from tests.kit.config import failure, load
 def test_bad_toml(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "mika.toml").write_text(text)
     assert failure(tmp_path).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("bot_names = 'a'", "this is no setting of mika; a variable that your program reads belongs in .env"),
+        ("[tool.mika]\nbackend = 'none'", "in mika.toml, the keys of [tool.mika] are at the top level"),
+        ("bakend = 1", ""),
+    ],
+)
+def test_a_key_in_the_wrong_place(tmp_path: Path, text: str, hint: str) -> None:
+    (tmp_path / "mika.toml").write_text(text)
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path)
+    assert refused.value.hint.startswith(hint)
+    assert bool(refused.value.hint) == bool(hint)
 
 
 def test_pyproject_is_named_with_its_line(tmp_path: Path) -> None:

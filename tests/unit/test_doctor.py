@@ -262,6 +262,10 @@ def test_while_nothing_runs_only_what_is_in_the_way_is_told() -> None:
         "",
         "1 to fix, first: disk",
     ]
+    text = plain(render(Report((*quiet, warn("logs", "a traceback", "look")), is_down=True)))
+    assert text.splitlines()[1:] == ["warn  logs        a traceback", "                  fix: look"], (
+        "the exit code is 1"
+    )
 
 
 def test_settings_that_cannot_be_read_stop_everything_else() -> None:

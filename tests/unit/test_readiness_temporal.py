@@ -70,3 +70,13 @@ def test_a_host_name_that_may_be_one_of_compose(monkeypatch, host, is_of_compose
     else:
         assert caught.value.reason.text.startswith("the host name `temporal.example.org` cannot be resolved now (")
         assert caught.value.reason.fix == "is the network up? The name is from TEMPORAL_ADDRESS"
+
+
+def test_a_server_that_is_not_there_is_named_with_its_address(monkeypatch):
+    async def fails(_host, _port):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(temporal, "tcp", fails)
+    with pytest.raises(NotYet) as caught:
+        asyncio.run(TemporalProbe("10.0.0.7", 7300, "default", {}).rungs("q")[0].probe())
+    assert caught.value.reason.text == "10.0.0.7:7300: connection refused"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mika.cli.process import _refusal
 from mika.replay.check import runs_python
 from mika.replay.lines import Report
 from mika.replay.program import Outcome
@@ -97,6 +98,13 @@ def test_runs_that_do_not_fit_are_one_line_with_event_place_and_command():
     assert "`mika restart worker --force`, then `mika workflows reset --stuck` when they hang" in reason.fix, "both"
     (alone,) = verdict(HOOK, worker(), misfit(), done(bad=1)).reasons()
     assert "`mika restart worker --force`, then `mika workflows reset order-1 --to 4` or `mika" in alone.fix
+
+
+def test_a_restart_that_is_refused_says_why_to_programs_too():
+    checked = verdict(HOOK, worker(), misfit(), misfit("order-2", status="COMPLETED"), done(bad=2))
+    said = _refusal([checked])
+    assert said.startswith("worker: not restarted: the new code does not fit 1 open run of Order (order-1): at event 5")
+    assert "\n" not in said
 
 
 def test_what_has_deprecate_patch_is_not_told_to_guard_the_change(tmp_path):

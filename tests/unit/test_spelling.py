@@ -12,7 +12,7 @@ import pytest
 from mika.cli import main
 from mika.cli.spelling import _temporal, called_as, pasteable, use_folder
 from mika.quoting import quoted
-from mika.text import plain
+from mika.text import did_you_mean, plain
 
 QUOTED = '"--project=a b/mika"' if sys.platform == "win32" else "'--project=a b/mika'"
 
@@ -158,3 +158,18 @@ def test_the_program_of_temporal_that_mika_brings_along(program: Path, monkeypat
         _temporal.cache_clear()
     typed = "temporal" if place in ("on PATH", "another one") else quoted(ours)
     assert command.removeprefix("run `").removeprefix("& ") == f"{typed} workflow list`"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Order", "OrderWorkflow"),
+        ("order", "OrderWorkflow"),
+        ("Remindr", "Reminder"),
+        ("OrderWorkflwo", "OrderWorkflow"),
+        ("zzz", None),
+        ("", None),
+    ],
+)
+def test_what_begins_with_the_name_is_meant_before_what_only_looks_alike(name: str, meant: str | None):
+    assert did_you_mean(name, ["OrderWorkflow", "Reminder"]) == (f"; did you mean '{meant}'?" if meant else "")

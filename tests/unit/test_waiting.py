@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from mika.errors import MikaError
 from mika.reason import Reason
-from mika.stack.waiting import until_ready
+from mika.stack.waiting import _listens_elsewhere, until_ready
 from mika.status import Phase, StackStatus, UnitStatus
 
 
@@ -40,3 +40,28 @@ def test_what_somebody_stopped_is_told_with_the_command_that_starts_it() -> None
 
 def test_where_nothing_is_known_the_logs_are_named() -> None:
     assert late(UnitStatus(name="web", role="process", phase=Phase.STARTING)).hint == "see `mika logs`"
+
+
+@pytest.mark.parametrize(
+    ("rule", "port"),
+    [
+        ("http://127.0.0.1:8000/x 4xx", "8000"),
+        ("https://localhost/", "443"),
+        ("tcp:8000", "8000"),
+        ("tcp:5000", None),
+        ("http://127.0.0.1:5000/", None),
+        ("worker:q", None),
+        ("log:x", None),
+    ],
+)
+def test_who_listens_at_another_port_than_its_rule_says(rule: str, port: str | None):
+    web = UnitStatus(name="web", role="process", phase=Phase.STARTING, address=rule, listens=("0.0.0.0:5000",))
+    said = _listens_elsewhere([web])
+    assert said == (
+        f"web listens at 0.0.0.0:5000, and its `ready` rule asks at port {port}: correct one of the two, "
+        "or allow more time with --timeout"
+        if port
+        else None
+    )
+    silent = UnitStatus(name="web", role="process", phase=Phase.STARTING, address=rule)
+    assert not _listens_elsewhere([silent])

@@ -120,7 +120,7 @@ def render(report: Report) -> str:
     failed, warned = ([check.id for check in checks if check.status == status] for status in ("fail", "warn"))
     if failed:
         lines += ["", shown(_("{count} to fix, first: {check}", count=len(failed), check=failed[0]))]
-    elif warned:
+    elif warned and report.ok:  # a stack that is down has been said, and is a failure
         lines += ["", shown(_("no failure was found; look at: {checks}", checks=listed(warned)))]
     elif not report.is_down:
         lines += ["", shown(_("nothing to fix"))]

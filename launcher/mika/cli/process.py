@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,9 @@ from mika.errors import MikaError
 from mika.quoting import command_line
 from mika.stack import waiting
 from mika.wording import _, listed
+
+if TYPE_CHECKING:
+    from mika.replay.verdict import Verdict
 
 _names = click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=known_names())
 _timeout = click.option("--timeout", metavar="S", help="Give up waiting after this many seconds.")
@@ -76,15 +81,24 @@ def _check_first(context: Context, names: tuple[str, ...], forced: str, *, as_js
     verdicts = checking.check_running(context.load_started(), context.folder, workers)
     if not as_json:
         check.show([verdict for verdict in verdicts if verdict.state != "fits"], err=True)
-    if not any(verdict.refuses for verdict in verdicts):
+    refusing = [verdict for verdict in verdicts if verdict.refuses]
+    if not refusing:
         return
     if as_json or not is_terminal():
         raise MikaError(
-            _("not restarted: the new code does not fit"),
+            _refusal(refusing) if as_json else _("not restarted: the new code does not fit"),
             _("{command} does not check it", command=forced),
             code="misfit",
         )
     confirm(_("Restart all the same?"))
+
+
+def _refusal(verdicts: Sequence[Verdict]) -> str:
+    """With the worst reason of each process: nothing else of this output says it."""
+    return "; ".join(
+        _("{name}: not restarted: {reason}", name=verdict.process, reason=next(verdict.reasons()).text)
+        for verdict in verdicts
+    )
 
 
 @click.command("start")

@@ -43,11 +43,12 @@ _DEFAULT = "default"
 
 
 def address_settings(text: str, origin: str) -> dict[str, Setting]:
-    """`host:port` as two settings; empty without a port."""
+    """`host:port` as two settings; a host alone as one, since the other has a default."""
     host, separator, port = text.strip().rpartition(":")
     if not separator:
-        return {}
+        host, port = port, ""
     values = {"TEMPORAL_HOST": host.removeprefix("[").removesuffix("]"), "TEMPORAL_PORT": port}
+    values = {name: value for name, value in values.items() if separator or value}
     return {name: make_setting(BY_NAME[name], value, origin) for name, value in values.items()}
 
 

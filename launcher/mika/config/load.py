@@ -35,7 +35,7 @@ from mika.config.settings import (
     make_setting,
     mask,
 )
-from mika.config.sources import DotEnv, TomlTable, read_dotenv, read_toml
+from mika.config.sources import DotEnv, TomlTable, read_dotenv, read_toml, where_it_belongs
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.text import did_you_mean, existing_folder, nearest
@@ -314,7 +314,8 @@ def _from_toml(table: TomlTable) -> dict[str, Setting]:
         if variable is None:
             close = did_you_mean(key, [*BY_KEY, *_TABLES, *NAME_LISTS])
             raise UsageError(
-                _("{where}: unknown key '{key}'{suggestion}", where=table.where(key), key=key, suggestion=close)
+                _("{where}: unknown key '{key}'{suggestion}", where=table.where(key), key=key, suggestion=close),
+                "" if close else where_it_belongs(key),
             )
         if not isinstance(value, variable.kind.toml) or (isinstance(value, bool) and bool not in variable.kind.toml):
             raise UsageError(

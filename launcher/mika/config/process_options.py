@@ -116,7 +116,7 @@ def parse_ready(text: str) -> Ready:
     kind, separator, target = text.partition(":")
     if kind == "none" and not separator:
         return Ready("none", "")
-    if separator and not target.strip():
+    if not target.strip() and (separator or kind in ("worker", "tcp", "log", "exec")):
         raise ValueError(_("has nothing after '{kind}:'", kind=kind))
     match kind:
         case "worker":

@@ -87,7 +87,10 @@ def toml_error(label: str, text: str, message: str) -> str:
 
 
 def line_of(text: str, path: tuple[str, ...]) -> int:
-    """The line of the key `path`, or of the longest part of it that is in the text, or 0. Good enough for a message."""
+    """The line of the key `path`, or of the longest part of it that is in the text, or 0. Good enough for a message.
+
+    A table that is only there through others (`[path.more]`) is on the line of the first of them.
+    """
     best_line, best_length = 0, 0
     table: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), start=1):
@@ -97,9 +100,17 @@ def line_of(text: str, path: tuple[str, ...]) -> int:
             key = (*table, *_split_key(assignment[1]))
         else:
             continue
-        if len(key) > best_length and path[: len(key)] == key:
-            best_line, best_length = number, len(key)
+        shared = key[: len(path)]
+        if len(shared) > best_length and path[: len(shared)] == shared:
+            best_line, best_length = number, len(shared)
     return best_line
+
+
+def where_it_belongs(key: str) -> str:
+    """Where a key belongs that is like none of ours."""
+    if key == "tool":
+        return _("in mika.toml, the keys of [tool.mika] are at the top level: remove `tool.mika`")
+    return _("this is no setting of mika; a variable that your program reads belongs in .env")
 
 
 def _split_key(text: str) -> tuple[str, ...]:

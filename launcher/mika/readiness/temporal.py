@@ -105,6 +105,8 @@ class TemporalProbe:
                 address=join("localhost", self.port),
             )
             raise NotYet(Reason(text, fix)) from error
+        except ConnectionError as error:  # says nothing of where
+            raise NotYet(_("{address}: {error}", address=self.address, error=describe(error))) from error
 
     def _unknown_host(self, error: socket.gaierror) -> NotYet:
         if error.errno not in _NO_SUCH_HOST:

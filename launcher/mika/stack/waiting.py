@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mika.control.client import Client
 from mika.errors import MikaError
@@ -137,8 +138,27 @@ async def not_ready(config: Config, folder: ProjectDir, units: Sequence[UnitStat
     if not hint and units and units[0].kind == "external":  # no log here is its own
         setting = address_origin(config.settings, config.extras)
         hint = _("start that server, or correct {setting} (`mika config` shows all settings)", setting=setting)
-    hint = hint or _("see `mika logs`, or allow more time with --timeout")
+    hint = hint or _listens_elsewhere(units) or _("see `mika logs`, or allow more time with --timeout")
     return MikaError(_late(seconds, reasons), hint, code="not_ready")
+
+
+def _listens_elsewhere(units: Sequence[UnitStatus]) -> Text | None:
+    """A process that listens, and not at the port at which its rule asks."""
+    for unit in units:
+        kind, _colon, target = unit.address.partition(":")
+        if not unit.listens or kind not in ("http", "https", "tcp"):
+            continue
+        asked = urlsplit(unit.address.partition(" ")[0])
+        port = target.strip() if kind == "tcp" else str(asked.port or (443 if kind == "https" else 80))
+        if port not in {address.rpartition(":")[2] for address in unit.listens}:
+            return _(
+                "{name} listens at {addresses}, and its `ready` rule asks at port {port}: correct one of the two,"
+                " or allow more time with --timeout",
+                name=unit.name,
+                addresses=listed(unit.listens),
+                port=port,
+            )
+    return None
 
 
 def _select(status: StackStatus, names: Sequence[str]) -> list[UnitStatus]:
