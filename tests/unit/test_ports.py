@@ -52,7 +52,7 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
         assert ports.find_other_stack("127.0.0.1", port, tmp_path) is None
         assert ports.find_other_stack("127.0.0.1", port, tmp_path / "sub") == tmp_path
         with pytest.raises(UsageError) as refused:
-            ports.check_free("127.0.0.1", port, "API_PORT")
+            ports.check_free("127.0.0.1", ports.PortSetting("API_PORT", port))
         assert refused.value.message.endswith(f"(pid {process.pid}) of the stack in {tmp_path}")
         assert f"`mika -C {quoted(tmp_path)} down`, or " in (refused.value.hint or "")
     finally:
@@ -95,28 +95,30 @@ def test_a_port_that_windows_keeps_is_not_taken_by_a_program(monkeypatch):
     monkeypatch.setattr(ports, "_refusal", lambda _host, _port: errno.EACCES)
     monkeypatch.setattr(ports, "find_listener", lambda _host, _port: None)
     with pytest.raises(UsageError) as refused:
-        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
+        ports.check_free("127.0.0.1", ports.PortSetting("TEMPORAL_PORT", 7233))
     assert "taken by" not in refused.value.message
-    told = ports._not_allowed(7233, "TEMPORAL_PORT", 8233, "win32")
+    told = ports._not_allowed(ports.PortSetting("TEMPORAL_PORT", 7233), "", "win32")
     assert told.message == "port 7233 (TEMPORAL_PORT) is kept by Windows, for Hyper-V, WSL or Docker"
     assert "`netsh interface ipv4 show excludedportrange protocol=tcp`" in (told.hint or "")
     monkeypatch.setattr(ports, "find_listener", lambda _host, port: ports.Listener(port, 1, "nginx"))
     with pytest.raises(UsageError, match=r"taken by nginx \(pid 1\)"):
-        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT")
+        ports.check_free("127.0.0.1", ports.PortSetting("TEMPORAL_PORT", 7233))
 
 
-def test_the_port_that_is_proposed_can_be_had():
-    """Neither another program has it, nor is it another port of the same stack."""
+def test_the_ports_that_are_proposed_can_be_had():
+    """Neither another program has them, nor are they other ports of the same stack. All that are taken are named."""
     with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as neighbours:
         port = server.getsockname()[1]
         with contextlib.suppress(OSError):
             neighbours.enter_context(socket.create_server(("127.0.0.1", port + 1)))
         own = (port, port + 2)
+        settings = [ports.PortSetting(name, number, ".env", own) for name, number in (("A", port), ("B", port + 1))]
         with pytest.raises(UsageError) as refused:
-            ports.check_free("127.0.0.1", port, "API_PORT", own)
-        proposed = int(re.findall(r"API_PORT=(\d+)", refused.value.hint or "")[0])
-    assert proposed > port + 2
-    assert ports.another_port("127.0.0.1", 65535, (65535,)) >= 1024, "it begins anew"
+            ports.check_free("127.0.0.1", *settings)
+        proposed = re.findall(r"([AB])=(\d+)", refused.value.hint or "")
+    assert [name for name, _number in proposed] == ["A", "B"]
+    assert len({number for _name, number in proposed if int(number) > port + 2}) == 2
+    assert ports.PortSetting("A", 65535).another("127.0.0.1") >= 1024, "it begins anew"
 
 
 def test_every_listening_socket_is_seen():

@@ -93,9 +93,8 @@ class Embedded(Backend):
                 ),
                 _("set TEMPORAL_HOST=127.0.0.1"),
             )
-        own = self._config.own_ports
-        ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT", own)
-        ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT", own)
+        names = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT")
+        ports.check_free(host, *(ports.setting_of(self._config, name) for name in names))
         self._binary = await asyncio.to_thread(find_temporal)
 
     def units(self) -> list[Unit]:

@@ -103,7 +103,7 @@ class Config:
     @property
     def own_ports(self) -> tuple[int, ...]:
         """All that mika's own settings name, used or not."""
-        return tuple(self.port(name) for name in _PORTS)
+        return tuple(map(self.port, _PORTS))
 
     @property
     def api_url(self) -> str:

@@ -10,12 +10,16 @@ import sys
 from collections.abc import Collection, Mapping
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mika.address import join
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.quoting import kill_command, quoted
-from mika.wording import _
+from mika.wording import _, joined
+
+if TYPE_CHECKING:
+    from mika.config.load import Config
 
 if sys.platform == "win32":
     from mika.machine import _windows as _system
@@ -28,38 +32,62 @@ _FIRST_PORT = 1024
 """The first that is not kept for the administrator."""
 
 
-def check_free(host: str, port: int, variable: str, own: Collection[int] = ()) -> None:
-    """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port.
+@frozen
+class PortSetting:
+    """The setting `name` decides a port of the stack. `place`: where it is to be changed."""
 
-    `own`: the other ports of the stack, which the fix does not propose.
+    name: str
+    port: int
+    place: str = ".env"
+    own: Collection[int] = ()
+    """All ports of the stack, which no fix proposes."""
+
+    def another(self, host: str, but: Collection[int] = ()) -> int:
+        """The next port that can be had, `but` for these. After 65535 comes 1024."""
+        every = itertools.chain(range(self.port + 1, 65536), range(_FIRST_PORT, 65536))
+        usable = (port for port in every if port not in self.own and port not in but)
+        candidates = itertools.islice(usable, _PORTS_TRIED)
+        return next((port for port in candidates if is_free(host, port)), self.port + 1)
+
+
+def setting_of(config: Config, name: str) -> PortSetting:
+    """The setting of that name."""
+    place = _("the environment") if config.settings[name].origin == "environment" else ".env"
+    return PortSetting(name, config.port(name), place, config.own_ports)
+
+
+def check_free(host: str, *settings: PortSetting) -> None:
+    """Raise UsageError if a port that one of the settings decides is in use at `host`. It names the program.
+
+    The fix is for all that are in use: where the same project runs in another folder, these are several.
     """
-    code = _refusal(host, port)
-    if not code:
+    refusals = {setting: code for setting in settings if (code := _refusal(host, setting.port))}
+    if not refusals:
         return
-    listener = find_listener(host, port)
+    first, code = next(iter(refusals.items()))
+    listener = find_listener(host, first.port)
+    change = how_to_change(host, *refusals)
     if code == errno.EACCES and listener is None:
-        raise _not_allowed(port, variable, another_port(host, port + 1000, own))
+        raise _not_allowed(first, change)
     raise UsageError(
         _(
             "port {port} ({setting}) is taken by {program}",
-            port=port,
-            setting=variable,
+            port=first.port,
+            setting=first.name,
             program=describe_listener(listener),
         ),
-        _(
-            "{stop}, or set {setting} to another port (in .env: {setting}={other})",
-            stop=how_to_stop(listener),
-            setting=variable,
-            other=another_port(host, port + 1, own),
-        ),
+        _("{stop}, or {change}", stop=how_to_stop(listener), change=change),
         code="port_taken",
     )
 
 
-def another_port(host: str, first: int, own: Collection[int]) -> int:
-    """The next port from `first` on that can be had, but for those of the stack itself. After 65535 comes 1024."""
-    candidates = itertools.islice(itertools.chain(range(first, 65536), range(_FIRST_PORT, 65536)), _PORTS_TRIED)
-    return next((port for port in candidates if port not in own and is_free(host, port)), first)
+def how_to_change(host: str, first: PortSetting, *more: PortSetting) -> str:
+    """Which ports to choose, as a clause for a fix."""
+    chosen: dict[str, int] = {}
+    for setting in (first, *more):
+        chosen[setting.name] = setting.another(host, chosen.values())
+    written = joined(_(" and "), (f"{name}={port}" for name, port in chosen.items()))
+    return _("choose another port in {place}: {settings}", place=first.place, settings=written)
 
 
 def how_to_stop(owner: Listener | None) -> str:
@@ -71,13 +99,17 @@ def how_to_stop(owner: Listener | None) -> str:
     return _("stop it (`{command}`)", command=kill_command(owner.pid))
 
 
-def _not_allowed(port: int, variable: str, other: int, platform: str = sys.platform) -> UsageError:
+def _not_allowed(setting: PortSetting, fix: str, platform: str = sys.platform) -> UsageError:
     """Nobody has the port, and still it cannot be had."""
-    text = _("port {port} ({setting}) may not be used by programs of this user", port=port, setting=variable)
+    text = _(
+        "port {port} ({setting}) may not be used by programs of this user", port=setting.port, setting=setting.name
+    )
     if platform == "win32":
-        text = _("port {port} ({setting}) is kept by Windows, for Hyper-V, WSL or Docker", port=port, setting=variable)
-    fix = _("set {setting} to another port (in .env: {setting}={other})", setting=variable, other=other)
-    if platform == "win32":
+        text = _(
+            "port {port} ({setting}) is kept by Windows, for Hyper-V, WSL or Docker",
+            port=setting.port,
+            setting=setting.name,
+        )
         fix = _(
             "{fix}; `netsh interface ipv4 show excludedportrange protocol=tcp` shows which ones are kept",
             fix=fix,

@@ -286,7 +286,7 @@ def check_ports(config: Config, units: Sequence[Unit]) -> None:
     """Raise UsageError when a port is in use that a process is probed at: ours could not listen, and not be ready."""
     for unit in units:
         if references.names(config.process(unit.type).ready, "API_PORT"):
-            ports.check_free(config.text("API_HOST"), config.port("API_PORT"), "API_PORT", config.own_ports)
+            ports.check_free(config.text("API_HOST"), ports.setting_of(config, "API_PORT"))
         elif unit.role == "process" and (port := own_port(parse_ready(unit.address))):
             listener = ports.find_listener("127.0.0.1", port) or ports.find_listener("::1", port)
             if listener is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING
@@ -139,11 +140,10 @@ class Docker(Backend):
     def _way_out(self, service: Service, port: Port) -> str:
         """What to do when its port is taken."""
         if variable := self._port_variable(service):
-            own = {*self._config.own_ports, *(p.published for s in self.file.services for p in s.ports)}
-            other = ports.another_port(_host(port), port.published + 1, own)
-            return _(
-                "stop it, or set {setting} to another port (in .env: {setting}={other})", setting=variable, other=other
-            )
+            own = {port.published for service in self.file.services for port in service.ports}
+            place = _("the environment") if variable in os.environ else ".env"
+            setting = ports.PortSetting(variable, port.published, place, own)
+            return _("stop it, or {change}", change=ports.how_to_change(_host(port), setting))
         return _("stop it, or give {name} another port", name=service.name)
 
     def _port_variable(self, service: Service) -> str:

@@ -10,7 +10,7 @@ from mika.config.references import names
 from mika.doctor.check import Check, fail, ok
 from mika.doctor.examination import Examination
 from mika.doctor.processes import Process
-from mika.machine.ports import Listener, another_port, describe_listener, how_to_stop
+from mika.machine.ports import Listener, describe_listener, how_to_change, how_to_stop, setting_of
 from mika.readiness.probes import has_status
 from mika.wording import _, joined
 
@@ -82,9 +82,9 @@ def _taken(exam: Examination, owner: Listener | None, port: int, variable: str, 
     )
     fix = (
         _(
-            "{stop}, or use another port: {setting} in .env, then `mika up`",
+            "{stop}, or {change}, then `mika up`",
             stop=how_to_stop(owner),
-            setting=f"{variable}={another_port('127.0.0.1', port + 1, exam.config.own_ports)}",
+            change=how_to_change("127.0.0.1", setting_of(exam.config, variable)),
         )
         if variable
         else _(
