@@ -58,6 +58,17 @@ def test_the_stack_is_told_by_its_mark(tmp_path):
     poll_until(lambda: ports.find_listener("127.0.0.1", port) is None, 10, "nobody listens")
 
 
+def test_what_is_free_is_told_for_each_port_that_is_taken(monkeypatch):
+    """The same project in three folders."""
+    taken = {7233, 7234, 8088}
+    monkeypatch.setattr(ports, "_refusal", lambda _host, port: errno.EADDRINUSE if port in taken else 0)
+    monkeypatch.setattr(ports, "find_listener", lambda _host, port: ports.Listener(port, 1, "nginx"))
+    with pytest.raises(UsageError) as refused:
+        ports.check_free("127.0.0.1", 7233, "TEMPORAL_PORT", {"TEMPORAL_UI_PORT": 8088, "API_PORT": 8000})
+    hint = refused.value.hint or ""
+    assert hint.endswith("or choose another port in .env: TEMPORAL_PORT=7235 and TEMPORAL_UI_PORT=8089")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this machine on Linux only")
 def test_each_address_has_an_owner_of_its_own(tmp_path):
     (tmp_path / ".mika").mkdir()

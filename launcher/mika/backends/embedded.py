@@ -93,7 +93,8 @@ class Embedded(Backend):
                 ),
                 _("set TEMPORAL_HOST=127.0.0.1"),
             )
-        ports.check_free(host, self._config.port("TEMPORAL_PORT"), "TEMPORAL_PORT")
+        port = self._config.port("TEMPORAL_PORT")
+        ports.check_free(host, port, "TEMPORAL_PORT", {"TEMPORAL_UI_PORT": self._ui_port})
         ports.check_free(host, self._ui_port, "TEMPORAL_UI_PORT")
         self._binary = await asyncio.to_thread(find_temporal)
 

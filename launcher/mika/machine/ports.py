@@ -14,7 +14,7 @@ from mika.address import join
 from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.quoting import kill_command, quoted
-from mika.wording import _
+from mika.wording import _, joined
 
 if sys.platform == "win32":
     from mika.machine import _windows as _system
@@ -24,14 +24,18 @@ else:
 _ANY = ("0.0.0.0", "::")
 
 
-def check_free(host: str, port: int, variable: str) -> None:
-    """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port."""
+def check_free(host: str, port: int, variable: str, others: Mapping[str, int] | None = None) -> None:
+    """Raise UsageError if `host:port` is in use. It names the program, and `variable`, which changes our port.
+
+    And those of `others` that are in use as well, as when the same project runs in another folder.
+    """
     code = _refusal(host, port)
     if not code:
         return
     listener = find_listener(host, port)
     if code == errno.EACCES and listener is None:
         raise _not_allowed(port, variable)
+    taken = {variable: port, **{name: other for name, other in (others or {}).items() if not is_free(host, other)}}
     raise UsageError(
         _(
             "port {port} ({setting}) is taken by {program}",
@@ -40,13 +44,17 @@ def check_free(host: str, port: int, variable: str) -> None:
             program=describe_listener(listener),
         ),
         _(
-            "{stop}, or set {setting} to another port (in .env: {setting}={other})",
+            "{stop}, or choose another port in .env: {settings}",
             stop=how_to_stop(listener),
-            setting=variable,
-            other=port + 1,
+            settings=joined(_(" and "), (f"{name}={_free_after(host, number)}" for name, number in taken.items())),
         ),
         code="port_taken",
     )
+
+
+def _free_after(host: str, port: int) -> int:
+    """The next one: where a project runs in three folders, the one after that of the second is taken, too."""
+    return next((other for other in range(port + 1, min(port + 50, 65536)) if is_free(host, other)), port + 1)
 
 
 def how_to_stop(owner: Listener | None) -> str:

@@ -83,7 +83,9 @@ class ProjectDir:
                 ),
                 _("free some space on that disk")
                 if error.errno in _FULL
-                else _("mika keeps logs and data there: make the folder writable, or run mika in a copy of the project"),
+                else _(
+                    "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project"
+                ),
             ) from None
 
     # --- the lock: a supervisor is running if and only if it is held -------------------------------------------------
