@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -40,6 +40,8 @@ from mika.wording import _, joined, listed
 
 if TYPE_CHECKING:
     from mika.cli.waiter import Waiter
+    from mika.status import UnitStatus
+    from mika.supervisor.unit import Unit
 
 
 @frozen
@@ -157,9 +159,8 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
         with contextlib.suppress(StoppedError):  # in this very moment: our turn
             status = attached.start_missing(wish.options.processes)
             break
-    types = {unit.type for unit in units}
     is_whole = (config.project / "Procfile").exists() and not wish.options.processes
-    note = _already_up(wish.options, types, {unit.type for unit in status.processes} if is_whole else types)
+    note = _already_up(wish.options, _other_processes(units, status.processes) if is_whole else "")
     if wish.detach:
         sys.exit(_until_ready(attached, config, deadline, wish, note=note))
     if wish.as_json:
@@ -224,8 +225,8 @@ def _same_words(options: UpOptions, backend: str | None, timeout: str | None) ->
     return [*words, *(flag for flag, is_set in flags if is_set), "--", *options.processes]
 
 
-def _already_up(options: UpOptions, types: Collection[str], running: Collection[str]) -> str:
-    """What this command does not do for the stack that runs. `types` are the processes that the Procfile has now."""
+def _already_up(options: UpOptions, other_processes: str) -> str:
+    """What this command does not do for the stack that runs."""
     flags = (("--watch", options.watch), ("--keep-services", options.keep_services))
     ignored = [flag for flag, is_set in flags if is_set]
     if options.debug:
@@ -234,22 +235,22 @@ def _already_up(options: UpOptions, types: Collection[str], running: Collection[
             names=" ".join(options.debug),
         )
     if not ignored:
-        return _other_processes(types, running) or _(
-            "already up: what it was started with stays (other options: `mika down` first)"
-        )
+        return other_processes or _("already up: what it was started with stays (other options: `mika down` first)")
     return _(
         "already up: {options} has no effect on a running stack (`mika down` first)",
         options=joined(_(" and "), ignored),
     )
 
 
-def _other_processes(types: Collection[str], running: Collection[str]) -> str:
-    if new := set(types).difference(running):
+def _other_processes(units: Sequence[Unit], processes: Sequence[UnitStatus]) -> str:
+    """In what the running `processes` differ from those of the Procfile as it is now."""
+    types, running = {unit.type for unit in units if unit.role == "process"}, {unit.type for unit in processes}
+    if new := types - running:
         return _(
             "already up, without {names}: `mika down`, then `mika up` starts what the Procfile has now",
             names=listed(sorted(new)),
         )
-    if gone := set(running).difference(types):
+    if gone := running - types:
         return _(
             "already up, with {names}, which the Procfile has no more:"
             " `mika down`, then `mika up` starts what it has now",
