@@ -32,10 +32,11 @@ def fix_for_refused(lines: Sequence[str], error: str, temporal: str) -> str:
 def wrong_server(lines: Sequence[str], error: str, temporal: str) -> Reason:
     """Why a program cannot reach Temporal that looks for it where nobody is; NONE if that is not it. Blocks briefly.
 
-    No other attempt would find it there.
+    No other attempt would find it there, as long as the stack's own server is the one that is up.
     """
-    address = _silent(lines, error, temporal) if temporal and _TEMPORAL.search(error) else ""
-    if not address:
+    address = _silent(lines, error, temporal) if _TEMPORAL.search(error) else ""
+    host, _colon, port = temporal.rpartition(":")
+    if not address or not port.isdecimal() or not _answers(host.strip("[]"), int(port)):
         return NONE
     fix = _("let it connect to the address in TEMPORAL_ADDRESS, which every process gets")
     return Reason(_("it looks for Temporal at {address}, where nothing listens", address=address), fix)
