@@ -20,6 +20,14 @@ def test_up_starts_what_was_stopped_and_a_broken_env_file_keeps_nobody_from_stop
     this.up()
     assert this.unit("clock")["state"] == "ready"
 
+    procfile = (this.folder / "Procfile").read_text(encoding="utf-8")
+    this.write("Procfile", procfile + "mailer: python web.py\n")
+    assert "already up, without mailer: `mika down`, then `mika up` starts" in this.up().out
+    assert "mailer" not in this.up("web").out, "it was not asked for"
+    this.write("Procfile", "web: python web.py\n")
+    assert "already up, with clock, which the Procfile no longer has" in this.up().out
+    this.write("Procfile", procfile)
+
     this.write(".env", "FOO\n")
     this.ok("restart", "web")
     down = this.ok("down")

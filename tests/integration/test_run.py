@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import time
@@ -145,6 +146,17 @@ def test_a_queue_that_nobody_here_polls(stack: Project) -> None:
     done = stack.ok("run", "Anything", "--queue", "elsewhere", "--input", "[1]", "--id", "far", "--json").json
     assert "no `ready` rule names elsewhere" in done["notes"][0]
     assert events(stack, "far")[0].workflow_execution_started_event_attributes.input.payloads[0].data == b"[1]"
+
+
+@pytest.mark.usefixtures("told_once")
+@pytest.mark.parametrize("queue", [[], ["--queue", "elsewhere"]])
+def test_what_is_too_large_for_the_server_is_told_with_its_limit(stack: Project, queue: list[str]) -> None:
+    """The SDK's own warning, on standard output, would be in what a script reads."""
+    large = stack.write("large.json", json.dumps(["x" * 3_000_000]))
+    done = stack.error("run", "Novel", *queue, "--input", f"@{large}", code=1)
+    assert "Blob data size exceeds limit" in done.err
+    assert "one payload may have 2 MB: store what is larger elsewhere" in done.err
+    assert not done.out
 
 
 @pytest.mark.usefixtures("told_once")

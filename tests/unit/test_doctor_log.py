@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from mika.doctor.checks.log import last_trouble
+from mika.doctor.examination import Examination
+from mika.status import Phase, StackStatus, UnitStatus
 
 from tests.kit.doctor import examine
 
@@ -80,3 +82,21 @@ def test_a_traceback_in_a_log_is_quoted_with_its_file(tmp_path: Path) -> None:
     (logs / "worker@2.1.log").unlink()
     os.utime(logs / "worker.log", (1, 1))
     assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok"
+
+
+def test_the_log_of_what_is_no_more_in_the_stack_is_of_no_interest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = tmp_path / ".mika" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "gone.log").write_text(PLAIN, encoding="utf-8")
+    web = UnitStatus(name="web.1", role="process", type="web", phase=Phase.READY)
+    running = StackStatus(state="ready", backend="none", supervisor_pid=1, uptime_s=1.0, processes=(web,))
+
+    async def status(_exam: Examination) -> StackStatus:
+        return running
+
+    monkeypatch.setattr(Examination, "status", status)
+    assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok"
+    (logs / "web@1.log").write_text(PLAIN, encoding="utf-8")
+    assert examine(tmp_path, MIKA_BACKEND="none")["logs"].fix == "`mika logs web.1 -n 60` shows all of it"

@@ -70,6 +70,17 @@ def test_input_from_a_pipe_of_powershell(monkeypatch: pytest.MonkeyPatch):
     assert input_option.texts_of(["-"]) == ["[1]"]
 
 
+def test_bad_json_in_a_file_or_a_pipe_is_no_matter_of_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "input.json"
+    file.write_text("hello")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hello"))
+    for value in (f"@{file}", "-"):
+        with pytest.raises(UsageError) as caught:
+            input_option.texts_of([value])
+        assert caught.value.message.startswith(f"--input {value} is not JSON: ")
+        assert caught.value.hint == 'a text is JSON in double quotes: "hello"'
+
+
 def test_a_message_from_a_file(monkeypatch: pytest.MonkeyPatch):
     """`mika send - <message.txt`"""
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):

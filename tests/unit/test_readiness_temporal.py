@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -47,6 +50,19 @@ def test_a_poller_that_has_an_identity_of_its_own(identities, fix):
         asyncio.run(Probe(*identities).own_pollers("q", lambda _identity: False))
     assert caught.value.reason.fix == fix
     assert caught.value.reason.text.startswith("it does not poll q yet")
+
+
+def test_a_worker_that_has_just_exited_is_not_said_to_poll():
+    """The server lists it for minutes."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = f"{process.pid}@{socket.gethostname()}"
+    with pytest.raises(NotPolling) as caught:
+        asyncio.run(Probe(gone, f"{gone}@q").own_pollers("q", lambda _identity: False))
+    assert str(caught.value.reason.text) == "it does not poll q yet"
+    with pytest.raises(NotPolling) as caught:
+        asyncio.run(Probe(gone, f"{os.getpid()}@{socket.gethostname()}").own_pollers("q", lambda _identity: False))
+    assert f"(others do: {os.getpid()}@" in caught.value.reason.text
 
 
 # --- its host name ----------------------------------------------------------------------------------------------------

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
+from mika.supervisor.cause import find_cause
 from mika.supervisor.refused import fix_for_refused
 
 from tests.kit.machine import free_port
@@ -33,13 +35,18 @@ def _port() -> Iterator[int]:
 )
 def test_another_server_than_that_of_the_stack(port, error):
     line = error.format(port)
-    assert fix_for_refused([line], line, OURS) == (
-        f"nothing listens on 127.0.0.1:{port}: "
-        "let it connect to the address in TEMPORAL_ADDRESS, which every process gets"
-    )
-    assert not fix_for_refused([line], line, f"127.0.0.1:{port}"), "it is told elsewhere what ails our server"
-    with socket.create_server(("127.0.0.1", port)):
-        assert not fix_for_refused([line], line, OURS), "it is there now"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        own_port = server.getsockname()[1]
+        ours = f"127.0.0.1:{own_port}"
+        cause = asyncio.run(find_cause([line], 1, [], ours))
+        assert cause.text == f"it looks for Temporal at 127.0.0.1:{port}, where nothing listens"
+        assert cause.fix == "let it connect to the address in TEMPORAL_ADDRESS, which every process gets"
+        with socket.create_server(("127.0.0.1", port)):
+            assert not asyncio.run(find_cause([line], 1, [], ours)), "it is there now"
+    assert not asyncio.run(find_cause([line], 1, [], ours)), "a process of the project may be about to serve it"
+    at_ours = error.format(own_port)
+    assert not asyncio.run(find_cause([at_ours], 1, [], ours)), "it is told elsewhere what ails our server"
+    assert not fix_for_refused([at_ours], at_ours, ours)
 
 
 @pytest.mark.parametrize(

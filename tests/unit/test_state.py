@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -101,6 +102,16 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
         ProjectDir(tmp_path).create()
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+def test_a_full_disk_is_no_matter_of_rights(tmp_path, monkeypatch):
+    def refuses(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Path, "mkdir", refuses)
+    with pytest.raises(UsageError) as caught:
+        ProjectDir(tmp_path).create()
+    assert caught.value.hint == "free some space on that disk"
 
 
 # --- the lock ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What `mika wait` says when its time is over."""
+"""What is said by who waits for a process: that its time is over, or what became of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from mika.cli import process
 from mika.errors import MikaError
 from mika.reason import Reason
+from mika.stack import waiting
 from mika.stack.waiting import _listens_elsewhere, until_ready
-from mika.status import Phase, StackStatus, UnitStatus
+from mika.status import LastExit, Phase, StackStatus, UnitStatus
 
 
-def late(*units: UnitStatus) -> MikaError:
-    status = StackStatus(
+def status_with(*units: UnitStatus) -> StackStatus:
+    return StackStatus(
         state="degraded",
         backend="none",
         supervisor_pid=1,
@@ -23,9 +25,12 @@ def late(*units: UnitStatus) -> MikaError:
         processes=units,
         urls={},
     )
-    client = cast("Any", SimpleNamespace(status=lambda: status))
+
+
+def late(*units: UnitStatus, timeout: float = 0.0) -> MikaError:
+    client = cast("Any", SimpleNamespace(status=lambda: status_with(*units)))
     with pytest.raises(MikaError) as told:
-        until_ready(client, (), 0.0)
+        until_ready(client, (), timeout)
     return told.value
 
 
@@ -65,3 +70,18 @@ def test_who_listens_at_another_port_than_its_rule_says(rule: str, port: str | N
     )
     silent = UnitStatus(name="web", role="process", phase=Phase.STARTING, address=rule)
     assert not _listens_elsewhere([silent])
+
+
+def test_what_somebody_stopped_is_not_waited_for_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "APPEARS", 0.2)
+    stopped = UnitStatus(name="app", role="process", phase=Phase.STOPPED, reason=Reason("stopped", "`mika start app`"))
+    assert late(stopped, timeout=60).hint == "`mika start app`"
+
+
+def test_what_runs_once_is_not_said_to_be_ready() -> None:
+    done = LastExit(code=0, reason=Reason("exit code 0"), ago_s=0.0)
+    migrate = UnitStatus(name="migrate", role="process", phase=Phase.EXITED, last_exit=done)
+    web = UnitStatus(name="web", role="process", phase=Phase.READY)
+    lines = list(process._reached("restart", ["web", "migrate"], status_with(web, migrate), 0.5))
+    assert lines == ["ready: web (0.5 s)", "done, with exit code 0: migrate (0.5 s)"]
+    assert list(process._reached("stop", ["migrate"], status_with(migrate), 0.5)) == ["stopped: migrate (0.5 s)"]

@@ -19,6 +19,8 @@ def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
     """Do it with a connection; an error of Temporal becomes one line."""
     from temporalio.service import RPCError
 
+    from mika.diagnosis.fixes import fix_of_refused_call
+
     config = context.load_started()
 
     async def main() -> T:
@@ -26,8 +28,7 @@ def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
             try:
                 return await work(exam)
             except RPCError as error:
-                raise MikaError(
-                    _("Temporal refuses: {error}", error=error), _("`mika doctor` checks it"), code="temporal_error"
-                ) from None
+                fix = fix_of_refused_call(str(error)) or _("`mika doctor` checks it")
+                raise MikaError(_("Temporal refuses: {error}", error=error), fix, code="temporal_error") from None
 
     return asyncio.run(main())

@@ -40,7 +40,10 @@ def _text(value: str, label: str) -> str:
     try:
         json.loads(text)
     except ValueError as error:
-        raise UsageError(_("{option} is not JSON: {error}", option=label, error=error), _fix()) from None
+        is_inline = value != "-" and not value.startswith("@")
+        label = label if is_inline else f"{label} {value}"
+        hint = _fix() if is_inline else _("a text is JSON in double quotes: {example}", example='"hello"')
+        raise UsageError(_("{option} is not JSON: {error}", option=label, error=error), hint) from None
     return text
 
 

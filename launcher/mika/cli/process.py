@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +17,7 @@ from mika.control.requests import Verb
 from mika.errors import MikaError
 from mika.quoting import command_line
 from mika.stack import waiting
+from mika.status import StackStatus
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
@@ -136,9 +137,16 @@ def _tell(context: Context, verb: Verb, names: tuple[str, ...], timeout: str | N
     if as_json:
         print_json(status.as_json())
     else:
-        took, which = time.monotonic() - began, listed(units)
-        echo(
-            _("stopped: {names} ({seconds:.1f} s)", names=which, seconds=took)
-            if verb == "stop"
-            else _("ready: {names} ({seconds:.1f} s)", names=which, seconds=took)
-        )
+        for line in _reached(verb, units, status, time.monotonic() - began):
+            echo(line)
+
+
+def _reached(verb: Verb, units: Sequence[str], status: StackStatus, seconds: float) -> Iterator[str]:
+    if verb == "stop":
+        yield _("stopped: {names} ({seconds:.1f} s)", names=listed(units), seconds=seconds)
+        return
+    done = [name for name in units if (unit := status.unit(name)) is not None and unit.is_done]
+    if ready := [name for name in units if name not in done]:
+        yield _("ready: {names} ({seconds:.1f} s)", names=listed(ready), seconds=seconds)
+    if done:
+        yield _("done, with exit code 0: {names} ({seconds:.1f} s)", names=listed(done), seconds=seconds)

@@ -36,10 +36,12 @@ from mika.stack import background
 from mika.stack.attach import Attached, StoppedError, wait_for_supervisor
 from mika.stack.debugging import check_names
 from mika.stack.prepared import Prepared, UpOptions, prepare
-from mika.wording import _, joined
+from mika.wording import _, joined, listed
 
 if TYPE_CHECKING:
     from mika.cli.waiter import Waiter
+    from mika.status import UnitStatus
+    from mika.supervisor.unit import Unit
 
 
 @frozen
@@ -157,7 +159,8 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
         with contextlib.suppress(StoppedError):  # in this very moment: our turn
             status = attached.start_missing(wish.options.processes)
             break
-    note = _already_up(wish.options)
+    is_whole = (config.project / "Procfile").exists() and not wish.options.processes
+    note = _already_up(wish.options, _other_processes(units, status.processes) if is_whole else "")
     if wish.detach:
         sys.exit(_until_ready(attached, config, deadline, wish, note=note))
     if wish.as_json:
@@ -222,7 +225,8 @@ def _same_words(options: UpOptions, backend: str | None, timeout: str | None) ->
     return [*words, *(flag for flag, is_set in flags if is_set), "--", *options.processes]
 
 
-def _already_up(options: UpOptions) -> str:
+def _already_up(options: UpOptions, other_processes: str) -> str:
+    """What this command does not do for the stack that runs."""
     flags = (("--watch", options.watch), ("--keep-services", options.keep_services))
     ignored = [flag for flag, is_set in flags if is_set]
     if options.debug:
@@ -231,11 +235,28 @@ def _already_up(options: UpOptions) -> str:
             names=" ".join(options.debug),
         )
     if not ignored:
-        return _("already up: what it was started with stays (other options: `mika down` first)")
+        return other_processes or _("already up: what it was started with stays (other options: `mika down` first)")
     return _(
         "already up: {options} has no effect on a running stack (`mika down` first)",
         options=joined(_(" and "), ignored),
     )
+
+
+def _other_processes(units: Sequence[Unit], processes: Sequence[UnitStatus]) -> str:
+    """In what the running `processes` differ from those of the Procfile as it is now."""
+    types, running = {unit.type for unit in units if unit.role == "process"}, {unit.type for unit in processes}
+    if new := types - running:
+        return _(
+            "already up, without {names}: `mika down`, then `mika up` starts what the Procfile has now",
+            names=listed(sorted(new)),
+        )
+    if gone := running - types:
+        return _(
+            "already up, with {names}, which the Procfile no longer has:"
+            " `mika down`, then `mika up` starts what it has now",
+            names=listed(sorted(gone)),
+        )
+    return ""
 
 
 def _until_ready(

@@ -68,6 +68,13 @@ def pass_a_reference(worker: WorkerCommands) -> str:
     )
 
 
+def fix_of_refused_call(error: str) -> str:
+    """What to do about a call that the server refuses; empty where nothing is known."""
+    if not sdks.is_call_too_large(error):
+        return ""
+    return _("one payload may have 2 MB: store what is larger elsewhere, and pass a reference to it")
+
+
 def fix_of_failure(failure: Failure, worker: WorkerCommands) -> str:
     """What to do about an activity's failure, judged by its type and what it says."""
     root = proto.innermost(failure)

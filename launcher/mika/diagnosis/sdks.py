@@ -23,6 +23,7 @@ _UNREADABLE_INPUT = re.compile(r"failed decoding arguments|unable to decode the 
 # without a type. Its "Failure exceeds size limit." is around an error with a long stack, which it has shortened.
 _TOO_LARGE = re.compile(r"TMPRL1103|_EXCEEDS_LIMIT\b")
 _TOO_LARGE_BY_SERVER = re.compile(r"(?<!^Failure )exceeds size limit")
+_TOO_LARGE_CALL = re.compile(r"Blob data size exceeds limit|received message\b.{0,40}\blarger than max")
 _OF_OTHERS = (
     "activity_failure_info",
     "child_workflow_execution_failure_info",
@@ -64,6 +65,11 @@ def is_too_large(failure: Failure) -> bool:
     """Whether an input, a result or something else that was to be sent is larger than the server allows."""
     said = (each.message for each in proto.chain(failure) if not each.application_failure_info.type)
     return _says(_TOO_LARGE, failure) or any(map(_TOO_LARGE_BY_SERVER.search, said))
+
+
+def is_call_too_large(error: str) -> bool:
+    """Whether the server refused a call (a start, a signal) because it takes no payload of that size."""
+    return _TOO_LARGE_CALL.search(error) is not None
 
 
 def is_input_unreadable(failure: Failure) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from mika.project.lock import FileLock
 from mika.quoting import rights_command
 from mika.wording import _
 
+_FULL = (errno.ENOSPC, errno.EDQUOT) if sys.platform != "win32" else (errno.ENOSPC,)
 KEPT_MARKS = 20
 """How many run ids to remember for the sweep. Usually there is one, and more only after several crashes in a row."""
 
@@ -79,7 +81,11 @@ class ProjectDir:
                     path=error.filename or self.root,
                     error=error.strerror or error,
                 ),
-                _("mika keeps logs and data there: make the folder writable, or run mika in a copy of the project"),
+                _("free some space on that disk")
+                if error.errno in _FULL
+                else _(
+                    "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project"
+                ),
             ) from None
 
     # --- the lock: a supervisor is running if and only if it is held -------------------------------------------------

@@ -9,6 +9,7 @@ import asyncio
 import re
 import ssl
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mika.diagnosis import commands
@@ -21,6 +22,7 @@ from mika.reason import Reason
 from mika.wording import _, listed
 
 if TYPE_CHECKING:
+    from temporalio.runtime import Runtime
     from temporalio.service import ServiceClient
 
 _ADDRESS = _("correct its address (`mika config` shows where it is set)")
@@ -37,7 +39,12 @@ async def open_client(address: str, identity: str, login: Login) -> ServiceClien
     from temporalio.service import ConnectConfig, ServiceClient
 
     config = ConnectConfig(
-        target_host=address, identity=identity, tls=login.tls, api_key=login.api_key, rpc_metadata=login.headers
+        target_host=address,
+        identity=identity,
+        tls=login.tls,
+        api_key=login.api_key,
+        rpc_metadata=login.headers,
+        runtime=_silent_runtime(),
     )
     try:
         return await ServiceClient.connect(config)
@@ -45,6 +52,14 @@ async def open_client(address: str, identity: str, login: Login) -> ServiceClien
         if fault := _ONLY_THE_SDKS.search(str(error)):
             raise Hopeless(_unaccepted(address, fault[1])) from error
         raise
+
+
+@cache
+def _silent_runtime() -> Runtime:
+    """The default one writes its warnings to standard output, into what a script reads there."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    return Runtime(telemetry=TelemetryConfig(logging=None))
 
 
 def _unaccepted(address: str, fault: str) -> Reason:

@@ -22,6 +22,7 @@ from mika.diagnosis.proto import TaskType
 from mika.diagnosis.survey import taken_activities
 from mika.diagnosis.temporal import CallError, Temporal, call_error
 from mika.errors import describe
+from mika.machine.local import process_state
 from mika.readiness.access import cannot_connect, denied, missing_namespace, open_client, why_not
 from mika.readiness.ladder import Hopeless, NotYet, Rung
 from mika.readiness.login import Login, read
@@ -63,6 +64,13 @@ def is_identity_of(identity: str, pids: Callable[[], Collection[int]]) -> IsOwn:
 
 class NotPolling(NotYet):
     """The server has answered: no worker of ours polls the task queue."""
+
+
+def _has_exited(identity: str) -> bool:
+    """Whether it is `pid@host` of a process of this machine that is gone, such as the one that was just replaced."""
+    pid, _at, rest = identity.partition("@")
+    is_here = pid.isdecimal() and rest.partition("@")[0] == socket.gethostname()  # the full name may need a slow lookup
+    return is_here and process_state(int(pid)) == "gone"
 
 
 class TemporalProbe:
@@ -172,7 +180,7 @@ class TemporalProbe:
         }
         own = {task_type: own for task_type, them in everyone.items() if (own := set(filter(is_own, them)))}
         if not own:
-            others = sorted(set().union(*everyone.values()))[:3]
+            others = sorted(other for other in set().union(*everyone.values()) if not _has_exited(other))[:3]
             if others:
                 text = _("it does not poll {queue} yet (others do: {others})", queue=task_queue, others=listed(others))
                 raise NotPolling(Reason(text, "" if all(map(_NOT_CHOSEN.match, others)) else _OWN_IDENTITY))

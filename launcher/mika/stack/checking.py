@@ -15,7 +15,7 @@ from mika.replay.check import TIMEOUT, Program, check_program, may_be_worker
 from mika.replay.program import Order
 from mika.replay.verdict import Verdict
 from mika.stack.prepared import prepare
-from mika.status import StackStatus
+from mika.status import Phase, StackStatus
 from mika.supervisor.sweep import own_run_id
 from mika.supervisor.unit import Unit
 from mika.text import unknown_name
@@ -58,7 +58,9 @@ def programs(config: Config, folder: ProjectDir, names: Sequence[str] = ()) -> l
     status, state = _status(folder), folder.read_state()
     chosen = _choose(_processes(config, folder), names)
     run_id = state.run_id if status is not None and state is not None else ""
-    live = {unit.type: unit.pid for unit in status.processes if unit.pid} if status is not None else {}
+    # One that is only starting may not have loaded the SDK yet, so it says nothing of what it will be.
+    started = [unit for unit in status.processes if unit.phase is not Phase.STARTING] if status is not None else []
+    live = {unit.type: unit.pid for unit in started if unit.pid}
     return [Program(unit, folder, run_id or own_run_id(), live.get(unit.type, 0)) for unit in chosen]
 
 

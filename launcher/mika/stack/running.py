@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from mika.config.load import Config
 from mika.decoded import Json
 from mika.detect import written
+from mika.diagnosis.fixes import fix_of_refused_call
 from mika.diagnosis.proto import readable
 from mika.doctor.examination import Examination
 from mika.doctor.workflows import talking
@@ -148,7 +149,7 @@ def _raise_unless_started(answer: Json, kind: str, workflow_id: str) -> None:
         if answer.get("error") == "WorkflowAlreadyStartedError":
             raise talking.already_started(workflow_id)
         error = f"{answer.get('type')}: {answer.get('text')}"
-        raise MikaError(_("{type} was not started: {error}", type=kind, error=error))
+        raise MikaError(_("{type} was not started: {error}", type=kind, error=error), fix_of_refused_call(error))
 
 
 def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:

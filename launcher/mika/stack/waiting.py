@@ -42,10 +42,11 @@ def until_ready(client: Client, names: Sequence[str], timeout: float, *, waited:
     """Return the status when the named units (or the whole stack) are ready. `timeout` is in seconds.
 
     `waited`: how many of these have passed. Raises MikaError after the timeout or if a unit has failed, UsageError for
-    an unknown name.
+    an unknown name. What somebody has stopped is waited for as a stack is that does not run: until APPEARS.
     """
     began = time.monotonic()
     deadline = began + timeout - waited
+    last_to_run = began
     while True:
         try:
             status = client.status()
@@ -62,11 +63,15 @@ def until_ready(client: Client, names: Sequence[str], timeout: float, *, waited:
             raise MikaError(_("the stack is stopping"), _("start it again: `mika up`"), code="stopping")
         if all(unit.is_ok for unit in selected) if names else status.state == "ready":
             return status
-        if time.monotonic() >= deadline:
-            late = [unit for unit in (selected if names else status.units) if not unit.is_ok]
+        late = [unit for unit in (selected if names else status.units) if not unit.is_ok]
+        now = time.monotonic()
+        if not any(unit.phase is Phase.STOPPED and (names or unit.required) for unit in late):
+            last_to_run = now
+        if now >= deadline or now - last_to_run >= APPEARS:
             fixes = dict.fromkeys(unit.reason.fix for unit in late if unit.reason.fix)
             hint = joined("\n", fixes) or _("see `mika logs`")
-            raise MikaError(_late(timeout, why_not_ready(status)), hint, code="not_ready")
+            seconds = timeout if now >= deadline else waited + now - began
+            raise MikaError(_late(seconds, why_not_ready(status)), hint, code="not_ready")
         _pause(began)
 
 

@@ -25,7 +25,7 @@ from mika.supervisor.diagnose import (
 from mika.supervisor.explanation import Explanation
 from mika.supervisor.hosts import explain_host
 from mika.supervisor.output import last_lines
-from mika.supervisor.refused import fix_for_refused
+from mika.supervisor.refused import fix_for_refused, wrong_server
 from mika.wording import _
 
 _LIMIT = 3.0
@@ -50,7 +50,9 @@ async def explain(
     return Explanation(
         lines=tuple(lines),
         error_line=error_line,
-        cause=await _with_fix(await find_cause(lines, code, own_ports), missing_package(lines), fix_for_missing),
+        cause=await _with_fix(
+            await find_cause(lines, code, own_ports, temporal), missing_package(lines), fix_for_missing
+        ),
         early_fix=fix_for_early_exit(process_type, lines, code)
         or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),
         ended_itself=ended_itself(code, lines),
@@ -73,14 +75,14 @@ async def _with_fix(cause: Reason, package: str, fix_for_missing: Callable[[str]
     return replace(cause, fix=await _limited(lambda: fix_for_missing(package), ""))
 
 
-async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
+async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int], temporal: str = "") -> Reason:
     """The permanent cause of an exit with `code`, by its last `lines` of output; NONE if there is none.
 
-    Takes at most _LIMIT seconds.
+    `temporal` as in `explain`. Takes at most _LIMIT seconds.
     """
     if code == 0:
         return NONE
-    return await _limited(lambda: _find(lines, code, own_ports), NONE)
+    return await _limited(lambda: _find(lines, code, own_ports, temporal), NONE)
 
 
 async def _limited(find: Callable[[], T], unknown: T) -> T:
@@ -92,13 +94,13 @@ async def _limited(find: Callable[[], T], unknown: T) -> T:
         return unknown
 
 
-def _find(lines: Sequence[str], code: int, own_ports: Collection[int]) -> Reason:
+def _find(lines: Sequence[str], code: int, own_ports: Collection[int], temporal: str) -> Reason:
     if not ended_itself(code, lines):  # whatever it has said: it was killed
         return NONE
     cause = find_permanent_cause(lines, code)
     if is_port_taken(cause.text):
         return _taken_port(cause.text, own_ports)
-    return cause or explain_host(lines)
+    return cause or explain_host(lines) or wrong_server(lines, find_error_line(lines), temporal)
 
 
 def _taken_port(cause: str, own_ports: Collection[int]) -> Reason:

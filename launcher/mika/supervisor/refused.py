@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mika.address import join
 from mika.machine import ports
+from mika.reason import NONE, Reason
 from mika.wording import _
 
 _REFUSED = re.compile(r"refused|Connect call failed|\b10061\b", re.IGNORECASE)  # 10061: Windows has it in its language
@@ -24,19 +25,32 @@ def fix_for_refused(lines: Sequence[str], error: str, temporal: str) -> str:
 
     Empty if they do not. `temporal` is the address of the server that the process was given. Blocks briefly.
     """
+    address = _silent(lines, error, temporal)
+    return _("nothing listens on {address}: start what it needs there", address=address) if address else ""
+
+
+def wrong_server(lines: Sequence[str], error: str, temporal: str) -> Reason:
+    """Why a program cannot reach Temporal that looks for it where nobody is; NONE if that is not it. Blocks briefly.
+
+    No other attempt would find it there, as long as the stack's own server is the one that is up.
+    """
+    address = _silent(lines, error, temporal) if _TEMPORAL.search(error) else ""
+    host, _colon, port = temporal.rpartition(":")
+    if not address or not port.isdecimal() or not _answers(host.strip("[]"), int(port)):
+        return NONE
+    fix = _("let it connect to the address in TEMPORAL_ADDRESS, which every process gets")
+    return Reason(_("it looks for Temporal at {address}, where nothing listens", address=address), fix)
+
+
+def _silent(lines: Sequence[str], error: str, temporal: str) -> str:
+    """The one address other than `temporal` that the error names, if nobody listens there."""
     if not _REFUSED.search(error):
         return ""
     named = set(_HERE.findall(error)) or {found for line in lines for found in _HERE.findall(line)}
     host, port = named.pop() if len(named) == 1 else ("", "")
     if not host or temporal.endswith(f":{port}") or _answers(host, int(port)):
         return ""
-    address = join(host, int(port))
-    if temporal and _TEMPORAL.search(error):
-        return _(
-            "nothing listens on {address}: let it connect to the address in TEMPORAL_ADDRESS, which every process gets",
-            address=address,
-        )
-    return _("nothing listens on {address}: start what it needs there", address=address)
+    return join(host, int(port))
 
 
 def _answers(host: str, port: int) -> bool:

@@ -28,6 +28,8 @@ _ERROR = re.compile(r"(\w+\.)*\w*(Error|Exception|Interrupt|Exit|Warning|Failure
 async def log_files(exam: Examination) -> Check:
     folder, recent = exam.folder.logs, seconds(RECENT)
     names = [name for name in await in_thread(lambda: logs.names(folder)) if name != logs.EVENT_LOG]
+    if (status := await exam.status()) is not None:  # another one was taken out of the Procfile, or is not wanted now
+        names = [name for name in names if status.matching(name)]
     newest = await in_thread(lambda: max(filter(None, (_trouble(folder, name) for name in names)), default=None))
     if newest is None:
         return ok("logs", _("no traceback in the last {time}", time=recent) if names else _("no log files yet"))
