@@ -52,6 +52,10 @@ _HELPER = re.compile(
     r"""(?:(?:\w+\.)?\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
 )
 """Java's, or a function of the project: the value of a variable of the environment, or a default."""
+_ASKED = re.compile(
+    r"""(?:\w+\.)?\w+\(\s*["']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)["']\s*,\s*(["'][^"'\n]{0,200}["'])\s*\)"""
+)
+"""A function of the project with another name, given what only a variable is called."""
 _ASSIGNED = r"\bNAME\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{1,200})"
 _RETURNED = r"\bNAME(?:\s*=)?\s*\(\)\s*(?::?\s*string\s*)?(?:\{\s*return\s|=>)\s*([^;\n}]{1,200})"
 """What a function without arguments returns, if it does nothing else."""
@@ -267,7 +271,7 @@ class Texts:
             return Value(self._variables.get(getter[1], default), getter[1])
         if (asked := _CONFIGURED.match(expression)) and path.endswith(NODE.sources):
             return Value(self._variables.get(asked[1], asked[2]), asked[1])
-        if helper := _HELPER.match(expression):
+        if helper := _HELPER.match(expression) or _ASKED.match(expression):
             default = self.value(helper[2], path, near, depth + 1).text
             return Value(self._variables.get(helper[1], default), helper[1])
         if path.endswith(GO.sources) and (setting := self._go_config.value(expression, path)) is not None:
