@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from mika.detect import nest_workers, outputs, spring
+from mika.detect import nest_workers, outputs, siblings, spring
 from mika.detect.documented import Said
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
@@ -242,9 +242,12 @@ class Texts:
         return self._of[language, home]
 
     def watched(self, language: Language, home: str) -> tuple[str, ...]:
-        """The patterns of the files of one part."""
-        suffixes = {posixpath.splitext(source)[1] for source in self.of(language, home)}
-        return tuple(posixpath.join(home, f"**/*{suffix}") for suffix in sorted(suffixes))
+        """The patterns of the files of one part, and of the parts that it imports as packages."""
+        patterns: list[str] = []
+        for folder in (home, *(siblings.in_node(self.files, home) if language == NODE else ())):
+            suffixes = {posixpath.splitext(source)[1] for source in self.of(language, folder)}
+            patterns += [posixpath.join(folder, f"**/*{suffix}") for suffix in sorted(suffixes)]
+        return tuple(patterns)
 
     def text(self, path: str) -> str:
         if path not in self._texts:
