@@ -280,8 +280,11 @@ class Texts:
         if path.endswith(GO.sources) and (setting := self._go_config.value(expression, path)) is not None:
             return setting
         name = re.split(r"\W+", expression.removesuffix("()"))[-1]
-        if path.endswith(JAVA.sources) and (given := self.injected(path, name)) is not None:
-            return given
+        if path.endswith(JAVA.sources):
+            given = self.injected(path, name)
+            given = self._bound(path, expression) if given is None else given
+            if given is not None:
+                return given
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
@@ -303,6 +306,15 @@ class Texts:
         home = self._nearest(path, self._manifests(JAVA).keys())
         found = spring.any_settings(self.files, home or "", self._variables)
         return spring.injected(without_comments(self.text(path)), name, found)
+
+    def _bound(self, path: str, expression: str) -> Value | None:
+        """What Spring gives an object with `@ConfigurationProperties`."""
+        home = self._nearest(path, self._manifests(JAVA).keys()) or ""
+        texts = (self.text(other) for other in self.of(JAVA, home))
+        classes = [text for text in texts if "@ConfigurationProperties(" in text] if "." in expression else []
+        found = spring.any_settings(self.files, home, self._variables) if classes else None
+        source = without_comments(self.text(path))
+        return None if found is None else spring.bound(source, expression, map(without_comments, classes), found)
 
     def _visible(self, name: str, path: str, near: Sequence[str]) -> Iterable[str]:
         """The files in which a bare name of the file `path` may be declared: a parameter is not another's variable."""
