@@ -142,7 +142,8 @@ def node_tooling(files: Files, start: str) -> Tooling:
         for lock, tool in locks.items():
             if posixpath.join(folder, lock) in files:
                 return Tooling(tool, folder)
-    return Tooling("npm", home)
+    workspace = (f for f in upwards(home) if package_json.has_workspaces(files.text(posixpath.join(f, "package.json"))))
+    return Tooling("npm", next(workspace, home))
 
 
 def in_other_places(found: Iterable[Tooling], variables: Mapping[str, str]) -> Iterator[Text]:

@@ -36,6 +36,7 @@ _OF_SERVER = re.compile(
     r"(?:dev|start|serve|run)[:.-](?:api|server|web|http|backend)|(?:api|server|web|http|backend)[:.-](?:dev|start|serve)"
 )
 """Names that scripts have where others run the workers."""
+_OF_FRONTEND = re.compile(r"dev(?:[:.-](?:next|nuxt|vite|web|ui|client|frontend|app))?")
 _SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
 """A script with one of these runs others at once, perhaps also the workers."""
 _PRIVILEGED = 1023
@@ -130,7 +131,10 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
             yield from _of_nest(texts, variables, started, path, several)
             continue
         usual = [script for script in _SCRIPTS if script in scripts]
-        usual += sorted(filter(_OF_SERVER.fullmatch, scripts)) if kind in _SERVERS.values() else []
+        if kind in _SERVERS.values():
+            usual += sorted(filter(_OF_SERVER.fullmatch, scripts))
+        else:  # what is built may not be there, and may be old
+            usual = sorted(filter(_OF_FRONTEND.fullmatch, scripts), key=len) + usual
         if kind is None or not usual:
             continue
         tools = node_tooling(texts.files, folder)

@@ -28,6 +28,11 @@ def name(text: str) -> str:
     return named if isinstance(named, str) else ""
 
 
+def has_workspaces(text: str) -> bool:
+    """Whether it is that of a whole workspace, which has the packages of all its parts."""
+    return "workspaces" in mapping(text)
+
+
 def is_as_written(text: str) -> bool:
     """Whether others import its sources, and not what a build makes of them."""
     package = mapping(text)
