@@ -166,7 +166,8 @@ def test_a_field_that_a_helper_gets(tmp_path):
 def test_a_field_of_something_else_is_not_told(tmp_path):
     """What other structs have under the same name says nothing, nor does an address that no variable changes."""
     other = LOADED.replace("Temporal: &Temporal", "Database: &Database")
-    for number, expression in enumerate(["cfg.Temporal.Address", "cfg.Unknown"]):
+    other += 'var http = HTTP{Bind: getEnv("HTTP_BIND", "0.0.0.0:8080")}\n'
+    for number, expression in enumerate(["cfg.Temporal.Address", "cfg.Temporal.Bind", "cfg.Unknown"]):
         sources = connecting(f"client.Options{{HostPort: {expression}}}")
         found = proposed(tmp_path / str(number), {**sources, "config/config.go": other})
         assert (only(found).env, found.notes) == ({}, ())

@@ -13,6 +13,8 @@ _MEMBER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,4}")
 _CALL = re.compile(r"(?:\w+\.)?(\w+)\(\)")
 _GIVEN = r"(?:\bNAME[ \t]*:|\.NAME[ \t]*=)(?!=)[ \t]*([^\n]{1,300})"
 _OPENS = re.compile(r"(\w+)\s*(?::|:?=)\s*(?:&?[\w.]+)?$")
+_OF_TEMPORAL = re.compile(r"temporal|:72\d\d\b", re.IGNORECASE)
+"""What tells a field of its settings from the `Address` of something else, where a file gives the one of Temporal."""
 _FURTHEST = 3000
 """Characters back from a field to the name of what it is in."""
 _RETURNS = (
@@ -36,7 +38,8 @@ def value(expression: str, texts: Texts, paths: Iterable[str], depth: int = 0) -
         variables = {worth.variable for worth in found.values() if worth.variable}
         if len(variables) == 1:
             defaults = {worth.text for worth in found.values() if worth.text}
-            return Value(defaults.pop() if len(defaults) == 1 else None, variables.pop())
+            told = Value(defaults.pop() if len(defaults) == 1 else None, variables.pop())
+            return told if _OF_TEMPORAL.search(f"{name} {told.variable} {told.text}") else Value()
     return Value()
 
 
