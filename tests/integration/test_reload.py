@@ -198,3 +198,14 @@ def test_changed_settings_are_taken_as_far_as_they_can(project):
     )
     assert told[0].startswith("mika.toml changed, but the change is not used: mika.toml:2: 'env' must be a table")
     assert (starts(this, "web"), starts(this, "clock")) == (3, 2)
+
+
+def test_a_start_that_fails_for_good_is_told_at_once_and_a_change_repairs_it(project):
+    this = project(scripts={"web": "import nowhere\n", "clock": SLEEP})
+    result = this.mika("up", "-d", "--watch", timeout=60)
+    assert result.code == 1
+    assert "web gave up: ModuleNotFoundError: No module named 'nowhere'" in result.err
+    assert "the stack stays up, and starts it again when its files change" in result.err
+    this.write("web.py", SLEEP)
+    this.wait_state("web", "ready")
+    assert this.mika("up", "-d", "--watch").code == 0

@@ -111,3 +111,63 @@ def test_a_client_that_another_module_makes(tmp_path):
     core = {"core/go.mod": GO_MOD.replace("shop", "core"), "core/app/app.go": sources.pop("app/app.go")}
     sources["worker/main.go"] = sources["worker/main.go"].replace("shop/app", "core/app")
     assert only(proposed(tmp_path, {**sources, **core})).env == {"T_URL": HERE}
+
+
+LOADED = """package config
+
+const DefaultAddress = "DEFAULT"
+
+func Load() (*Config, error) {
+	cfg := &Config{
+		HTTP:     HTTP{Address: valueOr("HTTP_ADDRESS", ":8080")},
+		TemporalHost: valueOr("T_URL", "DEFAULT"), // of the cluster
+		Temporal: &Temporal{
+			Address: valueOr("T_URL", "DEFAULT"),
+			Queue:   valueOr("T_QUEUE", "orders"),
+		},
+	}
+	if asked := os.Getenv("T_URL"); asked != "" {
+		cfg.Temporal.HostPort = asked
+	}
+	return cfg, nil
+}
+
+func Server() string {
+	if v := os.Getenv("T_URL"); v != "" {
+		return v
+	}
+	return DefaultAddress
+}
+"""
+
+
+@pytest.mark.parametrize("default", [COMPOSE, "localhost:7233"])
+@pytest.mark.parametrize("expression", ["cfg.TemporalHost", "cfg.Temporal.Address", "config.Server()"])
+def test_a_field_that_the_program_fills_itself(tmp_path, expression, default):
+    sources = connecting(f"client.Options{{HostPort: {expression}}}")
+    found = proposed(tmp_path, {**sources, "config/config.go": LOADED.replace("DEFAULT", default)})
+    assert only(found).env == {"T_URL": HERE}
+    note = (
+        f"worker/main.go connects to {COMPOSE}, a name that exists only inside compose: T_URL is localhost:7233 instead"
+    )
+    assert (note in found.notes) == (default == COMPOSE)
+
+
+def test_a_field_that_a_helper_gets(tmp_path):
+    helper = "package app\nfunc New(c Config) client.Options { return client.Options{HostPort: c.HostPort} }\n"
+    sources = connecting("app.New(app.Config{HostPort: cfg.TemporalHost})", app=helper)
+    helped = sources["app/app.go"].replace("func", 'import "go.temporal.io/sdk/client"\nfunc', 1)
+    found = proposed(
+        tmp_path, {**sources, "app/app.go": helped, "config/config.go": LOADED.replace("DEFAULT", COMPOSE)}
+    )
+    assert only(found).env == {"T_URL": HERE}
+
+
+def test_a_field_of_something_else_is_not_told(tmp_path):
+    """What other structs have under the same name says nothing, nor does an address that no variable changes."""
+    other = LOADED.replace("Temporal: &Temporal", "Database: &Database")
+    other += 'var http = HTTP{Bind: getEnv("HTTP_BIND", "0.0.0.0:8080")}\n'
+    for number, expression in enumerate(["cfg.Temporal.Address", "cfg.Temporal.Bind", "cfg.Unknown"]):
+        sources = connecting(f"client.Options{{HostPort: {expression}}}")
+        found = proposed(tmp_path / str(number), {**sources, "config/config.go": other})
+        assert (only(found).env, found.notes) == ({}, ())

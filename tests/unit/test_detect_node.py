@@ -172,3 +172,29 @@ def test_a_server_for_node_is_told_the_address_as_a_worker_is(tmp_path, folder):
     )
     found = only(proposed(tmp_path, {f"{folder}package.json": package, f"{folder}src/index.ts": source}))
     assert (found.ready, found.env) == ("tcp:3000", {"T_URL": HERE})
+
+
+def test_the_packages_of_a_workspace_of_npm_are_in_its_top_folder(tmp_path):
+    manifest = (
+        '{"name": "@shop/jobs", "scripts": {"start": "tsx src/w.ts"}, "dependencies": {"@temporalio/worker": "1"}}'
+    )
+    sources = {"package.json": '{"workspaces": ["services/*"]}', "services/jobs/package.json": manifest}
+    found = only(proposed(tmp_path, {**sources, "services/jobs/src/w.ts": TS}))
+    assert (found.environment.tool, found.environment.folder) == ("npm", "")
+    del sources["package.json"]
+    found = only(proposed(tmp_path / "alone", {**sources, "services/jobs/src/w.ts": TS}))
+    assert (found.environment.tool, found.environment.folder) == ("npm", "services/jobs")
+
+
+@pytest.mark.parametrize(
+    ("scripts", "script"),
+    [
+        ({"dev": "next dev", "start": "next start"}, "dev"),
+        ({"dev": "concurrently a b", "dev:next": "next dev", "start": "next start"}, "dev:next"),
+        ({"dev": "concurrently a b", "start": "next start"}, "start"),
+    ],
+)
+def test_a_frontend_is_named_with_the_script_that_needs_no_build(tmp_path, scripts, script):
+    manifest = json.dumps({"scripts": scripts, "dependencies": {"next": "15"}})
+    (note,) = proposed(tmp_path, {"package.json": manifest}).notes
+    assert f"`frontend: npm run {script}`" in note

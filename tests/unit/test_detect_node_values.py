@@ -79,6 +79,50 @@ def test_what_is_not_clear_is_not_told(tmp_path, imports, address, config):
     assert not [note for note in found.notes if "temporal:7233" in note and "T_URL" in note]
 
 
+ZOD = """const schema = z.object({
+  PORT: z.coerce.number().default(3000),
+  T_URL: z
+    .string().min(1)
+    .default('temporal:7233'),
+  T_QUEUE: z.string().default("orders"), // of the worker
+  OTHER: z.string().default('other'),
+});
+"""
+ENVALID = "const env = cleanEnv(process.env, { T_URL: str({ default: 'temporal:7233' }), T_QUEUE: str() });\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "queue"),
+    [
+        (f"{ZOD}export const env = schema.parse(process.env);", "orders"),
+        (f"{ZOD}const parsed = schema.safeParse(process.env);\nexport const env = parsed.data;", "orders"),
+        (f"{ZOD}export default load(schema);", "orders"),
+        (f"{ENVALID}export default env;", "QUEUE"),
+    ],
+)
+def test_variables_that_a_schema_has(tmp_path, config, queue):
+    files = sources("import { env } from './config';", "env.T_URL", config)
+    files["src/worker.ts"] = files["src/worker.ts"].replace("'q'", "env.T_QUEUE")
+    (process,) = proposed(tmp_path, files).processes
+    assert process.ready == f"worker:{queue}"
+    assert process.env["T_URL"] == HERE
+    (process,) = proposed(tmp_path, files, T_QUEUE="mine").processes
+    assert process.ready == "worker:mine"
+
+
+def test_schemas_of_several_parts(tmp_path):
+    """The own one counts; of several others, none is taken for certain."""
+    own = sources("import { env } from './config';", "env.T_URL", f"{ZOD}export const env = schema.parse(process.env);")
+    own["src/worker.ts"] = own["src/worker.ts"].replace("'q'", "env.T_QUEUE")
+    files = {f"apps/one/{name}": text for name, text in own.items()}
+    files |= {f"apps/two/{name}": text.replace("orders", "mails") for name, text in own.items()}
+    assert {each.ready for each in proposed(tmp_path, files).processes} == {"worker:orders", "worker:mails"}
+    del files["apps/one/src/config.ts"]
+    files["apps/three/src/config.ts"] = ZOD
+    ready = [each.ready for each in proposed(tmp_path / "b", files).processes if each.cwd == "apps/one"]
+    assert ready == ["worker:QUEUE"]
+
+
 SHARED = "packages/shared/src"
 QUEUES = "export const QUEUES = { mail: 'mail-q', other: 'o' } as const;"
 

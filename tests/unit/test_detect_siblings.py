@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.kit.sources import HERE, proposed
+from tests.kit.sources import HERE, only, proposed
 
 RUNNER = """
 import asyncio, os
@@ -61,3 +63,37 @@ def test_a_server_is_told_the_address_that_the_library_reads(tmp_path):
         "apps/api/main.py": "from fastapi import FastAPI\nfrom shared_lib import Runner\napp = FastAPI()\n",
     }
     assert [process.env for process in proposed(tmp_path, sources).processes] == [{"T_URL": HERE}]
+
+
+def node(name: str, *dependencies: str, **others: object) -> str:
+    return json.dumps({"name": name, "dependencies": dict.fromkeys(dependencies, "workspace:*"), **others})
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_watched"),
+    [
+        ({"main": "./src/index.ts"}, True),
+        ({}, True),
+        ({"exports": {".": {"types": "./dist/index.d.ts", "default": "./src/index.ts"}}}, True),
+        ({"main": "dist/index.js"}, False),
+        ({"exports": {".": {"types": "./src/index.ts", "default": "./dist/index.js"}}}, False),
+    ],
+)
+def test_packages_of_a_workspace_for_node_that_are_imported_as_they_are(tmp_path, entry, is_watched):
+    """What must be built first is no reason to start again: its source is not what runs."""
+    dependencies = ("@temporalio/worker", "@acme/workflows")
+    found = proposed(
+        tmp_path,
+        {
+            "apps/worker/package.json": node("@acme/worker", *dependencies, scripts={"start": "tsx src/index.ts"}),
+            "apps/worker/src/index.ts": "const worker = await Worker.create({ taskQueue: 'orders' });\n",
+            "packages/workflows/package.json": node("@acme/workflows", "@acme/shared", **entry),
+            "packages/workflows/src/index.ts": "",
+            "packages/shared/package.json": node("@acme/shared", "@acme/workflows", main="src/index.ts"),
+            "packages/shared/src/index.ts": "",
+            "packages/unused/package.json": node("@acme/unused"),
+            "packages/unused/src/index.ts": "",
+        },
+    )
+    watched = ["apps/worker/**/*.ts", "packages/workflows/**/*.ts", "packages/shared/**/*.ts"]
+    assert [*only(found).watch] == (watched if is_watched else watched[:1])

@@ -66,3 +66,52 @@ def test_a_variable_of_the_environment_counts_more_than_the_settings(tmp_path):
 def test_a_value_that_nothing_gives_is_asked_for(tmp_path):
     found = proposed(tmp_path, sources("${T_URL:localhost:7233}", "${temporal.other}", YAML))
     assert [question.key for question in found.questions] == ["queue.worker"]
+
+
+BOUND = """package com.acme;
+@Configuration
+class TemporalConfig {
+  private final TemporalProperties properties;
+  WorkflowServiceStubs stubs() {
+    return WorkflowServiceStubs.newServiceStubs(WorkflowServiceStubsOptions.newBuilder().setTarget(ADDRESS).build());
+  }
+  WorkerFactory factory(WorkflowClient c) { Worker w = factory.newWorker(QUEUE); return factory; }
+}
+"""
+KOTLIN_BOUND = BOUND.replace("private final TemporalProperties properties;", "val properties: TemporalProperties")
+RECORD = """package com.acme;
+@ConfigurationProperties(prefix = "app.temporal")
+public record TemporalProperties(String target, String namespace, String taskQueue) {}
+"""
+FIELDS = """package com.acme;
+@Data
+@ConfigurationProperties("app.temporal")
+@Component
+public class TemporalProperties {
+  private String target = "temporal:7233";
+  private Worker worker = new Worker();
+  static class Worker { private String taskQueue = "orders"; }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "properties", "address", "queue", "yaml", "variable"),
+    [
+        (BOUND, RECORD, "properties.target()", "properties.taskQueue()", "${T_URL:temporal:7233}", "T_URL"),
+        (BOUND, RECORD, "properties.target()", "properties.taskQueue()", "temporal:7233", "APP_TEMPORAL_TARGET"),
+        (BOUND, FIELDS, "properties.getTarget()", "properties.getWorker().getTaskQueue()", "", "APP_TEMPORAL_TARGET"),
+        (KOTLIN_BOUND, RECORD, "properties.target", "properties.taskQueue", "${T_URL:temporal:7233}", "T_URL"),
+    ],
+)
+def test_properties_that_spring_binds(tmp_path, config, properties, address, queue, yaml, variable):
+    written = f"app:\n  temporal:\n    target: {yaml}\n    task-queue: orders\n" if yaml else ""
+    files = sources(address, queue, written, config) | {"src/main/java/com/acme/TemporalProperties.java": properties}
+    process = only(proposed(tmp_path, files))
+    assert (process.ready, process.env) == ("worker:orders", {variable: HERE})
+
+
+def test_what_is_no_property_of_spring_is_asked_for(tmp_path):
+    files = sources("other.target()", "other.taskQueue()", "app:\n  temporal:\n    task-queue: x\n", BOUND)
+    found = proposed(tmp_path, files | {"src/main/java/com/acme/TemporalProperties.java": RECORD})
+    assert [question.key for question in found.questions] == ["queue.worker"]

@@ -91,6 +91,8 @@ def test_what_would_have_to_be_built_runs_as_it_is_where_the_project_has_a_runne
         ("app.listen(parseInt(process.env['PORT'] || '3000', 10));", (3000, "PORT")),
         ("app.listen(+(process.env.PORT || 3000));", (3000, "PORT")),
         ("app.listen(process.env.GIVEN || 3000);", (4000, "GIVEN")),
+        ("serve({ fetch: app.fetch, port: 3000 }, (info) => {});", 3000),
+        ("serve({ fetch: app.fetch, port: Number(process.env.PORT) || 3000 });", (3000, "PORT")),
         ("app.listen(process.env.PORT);", None),
         ("app.listen(config.port);", None),
         ("app.listen(3000 + id);", None),
@@ -114,6 +116,24 @@ def test_the_port_of_a_web_app_of_node(tmp_path, source, port):
     assert (web.name, web.command, web.ready) == ("web", "npm run start", f"tcp:{number}")
     assert web.env == ({variable: str(number)} if variable else {})
     assert web.watch == ("**/*.ts",)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "command"),
+    [
+        ({"dev:api": "tsx watch src/app.ts", "start:api": "tsx src/app.ts", "dev": "concurrently a b"}, "start:api"),
+        ({"start": "tsx src/worker.ts", "server": "tsx src/app.ts"}, "server"),
+        ({"worker": "tsx src/worker.ts", "api:start": "tsx src/app.ts"}, "api:start"),
+    ],
+)
+def test_the_server_has_a_script_beside_that_of_the_worker(tmp_path, scripts, command):
+    manifest = json.loads(express(**scripts))
+    manifest["dependencies"] |= {"@temporalio/worker": "1"}
+    worker = "const worker = await Worker.create({ taskQueue: 'orders' });"
+    sources = {"package.json": json.dumps(manifest), "src/app.ts": "app.listen(3000);", "src/worker.ts": worker}
+    found = {process.ready: process.command for process in proposed(tmp_path, sources).processes}
+    assert found["tcp:3000"] == f"npm run {command}"
+    assert len(found) == 2
 
 
 def test_a_port_that_a_script_gives(tmp_path):

@@ -9,10 +9,11 @@ import socket
 import pytest
 from mika.supervisor.cause import find_cause
 from mika.supervisor.diagnose import (
+    Missing,
     ended_itself,
     find_error_line,
+    find_missing,
     find_permanent_cause,
-    missing_package,
     numbers,
 )
 from mika.supervisor.hosts import explain_host
@@ -70,16 +71,31 @@ def test_what_a_retry_may_mend(line):
 
 
 @pytest.mark.parametrize(
-    ("line", "package"),
+    ("line", "missing"),
     [
-        ("ModuleNotFoundError: No module named 'nowhere.inner'", "nowhere"),
-        ("/usr/bin/python: No module named uvicorn", "uvicorn"),
-        ("ImportError: cannot import name 'a' from 'b' (/app/b.py)", ""),
-        ("Error: Cannot find module '@temporalio/worker'", ""),
+        ("ModuleNotFoundError: No module named 'nowhere.inner'", Missing("python", "nowhere")),
+        ("/usr/bin/python: No module named uvicorn", Missing("python", "uvicorn")),
+        ("ImportError: cannot import name 'a' from 'b' (/app/b.py)", None),
+        ("Error: Cannot find module '@temporalio/worker'", Missing("node", "@temporalio/worker")),
+        ("Error: Cannot find module 'dotenv/config'", Missing("node", "dotenv")),
+        ("src/a.ts(1,1): error TS2307: Cannot find module 'zod' or its type declarations.", Missing("node", "zod")),
+        ("Error: Cannot find module './activities'", None),
+        ("Error: Cannot find module '/app/node_modules/@acme/shared/dist/index.js'. Please verify", Missing("built")),
+        ("sh: 1: ts-node: not found", Missing("program")),
+        ("/bin/sh: tsx: command not found", Missing("program")),
+        ('npm error npx canceled due to missing packages and no YES option: ["tsx@4.23.15"]', Missing("program")),
+        ("order 7: not found", None),
     ],
 )
-def test_the_package_that_python_did_not_find(line, package):
-    assert missing_package([*traceback(line), "", "stopped"]) == package
+def test_what_a_program_did_not_find(line, missing):
+    assert find_missing([*traceback(line), "", "stopped"], 1) == missing
+
+
+def test_a_program_that_the_shell_did_not_find():
+    assert find_missing(["something in the language of the user"], 9009) == Missing("program")
+    assert find_missing([], 1) is None
+    yarn = ["/bin/sh: 1: ts-node: not found", "error Command failed with exit code 127.", "info Visit https://x.y"]
+    assert find_permanent_cause(yarn, 127).text == yarn[0]
 
 
 def test_what_was_killed_did_not_end_by_what_it_had_said():

@@ -149,7 +149,7 @@ def _up(context: Context, config: Config, wish: _Wish) -> NoReturn:
                 sys.exit(ended.code)
         if is_free:
             started = background.start(folder, [*(agreed or ()), *wish.words], warn=_warn)
-            attached = Attached(context.client, reader, background=started)
+            attached = Attached(context.client, reader, background=started, watches=wish.options.watch)
             sys.exit(_until_ready(attached, config, deadline, wish, names))
         if not wait_for_supervisor(context.client, deadline):
             continue  # it was just stopping, and now it is gone: our turn

@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from mika.detect import go_flags, nest_workers, node_values, spring
+from mika.detect import go_fields, go_flags, nest_workers, node_values, spring
 from mika.detect.fields import dotted
 from mika.detect.files import ancestors
 from mika.detect.languages import GO, JAVA, NODE, Language, Texts, without_comments
@@ -133,7 +133,10 @@ def _value(expression: str, text: str, texts: Texts, language: Language, path: s
     if language == NODE and (written := node_values.written(texts, path, expression)) is not None:
         return texts.value(written[1], written[0], ())
     if name is None:
-        return texts.value(expression, path, ())
+        worth = texts.value(expression, path, ())
+        if language != GO or worth != Value():
+            return worth
+        return go_fields.value(expression, texts, texts.of(GO, texts.home_of(GO, path) or ""))
     if language == JAVA and (given := texts.injected(path, expression)) is not None:
         return given
     if expression[0].isupper():  # a constant, perhaps of another file

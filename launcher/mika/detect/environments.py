@@ -106,10 +106,10 @@ def how_to_install(project: Path, folder: Path, python: Path | None = None) -> s
     home = project / found.folder
     if python is not None and python.is_relative_to(home):
         python = python.relative_to(home)
-    return _in_folder(found.install(str(python or "")), found.folder)
+    return in_folder(found.install(str(python or "")), found.folder)
 
 
-def _in_folder(commands: str, folder: str) -> str:
+def in_folder(commands: str, folder: str) -> str:
     return _("{commands} in {folder}", commands=commands, folder=folder) if folder else commands
 
 
@@ -121,11 +121,11 @@ def how_to_add(project: Path, package: str, python: Path) -> str:
     found = python_tooling(Files(project), "" if relative == "." else relative)
     match found.tool:
         case "uv" if is_inside:
-            return _in_folder(f"`uv add --dev {package}`", found.folder)
+            return in_folder(f"`uv add --dev {package}`", found.folder)
         case "poetry":
-            return _in_folder(f"`poetry add --group dev {package}`", found.folder)
+            return in_folder(f"`poetry add --group dev {package}`", found.folder)
         case "pipenv":
-            return _in_folder(f"`pipenv install --dev {package}`", found.folder)
+            return in_folder(f"`pipenv install --dev {package}`", found.folder)
     shown = quoted(python)
     if is_inside and shown != str(python):  # PowerShell runs no program whose path is in quotes
         shown = quoted(python.relative_to(project))
@@ -142,7 +142,8 @@ def node_tooling(files: Files, start: str) -> Tooling:
         for lock, tool in locks.items():
             if posixpath.join(folder, lock) in files:
                 return Tooling(tool, folder)
-    return Tooling("npm", home)
+    workspace = (f for f in upwards(home) if package_json.has_workspaces(files.text(posixpath.join(f, "package.json"))))
+    return Tooling("npm", next(workspace, home))
 
 
 def in_other_places(found: Iterable[Tooling], variables: Mapping[str, str]) -> Iterator[Text]:

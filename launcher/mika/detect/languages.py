@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from mika.detect import nest_workers, outputs, spring
+from mika.detect import nest_workers, outputs, siblings, spring
 from mika.detect.documented import Said
 from mika.detect.environments import node_tooling
 from mika.detect.files import Files, ancestors
@@ -52,6 +52,10 @@ _HELPER = re.compile(
     r"""(?:(?:\w+\.)?\w*env\w*|System\.getenv\(\)\.getOrDefault)\(\s*["'](\w+)["']\s*,\s*([^()]+)\)""", re.IGNORECASE
 )
 """Java's, or a function of the project: the value of a variable of the environment, or a default."""
+_ASKED = re.compile(
+    r"""(?:\w+\.)?\w+\(\s*["']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)["']\s*,\s*(["'][^"'\n]{0,200}["'])\s*\)"""
+)
+"""A function of the project with another name, given what only a variable is called."""
 _ASSIGNED = r"\bNAME\b(?:\s*:\s*string|\s+string)?\s*(?::=|=|:)\s*([^;\n]{1,200})"
 _RETURNED = r"\bNAME(?:\s*=)?\s*\(\)\s*(?::?\s*string\s*)?(?:\{\s*return\s|=>)\s*([^;\n}]{1,200})"
 """What a function without arguments returns, if it does nothing else."""
@@ -238,9 +242,12 @@ class Texts:
         return self._of[language, home]
 
     def watched(self, language: Language, home: str) -> tuple[str, ...]:
-        """The patterns of the files of one part."""
-        suffixes = {posixpath.splitext(source)[1] for source in self.of(language, home)}
-        return tuple(posixpath.join(home, f"**/*{suffix}") for suffix in sorted(suffixes))
+        """The patterns of the files of one part, and of the parts that it imports as packages."""
+        patterns: list[str] = []
+        for folder in (home, *(siblings.in_node(self.files, home) if language == NODE else ())):
+            suffixes = {posixpath.splitext(source)[1] for source in self.of(language, folder)}
+            patterns += [posixpath.join(folder, f"**/*{suffix}") for suffix in sorted(suffixes)]
+        return tuple(patterns)
 
     def text(self, path: str) -> str:
         if path not in self._texts:
@@ -267,14 +274,17 @@ class Texts:
             return Value(self._variables.get(getter[1], default), getter[1])
         if (asked := _CONFIGURED.match(expression)) and path.endswith(NODE.sources):
             return Value(self._variables.get(asked[1], asked[2]), asked[1])
-        if helper := _HELPER.match(expression):
+        if helper := _HELPER.match(expression) or _ASKED.match(expression):
             default = self.value(helper[2], path, near, depth + 1).text
             return Value(self._variables.get(helper[1], default), helper[1])
         if path.endswith(GO.sources) and (setting := self._go_config.value(expression, path)) is not None:
             return setting
         name = re.split(r"\W+", expression.removesuffix("()"))[-1]
-        if path.endswith(JAVA.sources) and (given := self.injected(path, name)) is not None:
-            return given
+        if path.endswith(JAVA.sources):
+            given = self.injected(path, name)
+            given = self._bound(path, expression) if given is None else given
+            if given is not None:
+                return given
         if not _NAMED.fullmatch(expression) or not name or depth > _DEEPEST:
             return Value()
         assigned = (_RETURNED if expression.endswith("()") else _ASSIGNED).replace("NAME", name)
@@ -296,6 +306,15 @@ class Texts:
         home = self._nearest(path, self._manifests(JAVA).keys())
         found = spring.any_settings(self.files, home or "", self._variables)
         return spring.injected(without_comments(self.text(path)), name, found)
+
+    def _bound(self, path: str, expression: str) -> Value | None:
+        """What Spring gives an object with `@ConfigurationProperties`."""
+        home = self._nearest(path, self._manifests(JAVA).keys()) or ""
+        texts = (self.text(other) for other in self.of(JAVA, home))
+        classes = [text for text in texts if "@ConfigurationProperties(" in text] if "." in expression else []
+        found = spring.any_settings(self.files, home, self._variables) if classes else None
+        source = without_comments(self.text(path))
+        return None if found is None else spring.bound(source, expression, map(without_comments, classes), found)
 
     def _visible(self, name: str, path: str, near: Sequence[str]) -> Iterable[str]:
         """The files in which a bare name of the file `path` may be declared: a parameter is not another's variable."""

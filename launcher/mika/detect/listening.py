@@ -13,7 +13,11 @@ from mika.frozen import frozen
 _NUMBER = re.compile(r"""["'`]?(\d{2,5})["'`]?(?=\s*(?:[,;)}]|as\b|$))""")
 _FROM_ENV = re.compile(r"""(?:[\w+.(\s]*\()?\+?process\.env(?:\.|\[["'])([A-Z_]\w*)["'\])]*\s*(?:\?\?|\|\|)\s*(.+)""")
 """A variable or a default, perhaps as the argument of `Number` or `parseInt`."""
-_NODE = re.compile(r"\.listen\(\s*(?:\{[^{}]*?\bport\b\s*(?::\s*([^,}\n]+)|(?=[,}]))|([^(),]+(?:\([^()]*\))?[^(),]*))")
+_NODE = re.compile(
+    r"(?:\.listen|\bserve)\(\s*\{[^{}]*?\bport\b\s*(?::\s*([^,}\n]+)|(?=[,}]))"
+    r"|\.listen\(\s*([^(),]+(?:\([^()]*\))?[^(),]*)"
+)
+"""`serve` is Hono's."""
 _CALLED = r"(?:[^,()\n]|\((?:[^()\n]|\([^()\n]{0,100}\)){0,200}\))"
 _GO = (
     re.compile(rf"\bhttp\.ListenAndServe\(\s*({_CALLED}{{1,300}}),"),

@@ -25,6 +25,10 @@ _ALIAS = re.compile(r"^[@~]?/")
 _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _EXPORTED = re.compile(r"\bexport\s+default\s+|\bmodule\.exports\s*=\s*")
 _TAKEN = re.compile(r"\b(?:const|let|var)\s*\{([^{}]{1,300})\}\s*=\s*([\w$.]{1,200})\s*(?:;|$)", re.MULTILINE)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
+_SCHEMA = r"(?=z\s*\.|(?:str|host|port|num|url)\()((?:[^\n]|\n\s*\.){1,500})"
+"""What zod, or envalid, says of a variable: the rest of the line, and of a chain of calls."""
+_DEFAULTS = re.compile(r"""\.default\(\s*(["'][^"'\n]{0,200}["']|\d+)\s*\)|\bdefault:\s*(["'][^"'\n]{0,200}["']|\d+)""")
 _DEFAULT = ""
 """The name of what a file exports as a whole."""
 
@@ -34,7 +38,8 @@ def written(texts: Texts, path: str, expression: str, depth: int = 0) -> tuple[s
     if _NAMES.fullmatch(expression) is None or depth > _DEEPEST or texts.files.is_late():
         return None
     name, *members = re.sub(r"[!?]", "", expression).split(".")
-    return _member(texts, path, name, members, depth)
+    found = _member(texts, path, name, members, depth)
+    return found or (_validated(texts, path, members[-1]) if members else None)
 
 
 def queues(texts: Texts, maker: Maker) -> tuple[Value, ...]:
@@ -46,6 +51,21 @@ def queues(texts: Texts, maker: Maker) -> tuple[Value, ...]:
         worth = texts.value(place[1], place[0], ()) if place is not None else Value()
         found.append(value if worth == Value() else worth)
     return tuple(dict.fromkeys(found))
+
+
+def _validated(texts: Texts, path: str, name: str) -> tuple[str, str] | None:
+    """A variable of the environment that a schema (zod, envalid) has with this name, and its default."""
+    if _VARIABLE.fullmatch(name) is None:
+        return None
+    schema = re.compile(rf"(?<![\w.]){name}\s*:\s*{_SCHEMA}")
+    near = texts.of(NODE, texts.home_of(NODE, path) or "")
+    for files in (near, texts.of(NODE, "")):
+        places = {found[1]: file for file in files for found in schema.finditer(texts.text(file))}
+        values = {default[1] or default[2] if (default := _DEFAULTS.search(given)) else "" for given in places}
+        if places:
+            worth = next(iter(values)) if len(values) == 1 else ""
+            return next(iter(places.values())), f"process.env.{name}{f' ?? {worth}' if worth else ''}"
+    return None
 
 
 def _member(texts: Texts, path: str, name: str, members: list[str], depth: int) -> tuple[str, str] | None:

@@ -32,6 +32,11 @@ _FRONTENDS = {
 }
 _SERVERS = {"express": "Express", "fastify": "Fastify", "@nestjs/core": "NestJS", "koa": "Koa", "hono": "Hono"}
 _SCRIPTS = ("dev", "start", "serve", "server", "api", "web")
+_OF_SERVER = re.compile(
+    r"(?:dev|start|serve|run)[:.-](?:api|server|web|http|backend)|(?:api|server|web|http|backend)[:.-](?:dev|start|serve)"
+)
+"""Names that scripts have where others run the workers."""
+_OF_FRONTEND = re.compile(r"dev(?:[:.-](?:next|nuxt|vite|web|ui|client|frontend|app))?")
 _SEVERAL = re.compile(r"\b(concurrently|npm-run-all|run-[ps]|turbo|lerna)\b")
 """A script with one of these runs others at once, perhaps also the workers."""
 _PRIVILEGED = 1023
@@ -126,10 +131,17 @@ def _node(texts: Texts, variables: Mapping[str, str], started: Sequence[str]) ->
             yield from _of_nest(texts, variables, started, path, several)
             continue
         usual = [script for script in _SCRIPTS if script in scripts]
+        if kind in _SERVERS.values():
+            usual += sorted(filter(_OF_SERVER.fullmatch, scripts))
+        else:  # what is built may not be there, and may be old
+            usual = sorted(filter(_OF_FRONTEND.fullmatch, scripts), key=len) + usual
         if kind is None or not usual:
             continue
         tools = node_tooling(texts.files, folder)
         script = next((script for script in usual if not _SEVERAL.search(scripts[script])), usual[0])
+        if node_programs.program(scripts[script], known) in started:  # `start` of the worker, beside `server`
+            own = (one for one in usual if node_programs.program(scripts[one], known) not in (None, *started))
+            script = next(own, script)
         base = _named(posixpath.basename(folder))
         option = _FOLDER.get(tools.tool, "")
         place = f" {option} {quoted(folder)}" if folder and option else ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from mika.decoded import Json
+
+_BUILT = re.compile(r"(\./)?(dist|lib|build|out)/")
 
 
 def scripts(text: str) -> Mapping[str, str]:
@@ -23,6 +26,23 @@ def name(text: str) -> str:
     """What other packages import it as; empty if it has no name."""
     named = mapping(text).get("name")
     return named if isinstance(named, str) else ""
+
+
+def has_workspaces(text: str) -> bool:
+    """Whether it is that of a whole workspace, which has the packages of all its parts."""
+    return "workspaces" in mapping(text)
+
+
+def is_as_written(text: str) -> bool:
+    """Whether others import its sources, and not what a build makes of them."""
+    package = mapping(text)
+    waiting = [package.get(key) for key in ("main", "module", "exports")]
+    for entry in waiting:  # it grows
+        if isinstance(entry, dict):
+            waiting += [value for key, value in entry.items() if key != "types"]
+        elif isinstance(entry, str) and _BUILT.match(entry):
+            return False
+    return True
 
 
 def manager(text: str) -> str:

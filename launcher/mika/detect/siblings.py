@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from mika.detect import package_json
 from mika.detect.files import Files
 
 _NAME = re.compile(r"""^\[(?:project|tool\.poetry)\][^\[]*?^name[ \t]*=[ \t]*["']([\w.-]+)""", re.MULTILINE)
@@ -47,3 +48,19 @@ class Siblings:
             word = re.compile(rf"(?<![\w.-]){re.sub(r'[-_.]+', '[-_.]+', name)}(?![\w-])", re.IGNORECASE)
             self._declared[home, name] = any(word.search(text) for text in texts)
         return self._declared[home, name]
+
+
+def in_node(files: Files, home: str) -> list[str]:
+    """The folders of the packages of a workspace that one of them, in `home`, imports as they are, without a build."""
+    folders: dict[str, str] = {}
+    for path in files.named(r"package\.json"):
+        if name := package_json.name(files.text(path)):
+            folders.setdefault(name, posixpath.dirname(path))
+    found = [home]
+    for folder in found:  # it grows
+        manifest = files.text(posixpath.join(folder, "package.json"))
+        for name in sorted(package_json.dependencies(manifest) & folders.keys()):
+            other = folders[name]
+            if other not in found and package_json.is_as_written(files.text(posixpath.join(other, "package.json"))):
+                found.append(other)
+    return found[1:]

@@ -6,7 +6,7 @@ https://docs.temporal.io/develop/java/integrations/spring-boot-integration
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mika.detect import nodes
@@ -37,6 +37,13 @@ _INJECTS = (
     r"(?:\s+(?:private|protected|public|internal|final|lateinit|val|var|String)\b){0,5}\s+"
 )
 """In Kotlin the dollar has a backslash."""
+_PROPERTIES = re.compile(
+    r'@ConfigurationProperties\(\s*(?:(?:prefix|value)\s*=\s*)?"([\w.-]{1,100})"[^()]{0,100}\)'
+    r"(?:(?!@ConfigurationProperties).){0,600}?\b(?:class|record)\s+(\w+)",
+    re.DOTALL,
+)
+_MEMBERS = re.compile(r"[a-z]\w*(?:\.[a-z]\w*(?:\(\))?){1,4}")
+_GETTER = re.compile(r"^get([A-Z])")
 _APPLICATION = re.compile(r"@SpringBootApplication\b")
 _DOCUMENTS = re.compile(r"^---[ \t]*$", re.MULTILINE)
 
@@ -100,6 +107,31 @@ def injected(source: str, name: str, found: Settings) -> Value | None:
             if value is None
             else found.value(value)
         )
+    return _setting(found, key, default)
+
+
+def bound(source: str, expression: str, classes: Iterable[str], found: Settings) -> Value | None:
+    """What a member of an object with `@ConfigurationProperties` is worth: `properties.getTaskQueue()`.
+
+    `classes` are the sources that may have its class; None if none of them has, or nothing that is known.
+    """
+    variable, *members = re.sub(r"\(\)", "", expression).split(".")
+    if _MEMBERS.fullmatch(expression) is None:
+        return None
+    names = [_GETTER.sub(lambda getter: getter[1].lower(), member) for member in members]
+    types = set(re.findall(rf"\b([A-Z]\w*)\s+{variable}\b", source))
+    types |= set(re.findall(rf"\b{variable}\s*:\s*([A-Z]\w*)", source))
+    for text in classes if types else ():
+        for prefix, name in _PROPERTIES.findall(text):
+            if name in types:
+                defaults = set(re.findall(rf'\b{names[-1]}\b(?:\s*:\s*String)?\s*=\s*"([^"\n]{{1,200}})"', text))
+                default = defaults.pop() if len(defaults) == 1 else None
+                return _setting(found, ".".join([prefix, *names]), default)
+    return None
+
+
+def _setting(found: Settings, key: str, default: str | None) -> Value | None:
+    """A setting by its full name; the variable of the environment that Spring takes in its place counts more."""
     written = found.values.get(_plain(key), default)
     if written is None:
         return None

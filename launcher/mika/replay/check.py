@@ -18,6 +18,7 @@ from mika.project.folder import ProjectDir
 from mika.reason import Reason
 from mika.replay.program import Order, Outcome, run_inside
 from mika.replay.verdict import Verdict, judge, not_checked
+from mika.supervisor.diagnose import Missing
 from mika.supervisor.guard import ServiceSpec
 from mika.supervisor.unit import Launch, Unit
 from mika.wording import _
@@ -59,7 +60,7 @@ async def check_program(program: Program, order: Order, *, timeout: float = TIME
     package = verdict.error.missing if verdict.error is not None else ""
     if not package:
         return verdict
-    return replace(verdict, error_fix=await in_thread(lambda: program.unit.fix_for_missing(package)))
+    return replace(verdict, error_fix=await in_thread(lambda: program.unit.fix_for_missing(Missing("python", package))))
 
 
 async def run_program(program: Program, order: Order, *, timeout: float = TIMEOUT) -> Outcome | Reason:

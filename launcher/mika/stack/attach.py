@@ -15,7 +15,7 @@ from mika.reason import Reason
 from mika.stack.background import Background
 from mika.stack.waiting import failure_of, why_not_ready
 from mika.status import Phase, StackStatus, UnitStatus
-from mika.wording import _, listed
+from mika.wording import Text, _, listed
 
 _INTERVAL = 0.05  # s
 _STATUS_INTERVAL = 0.5
@@ -87,10 +87,14 @@ def _is_lost(unit: UnitStatus) -> bool:
 
 
 class Attached:
-    """The supervisor as one command sees it. `background` is set if this command started the supervisor (`up -d`)."""
+    """The supervisor as one command sees it. `background` is set if this command started the supervisor (`up -d`), and
+    `watches` if that one goes on after a failure, to wait for changed files.
+    """
 
-    def __init__(self, client: Client, reader: EventReader, *, background: Background | None = None) -> None:
-        self._client, self._events, self._background = client, reader, background
+    def __init__(
+        self, client: Client, reader: EventReader, *, background: Background | None = None, watches: bool = False
+    ) -> None:
+        self._client, self._events, self._background, self._watches = client, reader, background, watches
         self._types: frozenset[str] = frozenset()  # of the requested processes; empty: all
         self._was_ready = False  # according to the event log
         self.last_error = ""
@@ -152,7 +156,9 @@ class Attached:
                 self.forward_events(listener)
                 return status
             if status is not None and self._background is None:
-                _raise_if_failed(status)
+                _raise_if_failed(status, _start)
+            elif status is not None and self._watches:
+                _raise_if_failed(status, _change)
             now = time.monotonic()
             is_stopping = self._background is not None and status is not None and status.state == "stopping"
             if is_stopping and stopping_since is None:
@@ -235,11 +241,19 @@ class Attached:
             self._background.delete_report()
 
 
-def _raise_if_failed(status: StackStatus) -> None:
-    """Raise MikaError if a unit that the stack needs has failed for good."""
+def _raise_if_failed(status: StackStatus, advice: Callable[[str], Text]) -> None:
+    """Raise MikaError if a unit that the stack needs has failed for good, with the advice for one of that name."""
     for unit in (*status.processes, *(service for service in status.services if service.required)):
         if unit.has_failed:
-            raise failure_of(unit, _("run it again with `mika start {name}`", name=unit.name))
+            raise failure_of(unit, advice(unit.name))
+
+
+def _start(name: str) -> Text:
+    return _("run it again with `mika start {name}`", name=name)
+
+
+def _change(_name: str) -> Text:
+    return _("the stack stays up, and starts it again when its files change")
 
 
 def not_in_stack(names: Collection[str], running: Collection[str]) -> Reason:

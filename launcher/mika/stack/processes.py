@@ -21,6 +21,7 @@ from mika.procfile import command
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir
 from mika.stack.debugging import for_debugger
+from mika.stack.missing import fix_for_missing
 from mika.stack.probes import ProbeFactory, own_port
 from mika.status import Condition
 from mika.supervisor.guard import ServiceSpec
@@ -153,7 +154,7 @@ class ProcessFactory:
             beat_file=beat_file,
             behind_shell=built.behind_shell,
             note=self._lack(instance.type, built, cwd, env),
-            fix_for_missing=lambda package: self._fix_for_missing(package, cwd),
+            fix_for_missing=partial(fix_for_missing, self._config.project, cwd),
             watch=_default_watch(options) if options.watch is None else options.watch,
             watches_imports=options.watch is None,
         )
@@ -245,16 +246,6 @@ class ProcessFactory:
             "; nothing here says which packages the project needs: make an environment for them ({command})",
             command="`python -m venv .venv`",
         )
-
-    def _fix_for_missing(self, package: str, cwd: Path) -> str:
-        from mika.detect.environments import how_to_install
-
-        project = self._config.project
-        is_own = any((f / package).is_dir() or (f / f"{package}.py").is_file() for f in (cwd, cwd / "src", project))
-        # An environment that is there may have all that is declared: then this package is none of that.
-        has_environment = any((f / name).is_dir() for f in (cwd, project) for name in (".venv", "venv", "env"))
-        commands = "" if is_own or has_environment else how_to_install(project, cwd)
-        return _("{commands} installs what the project needs", commands=commands) if commands else ""
 
     def _needs(self, options: ProcessOptions) -> dict[str, Condition]:
         """What the process waits for, by name."""

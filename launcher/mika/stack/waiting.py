@@ -116,6 +116,8 @@ def why_not_ready(status: StackStatus | None) -> str:
 def _state(unit: UnitStatus) -> Text:
     if unit.phase is Phase.STOPPED or not unit.reason.text:  # for one that was stopped there is nothing else to say
         return _("{name} is {state}", name=unit.name, state=unit.state_in_words)
+    if unit.has_given_up:
+        return _("{name} gave up: {why}", name=unit.name, why=unit.reason.text)
     return _("{name} is {state}: {reason}", name=unit.name, state=unit.state_in_words, reason=unit.reason.text)
 
 

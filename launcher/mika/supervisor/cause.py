@@ -14,12 +14,13 @@ from mika.machine.local import in_thread
 from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.supervisor.diagnose import (
+    Missing,
     ended_itself,
     find_error_line,
+    find_missing,
     find_permanent_cause,
     fix_for_early_exit,
     is_port_taken,
-    missing_package,
     numbers,
 )
 from mika.supervisor.explanation import Explanation
@@ -39,7 +40,7 @@ async def explain(
     code: int,
     own_ports: Collection[int],
     temporal: str,
-    fix_for_missing: Callable[[str], str],
+    fix_for_missing: Callable[[Missing], str],
 ) -> Explanation:
     """What its output says about an exit with `code`. `log`: the folder, the name, and where this run of it begins.
 
@@ -51,7 +52,7 @@ async def explain(
         lines=tuple(lines),
         error_line=error_line,
         cause=await _with_fix(
-            await find_cause(lines, code, own_ports, temporal), missing_package(lines), fix_for_missing
+            await find_cause(lines, code, own_ports, temporal), find_missing(lines, code), fix_for_missing
         ),
         early_fix=fix_for_early_exit(process_type, lines, code)
         or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),
@@ -68,11 +69,11 @@ def _full_disk(folder: Path) -> str:
     return _("the disk of {folder} is full", folder=folder) if is_full else ""
 
 
-async def _with_fix(cause: Reason, package: str, fix_for_missing: Callable[[str], str]) -> Reason:
-    """With the fix for a `package` that Python does not find, if that is the cause."""
-    if not cause or cause.fix or not package:
+async def _with_fix(cause: Reason, missing: Missing | None, fix_for_missing: Callable[[Missing], str]) -> Reason:
+    """With the fix for what is `missing`, if that is the cause."""
+    if not cause or missing is None:
         return cause
-    return replace(cause, fix=await _limited(lambda: fix_for_missing(package), ""))
+    return replace(cause, fix=await _limited(lambda: fix_for_missing(missing), "") or cause.fix)
 
 
 async def find_cause(lines: Sequence[str], code: int, own_ports: Collection[int], temporal: str = "") -> Reason:

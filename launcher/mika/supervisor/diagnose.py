@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
+from mika.frozen import frozen
 from mika.reason import NONE, Reason
 from mika.supervisor.output import telling
 from mika.wording import _
@@ -17,7 +19,13 @@ _PERMANENT = [
     re.compile(r"Error loading ASGI app\b"),  # uvicorn: the import string is wrong
     (_NO_MODULE := re.compile(r"No module named ['\"]?(\w+)\S*")),  # `python -m missing` does not print a traceback
     re.compile(r"can't open file '.*': \[Errno 2\]"),
-    re.compile(r"\bCannot find (module|package) ['\"]"),  # Node
+    (_NO_NODE_MODULE := re.compile(r"\bCannot find (?:module|package) ['\"]((?:@[\w.-]+/)?\w[\w.-]*)?")),
+    (
+        _NO_PROGRAM := re.compile(
+            r"^(?:/bin/)?\w*sh: (?:line )?(?:\d+: )?[\w.-]+: (?:command )?not found$"
+            r"|^npm (?:error|ERR!) npx canceled due to missing packages\b"
+        )
+    ),
     (_BUNDLE := re.compile(r"^Error: Webpack finished with errors\b")),  # of workflows, in the worker of Temporal
     re.compile(r"^stat \S+: directory not found$|^stat \S+\.go: no such file or directory$"),  # `go run`
     re.compile(
@@ -104,19 +112,34 @@ def ended_itself(code: int, lines: Sequence[str]) -> bool:
 
 def find_permanent_cause(lines: Sequence[str], code: int) -> Reason:
     """What the output says of a cause that a restart cannot fix, and the fix that it names; or NONE."""
-    if code in _NOT_FOUND_CODES:
-        return Reason(find_error_line(lines) or _NOT_FOUND_CODES[code])
     said = telling(before_last_crash(lines))
     number = _permanent(said)
-    return NONE if number is None else _told(said, number)
+    if number is not None:
+        return _told(said, number)
+    return Reason(find_error_line(lines) or _NOT_FOUND_CODES[code]) if code in _NOT_FOUND_CODES else NONE
 
 
-def missing_package(lines: Sequence[str]) -> str:
-    """The package that Python did not find; empty if the cause that a restart cannot fix is another one."""
+@frozen
+class Missing:
+    """What a program did not find: a package of Python or Node, what a build makes, or a program to run."""
+
+    kind: Literal["python", "node", "built", "program"]
+    name: str = ""
+
+
+def find_missing(lines: Sequence[str], code: int) -> Missing | None:
+    """What was not found; None if the cause that a restart cannot fix is another one."""
     said = telling(before_last_crash(lines))
     number = _permanent(said)
-    missing = None if number is None else _NO_MODULE.search(said[number])
-    return missing[1] if missing else ""
+    text = "" if number is None else said[number]
+    if missing := _NO_MODULE.search(text):
+        return Missing("python", missing[1])
+    if _NOT_BUILT.search(text):
+        return Missing("built")
+    if (missing := _NO_NODE_MODULE.search(text)) and missing[1]:
+        return Missing("node", missing[1])
+    is_program = _NO_PROGRAM.search(text) or (not text and code in _NOT_FOUND_CODES)
+    return Missing("program") if is_program else None
 
 
 def _permanent(said: Sequence[str]) -> int | None:

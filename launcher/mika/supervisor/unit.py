@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mika.frozen import frozen
 from mika.readiness.ladder import Rung
@@ -15,6 +15,9 @@ from mika.supervisor.guard import Exit, ServiceSpec
 from mika.supervisor.policy import Rules
 from mika.supervisor.watch import Liveness
 from mika.wording import _
+
+if TYPE_CHECKING:
+    from mika.supervisor.diagnose import Missing
 
 
 @frozen
@@ -104,8 +107,8 @@ class Unit:
     """The port of this machine by which it counts as ready."""
     note: str = ""
     """What is to be said before it is started."""
-    fix_for_missing: Callable[[str], str] = lambda _package: ""
-    """Returns the fix where its Python does not find a package; empty if none is known. Blocks."""
+    fix_for_missing: Callable[[Missing], str] = lambda _missing: ""
+    """Returns the fix where it did not find something; empty if none is known. Blocks."""
     outlives_stack: Callable[[], bool] = lambda: False
     """Whether to leave it running when the stack stops, because it was started by someone else."""
 
