@@ -133,6 +133,25 @@ def test_a_class_that_is_made_from_the_worker(tmp_path):
     assert only(proposed(tmp_path, {"worker.py": source})).queues == ("orders",)
 
 
+KEEPING = """
+from temporalio.worker import Worker as TemporalWorker
+class Worker:
+    def __init__(self, queue, workflows):
+        self.queue = queue
+    async def run(self):
+        await TemporalWorker(None, task_queue=self.queue, workflows=[]).run()
+"""
+
+
+@pytest.mark.parametrize("queue", ['"orders"', 'queue="orders"'])
+def test_a_class_of_the_project_that_makes_the_worker(tmp_path, queue):
+    main = (
+        f"import asyncio\nfrom lib import Worker\nif __name__ == '__main__':\n    asyncio.run(Worker({queue}).run())\n"
+    )
+    sources = {"lib/__init__.py": "from lib.own import Worker\n", "lib/own.py": KEEPING, "main.py": main}
+    assert only(proposed(tmp_path, sources)).queues == ("orders",)
+
+
 @pytest.mark.parametrize(
     ("queue", "source", "main"),
     [

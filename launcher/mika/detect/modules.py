@@ -228,13 +228,14 @@ def _note_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module)
 def _note_call(node: ast.Call, module: Module) -> None:
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
         _note_compared([node.func.value, *node.args], module)
-    if dotted(node.func).rpartition(".")[2] in _CALLS:
+    called = dotted(node.func)
+    if not _CALLS.isdisjoint(name.rpartition(".")[2] for name in (called, module.source_of(called))):
         module.calls.append(node)
     _note_default(node, module)
     for call in (node, started_by(node)):
         if call is not None and (call.args or call.keywords):
             module.passing.setdefault(dotted(call.func), []).append(call)
-    owner, _dot, verb = dotted(node.func).rpartition(".")
+    owner, _dot, verb = called.rpartition(".")
     if verb in ("add_argument", "option"):
         _note_option(node, module)
     if verb in ("add_typer", "add_command") and node.args:
