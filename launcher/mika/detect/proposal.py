@@ -141,8 +141,8 @@ class _Proposer:
     def _not_served(self, apps: Sequence[web.WebApp], every: Sequence[workers.Worker]) -> list[web.WebApp]:
         """Without those that a worker serves itself."""
         for worker in every:
-            module = self._sources.module(worker.path) if worker.start is not None and worker.queues else None
-            if module is not None and (served := web.served_by(self._sources, module, apps)) is not None:
+            start, module = worker.start, self._sources.module(worker.path) if worker.queues else None
+            if start and module and (served := web.served_by(self._sources, module, start, apps)) is not None:
                 self._served[worker.path] = served[0].path
                 if served[1] is not None:
                     self._ports.add(int(served[1].text or 0))

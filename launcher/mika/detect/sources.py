@@ -204,13 +204,19 @@ class Sources:
         )  # its folder is on sys.path anyway
 
     def _script_of(self, module: Module) -> Start | None:
-        """The program that its project installs for a function of the module."""
+        return next(iter(self.scripts_of(module).values()), None)
+
+    def scripts_of(self, module: Module) -> dict[str, Start]:
+        """The programs that its project installs for functions of the module, by these."""
         home, (_, name) = self.files.home_of(module.path), self.name_of(module)
-        for target, script in installed_scripts(self.files, home).items():
-            place, _, function = target.partition(":")
-            if place == name and function in module.factories:
-                return Start(home, script)
-        return None
+        targets = (
+            (*target.partition(":")[::2], script) for target, script in installed_scripts(self.files, home).items()
+        )
+        return {
+            function: Start(home, script)
+            for place, function, script in targets
+            if place == name and function in module.factories
+        }
 
     def name_of(self, module: Module) -> tuple[str, str]:
         """The folder for `sys.path`, and the module's name there."""

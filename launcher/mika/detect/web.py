@@ -159,11 +159,14 @@ def _serving(module: Module) -> ast.Call | None:
     return None
 
 
-def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tuple[WebApp, Value | None] | None:
+def served_by(
+    sources: Sources, program: Module, start: Start, apps: Iterable[WebApp]
+) -> tuple[WebApp, Value | None] | None:
     """The one of the `apps` that a program in another file serves, and its port as far as that is known."""
     if program.commands:  # one may serve, another one work
         return None
-    for part, call in _servings(sources, program):
+    scripts = {} if program.runs else sources.scripts_of(program)
+    for part, call in _servings(sources, program, [function for function, own in scripts.items() if own == start]):
         given = literal(call.args[0]) or ""
         other, attribute = sources.imported(part, dotted(call.args[0]))
         if given:
@@ -177,15 +180,22 @@ def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tupl
     return None
 
 
-def _servings(sources: Sources, program: Module) -> Iterator[tuple[Module, ast.Call]]:
-    """The calls that serve an app, in a program and in what it calls, each with its module."""
+def _servings(sources: Sources, program: Module, begins: list[str]) -> Iterator[tuple[Module, ast.Call]]:
+    """The calls that serve an app, in a program and in what it calls, each with its module.
+
+    `begins`: the functions that it begins with, if it is not the whole file.
+    """
     places = [(program.path, ON_IMPORT), *reach.reached(sources, program, as_program=True)]
+    if begins:
+        places = list(reach.reached_from(sources, [(program.path, function) for function in begins]))
     for path, name in places:
         part = sources.module(path)
         if part is None:
             continue
         serves = [call for call in part.calls if part.source_of(dotted(call.func)) in ("uvicorn.run", _CONFIG)]
-        if part is program or not part.uses.get(name, set()).isdisjoint(dotted(call.func) for call in serves):
+        if (part is program and not begins) or not part.uses.get(name, set()).isdisjoint(
+            dotted(call.func) for call in serves
+        ):
             yield from ((part, call) for call in serves if call.args)
 
 

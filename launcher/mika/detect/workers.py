@@ -73,7 +73,7 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     started: dict[str, tuple[Start | None, list[Module]]] = {}
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
-        users = _with_commands(sources, users, maker)
+        users = _with_scripts(sources, _with_commands(sources, users, maker), maker)
         own = [(module, start) for module, start in users if module is maker] or _starting(sources, users, maker)
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
@@ -139,6 +139,21 @@ def _with_commands(
     having = [module for module in sources.entries if module.commands and maker in sources.reachable(module)]
     found = ((module, clis.start_of(sources, module, lambda reached: _makes(maker, reached))) for module in having)
     return plain + [(module, start) for module, start in found if start is not None]
+
+
+def _with_scripts(sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module) -> list[tuple[Module, Start]]:
+    """The programs of a maker; one that is installed for several functions, for that which makes the worker."""
+    return [(module, _script_for(sources, module, maker) or start) for module, start in users]
+
+
+def _script_for(sources: Sources, module: Module, maker: Module) -> Start | None:
+    scripts = {} if module.runs or module.commands else sources.scripts_of(module)
+    making = [
+        start
+        for function, start in scripts.items()
+        if _makes(maker, reach.reached_from(sources, [(module.path, function)]))
+    ]
+    return next((start for start in making if "worker" in start.command), next(iter(making), None))
 
 
 def _program_beside(sources: Sources, app: WebApp, maker: Module) -> Start | None:
