@@ -349,7 +349,7 @@ class _Proposer:
         """A fixed address of the server decides its port."""
         if (target := self._servers.fixed) is not None:
             port = (target.value.text or "").rpartition(":")[2]
-            self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} always connects to this port", path=target.path))
+            self._settings["TEMPORAL_PORT"] = Guess(port, servers.why_fixed(target))
 
     def _note_namespace(self) -> None:
         """The only one that the source has decides it; mika asks its server there whether a worker polls."""

@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 
 from mika.detect.config_files import ConfigFiles
 from mika.detect.environments import installed_scripts
@@ -37,10 +38,13 @@ _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
 
 @frozen
 class Value:
-    """A text, as far as it is known, and the environment variable that may change it."""
+    """A text, as far as it is known, and the environment variable that may change it; `file`: the one that has it, if
+    that is no source code.
+    """
 
     text: str | None = None
     variable: str = ""
+    file: str = field(default="", compare=False)
 
 
 @frozen
@@ -144,9 +148,9 @@ class Sources:
         name = self._variables.get("DJANGO_SETTINGS_MODULE") or (named[1] if named else "")
         return self.find(name, manage or path) if name else None
 
-    def reachable(self, module: Module) -> list[Module]:
-        """The module and all of the project that it imports, the nearest first."""
-        found, waiting = {module.path: module}, deque([module])
+    def reachable(self, *modules: Module) -> list[Module]:
+        """The modules and all of the project that they import, the nearest first."""
+        found, waiting = {module.path: module for module in modules}, deque(modules)
         while waiting and not self.files.is_late():
             current = waiting.popleft()
             for name in current.imports:
