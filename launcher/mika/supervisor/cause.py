@@ -15,6 +15,7 @@ from mika.project import logs
 from mika.reason import NONE, Reason
 from mika.supervisor.diagnose import (
     ended_itself,
+    ends_with_error,
     find_error_line,
     find_permanent_cause,
     fix_for_early_exit,
@@ -47,9 +48,10 @@ async def explain(
     """
     lines = last_lines(*log)
     error_line = find_error_line(lines) or _full_disk(log[0])
+    code = code or int(ends_with_error(lines))
     return Explanation(
         lines=tuple(lines),
-        error_line=error_line,
+        error_line=error_line if code else "",
         cause=await _with_fix(await find_cause(lines, code, own_ports), missing_package(lines), fix_for_missing),
         early_fix=fix_for_early_exit(process_type, lines, code)
         or await _limited(lambda: fix_for_refused(lines, error_line, temporal), ""),

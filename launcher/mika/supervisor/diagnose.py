@@ -102,6 +102,15 @@ def ended_itself(code: int, lines: Sequence[str]) -> bool:
     return code >= 0 or before_last_crash(lines) is not lines
 
 
+_UNCAUGHT = re.compile(r"^(\w+\.)*\w*(Error|Exception)\b")
+
+
+def ends_with_error(lines: Sequence[str]) -> bool:
+    """Whether the last that it has said is a traceback of Python: some servers exit with 0 after that."""
+    *_earlier, frame, error = ("", "", *filter(None, lines))
+    return frame.startswith("  ") and _UNCAUGHT.match(error) is not None
+
+
 def find_permanent_cause(lines: Sequence[str], code: int) -> Reason:
     """What the output says of a cause that a restart cannot fix, and the fix that it names; or NONE."""
     if code in _NOT_FOUND_CODES:
