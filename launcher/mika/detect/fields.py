@@ -64,6 +64,13 @@ def started_by(call: ast.Call) -> ast.Call | None:
     return None
 
 
+def leaves_out(loop: ast.For | ast.comprehension) -> bool:
+    """Whether a loop may do nothing with some of what it goes through."""
+    if isinstance(loop, ast.comprehension):
+        return bool(loop.ifs)
+    return any(isinstance(node, ast.Continue | ast.Break) for node in ast.walk(loop))
+
+
 def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.expr | None:
     """The item `name` of what a call unpacks with `**`: a table, or a name for one."""
     for given in (keyword.value for keyword in call.keywords if keyword.arg is None):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
+from mika.detect import tables
 from mika.detect.fields import dotted
 from mika.detect.modules import Module
 from mika.detect.sources import Sources, Value
@@ -19,10 +21,11 @@ def values(
     name = _variable(node, module)
     if node is None or depth > _DEEPEST or sources.files.is_late():
         return [sources.value(node, module)]
-    if name in module.each and name not in module.parameters and isinstance(node, ast.Name):
-        items, place = sources.display(_table(module.each[name]), module)
-        if found := [value for item in _items(items) for value in values(sources, item, place, program, depth + 1)]:
-            return found
+    if (items := tables.items(sources, node, module)) is not None:
+        return _worth(sources, items, program, depth)
+    if (choice := tables.choice(sources, node, module)) is not None:
+        chosen = {value.text for value in values(sources, choice.index, module, program, depth + 1)}
+        return _worth(sources, [choice.items[text] for text in chosen if text in choice.items], program, depth)
     known = sources.value(node, module)
     if known == Value() and isinstance(node, ast.Attribute):
         known = _property(sources, node.attr, module)
@@ -34,6 +37,19 @@ def values(
     passed = [value for argument, place in arguments for value in values(sources, argument, place, program, depth + 1)]
     # The default of a parameter is not what it is where something else is passed, whatever that may be.
     return list(dict.fromkeys(value for value in passed if value != Value())) or [Value() if arguments else known]
+
+
+def _worth(sources: Sources, items: Sequence[tables.Item], program: Module | None, depth: int) -> list[Value]:
+    """What each of them is worth; without any, it is not known."""
+    found = (values(sources, item, place, program, depth + 1) for item, place in items)
+    return list(dict.fromkeys(itertools.chain.from_iterable(found))) or [Value()]
+
+
+def choices(sources: Sources, node: ast.expr | None, module: Module) -> dict[str, str]:
+    """What an expression may be worth, by the key of a table that decides it."""
+    choice = tables.choice(sources, node, module) if node is not None else None
+    found = {key: sources.value(*item).text for key, item in choice.items.items()} if choice is not None else {}
+    return {key: text for key, text in found.items() if text}
 
 
 def certain(sources: Sources, node: ast.expr | None, module: Module) -> Value:
@@ -69,23 +85,6 @@ def _variable(node: ast.expr | None, module: Module) -> str:
             kept = dotted(module.values.get(name))
             return kept if kept in module.parameters else name
     return ""
-
-
-def _table(items: ast.expr) -> ast.expr:
-    """`QUEUES` of `QUEUES.items()`."""
-    match items:
-        case ast.Call(func=ast.Attribute(value=table, attr="items" | "keys")):
-            return table
-    return items
-
-
-def _items(node: ast.expr) -> list[ast.expr]:
-    match node:
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return items
-        case ast.Dict(keys=keys):
-            return [key for key in keys if key is not None]
-    return []
 
 
 def _arguments(

@@ -6,6 +6,7 @@ import ast
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from mika.detect import clis, identity, passed, reach
 from mika.detect.fields import dotted
@@ -42,6 +43,8 @@ class Worker:
     """It polls under a name that mika does not know."""
     note: str = ""
     """What to know before its start."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """What a word of its command, or a variable, may be that decides the queue, each with that."""
     label: str = ""
     """By what it is named, as if that were its path, if several have the same one."""
     variable_name: str = ""
@@ -56,6 +59,12 @@ class Worker:
     def variable(self) -> str:
         """The first variable that decides a queue; empty if there is none."""
         return next((queue.variable for queue in self.queues if queue.variable), "")
+
+    def chosen(self, words: Iterable[str]) -> tuple[Value, ...]:
+        """The queues, of which one of the words may have chosen one."""
+        choices = dict(self.choices)
+        named = {choices[word] for word in words if word in choices}
+        return (Value(named.pop()),) if len(named) == 1 else self.queues
 
     def ready(self, queues: Iterable[str]) -> str:
         """The rule for a worker that polls `queues`."""
@@ -197,10 +206,13 @@ def _has_test_server(module: Module, call: ast.Call) -> bool:
 
 def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[Module]) -> Worker:
     queues: dict[Value, set[str]] = {}
+    choices: dict[str, str] = {}
     for maker in makers:
         for number in _workers_in(maker):
             call = maker.calls[number]
-            for queue in passed.values(sources, maker.keyword(call, "task_queue"), maker, sources.module(path)):
+            given = _queue_of(maker, call)
+            choices |= passed.choices(sources, given, maker)
+            for queue in passed.values(sources, given, maker, sources.module(path)):
                 queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
     kinds = {queue: registered & _REGISTERING for queue, registered in queues.items()}
     types = {
@@ -210,7 +222,15 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
     }
     has_identity = any(_has_identity(sources, maker) for maker in makers)
     registered = frozenset().union(*kinds.values())
-    return Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
+    made = Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
+    return replace(made, choices=tuple(choices.items())) if not made.known else made
+
+
+def _queue_of(maker: Module, call: ast.Call) -> ast.expr | None:
+    """Its task queue, also as an item of something that is unpacked with `**`."""
+    given = maker.keyword(call, "task_queue")
+    unpacked = (keyword.value for keyword in call.keywords if keyword.arg is None)
+    return given or next((ast.Subscript(one, ast.Constant("task_queue")) for one in unpacked), None)
 
 
 def _has_identity(sources: Sources, maker: Module) -> bool:
