@@ -25,11 +25,19 @@ def literal(node: ast.AST | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def of_config(owner: ast.expr, key: ast.expr) -> str:
+    """The key of `app.config["KEY"]`, as Flask has it; empty for any other table."""
+    name = literal(key) or ""
+    return name if dotted(owner).endswith(".config") and VARIABLE.fullmatch(name) else ""
+
+
 def assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """The names that a statement assigns to, and the value; of `self.name = …` the attribute."""
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
             name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
+            if isinstance(target, ast.Subscript):
+                name = of_config(target.value, target.slice)
             if name:
                 yield name, statement.value
 

@@ -241,6 +241,8 @@ def _note_call(node: ast.Call, module: Module) -> None:
     owner, _dot, verb = called.rpartition(".")
     if verb in ("add_argument", "option"):
         _note_option(node, module)
+    if verb == "from_object" and node.args and (named := literal(node.args[0])):  # of Flask's settings
+        module.imports.setdefault(named, (named.rpartition(".")[0] or named, named.rpartition(".")[2]))
     if verb in ("add_typer", "add_command") and node.args:
         name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
         module.added[dotted(node.args[0])] = owner, name

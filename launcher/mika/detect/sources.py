@@ -11,7 +11,7 @@ from dataclasses import field
 
 from mika.detect.config_files import ConfigFiles
 from mika.detect.environments import installed_scripts
-from mika.detect.fields import dotted, field_default, from_environment, literal
+from mika.detect.fields import dotted, field_default, from_environment, literal, of_config
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, parse
 from mika.detect.siblings import Siblings
@@ -244,6 +244,12 @@ class Sources:
             case ast.Call(args=[owner, ast.Constant(value=str(name)), *rest]) if dotted(node.func) == "getattr":
                 operands = [ast.Attribute(owner, name), *rest]
                 return self._first(self.value(operand, module, depth + 1) for operand in operands)
+            case ast.Subscript(value=owner, slice=index) if key := of_config(owner, index):
+                return self.value(ast.Attribute(owner, key), module, depth + 1)
+            case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[index, *rest]) if key := of_config(
+                owner, index
+            ):
+                return self._first(self.value(one, module, depth + 1) for one in (ast.Attribute(owner, key), *rest))
             case ast.Call(
                 func=ast.Attribute(value=inner, attr="strip" | "rstrip"), args=[] | [ast.Constant(value="/")]
             ):

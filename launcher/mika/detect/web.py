@@ -81,7 +81,11 @@ def _apps(sources: Sources, module: Module, said: list[Said]) -> Iterator[WebApp
         health = _health(django.health_paths(sources, module))
         yield WebApp(module, "manage.py", start, health, _documented_port(sources, module, "runserver", said))
         return
-    made = [(name, kind) for name, call in module.made if (kind := _kind(sources, module, dotted(call.func)))]
+    made = [
+        (name, kind)
+        for name, call in module.made
+        if (kind := _kind(sources, module, dotted(call.func))) and not _is_for_worker(sources, module, name, call)
+    ]
     factories = [
         (name, kind) for name in module.factories if name in _FACTORIES and (kind := _kind(sources, module, name))
     ]
@@ -94,6 +98,15 @@ def _apps(sources: Sources, module: Module, said: list[Said]) -> Iterator[WebApp
                 owners.add(later)
         health = _health({path for owner in owners for path in _paths(sources, module, owner)})
         yield _served(sources, module, served, kind, health, said)
+
+
+def _is_for_worker(sources: Sources, module: Module, name: str, made: ast.Call) -> bool:
+    """Whether the program of a worker makes the app of another file, for its settings and its context alone."""
+    packages = [source for source, _name in module.imports.values()]
+    serves = any(package.partition(".")[0] in SERVERS for package in packages)
+    serves = serves or any(dotted(call.func) == f"{name}.run" for call in module.calls)
+    is_worker = module.runs and "temporalio.worker" in packages
+    return is_worker and not serves and sources.imported(module, dotted(made.func).partition(".")[0])[0] is not None
 
 
 def _kind(sources: Sources, module: Module, called: str, depth: int = 0) -> str | None:
