@@ -72,3 +72,37 @@ def test_an_exit_with_0_after_an_error(tmp_path, output, is_error):
     why = asyncio.run(explain((tmp_path, "web", None), "web", 0, (), "", lambda _package: ""))
     assert bool(why.error_line) is bool(why.cause.text) is is_error
     assert ("restart" in why.early_fix) is not is_error
+
+
+REFUSED = """Traceback (most recent call last):
+  File "<frozen importlib._bootstrap>", line 241, in _call_with_frames_removed
+  File "/app/shop/__init__.py", line 1, in <module>
+    {statement}
+  File "/app/.venv/lib/python3.11/site-packages/flask/__init__.py", line 5, in <module>
+    from . import json as json
+  File "/usr/lib/python3.11/http/server.py", line 3, in <module>
+    import socketserver
+temporalio.worker.workflow_sandbox._restrictions.RestrictedWorkflowAccessError: Cannot access http.server from inside
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/worker.py", line 14, in <module>
+    import asyncio; asyncio.run(main())
+RuntimeError: Failed validating workflow Greet
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [("from flask import Flask", "/app/shop/__init__.py:1"), ("TOKEN = open('token').read()", "")],
+)
+def test_an_import_that_the_sandbox_of_workflows_refuses(statement, place):
+    why = find_permanent_cause(REFUSED.format(statement=statement).splitlines(), 1)
+    assert "RestrictedWorkflowAccessError: Cannot access http.server" in why.text
+    assert why.fix == (
+        f"{place} imports it for a workflow, too: write `{statement}` there within"
+        " `with workflow.unsafe.imports_passed_through():`"
+        if place
+        else ""
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -179,7 +180,7 @@ def _fix(said: Sequence[str], number: int) -> str:
             "its database file (of `temporal`: .mika/data/temporal.db) cannot be written:"
             " check who owns it, and whether it is read-only"
         )
-    return _fix_for_start_on_import(said[:number])
+    return _fix_for_sandbox(said[:number])
 
 
 def _missing_variable(said: Sequence[str], number: int) -> str:
@@ -191,11 +192,28 @@ def _missing_variable(said: Sequence[str], number: int) -> str:
     return name[1] if name and _OF_ENVIRON.match(frame) else ""
 
 
-def _fix_for_start_on_import(earlier: Sequence[str]) -> str:
+_FOREIGN = r"<|.*[/\\](?:(?:site|dist)-packages|lib[/\\]python3[.\d]*|Python3\d*[/\\]Lib)[/\\]"
+_OWN_FRAME = re.compile(rf'File "(?!{_FOREIGN}).+", line \d+, in ')
+
+
+def _fix_for_sandbox(earlier: Sequence[str]) -> str:
     """Temporal's Python SDK imports the file of a workflow once more, in its sandbox, with all that runs on import."""
-    if _first_cause(earlier).startswith("RuntimeError: asyncio.run() cannot be called from a running event loop"):
+    cause = _first_cause(earlier)
+    if cause.startswith("RuntimeError: asyncio.run() cannot be called from a running event loop"):
         return _('put what starts the worker below `if __name__ == "__main__":`')
-    return ""
+    if ".RestrictedWorkflowAccessError: " not in cause:
+        return ""
+    before = earlier[: list(earlier).index(cause)]
+    own = [pair for pair in itertools.pairwise(before) if _OWN_FRAME.match(pair[0])]
+    if not own or not own[-1][1].startswith(("import ", "from ")):
+        return ""
+    frame, statement = own[-1]
+    return _(
+        "{place} imports it for a workflow, too: write `{statement}` there within"
+        " `with workflow.unsafe.imports_passed_through():`",
+        place=_location([frame]).strip(" ()"),
+        statement=statement,
+    )
 
 
 def _compiler(text: str) -> re.Pattern[str] | None:
