@@ -232,11 +232,11 @@ class _Proposer:
         if worker.has_identity:
             self._notes.append(workers.without_identity(worker.path, ready))
             ready = "none"
-        reasons = [why, *filter(None, [worker.note])]
-        if served := self._served.get(worker.path):
-            reasons.append(_("it serves the web app of {path}, too", path=served))
+        served = self._served.get(worker.path)
+        also = _("it serves the web app of {path}, too", path=served) if served else ""
+        reasons = tuple(filter(None, [why, worker.note, also]))
         return Process(
-            name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
+            name, start.command, ready, environment, reasons, queues, start.cwd, env, worker.restart, watch=worker.watch
         )
 
     def _told(self, module: Module, *, has_worker: bool) -> dict[str, str]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from mika.config.process_options import Restart
 from mika.detect import clis, identity, passed, reach
 from mika.detect.fields import dotted
 from mika.detect.modules import LARGEST_SOURCE, Module
@@ -20,6 +21,7 @@ _ANYTHING = "**"
 """In place of an argument's name: whatever there is in a mapping."""
 _TYPES = {"workflows": "workflow", "activities": "activity"}
 _REGISTERING = {*_TYPES, "plugins", "nexus_service_handlers", _ANYTHING}
+_LASTING = {"wait", "sleep", "sleep_forever", "Future", "serve", "run", "run_forever", "input"}
 _PLAIN = re.compile(r"(.*[_-])?(worker|consumer)s?([_-].*)?")
 
 
@@ -41,6 +43,8 @@ class Worker:
     """What it is made of, if that is not Python."""
     has_identity: bool = False
     """It polls under a name that mika does not know."""
+    is_once: bool = False
+    """It is there only while its program waits for a workflow, as in an example."""
     note: str = ""
     """What to know before its start."""
     choices: tuple[tuple[str, str], ...] = ()
@@ -60,6 +64,10 @@ class Worker:
         """The first variable that decides a queue; empty if there is none."""
         return next((queue.variable for queue in self.queues if queue.variable), "")
 
+    @property
+    def restart(self) -> Restart:
+        return "never" if self.is_once else "always"
+
     def chosen(self, words: Iterable[str]) -> tuple[Value, ...]:
         """The queues, of which one of the words may have chosen one."""
         choices = dict(self.choices)
@@ -68,6 +76,8 @@ class Worker:
 
     def ready(self, queues: Iterable[str]) -> str:
         """The rule for a worker that polls `queues`."""
+        if self.is_once:
+            return "none"
         types = dict(self.types)
         rules = (f"worker:{queue}/{types[queue]}" if queue in types else f"worker:{queue}" for queue in queues)
         return ", ".join(rules) or "none"
@@ -104,7 +114,8 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
         for module, start in programs
         if _is_plain(module) and not _is_another_start(sources, module, makers.keys() | started.keys())
     ]
-    return workers + plain
+    lasting = [worker for worker in workers if not worker.is_once]
+    return (lasting or workers) + plain
 
 
 def _is_another_start(sources: Sources, module: Module, known: Collection[str]) -> bool:
@@ -223,7 +234,31 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
     has_identity = any(_has_identity(sources, maker) for maker in makers)
     registered = frozenset().union(*kinds.values())
     made = Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
+    if start is not None and all(_runs_once(sources, maker) for maker in makers):
+        note = _("it runs a workflow and ends: it is started once, and not again")
+        made = replace(made, is_once=True, note=note)
     return replace(made, choices=tuple(choices.items())) if not made.known else made
+
+
+def _runs_once(sources: Sources, maker: Module) -> bool:
+    """Whether all workers of a module are those of `async with Worker(…):` that waits for workflows alone."""
+    tree = ast.parse(sources.files.read(maker.path, LARGEST_SOURCE) or b"")
+    blocks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call) and _is_worker(maker, dotted(item.context_expr.func))
+    ]
+    return len(blocks) == len(_workers_in(maker)) > 0 and all(map(_ends, blocks))
+
+
+def _ends(block: ast.AsyncWith) -> bool:
+    """Whether it runs a workflow, and waits for nothing else that may take as long as the program lives."""
+    inside = [node for statement in block.body for node in ast.walk(statement)]
+    called = {getattr(node.func, "attr", dotted(node.func)) for node in inside if isinstance(node, ast.Call)}
+    runs = "execute_workflow" in called or {"start_workflow", "result"} <= called
+    return runs and called.isdisjoint(_LASTING) and not any(isinstance(node, ast.While) for node in inside)
 
 
 def _queue_of(maker: Module, call: ast.Call) -> ast.expr | None:
