@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from unittest.mock import Mock
 
-from tests.kit.sources import HERE, proposed
+import pytest
+from mika.detect.files import Files
+from mika.detect.sources import Sources
+
+from tests.kit.sources import HERE, make, proposed
 
 RUNNER = """
 import asyncio, os
@@ -61,3 +65,16 @@ def test_a_server_is_told_the_address_that_the_library_reads(tmp_path):
         "apps/api/main.py": "from fastapi import FastAPI\nfrom shared_lib import Runner\napp = FastAPI()\n",
     }
     assert [process.env for process in proposed(tmp_path, sources).processes] == [{"T_URL": HERE}]
+
+
+def test_each_import_of_a_project_is_looked_up_once_for_all_that_asks_what_a_file_reaches(tmp_path, monkeypatch):
+    names = [f"m{number}" for number in range(10)]
+    imports = "".join(f"import {name}\n" for name in names)
+    sources = Sources(Files(make(tmp_path, {f"{name}.py": f"{imports}import asyncio\n" for name in names})), {})
+    looked_up = Mock(wraps=sources.find)
+    monkeypatch.setattr(sources, "find", looked_up)
+    for name in names * 3:
+        module = sources.module(f"{name}.py")
+        assert module is not None
+        assert len(sources.reachable(module)) == len(names)
+    assert looked_up.call_count == len(names) * (len(names) + 1)

@@ -84,6 +84,7 @@ class Sources:
         self.files, self._variables = files, variables
         self.config = ConfigFiles(files)
         self._modules: dict[str, Module | None] = {}
+        self._imported: dict[str, list[Module]] = {}
         self.errors: dict[str, SyntaxError] = {}
         self._siblings = Siblings(files)
         self._scripts = set(_files_of_scripts(files))
@@ -152,13 +153,17 @@ class Sources:
         """The modules and all of the project that they import, the nearest first."""
         found, waiting = {module.path: module for module in modules}, deque(modules)
         while waiting and not self.files.is_late():
-            current = waiting.popleft()
-            for name in current.imports:
-                other, _ = self.imported(current, name)
-                if other is not None and other.path not in found:
+            for other in self._imported_by(waiting.popleft()):
+                if other.path not in found:
                     found[other.path] = other
                     waiting.append(other)
         return list(found.values())
+
+    def _imported_by(self, module: Module) -> list[Module]:
+        if module.path not in self._imported:
+            found = (self.imported(module, name)[0] for name in module.imports)
+            self._imported[module.path] = [other for other in found if other is not None]
+        return self._imported[module.path]
 
     def root_of(self, module: Module) -> str:
         """The folder that must be on `sys.path`: the one under which most of its own imports are found."""
