@@ -222,7 +222,7 @@ def test_each_process_has_the_python_of_its_folder(tmp_path: Path) -> None:
     assert python_of("web") == str(project / ".venv")
     assert python_of("jobs") == str(project / ".venv"), "a folder of that name without pyvenv.cfg may be anything"
     (project / "jobs" / "venv" / "pyvenv.cfg").touch()
-    assert python_of("jobs") == str(project / "jobs" / "venv")
+    assert python_of("jobs") == python_of("jobs/app/api") == str(project / "jobs" / "venv")
 
 
 def test_a_python_of_its_own_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,3 +108,20 @@ def test_another_command_may_serve_a_web_app(tmp_path):
     web, work = proposed(tmp_path, files).processes
     assert web.command.startswith("python -m uvicorn web:app ")
     assert (work.command, len(work.why)) == ("python cli.py worker", 1)
+
+
+SCRIPTS = """
+import asyncio, uvicorn
+from shop.jobs import run_worker
+def api(): uvicorn.run("shop.web:app", port=8090)
+def work(): asyncio.run(run_worker())
+"""
+
+
+@pytest.mark.parametrize(("script", "also"), [("shop-work", ""), ("shop-worker", 'every = "shop.cli:work"\n')])
+def test_several_programs_that_are_installed_for_one_module(tmp_path, script, also):
+    manifest = SCRIPT.replace('shop = "shop.cli:{}"', f'api = "shop.cli:api"\n{also}{script} = "shop.cli:work"')
+    files = {"shop/__init__.py": "", "shop/jobs.py": MAKER, "shop/web.py": API, "pyproject.toml": manifest}
+    web, work = proposed(tmp_path, {**files, "shop/cli.py": SCRIPTS}).processes
+    assert web.command.startswith("python -m uvicorn shop.web:app ")
+    assert (work.command, work.queues, len(work.why)) == (script, ("q",), 1)

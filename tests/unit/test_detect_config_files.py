@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from mika.detect.proposal import propose
 
-from tests.kit.sources import only, proposed, worker
+from tests.kit.sources import HERE, make, only, proposed, worker
 
 YAML = """
 import yaml
@@ -78,3 +79,81 @@ def test_a_constant_of_the_source_is_not_what_some_table_has_under_its_name(tmp_
         "config.yaml": "other: {task_queue: another}",
     }
     assert only(proposed(tmp_path, files)).queues == ("of-the-source",)
+
+
+READS = "import yaml\nsettings = yaml.safe_load(open('config.yaml'))\n"
+PART = "part = settings['temporal']\n"
+
+
+def connecting(address: str, queue: str = '"q"', imports: str = "from conf import settings") -> str:
+    return worker(queue, imports).replace('"localhost:7233"', address)
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "text"),
+    [
+        (connecting('settings["temporal"]["address"]'), "config.yaml", "temporal: {address: 'localhost:7244'}"),
+        (connecting("settings.temporal.address"), "conf.toml", '[temporal]\naddress = "localhost:7244"'),
+        (
+            connecting('part["address"]', imports=f"from conf import settings\n{PART}"),
+            "settings.yml",
+            "temporal: {address: 'localhost:7244'}\nother: {address: 'localhost:1'}",
+        ),
+        (
+            connecting("f\"{part['host']}:{part['port']}\"", imports=f"from conf import settings\n{PART}"),
+            "config.toml",
+            '[temporal]\nhost = "localhost"\nport = 7244\n[server]\nport = 1',
+        ),
+        (connecting("settings.temporal.address"), "config/temporal.yaml", "address: localhost:7244"),
+    ],
+)
+def test_an_address_in_a_config_file_decides_the_port(tmp_path, source, path, text):
+    make(tmp_path, {"worker.py": source, "conf.py": READS, path: text})
+    guess = propose(tmp_path, {}, (8000, 7299), {}).settings["TEMPORAL_PORT"]
+    assert guess.value == "7244"
+    assert guess.why == f"{path} has this port (to use another one, change it there, too)"
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        (connecting("settings.address"), "cache: {address: 'localhost:6379'}"),
+        (connecting("settings.temporal.address"), "temporal: {}\ncache: {address: 'localhost:6379'}"),
+        (connecting("settings.temporal.address"), "temporal: {address: '${oc.env:X,localhost}:7244'}"),
+    ],
+)
+def test_an_address_of_something_else_or_in_parts_decides_nothing(tmp_path, source, text):
+    found = proposed(tmp_path, {"worker.py": source, "conf.py": READS, "config.yaml": text})
+    assert "TEMPORAL_PORT" not in found.settings
+
+
+def test_a_name_of_compose_in_a_config_file(tmp_path):
+    source, text = connecting("settings.temporal.address"), "temporal: {address: 'temporal:7233'}"
+    found = proposed(tmp_path, {"worker.py": source, "conf.py": READS, "config.yaml": text})
+    assert "config.yaml connects to temporal:7233, a name that exists only inside compose: change it" in found.notes
+
+
+@pytest.mark.parametrize(
+    "written", ["${oc.env:T_ADDRESS,localhost:7244}", "${T_ADDRESS:-localhost:7244}", "${T_ADDRESS}"]
+)
+def test_a_variable_in_a_config_file(tmp_path, written):
+    source = connecting("settings.temporal.address", "settings.temporal.queue")
+    text = f'temporal: {{address: "{written}", queue: "${{oc.env:T_QUEUE,orders}}"}}'
+    found = proposed(tmp_path, {"worker.py": source, "conf.py": READS, "config.yaml": text}, T_QUEUE="mine")
+    assert (only(found).queues, only(found).env) == (("mine",), {"T_ADDRESS": HERE})
+    assert "TEMPORAL_PORT" not in found.settings
+
+
+@pytest.mark.parametrize(
+    ("defaults", "queues"), [("defaults:\n  - temporal: local\n  - _self_\n", ("mine",)), ("", ())]
+)
+def test_a_group_of_files_from_which_hydra_chooses(tmp_path, defaults, queues):
+    files = {
+        "conf/config.yaml": f"{defaults}app: {{name: x}}",
+        "conf/temporal/local.yaml": "task_queue: mine",
+        "conf/temporal/cloud.yaml": "task_queue: of-the-cloud",
+    }
+    source = "import hydra\n@hydra.main(config_path='conf', config_name='config')\ndef go(settings): pass\n"
+    found = proposed(tmp_path, {**project("settings.temporal.task_queue", source), **files})
+    assert bool(found.questions) is not bool(queues)
+    assert (only(found).queues == queues) is bool(queues)

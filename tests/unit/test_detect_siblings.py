@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import Mock
 
 import pytest
+from mika.detect.files import Files
+from mika.detect.sources import Sources
 
-from tests.kit.sources import HERE, only, proposed
+from tests.kit.sources import HERE, make, only, proposed
 
 RUNNER = """
 import asyncio, os
@@ -97,3 +100,16 @@ def test_packages_of_a_workspace_for_node_that_are_imported_as_they_are(tmp_path
     )
     watched = ["apps/worker/**/*.ts", "packages/workflows/**/*.ts", "packages/shared/**/*.ts"]
     assert [*only(found).watch] == (watched if is_watched else watched[:1])
+
+
+def test_each_import_of_a_project_is_looked_up_once_for_all_that_asks_what_a_file_reaches(tmp_path, monkeypatch):
+    names = [f"m{number}" for number in range(10)]
+    imports = "".join(f"import {name}\n" for name in names)
+    sources = Sources(Files(make(tmp_path, {f"{name}.py": f"{imports}import asyncio\n" for name in names})), {})
+    looked_up = Mock(wraps=sources.find)
+    monkeypatch.setattr(sources, "find", looked_up)
+    for name in names * 3:
+        module = sources.module(f"{name}.py")
+        assert module is not None
+        assert len(sources.reachable(module)) == len(names)
+    assert looked_up.call_count == len(names) * (len(names) + 1)

@@ -133,6 +133,25 @@ def test_a_class_that_is_made_from_the_worker(tmp_path):
     assert only(proposed(tmp_path, {"worker.py": source})).queues == ("orders",)
 
 
+KEEPING = """
+from temporalio.worker import Worker as TemporalWorker
+class Worker:
+    def __init__(self, queue, workflows):
+        self.queue = queue
+    async def run(self):
+        await TemporalWorker(None, task_queue=self.queue, workflows=[]).run()
+"""
+
+
+@pytest.mark.parametrize("queue", ['"orders"', 'queue="orders"'])
+def test_a_class_of_the_project_that_makes_the_worker(tmp_path, queue):
+    main = (
+        f"import asyncio\nfrom lib import Worker\nif __name__ == '__main__':\n    asyncio.run(Worker({queue}).run())\n"
+    )
+    sources = {"lib/__init__.py": "from lib.own import Worker\n", "lib/own.py": KEEPING, "main.py": main}
+    assert only(proposed(tmp_path, sources)).queues == ("orders",)
+
+
 @pytest.mark.parametrize(
     ("queue", "source", "main"),
     [
@@ -155,6 +174,37 @@ def test_each_program_passes_its_own_queue(tmp_path):
         "python a.py": ("a",),
         "python b.py": ("b",),
     }
+
+
+CONNECTING = """
+from temporalio.client import Client
+async def connect(address="localhost:7244"):
+    return await Client.connect(address)
+"""
+MANAGING = "from lib import connect\nasync def begin(address):\n    await connect(address=address)\n"
+
+
+@pytest.mark.parametrize(
+    ("passed", "port", "env"),
+    [
+        ("", "7244", {}),
+        ('"localhost:7255"', "7255", {}),
+        ('os.getenv("T_ADDRESS", "localhost:7255")', None, {"T_ADDRESS": HERE}),
+        ("read_somewhere()", None, {}),
+    ],
+)
+def test_an_address_that_is_passed_from_function_to_function(tmp_path, passed, port, env):
+    called = f"begin({passed})" if passed else "connect()"
+    imported = "from managing import begin" if passed else "from lib import connect"
+    main = polled('"q"', f"import os\n{imported}").replace('Client.connect("localhost:7233")', called)
+    found = proposed(tmp_path, {"lib.py": CONNECTING, "managing.py": MANAGING, "worker.py": main})
+    assert getattr(found.settings.get("TEMPORAL_PORT"), "value", None) == port
+    assert only(found).env == env
+
+
+def test_the_default_of_a_parameter_does_not_count_where_something_unknown_is_passed(tmp_path):
+    source = polled("queue", "", main='if __name__ == "__main__":\n    asyncio.run(main(read_somewhere()))')
+    assert proposed(tmp_path, {"worker.py": source.replace("main():", 'main(queue="by-default"):')}).questions
 
 
 NESTED = """

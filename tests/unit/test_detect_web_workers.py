@@ -118,3 +118,43 @@ def test_a_worker_that_serves_the_app_of_another_file(tmp_path, app, own):
 def test_a_worker_beside_the_app_of_another_file(tmp_path):
     sources = {"api.py": API, "work.py": "from api import app\n" + worker('"q"')}
     assert [process.name for process in proposed(tmp_path, sources).processes] == ["web", "worker"]
+
+
+FACTORY = """
+from flask import Flask
+def create_app():
+    app = Flask(__name__)
+    {settings}
+    return app
+"""
+SETTINGS = "import os\nclass Config:\n    TASK_QUEUE = os.getenv('TASK_QUEUE', 'orders')\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "queue"),
+    [
+        ('app.config.from_object("settings.Config")', 'app.config["TASK_QUEUE"]'),
+        ('app.config.from_object("settings")', 'app.config.get("TASK_QUEUE", "by-default")'),
+        ("from settings import Config; app.config.from_object(Config)", 'app.config["TASK_QUEUE"]'),
+        ('app.config["TASK_QUEUE"] = os.getenv("TASK_QUEUE", "orders")', 'app.config["TASK_QUEUE"]'),
+        ('app.config["TASK_QUEUE"] = "orders"', 'app.config["TASK_QUEUE"]'),
+        ('app.config.from_mapping(TASK_QUEUE=os.getenv("TASK_QUEUE", "orders"))', 'app.config["TASK_QUEUE"]'),
+    ],
+)
+def test_a_worker_with_the_app_of_flask_for_its_settings(tmp_path, settings, queue):
+    files = {
+        "shop/__init__.py": FACTORY.format(settings=settings),
+        "settings.py": SETTINGS,
+        "wsgi.py": "from shop import create_app\napp = create_app()\n",
+        "worker.py": worker(queue, "from shop import create_app\napp = create_app()"),
+    }
+    web, work = proposed(tmp_path, files).processes
+    assert web.command.startswith("python -m flask --app wsgi:app run ")
+    assert (work.command, work.queues) == ("python worker.py", ("orders",))
+
+
+@pytest.mark.parametrize("serve", ["app.run(debug=False)", "import uvicorn; uvicorn.run(app)"])
+def test_a_worker_that_serves_the_app_that_it_makes_is_a_web_app(tmp_path, serve):
+    source = worker('"q"', "from shop import create_app\napp = create_app()") + f"    {serve}\n"
+    found = proposed(tmp_path, {"shop.py": FACTORY.format(settings=""), "worker.py": source})
+    assert any("worker:app" in process.command for process in found.processes)

@@ -48,6 +48,12 @@ def find_environment(folders: Sequence[Path], base: Mapping[str, str]) -> Enviro
     return None
 
 
+def between(folder: Path, project: Path) -> list[Path]:
+    """Where to look for the environment of a process in `folder`: there and upwards, up to the project."""
+    above = [one for one in folder.parents if one.is_relative_to(project) and one != project]
+    return [folder, *above, project]
+
+
 def _of(folder: Path, base: Mapping[str, str]) -> Iterator[Path]:
     for name in _NAMES:
         # A folder called `env` may be anything; `.venv` is what its tool has made.

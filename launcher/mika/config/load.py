@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mika import address
 from mika.config import cluster
 from mika.config.declared import TABLES, Declared, read_declared
-from mika.config.environment import Environment, find_environment
+from mika.config.environment import Environment, between, find_environment
 from mika.config.names import NAME_LISTS, Names, read_names
 from mika.config.process_options import (
     ProcessOptions,
@@ -191,7 +191,7 @@ class Config:
     def own_environments(self) -> dict[str, Environment]:
         """By the names of the processes whose folder has another environment than the project."""
         of_project = find_environment([self.project], os.environ)
-        folders = {name: [self.project / o.cwd, self.project] for name, o in self.processes.items() if o.cwd}
+        folders = {name: between(self.project / o.cwd, self.project) for name, o in self.processes.items() if o.cwd}
         found = {name: find_environment(tried, os.environ) for name, tried in folders.items()}
         return {name: own for name, own in found.items() if own is not None and own != of_project}
 
@@ -224,7 +224,7 @@ class Config:
             if cluster.default_file(base) is not None:  # of this user: its key is not for this server
                 env[cluster.FILE] = os.devnull
         env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
-        environment = find_environment([cwd or self.project, self.project], base)
+        environment = find_environment(between(cwd or self.project, self.project), base)
         if environment is not None:  # as its `activate` does
             # On Windows, the name may be `Path` in a plain dict.
             key = next((name for name in env if name.upper() == "PATH"), "PATH")

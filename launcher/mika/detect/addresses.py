@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from mika.detect import go_fields, go_flags, nest_workers, node_values, spring
+from mika.detect import go_fields, go_flags, nest_workers, node_values, passed, spring
 from mika.detect.fields import dotted
 from mika.detect.files import ancestors
 from mika.detect.languages import GO, JAVA, NODE, Language, Texts, without_comments
@@ -63,7 +63,10 @@ def of_python(sources: Sources) -> Iterator[Target]:
             if module.source_of(dotted(call.func)).endswith("Client.connect"):
                 target = call.args[0] if call.args else module.keyword(call, "target_host")
                 host, port = _halves(sources, target, module)
-                yield Target(module.path, sources.value(target, module), host=host, port=port)
+                value = passed.certain(sources, target, module)
+                if value == Value() and None not in (host.text, port.text) and not (host.variable or port.variable):
+                    value = Value(f"{host.text}:{port.text}", file=port.file)
+                yield Target(module.path, value, host=host, port=port)
 
 
 def _halves(sources: Sources, node: ast.expr | None, module: Module) -> tuple[Value, Value]:
@@ -73,7 +76,7 @@ def _halves(sources: Sources, node: ast.expr | None, module: Module) -> tuple[Va
     for text, part in places if node is not None else ():
         match text:
             case ast.JoinedStr(values=[ast.FormattedValue(host), ast.Constant(":"), ast.FormattedValue(port)]):
-                return sources.value(host, part), sources.value(port, part)
+                return passed.certain(sources, host, part), passed.certain(sources, port, part)
     return Value(), Value()
 
 

@@ -53,10 +53,10 @@ def _with_arguments(worker: Worker, said: Sequence[Said], sources: Sources) -> I
     for name, (arguments, where) in runs.items():
         start = replace(worker.start, command=f"{worker.start.command} {command_line(arguments)}")
         note = _("{file} starts it with `{arguments}`", file=where, arguments=" ".join(arguments)) if where else ""
+        queues = worker.chosen(arguments)
         if len(runs) == 1:
-            yield replace(worker, start=start, note=note)
+            yield replace(worker, start=start, note=note, queues=queues)
             continue
-        queues = worker.queues
         if len(worker.known) > 1:
             note = _which(worker, note)
             queues = ()
@@ -73,10 +73,11 @@ def _runs(module: Module, said: Sequence[Said], sources: Sources) -> dict[str, t
     if not _TAKES.search(text):
         return {}
     documented: dict[str, tuple[tuple[str, ...], str]] = {}
+    scripts = {start.command for start in sources.scripts_of(module).values()}
     for one in said:
         program, *arguments = one.words
-        is_it = not one.is_in_container and replace(one, words=(program,)).means(module.path)
-        if not is_it or not arguments:
+        is_it = replace(one, words=(program,)).means(module.path) or program in scripts
+        if not is_it or not arguments or one.is_in_container:
             continue
         if (value := _required(arguments, module)) or (
             _are_plain(arguments) and _is_known(arguments[0], module, sources)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,16 +14,39 @@ from mika.detect import nodes
 from mika.detect.fields import dotted, literal
 from mika.detect.files import Files
 from mika.detect.modules import Module
+from mika.frozen import frozen
 
 if TYPE_CHECKING:
     from yaml import Node
 
 _NAMES = r"(?:config|conf|settings|application|app)[\w-]{0,60}\.(?:ya?ml|toml)"
+_ANY = r"[\w-]+\.(?:ya?ml|toml)"
+_FOLDERS = {"conf", "config", "configs", "settings"}
 _READERS = {"yaml", "ruamel", "tomllib", "tomli", "toml", "omegaconf", "hydra", "dynaconf"}
 _LARGEST = 50_000
 _LONGEST = 200
-NOT_PLAIN = re.compile(r"\$\{|\{\{|@\w+")
+_DEEPEST = 4
+_NOT_PLAIN = re.compile(r"\$\{|\{\{|@\w+")
 """What a library replaces."""
+_VARIABLE = re.compile(r"\$\{(?:oc\.env:)?([A-Z][A-Z0-9_]{0,60})(?:(?::-?|,) {0,9}([^${}]{0,200}))?\}")
+"""A variable of the environment, perhaps with a default: of OmegaConf, and as shells and many loaders have it."""
+
+
+@frozen
+class Setting:
+    """What `file` has for a key in the table `parent`."""
+
+    parent: str
+    key: str
+    text: str
+    file: str
+
+    def value(self) -> ast.expr | None:
+        """The text, as an expression of Python; None if a library replaces something in it."""
+        if (found := _VARIABLE.fullmatch(self.text)) is not None:
+            default = ast.Constant(found[2] or None)
+            return ast.Call(ast.Name("getenv"), [ast.Constant(found[1]), default], [])
+        return None if _NOT_PLAIN.search(self.text) else ast.Constant(self.text)
 
 
 class ConfigFiles:
@@ -30,44 +54,70 @@ class ConfigFiles:
 
     def __init__(self, files: Files) -> None:
         self._files = files
+        self._chosen: dict[str, str] = {}
+        """Of a group of files that Hydra chooses from -> the one that is the default."""
 
-    def texts(self, node: ast.expr, parts: Iterable[Module], *, has_default: bool) -> set[str]:
-        """What the files have for `settings.temporal.queue` or `settings["queue"]`, if one of the `parts` of a program
-        reads such files: in the table of that name, and without a default in the source in any.
+    def settings(self, node: ast.expr, module: Module, parts: Iterable[Module], *, is_open: bool) -> list[Setting]:
+        """What the files have for `settings.temporal.queue` or `settings["queue"]` of a module, if one of the `parts`
+        of a program reads such files: in the table of that name, and if that `is_open`, without such a table in any.
         """
-        path = _path(node)
-        if len(path) < 2 or not self._written or not any(map(_reads, parts)):
-            return set()
-        meant = [(parent, text) for parent, key, text in self._written if key == path[-1]]
-        named = {text for parent, text in meant if parent == path[-2]}
-        return named or {text for _parent, text in meant if not has_default}
+        path = _path(node, module)
+        if len(path) < 2 or not self._files.others or not any(map(_reads, parts)):
+            return []
+        meant = [one for one in self._written if one.key == path[-1]]
+        grouped = [one for one in self._grouped if one.key == path[-1]]
+        named = [one for one in (*meant, *grouped) if one.parent == path[-2]]
+        return named or (meant if is_open else [])
 
     @cached_property
-    def _written(self) -> list[tuple[str, str, str]]:
-        """Each text, with its key and that of the table it is in."""
-        return [found for path in self._files.named(_NAMES) for found in self._texts(path)]
+    def _written(self) -> list[Setting]:
+        return [found for path in self._files.named(_NAMES) for found in self._read(path, "")]
 
-    def _texts(self, path: str) -> list[tuple[str, str, str]]:
+    @cached_property
+    def _grouped(self) -> list[Setting]:
+        """In a folder of settings: what is in `temporal.yaml`, or in one of those in `temporal/`, is of that name."""
+        known = set(self._files.named(_NAMES)) if self._written else set()  # these tell also which one is chosen
+        found: list[Setting] = []
+        for path in self._files.named(_ANY):
+            folder, name = posixpath.split(path)
+            stem, group = posixpath.splitext(name)[0], posixpath.basename(folder)
+            if group in _FOLDERS and path not in known:
+                found += self._read(path, stem)
+            elif posixpath.basename(posixpath.dirname(folder)) in _FOLDERS and self._chosen.get(group, stem) == stem:
+                found += self._read(path, group)
+        return found
+
+    def _read(self, path: str, parent: str) -> list[Setting]:
         text = self._files.text(path, _LARGEST)
         try:
             if path.endswith(".toml"):
-                return list(_of_toml("", tomllib.loads(text)))
-            return list(_of_yaml("", nodes.parse(path, text.encode())))
+                found = list(_of_toml(parent.lower(), tomllib.loads(text)))
+            else:
+                document = nodes.parse(path, text.encode())
+                for one in nodes.values(nodes.get(document, "defaults")):
+                    self._chosen |= {group: nodes.text(name) for group, name in nodes.items(one).items()}
+                found = list(_of_yaml(parent.lower(), document))
         except (nodes.InvalidError, tomllib.TOMLDecodeError, RecursionError):
             return []
+        return [Setting(*one, path) for one in found]
 
 
-def _path(node: ast.expr) -> list[str]:
-    """The names in it, the last one being the key."""
+def _path(node: ast.expr, module: Module, depth: int = 0) -> list[str]:
+    """The names in it, the last one being the key; of a name for a part of the settings, those of this part."""
     match node:
         case ast.Name(id=name):
-            return [name]
-        case ast.Attribute(value=owner, attr=name) if path := _path(owner):
+            part = module.values.get(name)
+            is_part = isinstance(part, ast.Attribute | ast.Subscript | ast.Call) and depth < _DEEPEST
+            path = _path(part, module, depth + 1) if is_part and part is not None else []
+            return path if len(path) > 1 else [name]
+        case ast.Attribute(value=owner, attr=name) if path := _path(owner, module, depth):
             return [*path, name.lower()]
-        case ast.Subscript(value=owner, slice=index) if (item := literal(index)) and (path := _path(owner)):
+        case ast.Subscript(value=owner, slice=index) if (item := literal(index)) and (
+            path := _path(owner, module, depth)
+        ):
             return [*path, item.lower()]
         case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[key, *_]) if (item := literal(key)) and (
-            path := _path(owner)
+            path := _path(owner, module, depth)
         ):
             return [*path, item.lower()]
         case ast.Call(func=called) if dotted(called):
@@ -81,8 +131,8 @@ def _reads(module: Module) -> bool:
 
 def _of_toml(parent: str, table: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
     for key, value in table.items():
-        if isinstance(value, str) and len(value) <= _LONGEST:
-            yield parent, key.lower(), value
+        if isinstance(value, str | int) and len(str(value)) <= _LONGEST:
+            yield parent, key.lower(), str(value)
         elif isinstance(value, dict):
             yield from _of_toml(key.lower(), value)
 

@@ -25,11 +25,19 @@ def literal(node: ast.AST | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def of_config(owner: ast.expr, key: ast.expr) -> str:
+    """The key of `app.config["KEY"]`, as Flask has it; empty for any other table."""
+    name = literal(key) or ""
+    return name if dotted(owner).endswith(".config") and VARIABLE.fullmatch(name) else ""
+
+
 def assigned(statement: ast.AST) -> Iterator[tuple[str, ast.expr]]:
     """The names that a statement assigns to, and the value; of `self.name = …` the attribute."""
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
             name = target.attr if isinstance(target, ast.Attribute) else dotted(target)
+            if isinstance(target, ast.Subscript):
+                name = of_config(target.value, target.slice)
             if name:
                 yield name, statement.value
 
@@ -62,6 +70,13 @@ def started_by(call: ast.Call) -> ast.Call | None:
         ):
             return ast.Call(function, arguments, call.keywords)
     return None
+
+
+def leaves_out(loop: ast.For | ast.comprehension) -> bool:
+    """Whether a loop may do nothing with some of what it goes through."""
+    if isinstance(loop, ast.comprehension):
+        return bool(loop.ifs)
+    return any(isinstance(node, ast.Continue | ast.Break) for node in ast.walk(loop))
 
 
 def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.expr | None:

@@ -34,6 +34,8 @@ _WANTED = re.compile(
     r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
+_SETTINGS = re.compile(r"(?:.*/)?(?:conf|configs?|settings)(?:/[\w-]+)?/[\w-]+\.(?:ya?ml|toml)", re.IGNORECASE)
+"""In a folder of settings, a file may have the name of what it is about, or of one of several choices for that."""
 _MARKS = {
     *("pyproject.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"),
     *("pixi.toml", "environment.yml"),
@@ -126,7 +128,7 @@ class Files:
                     if entry.is_dir(follow_symlinks=False):
                         if entry.name not in _SKIPPED and (entry.name[0] != "." or entry.name == ".venv"):
                             folders.append(posixpath.join(folder, entry.name))
-                    elif _WANTED.fullmatch(entry.name) and entry.is_file():
+                    elif _is_wanted(posixpath.join(folder, entry.name)) and entry.is_file():
                         self._add(folder, entry.name)
             if len(self.python) > found:
                 self._folders.update(upwards(folder))
@@ -135,6 +137,10 @@ class Files:
         is_other = not name.endswith((".py", *SOURCES))
         paths = self.others if is_other else self.python if name.endswith(".py") else self.sources
         paths.append(posixpath.join(folder, name))
+
+
+def _is_wanted(path: str) -> bool:
+    return bool(_WANTED.fullmatch(posixpath.basename(path)) or _SETTINGS.fullmatch(path))
 
 
 def upwards(folder: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from mika.detect.fields import (
     from_environment,
     gets,
     is_of_temporal,
+    leaves_out,
     literal,
     names_variable,
     option_of,
@@ -104,8 +105,10 @@ class Module:
     """A parameter of a function, or of a class when it is made -> that, and the position among the arguments."""
     passing: dict[str, list[ast.Call]] = field(default_factory=dict)
     """What is called with arguments -> these calls."""
-    each: dict[str, ast.expr] = field(default_factory=dict)
-    """The variable of a loop -> what it goes through."""
+    each: dict[str, tuple[ast.expr, int, bool]] = field(default_factory=dict)
+    """The variable of a loop -> what it goes through, the position in each element of that (-1: all of it), and whether
+    nothing of it is left out.
+    """
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -170,7 +173,7 @@ def _visit(node: ast.AST, module: Module) -> None:
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             _note_function(node, module)
         case ast.For(target=target, iter=items) | ast.comprehension(target=target, iter=items):
-            _note_loop(target, items, module)
+            _note_loop(target, items, module, is_all=not leaves_out(node))
         case ast.Assign() | ast.AnnAssign():
             for name, value in assigned(node):
                 if dotted(value) != name and not _is_none(value):  # self.queue = queue
@@ -228,15 +231,18 @@ def _note_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module)
 def _note_call(node: ast.Call, module: Module) -> None:
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("startswith", "endswith"):
         _note_compared([node.func.value, *node.args], module)
-    if dotted(node.func).rpartition(".")[2] in _CALLS:
+    called = dotted(node.func)
+    if not _CALLS.isdisjoint(name.rpartition(".")[2] for name in (called, module.source_of(called))):
         module.calls.append(node)
     _note_default(node, module)
     for call in (node, started_by(node)):
         if call is not None and (call.args or call.keywords):
             module.passing.setdefault(dotted(call.func), []).append(call)
-    owner, _dot, verb = dotted(node.func).rpartition(".")
+    owner, _dot, verb = called.rpartition(".")
     if verb in ("add_argument", "option"):
         _note_option(node, module)
+    if verb == "from_object" and node.args and (named := literal(node.args[0])):  # of Flask's settings
+        module.imports.setdefault(named, (named.rpartition(".")[0] or named, named.rpartition(".")[2]))
     if verb in ("add_typer", "add_command") and node.args:
         name = literal(module.keyword(node, "name")) or literal(node.args[-1]) or ""
         module.added[dotted(node.args[0])] = owner, name
@@ -261,12 +267,15 @@ def _note_parameters(owner: str, arguments: Iterable[ast.arg], module: Module) -
         module.parameters.setdefault(argument.arg, (owner, position))
 
 
-def _note_loop(target: ast.expr, items: ast.expr, module: Module) -> None:
-    match target:
-        case ast.Name(id=name) | ast.Tuple(elts=[ast.Name(id=name), *_]):  # of a table, the keys
-            module.each.setdefault(name, items)
-            if isinstance(items, ast.Tuple | ast.List):
-                module.loops[name] = [dotted(item) for item in items.elts]
+def _note_loop(target: ast.expr, items: ast.expr, module: Module, *, is_all: bool) -> None:
+    targets = [(target, -1)]
+    if isinstance(target, ast.Tuple):
+        targets = [(each, position) for position, each in enumerate(target.elts)]
+    for each, position in targets:
+        if isinstance(each, ast.Name):
+            module.each.setdefault(each.id, (items, position, is_all))
+            if isinstance(items, ast.Tuple | ast.List) and position <= 0:
+                module.loops[each.id] = [dotted(item) for item in items.elts]
 
 
 def _note_option(call: ast.Call, module: Module) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
-from mika.detect.config_files import NOT_PLAIN
+from mika.detect import tables
 from mika.detect.fields import dotted
 from mika.detect.modules import Module
 from mika.detect.sources import Sources, Value
@@ -16,30 +17,57 @@ _DEEPEST = 4
 def values(
     sources: Sources, node: ast.expr | None, module: Module, program: Module | None, depth: int = 0
 ) -> list[Value]:
-    """What an expression of a module is worth in a program that uses it."""
+    """What an expression of a module is worth in a program that uses it; without one, in any of the project."""
     name = _variable(node, module)
     if node is None or depth > _DEEPEST or sources.files.is_late():
         return [sources.value(node, module)]
-    if name in module.each and name not in module.parameters and isinstance(node, ast.Name):
-        items, place = sources.display(_table(module.each[name]), module)
-        if found := [value for item in _items(items) for value in values(sources, item, place, program, depth + 1)]:
-            return found
+    if (items := tables.items(sources, node, module)) is not None:
+        return _worth(sources, items, program, depth)
+    if (choice := tables.choice(sources, node, module)) is not None:
+        chosen = {value.text for value in values(sources, choice.index, module, program, depth + 1)}
+        return _worth(sources, [choice.items[text] for text in chosen if text in choice.items], program, depth)
     known = sources.value(node, module)
     if known == Value() and isinstance(node, ast.Attribute):
         known = _property(sources, node.attr, module)
-    parts, has_default = sources.reachable(module), known.text is not None
-    if not known.variable and (written := sources.config.texts(node, parts, has_default=has_default)):
-        only = written.pop()
-        known = Value() if written or NOT_PLAIN.search(only) else Value(only)
+    if not known.variable:
+        known = _in_file(sources, node, module, known, is_open=program is not None and known.text is None)
     if known.variable or name not in module.parameters:
         return [known]
-    passed = [
-        value
-        for argument, place in _arguments(sources, name, module, program)
-        for value in values(sources, argument, place, program, depth + 1)
-        if value != Value()
-    ]
-    return list(dict.fromkeys(passed)) or [known]
+    arguments = list(_arguments(sources, name, module, program))
+    passed = [value for argument, place in arguments for value in values(sources, argument, place, program, depth + 1)]
+    # The default of a parameter is not what it is where something else is passed, whatever that may be.
+    return list(dict.fromkeys(value for value in passed if value != Value())) or [Value() if arguments else known]
+
+
+def _worth(sources: Sources, items: Sequence[tables.Item], program: Module | None, depth: int) -> list[Value]:
+    """What each of them is worth; without any, it is not known."""
+    found = (values(sources, item, place, program, depth + 1) for item, place in items)
+    return list(dict.fromkeys(itertools.chain.from_iterable(found))) or [Value()]
+
+
+def choices(sources: Sources, node: ast.expr | None, module: Module) -> dict[str, str]:
+    """What an expression may be worth, by the key of a table that decides it."""
+    choice = tables.choice(sources, node, module) if node is not None else None
+    found = {key: sources.value(*item).text for key, item in choice.items.items()} if choice is not None else {}
+    return {key: text for key, text in found.items() if text}
+
+
+def certain(sources: Sources, node: ast.expr | None, module: Module) -> Value:
+    """What an expression of a module is worth in all programs of the project."""
+    found = values(sources, node, module, None)
+    named = [value for value in found if value.variable]
+    return (named or found)[0] if named or len(found) == 1 else Value()
+
+
+def _in_file(sources: Sources, node: ast.expr, module: Module, known: Value, *, is_open: bool) -> Value:
+    """What a config file has for it, if there is one; with several texts for it, nothing is known."""
+    found = sources.config.settings(node, module, sources.reachable(module), is_open=is_open)
+    if not found:
+        return known
+    if len({setting.text for setting in found}) > 1 or (text := found[0].value()) is None:
+        return Value()
+    value = sources.value(text, module)
+    return Value(value.text, value.variable, found[0].file)
 
 
 def _property(sources: Sources, name: str, module: Module) -> Value:
@@ -59,33 +87,14 @@ def _variable(node: ast.expr | None, module: Module) -> str:
     return ""
 
 
-def _table(items: ast.expr) -> ast.expr:
-    """`QUEUES` of `QUEUES.items()`."""
-    match items:
-        case ast.Call(func=ast.Attribute(value=table, attr="items" | "keys")):
-            return table
-    return items
-
-
-def _items(node: ast.expr) -> list[ast.expr]:
-    match node:
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return items
-        case ast.Dict(keys=keys):
-            return [key for key in keys if key is not None]
-    return []
-
-
 def _arguments(
     sources: Sources, name: str, module: Module, program: Module | None
 ) -> Iterator[tuple[ast.expr, Module]]:
     """What the calls of the project pass as a parameter of the module, in the program or else in what it imports."""
     owner, position = module.parameters[name]
-    begins = program or module
-    for place in dict.fromkeys([begins.path, *(part.path for part in sources.reachable(begins))]):
-        part = sources.module(place)
-        for called, calls in part.passing.items() if part is not None else ():
-            if part is None or called.rpartition(".")[2] != owner or not _is(sources, part, called, module, owner):
+    for part in sources.reachable(program) if program is not None else sources.reachable(*sources.entries):
+        for called, calls in part.passing.items():
+            if called.rpartition(".")[2] != owner or not _is(sources, part, called, module, owner):
                 continue
             for call in calls:
                 if (given := part.keyword(call, name)) is not None:

@@ -141,8 +141,8 @@ class _Proposer:
     def _not_served(self, apps: Sequence[web.WebApp], every: Sequence[workers.Worker]) -> list[web.WebApp]:
         """Without those that a worker serves itself."""
         for worker in every:
-            module = self._sources.module(worker.path) if worker.start is not None and worker.queues else None
-            if module is not None and (served := web.served_by(self._sources, module, apps)) is not None:
+            start, module = worker.start, self._sources.module(worker.path) if worker.queues else None
+            if start and module and (served := web.served_by(self._sources, module, start, apps)) is not None:
                 self._served[worker.path] = served[0].path
                 if served[1] is not None:
                     self._ports.add(int(served[1].text or 0))
@@ -232,11 +232,11 @@ class _Proposer:
         if worker.has_identity:
             self._notes.append(workers.without_identity(worker.path, ready))
             ready = "none"
-        reasons = [why, *filter(None, [worker.note])]
-        if served := self._served.get(worker.path):
-            reasons.append(_("it serves the web app of {path}, too", path=served))
+        served = self._served.get(worker.path)
+        also = _("it serves the web app of {path}, too", path=served) if served else ""
+        reasons = tuple(filter(None, [why, worker.note, also]))
         return Process(
-            name, start.command, ready, environment, tuple(reasons), queues, start.cwd, env, watch=worker.watch
+            name, start.command, ready, environment, reasons, queues, start.cwd, env, worker.restart, watch=worker.watch
         )
 
     def _told(self, module: Module, *, has_worker: bool) -> dict[str, str]:
@@ -349,7 +349,7 @@ class _Proposer:
         """A fixed address of the server decides its port."""
         if (target := self._servers.fixed) is not None:
             port = (target.value.text or "").rpartition(":")[2]
-            self._settings["TEMPORAL_PORT"] = Guess(port, _("{path} always connects to this port", path=target.path))
+            self._settings["TEMPORAL_PORT"] = Guess(port, servers.why_fixed(target))
 
     def _note_namespace(self) -> None:
         """The only one that the source has decides it; mika asks its server there whether a worker polls."""

@@ -290,12 +290,19 @@ def _fixed_port(value: Value) -> int | None:
     return int((value.text or "").partition(":")[2]) if _is_here(value) and not value.variable else None
 
 
+def why_fixed(target: Target) -> Text:
+    """Why the server has the port of a target."""
+    if target.value.file:
+        return _("{file} has this port (to use another one, change it there, too)", file=target.value.file)
+    return _("{path} always connects to this port", path=target.path)
+
+
 def _only_in_compose(target: Target) -> Text:
     path, address, variable = target.path, target.value.text, target.value.variable
     if not variable:
         return _(
             "{path} connects to {address}, a name that exists only inside compose: change it",
-            path=path,
+            path=target.value.file or path,
             address=address,
         )
     return _(

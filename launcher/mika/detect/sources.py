@@ -7,10 +7,11 @@ import posixpath
 import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import field
 
 from mika.detect.config_files import ConfigFiles
 from mika.detect.environments import installed_scripts
-from mika.detect.fields import dotted, field_default, from_environment, literal
+from mika.detect.fields import dotted, field_default, from_environment, literal, of_config
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, parse
 from mika.detect.siblings import Siblings
@@ -37,10 +38,13 @@ _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
 
 @frozen
 class Value:
-    """A text, as far as it is known, and the environment variable that may change it."""
+    """A text, as far as it is known, and the environment variable that may change it; `file`: the one that has it, if
+    that is no source code.
+    """
 
     text: str | None = None
     variable: str = ""
+    file: str = field(default="", compare=False)
 
 
 @frozen
@@ -80,6 +84,7 @@ class Sources:
         self.files, self._variables = files, variables
         self.config = ConfigFiles(files)
         self._modules: dict[str, Module | None] = {}
+        self._imported: dict[str, list[Module]] = {}
         self.errors: dict[str, SyntaxError] = {}
         self._siblings = Siblings(files)
         self._scripts = set(_files_of_scripts(files))
@@ -144,17 +149,21 @@ class Sources:
         name = self._variables.get("DJANGO_SETTINGS_MODULE") or (named[1] if named else "")
         return self.find(name, manage or path) if name else None
 
-    def reachable(self, module: Module) -> list[Module]:
-        """The module and all of the project that it imports, the nearest first."""
-        found, waiting = {module.path: module}, deque([module])
+    def reachable(self, *modules: Module) -> list[Module]:
+        """The modules and all of the project that they import, the nearest first."""
+        found, waiting = {module.path: module for module in modules}, deque(modules)
         while waiting and not self.files.is_late():
-            current = waiting.popleft()
-            for name in current.imports:
-                other, _ = self.imported(current, name)
-                if other is not None and other.path not in found:
+            for other in self._imported_by(waiting.popleft()):
+                if other.path not in found:
                     found[other.path] = other
                     waiting.append(other)
         return list(found.values())
+
+    def _imported_by(self, module: Module) -> list[Module]:
+        if module.path not in self._imported:
+            found = (self.imported(module, name)[0] for name in module.imports)
+            self._imported[module.path] = [other for other in found if other is not None]
+        return self._imported[module.path]
 
     def root_of(self, module: Module) -> str:
         """The folder that must be on `sys.path`: the one under which most of its own imports are found."""
@@ -204,13 +213,19 @@ class Sources:
         )  # its folder is on sys.path anyway
 
     def _script_of(self, module: Module) -> Start | None:
-        """The program that its project installs for a function of the module."""
+        return next(iter(self.scripts_of(module).values()), None)
+
+    def scripts_of(self, module: Module) -> dict[str, Start]:
+        """The programs that its project installs for functions of the module, by these."""
         home, (_, name) = self.files.home_of(module.path), self.name_of(module)
-        for target, script in installed_scripts(self.files, home).items():
-            place, _, function = target.partition(":")
-            if place == name and function in module.factories:
-                return Start(home, script)
-        return None
+        targets = (
+            (*target.partition(":")[::2], script) for target, script in installed_scripts(self.files, home).items()
+        )
+        return {
+            function: Start(home, script)
+            for place, function, script in targets
+            if place == name and function in module.factories
+        }
 
     def name_of(self, module: Module) -> tuple[str, str]:
         """The folder for `sys.path`, and the module's name there."""
@@ -234,6 +249,12 @@ class Sources:
             case ast.Call(args=[owner, ast.Constant(value=str(name)), *rest]) if dotted(node.func) == "getattr":
                 operands = [ast.Attribute(owner, name), *rest]
                 return self._first(self.value(operand, module, depth + 1) for operand in operands)
+            case ast.Subscript(value=owner, slice=index) if key := of_config(owner, index):
+                return self.value(ast.Attribute(owner, key), module, depth + 1)
+            case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[index, *rest]) if key := of_config(
+                owner, index
+            ):
+                return self._first(self.value(one, module, depth + 1) for one in (ast.Attribute(owner, key), *rest))
             case ast.Call(
                 func=ast.Attribute(value=inner, attr="strip" | "rstrip"), args=[] | [ast.Constant(value="/")]
             ):

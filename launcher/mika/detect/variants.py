@@ -157,5 +157,6 @@ def _queues(worker: Worker, run: _Run) -> tuple[Value, ...]:
         if (found := _QUEUE.fullmatch(word)) and (name := found[1] or following):
             return (Value(name),)
     return tuple(
-        Value(given[queue.variable], queue.variable) if queue.variable in given else queue for queue in worker.queues
+        Value(given[queue.variable], queue.variable) if queue.variable in given else queue
+        for queue in worker.chosen((*run.arguments, *given.values()))
     )

@@ -81,7 +81,11 @@ def _apps(sources: Sources, module: Module, said: list[Said]) -> Iterator[WebApp
         health = _health(django.health_paths(sources, module))
         yield WebApp(module, "manage.py", start, health, _documented_port(sources, module, "runserver", said))
         return
-    made = [(name, kind) for name, call in module.made if (kind := _kind(sources, module, dotted(call.func)))]
+    made = [
+        (name, kind)
+        for name, call in module.made
+        if (kind := _kind(sources, module, dotted(call.func))) and not _is_for_worker(sources, module, name, call)
+    ]
     factories = [
         (name, kind) for name in module.factories if name in _FACTORIES and (kind := _kind(sources, module, name))
     ]
@@ -94,6 +98,15 @@ def _apps(sources: Sources, module: Module, said: list[Said]) -> Iterator[WebApp
                 owners.add(later)
         health = _health({path for owner in owners for path in _paths(sources, module, owner)})
         yield _served(sources, module, served, kind, health, said)
+
+
+def _is_for_worker(sources: Sources, module: Module, name: str, made: ast.Call) -> bool:
+    """Whether the program of a worker makes the app of another file, for its settings and its context alone."""
+    packages = [source for source, _name in module.imports.values()]
+    serves = any(package.partition(".")[0] in SERVERS for package in packages)
+    serves = serves or any(dotted(call.func) == f"{name}.run" for call in module.calls)
+    is_worker = module.runs and "temporalio.worker" in packages
+    return is_worker and not serves and sources.imported(module, dotted(made.func).partition(".")[0])[0] is not None
 
 
 def _kind(sources: Sources, module: Module, called: str, depth: int = 0) -> str | None:
@@ -159,11 +172,14 @@ def _serving(module: Module) -> ast.Call | None:
     return None
 
 
-def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tuple[WebApp, Value | None] | None:
+def served_by(
+    sources: Sources, program: Module, start: Start, apps: Iterable[WebApp]
+) -> tuple[WebApp, Value | None] | None:
     """The one of the `apps` that a program in another file serves, and its port as far as that is known."""
     if program.commands:  # one may serve, another one work
         return None
-    for part, call in _servings(sources, program):
+    scripts = {} if program.runs else sources.scripts_of(program)
+    for part, call in _servings(sources, program, [function for function, own in scripts.items() if own == start]):
         given = literal(call.args[0]) or ""
         other, attribute = sources.imported(part, dotted(call.args[0]))
         if given:
@@ -177,15 +193,22 @@ def served_by(sources: Sources, program: Module, apps: Iterable[WebApp]) -> tupl
     return None
 
 
-def _servings(sources: Sources, program: Module) -> Iterator[tuple[Module, ast.Call]]:
-    """The calls that serve an app, in a program and in what it calls, each with its module."""
+def _servings(sources: Sources, program: Module, begins: list[str]) -> Iterator[tuple[Module, ast.Call]]:
+    """The calls that serve an app, in a program and in what it calls, each with its module.
+
+    `begins`: the functions that it begins with, if it is not the whole file.
+    """
     places = [(program.path, ON_IMPORT), *reach.reached(sources, program, as_program=True)]
+    if begins:
+        places = list(reach.reached_from(sources, [(program.path, function) for function in begins]))
     for path, name in places:
         part = sources.module(path)
         if part is None:
             continue
         serves = [call for call in part.calls if part.source_of(dotted(call.func)) in ("uvicorn.run", _CONFIG)]
-        if part is program or not part.uses.get(name, set()).isdisjoint(dotted(call.func) for call in serves):
+        if (part is program and not begins) or not part.uses.get(name, set()).isdisjoint(
+            dotted(call.func) for call in serves
+        ):
             yield from ((part, call) for call in serves if call.args)
 
 

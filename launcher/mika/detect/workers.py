@@ -6,7 +6,9 @@ import ast
 import posixpath
 import re
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
+from mika.config.process_options import Restart
 from mika.detect import clis, identity, passed, reach
 from mika.detect.fields import dotted
 from mika.detect.modules import LARGEST_SOURCE, Module
@@ -19,6 +21,7 @@ _ANYTHING = "**"
 """In place of an argument's name: whatever there is in a mapping."""
 _TYPES = {"workflows": "workflow", "activities": "activity"}
 _REGISTERING = {*_TYPES, "plugins", "nexus_service_handlers", _ANYTHING}
+_LASTING = {"wait", "sleep", "sleep_forever", "Future", "serve", "run", "run_forever", "input"}
 _PLAIN = re.compile(r"(.*[_-])?(worker|consumer)s?([_-].*)?")
 
 
@@ -40,8 +43,12 @@ class Worker:
     """What it is made of, if that is not Python."""
     has_identity: bool = False
     """It polls under a name that mika does not know."""
+    is_once: bool = False
+    """It is there only while its program waits for a workflow, as in an example."""
     note: str = ""
     """What to know before its start."""
+    choices: tuple[tuple[str, str], ...] = ()
+    """What a word of its command, or a variable, may be that decides the queue, each with that."""
     label: str = ""
     """By what it is named, as if that were its path, if several have the same one."""
     variable_name: str = ""
@@ -57,8 +64,20 @@ class Worker:
         """The first variable that decides a queue; empty if there is none."""
         return next((queue.variable for queue in self.queues if queue.variable), "")
 
+    @property
+    def restart(self) -> Restart:
+        return "never" if self.is_once else "always"
+
+    def chosen(self, words: Iterable[str]) -> tuple[Value, ...]:
+        """The queues, of which one of the words may have chosen one."""
+        choices = dict(self.choices)
+        named = {choices[word] for word in words if word in choices}
+        return (Value(named.pop()),) if len(named) == 1 else self.queues
+
     def ready(self, queues: Iterable[str]) -> str:
         """The rule for a worker that polls `queues`."""
+        if self.is_once:
+            return "none"
         types = dict(self.types)
         rules = (f"worker:{queue}/{types[queue]}" if queue in types else f"worker:{queue}" for queue in queues)
         return ", ".join(rules) or "none"
@@ -73,7 +92,7 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
     started: dict[str, tuple[Start | None, list[Module]]] = {}
     for maker in makers.values():
         users = [(module, start) for module, start in programs if maker in sources.reachable(module)]
-        users = _with_commands(sources, users, maker)
+        users = _with_scripts(sources, _with_commands(sources, users, maker), maker)
         own = [(module, start) for module, start in users if module is maker] or _starting(sources, users, maker)
         for module, start in own:
             started.setdefault(module.path, (start, []))[1].append(maker)
@@ -95,7 +114,8 @@ def find(sources: Sources, apps: Sequence[WebApp]) -> list[Worker]:
         for module, start in programs
         if _is_plain(module) and not _is_another_start(sources, module, makers.keys() | started.keys())
     ]
-    return workers + plain
+    lasting = [worker for worker in workers if not worker.is_once]
+    return (lasting or workers) + plain
 
 
 def _is_another_start(sources: Sources, module: Module, known: Collection[str]) -> bool:
@@ -141,6 +161,21 @@ def _with_commands(
     return plain + [(module, start) for module, start in found if start is not None]
 
 
+def _with_scripts(sources: Sources, users: Sequence[tuple[Module, Start]], maker: Module) -> list[tuple[Module, Start]]:
+    """The programs of a maker; one that is installed for several functions, for that which makes the worker."""
+    return [(module, _script_for(sources, module, maker) or start) for module, start in users]
+
+
+def _script_for(sources: Sources, module: Module, maker: Module) -> Start | None:
+    scripts = {} if module.runs or module.commands else sources.scripts_of(module)
+    making = [
+        start
+        for function, start in scripts.items()
+        if _makes(maker, reach.reached_from(sources, [(module.path, function)]))
+    ]
+    return next((start for start in making if "worker" in start.command), next(iter(making), None))
+
+
 def _program_beside(sources: Sources, app: WebApp, maker: Module) -> Start | None:
     """What starts the file of an app as a program, if that runs the worker alone."""
     serves = any(source.partition(".")[0] in SERVERS for source, _ in app.module.imports.values())
@@ -182,10 +217,13 @@ def _has_test_server(module: Module, call: ast.Call) -> bool:
 
 def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[Module]) -> Worker:
     queues: dict[Value, set[str]] = {}
+    choices: dict[str, str] = {}
     for maker in makers:
         for number in _workers_in(maker):
             call = maker.calls[number]
-            for queue in passed.values(sources, maker.keyword(call, "task_queue"), maker, sources.module(path)):
+            given = _queue_of(maker, call)
+            choices |= passed.choices(sources, given, maker)
+            for queue in passed.values(sources, given, maker, sources.module(path)):
                 queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
     kinds = {queue: registered & _REGISTERING for queue, registered in queues.items()}
     types = {
@@ -195,7 +233,39 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
     }
     has_identity = any(_has_identity(sources, maker) for maker in makers)
     registered = frozenset().union(*kinds.values())
-    return Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
+    made = Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
+    if start is not None and all(_runs_once(sources, maker) for maker in makers):
+        note = _("it runs a workflow and ends: it is started once, and not again")
+        made = replace(made, is_once=True, note=note)
+    return replace(made, choices=tuple(choices.items())) if not made.known else made
+
+
+def _runs_once(sources: Sources, maker: Module) -> bool:
+    """Whether all workers of a module are those of `async with Worker(…):` that waits for workflows alone."""
+    tree = ast.parse(sources.files.read(maker.path, LARGEST_SOURCE) or b"")
+    blocks = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call) and _is_worker(maker, dotted(item.context_expr.func))
+    ]
+    return len(blocks) == len(_workers_in(maker)) > 0 and all(map(_ends, blocks))
+
+
+def _ends(block: ast.AsyncWith) -> bool:
+    """Whether it runs a workflow, and waits for nothing else that may take as long as the program lives."""
+    inside = [node for statement in block.body for node in ast.walk(statement)]
+    called = {getattr(node.func, "attr", dotted(node.func)) for node in inside if isinstance(node, ast.Call)}
+    runs = "execute_workflow" in called or {"start_workflow", "result"} <= called
+    return runs and called.isdisjoint(_LASTING) and not any(isinstance(node, ast.While) for node in inside)
+
+
+def _queue_of(maker: Module, call: ast.Call) -> ast.expr | None:
+    """Its task queue, also as an item of something that is unpacked with `**`."""
+    given = maker.keyword(call, "task_queue")
+    unpacked = (keyword.value for keyword in call.keywords if keyword.arg is None)
+    return given or next((ast.Subscript(one, ast.Constant("task_queue")) for one in unpacked), None)
 
 
 def _has_identity(sources: Sources, maker: Module) -> bool:

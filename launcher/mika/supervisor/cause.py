@@ -16,6 +16,7 @@ from mika.reason import NONE, Reason
 from mika.supervisor.diagnose import (
     Missing,
     ended_itself,
+    ends_with_error,
     find_error_line,
     find_missing,
     find_permanent_cause,
@@ -48,9 +49,10 @@ async def explain(
     """
     lines = last_lines(*log)
     error_line = find_error_line(lines) or _full_disk(log[0])
+    code = code or int(ends_with_error(lines))
     return Explanation(
         lines=tuple(lines),
-        error_line=error_line,
+        error_line=error_line if code else "",
         cause=await _with_fix(
             await find_cause(lines, code, own_ports, temporal), find_missing(lines, code), fix_for_missing
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -110,6 +111,15 @@ def ended_itself(code: int, lines: Sequence[str]) -> bool:
     return code >= 0 or before_last_crash(lines) is not lines
 
 
+_UNCAUGHT = re.compile(r"^(\w+\.)*\w*(Error|Exception)\b")
+
+
+def ends_with_error(lines: Sequence[str]) -> bool:
+    """Whether the last that it has said is a traceback of Python: some servers exit with 0 after that."""
+    *_earlier, frame, error = ("", "", *filter(None, lines))
+    return frame.startswith("  ") and _UNCAUGHT.match(error) is not None
+
+
 def find_permanent_cause(lines: Sequence[str], code: int) -> Reason:
     """What the output says of a cause that a restart cannot fix, and the fix that it names; or NONE."""
     said = telling(before_last_crash(lines))
@@ -193,7 +203,7 @@ def _fix(said: Sequence[str], number: int) -> str:
             "its database file (of `temporal`: .mika/data/temporal.db) cannot be written:"
             " check who owns it, and whether it is read-only"
         )
-    return _fix_for_start_on_import(said[:number])
+    return _fix_for_sandbox(said[:number])
 
 
 def _missing_variable(said: Sequence[str], number: int) -> str:
@@ -205,11 +215,28 @@ def _missing_variable(said: Sequence[str], number: int) -> str:
     return name[1] if name and _OF_ENVIRON.match(frame) else ""
 
 
-def _fix_for_start_on_import(earlier: Sequence[str]) -> str:
+_FOREIGN = r"<|.*[/\\](?:(?:site|dist)-packages|lib[/\\]python3[.\d]*|Python3\d*[/\\]Lib)[/\\]"
+_OWN_FRAME = re.compile(rf'File "(?!{_FOREIGN}).+", line \d+, in ')
+
+
+def _fix_for_sandbox(earlier: Sequence[str]) -> str:
     """Temporal's Python SDK imports the file of a workflow once more, in its sandbox, with all that runs on import."""
-    if _first_cause(earlier).startswith("RuntimeError: asyncio.run() cannot be called from a running event loop"):
+    cause = _first_cause(earlier)
+    if cause.startswith("RuntimeError: asyncio.run() cannot be called from a running event loop"):
         return _('put what starts the worker below `if __name__ == "__main__":`')
-    return ""
+    if ".RestrictedWorkflowAccessError: " not in cause:
+        return ""
+    before = earlier[: list(earlier).index(cause)]
+    own = [pair for pair in itertools.pairwise(before) if _OWN_FRAME.match(pair[0])]
+    if not own or not own[-1][1].startswith(("import ", "from ")):
+        return ""
+    frame, statement = own[-1]
+    return _(
+        "{place} imports it for a workflow, too: write `{statement}` there within"
+        " `with workflow.unsafe.imports_passed_through():`",
+        place=_location([frame]).strip(" ()"),
+        statement=statement,
+    )
 
 
 def _compiler(text: str) -> re.Pattern[str] | None:

@@ -15,6 +15,7 @@ class Explanation:
     lines: tuple[str, ...] = ()
     """The last lines, without terminal escapes."""
     error_line: str = ""
+    """Empty if it has done what it was to do, as far as is known."""
     cause: Reason = NONE
     """Of an exit that another attempt would repeat."""
     early_fix: str = ""

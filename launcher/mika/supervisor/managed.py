@@ -251,7 +251,9 @@ class Managed:
         if was_killed_as_hung and exit_.code != 0:
             exit_ = replace(exit_, reason=self.state.reason.within(exit_.reason.text))
         if self.unit.spec is not None and why.ended_itself:
-            fix = exit_.reason.fix or why.cause.fix or (why.early_fix if self._was_early(exit_.code) else "")
+            # With an exit code of 0, the guard has only guessed why, and not known of an error.
+            known = exit_.reason.fix if exit_.code or not why.error_line else ""
+            fix = known or why.cause.fix or (why.early_fix if self._was_early(exit_.code) else "")
             exit_ = replace(exit_, reason=replace(exit_.reason, fix=fix))
         self.last_exit, self.exited_at = exit_, time.monotonic()
         self._last_lines = why.lines[-SHOWN_LINES:]
@@ -269,7 +271,7 @@ class Managed:
         )
         # The exit reason of a container already contains its error line.
         line = why.cause.text or why.error_line
-        error_line = line if exit_.code and why.ended_itself and self.unit.run is None else ""
+        error_line = line if why.ended_itself and self.unit.run is None else ""
         is_new = error_line not in ("", exit_.reason.text)
         self.reason = Reason(error_line, exit_.reason.fix).within(exit_.reason.text) if is_new else exit_.reason
         self._why_exited = self.reason

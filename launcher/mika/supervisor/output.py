@@ -55,6 +55,8 @@ _SURROUNDING = (
     # compilers: how many errors there are
     r"^\d+ errors?$|^Found \d+ errors?\b|^Errors +Files$|^error: compilation failed$|^\[ERROR\] COMPILATION ERROR :",
     r"^ERROR: +Application startup failed\. Exiting\.$",  # uvicorn
+    # gunicorn, of a worker that has told its error
+    r"^\[[^\]]{1,60}\] \[\d+\] \[(INFO|ERROR)\] (Worker (exiting|\(pid:)|Shutting down: Master|Reason: Worker failed)",
     # yarn, pnpm, nodemon, make, npm
     r"^error Command failed with exit code|^info Visit https://yarnpkg|^\s*ELIFECYCLE\b|^\[nodemon\] app crashed",
     r"^\w*make(\[\d+\])?: \*\*\* .*Error \d+$|^npm (warn|WARN|notice)\b",
@@ -111,6 +113,37 @@ def _without_source(lines: list[str]) -> list[str]:
     """Without a line of source code that a compiler or an interpreter points at, and the line that points."""
     marked = {number for number, line in enumerate(lines) if _MARKER.match(line)}
     return [line for number, line in enumerate(lines) if number not in marked and number + 1 not in marked]
+
+
+_GROUP = re.compile(r"\+ Exception Group Traceback \(most recent call last\):$")
+_IN_GROUP = re.compile(r"^\s*\| ?(.*)$")
+_BETWEEN = re.compile(r"^\s*\+-")
+
+
+def _without_frames_of_groups(lines: list[str]) -> list[str]:
+    """With what Python draws a frame around, as errors that were raised together, as it would be without one."""
+    kept, inside = [], False
+    for line in lines:
+        is_begin, framed = _GROUP.search(line) is not None, _IN_GROUP.match(line)
+        inside = is_begin or (inside and bool(framed or _BETWEEN.match(line)))
+        if not inside:
+            kept.append(line)
+        elif framed:
+            kept.append(framed[1])
+    return kept
+
+
+_LIFESPAN = "hypercorn.utils.LifespanFailureError: "
+_WHILE_HANDLING = "During handling of the above exception, another exception occurred:"
+
+
+def _without_lifespan(lines: list[str]) -> list[str]:
+    """Without the error that Hypercorn makes of one that it has told, such as that of an app which cannot start."""
+    for end, line in enumerate(lines):
+        if line.startswith(_LIFESPAN) and _WHILE_HANDLING in lines[:end]:
+            begin = end - 1 - lines[:end][::-1].index(_WHILE_HANDLING)
+            return [*lines[:begin], *_without_lifespan(lines[end + 1 :])]
+    return lines
 
 
 _GOROUTINE = re.compile(r"^goroutine \d+ .*\[.+\]:$")
@@ -211,6 +244,8 @@ _STEPS: tuple[Callable[[list[str]], list[str]], ...] = (
     _without_goroutines,
     _without_fields,
     _without_source,
+    _without_frames_of_groups,
+    _without_lifespan,
     _spring_in_one_line,
     _invalid_in_one_line,
 )

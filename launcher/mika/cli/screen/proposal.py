@@ -10,7 +10,7 @@ from mika.backends.infrastructure import Plan
 from mika.cli.language import shown
 from mika.cli.screen.colours import WAITING, paint
 from mika.cli.screen.width import pad, width
-from mika.config.environment import find_environment
+from mika.config.environment import between, find_environment
 from mika.config.load import Config
 from mika.detect import written
 from mika.detect.findings import Process, Proposal
@@ -74,7 +74,7 @@ def _environment(process: Process, config: Config) -> str:
         return tool.tool if (config.project / tool.folder / "node_modules").is_dir() else ""
     if tool.tool and not tool.is_kept:
         return tool.tool
-    found = find_environment([config.project / process.cwd, config.project], os.environ)
+    found = find_environment(between(config.project / process.cwd, config.project), os.environ)
     if found is None:
         return ""
     inside = found.root.is_relative_to(config.project)

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mika.config.environment import find_environment
+from mika.config.environment import between, find_environment
 from mika.decoded import Json
 from mika.detect.environments import how_to_install
 from mika.detect.packages import Installed
@@ -87,7 +87,7 @@ def _major(version: str) -> int:
 def find_homes(project: Path, folders: list[Path]) -> Iterator[Home]:
     """The part of the project that each folder belongs to, if its environment says which Python it has."""
     for folder in folders:
-        environment = find_environment([folder, project], os.environ)
+        environment = find_environment(between(folder, project), os.environ)
         python = _VERSION.search(_text(environment.root / "pyvenv.cfg")) if environment is not None else None
         if environment is not None and python is not None:
             above = [path for path in (folder, *folder.parents) if path.is_relative_to(project)]

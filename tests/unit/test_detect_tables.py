@@ -1,0 +1,109 @@
+"""Task queues that stand in a table of the project: those of a loop, and that which a key chooses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.sources import only, proposed, worker
+
+CLASS = "class Spec(NamedTuple):\n    name: str\n    flows: list = []\n    queue: str = 'orders'\n"
+CALLED = f"{CLASS}SPECS = [Spec('a'), Spec(name='b', queue='mail')]\n"
+TABLES = "SPECS = {'a': {'queue': 'orders'}, 'b': {'queue': 'mail', 'flows': []}}\n"
+COMPOSE = """services:
+  first: {build: ., command: python worker.py, environment: {KIND: a}}
+  second: {build: ., command: python worker.py, environment: {KIND: b}}
+"""
+
+
+def looping(queue: str, table: str, loop: str, imports: str = "") -> str:
+    return worker("TASK_QUEUE", f"{imports}\n{table}").replace(
+        "    await Worker(client, task_queue=TASK_QUEUE, workflows=[]).run()",
+        f"    {loop}\n        await Worker(client, task_queue={queue}, workflows=[]).run()",
+    )
+
+
+@pytest.mark.parametrize(
+    ("queue", "table", "loop"),
+    [
+        ("spec.queue", CALLED, "for spec in SPECS:"),
+        ("spec['queue']", TABLES, "for spec in SPECS.values():"),
+        ("spec.get('queue')", TABLES, "for _name, spec in SPECS.items():"),
+        ("own", "SPECS = [('orders', A), ('mail', B)]\n", "for own, flows in SPECS:"),
+        ("own", "SPECS = [(A, 'orders'), (B, 'mail')]\n", "for flows, own in SPECS:"),
+        ("own", "SPECS = {'a': 'orders', 'b': 'mail'}\n", "for _key, own in SPECS.items():"),
+        ("one.QUEUE", "from flows import First, Second\n", "for one in (First, Second):"),
+        ("one.QUEUE", "import first, second\n", "for one in (first, second):"),
+    ],
+)
+def test_the_queues_of_a_loop(tmp_path, queue, table, loop):
+    files = {
+        "flows.py": "class First:\n    QUEUE = 'orders'\nclass Second:\n    QUEUE = 'mail'\n",
+        "first.py": "QUEUE = 'orders'\n",
+        "second.py": "QUEUE = 'mail'\n",
+        "other.py": "queue = 'another'\n",
+    }
+    found = proposed(tmp_path, {"worker.py": looping(queue, table, loop), **files})
+    assert (only(found).queues, found.questions) == (("orders", "mail"), ())
+
+
+@pytest.mark.parametrize("place", ["worker.py", "specs.py"])
+def test_a_loop_through_the_table_of_another_file(tmp_path, place):
+    imports = "" if place == "worker.py" else "from specs import SPECS"
+    source = looping("spec.queue", CALLED if place == "worker.py" else "", "for spec in SPECS:", imports)
+    assert only(proposed(tmp_path, {"specs.py": CALLED, "worker.py": source})).queues == ("orders", "mail")
+
+
+@pytest.mark.parametrize("loop", ["for spec in SPECS:\n        if not spec.on: continue", "for spec in load():"])
+def test_a_loop_that_may_leave_out_some_is_asked_for(tmp_path, loop):
+    assert proposed(tmp_path, {"worker.py": looping("spec.queue", CALLED.replace("'orders'", "None"), loop)}).questions
+
+
+CHOSEN = [
+    ("**SPECS[kind]", TABLES.replace("queue", "task_queue")),
+    ("**spec", TABLES.replace("queue", "task_queue")),
+    ("task_queue=spec['queue']", TABLES),
+    ("task_queue=SPECS[kind]['queue']", TABLES),
+    ("task_queue=SPECS.get(kind)", "SPECS = {'a': 'orders', 'b': 'mail'}\n"),
+    ("task_queue=spec.queue", f"{CLASS}SPECS = {{'a': Spec('x'), 'b': Spec('y', [], 'mail')}}\n"),
+]
+
+
+def choosing(given: str, table: str, kind: str) -> str:
+    source = worker("Q", f"import os, sys\n{table}").replace("task_queue=Q", given)
+    return source.replace("    client =", f"    kind = {kind}\n    spec = SPECS[kind]\n    client =")
+
+
+@pytest.mark.parametrize(("given", "table"), CHOSEN)
+def test_a_key_of_a_table_that_is_known(tmp_path, given, table):
+    source = choosing(given, table, 'os.getenv("KIND", "a")')
+    assert only(proposed(tmp_path / "a", {"worker.py": source})).queues == ("orders",)
+    assert only(proposed(tmp_path / "b", {"worker.py": source}, KIND="b")).queues == ("mail",)
+
+
+@pytest.mark.parametrize(("given", "table"), CHOSEN)
+def test_a_key_of_a_table_that_nobody_knows_is_asked_for(tmp_path, given, table):
+    found = proposed(tmp_path, {"worker.py": choosing(given, table, "sys.argv[1]"), "other.py": "queue = 'another'\n"})
+    assert found.questions
+    assert only(found).env == {}
+
+
+@pytest.mark.parametrize(("given", "table"), CHOSEN)
+def test_a_service_of_compose_says_which_key(tmp_path, given, table):
+    source = choosing(given, table, 'os.environ["KIND"]')
+    found = proposed(tmp_path, {"worker.py": source, "compose.yml": COMPOSE})
+    assert [(one.name, one.queues, one.env) for one in found.processes] == [
+        ("first", ("orders",), {"KIND": "a"}),
+        ("second", ("mail",), {"KIND": "b"}),
+    ]
+
+
+@pytest.mark.parametrize("program", ["python worker.py", "uv run work"])
+def test_a_makefile_says_which_key(tmp_path, program):
+    source = choosing("task_queue=spec['queue']", TABLES, "sys.argv[1]")
+    manifest = '[build-system]\n[project]\nname = "x"\n[project.scripts]\nwork = "worker:main"\n'
+    text = f"one:\n\t{program} a\ntwo:\n\t{program} b\n"
+    found = proposed(tmp_path, {"worker.py": source, "Makefile": text, "pyproject.toml": manifest})
+    assert [(one.command, one.queues) for one in found.processes] == [
+        ("python worker.py a", ("orders",)),
+        ("python worker.py b", ("mail",)),
+    ]
