@@ -93,7 +93,7 @@ def test_bad_toml(tmp_path: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("bot_names = 'a'", "this is no setting of mika; a variable that your program reads belongs in .env"),
+        ("bot_names = 'a'", "this is not a setting of mika; a variable that your program reads belongs in .env"),
         ("[tool.mika]\nbackend = 'none'", "in mika.toml, the keys of [tool.mika] are at the top level"),
         ("bakend = 1", ""),
     ],

@@ -110,7 +110,7 @@ def where_it_belongs(key: str) -> str:
     """Where a key belongs that is like none of ours."""
     if key == "tool":
         return _("in mika.toml, the keys of [tool.mika] are at the top level: remove `tool.mika`")
-    return _("this is no setting of mika; a variable that your program reads belongs in .env")
+    return _("this is not a setting of mika; a variable that your program reads belongs in .env")
 
 
 def _split_key(text: str) -> tuple[str, ...]:
