@@ -82,10 +82,10 @@ def test_the_port_of_what_was_found_is_another_one_by_the_setting_that_mika_name
     this.write("uvicorn/__main__.py", SERVES)
     with socket.create_server(("127.0.0.1", 0)) as taken, free_port() as port:
         this.env["API_PORT"] = str(taken.getsockname()[1])
-        assert "in .env: API_PORT=" in this.error("up", "--yes", code=2, process=False).err
+        assert "in the environment: API_PORT=" in this.error("up", "--yes", code=2, process=False).err
         this.ok("init", "--yes")
         assert "--port $API_PORT\n" in (this.folder / "Procfile").read_text()
-        assert "in .env: API_PORT=" in this.error("up", code=2, process=False).err
+        assert "in the environment: API_PORT=" in this.error("up", code=2, process=False).err
         this.env["API_PORT"] = str(port)
         this.up()
         assert [(name, state) for name, state, _ in processes(this)] == [("web", "ready")]

@@ -209,7 +209,7 @@ def test_a_port_that_is_taken_the_setting_that_fixes_it_and_a_fix_that_asks_firs
                 found = checks(project)["ports"]
                 assert found["status"] == "fail"
                 assert f"port {port} (TEMPORAL_PORT) is taken by" in found["finding"]
-                other = {"TEMPORAL_PORT": found["fix"].partition("TEMPORAL_PORT=")[2].partition(" ")[0]}
+                other = {"TEMPORAL_PORT": found["fix"].partition("TEMPORAL_PORT=")[2].partition(",")[0]}
                 agreed = project.mika("doctor", "--fix", stdin="y\n", timeout=120, env=other)
                 assert agreed.code == 0, str(agreed)
                 assert project.mika("doctor", env=other).code == 0

@@ -26,7 +26,7 @@ from mika.project.folder import ProjectDir
 
 from tests.kit.machine import DEADLINE, POSIX, ROOT, FreePort, poll_until, telling
 from tests.kit.reaper import has_mark
-from tests.kit.runs import Result, Running, can_run_here, run_here
+from tests.kit.runs import SHOWN, Result, Running, can_run_here, run_here
 
 PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 
@@ -138,7 +138,7 @@ class Project:
             code, *output = run(args, self.environ(**(env or {})), stdin.encode(), timeout)
         except subprocess.TimeoutExpired as late:
             text = ((late.output or b"") + (late.stderr or b"")).decode("utf-8", "replace")
-            raise AssertionError(f"`mika {' '.join(args)}` still runs after {timeout} s:\n{text}") from None
+            raise AssertionError(f"`mika {' '.join(args)}` still runs after {timeout} s:\n{text[-SHOWN:]}") from None
         out, err = (text.decode("utf-8", "replace").replace("\r\n", "\n") for text in output)
         result = Result(args, code, out, err, time.monotonic() - began)
         assert "this is a fault of mika" not in result.text, str(result)

@@ -23,6 +23,8 @@ from mika.cli.spelling import use_folder
 
 from tests.kit.machine import DEADLINE, POSIX, poll_until, telling
 
+SHOWN = 5000  # characters of an output that a failure shows: pytest takes minutes for some MB
+
 
 @dataclass(frozen=True)
 class Result:
@@ -46,7 +48,8 @@ class Result:
         return self.out + self.err
 
     def __str__(self) -> str:
-        return f"`mika {' '.join(self.args)}` -> {self.code} after {self.seconds:.1f} s\n{self.out}{self.err}"
+        output = self.out[-SHOWN:] + self.err[-SHOWN:]
+        return f"`mika {' '.join(self.args)}` -> {self.code} after {self.seconds:.1f} s\n{output}"
 
 
 class Running:
@@ -83,7 +86,7 @@ class Running:
         try:
             return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {timeout} s:\n{self.output()}") from None
+            raise AssertionError(f"{self.name} still runs after {timeout} s:\n{self.output()[-SHOWN:]}") from None
 
     def kill(self) -> None:
         if self.popen.poll() is None:

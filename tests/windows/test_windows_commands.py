@@ -163,7 +163,7 @@ def test_a_taken_port_is_named_before_anything_starts(project: Make):
     with socket.create_server(("127.0.0.1", stack.ports["API_PORT"])):
         told = stack.error("up", "-d", code=2).out
     assert f"port {stack.ports['API_PORT']} (API_PORT) is taken by another program" in told
-    assert "choose another port in .env: API_PORT=" in told
+    assert "choose another port in the environment: API_PORT=" in told
 
 
 def test_a_script_that_captures_the_output_of_up_gets_it_at_once(project: Make):

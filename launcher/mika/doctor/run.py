@@ -113,4 +113,4 @@ def _is_down(checks: Sequence[Check]) -> bool:
 def broken_configuration(error: UsageError) -> Report:
     """The report when the settings cannot be read."""
     rest = [skipped(check_id, _("the configuration cannot be read"), "config") for check_id, _check in CHECKS[1:]]
-    return Report((fail("config", error.message, error.hint or _("fix that line")), *rest))
+    return Report((fail("config", error.message, error.hint or _("correct it there")), *rest))
