@@ -249,12 +249,16 @@ from temporalio.client import Client
 
 asyncio.run(Client.connect("{HOST}:7233"))
 """
-CRASH = """
-import ctypes
+# What Python writes when a thread of the SDK comes too late; the real one sometimes dies again while it writes that.
+CRASH = r"""
+import os
 
 class Late:
-    def __del__(self, die=ctypes.pythonapi.Py_FatalError):
-        die(b"as a thread of the SDK dies that comes too late")
+    def __del__(self, write=os.write, abort=os.abort):
+        write(2, b"Fatal Python error: PyGILState_Release: thread state 0x1 must be current when releasing\n"
+                 b"Python runtime state: finalizing (tstate=0x2)\n\nThread 0x3 (most recent call first):\n"
+                 b"  <no Python frame>\n")
+        abort()
 
 late = Late()
 """
