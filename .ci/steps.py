@@ -116,21 +116,8 @@ def in_memory() -> str | None:
 
 def unit_tests(folder: str) -> tuple[str, ...]:
     """The command, without those that assert a time."""
-    cache = ("-o", f"cache_dir={UNITS_CACHE}")
-    return (
-        *IN_IDLE_TIME,
-        PYTHON,
-        "-m",
-        "pytest",
-        "--basetemp",
-        folder,
-        *cache,
-        "tests/unit",
-        "-m",
-        "not alone",
-        "-n",
-        "2",
-    )
+    options = ("--basetemp", folder, "-o", f"cache_dir={UNITS_CACHE}", "-m", "not alone", "-n", "2")
+    return (*IN_IDLE_TIME, PYTHON, "-m", "pytest", *options, "tests/unit")
 
 
 def check(builds: list[Background], units: Background, arguments: list[str], folder: str) -> int:
@@ -161,7 +148,7 @@ def check(builds: list[Background], units: Background, arguments: list[str], fol
         return finish(f"pytest exited with {code}")
     if len(failed) > SECOND_ATTEMPTS:
         return finish(f"{len(failed)} tests failed; up to {SECOND_ATTEMPTS} would get a second attempt", failed)
-    if pytest("second attempt", failed):
+    if pytest("second attempt", [*failed, "-n", "0"]):
         return finish("failed twice, or one of these did", failed)
     return finish("", failed)
 

@@ -21,7 +21,7 @@ def within(*lines: str) -> str:
 def test_a_program_that_runs_a_workflow_and_ends_is_started_once(tmp_path, lines):
     found = only(proposed(tmp_path, {"demo.py": within(*lines)}))
     assert (found.command, found.ready, found.restart) == ("python demo.py", "none", "never")
-    assert "it runs a workflow and ends: it is started once, and not again" in found.why
+    assert "it runs a workflow and exits: it is started once, and not again" in found.why
 
 
 @pytest.mark.parametrize(

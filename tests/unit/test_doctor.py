@@ -125,8 +125,9 @@ def test_what_listens_instead_of_temporal(
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="Python has no IPv6 here")
 def test_a_port_that_answers_at_one_address_only_is_named_with_that_address(tmp_path: Path) -> None:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening, socket.socket() as kept:
         port = listening.getsockname()[1]
+        kept.bind(("127.0.0.1", port))  # without `listen`: so nobody else answers there
         (tmp_path / "Procfile").write_text("six: serve\n", encoding="utf-8")
         (tmp_path / "mika.toml").write_text(
             f'backend = "none"\n[process.six]\nready = "tcp:{port}"\n', encoding="utf-8"

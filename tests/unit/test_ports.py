@@ -70,6 +70,7 @@ def test_what_is_free_is_told_for_each_port_that_is_taken(monkeypatch):
     hint = refused.value.hint or ""
     assert hint.endswith("or choose another port in .env: TEMPORAL_PORT=7236 and TEMPORAL_UI_PORT=8089")
     assert ports.PortSetting("A", 65535).another("127.0.0.1") >= 1024, "it begins anew"
+    assert ports.PortSetting("A", 80).another("127.0.0.1") >= 1024, "no user may have those below"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of this machine on Linux only")

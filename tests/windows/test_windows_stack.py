@@ -168,7 +168,7 @@ def test_a_blocked_event_loop_is_found_and_the_worker_replaced(bot: WinProject):
     bot.write("block", "")
     found = bot.wait_replaced("worker", before["pid"], PATIENCE)
     assert not (bot.folder / "block").exists()
-    assert found["restarts"] == before["restarts"] + 1
+    assert found["restarts"] > before["restarts"]  # a machine that is busy may delay the beats of the new one, too
     hung = bot.events("unhealthy", "worker")
     assert "no beat" in hung[-1]["reason"]
     log = bot.log("worker")

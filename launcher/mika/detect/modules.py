@@ -106,9 +106,9 @@ class Module:
     passing: dict[str, list[ast.Call]] = field(default_factory=dict)
     """What is called with arguments -> these calls."""
     each: dict[str, tuple[ast.expr, int, bool]] = field(default_factory=dict)
-    """The variable of a loop -> what it goes through, the position in each element of that (-1: all of it), and whether
-    nothing of it is left out.
-    """
+    """The variable of a loop -> what it goes through, the position in each element (-1: all), and whether all count."""
+    blocks: list[ast.AsyncWith] = field(default_factory=list)
+    """Each `async with`."""
     loops: dict[str, list[str]] = field(default_factory=dict)
     """The variable of a `for` -> the names that it goes through."""
     runs: bool = False
@@ -180,6 +180,8 @@ def _visit(node: ast.AST, module: Module) -> None:
                     module.values.setdefault(name, value)
                     if names_variable(value):
                         module.read.setdefault(name, value)
+        case ast.AsyncWith():
+            module.blocks.append(node)
         case ast.If(test=test) | ast.IfExp(test=test) if is_of_temporal(test):
             module.tests.append(test)
         case ast.Compare():
@@ -268,10 +270,7 @@ def _note_parameters(owner: str, arguments: Iterable[ast.arg], module: Module) -
 
 
 def _note_loop(target: ast.expr, items: ast.expr, module: Module, *, is_all: bool) -> None:
-    targets = [(target, -1)]
-    if isinstance(target, ast.Tuple):
-        targets = [(each, position) for position, each in enumerate(target.elts)]
-    for each, position in targets:
+    for position, each in enumerate(target.elts) if isinstance(target, ast.Tuple) else [(-1, target)]:
         if isinstance(each, ast.Name):
             module.each.setdefault(each.id, (items, position, is_all))
             if isinstance(items, ast.Tuple | ast.List) and position <= 0:

@@ -234,19 +234,17 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
     has_identity = any(_has_identity(sources, maker) for maker in makers)
     registered = frozenset().union(*kinds.values())
     made = Worker(path, start, tuple(queues), registered, tuple(types.items()), has_identity=has_identity)
-    if start is not None and all(_runs_once(sources, maker) for maker in makers):
-        note = _("it runs a workflow and ends: it is started once, and not again")
+    if start is not None and all(_runs_once(maker) for maker in makers):
+        note = _("it runs a workflow and exits: it is started once, and not again")
         made = replace(made, is_once=True, note=note)
     return replace(made, choices=tuple(choices.items())) if not made.known else made
 
 
-def _runs_once(sources: Sources, maker: Module) -> bool:
+def _runs_once(maker: Module) -> bool:
     """Whether all workers of a module are those of `async with Worker(…):` that waits for workflows alone."""
-    tree = ast.parse(sources.files.read(maker.path, LARGEST_SOURCE) or b"")
     blocks = [
         node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.AsyncWith)
+        for node in maker.blocks
         for item in node.items
         if isinstance(item.context_expr, ast.Call) and _is_worker(maker, dotted(item.context_expr.func))
     ]

@@ -27,7 +27,8 @@ else:
     from mika.machine import _posix as _system
 
 _ANY = ("0.0.0.0", "::")
-_PORTS_TRIED = 200
+_PORTS_TRIED = 2000
+"""Windows keeps whole ranges, of 100 ports each."""
 _FIRST_PORT = 1024
 """The first that is not kept for the administrator."""
 
@@ -44,7 +45,7 @@ class PortSetting:
 
     def another(self, host: str, but: Collection[int] = ()) -> int:
         """The next port that can be had, `but` for these. After 65535 comes 1024."""
-        every = itertools.chain(range(self.port + 1, 65536), range(_FIRST_PORT, 65536))
+        every = itertools.chain(range(max(self.port + 1, _FIRST_PORT), 65536), range(_FIRST_PORT, 65536))
         usable = (port for port in every if port not in self.own and port not in but)
         candidates = itertools.islice(usable, _PORTS_TRIED)
         return next((port for port in candidates if is_free(host, port)), self.port + 1)

@@ -140,7 +140,7 @@ class Docker(Backend):
     def _way_out(self, service: Service, port: Port) -> str:
         """What to do when its port is taken."""
         if variable := self._port_variable(service):
-            own = {port.published for service in self.file.services for port in service.ports}
+            own = tuple(each.published for other in self.file.services for each in other.ports)
             place = _("the environment") if variable in os.environ else ".env"
             setting = ports.PortSetting(variable, port.published, place, own)
             return _("stop it, or {change}", change=ports.how_to_change(_host(port), setting))
