@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -162,13 +161,12 @@ def test_a_slow_worker_is_not_killed(workers):
     The other one has 12 steps of a second each at a time.
     """
     names = ("shell", "go", "queued")
-    pids, began = [workers.pid(name) for name in names], time.monotonic()
+    pids = [workers.pid(name) for name in names]
 
     async def both() -> list[list[str]]:
         return await asyncio.gather(answers(workers, "shell", 1, 12), answers(workers, "jobs", 12, 1))
 
     assert asyncio.run(both()) == [["done"], ["done"] * 12]
-    assert time.monotonic() - began < 45
     assert [workers.pid(name) for name in names] == pids
     assert not [event for name in names for event in workers.events("unhealthy", name)]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mika.cli.context import Context
 from mika.doctor.examination import Examination
 from mika.errors import MikaError
 from mika.project.folder import ProjectDir
 from mika.wording import _
+
+if TYPE_CHECKING:
+    from temporalio.service import RPCError
 
 T = TypeVar("T")
 
@@ -19,8 +22,6 @@ def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
     """Do it with a connection; an error of Temporal becomes one line."""
     from temporalio.service import RPCError
 
-    from mika.diagnosis.fixes import fix_of_refused_call
-
     config = context.load_started()
 
     async def main() -> T:
@@ -28,7 +29,21 @@ def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
             try:
                 return await work(exam)
             except RPCError as error:
-                fix = fix_of_refused_call(str(error)) or _("`mika doctor` checks it")
-                raise MikaError(_("Temporal refuses: {error}", error=error), fix, code="temporal_error") from None
+                raise failed_call(error) from None
 
     return asyncio.run(main())
+
+
+def failed_call(error: RPCError) -> MikaError:
+    """What to say of a call that the server refused, or did not answer."""
+    from mika.diagnosis.fixes import fix_of_refused_call
+    from mika.diagnosis.temporal import CallError, call_error
+
+    match call_error(error):
+        case CallError.TIMEOUT:
+            text = _("Temporal did not answer in time")
+        case CallError.UNREACHABLE:
+            text = _("Temporal cannot be reached: {error}", error=error)
+        case _:
+            text = _("Temporal refuses: {error}", error=error)
+    return MikaError(text, fix_of_refused_call(str(error)) or _("`mika doctor` checks it"), code="temporal_error")
