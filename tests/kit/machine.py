@@ -74,6 +74,15 @@ def poll_until(look: Callable[[], T], timeout: float, what: str, step: float = 0
 
 
 @contextlib.contextmanager
+def cpu_limit(seconds: float) -> Iterator[None]:
+    """What happens within may not take this process more of the processor: a busy machine does not change that."""
+    began = time.process_time()
+    yield
+    took = time.process_time() - began
+    assert took < seconds, f"it took {took:.1f} s of the processor, and not less than {seconds:g} s"
+
+
+@contextlib.contextmanager
 def telling(note: Callable[[], object]) -> Iterator[None]:
     """An assertion that fails within tells this, too."""
     try:
