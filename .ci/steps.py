@@ -1,5 +1,5 @@
 """The steps of `.ci/run`: lint, types and the bot's recorded histories, while programs for the tests are built; then
-the tests, of which the unit tests take what the others leave of the processor.
+the tests.
 
 What fails gets a second attempt, since the tests kill real processes and wait for real ones, on whatever machine this
 is. The last lines name each test that needed it. More than three such tests fail the run, and so does one that fails
@@ -46,10 +46,7 @@ BUILDS: dict[str, tuple[str, list[tuple[str, ...]]]] = {  # by the word in MIKA_
 }
 SECOND_ATTEMPTS = 3
 ROOM = 2 * 1024**3  # bytes; a run of the tests leaves 150 MB
-CACHE, UNITS_CACHE = Path(".pytest_cache"), Path(".pytest_cache/units")
-FAILED = "v/cache/lastfailed"  # where pytest writes down what failed, in its cache
-# Last in line for a processor, also where each session of processes has its own share (man 7 sched, autogroup).
-IN_IDLE_TIME = ("sh", "-c", 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"', "sh")
+FAILED = Path(".pytest_cache/v/cache/lastfailed")  # where pytest writes down what failed
 SUMMARY = re.compile(r"=+ .*\b(passed|failed|skipped|deselected|error|errors|no tests ran)\b.* in [\d.]+s.*=+")
 
 began = time.monotonic()
@@ -88,19 +85,17 @@ class Background(threading.Thread):
 
 def main(arguments: list[str]) -> int:
     required = os.environ.get("MIKA_REQUIRE", "").replace(",", " ").split()
-    for cache in (CACHE, UNITS_CACHE):
-        (cache / FAILED).unlink(missing_ok=True)
+    FAILED.unlink(missing_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is in memory, and the engine, goes then, too
     with tempfile.TemporaryDirectory(prefix="mika-", dir=in_memory()) as folder:
         builds = [Background(*BUILDS[name], Path(folder) / name) for name in required if name in BUILDS]
-        units = Background("unit tests", [unit_tests(str(Path(folder) / "u"))], Path(folder) / "units")
         for build in builds:
             build.start()
         try:
-            code = check(builds, units, arguments, str(Path(folder) / "t"))  # short: sockets are made in it
+            code = check(builds, arguments, str(Path(folder) / "t"))  # short: sockets are made in it
         finally:
-            for running in (*builds, units):
-                running.stop()
+            for build in builds:
+                build.stop()
             if "docker" in required:
                 subprocess.run([PYTHON, "-m", "tests.kit.docker.engine", "stop"], check=False)
     return code
@@ -114,13 +109,7 @@ def in_memory() -> str | None:
     return str(folder) if shutil.disk_usage(folder).free > ROOM else None
 
 
-def unit_tests(folder: str) -> tuple[str, ...]:
-    """The command, without those that assert a time."""
-    options = ("--basetemp", folder, "-o", f"cache_dir={UNITS_CACHE}", "-m", "not alone", "-n", "2")
-    return (*IN_IDLE_TIME, PYTHON, "-m", "pytest", *options, "tests/unit")
-
-
-def check(builds: list[Background], units: Background, arguments: list[str], folder: str) -> int:
+def check(builds: list[Background], arguments: list[str], folder: str) -> int:
     """All steps, with the folders of the tests in `folder`; returns the exit code."""
 
     def pytest(name: str, arguments: list[str]) -> int:
@@ -130,18 +119,11 @@ def check(builds: list[Background], units: Background, arguments: list[str], fol
         return finish("lint or types failed")
     if step("mika check", [PYTHON, "-m", "mika", "check", "worker", "--histories", *HISTORIES]):
         return finish("the bot's workflow does not fit its recorded histories")
-    if not arguments:
-        units.start()
     if not complete(builds):
         return finish("what the tests need could not be built")
-    # Docker and Wine keep a worker each busy all the time. With two beside them a run takes two minutes less, but a
-    # test of theirs missed a deadline in each of two runs.
-    code = pytest("tests", arguments or ["tests", "--ignore=tests/unit", "-n", "3"])
-    if not arguments:
-        code = max(
-            code, joined(units), pytest("unit tests that assert a time", ["tests/unit", "-m", "alone", "-n", "0"])
-        )
-    failed = sorted({test for cache in (CACHE, UNITS_CACHE) for test in read_failed(cache)})
+    # Docker and Wine keep a worker each busy for half of the time. More workers than two beside them save no time.
+    code = pytest("tests", arguments or ["tests", "-n", "4"])
+    failed = sorted(json.loads(FAILED.read_text(encoding="utf-8"))) if FAILED.exists() else []
     if not code and not failed:
         return finish()
     if code > 1 or not failed:
@@ -151,23 +133,6 @@ def check(builds: list[Background], units: Background, arguments: list[str], fol
     if pytest("second attempt", [*failed, "-n", "0"]):
         return finish("failed twice, or one of these did", failed)
     return finish("", failed)
-
-
-def read_failed(cache: Path) -> list[str]:
-    """The names of the tests that failed."""
-    path = cache / FAILED
-    return list(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
-
-
-def joined(units: Background) -> int:
-    """Wait for the unit tests, and show what they wrote; returns their exit code."""
-    begin = time.monotonic()
-    units.join()
-    print(f"\n== {units.title}, in idle time\n{units.output()}", flush=True)
-    note_summaries(units.title, units.output().splitlines())
-    steps.append((f"{units.title}, in idle time", units.seconds))
-    steps.append(("waiting for the unit tests", time.monotonic() - begin))
-    return units.code
 
 
 def lint() -> int:
@@ -189,20 +154,16 @@ def lint() -> int:
 
 
 def step(name: str, command: list[str], *, echo: bool = False) -> int:
-    """Run a command; with `echo` its output is kept for the summaries, too."""
+    """Run a command; with `echo` the last lines of pytest are kept for the closing lines."""
     begin = time.monotonic()
     print(f"\n== {name} ({minutes(begin - began)})", flush=True)
     with subprocess.Popen(command, stdout=subprocess.PIPE if echo else None, encoding="utf-8", errors="replace") as run:
         for line in run.stdout or ():
             print(line, end="", flush=True)
-            note_summaries(name, [line])
+            if SUMMARY.fullmatch(line.strip()):
+                summaries.append(f"{name}: {line.strip()}")
     steps.append((name, time.monotonic() - begin))
     return run.returncode
-
-
-def note_summaries(name: str, lines: list[str]) -> None:
-    """Keep the last lines of pytest for the closing lines."""
-    summaries.extend(f"{name}: {line.strip()}" for line in lines if SUMMARY.fullmatch(line.strip()))
 
 
 def complete(builds: list[Background]) -> bool:
