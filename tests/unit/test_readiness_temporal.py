@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from mika.readiness import temporal
 from mika.readiness.ladder import Hopeless, NotYet
-from mika.readiness.temporal import NotPolling, TemporalProbe
+from mika.readiness.temporal import NotPolling, TemporalProbe, exited_before
 
 FIX = "if one of these is it: it has an identity of its own, and needs the one in its variable MIKA_WORKER_IDENTITY"
 
@@ -63,6 +63,11 @@ def test_a_worker_that_has_just_exited_is_not_said_to_poll():
     with pytest.raises(NotPolling) as caught:
         asyncio.run(Probe(gone, f"{os.getpid()}@{socket.gethostname()}").own_pollers("q", lambda _identity: False))
     assert f"(others do: {os.getpid()}@" in caught.value.reason.text
+    others = [f"worker@{run}-{number}" for run, number in (("ab12", 1), ("ab12", 9), ("cd34", 10), ("ab12", 11))]
+    has_exited = exited_before("worker@ab12-10")
+    with pytest.raises(NotPolling) as caught:
+        asyncio.run(Probe(gone, *others).own_pollers("q", lambda _identity: False, has_exited=has_exited))
+    assert caught.value.reason.text == "it does not poll q yet (others do: worker@ab12-11, worker@cd34-10)"
 
 
 # --- its host name ----------------------------------------------------------------------------------------------------

@@ -73,6 +73,17 @@ def _has_exited(identity: str) -> bool:
     return is_here and process_state(int(pid)) == "gone"
 
 
+def exited_before(identity: str) -> IsOwn:
+    """Whether a worker has exited: by its pid, or as an earlier start of the process that has this `identity`."""
+    process, _dash, number = identity.rpartition("-")
+
+    def has_exited(other: str) -> bool:
+        same, _dash, start = other.rpartition("-")
+        return _has_exited(other) or (same == process and start.isdecimal() and int(start) < int(number))
+
+    return has_exited
+
+
 class TemporalProbe:
     """Asks one server and namespace. Connects when first asked and again after a failure; every call has a deadline."""
 
@@ -167,11 +178,13 @@ class TemporalProbe:
             raise
         return self.detail
 
-    async def own_pollers(self, task_queue: str, is_own: IsOwn, namespace: str = "") -> dict[TaskType, set[str]]:
+    async def own_pollers(
+        self, task_queue: str, is_own: IsOwn, namespace: str = "", *, has_exited: IsOwn = _has_exited
+    ) -> dict[TaskType, set[str]]:
         """The identities of our workers that poll, by the type of tasks; without types for which none does.
 
         Its own identity counts: entries in the server's list outlive a killed worker by minutes. Raises NotPolling if
-        none polls at all.
+        none polls at all; its text leaves out identities that `has_exited`.
         """
         temporal = (await self._temporal()).in_namespace(namespace or self.namespace)
         everyone = {
@@ -180,7 +193,7 @@ class TemporalProbe:
         }
         own = {task_type: own for task_type, them in everyone.items() if (own := set(filter(is_own, them)))}
         if not own:
-            others = sorted(other for other in set().union(*everyone.values()) if not _has_exited(other))[:3]
+            others = sorted(other for other in set().union(*everyone.values()) if not has_exited(other))[:3]
             if others:
                 text = _("it does not poll {queue} yet (others do: {others})", queue=task_queue, others=listed(others))
                 raise NotPolling(Reason(text, "" if all(map(_NOT_CHOSEN.match, others)) else _OWN_IDENTITY))

@@ -156,11 +156,12 @@ class _Polling:
 
     async def probe(self) -> None:
         from mika.diagnosis.untaken import pid_of
-        from mika.readiness.temporal import NotPolling
+        from mika.readiness.temporal import NotPolling, exited_before
 
         queue, wanted = self.queue, self._rule.task_type
         try:
-            pollers = await self._temporal.own_pollers(queue, self._is_own)
+            has_exited = exited_before(self._launch.identity)
+            pollers = await self._temporal.own_pollers(queue, self._is_own, has_exited=has_exited)
         except NotPolling as error:
             if elsewhere := self._elsewhere.reason(queue):
                 raise NotYet(elsewhere) from error
