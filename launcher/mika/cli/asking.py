@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_RPC_TIMEOUT = 10.0
+"""Seconds: whoever asks would only ask again. The checks of the doctor say sooner that a server is slow."""
+
 
 def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
     """Do it with a connection; an error of Temporal becomes one line."""
@@ -25,7 +28,7 @@ def ask(context: Context, work: Callable[[Examination], Awaitable[T]]) -> T:
     config = context.load_started()
 
     async def main() -> T:
-        async with Examination(config, ProjectDir(config.project)) as exam:
+        async with Examination(config, ProjectDir(config.project), rpc_timeout=_RPC_TIMEOUT) as exam:
             try:
                 return await work(exam)
             except RPCError as error:

@@ -33,7 +33,6 @@ RPC_TIMEOUT = 2.0
 """Seconds that one call may take. A server that works answers within milliseconds."""
 SYSTEM_INFO = "/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo"
 """The first call of every client, without which it does not connect. Takes an empty request."""
-_LIMIT = timedelta(seconds=RPC_TIMEOUT)
 _POLL_LIMIT = timedelta(seconds=5)  # the server refuses a poll that would last less than 2 s
 _PAGE, _NEWEST = 1000, 60
 """Events, or workflows, in one answer: the server gives no more."""
@@ -48,11 +47,12 @@ class Temporal:
     """One namespace of a server, asked over the caller's connection.
 
     `client` is a ServiceClient, or the `service_client` of a Client. Every method makes one attempt of at most
-    RPC_TIMEOUT and raises what the SDK raises: RPCError, and RuntimeError while there is no connection.
+    `rpc_timeout` seconds and raises what the SDK raises: RPCError, and RuntimeError while there is no connection.
     """
 
-    def __init__(self, client: ServiceClient, namespace: str) -> None:
+    def __init__(self, client: ServiceClient, namespace: str, rpc_timeout: float = RPC_TIMEOUT) -> None:
         self.namespace = namespace
+        self._rpc_timeout = timedelta(seconds=rpc_timeout)
         self._client, self._service = client, client.workflow_service
 
     @property
@@ -62,16 +62,16 @@ class Temporal:
 
     def in_namespace(self, namespace: str) -> Temporal:
         """The same server, another namespace."""
-        return Temporal(self._client, namespace)
+        return Temporal(self._client, namespace, self._rpc_timeout.total_seconds())
 
     async def _call(self, method: Callable[..., Awaitable[T]], request: object) -> T:
-        return await method(request, timeout=_LIMIT, retry=False)
+        return await method(request, timeout=self._rpc_timeout, retry=False)
 
     # --- the server --------------------------------------------------------------------------------------------------
 
     async def is_serving(self) -> bool:
         """Whether the frontend says SERVING, which it does whatever its database does."""
-        return await self._client.check_health(timeout=_LIMIT, retry=False)
+        return await self._client.check_health(timeout=self._rpc_timeout, retry=False)
 
     async def server_version(self) -> str:
         from temporalio.api.workflowservice.v1 import GetSystemInfoRequest

@@ -18,7 +18,7 @@ from mika.control.client import Client
 from mika.detect import written
 from mika.diagnosis.model import Surroundings
 from mika.diagnosis.survey import recent_queues
-from mika.diagnosis.temporal import Temporal
+from mika.diagnosis.temporal import RPC_TIMEOUT, Temporal
 from mika.doctor import processes as known
 from mika.doctor.processes import Process
 from mika.doctor.server import Server, look
@@ -44,8 +44,11 @@ _SUPERVISOR_SECONDS = 3.0
 class Examination:
     """One run of the checks in one project; to be used in `async with`."""
 
-    def __init__(self, config: Config, folder: ProjectDir, *, llm: bool = False) -> None:
-        self._given = config
+    def __init__(
+        self, config: Config, folder: ProjectDir, *, llm: bool = False, rpc_timeout: float = RPC_TIMEOUT
+    ) -> None:
+        """`rpc_timeout`, in seconds, is for each question to Temporal."""
+        self._given, self._rpc_timeout = config, rpc_timeout
         self.found = known.look(config, folder)
         config = written.configured(self.found, config) if self.found is not None else config
         self.folder, self.llm = folder, llm
@@ -69,7 +72,7 @@ class Examination:
 
     def again(self) -> Examination:
         """A new one of the same project, for who waits until something has changed."""
-        return Examination(self._given, self.folder)
+        return Examination(self._given, self.folder, rpc_timeout=self._rpc_timeout)
 
     async def later(self, status: StackStatus) -> Examination:
         """A new one for who looks again and again: over the same connection, and with the status that is known."""
@@ -226,7 +229,7 @@ class Examination:
         return self.once("server", self._server)
 
     async def _server(self) -> Server:
-        answer = await look(self.host, self.port, self.namespace, self.config.login())
+        answer = await look(self.host, self.port, self.namespace, self.config.login(), self._rpc_timeout)
         if not answer.up or self.backend == "external" or await self.supervisor() is not None:
             return answer
         other = await in_thread(lambda: find_other_stack(self.host, self.port, self.config.project))

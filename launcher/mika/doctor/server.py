@@ -53,8 +53,12 @@ class Server:
         return self.connection
 
 
-async def look(host: str, port: int, namespace: str, variables: Mapping[str, str]) -> Server:
+async def look(
+    host: str, port: int, namespace: str, variables: Mapping[str, str], rpc_timeout: float = RPC_TIMEOUT
+) -> Server:
     """Connect, log in with `variables`, and ask. Takes a few times TIMEOUT at most, and a fraction of it usually.
+
+    `rpc_timeout`, in seconds, is for each later call over the connection.
 
     Raises MikaError where the server answers, and the SDK is too slow on this machine.
     """
@@ -66,7 +70,7 @@ async def look(host: str, port: int, namespace: str, variables: Mapping[str, str
             return _not_temporal(found, address)
         try:
             async with asyncio.timeout(TIMEOUT):
-                server = await _ask(address, namespace, login)
+                server = await _ask(address, namespace, login, rpc_timeout)
         except TimeoutError:
             return _overdue(found, address)
         if server.up:  # OpenSSL may be stricter than the SDK, and has no client certificate that is given as data
@@ -108,12 +112,12 @@ def _not_temporal(found: Finding, address: str) -> Server:
     return Server("foreign", address, _("something that is not a Temporal server listens there"))
 
 
-async def _ask(address: str, namespace: str, login: Login) -> Server:
+async def _ask(address: str, namespace: str, login: Login, rpc_timeout: float) -> Server:
     """Raises Hopeless if the server does not let us in."""
     from temporalio.service import RPCError
 
     try:
-        temporal = Temporal(await access.open_client(address, "mika-doctor", login), namespace)
+        temporal = Temporal(await access.open_client(address, "mika-doctor", login), namespace, rpc_timeout)
         if not await temporal.is_serving():
             text = _("it answers NOT_SERVING: it is still starting, or its database is away")
             return Server("unhealthy", address, text)
