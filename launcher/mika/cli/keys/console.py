@@ -18,6 +18,7 @@ from mika.cli.keys.decoding import keys_of
 from mika.cli.screen import statusline
 from mika.cli.screen.statusline import Bar
 from mika.cli.screen.view import View
+from mika.cli.screen.wakeup import Wakeup
 from mika.config.load import Config
 from mika.control.client import Client
 from mika.errors import MikaError
@@ -46,7 +47,7 @@ class Console:
         self._commands = Commands(view, folder, config, ends, self._draw)
         self._status: StackStatus | None = None
         self._workflows = ""
-        self._changed, self._over = threading.Event(), threading.Event()
+        self._changed, self._over = Wakeup(), threading.Event()
         self._suspended = False
         self._handlers: dict[int, object] = {}
         self._threads = [
@@ -138,6 +139,8 @@ class Console:
 
     # --- signals -----------------------------------------------------------------------------------------------------
 
+    # The handlers interrupt the main thread wherever it is, so they wait for no lock that it may have.
+
     def _catch_signals(self) -> None:
         """Where nobody else does, the terminal is given back before a signal ends or stops this process."""
         for name, handler in (
@@ -156,10 +159,12 @@ class Console:
         self._terminal.give_back()
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        self._over.set()
-        self._leave_terminal()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        self._suspended = True
+        try:
+            self._leave_terminal()
+        finally:  # whatever has become of the terminal
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _suspend(self, number: int, _: FrameType | None) -> None:
         """Ctrl-Z: stop here, and go on after `fg` (or `bg`)."""

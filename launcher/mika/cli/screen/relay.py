@@ -26,6 +26,7 @@ from mika.cli.language import shown
 from mika.cli.log_filter import LogFilter
 from mika.cli.screen.colours import NAMES, paint
 from mika.cli.screen.selection import Selection, marked, pattern_of
+from mika.cli.screen.wakeup import Wakeup
 from mika.cli.screen.width import fitted, pad
 from mika.cli.screen.width import width as columns_of
 from mika.project import logs
@@ -111,7 +112,7 @@ class Relay:
         self._messages: deque[str] = deque()
         self._logs_on, self._logs_shown = threading.Event(), False
         self._ending, self._cut = threading.Event(), threading.Event()
-        self._wake = threading.Event()  # there is something to print now, so the pause is over
+        self._wake = Wakeup()  # there is something to print now, so the pause is over
         self._broken = False
         self._progress = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
