@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from mika.address import is_loopback
-from mika.detect import addresses
+from mika.detect import addresses, siblings
 from mika.detect.addresses import Target
 from mika.detect.go_code import GoCode
 from mika.detect.languages import Texts
@@ -99,7 +99,8 @@ class Servers:
     def _of(self, home: str, path: str) -> list[Target]:
         """What such a program connects to; in Go, only that which it imports, also from another module."""
         if not path.endswith(".go"):
-            return [target for target in self._others if target.home == home]
+            imported = siblings.in_node(self._sources.files, home, are_as_written=False) if self._others else ()
+            return [target for target in self._others if target.home in (home, *imported)]
         folders = self._go.closure(posixpath.dirname(path))
         return [target for target in self._others if posixpath.dirname(target.path) in folders]
 

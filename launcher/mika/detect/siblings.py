@@ -50,8 +50,8 @@ class Siblings:
         return self._declared[home, name]
 
 
-def in_node(files: Files, home: str) -> list[str]:
-    """The folders of the packages of a workspace that one of them, in `home`, imports as they are, without a build."""
+def in_node(files: Files, home: str, *, are_as_written: bool = True) -> list[str]:
+    """The folders of the packages of a workspace that one of them, in `home`, imports: as they are, or also built."""
     folders: dict[str, str] = {}
     for path in files.named(r"package\.json"):
         if name := package_json.name(files.text(path)):
@@ -61,6 +61,7 @@ def in_node(files: Files, home: str) -> list[str]:
         manifest = files.text(posixpath.join(folder, "package.json"))
         for name in sorted(package_json.dependencies(manifest) & folders.keys()):
             other = folders[name]
-            if other not in found and package_json.is_as_written(files.text(posixpath.join(other, "package.json"))):
+            is_written = package_json.is_as_written(files.text(posixpath.join(other, "package.json")))
+            if other not in found and (is_written or not are_as_written):
                 found.append(other)
     return found[1:]
