@@ -168,7 +168,7 @@ class Servers:
     def _of_targets(self, targets: Iterable[Target]) -> Iterator[_Told]:
         for target in targets:
             variable = target.value.variable
-            if target.port.variable:
+            if target.port.variable or target.host.variable:
                 yield from self._of_halves(target)
             elif variable == _HOST:
                 yield self._whole(target.path)
@@ -195,7 +195,7 @@ class Servers:
         self._is_told.add(target)
         if host.variable not in ("", _HOST) and host.text not in (_LOCAL, "127.0.0.1"):
             yield _Told(host.variable, _LOCAL, None)
-        if port.variable not in (_PORT, *self._variables):
+        if port.variable not in ("", _PORT, *self._variables):
             yield _Told(port.variable, f"${{{_PORT}}}", None)
 
     def _why(self, target: Target) -> Text | None:
