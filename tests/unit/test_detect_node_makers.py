@@ -88,3 +88,25 @@ def test_each_program_of_a_package_has_its_own_queue(tmp_path):
         ("orders", "npm run orders", ("orders",)),
         ("payments", "npm run payments", ("payments",)),
     ]
+
+
+BUILT = '{"name": "@acme/temporal", "main": "./dist/index.js", "scripts": {"build": "tsc"}, "dependencies": %s}'
+NOT_BUILT = "packages/temporal is not built yet, and others here import it: "
+
+
+@pytest.mark.parametrize(
+    ("changed", "fix"),
+    [
+        ({}, "`npm run build` in packages/temporal"),
+        ({"package.json": '{"workspaces": ["*"], "scripts": {"build": "turbo build"}}'}, "`npm run build`"),
+        ({"packages/temporal/dist/index.js": ""}, ""),
+        ({"tsconfig.base.json": '{"paths": {"@acme/temporal": ["packages/temporal/src"]}}'}, ""),
+        ({"packages/temporal/package.json": '{"name": "@acme/temporal", "main": "./src/index.ts"}'}, ""),
+        ({"apps/orders/package.json": manifest("@acme/orders", {**SDK, "tsx": "4"})}, ""),
+    ],
+)
+def test_a_package_that_must_be_built_first(tmp_path, changed, fix):
+    sources = workspace(PLAIN, "work('orders');", "export async function work(taskQueue: string) {", "taskQueue")
+    sources |= {"packages/temporal/package.json": BUILT % json.dumps(SDK)} | changed
+    told = [note for note in proposed(tmp_path, sources).notes if "not built" in note]
+    assert told == ([NOT_BUILT + fix] if fix else [])
