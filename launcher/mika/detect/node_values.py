@@ -26,9 +26,11 @@ _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _EXPORTED = re.compile(r"\bexport\s+default\s+|\bmodule\.exports\s*=\s*")
 _TAKEN = re.compile(r"\b(?:const|let|var)\s*\{([^{}]{1,300})\}\s*=\s*([\w$.]{1,200})\s*(?:;|$)", re.MULTILINE)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
-_SCHEMA = r"(?=z\s*\.|(?:str|host|port|num|url)\()((?:[^\n]|\n\s*\.){1,500})"
-"""What zod, or envalid, says of a variable: the rest of the line, and of a chain of calls."""
+_SCHEMA = r"(?=z\s*\.|[Jj]oi\s*\.|(?:str|host|port|num|url)\()((?:[^\n]|\n\s*\.){1,500})"
+"""What zod, Joi or envalid says of a variable: the rest of the line, and of a chain of calls."""
 _DEFAULTS = re.compile(r"""\.default\(\s*(["'][^"'\n]{0,200}["']|\d+)\s*\)|\bdefault:\s*(["'][^"'\n]{0,200}["']|\d+)""")
+_ASKED = r"""\.get(?:OrThrow)?(?:<[^<>()]{1,50}>)?\(\s*["']NAME["']"""
+"""What a ConfigService of Nest is asked for: a variable that the schema of the app gives a default."""
 _DEFAULT = ""
 """The name of what a file exports as a whole."""
 
@@ -49,12 +51,21 @@ def queues(texts: Texts, maker: Maker) -> tuple[Value, ...]:
         is_open = "." in expression or value == Value()
         place = written(texts, maker.path, (expression or "taskQueue").strip()) if is_open else None
         worth = texts.value(place[1], place[0], ()) if place is not None else Value()
-        found.append(value if worth == Value() else worth)
+        found.append(_with_default(texts, maker.path, value if worth == Value() else worth))
     return tuple(dict.fromkeys(found))
 
 
+def _with_default(texts: Texts, path: str, value: Value) -> Value:
+    """A variable that a file asks the ConfigService for, with its default."""
+    is_open = value.text is None and value.variable
+    if not is_open or re.search(_ASKED.replace("NAME", value.variable), texts.text(path)) is None:
+        return value
+    place = _validated(texts, path, value.variable)
+    return texts.value(place[1], place[0], ()) if place is not None else value
+
+
 def _validated(texts: Texts, path: str, name: str) -> tuple[str, str] | None:
-    """A variable of the environment that a schema (zod, envalid) has with this name, and its default."""
+    """A variable of the environment that a schema (zod, Joi, envalid) has with this name, and its default."""
     if _VARIABLE.fullmatch(name) is None:
         return None
     schema = re.compile(rf"(?<![\w.]){name}\s*:\s*{_SCHEMA}")
