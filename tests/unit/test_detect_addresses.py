@@ -6,7 +6,7 @@ import pytest
 from mika.detect.proposal import propose
 
 from tests.kit.machine import cpu_limit
-from tests.kit.sources import proposed
+from tests.kit.sources import only, proposed
 
 GO_MOD = "module x\n\nrequire go.temporal.io/sdk v1.37.0\n"
 NODE = '{"dependencies": {"@temporalio/client": "1"}}'
@@ -119,3 +119,80 @@ def test_texts_that_never_end_cost_little(tmp_path, filler):
     manifests = project("x.md", "", "")
     with cpu_limit(5):
         proposed(tmp_path, {**manifests, **{path: text + filler * most for path, text in starts.items()}})
+
+
+GO_CONFIG = """package config
+type Config struct {
+	Temporal Temporal
+}
+type Temporal struct {
+	Host string `envconfig:"T_HOST" default:"localhost"`
+	Port int    `envconfig:"T_PORT" default:"7233"`
+}
+func (t Temporal) HostPort() string {
+	return fmt.Sprintf("%s:%d", t.Host, t.Port)
+}
+func Load() (*Config, error) { return parsed() }
+"""
+BOTH, PORT = {"T_HOST": "localhost", "T_PORT": "${TEMPORAL_PORT}"}, {"T_PORT": "${TEMPORAL_PORT}"}
+
+
+@pytest.mark.parametrize(
+    ("before", "address", "told"),
+    [
+        ("", 'fmt.Sprintf("%s:%s", os.Getenv("TEMPORAL_HOST"), os.Getenv("TEMPORAL_PORT"))', {}),
+        ("", 'os.Getenv("TEMPORAL_HOST") + ":" + os.Getenv("TEMPORAL_PORT")', {}),
+        ("", 'net.JoinHostPort(os.Getenv("T_HOST"), os.Getenv("T_PORT"))', BOTH),
+        ("", 'fmt.Sprintf("%s:7233", getEnv("T_HOST", "temporal"))', {"T_HOST": "localhost"}),
+        ("", 'getEnv("T_HOST", "localhost") + ":" + getEnv("T_PORT", "7233")', PORT),
+        ('h := os.Getenv("T_HOST")\n\tp := os.Getenv("T_PORT")', 'fmt.Sprintf("%s:%s", h, p)', BOTH),
+        ('a := fmt.Sprintf("%s:%s", os.Getenv("T_HOST"), os.Getenv("T_PORT"))', "a", BOTH),
+        ("cfg, err := config.Load()", 'fmt.Sprintf("%s:%d", cfg.Temporal.Host, cfg.Temporal.Port)', PORT),
+        ("cfg, err := config.Load()", "net.JoinHostPort(cfg.Temporal.Host, strconv.Itoa(cfg.Temporal.Port))", PORT),
+        ("cfg, err := config.Load()", "cfg.Temporal.HostPort()", PORT),
+        ("", 'fmt.Sprintf("%s:%s", host(), port())', {}),
+    ],
+)
+def test_host_and_port_in_go_are_told_apart(tmp_path, before, address, told):
+    main = (
+        'package main\nimport (\n\t"go.temporal.io/sdk/client"\n\t"go.temporal.io/sdk/worker"\n)\nfunc main() {\n'
+        f"\t{before}\n\tc, err := client.Dial(client.Options{{HostPort: {address}}})\n"
+        '\tw := worker.New(c, "q", worker.Options{})\n}\n'
+    )
+    module = "module example.com/shop\n\nrequire go.temporal.io/sdk v1.37.0\n"
+    sources = {"go.mod": module, "config/config.go": GO_CONFIG, "main.go": main}
+    found = proposed(tmp_path, sources)
+    assert (only(found).env, found.notes) == (told, ())
+    assert not only(proposed(tmp_path, sources, T_HOST="of.the.user", T_PORT="1")).env
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("`${process.env.TEMPORAL_HOST}:${process.env.TEMPORAL_PORT}`", {}),
+        ("`${process.env.TEMPORAL_HOST || 'localhost'}:${process.env.TEMPORAL_PORT || 7233}`", {}),
+        ("`${process.env.T_HOST || 'temporal'}:${process.env.T_PORT ?? '7233'}`", BOTH),
+        ("process.env.T_HOST + ':' + process.env.T_PORT", BOTH),
+        ("`${process.env.T_HOST}:7233`", {"T_HOST": "localhost"}),
+    ],
+)
+def test_host_and_port_in_a_template_are_told_apart(tmp_path, address, told):
+    worker = (
+        "import { NativeConnection, Worker } from '@temporalio/worker';\n"
+        f"const connection = await NativeConnection.connect({{ address: {address} }});\n"
+        "const worker = await Worker.create({ connection, taskQueue: 'q' });\n"
+    )
+    manifest = '{"scripts": {"worker": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "1", "tsx": "4"}}'
+    found = proposed(tmp_path, {"package.json": manifest, "src/worker.ts": worker})
+    assert (only(found).env, found.notes) == (told, ())
+
+
+def test_a_fixed_port_beside_a_variable_for_the_host_is_that_of_the_server(tmp_path):
+    worker = (
+        "import { NativeConnection, Worker } from '@temporalio/worker';\n"
+        "const connection = await NativeConnection.connect({ address: `${process.env.T_HOST}:7244` });\n"
+        "const worker = await Worker.create({ connection, taskQueue: 'q' });\n"
+    )
+    manifest = '{"scripts": {"worker": "tsx src/worker.ts"}, "dependencies": {"@temporalio/worker": "1", "tsx": "4"}}'
+    found = proposed(tmp_path, {"package.json": manifest, "src/worker.ts": worker})
+    assert found.settings["TEMPORAL_PORT"].value == "7244"

@@ -362,7 +362,7 @@ def test_another_name_of_the_package_in_go(tmp_path):
             {
                 "package.json": package(email="tsx src/email.ts"),
                 "src/create.ts": f"export async function create(queue: string) {{\n{TS_GIVEN}}}",
-                "src/email.ts": "import { create } from './create';\ncreate('email');",
+                "src/email.ts": "import { create } from './create';\ncreate(of());",
                 "src/billing.ts": "const queue = 'billing';",
             },
             "npm run email",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.kit.sources import proposed
+from tests.kit.sources import only, proposed
 
 WORK = "const worker = await Worker.create({ taskQueue: 'q' });\n"
 PACKAGES = {"@nestjs/core": "10", "@temporalio/worker": "1", "ts-node": "10"}
@@ -122,3 +122,37 @@ def test_a_script_for_one_of_two_files_of_a_name(tmp_path, script, command):
     sources = {"package.json": package(a=script), "packages/a/src/work.ts": WORK, "packages/b/src/work.ts": "1"}
     (process,) = proposed(tmp_path, sources).processes
     assert process.command == command
+
+
+@pytest.mark.parametrize(
+    ("schema", "queue"),
+    [
+        ("Joi.string().default('orders')", "orders"),
+        ("Joi.string()\n      .trim()\n      .default('orders')", "orders"),
+        ("z.string().default('orders')", "orders"),
+        ("Joi.string().required()", "QUEUE"),
+    ],
+)
+def test_the_default_of_what_the_configuration_is_asked_for(tmp_path, schema, queue):
+    module = (
+        "@Module({ imports: [ConfigModule.forRoot({ validationSchema: Joi.object({\n"
+        f"    PORT: Joi.number().default(3000),\n    TEMPORAL_TASK_QUEUE: {schema},\n  }}) }})] }})\n"
+        "export class AppModule {}"
+    )
+    worker = (
+        "import { Worker } from '@temporalio/worker';\n@Injectable()\nexport class W {\n  async start() {\n"
+        "    const taskQueue = this.config.get<string>('TEMPORAL_TASK_QUEUE');\n"
+        "    this.worker = await Worker.create({ taskQueue, connection });\n  }\n}\n"
+    )
+    main = "import { AppModule } from './app.module';\nNestFactory.create(AppModule).then(app => app.listen(3000));"
+    manifest = {
+        "scripts": {"start": "nest start"},
+        "dependencies": {"@nestjs/core": "10", "@temporalio/worker": "1", "joi": "17"},
+    }
+    sources = {
+        "package.json": json.dumps(manifest),
+        "src/main.ts": main,
+        "src/app.module.ts": f"import {{ W }} from './worker';\n{module}",
+        "src/worker.ts": worker,
+    }
+    assert only(proposed(tmp_path, sources)).queues == (queue,)

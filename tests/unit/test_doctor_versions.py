@@ -79,3 +79,12 @@ def test_each_process_has_the_python_of_its_folder(tmp_path: Path) -> None:
     check = examine(tmp_path, MIKA_BACKEND="none")["versions"]
     assert check.finding == "Python is 3.10.9 in .venv, and pyproject.toml asks for >=3.12"
     assert check.fix == "`uv sync` in b"
+
+
+@pytest.mark.parametrize("is_python", [True, False])
+def test_a_project_without_an_environment(tmp_path: Path, is_python: bool) -> None:
+    """In one in Go or Node there is none to look for."""
+    (tmp_path / ("main.py" if is_python else "main.go")).touch()
+    check = examine(tmp_path, MIKA_BACKEND="none")["versions"]
+    expected = "no Python environment of the project was found" if is_python else "nothing here is in Python"
+    assert (check.status, check.finding) == ("ok", expected)

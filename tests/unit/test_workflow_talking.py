@@ -10,6 +10,7 @@ from mika.diagnosis.model import Cause, Diagnosis
 from mika.doctor.workflows import talking
 from mika.doctor.workflows.talking import Answer
 from mika.errors import MikaError
+from mika.stack import running
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import WorkflowFailureError
@@ -184,3 +185,14 @@ def test_who_waits_for_an_answer_hears_once_what_it_waits_for(monkeypatch: pytes
     order = WorkflowExecution(workflow_id="order", run_id="1")
     assert asyncio.run(talking.ask(exam, order, "query", "state", [], heard.append)) == Answer("ok")
     assert heard == ["order has not answered yet: pending: a timer (due in 8.0 s)"]
+
+
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        ("worker: not checked: it is in Go", "sent as JSON (worker: not checked: it is in Go)"),
+        ("", "sent as JSON, and not checked (no rule names q)"),
+    ],
+)
+def test_that_nothing_was_checked_is_said_once(said: str, note: str) -> None:
+    assert running._as_json(said, "no rule names q") == note

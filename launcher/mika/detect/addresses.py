@@ -21,7 +21,7 @@ _TABLE = r"\{((?:[^{}]|\{[^{}]*\}){0,2000})\}"
 _NODE_CONNECTS = re.compile(rf"\b(?:Native)?Connection\.(?:connect|lazy)\(\s*(?:\)|{_TABLE}\s*\))")
 _NODE_WORKER = re.compile(rf"\bWorker\.create\(\s*{_TABLE}\s*\)")
 _NODE_ADDRESS = re.compile(
-    r"(?<![\w.])address\b\s*(?::\s*((?:[^,\n}()]|\([^()\n]{0,200}\)){1,200}(?=[,\n}]|$)|[^,\n}]+))?"
+    r"(?<![\w.])address\b\s*(?::\s*(`[^`\n]{0,300}`|(?:[^,\n}()]|\([^()\n]{0,200}\)){1,200}(?=[,\n}]|$)|[^,\n}]+))?"
 )
 _GO_OPTIONS = re.compile(rf"\bclient\.Options{_TABLE}")
 _GO_ADDRESS = re.compile(r"\bHostPort:\s*((?:[^,()\n}]|\((?:[^()\n]|\([^()\n]{0,200}\)){0,200}\)){1,200})")
@@ -39,6 +39,15 @@ _CSHARP = re.compile(
     r"|\bAdd(?:HostedTemporalWorker|TemporalClient)\(\s*([^(),]{1,200}),"
 )
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_JOINED = re.compile(
+    r"""fmt\.Sprintf(?=\(\s*"%[sv]:(?:%[sdv]|(\d{1,5}))"\s*,)|net\.JoinHostPort(?=\()"""
+    r"""|`\$\{([^{}]{1,200})\}:(?:\$\{([^{}]{1,200})\}|(\d{1,5}))`"""
+    r"""|([^"'`+]{1,100}(?:["'][^"'\n]{0,100}["'][^"'`+]{0,100}){0,4})\+\s*["'](?::["']\s*\+(.{1,200})|:(\d{1,5})["'])"""
+)
+"""Host and port, put together in Go or in a template."""
+_NUMBER = re.compile(r"strconv\.Itoa\((.{1,200})\)")
+_METHOD = re.compile(r"[\w.]{0,100}\b(\w{1,100})\(\)")
+_RETURNS = r"^func (?:\([^()\n]{1,100}\) )?NAME\(\) string \{\s*return ([^\n]{1,300}?)\s*\}"
 
 
 @frozen
@@ -95,7 +104,9 @@ def of_others(texts: Texts) -> Iterator[Target]:
         home = _home(texts, language, path)
         expressions = dict.fromkeys(one.strip() for one in _EXPRESSIONS[language.name](text))
         targets = (_target(one, text, texts, language, path, home) for one in expressions)
-        yield from (target for target in dict.fromkeys(targets) if _is_known(target.value))
+        yield from (
+            one for one in dict.fromkeys(targets) if _is_known(one.value) or one.host.variable or one.port.variable
+        )
     yield from _of_spring(texts)
 
 
@@ -120,12 +131,63 @@ def _of_spring(texts: Texts) -> Iterator[Target]:
 
 
 def _target(expression: str, text: str, texts: Texts, language: Language, path: str, home: str) -> Target:
+    where, given = _returned(expression, texts, path) if language == GO else (path, expression)
+    if language in (GO, NODE) and (halves := _parted(_assigned(given, text) or given)) is not None:
+        host, port = (_value(half, without_comments(texts.text(where)), texts, language, where) for half in halves)
+        return Target(path, _whole(host, port), home, host=host, port=port)
     flag = go_flags.find(expression, text) if language == GO else None
     if flag is None:
         return Target(path, _value(expression, text, texts, language, path), home)
     default = _value(flag.default, text, texts, language, path)
     variable = flag.variable or default.variable
     return Target(path, Value(default.text or None, variable), home, "" if variable else f"--{flag.name}")
+
+
+def _parted(expression: str) -> tuple[str, str] | None:
+    """The expressions of host and port, if it puts these together."""
+    found = _JOINED.match(expression.strip())
+    if found is None:
+        return None
+    if "(" not in found[0] and found[0][:1] == "`":
+        return found[2], found[3] or f'"{found[4]}"'
+    if found[5]:
+        return found[5].strip(), (found[6] or f'"{found[7]}"').strip()
+    given = [one.strip() for one in node_values.parts(expression.strip(), found.end())]
+    host, port = (given[-1], f'"{found[1]}"') if found[1] else (*given[-2:], "", "")[:2]
+    number = _NUMBER.fullmatch(port)
+    return host, number[1] if number else port
+
+
+def _whole(host: Value, port: Value) -> Value:
+    """What both are together, where that is no matter of the halves alone: elsewhere, or at a fixed port."""
+    if "." in (host.text or "") and port.text is not None:
+        return Value(f"{host.text}:{port.text}", host.variable)
+    if port.variable or port.text is None or host == Value():
+        return Value()
+    return Value(f"{'localhost' if host.variable else host.text}:{port.text}")
+
+
+def _returned(expression: str, texts: Texts, path: str) -> tuple[str, str]:
+    """The file, and the expression that a method there returns, if it does nothing else; else what is given."""
+    called = _METHOD.fullmatch(expression)
+    if called is not None:
+        pattern = re.compile(_RETURNS.replace("NAME", called[1]), re.MULTILINE)
+        near = texts.of(GO, texts.home_of(GO, path) or "")
+        found = [(one, each) for one in near for each in pattern.findall(texts.text(one))]
+        if len(found) == 1:
+            return found[0]
+    return path, expression
+
+
+def _assigned(expression: str, text: str) -> str | None:
+    """What a file gives a name, if it does that once."""
+    if _NAME.fullmatch(expression) is None:
+        return None
+    typed = rf"\b(?:const|let|var|final String|String|string)\s{{1,9}}{expression}\b[\w :]{{0,30}}"
+    declared = rf"(?:{typed}|\b{expression}\s{{0,9}}:)"
+    assigned = re.findall(rf"(?<![\w.]){expression}\s{{0,9}}=(?![=>])", text)
+    found = re.findall(rf"{declared}=(?!=)([^;\n]{{1,200}})", text)
+    return None if len(found) != 1 or len(assigned) > 1 else found[0].strip()
 
 
 def _value(expression: str, text: str, texts: Texts, language: Language, path: str) -> Value:
@@ -144,13 +206,9 @@ def _value(expression: str, text: str, texts: Texts, language: Language, path: s
         return given
     if expression[0].isupper():  # a constant, perhaps of another file
         return texts.value(expression, path, texts.of(language, texts.home_of(language, path) or ""))
-    typed = rf"\b(?:const|let|var|final String|String|string)\s{{1,9}}{expression}\b[\w :]{{0,30}}"
-    declared = rf"(?:{typed}|\b{expression}\s{{0,9}}:)"
-    assigned = re.findall(rf"(?<![\w.]){expression}\s{{0,9}}=(?![=>])", text)
-    found = re.findall(rf"{declared}=(?!=)([^;\n]{{1,200}})", text)
-    if len(found) != 1 or len(assigned) > 1:
+    if (assigned := _assigned(expression, text)) is None:
         return Value()
-    value = texts.value(found[0].strip(), path, ())
+    value = texts.value(assigned, path, ())
     if value.text is None and (default := re.search(_GO_DEFAULT.replace("NAME", expression), text)):
         return Value(texts.value(default[1], path, ()).text, value.variable)
     return value

@@ -32,7 +32,8 @@ _TESTS = re.compile(
 _PACKAGE = re.compile(r"((?:^|/)src/\w+/)(?:java|kotlin)/(?:.*/)?(?=[^/]+$)")
 """The folders of a package, such as `com.example`: they say nothing of what is in them."""
 GO_ALIAS = re.compile(r'^[ \t]*(?:import[ \t]+)?(?!import\b)(\w+)[ \t]+"go\.temporal\.io/sdk/worker"', re.MULTILINE)
-_NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*([A-Za-z_$][\w$]*)\s*\)")
+_NODE_OPTIONS = re.compile(r"\bWorker\.create\(\s*(?:([A-Za-z_$][\w$]*)|\{((?:[^{}]|\{[^{}]{0,500}\}){0,1500})\})\s*\)")
+_SPREAD = re.compile(r"\.\.\.([A-Za-z_$][\w$.]*)(?![\w$.(])")
 _LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
 _LITERAL = re.compile(r"""["'`]([^"'`$\\]+)["'`]""")
@@ -226,6 +227,13 @@ class Texts:
             self._manifests_of[language] = {posixpath.dirname(path): path for path in named}
         return self._manifests_of[language]
 
+    def nearest(self, language: Language, path: str) -> str | None:
+        """The folder of the nearest manifest, whatever that has."""
+        return self._nearest(path, self._manifests(language))
+
+    def manifest(self, language: Language, home: str) -> str:
+        return self._manifests(language)[home]
+
     @staticmethod
     def _nearest(path: str, folders: Container[str]) -> str | None:
         return next((folder for folder in ancestors(path) if folder in folders), None)
@@ -350,12 +358,15 @@ def _queues(language: Language, text: str) -> Iterator[str]:
         text = re.sub(rf"\b{alias[1]}\.New\(", "worker.New(", text)
     if language == NODE:
         text = _LINE_COMMENT.sub("", text)
-        for name in set(_NODE_OPTIONS.findall(text)):
+        for call in list(_NODE_OPTIONS.finditer(text)):
+            name = call[1] or (_SPREAD.findall(call[2]) or [""])[-1]
+            if not name or "taskQueue" in (call[2] or ""):
+                continue
             declared = rf"\b{re.escape(name)}\b[^=\n]{{0,100}}=\s*\{{"
             given = re.search(rf"{declared}[^;]{{0,2000}}?\btaskQueue\b\s*(?::\s*([^,\n}}]{{1,200}}))?", text)
-            if given is not None:
-                yield given[1] or ""
-                text = re.sub(rf"\bWorker\.create\(\s*{re.escape(name)}\s*\)", "", text)  # another queue may follow
+            if given is not None or _NODE_SDK in text:
+                yield (given[1] or "") if given is not None else f"{name}.taskQueue"
+                text = text.replace(call[0], "")  # another queue may follow
         yield from nest_workers.queues(text)
     for found in language.queue.finditer(text):
         yield next(filter(None, found.groups()), "")

@@ -7,10 +7,10 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from mika.config.sources import toml_error
-from mika.detect import package_json
+from mika.detect import package_json, siblings
 from mika.detect.files import Files
 from mika.detect.findings import Process
 from mika.wording import Text, _, listed
@@ -47,8 +47,9 @@ def unset_keys(files: Files, variables: Collection[str]) -> Iterator[str]:
             yield _unset(path, wanted, beside)
 
 
-def missing_files(files: Files, processes: Iterable[Process]) -> Iterator[Text]:
-    """A line for each file that the script of a process in Node reads with `--env-file`, and that is not there."""
+def missing_files(files: Files, processes: Sequence[Process]) -> Iterator[Text]:
+    """A line for what a process in Node needs, and is not there: a file of `--env-file`, the build of a package."""
+    yield from siblings.unbuilt(files) if processes else ()
     for process in processes:
         words = process.command.split()
         manifest = posixpath.join(process.cwd, "package.json")

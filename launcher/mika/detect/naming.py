@@ -11,7 +11,22 @@ from mika.project.logs import EVENT_LOG
 
 RESERVED = {"temporal", "temporal-ui", EVENT_LOG}
 """The names of mika's own services and log."""
-_COMMON = {"main", "app", "run", "worker", "workers", "server", "api", "asgi", "wsgi", "__main__", "manage", "src", ""}
+_COMMON = {
+    "main",
+    "index",
+    "app",
+    "run",
+    "worker",
+    "workers",
+    "server",
+    "api",
+    "asgi",
+    "wsgi",
+    "__main__",
+    "manage",
+    "src",
+    "",
+}
 _LAYERS = {"cmd", "internal", "pkg"}
 """Folders of a usual layout in Go: they say nothing of what is in them."""
 

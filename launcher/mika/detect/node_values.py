@@ -26,9 +26,11 @@ _SUFFIX = re.compile(r"\.[cm]?[jt]s$")
 _EXPORTED = re.compile(r"\bexport\s+default\s+|\bmodule\.exports\s*=\s*")
 _TAKEN = re.compile(r"\b(?:const|let|var)\s*\{([^{}]{1,300})\}\s*=\s*([\w$.]{1,200})\s*(?:;|$)", re.MULTILINE)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
-_SCHEMA = r"(?=z\s*\.|(?:str|host|port|num|url)\()((?:[^\n]|\n\s*\.){1,500})"
-"""What zod, or envalid, says of a variable: the rest of the line, and of a chain of calls."""
+_SCHEMA = r"(?=z\s*\.|[Jj]oi\s*\.|(?:str|host|port|num|url)\()((?:[^\n]|\n\s*\.){1,500})"
+"""What zod, Joi or envalid says of a variable: the rest of the line, and of a chain of calls."""
 _DEFAULTS = re.compile(r"""\.default\(\s*(["'][^"'\n]{0,200}["']|\d+)\s*\)|\bdefault:\s*(["'][^"'\n]{0,200}["']|\d+)""")
+_ASKED = r"""\.get(?:OrThrow)?(?:<[^<>()]{1,50}>)?\(\s*["']NAME["']"""
+"""What a ConfigService of Nest is asked for: a variable that the schema of the app gives a default."""
 _DEFAULT = ""
 """The name of what a file exports as a whole."""
 
@@ -49,12 +51,21 @@ def queues(texts: Texts, maker: Maker) -> tuple[Value, ...]:
         is_open = "." in expression or value == Value()
         place = written(texts, maker.path, (expression or "taskQueue").strip()) if is_open else None
         worth = texts.value(place[1], place[0], ()) if place is not None else Value()
-        found.append(value if worth == Value() else worth)
+        found.append(_with_default(texts, maker.path, value if worth == Value() else worth))
     return tuple(dict.fromkeys(found))
 
 
+def _with_default(texts: Texts, path: str, value: Value) -> Value:
+    """A variable that a file asks the ConfigService for, with its default."""
+    is_open = value.text is None and value.variable
+    if not is_open or re.search(_ASKED.replace("NAME", value.variable), texts.text(path)) is None:
+        return value
+    place = _validated(texts, path, value.variable)
+    return texts.value(place[1], place[0], ()) if place is not None else value
+
+
 def _validated(texts: Texts, path: str, name: str) -> tuple[str, str] | None:
-    """A variable of the environment that a schema (zod, envalid) has with this name, and its default."""
+    """A variable of the environment that a schema (zod, Joi, envalid) has with this name, and its default."""
     if _VARIABLE.fullmatch(name) is None:
         return None
     schema = re.compile(rf"(?<![\w.]){name}\s*:\s*{_SCHEMA}")
@@ -82,7 +93,7 @@ def _member(texts: Texts, path: str, name: str, members: list[str], depth: int) 
     for number, member in enumerate(members):
         if not value.startswith("{"):
             return written(texts, path, ".".join([value, *members[number:]]), depth + 1)
-        found = _entries(value).get(member)
+        found = entries(value).get(member)
         if found is None:
             return None
         value = found
@@ -124,22 +135,27 @@ def _expression(text: str, start: int) -> str:
     return text[start : start + 200].partition("\n")[0].strip()
 
 
-def _entries(literal: str) -> Mapping[str, str]:
+def entries(literal: str) -> Mapping[str, str]:
     """The members of an object, and what each is."""
-    depth, begin, parts = 0, 1, list[str]()
-    for token in _TOKEN.finditer(literal):
+    keys = ((_KEY.match(part), part) for part in parts(literal))
+    return {key[1]: part[key.end() :].strip() or key[1] for key, part in keys if key}
+
+
+def parts(text: str, start: int = 0) -> list[str]:
+    """What is between the commas inside the brackets that open there."""
+    depth, begin, found = 0, start + 1, list[str]()
+    for token in _TOKEN.finditer(text, start):
         one = token[0]
         if one in "{([":
             depth += 1
         elif one in "})]":
             depth -= 1
         if (one == "," and depth == 1) or depth == 0:
-            parts.append(literal[begin : token.start()])
+            found.append(text[begin : token.start()])
             begin = token.end()
             if depth == 0:
                 break
-    keys = ((_KEY.match(part), part) for part in parts)
-    return {key[1]: part[key.end() :].strip() or key[1] for key, part in keys if key}
+    return found
 
 
 def _imported(texts: Texts, path: str, text: str, name: str) -> tuple[str, str] | None:
@@ -161,7 +177,8 @@ def _exports(texts: Texts, path: str, name: str, depth: int = 0) -> bool:
     """Whether a file declares a name, or has it from another one."""
     text = without_comments(texts.text(path))
     if re.search(
-        rf"\bexport\s+(?:const|let|var|enum)\s+{re.escape(name)}\b|\bexport\s*\{{[^{{}}]*\b{re.escape(name)}\b", text
+        rf"\bexport\s+(?:const|let|var|enum|(?:async\s+)?function)\s+{re.escape(name)}\b|\bexport\s*\{{[^{{}}]*\b{re.escape(name)}\b",
+        text,
     ):
         return True
     files = (_file(texts, path, source) for names, source in _REEXPORTED.findall(text) if names == "*")
@@ -182,7 +199,7 @@ def _called(clause: str, name: str, *, is_required: bool) -> str | None:
 
 def _file(texts: Texts, path: str, source: str) -> str | None:
     """The file of the project that an import means, if there is one."""
-    home = texts.home_of(NODE, path) or ""
+    home = texts.home_of(NODE, path) or texts.nearest(NODE, path) or ""
     plain = _SUFFIX.sub("", source)
     found = _files(texts, home, set(_stems(posixpath.dirname(path), home, plain)))
     for other in () if found or source.startswith(".") else texts.files.named(r"package\.json"):
@@ -205,3 +222,14 @@ def _stems(folder: str, home: str, source: str) -> Iterator[str]:
     else:
         inner = _ALIAS.sub("", source)
         yield from (posixpath.normpath(posixpath.join(home, src, inner)) for src in ("", "src"))
+
+
+def origin(texts: Texts, path: str, name: str) -> str | None:
+    """The file of the project that declares what another one imports by this name."""
+    file = ""
+    for _step in range(_DEEPEST):
+        further = _imported(texts, file or path, without_comments(texts.text(file or path)), name)
+        if further is None:
+            break
+        file, name = further
+    return file or None

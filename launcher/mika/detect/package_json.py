@@ -35,14 +35,19 @@ def has_workspaces(text: str) -> bool:
 
 def is_as_written(text: str) -> bool:
     """Whether others import its sources, and not what a build makes of them."""
-    package = mapping(text)
+    return not built(text)
+
+
+def built(text: str) -> list[str]:
+    """The files of a build that others import."""
+    package, found = mapping(text), list[str]()
     waiting = [package.get(key) for key in ("main", "module", "exports")]
     for entry in waiting:  # it grows
         if isinstance(entry, dict):
             waiting += [value for key, value in entry.items() if key != "types"]
         elif isinstance(entry, str) and _BUILT.match(entry):
-            return False
-    return True
+            found.append(entry)
+    return found
 
 
 def manager(text: str) -> str:

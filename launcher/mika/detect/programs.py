@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from mika.detect import go_programs, identity, java_programs, node_programs, node_values
+from mika.detect import go_programs, identity, java_programs, node_makers, node_programs
 from mika.detect.documented import Said
 from mika.detect.environments import tooling
 from mika.detect.go_programs import Way
@@ -33,8 +32,8 @@ def find(texts: Texts, said: Sequence[Said]) -> Found:
     found: dict[Start, Worker] = {}
     notes: list[str] = []
     examples: list[str] = []
-    for one in texts.makers():
-        maker = replace(one, queues=node_values.queues(texts, one)) if one.language == NODE else one
+    every = (m for one in texts.makers() for m in (node_makers.of(texts, one) if one.language == NODE else [one]))
+    for maker in every:
         if maker.language == GO:
             made = in_go.starts(maker)
             for way in made.ways:

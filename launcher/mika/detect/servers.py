@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from mika.address import is_loopback
-from mika.detect import addresses
+from mika.detect import addresses, siblings
 from mika.detect.addresses import Target
 from mika.detect.go_code import GoCode
 from mika.detect.languages import Texts
@@ -99,7 +99,8 @@ class Servers:
     def _of(self, home: str, path: str) -> list[Target]:
         """What such a program connects to; in Go, only that which it imports, also from another module."""
         if not path.endswith(".go"):
-            return [target for target in self._others if target.home == home]
+            imported = siblings.in_node(self._sources.files, home, are_as_written=False) if self._others else ()
+            return [target for target in self._others if target.home in (home, *imported)]
         folders = self._go.closure(posixpath.dirname(path))
         return [target for target in self._others if posixpath.dirname(target.path) in folders]
 
@@ -167,7 +168,7 @@ class Servers:
     def _of_targets(self, targets: Iterable[Target]) -> Iterator[_Told]:
         for target in targets:
             variable = target.value.variable
-            if target.port.variable:
+            if target.port.variable or target.host.variable:
                 yield from self._of_halves(target)
             elif variable == _HOST:
                 yield self._whole(target.path)
@@ -194,7 +195,7 @@ class Servers:
         self._is_told.add(target)
         if host.variable not in ("", _HOST) and host.text not in (_LOCAL, "127.0.0.1"):
             yield _Told(host.variable, _LOCAL, None)
-        if port.variable not in (_PORT, *self._variables):
+        if port.variable not in ("", _PORT, *self._variables):
             yield _Told(port.variable, f"${{{_PORT}}}", None)
 
     def _why(self, target: Target) -> Text | None:

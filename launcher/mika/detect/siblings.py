@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 from mika.detect import package_json
+from mika.detect.environments import in_folder, node_tooling
 from mika.detect.files import Files
+from mika.wording import Text, _
 
 _NAME = re.compile(r"""^\[(?:project|tool\.poetry)\][^\[]*?^name[ \t]*=[ \t]*["']([\w.-]+)""", re.MULTILINE)
 _DECLARING = ("pyproject.toml", "requirements.txt", "requirements-dev.txt")
+
+_SETTINGS = ("tsconfig.json", "tsconfig.base.json")
 
 
 class Siblings:
@@ -50,8 +56,8 @@ class Siblings:
         return self._declared[home, name]
 
 
-def in_node(files: Files, home: str) -> list[str]:
-    """The folders of the packages of a workspace that one of them, in `home`, imports as they are, without a build."""
+def in_node(files: Files, home: str, *, are_as_written: bool = True) -> list[str]:
+    """The folders of the packages of a workspace that one of them, in `home`, imports: as they are, or also built."""
     folders: dict[str, str] = {}
     for path in files.named(r"package\.json"):
         if name := package_json.name(files.text(path)):
@@ -61,6 +67,30 @@ def in_node(files: Files, home: str) -> list[str]:
         manifest = files.text(posixpath.join(folder, "package.json"))
         for name in sorted(package_json.dependencies(manifest) & folders.keys()):
             other = folders[name]
-            if other not in found and package_json.is_as_written(files.text(posixpath.join(other, "package.json"))):
+            is_written = package_json.is_as_written(files.text(posixpath.join(other, "package.json")))
+            if other not in found and (is_written or not are_as_written):
                 found.append(other)
     return found[1:]
+
+
+def unbuilt(files: Files) -> Iterator[Text]:
+    """A line on each package of a workspace that others there import, and whose build has not run yet."""
+    manifests = {posixpath.dirname(path): files.text(path) for path in files.named(r"package\.json")}
+    imported = {name for text in manifests.values() for name in package_json.dependencies(text)}
+    settings = [posixpath.join(folder or ".", name) for folder in manifests for name in _SETTINGS]
+    for folder, text in manifests.items():
+        name, made = package_json.name(text), package_json.built(text)
+        places = (files.root / folder / one.removeprefix("./").partition("/")[0] for one in made)
+        if (
+            not folder
+            or name not in imported
+            or "build" not in package_json.scripts(text)
+            or not made
+            or any(map(Path.exists, places))
+        ):
+            continue
+        if any(f'"{name}"' in files.text(path) for path in settings):  # an alias of its sources, which needs no build
+            continue
+        home = "" if "build" in package_json.scripts(manifests.get("", "")) else folder
+        command = in_folder(f"`{node_tooling(files, folder).tool} run build`", home)
+        yield _("{folder} is not built yet, and others here import it: {command}", folder=folder, command=command)

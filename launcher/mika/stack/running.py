@@ -113,7 +113,8 @@ async def start(
         wanted = _choose(known, kind, queue)
         if wanted is None:
             run_id = await talking.start(exam, kind, texts, queue=queue, workflow_id=workflow_id)
-            return Started(workflow_id, run_id, kind, queue, None, (_why_unchecked(known, queue),))
+            note = _as_json(_why_unasked(known), _("no `ready` rule names {queue}", queue=queue))
+            return Started(workflow_id, run_id, kind, queue, None, (note,))
         target = wanted.program, wanted.queue
         answer = await call(target[0], {**what, "queue": target[1]})
     program, its_queue = target
@@ -186,9 +187,9 @@ def _choose(known: Types, kind: str, queue: str) -> WorkflowType | None:
     )
 
 
-def _why_unchecked(known: Types, queue: str) -> str:
-    why = _why_unasked(known) or _("no `ready` rule names {queue}", queue=queue)
-    return _("the input was sent as JSON, and was not checked ({why})", why=why)
+def _as_json(said: str, otherwise: str) -> str:
+    """`said` is why the programs were not asked, and says itself that nothing was checked."""
+    return _("sent as JSON ({why})", why=said) if said else _("sent as JSON, and not checked ({why})", why=otherwise)
 
 
 def _why_unasked(known: Types) -> str:
@@ -233,8 +234,8 @@ async def talk(
         if not isinstance(answer, Reason) and answer["state"] != "not_here":
             return Talked(execution.workflow_id, _judged(answer, verb, name, execution.workflow_id), _unchecked(answer))
         not_there = _("its program has no workflow {type}", type=info.type.name)
-        why = answer.text if isinstance(answer, Reason) else not_there
-        notes = (_("sent as JSON, and not checked ({why})", why=why),)
+        said = answer.text if isinstance(answer, Reason) and program is not None else ""
+        notes = (_as_json(said, nobody.text if program is None else not_there),)
     if verb == "signal":
         await talking.signal(exam, execution, name, texts)
         return Talked(execution.workflow_id, Answer(), notes)

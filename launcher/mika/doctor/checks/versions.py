@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mika.config.environment import between, find_environment
 from mika.decoded import Json
 from mika.detect.environments import how_to_install
+from mika.detect.files import Files
 from mika.detect.packages import Installed
 from mika.doctor.check import Check, ok, warn
 from mika.doctor.examination import Examination
@@ -63,7 +64,7 @@ async def versions(exam: Examination) -> Check:
         install = await in_thread(lambda: how_to_install(project, home.folder, home.program))
         return warn("versions", text, install)
     told = dict.fromkeys(_shown(home, project) for home in homes)
-    text = joined(_("; "), told) or _("no Python environment of the project was found")
+    text = joined(_("; "), told) or await in_thread(lambda: _without(project))
     server = await exam.server() if exam.wants_temporal else None
     if server is None or not server.up:
         return ok("versions", text)
@@ -82,6 +83,12 @@ def _shown(home: Home, project: Path) -> str:
 def _major(version: str) -> int:
     number = version.partition(".")[0]
     return int(number) if number.isdecimal() else 0
+
+
+def _without(project: Path) -> str:
+    """What to say where no environment was found."""
+    is_python = bool(Files(project).python)
+    return _("no Python environment of the project was found") if is_python else _("nothing here is in Python")
 
 
 def find_homes(project: Path, folders: list[Path]) -> Iterator[Home]:
