@@ -138,6 +138,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(Examination, "_namespace_error", none)
     monkeypatch.setattr(Examination, "_is_bot", yes)
     monkeypatch.setattr(Examination, "dependency", nothing)
+    database = tmp_path / ".mika" / "data" / "temporal.db"
+    database.parent.mkdir(parents=True)
+    database.touch()
     return facts
 
 
@@ -211,6 +214,15 @@ def assert_works(check: Check, backend: str) -> None:
 
 
 # --- advice that fits the state ---------------------------------------------------------------------------------------
+
+
+def test_a_database_that_was_deleted_under_its_server_is_told(world):
+    """`rm .mika/data/temporal.db*`: the server goes on with the open file, and says nothing."""
+    (world.folder / ".mika" / "data" / "temporal.db").unlink()
+    check = check_of(examine(world, "embedded", state="ready"), "temporal")
+    assert check.status == "warn"
+    assert "temporal.db was deleted while the server runs" in check.finding
+    assert_works(check, "embedded")
 
 
 def test_a_stopped_server_is_started(world):
