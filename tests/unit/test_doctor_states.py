@@ -286,6 +286,17 @@ def test_something_that_has_run_once_is_well(world):
     assert examine(world, "none", done).ok
 
 
+def test_other_processes_than_those_of_the_procfile_are_told(world):
+    (world.folder / "Procfile").write_text(PROCFILE + "mailer: python mailer.py\n", encoding="utf-8")
+    check = check_of(examine(world, "none", state="ready"), "stack")
+    assert check.status == "ok"
+    assert "; without mailer of the Procfile: `mika down`, then" in check.finding
+    (world.folder / "Procfile").write_text("api: serve\n", encoding="utf-8")
+    check = check_of(examine(world, "none", state="ready"), "stack")
+    assert check.status == "warn"
+    assert check.finding.endswith("; with web, worker, which the Procfile no longer has")
+
+
 def test_a_stack_that_is_stopping_says_so(world):
     result = examine(world, "embedded", unit("embedded", "web", Phase.STOPPING), state="stopping")
     assert check_of(result, "stack").finding == "the stack is stopping"
