@@ -105,7 +105,8 @@ async def take(
     """Give the processes that are to be started their settings as they are now; returns what the user should know.
 
     A mistake in them is told, and changes nothing: a restart must work all the same. Raises UsageError for an unknown
-    name. With `--watch`, they were given them as soon as the files had changed.
+    name. With `--watch`, they were given them as soon as the files had changed, but for an environment of Python that
+    was made, moved or removed since: nobody watches that.
     """
     try:
         selected = supervisor.select(names)
@@ -115,9 +116,9 @@ async def take(
         raise
     starting = {name for name, m in selected.items() if verb == "restart" or not m.state.alive}
     managed = {name: m for name, m in supervisor.managed.items() if m.unit.role == "process"}
-    if options.watch or verb == "stop" or starting.isdisjoint(managed):
+    if verb == "stop" or starting.isdisjoint(managed):
         return []
-    settings = SettingsOfTheStack(prepared, options.processes, is_watched=False)
+    settings = SettingsOfTheStack(prepared, options.processes, is_watched=options.watch)
     try:
         change = await asyncio.to_thread(settings.read, {name: m.unit for name, m in managed.items()})
     except UsageError as error:
