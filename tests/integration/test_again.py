@@ -55,7 +55,25 @@ def test_only_a_backend_that_became_ready_is_remembered_and_a_deleted_folder_end
     if POSIX:
         shutil.rmtree(this.folder / ".mika")
         assert running.wait() == 0
-        assert "was deleted while the stack is running" in running.output()
+        assert "was deleted or renamed while the stack is running" in running.output()
+
+
+@pytest.mark.skipif(not POSIX, reason="Windows renames no folder in which a process works")
+def test_a_renamed_project_is_not_up_any_more(project):
+    """`mv shop store`, and there at once `mika up -d`: the stack of the old place is about to stop."""
+    this = project(scripts={"web": SLEEP})
+    this.up()
+    old = this.folder
+    new = old.rename(old.with_name("renamed"))
+    try:
+        this.folder = new
+        assert this.mika("status").code in (1, 3), "it ends, or has ended"
+        this.ok("up", "-d")
+        assert this.status()["state"] == "ready"
+        assert len(this.events("started", "web")) == 2, "it was started anew where it is now"
+    finally:
+        this.ok("down")
+        new.rename(old)
 
 
 def test_a_host_that_does_not_exist_is_told_at_once_with_its_setting(project):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.kit.machine import poll_until
+import sys
+from pathlib import Path
+
+from tests.kit.machine import POSIX, poll_until
 from tests.kit.programs import SLEEP
 
 SAYS = "import os\nprint('sees', os.environ.get('GREETING'), os.environ.get('GONE'), flush=True)\n" + SLEEP
@@ -37,3 +40,16 @@ def test_a_restart_takes_what_changed_and_what_was_removed_and_works_beside_a_mi
     assert "nothing of changed settings is taken: mika.toml:2: 'env' must be a table" in told.text
     poll_until(lambda: len(this.events("started", "web")) == starts + 1, 15, "the restart")
     poll_until(lambda: this.log("web").count("sees third None") == 2, 15, "web is as it was")
+
+
+def test_a_restart_takes_an_environment_that_was_made_meanwhile_with_watch_too(project):
+    this = project(scripts={"web": SAYS, "clock": SAYS})
+    this.ok("up", "-d", "--watch")
+    scripts = this.folder / ".venv" / ("bin" if POSIX else "Scripts")
+    scripts.mkdir(parents=True)
+    this.write(".venv/pyvenv.cfg", f"home = {Path(sys.base_prefix)}\n")
+    program = scripts / ("python" if POSIX else "python.exe")
+    program.write_bytes(b"")
+    told = this.mika("restart", "web", "--timeout", "1")
+    assert "web takes changed settings: PATH, VIRTUAL_ENV" in told.text
+    assert len(this.events("started", "clock")) == 1

@@ -152,7 +152,7 @@ def test_logs_when_nothing_runs(logged):
 
 def test_logs_the_last_lines(logged):
     assert logged.ok("logs", "-n", "2", "a").out.splitlines() == ["red 3", "red 4"]
-    assert logged.ok("logs", "-n", "0", "a").out == ""
+    assert logged.ok("logs", "-n", "0", "a").text == ""
     last = logged.ok("logs", "-n", "1", "a", "longer").out.splitlines()
     assert sorted(last) == ["a      | red 4", "longer | blue 4"], "`-n`: the last N lines of each"
 
@@ -187,7 +187,8 @@ def test_logs_that_are_chosen_by_what_they_say(logged):
 
 def test_logs_since(logged):
     assert logged.ok("logs", "--since", "1h", "a").out.count("\n") == 5
-    assert logged.ok("logs", "--since", "2031-01-01", "a").out == ""
+    nothing = logged.ok("logs", "--since", "2031-01-01", "a")
+    assert (nothing.out, nothing.err) == ("", "mika: no line of these logs matches: a\n")
     assert logged.ok("logs", "--since", "2020-01-01T10:00", "a").out.count("\n") == 5
 
 
@@ -201,7 +202,8 @@ def test_logs_of_events(logged):
 
 def test_logs_before_the_first_run(project):
     this = project(scripts={"web": SLEEP})
-    assert this.ok("logs").out == ""
+    none = this.ok("logs")
+    assert (none.out, none.err) == ("", "mika: there are no logs here yet\n")
     assert not (this.folder / ".mika").exists()
 
 

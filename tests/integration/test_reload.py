@@ -189,15 +189,17 @@ def test_changed_settings_are_taken_as_far_as_they_can(project):
     poll_until(lambda: "sees its other own" in this.log("clock"), 15, "the new environment")
     this.write("Procfile", "web: python web.py --new\nclock: python clock.py\nmore: python clock.py\n")
     poll_until(lambda: starts(this, "web") == 3, 15, "the new command")
-    assert "Procfile changed: `mika down`, then `mika up` takes the process more" in [
-        event["message"] for event in this.events("notice")
-    ]
+    this.write(".env", "GREETING=third\n")
+    poll_until(lambda: starts(this, "web") == 4, 15, "the newest environment")
+    said = [event["message"] for event in this.events("notice")]
+    new = "Procfile changed: `mika down`, then `mika up` takes the list of processes (new: more)"
+    assert [text for text in said if "list of processes" in text] == [new], "once, and not with each edit of a file"
     this.write("mika.toml", "[process.clock]\nenv = 5\n")
     told = poll_until(
         lambda: [e["message"] for e in this.events("notice") if "is not used" in e["message"]], 15, "it is told"
     )
     assert told[0].startswith("mika.toml changed, but the change is not used: mika.toml:2: 'env' must be a table")
-    assert (starts(this, "web"), starts(this, "clock")) == (3, 2)
+    assert (starts(this, "web"), starts(this, "clock")) == (4, 2)
 
 
 def test_a_start_that_fails_for_good_is_told_at_once_and_a_change_repairs_it(project):

@@ -83,3 +83,9 @@ def test_doctor_asks_what_ready_asks(project):
     this.up()
     checks = {check["id"]: check for check in this.mika("doctor", "--json").json["checks"]}
     assert (checks["api"]["status"], checks["api"]["finding"]) == ("ok", f"api: 127.0.0.1:{port}")
+
+
+def test_init_replaces_nothing_that_is_there(project):
+    this = project(scripts={"web": SLEEP}, toml='backend = "none"\n')
+    refused = this.error("init", code=2).err
+    assert f"{this.folder} already has Procfile and mika.toml; nothing was written" in refused

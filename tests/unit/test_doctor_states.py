@@ -138,6 +138,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(Examination, "_namespace_error", none)
     monkeypatch.setattr(Examination, "_is_bot", yes)
     monkeypatch.setattr(Examination, "dependency", nothing)
+    database = tmp_path / ".mika" / "data" / "temporal.db"
+    database.parent.mkdir(parents=True)
+    database.touch()
     return facts
 
 
@@ -213,6 +216,15 @@ def assert_works(check: Check, backend: str) -> None:
 # --- advice that fits the state ---------------------------------------------------------------------------------------
 
 
+def test_a_database_that_was_deleted_under_its_server_is_told(world):
+    """`rm .mika/data/temporal.db*`: the server goes on with the open file, and says nothing."""
+    (world.folder / ".mika" / "data" / "temporal.db").unlink()
+    check = check_of(examine(world, "embedded", state="ready"), "temporal")
+    assert check.status == "warn"
+    assert "temporal.db was deleted while the server runs" in check.finding
+    assert_works(check, "embedded")
+
+
 def test_a_stopped_server_is_started(world):
     world.server = Server("refused", "127.0.0.1:7233", "nothing listens there")
     result = examine(world, "embedded", unit("embedded", "temporal", Phase.STOPPED))
@@ -272,6 +284,17 @@ def test_one_that_is_ready_between_two_failures_keeps_exiting(world, name, check
 def test_something_that_has_run_once_is_well(world):
     done = unit("none", "web", Phase.EXITED, last_exit=LastExit(0, Reason("exit code 0"), 1.0))
     assert examine(world, "none", done).ok
+
+
+def test_other_processes_than_those_of_the_procfile_are_told(world):
+    (world.folder / "Procfile").write_text(PROCFILE + "mailer: python mailer.py\n", encoding="utf-8")
+    check = check_of(examine(world, "none", state="ready"), "stack")
+    assert check.status == "ok"
+    assert "; without mailer of the Procfile: `mika down`, then" in check.finding
+    (world.folder / "Procfile").write_text("api: serve\n", encoding="utf-8")
+    check = check_of(examine(world, "none", state="ready"), "stack")
+    assert check.status == "warn"
+    assert check.finding.endswith("; with web, worker, which the Procfile no longer has")
 
 
 def test_a_stack_that_is_stopping_says_so(world):

@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     with pytest.raises(UsageError, match=r"\.mika: cannot be written: ") as caught:
         ProjectDir(tmp_path).create()
     assert "\n" not in caught.value.message
-    assert caught.value.hint
+    assert "move the file that is there away" in caught.value.hint
 
 
 def test_a_full_disk_is_no_matter_of_rights(tmp_path, monkeypatch):

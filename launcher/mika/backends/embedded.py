@@ -16,7 +16,7 @@ from mika.backends.database import discard_unfinished
 from mika.config.load import Config
 from mika.errors import MikaError, UsageError
 from mika.machine import ports
-from mika.project.folder import ProjectDir
+from mika.project.folder import EMBEDDED_DATABASE, ProjectDir
 from mika.readiness.ladder import Rung
 from mika.readiness.temporal import ui_rung
 from mika.supervisor.guard import ServiceSpec
@@ -79,7 +79,7 @@ class Embedded(Backend):
         self._probe = temporal_probe(config)
         self._ui_port = config.port("TEMPORAL_UI_PORT")
         self._binary: Path | None = None
-        self._database = folder.data / "temporal.db"
+        self._database = folder.data / EMBEDDED_DATABASE
         self._dynamic_config = [*_DYNAMIC_CONFIG, *_MEMORY]
 
     async def preflight(self, say: Callable[[str], None]) -> None:

@@ -37,9 +37,9 @@ def init_command(context: Context, dry_run: bool, yes: bool, force: bool) -> Non
     if existing and not force:
         raise UsageError(
             _(
-                "{files}: exists in {folder}; nothing was written",
-                files=joined(_(" and "), existing),
+                "{folder} already has {files}; nothing was written",
                 folder=config.project,
+                files=joined(_(" and "), existing),
             ),
             _("`mika init --dry-run` shows what it would write; with --force, it replaces what is there"),
         )

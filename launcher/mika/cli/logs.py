@@ -28,7 +28,7 @@ from mika.project.log_search import Naming
 from mika.project.logs import EVENT_LOG
 from mika.status import type_of
 from mika.text import unknown_name
-from mika.wording import _
+from mika.wording import _, listed
 
 if TYPE_CHECKING:
     from mika.cli.screen.pretty import Pretty
@@ -107,6 +107,16 @@ def logs_command(
     elif workflow is not None and not is_found:
         fix = _("`mika workflows` lists the ids; the other options may leave lines out")
         raise MikaError(_("no line of these logs names {workflow}", workflow=workflow), fix, code="no_lines")
+    elif not is_found and lines != 0:
+        _say_why_empty(chosen, is_filtered=began is not None or not wanted.is_empty)
+
+
+def _say_why_empty(chosen: Sequence[str], *, is_filtered: bool) -> None:
+    """On standard error: nothing at all could be a mistake in an option, or a log that does not grow."""
+    if not chosen:
+        echo(_("mika: there are no logs here yet"), err=True)
+    elif is_filtered:
+        echo(_("mika: no line of these logs matches: {names}", names=listed(chosen)), err=True)
 
 
 def _last_workflow(context: Context) -> str:

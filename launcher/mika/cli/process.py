@@ -14,7 +14,7 @@ from mika.cli.names import names as known_names
 from mika.cli.screen.progress import doing, progress
 from mika.cli.spelling import say
 from mika.control.requests import Verb
-from mika.errors import MikaError
+from mika.errors import MikaError, UsageError
 from mika.quoting import command_line
 from mika.stack import waiting
 from mika.status import StackStatus
@@ -79,7 +79,12 @@ def _check_first(context: Context, names: tuple[str, ...], forced: str, *, as_js
     from mika.cli import check
     from mika.stack import checking
 
-    verdicts = checking.check_running(context.load_started(), context.folder, workers)
+    try:
+        verdicts = checking.check_running(context.load_started(), context.folder, workers)
+    except UsageError as error:  # a mistake in the settings: what restarts keeps those that it has, and must restart
+        text = _("{names}: the new code was not checked: {why}", names=listed(workers), why=error.message)
+        say(text, err=True)
+        return
     if not as_json:
         check.show([verdict for verdict in verdicts if verdict.state != "fits"], err=True)
     refusing = [verdict for verdict in verdicts if verdict.refuses]

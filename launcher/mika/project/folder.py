@@ -16,7 +16,7 @@ from mika.errors import UsageError
 from mika.frozen import frozen
 from mika.project.lock import FileLock
 from mika.quoting import rights_command
-from mika.wording import _
+from mika.wording import Text, _
 
 _FULL = (errno.ENOSPC, errno.EDQUOT) if sys.platform != "win32" else (errno.ENOSPC,)
 KEPT_MARKS = 20
@@ -37,6 +37,7 @@ class RunState:
     """The `Config.addresses` of this run."""
 
 
+EMBEDDED_DATABASE = "temporal.db"
 DECLARED = "declared-*.json"
 """What mika has made on the server of each backend (`mika.declared.record`)."""
 
@@ -81,11 +82,7 @@ class ProjectDir:
                     path=error.filename or self.root,
                     error=error.strerror or error,
                 ),
-                _("free some space on that disk")
-                if error.errno in _FULL
-                else _(
-                    "mika keeps logs and data there: make the folder writable, or run mika in a copy of the project"
-                ),
+                _fix_for(error),
             ) from None
 
     # --- the lock: a supervisor is running if and only if it is held -------------------------------------------------
@@ -227,6 +224,15 @@ def _close_to_others(folder: Path) -> None:
     if sys.platform != "win32" and not folder.is_symlink() and (mode := folder.stat().st_mode) & 0o077:
         with contextlib.suppress(PermissionError):  # another user's, who has let this one in
             folder.chmod(mode & 0o700)
+
+
+def _fix_for(error: OSError) -> Text:
+    """What to do where the folder cannot be made, or not be written to."""
+    if error.errno in _FULL:
+        return _("free some space on that disk")
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return _("mika keeps logs and data in a folder of that name: move the file that is there away")
+    return _("mika keeps logs and data there: make the folder writable, or run mika in a copy of the project")
 
 
 def _run_state(value: dict[str, Any]) -> RunState:

@@ -45,7 +45,8 @@ def place(status: StackStatus, what: str, ask: Ask) -> str:
     if not units and what == API:
         return _apps(status, ask)[0]
     if not units:
-        raise unknown_name(_("process or service"), what, [*(unit.name for unit in status.units), UI, API, DOCS])
+        names = dict.fromkeys([*(unit.name for unit in status.units), UI, API, DOCS])
+        raise unknown_name(_("process or service"), what, names)
     for unit in units:
         if found := _of_unit(status, unit, ask):
             return found

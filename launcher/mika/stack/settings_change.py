@@ -50,6 +50,8 @@ class SettingsOfTheStack:
     def __init__(self, prepared: Prepared, selection: Sequence[str], *, is_watched: bool) -> None:
         self._started, self._latest, self._factory = prepared.config, prepared.config, prepared.factory
         self._backend, self._selection, self._is_watched = prepared.backend.name, selection, is_watched
+        self._differ = frozenset[str]()
+        """The processes that only the running stack or only the Procfile has, as told last."""
 
     def read(self, running: Mapping[str, Unit]) -> Change:
         """Read them again. `running` are the units of the processes. Raises UsageError for a mistake in them."""
@@ -84,7 +86,14 @@ class SettingsOfTheStack:
             yield _("[temporal] and [schedule.NAME]")
         if latest.names != self._latest.names:
             yield _("the list of services")
-        yield from (_("the process {name}", name=name) for name in sorted(set(running) ^ set(units)))
+        differ = frozenset(running) ^ frozenset(units)
+        if differ and differ != self._differ:
+            new = listed(sorted(differ.intersection(units)))
+            gone = listed(sorted(differ.intersection(running)))
+            parts = [_("new: {names}", names=new)] if new else []
+            parts += [_("gone: {names}", names=gone)] if gone else []
+            yield _("the list of processes ({difference})", difference=joined("; ", parts))
+        self._differ = differ
 
     def _is_other(self, latest: Config, name: str) -> bool:
         return latest.text(name) != self._started.text(name)
@@ -96,7 +105,8 @@ async def take(
     """Give the processes that are to be started their settings as they are now; returns what the user should know.
 
     A mistake in them is told, and changes nothing: a restart must work all the same. Raises UsageError for an unknown
-    name. With `--watch`, they were given them as soon as the files had changed.
+    name. With `--watch`, they were given them as soon as the files had changed, but for an environment of Python that
+    was made, moved or removed since: nobody watches that.
     """
     try:
         selected = supervisor.select(names)
@@ -106,9 +116,9 @@ async def take(
         raise
     starting = {name for name, m in selected.items() if verb == "restart" or not m.state.alive}
     managed = {name: m for name, m in supervisor.managed.items() if m.unit.role == "process"}
-    if options.watch or verb == "stop" or starting.isdisjoint(managed):
+    if verb == "stop" or starting.isdisjoint(managed):
         return []
-    settings = SettingsOfTheStack(prepared, options.processes, is_watched=False)
+    settings = SettingsOfTheStack(prepared, options.processes, is_watched=options.watch)
     try:
         change = await asyncio.to_thread(settings.read, {name: m.unit for name, m in managed.items()})
     except UsageError as error:

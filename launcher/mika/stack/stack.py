@@ -29,7 +29,7 @@ from mika.supervisor import explanation, record
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
-from mika.wording import _, listed
+from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
     from mika.declared.declaring import Declaring
@@ -48,6 +48,7 @@ class Stack:
         self._config, self._folder = prepared.config, prepared.folder
         self._run_id, self._key, self._started_at = secrets.token_hex(8), secrets.token_hex(32), time.time()
         self._stop = asyncio.Event()
+        self._own_lock = self._folder.lock_identity()
         self._supervisor: Supervisor | None = None
         self._server: Server | None = None
         self._failure: MikaError | None = None
@@ -191,13 +192,17 @@ class Stack:
         return is_start
 
     async def _stop_when_folder_is_gone(self) -> None:
-        """Stop if `.mika` is deleted (`git clean`, for example): without its lock, no command could stop this stack."""
-        own_lock = self._folder.lock_identity()
-        while self._folder.lock_identity() == own_lock:
+        """Stop if `.mika` is deleted (`git clean`) or its project renamed: no command there could stop this stack."""
+        while not self._is_folder_gone():
             await tasks.sleep_until_tick(_FOLDER_INTERVAL)
-        text = _("{folder} was deleted while the stack is running: stopping", folder=self._folder.root)
-        self._bus.publish(events.Notice(level="error", message=text))
+        self._bus.publish(events.Notice(level="error", message=self._gone_text()))
         self.request_stop()
+
+    def _is_folder_gone(self) -> bool:
+        return self._folder.lock_identity() != self._own_lock
+
+    def _gone_text(self) -> Text:
+        return _("{folder} was deleted or renamed while the stack is running: stopping", folder=self._folder.root)
 
     async def _preflight(self) -> bool:
         """Wait for the backend's checks, which may take a minute. Returns False if a stop is requested meanwhile."""
@@ -329,6 +334,10 @@ class Stack:
         supervisor = self._supervisor
         if supervisor is None:
             raise MikaError(_("the stack is not up yet"), _("try again in a moment"), code="starting")
+        if self._is_folder_gone() and not isinstance(
+            request, Down
+        ):  # who asks is where the folder is now, and this stack is about to end
+            raise MikaError(self._gone_text(), _("try again in a moment"), code="busy")
         match request:
             case GetStatus():
                 return self.status().as_json()

@@ -12,6 +12,7 @@ from mika.doctor.server import Server, other_temporal
 from mika.doctor.units import not_ok, reason_of, unit_check
 from mika.errors import MikaError
 from mika.machine.local import in_thread
+from mika.project.folder import EMBEDDED_DATABASE
 from mika.readiness.access import denied, missing_namespace
 from mika.reason import Repair
 from mika.status import UnitStatus
@@ -58,7 +59,7 @@ async def temporal(exam: Examination) -> Check:
         # It says SERVING whatever its database does. What is wrong with the namespace, another check says.
         if unit is None or not_ok([unit]) is None or await exam.namespace_error() is not None:
             text = _("{detail}, version {version}", detail=server.detail, version=server.version)
-            return ok("temporal", text)
+            return _without_database(exam, unit) or ok("temporal", text)
         text = _("{detail}, but {reason}", detail=server.detail, reason=reason_of(unit).text)
         skip = await because_of_docker(exam, "temporal", text)
         return skip or await unit_check(exam, "temporal", unit)
@@ -78,6 +79,16 @@ async def temporal(exam: Examination) -> Check:
     if unit is not None and not unit.is_ok:
         return await unit_check(exam, "temporal", unit)
     return await _down(exam, server, text, unit)
+
+
+def _without_database(exam: Examination, unit: UnitStatus | None) -> Check | None:
+    """What the embedded server has lost without noticing: it goes on with a file that has no name any more."""
+    database = exam.folder.data / EMBEDDED_DATABASE
+    if exam.backend != "embedded" or unit is None or database.exists():
+        return None
+    text = _("{path} was deleted while the server runs: all workflows are lost when it stops", path=database)
+    fix = _("`mika workflows export` saves histories; `mika restart {name}` begins an empty database", name=unit.name)
+    return warn("temporal", text, fix)
 
 
 async def _down(exam: Examination, server: Server, text: str, unit: UnitStatus | None) -> Check:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from mika.doctor.check import Check, fail, ok, skipped, warn
 from mika.doctor.examination import Examination
 from mika.doctor.units import not_ok, not_working, unit_check
-from mika.errors import MikaError
+from mika.errors import MikaError, UsageError
 from mika.machine.local import in_thread
+from mika.procfile import entries as procfile
 from mika.reason import Repair
-from mika.status import StackState
+from mika.status import StackState, StackStatus
 from mika.supervisor.sweep import leftovers
 from mika.wording import _, listed
 
@@ -50,4 +51,21 @@ async def stack(exam: Examination) -> Check:
         text = _(
             "{text}; it was started with {before}, and a new start would use {now}", text=text, before=before, now=now
         )
-    return ok("stack", text)
+    return _unlike_procfile(exam, status, text) or ok("stack", text)
+
+
+def _unlike_procfile(exam: Examination, status: StackStatus, text: str) -> Check | None:
+    """What the running stack and the Procfile as it is now do not both have; None if there is nothing to say."""
+    try:
+        written = {entry.name for entry in procfile.read(exam.config.project / "Procfile")}
+    except UsageError:  # there is none, or the check of the configuration says what is wrong with it
+        return None
+    running = {unit.type for unit in status.processes}
+    fix = _("`mika down`, then `mika up` starts what the Procfile has now")
+    if gone := running - written:
+        names = listed(sorted(gone))
+        return warn("stack", _("{text}; with {names}, which the Procfile no longer has", text=text, names=names), fix)
+    if others := written - running:  # `mika up NAME` starts no others, so it may be meant
+        names = listed(sorted(others))
+        return ok("stack", _("{text}; without {names} of the Procfile: {fix}", text=text, names=names, fix=fix))
+    return None
