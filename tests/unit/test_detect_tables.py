@@ -107,3 +107,39 @@ def test_a_makefile_says_which_key(tmp_path, program):
         ("python worker.py a", ("orders",)),
         ("python worker.py b", ("mail",)),
     ]
+
+
+WORDS = "os.getenv('TASK_QUEUES', 'orders, mail').split(',')"
+SETTINGS = """class Settings(BaseSettings):
+    task_queues: str = "orders,mail"
+    @property
+    def queue_list(self) -> list[str]:
+        return [each.strip() for each in self.task_queues.split(",") if each.strip()]
+settings = Settings()
+"""
+
+
+@pytest.mark.parametrize(
+    ("queue", "table", "loop"),
+    [
+        ("own.strip()", f"QUEUES = {WORDS}\n", "for own in QUEUES:"),
+        ("own", "", f"for own in {WORDS}:"),
+        ("own", f"QUEUES = [each.strip() for each in {WORDS}]\n", "for own in QUEUES:"),
+        ("own", "from flows import settings\n", "for own in settings.queue_list:"),
+        ("own", "from flows import queues\n", "for own in queues():"),
+    ],
+)
+def test_queues_with_commas_between_them(tmp_path, queue, table, loop):
+    flows = f"{SETTINGS}def queues():\n    return {WORDS}\n"
+    process = only(proposed(tmp_path, {"worker.py": looping(queue, table, loop), "flows.py": flows}))
+    assert (process.queues, process.ready) == (("orders", "mail"), "worker:orders/workflow, worker:mail/workflow")
+
+
+def test_queues_with_commas_in_an_example_of_an_env(tmp_path):
+    source = looping("own", "", "for own in os.environ['TASK_QUEUES'].split(','):")
+    process = only(proposed(tmp_path, {"worker.py": source, ".env.example": "TASK_QUEUES=orders,mail\n"}))
+    assert (process.queues, process.env) == (("orders", "mail"), {"TASK_QUEUES": "orders,mail"})
+
+
+def test_other_words_of_a_text_are_no_queues(tmp_path):
+    assert proposed(tmp_path, {"worker.py": looping("own", "", "for own in 'a/b'.split('/'):")}).questions

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 """What a variable of the environment is called."""
 _OF_TEMPORAL = re.compile("temporal|worker", re.IGNORECASE)
+_DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp)
 _ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
 
 
@@ -75,8 +76,24 @@ def started_by(call: ast.Call) -> ast.Call | None:
 def leaves_out(loop: ast.For | ast.comprehension) -> bool:
     """Whether a loop may do nothing with some of what it goes through."""
     if isinstance(loop, ast.comprehension):
-        return bool(loop.ifs)
+        return any(not _is_not_empty(test, loop.target) for test in loop.ifs)
     return any(isinstance(node, ast.Continue | ast.Break) for node in ast.walk(loop))
+
+
+def _is_not_empty(test: ast.expr, item: ast.expr) -> bool:
+    """Whether a test is `item` or `item.strip()`, which leaves out empty texts alone."""
+    match test:
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip"), args=[]):
+            return _is_not_empty(inner, item)
+    return dotted(test) == dotted(item) != ""
+
+
+def is_display(node: ast.expr) -> bool:
+    """Whether it is a list or table as it is written, or a text split at its commas."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="split"), args=[ast.Constant(",")]):
+            return True
+    return isinstance(node, _DISPLAYS)
 
 
 def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.expr | None:

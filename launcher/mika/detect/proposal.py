@@ -166,7 +166,7 @@ class _Proposer:
         queues = worker.known if worker else ()
         if worker is not None and not queues:
             _example, value = leftovers.example_of(self._files, variable := worker.variable)
-            queues, env = ((value,), env | {variable: value}) if value else (queues, env)
+            queues, env = (workers.names_in(value), env | {variable: value}) if value else (queues, env)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         is_ours = app.port is None and port == self._first_port
         if own == port and not is_ours:
@@ -217,8 +217,8 @@ class _Proposer:
                 )
         elif worker.queues:
             example, value = leftovers.example_of(self._files, variable := worker.variable)
-            queues = (value or self._asked_queue(worker, name, variable),)
-            env |= {variable: queues[0]} if variable else {}
+            text = value or self._asked_queue(worker, name, variable)
+            queues, env = workers.names_in(text), env | ({variable: text} if variable else {})
             if value:
                 why = _(
                     "{path} polls {queues}: {variable} of {example}",
