@@ -61,6 +61,7 @@ def certain(sources: Sources, node: ast.expr | None, module: Module) -> Value:
 
 def _in_file(sources: Sources, node: ast.expr, module: Module, known: Value, *, is_open: bool) -> Value:
     """What a config file has for it, if there is one; with several texts for it, nothing is known."""
+    node, module = _assigned(sources, node, module)
     found = sources.config.settings(node, module, sources.reachable(module), is_open=is_open)
     if not found:
         return known
@@ -68,6 +69,16 @@ def _in_file(sources: Sources, node: ast.expr, module: Module, known: Value, *, 
         return Value()
     value = sources.value(text, module)
     return Value(value.text, value.variable, found[0].file)
+
+
+def _assigned(sources: Sources, node: ast.expr, module: Module) -> tables.Item:
+    """What a constant of another module is assigned, and that module; else the expression itself."""
+    name, _dot, rest = dotted(node).partition(".")
+    other, attribute = sources.imported(module, name) if name not in module.values else (None, "")
+    constant = attribute if not rest else rest if not attribute else ""
+    if other is None or constant not in other.values:
+        return node, module
+    return other.values[constant], other
 
 
 def _property(sources: Sources, name: str, module: Module) -> Value:
