@@ -224,9 +224,9 @@ def test_how_a_declared_environment_is_made(tmp_path):
     make(tmp_path, {"a/requirements.txt": "", "b/pyproject.toml": "", "c/uv.lock": ""})
     files = Files(tmp_path)
     a, b, c = (tooling(files, f"{part}/x.py") for part in "abc")
-    assert a.install("venv/bin/python") == "`venv/bin/python -m pip install -r requirements.txt`"
+    assert a.install("venv/bin/python -m pip install") == "`venv/bin/python -m pip install -r requirements.txt`"
     assert a.install().startswith("`python -m venv .venv`, then `.venv")
-    assert b.install("p") == "`p -m pip install -e .`"
+    assert b.install("pip install") == "`pip install -e .`"
     assert c.install("p") == "`uv sync`"
 
 
