@@ -108,6 +108,35 @@ def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
     )
 
 
+REQUIRING = """
+import os
+MODEL = os.environ["MODEL"]
+QUIET = os.environ.get("QUIET", "1")
+os.environ["MADE"] = "1"
+address = os.environ["TEMPORAL_ADDRESS"]
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="APP_")
+    database: str
+    cache: str = "none"
+    retries: int = Field(..., ge=1)
+    region: str = Field(alias="REGION")
+    name: str | None = Field(default=None)
+"""
+
+
+def test_keys_with_plain_values_that_the_code_needs(tmp_path):
+    names = "MODEL QUIET MADE TEMPORAL_ADDRESS APP_DATABASE APP_CACHE APP_RETRIES REGION APP_NAME OTHER"
+    sources = {
+        "worker.py": worker('"q"', "from conf import settings"),
+        "conf.py": REQUIRING,
+        "tools/other.py": "import os\nos.environ['OTHER']\n",
+        ".env.example": "".join(f"{name}=x1\n" for name in names.split()),
+    }
+    assert proposed(tmp_path, sources).notes == (
+        ".env.example has MODEL, APP_DATABASE, APP_RETRIES, REGION, which are not set: add them to .env",
+    )
+
+
 @pytest.mark.parametrize(
     ("source", "file"),
     [

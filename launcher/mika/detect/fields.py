@@ -111,10 +111,10 @@ def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.e
 
 
 def fields(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    """Those of a class of settings: one without a value is required."""
+    """Those of a class of settings: one without a value (`...`) is required."""
     match statement:
         case ast.AnnAssign(target=ast.Name(id=name), value=None):
-            yield name, ast.Constant(None)
+            yield name, ast.Constant(...)
         case _:
             yield from assigned(statement)
 
@@ -154,14 +154,35 @@ def from_environment(name: str, default: ast.expr) -> ast.expr:
 
 
 def field_default(field: ast.Call) -> ast.expr:
-    """That of a field of a dataclass, or of pydantic's: perhaps a call of its factory."""
+    """That of a field of a dataclass, or of pydantic's: perhaps a call of its factory. `...` without one."""
     for keyword in field.keywords:
         if keyword.arg == "default":
             return keyword.value
         if keyword.arg == "default_factory":
             factory = keyword.value
             return factory.body if isinstance(factory, ast.Lambda) else ast.Call(factory, [], [])
-    return field.args[0] if field.args else ast.Constant(None)
+    return field.args[0] if field.args else ast.Constant(...)
+
+
+def returned_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
+    """What a function without arguments returns, if it does nothing else."""
+    statements = [
+        one for one in function.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+    ]
+    match statements:
+        case [ast.Return(value=value)] if all(argument.arg == "self" for argument in function.args.args):
+            return value
+    return None
+
+
+def required_in(node: ast.expr) -> set[str]:
+    """The variable that `os.environ["NAME"]` needs, and that a field of settings does which has no default."""
+    match node:
+        case ast.Subscript(value=owner, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
+            return {name} if dotted(owner) in ("os.environ", "environ") else set()
+        case ast.Call(args=[ast.Constant(value=str(name)), ast.Constant(value=default)]):
+            return {name} if default is ... else set()
+    return set()
 
 
 def names_variable(node: ast.expr) -> bool:

@@ -125,7 +125,7 @@ class _Proposer:
         self._notes += self._servers.notes()
         self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
         given = self._variables.keys() | {name for process in kept for name in process.env}
-        self._notes += leftovers.unset_keys(self._files, given)
+        self._notes += leftovers.unset_keys(self._sources, run, given)
         self._notes += leftovers.missing_files(self._files, kept)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
