@@ -143,3 +143,11 @@ def test_queues_with_commas_in_an_example_of_an_env(tmp_path):
 
 def test_other_words_of_a_text_are_no_queues(tmp_path):
     assert proposed(tmp_path, {"worker.py": looping("own", "", "for own in 'a/b'.split('/'):")}).questions
+
+
+def test_two_services_of_one_command_are_asked_for_by_their_names(tmp_path):
+    sources = {"worker.py": worker("named(os.environ['KIND'])"), "compose.yml": COMPOSE}
+    assert [question.text for question in proposed(tmp_path, sources).questions] == [
+        "which task queue does first (`python worker.py`) poll?",
+        "which task queue does second (`python worker.py`) poll?",
+    ]

@@ -278,7 +278,7 @@ class _Proposer:
         key = f"queue.{name}"
         if answer := self._answers.get(key, "").strip():
             return answer
-        path = f"`{worker.start.command}`" if worker.label and worker.start else worker.path
+        path = f"{name} (`{worker.start.command}`)" if worker.label and worker.start else worker.path
         text = (
             _("which task queue does {path} poll ({variable} is not set)?", path=path, variable=variable)
             if variable
