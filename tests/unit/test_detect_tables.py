@@ -127,10 +127,12 @@ settings = Settings()
         ("own", f"QUEUES = [each.strip() for each in {WORDS}]\n", "for own in QUEUES:"),
         ("own", "from flows import settings\n", "for own in settings.queue_list:"),
         ("own", "from flows import queues\n", "for own in queues():"),
+        ("own", "from flows import Config\nconfig = Config.from_env()\n", "for own in config.queue_names:"),
     ],
 )
 def test_queues_with_commas_between_them(tmp_path, queue, table, loop):
-    flows = f"{SETTINGS}def queues():\n    return {WORDS}\n"
+    made = f"class Config:\n    def from_env(cls):\n        return cls(queue_names=[q for q in {WORDS}])\n"
+    flows = f"{SETTINGS}{made}def queues():\n    return {WORDS}\n"
     process = only(proposed(tmp_path, {"worker.py": looping(queue, table, loop), "flows.py": flows}))
     assert (process.queues, process.ready) == (("orders", "mail"), "worker:orders/workflow, worker:mail/workflow")
 
@@ -151,3 +153,24 @@ def test_two_services_of_one_command_are_asked_for_by_their_names(tmp_path):
         "which task queue does first (`python worker.py`) poll?",
         "which task queue does second (`python worker.py`) poll?",
     ]
+
+
+def naming(template: str, *calls: str) -> str:
+    run = f"async def run(client, name, other):\n    await Worker(client, task_queue={template}, workflows=[]).run()\n"
+    made = "    await Worker(client, task_queue=X, workflows=[]).run()"
+    return worker("X", run).replace(made, "\n".join(f"    await run(client, {call})" for call in calls))
+
+
+@pytest.mark.parametrize(
+    ("source", "queues"),
+    [
+        (naming('f"{name}-queue"', "'a', 1", "'b', 1"), ("a-queue", "b-queue")),
+        (looping('f"{own}-queue"', "KINDS = ['a', 'b']\n", "for own in KINDS:"), ("a-queue", "b-queue")),
+        (naming('f"{name}-queue"', "'a', 1", "load(), 1"), ("a-queue",)),
+        (naming('f"{name}-{other}"', "'a', 'c'", "'b', 'd'"), ()),
+    ],
+)
+def test_queues_that_are_partly_passed(tmp_path, source, queues):
+    found = proposed(tmp_path, {"worker.py": source})
+    assert bool(found.questions) is not bool(queues)
+    assert not queues or only(found).queues == queues

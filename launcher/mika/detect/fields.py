@@ -187,11 +187,13 @@ def required_in(node: ast.expr) -> set[str]:
 
 def names_variable(node: ast.expr) -> bool:
     match node:
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip" | "split")):
+            return names_variable(inner)
         case ast.Call(args=[first, *_]) | ast.Subscript(slice=first):
             name = literal(first)
             return name is not None and VARIABLE.fullmatch(name) is not None
-        case ast.Call(func=ast.Attribute(value=inner, attr="strip")):
-            return names_variable(inner)
+        case ast.ListComp(generators=[loop]):
+            return names_variable(loop.iter)
         case ast.BoolOp(values=operands):
             return any(map(names_variable, operands))
     return False

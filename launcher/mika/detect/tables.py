@@ -87,6 +87,10 @@ def _list(sources: Sources, node: ast.expr, module: Module, depth: int = 0) -> I
             inner = loop.iter if dotted(_member(item)[0]) == name and not leaves_out(loop) else None
         case ast.Name(id=name):
             inner = place.values.get(name)
+        case ast.Attribute(attr=name):  # of an object that is made elsewhere
+            parts = (part for part in sources.reachable(place) if name in part.values and is_display(part.values[name]))
+            place = next(parts, place)
+            inner = place.values.get(name)
         case _:
             inner = None
     return _list(sources, inner, place, depth + 1) if inner is not None and depth < _DEEPEST else (table, place)
