@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from mika.quoting import quoted
-from mika.stack.missing import fix_for_missing, fix_for_script
 from mika.supervisor.diagnose import Missing
+from mika.supervisor.missing import fix_for_missing, fix_for_script
 
 from tests.kit.sources import make
 

@@ -21,10 +21,10 @@ from mika.procfile import command
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir
 from mika.stack.debugging import for_debugger
-from mika.stack.missing import fix_for_missing, fix_for_script
 from mika.stack.probes import ProbeFactory, own_port
 from mika.status import Condition
 from mika.supervisor.guard import ServiceSpec
+from mika.supervisor.missing import fix_for_missing, fix_for_script
 from mika.supervisor.policy import Rules
 from mika.supervisor.reload import DEFAULT_PATTERNS
 from mika.supervisor.unit import Launch, Probes, Unit
