@@ -115,6 +115,11 @@ def test_the_log_of_what_is_no_more_in_the_stack_is_of_no_interest(
     ("error", "frame", "fix"),
     [
         ("ModuleNotFoundError: No module named 'yaml'", "worker.py", "-m pip install -r requirements.txt` installs"),
+        (
+            "e.ValidationError: 1 validation error for Settings\nmodel\n  Field required [type=missing, input={}]",
+            "a.py",
+            "set what is required in",
+        ),
         ("KeyError: 'MODEL'", "<frozen os>", "set MODEL in .env; `mika logs worker -n 60` shows all of it"),
     ],
 )

@@ -72,7 +72,7 @@ def _trouble(folder: Path, name: str, age: float) -> tuple[float, str, str, list
         return None
     start, text = trouble
     end = next((number for number in range(start + 1, len(said)) if _is_error(said[number])), len(said))
-    return lines[start].time, name, text, said[start : end + 1]
+    return lines[start].time, name, text, said[start : end + 3]  # pydantic names the field in the next two lines
 
 
 def last_trouble(lines: Sequence[str]) -> tuple[int, str] | None:
