@@ -42,7 +42,7 @@ from mika.detect.modules import Module
 from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.procfile import entries
-from mika.wording import Text, _, listed
+from mika.wording import _, listed
 
 _YES, _NO = "yes", "no"
 _MOST_EXAMPLES = 4
@@ -111,6 +111,8 @@ class _Proposer:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(one, called[one.label or one.path]) for one in same_work])
+        deciding = {queue.variable for worker in own for queue in worker.queues if queue.variable}
+        kept = variants.told_alike(kept, {names[app.path]: app.path for app in apps}, deciding, self._sources)
         kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
@@ -204,7 +206,7 @@ class _Proposer:
         env = dict(worker.start.env) | told
         if queues:
             named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
-            why = _polls(worker.path, queues, listed(dict.fromkeys(named)))
+            why = workers.polls(worker.path, queues, listed(dict.fromkeys(named)))
             if any(queue.text is None for queue in worker.queues):
                 self._notes.append(
                     _(
@@ -390,10 +392,3 @@ class _Proposer:
             )
         if self._files.is_cut:
             self._notes.append(_("not all files here could be looked at: the guesses may be incomplete"))
-
-
-def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
-    names = listed(queues)
-    if not variable:
-        return _("{path} polls {queues}", path=path, queues=names)
-    return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)

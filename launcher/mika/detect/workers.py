@@ -15,7 +15,7 @@ from mika.detect.modules import LARGEST_SOURCE, Module
 from mika.detect.sources import Sources, Start, Value
 from mika.detect.web import SERVERS, WebApp
 from mika.frozen import frozen
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 _ANYTHING = "**"
 """In place of an argument's name: whatever there is in a mapping."""
@@ -239,6 +239,14 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
         note = _("it runs a workflow and exits: it is started once, and not again")
         made = replace(made, is_once=True, note=note)
     return replace(made, choices=tuple(choices.items())) if not made.known else made
+
+
+def polls(path: str, queues: Sequence[str], variable: str) -> Text:
+    """Why a worker has its rule; `variable` may change its queues."""
+    names = listed(queues)
+    if not variable:
+        return _("{path} polls {queues}", path=path, queues=names)
+    return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)
 
 
 def names_in(text: str) -> tuple[str, ...]:
