@@ -226,6 +226,7 @@ def test_without_a_probe_ready_means_alive_for_a_moment(project):
     assert "then `.venv" in up.err
     assert "-m pip install -r requirements.txt` installs what the project needs" in up.err
     (this.folder / ".venv").mkdir()
+    this.write("requirements.txt", "another\n")
     up = this.error("up", "-d", code=1)
     assert "installs what" not in up.err, "it may be none of that"
 

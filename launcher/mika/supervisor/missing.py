@@ -38,7 +38,8 @@ def _for_python(project: Path, cwd: Path, package: str) -> str:
         return ""
     python = _python(project, cwd)
     # An environment that is there may have all that is declared.
-    commands = how_to_install(project, cwd, python, package if python is not None else "")
+    is_there = any((f / name).is_dir() for f in (cwd, project) for name in (".venv", "venv", "env"))
+    commands = how_to_install(project, cwd, python, package if is_there or python is not None else "")
     return _installs(commands) if commands else ""
 
 
