@@ -177,6 +177,19 @@ def test_the_stack_ends_with_its_tests_and_takes_their_exit_code(project):
     this.assert_gone()
 
 
+def test_a_stack_of_processes_that_run_once_says_that_it_ends_with_them(project):
+    this = project(
+        scripts={"migrate": MIGRATE, "seed": MIGRATE}, toml=f"[process.migrate]\n{ONCE}[process.seed]\n{ONCE}"
+    )
+    up = this.mika("up")
+    assert up.code == 0, up
+    assert "nothing here is to keep running: the stack ends after migrate, seed" in up.out
+    assert "migrate, seed completed: stopping the rest" in up.out
+    this.assert_gone()
+    this.write("mika.toml", f"[process.migrate]\n{ONCE}[process.seed]\nends = true\n")
+    assert "nothing here" not in this.mika("up").out
+
+
 def test_a_start_that_takes_too_long_is_a_failure(project):
     toml = '[process.web]\nready = "log:never"\nready_timeout = 0.5\nmax_restarts = 1\n'
     this = project(scripts={"web": SLEEP}, toml=toml)
@@ -213,6 +226,7 @@ def test_without_a_probe_ready_means_alive_for_a_moment(project):
     assert "then `.venv" in up.err
     assert "-m pip install -r requirements.txt` installs what the project needs" in up.err
     (this.folder / ".venv").mkdir()
+    this.write("requirements.txt", "another\n")
     up = this.error("up", "-d", code=1)
     assert "installs what" not in up.err, "it may be none of that"
 

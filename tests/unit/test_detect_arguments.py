@@ -29,8 +29,8 @@ def test_a_worker_that_the_project_starts_with_several_arguments(tmp_path):
     assert [process.name for process in found.processes] == ["orders", "mail"]
     assert found.processes[1].why[1] == "Makefile starts it with `mail --fast`"
     assert [question.text for question in found.questions] == [
-        "which task queue does `python workers/runner.py orders` poll?",
-        "which task queue does `python workers/runner.py mail --fast` poll?",
+        "which task queue does orders (`python workers/runner.py orders`) poll?",
+        "which task queue does mail (`python workers/runner.py mail --fast`) poll?",
     ]
 
 

@@ -108,6 +108,35 @@ def test_keys_that_nobody_has_set_are_said_by_their_names(tmp_path):
     )
 
 
+REQUIRING = """
+import os
+MODEL = os.environ["MODEL"]
+QUIET = os.environ.get("QUIET", "1")
+os.environ["MADE"] = "1"
+address = os.environ["TEMPORAL_ADDRESS"]
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="APP_")
+    database: str
+    cache: str = "none"
+    retries: int = Field(..., ge=1)
+    region: str = Field(alias="REGION")
+    name: str | None = Field(default=None)
+"""
+
+
+def test_keys_with_plain_values_that_the_code_needs(tmp_path):
+    names = "MODEL QUIET MADE TEMPORAL_ADDRESS APP_DATABASE APP_CACHE APP_RETRIES REGION APP_NAME OTHER"
+    sources = {
+        "worker.py": worker('"q"', "from conf import settings"),
+        "conf.py": REQUIRING,
+        "tools/other.py": "import os\nos.environ['OTHER']\n",
+        ".env.example": "".join(f"{name}=x1\n" for name in names.split()),
+    }
+    assert proposed(tmp_path, sources).notes == (
+        ".env.example has MODEL, APP_DATABASE, APP_RETRIES, REGION, which are not set: add them to .env",
+    )
+
+
 @pytest.mark.parametrize(
     ("source", "file"),
     [
@@ -224,9 +253,9 @@ def test_how_a_declared_environment_is_made(tmp_path):
     make(tmp_path, {"a/requirements.txt": "", "b/pyproject.toml": "", "c/uv.lock": ""})
     files = Files(tmp_path)
     a, b, c = (tooling(files, f"{part}/x.py") for part in "abc")
-    assert a.install("venv/bin/python") == "`venv/bin/python -m pip install -r requirements.txt`"
+    assert a.install("venv/bin/python -m pip install") == "`venv/bin/python -m pip install -r requirements.txt`"
     assert a.install().startswith("`python -m venv .venv`, then `.venv")
-    assert b.install("p") == "`p -m pip install -e .`"
+    assert b.install("pip install") == "`pip install -e .`"
     assert c.install("p") == "`uv sync`"
 
 

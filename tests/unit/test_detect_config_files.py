@@ -157,3 +157,37 @@ def test_a_group_of_files_from_which_hydra_chooses(tmp_path, defaults, queues):
     found = proposed(tmp_path, {**project("settings.temporal.task_queue", source), **files})
     assert bool(found.questions) is not bool(queues)
     assert (only(found).queues == queues) is bool(queues)
+
+
+PARSER = "import configparser\nsettings = configparser.ConfigParser()\nsettings.read('config.ini')\n"
+INI = "[temporal]\nhost = localhost\nport = 7244\nnamespace = shop\ntask_queue = mine\n[other]\ntask_queue = another\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "used"),
+    [
+        (PARSER, 'settings["temporal"]["task_queue"]'),
+        (PARSER, 'settings["temporal"].get("task_queue", "of-the-call")'),
+        (f"{PARSER}QUEUE = settings.get('temporal', 'task_queue', fallback='of-the-call')\n", "QUEUE"),
+        (f"{PARSER}QUEUE = settings.get('temporal', 'task_queue')\n", "conf.QUEUE"),
+        (f"{PARSER}QUEUE = settings['temporal']['task_queue']\n", "conf.QUEUE"),
+    ],
+)
+def test_a_queue_that_configparser_reads(tmp_path, source, used):
+    files = {"worker.py": worker(used, "import conf\nfrom conf import QUEUE, settings"), "conf.py": source}
+    assert only(proposed(tmp_path, {**files, "config.ini": INI})).queues == ("mine",)
+
+
+def test_an_address_and_a_namespace_that_configparser_reads(tmp_path):
+    made = """f"{settings['temporal']['host']}:{settings.get('temporal', 'port')}", namespace=part.get('namespace')"""
+    source = connecting(made, imports=f"{PARSER}{PART}")
+    settings = proposed(tmp_path, {"worker.py": source, "config.ini": INI}).settings
+    assert {name: guess.value for name, guess in settings.items()} == {
+        "TEMPORAL_PORT": "7244",
+        "TEMPORAL_NAMESPACE": "shop",
+    }
+
+
+@pytest.mark.parametrize("text", ["task_queue = no table\n", "[temporal]\ntask_queue = of-%(stage)s\n"])
+def test_an_ini_file_that_tells_nothing_for_certain(tmp_path, text):
+    assert proposed(tmp_path, project('settings["temporal"]["task_queue"]', PARSER, config__ini=text)).questions

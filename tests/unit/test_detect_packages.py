@@ -137,3 +137,10 @@ def test_a_command_with_a_path_that_has_spaces(tmp_path):
     )
     elsewhere = tmp_path / "my other" / "python"
     assert how_to_install(project, project, elsewhere) == f"`{quoted(elsewhere)} -m pip install -r requirements.txt`"
+
+
+def test_a_program_of_an_environment_is_not_its_pip(tmp_path):
+    project = make(tmp_path, {"requirements.txt": ""})
+    python = quoted(Path("venv") / BIN / "python")
+    command = how_to_install(project, project, project / "venv" / BIN / "uvicorn")
+    assert command == f"`{python} -m pip install -r requirements.txt`"

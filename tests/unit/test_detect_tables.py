@@ -107,3 +107,70 @@ def test_a_makefile_says_which_key(tmp_path, program):
         ("python worker.py a", ("orders",)),
         ("python worker.py b", ("mail",)),
     ]
+
+
+WORDS = "os.getenv('TASK_QUEUES', 'orders, mail').split(',')"
+SETTINGS = """class Settings(BaseSettings):
+    task_queues: str = "orders,mail"
+    @property
+    def queue_list(self) -> list[str]:
+        return [each.strip() for each in self.task_queues.split(",") if each.strip()]
+settings = Settings()
+"""
+
+
+@pytest.mark.parametrize(
+    ("queue", "table", "loop"),
+    [
+        ("own.strip()", f"QUEUES = {WORDS}\n", "for own in QUEUES:"),
+        ("own", "", f"for own in {WORDS}:"),
+        ("own", f"QUEUES = [each.strip() for each in {WORDS}]\n", "for own in QUEUES:"),
+        ("own", "from flows import settings\n", "for own in settings.queue_list:"),
+        ("own", "from flows import queues\n", "for own in queues():"),
+        ("own", "from flows import Config\nconfig = Config.from_env()\n", "for own in config.queue_names:"),
+    ],
+)
+def test_queues_with_commas_between_them(tmp_path, queue, table, loop):
+    made = f"class Config:\n    def from_env(cls):\n        return cls(queue_names=[q for q in {WORDS}])\n"
+    flows = f"{SETTINGS}{made}def queues():\n    return {WORDS}\n"
+    process = only(proposed(tmp_path, {"worker.py": looping(queue, table, loop), "flows.py": flows}))
+    assert (process.queues, process.ready) == (("orders", "mail"), "worker:orders/workflow, worker:mail/workflow")
+
+
+def test_queues_with_commas_in_an_example_of_an_env(tmp_path):
+    source = looping("own", "", "for own in os.environ['TASK_QUEUES'].split(','):")
+    process = only(proposed(tmp_path, {"worker.py": source, ".env.example": "TASK_QUEUES=orders,mail\n"}))
+    assert (process.queues, process.env) == (("orders", "mail"), {"TASK_QUEUES": "orders,mail"})
+
+
+def test_other_words_of_a_text_are_no_queues(tmp_path):
+    assert proposed(tmp_path, {"worker.py": looping("own", "", "for own in 'a/b'.split('/'):")}).questions
+
+
+def test_two_services_of_one_command_are_asked_for_by_their_names(tmp_path):
+    sources = {"worker.py": worker("named(os.environ['KIND'])"), "compose.yml": COMPOSE}
+    assert [question.text for question in proposed(tmp_path, sources).questions] == [
+        "which task queue does first (`python worker.py`) poll?",
+        "which task queue does second (`python worker.py`) poll?",
+    ]
+
+
+def naming(template: str, *calls: str) -> str:
+    run = f"async def run(client, name, other):\n    await Worker(client, task_queue={template}, workflows=[]).run()\n"
+    made = "    await Worker(client, task_queue=X, workflows=[]).run()"
+    return worker("X", run).replace(made, "\n".join(f"    await run(client, {call})" for call in calls))
+
+
+@pytest.mark.parametrize(
+    ("source", "queues"),
+    [
+        (naming('f"{name}-queue"', "'a', 1", "'b', 1"), ("a-queue", "b-queue")),
+        (looping('f"{own}-queue"', "KINDS = ['a', 'b']\n", "for own in KINDS:"), ("a-queue", "b-queue")),
+        (naming('f"{name}-queue"', "'a', 1", "load(), 1"), ("a-queue",)),
+        (naming('f"{name}-{other}"', "'a', 'c'", "'b', 'd'"), ()),
+    ],
+)
+def test_queues_that_are_partly_passed(tmp_path, source, queues):
+    found = proposed(tmp_path, {"worker.py": source})
+    assert bool(found.questions) is not bool(queues)
+    assert not queues or only(found).queues == queues

@@ -158,3 +158,23 @@ def test_a_worker_that_serves_the_app_that_it_makes_is_a_web_app(tmp_path, serve
     source = worker('"q"', "from shop import create_app\napp = create_app()") + f"    {serve}\n"
     found = proposed(tmp_path, {"shop.py": FACTORY.format(settings=""), "worker.py": source})
     assert any("worker:app" in process.command for process in found.processes)
+
+
+FIELD = "class Settings(BaseSettings):\n    task_queue: str{}\nsettings = Settings()\n"
+JOBS = "services:\n  jobs:\n    build: .\n    command: python worker.py\n    environment: {TASK_QUEUE: mine}\n"
+
+
+@pytest.mark.parametrize(
+    ("conf", "used", "files", "told"),
+    [
+        (FIELD.format(""), "conf.settings.task_queue", {".env.example": "TASK_QUEUE=mine\n"}, True),
+        (FIELD.format(" = 'another'"), "conf.settings.task_queue", {"compose.yml": JOBS}, True),
+        ("import os\nQUEUE = os.environ['TASK_QUEUE']\n", "conf.QUEUE", {"compose.yml": JOBS}, True),
+        ("OTHER = 1\n", "os.environ['TASK_QUEUE']", {"compose.yml": JOBS}, False),
+    ],
+)
+def test_a_web_app_is_told_the_task_queue_that_its_worker_is_told(tmp_path, conf, used, files, told):
+    sources = {"worker.py": worker(used, "import conf"), "api.py": f"import conf\n{API}", "conf.py": conf}
+    web, work = proposed(tmp_path, {**sources, **files}).processes
+    assert (work.queues, work.env) == (("mine",), {"TASK_QUEUE": "mine"})
+    assert web.env == ({"TASK_QUEUE": "mine"} if told else {})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from mika.doctor.examination import Examination
 from mika.status import Phase, StackStatus, UnitStatus
 
 from tests.kit.doctor import examine
+from tests.kit.sources import make
 
 PLAIN = """\
 starting
@@ -100,3 +103,27 @@ def test_the_log_of_what_is_no_more_in_the_stack_is_of_no_interest(
     assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok"
     (logs / "web@1.log").write_text(PLAIN, encoding="utf-8")
     assert examine(tmp_path, MIKA_BACKEND="none")["logs"].fix == "`mika logs web.1 -n 60` shows all of it"
+    running = replace(running, processes=(replace(web, uptime_s=5.0),))
+    old = time.time() - 60
+    os.utime(logs / "web@1.log", (old, old))
+    assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "ok", "it was before a start that went well"
+    running = replace(running, processes=(replace(web, uptime_s=5.0, restarts=1),))
+    assert examine(tmp_path, MIKA_BACKEND="none")["logs"].status == "warn"
+
+
+@pytest.mark.parametrize(
+    ("error", "frame", "fix"),
+    [
+        ("ModuleNotFoundError: No module named 'yaml'", "worker.py", "-m pip install -r requirements.txt` installs"),
+        (
+            "e.ValidationError: 1 validation error for Settings\nmodel\n  Field required [type=missing, input={}]",
+            "a.py",
+            "set what is required in",
+        ),
+        ("KeyError: 'MODEL'", "<frozen os>", "set MODEL in .env; `mika logs worker -n 60` shows all of it"),
+    ],
+)
+def test_what_a_traceback_is_known_to_need(tmp_path: Path, error: str, frame: str, fix: str) -> None:
+    text = f'Traceback (most recent call last):\n  File "{frame}", line 1, in __getitem__\n{error}\ngoing on\n'
+    make(tmp_path, {".mika/logs/worker.log": text, "requirements.txt": "pyyaml\n"})
+    assert fix in examine(tmp_path, MIKA_BACKEND="none")["logs"].fix

@@ -52,6 +52,18 @@ def test_packages_against_the_project(tmp_path: Path, document: str, expected: l
         assert (check.status, word in check.finding) == ("warn", True), check
 
 
+def test_packages_of_a_list_for_pip(tmp_path: Path) -> None:
+    lines = "# a list\n-r more.txt\nclick>=8  # fine\nnope==1 \\\n    --hash=sha256:0\nflask ; python_version < '3'\n"
+    (tmp_path / "requirements.txt").write_text(lines, encoding="utf-8")
+    make_venv(tmp_path / ".venv", "3.13.1", click="8.2.1")
+    check = examine(tmp_path, MIKA_BACKEND="none")["versions"]
+    assert check.finding == "the package nope is not installed in .venv"
+    assert "-m pip install -r requirements.txt" in check.fix
+    (tmp_path / "requirements.txt").write_text("click < 8\n", encoding="utf-8")
+    finding = examine(tmp_path, MIKA_BACKEND="none")["versions"].finding
+    assert finding == "click is 8.2.1, and requirements.txt asks for <8"
+
+
 def test_packages_that_are_seen_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["flask"]\n', encoding="utf-8")
     make_venv(tmp_path / ".venv", "3.13.1")

@@ -50,7 +50,7 @@ _OURS = [name for name in BY_NAME if name.startswith(("MIKA_", "TEMPORAL_", "API
 """Not, for example, MONGODB_URL: a project may well have a MONGO_URL of its own."""
 _PORTS = ("TEMPORAL_PORT", "TEMPORAL_UI_PORT", "API_PORT")
 _TABLES = ("process", *TABLES)
-_PROVIDED = (
+PROVIDED = (
     "TEMPORAL_HOST",
     "TEMPORAL_PORT",
     "TEMPORAL_NAMESPACE",
@@ -214,7 +214,7 @@ class Config:
         for setting in self.settings.values():
             if setting.value is None:
                 env.pop(setting.name, None)
-            elif setting.origin != "default" or setting.name in _PROVIDED:
+            elif setting.origin != "default" or setting.name in PROVIDED:
                 env[setting.name] = as_text(setting.value)
         env[cluster.ADDRESS] = address.join(self.text("TEMPORAL_HOST"), self.port("TEMPORAL_PORT"))
         if cluster.has_port(self.settings["TEMPORAL_HOST"].raw):  # as the project reads it

@@ -1,8 +1,9 @@
-"""Settings of programs in Python that stand in a file of YAML or TOML, whatever reads it."""
+"""Settings of programs in Python that stand in a file of YAML, TOML or INI, whatever reads it."""
 
 from __future__ import annotations
 
 import ast
+import configparser
 import posixpath
 import re
 import tomllib
@@ -19,14 +20,14 @@ from mika.frozen import frozen
 if TYPE_CHECKING:
     from yaml import Node
 
-_NAMES = r"(?:config|conf|settings|application|app)[\w-]{0,60}\.(?:ya?ml|toml)"
-_ANY = r"[\w-]+\.(?:ya?ml|toml)"
+_NAMES = r"(?:config|conf|settings|application|app)[\w-]{0,60}\.(?:ya?ml|toml|ini|cfg)"
+_ANY = r"[\w-]+\.(?:ya?ml|toml|ini|cfg)"
 _FOLDERS = {"conf", "config", "configs", "settings"}
-_READERS = {"yaml", "ruamel", "tomllib", "tomli", "toml", "omegaconf", "hydra", "dynaconf"}
+_READERS = {"yaml", "ruamel", "tomllib", "tomli", "toml", "omegaconf", "hydra", "dynaconf", "configparser"}
 _LARGEST = 50_000
 _LONGEST = 200
 _DEEPEST = 4
-_NOT_PLAIN = re.compile(r"\$\{|\{\{|@\w+")
+_NOT_PLAIN = re.compile(r"\$\{|\{\{|@\w+|%\(")
 """What a library replaces."""
 _VARIABLE = re.compile(r"\$\{(?:oc\.env:)?([A-Z][A-Z0-9_]{0,60})(?:(?::-?|,) {0,9}([^${}]{0,200}))?\}")
 """A variable of the environment, perhaps with a default: of OmegaConf, and as shells and many loaders have it."""
@@ -92,12 +93,14 @@ class ConfigFiles:
         try:
             if path.endswith(".toml"):
                 found = list(_of_toml(parent.lower(), tomllib.loads(text)))
+            elif path.endswith((".ini", ".cfg")):
+                found = list(_of_ini(text))
             else:
                 document = nodes.parse(path, text.encode())
                 for one in nodes.values(nodes.get(document, "defaults")):
                     self._chosen |= {group: nodes.text(name) for group, name in nodes.items(one).items()}
                 found = list(_of_yaml(parent.lower(), document))
-        except (nodes.InvalidError, tomllib.TOMLDecodeError, RecursionError):
+        except (nodes.InvalidError, tomllib.TOMLDecodeError, configparser.Error, RecursionError):
             return []
         return [Setting(*one, path) for one in found]
 
@@ -116,6 +119,10 @@ def _path(node: ast.expr, module: Module, depth: int = 0) -> list[str]:
             path := _path(owner, module, depth)
         ):
             return [*path, item.lower()]
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=verb), args=[table, key]) if _is_parser(
+            module.values.get(owner)
+        ) and verb.startswith("get"):
+            return [owner, (literal(table) or "").lower(), (literal(key) or "").lower()]
         case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[key, *_]) if (item := literal(key)) and (
             path := _path(owner, module, depth)
         ):
@@ -127,6 +134,19 @@ def _path(node: ast.expr, module: Module, depth: int = 0) -> list[str]:
 
 def _reads(module: Module) -> bool:
     return any(source.partition(".")[0] in _READERS for source, _name in module.imports.values())
+
+
+def _is_parser(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Call) and dotted(node.func).endswith("ConfigParser")
+
+
+def _of_ini(text: str) -> Iterator[tuple[str, str, str]]:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.read_string(text)
+    for name, section in parser.items():
+        for key, value in section.items():
+            if value and len(value) <= _LONGEST:
+                yield name.lower(), key, value
 
 
 def _of_toml(parent: str, table: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:

@@ -7,15 +7,19 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mika.detect import documented, package_json
 from mika.detect.files import Files, upwards
+from mika.detect.packages import Installed
 from mika.frozen import frozen
 from mika.quoting import quoted
 from mika.wording import Text, _, joined
 
+_LISTS = ("requirements.txt", "pyproject.toml", "Pipfile", "setup.py")
+_OF_UV = re.compile(r"^uv *=", re.MULTILINE)
 _SCRIPT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _NODES = ("npm", "pnpm", "yarn", "bun")
 _OTHERS = {".go": "go", ".cs": "dotnet", ".java": "java", ".kt": "java"}
@@ -27,7 +31,7 @@ _OTHERS |= dict.fromkeys((".ts", ".mts", ".cts", ".js", ".mjs", ".cjs"), "npm")
 class Tooling:
     """`tool` is uv, poetry, pip or the like, or that of another language; empty if no folder declares an environment.
 
-    `packages` are what pip is to install.
+    `packages` are what pip or uv is to install.
     """
 
     tool: str = ""
@@ -49,11 +53,11 @@ class Tooling:
         """It has an environment in a place of its own, which is there for mika only while it is active."""
         return self.tool in ("pixi", "conda")
 
-    def install(self, python: str = "") -> str:
-        """The commands that install its packages, for its folder; `python` is that of an environment that exists."""
+    def install(self, pip: str = "") -> str:
+        """The commands that install its packages, for its folder; `pip` is that of an environment that exists."""
         match self.tool:
             case "uv":
-                return "`uv sync`"
+                return f"`{' '.join(filter(None, ('uv sync', self.packages)))}`"
             case "rye":
                 return "`rye sync`"
             case "hatch":
@@ -64,9 +68,9 @@ class Tooling:
                 activate = _("`conda activate` with its name")
                 return joined(_(", then "), ["`conda env create -f environment.yml`", activate])
             case "pip":
-                made = python or (r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python")
-                steps = [] if python else ["`python -m venv .venv`"]
-                return joined(_(", then "), [*steps, f"`{quoted(made)} -m pip install {self.packages}`"])
+                made = r".venv\Scripts\python" if os.name == "nt" else ".venv/bin/python"
+                steps = [] if pip else ["`python -m venv .venv`"]
+                return joined(_(", then "), [*steps, f"`{pip or f'{made} -m pip install'} {self.packages}`"])
         return f"`{self.tool} install`"
 
 
@@ -84,29 +88,74 @@ def python_tooling(files: Files, start: str) -> Tooling:
     for folder in upwards(start):
         tool = _tool(files, folder)
         # A member of a uv workspace has a pyproject.toml, and the lock and the environment are further up.
-        is_workspace = found.tool == "uv" and _is_member(files, folder, found.folder)
+        is_workspace = tool == "uv" and found.tool in ("uv", "pip") and _is_member(files, folder, found.folder)
         if tool and (not found.tool or (found.tool, tool) == ("pip", "uv") or is_workspace):
-            has_list = posixpath.join(folder, "requirements.txt") in files
-            found = Tooling(tool, folder, ("-r requirements.txt" if has_list else "-e .") if tool == "pip" else "")
+            listed = "-r requirements.txt" if posixpath.join(folder, "requirements.txt") in files else "-e ."
+            # By itself, `uv sync` installs the project at the top alone, if there is one.
+            every = "--all-packages" if is_workspace and "project" in _toml(files, folder) else ""
+            found = Tooling(tool, folder, listed if tool == "pip" else every)
     named = "" if found.tool else documented.packages(files)
     return Tooling("pip", "", named) if named else found
 
 
-def how_to_install(project: Path, folder: Path, python: Path | None = None) -> str:
+def how_to_install(project: Path, folder: Path, program: Path | None = None, package: str = "") -> str:
     """The commands that install what the Python programs in `folder` need; empty if nothing declares it.
 
-    `python` is that of an environment that exists. Blocks as long as a look at all files takes.
+    `program` is one of an environment that exists. With a `package`, only if it seems to be declared.
+    Blocks as long as a look at all files takes.
     """
     if not folder.is_relative_to(project):
         return ""
-    relative = folder.relative_to(project).as_posix()
-    found = python_tooling(Files(project), "" if relative == "." else relative)
-    if not found.tool:
+    files, start = Files(project), _relative(folder, project)
+    found = python_tooling(files, start)
+    if not found.tool or (package and not _declares(files, start, package)):
         return ""
-    home = project / found.folder
-    if python is not None and python.is_relative_to(home):
-        python = python.relative_to(home)
-    return in_folder(found.install(str(python or "")), found.folder)
+    return _commands(found, project, program)
+
+
+def how_to_install_script(project: Path, folder: Path, script: str, program: Path | None = None) -> str:
+    """The commands that install the project in or above `folder` whose program is called `script`; empty without."""
+    files = Files(project)
+    for home in upwards(_relative(folder, project)) if folder.is_relative_to(project) else ():
+        if script in installed_scripts(files, home).values():
+            found = python_tooling(files, home)
+            return _commands(replace(found, packages="-e .") if found.tool == "pip" else found, project, program)
+    return ""
+
+
+def _relative(folder: Path, project: Path) -> str:
+    relative = folder.relative_to(project).as_posix()
+    return "" if relative == "." else relative
+
+
+def _commands(found: Tooling, project: Path, program: Path | None) -> str:
+    pip, home = "", project / found.folder
+    if program is not None:
+        python = program.with_name("python")
+        shown = quoted(python.relative_to(home) if python.is_relative_to(home) else python)
+        pip = _pip(python.parent.parent, shown, home)
+    return in_folder(found.install(pip), found.folder)
+
+
+def _pip(environment: Path, python: str, home: Path) -> str:
+    """How to install packages there, from the folder `home`: uv makes environments without pip."""
+    if not _OF_UV.search(_text(environment / "pyvenv.cfg")) or "pip" in Installed(environment).names:
+        return f"{python} -m pip install"
+    return "uv pip install" if environment == home / ".venv" else f"uv pip install --python {python}"
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _declares(files: Files, start: str, package: str) -> bool:
+    """Whether a file that lists packages, in a folder or above it, names one that seems to have this module."""
+    texts = (files.text(posixpath.join(folder, name)) for folder in upwards(start) for name in _LISTS)
+    name = re.escape(package.lower()).replace("_", "[-_.]")
+    return any(re.search(rf"(?<![a-z0-9])(?:py)?{name}(?![a-z0-9])", text.lower()) for text in texts)
 
 
 def in_folder(commands: str, folder: str) -> str:
@@ -129,7 +178,7 @@ def how_to_add(project: Path, package: str, python: Path) -> str:
     shown = quoted(python)
     if is_inside and shown != str(python):  # PowerShell runs no program whose path is in quotes
         shown = quoted(python.relative_to(project))
-    return f"`{shown} -m pip install {package}`"
+    return f"`{_pip(python.parent.parent, shown, project)} {package}`"
 
 
 def node_tooling(files: Files, start: str) -> Tooling:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 """What a variable of the environment is called."""
 _OF_TEMPORAL = re.compile("temporal|worker", re.IGNORECASE)
+_DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict, ast.ListComp)
 _ENVIRONMENT = re.compile(r"(os\.)?(getenv|environ\.get)")
 
 
@@ -75,8 +76,24 @@ def started_by(call: ast.Call) -> ast.Call | None:
 def leaves_out(loop: ast.For | ast.comprehension) -> bool:
     """Whether a loop may do nothing with some of what it goes through."""
     if isinstance(loop, ast.comprehension):
-        return bool(loop.ifs)
+        return any(not _is_not_empty(test, loop.target) for test in loop.ifs)
     return any(isinstance(node, ast.Continue | ast.Break) for node in ast.walk(loop))
+
+
+def _is_not_empty(test: ast.expr, item: ast.expr) -> bool:
+    """Whether a test is `item` or `item.strip()`, which leaves out empty texts alone."""
+    match test:
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip"), args=[]):
+            return _is_not_empty(inner, item)
+    return dotted(test) == dotted(item) != ""
+
+
+def is_display(node: ast.expr) -> bool:
+    """Whether it is a list or table as it is written, or a text split at its commas."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="split"), args=[ast.Constant(",")]):
+            return True
+    return isinstance(node, _DISPLAYS)
 
 
 def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.expr | None:
@@ -94,10 +111,10 @@ def unpacked(call: ast.Call, name: str, values: Mapping[str, ast.expr]) -> ast.e
 
 
 def fields(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
-    """Those of a class of settings: one without a value is required."""
+    """Those of a class of settings: one without a value (`...`) is required."""
     match statement:
         case ast.AnnAssign(target=ast.Name(id=name), value=None):
-            yield name, ast.Constant(None)
+            yield name, ast.Constant(...)
         case _:
             yield from assigned(statement)
 
@@ -137,23 +154,46 @@ def from_environment(name: str, default: ast.expr) -> ast.expr:
 
 
 def field_default(field: ast.Call) -> ast.expr:
-    """That of a field of a dataclass, or of pydantic's: perhaps a call of its factory."""
+    """That of a field of a dataclass, or of pydantic's: perhaps a call of its factory. `...` without one."""
     for keyword in field.keywords:
         if keyword.arg == "default":
             return keyword.value
         if keyword.arg == "default_factory":
             factory = keyword.value
             return factory.body if isinstance(factory, ast.Lambda) else ast.Call(factory, [], [])
-    return field.args[0] if field.args else ast.Constant(None)
+    return field.args[0] if field.args else ast.Constant(...)
+
+
+def returned_by(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
+    """What a function without arguments returns, if it does nothing else."""
+    statements = [
+        one for one in function.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+    ]
+    match statements:
+        case [ast.Return(value=value)] if all(argument.arg == "self" for argument in function.args.args):
+            return value
+    return None
+
+
+def required_in(node: ast.expr) -> set[str]:
+    """The variable that `os.environ["NAME"]` needs, and that a field of settings does which has no default."""
+    match node:
+        case ast.Subscript(value=owner, slice=ast.Constant(value=str(name)), ctx=ast.Load()):
+            return {name} if dotted(owner) in ("os.environ", "environ") else set()
+        case ast.Call(args=[ast.Constant(value=str(name)), ast.Constant(value=default)]):
+            return {name} if default is ... else set()
+    return set()
 
 
 def names_variable(node: ast.expr) -> bool:
     match node:
+        case ast.Call(func=ast.Attribute(value=inner, attr="strip" | "split")):
+            return names_variable(inner)
         case ast.Call(args=[first, *_]) | ast.Subscript(slice=first):
             name = literal(first)
             return name is not None and VARIABLE.fullmatch(name) is not None
-        case ast.Call(func=ast.Attribute(value=inner, attr="strip")):
-            return names_variable(inner)
+        case ast.ListComp(generators=[loop]):
+            return names_variable(loop.iter)
         case ast.BoolOp(values=operands):
             return any(map(names_variable, operands))
     return False

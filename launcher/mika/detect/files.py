@@ -30,11 +30,11 @@ _WANTED = re.compile(
     r".+\.(py|go|[cm]?[jt]s|cs|java|kt|md|rst|sh|ps1|bat|cmd|[cf]sproj|gradle(\.kts)?)|go\.mod|pom\.xml|mvnw|gradlew"
     r"|((Docker|Container)file|Makefile|justfile|Procfile).*|.+\.dockerfile|requirements[\w.-]*\.txt"
     r"|package\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?|alembic\.ini|pyproject\.toml|(uv|poetry|pdm)\.lock|Pipfile|pixi\.toml|environment\.yml"
-    r"|application\.properties|(application|config|conf|settings|app)[\w-]{0,60}\.(ya?ml|toml)"
+    r"|application\.properties|(application|config|conf|settings|app)[\w-]{0,60}\.(ya?ml|toml|ini|cfg)"
     r"|(docker-)?compose[\w.-]*\.ya?ml|\.?env[._-](example|sample|template|dist)",
     re.IGNORECASE,
 )
-_SETTINGS = re.compile(r"(?:.*/)?(?:conf|configs?|settings)(?:/[\w-]+)?/[\w-]+\.(?:ya?ml|toml)", re.IGNORECASE)
+_SETTINGS = re.compile(r"(?:.*/)?(?:conf|configs?|settings)(?:/[\w-]+)?/[\w-]+\.(?:ya?ml|toml|ini|cfg)", re.IGNORECASE)
 """In a folder of settings, a file may have the name of what it is about, or of one of several choices for that."""
 _MARKS = {
     *("pyproject.toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile", "requirements.txt", "setup.py", "manage.py"),

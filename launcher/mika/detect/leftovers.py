@@ -7,12 +7,15 @@ import json
 import posixpath
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from mika.config import cluster
+from mika.config.load import PROVIDED
 from mika.config.sources import toml_error
 from mika.detect import package_json, siblings
 from mika.detect.files import Files
 from mika.detect.findings import Process
+from mika.detect.sources import Sources
 from mika.wording import Text, _, listed
 
 _EXAMPLES = r"\.?env[._-](example|sample|template|dist)"
@@ -31,8 +34,11 @@ _MOST_NAMES = 6
 _MOST_MANIFESTS = 100
 
 
-def unset_keys(files: Files, variables: Collection[str]) -> Iterator[str]:
-    """A line for each example of an `.env` with keys that are set nowhere. Only their names are shown."""
+def unset_keys(sources: Sources, programs: Iterable[str], variables: Collection[str]) -> Iterator[str]:
+    """A line for each example of an `.env` with keys that are set nowhere, and that are no plain settings or that the
+    `programs` need. Only their names are shown.
+    """
+    files, required = sources.files, _required(sources, programs)
     for path in files.named(rf"{_EXAMPLES}|README\.md"):
         beside = _read_by(files, posixpath.dirname(path))
         given = {name for name, _value in _LINE.findall(files.text(beside))} | set(variables)
@@ -41,10 +47,18 @@ def unset_keys(files: Files, variables: Collection[str]) -> Iterator[str]:
         wanted = [
             name
             for name, value in _LINE.findall(shown)
-            if name not in given and (_SECRET.search(name) or _PLACEHOLDER.fullmatch(value.strip()[:_LONGEST]))
+            if name not in given
+            and (name in required or _SECRET.search(name) or _PLACEHOLDER.fullmatch(value.strip()[:_LONGEST]))
         ]
         if wanted:
-            yield _unset(path, wanted, beside)
+            yield _unset(path, list(dict.fromkeys(wanted)), beside)
+
+
+def _required(sources: Sources, programs: Iterable[str]) -> set[str]:
+    """What the programs in Python read of the environment without a default, but for what mika tells them."""
+    modules = filter(None, map(sources.module, sorted(path for path in programs if path.endswith(".py"))))
+    read = (module.required for module in sources.reachable(*modules))
+    return {name for names in read for name in names} - {*PROVIDED, cluster.ADDRESS, "PORT"}
 
 
 def missing_files(files: Files, processes: Sequence[Process]) -> Iterator[Text]:

@@ -22,6 +22,8 @@ from mika.detect.fields import (
     literal,
     names_variable,
     option_of,
+    required_in,
+    returned_by,
     started_by,
     unpacked,
 )
@@ -87,6 +89,8 @@ class Module:
     routes: list[Route] = field(default_factory=list)
     defaults: dict[str, ast.expr] = field(default_factory=dict)
     """Variable of the environment -> what the first call with its name has beside that."""
+    required: set[str] = field(default_factory=set)
+    """The variables of the environment without which it raises an error."""
     getters: dict[str, bool] = field(default_factory=dict)
     """A function that gets the variable of the environment that it is given -> whether it looks nowhere else."""
     compared: list[tuple[ast.expr, set[str]]] = field(default_factory=list)
@@ -180,6 +184,8 @@ def _visit(node: ast.AST, module: Module) -> None:
                     module.values.setdefault(name, value)
                     if names_variable(value):
                         module.read.setdefault(name, value)
+        case ast.Subscript():
+            module.required |= required_in(node)
         case ast.AsyncWith():
             module.blocks.append(node)
         case ast.If(test=test) | ast.IfExp(test=test) if is_of_temporal(test):
@@ -209,10 +215,11 @@ def _note_class(node: ast.ClassDef, module: Module) -> None:
             module.values.setdefault(name, own)
             if is_settings:
                 _note_default(own, module)
+                module.required |= required_in(own)
 
 
 def _note_function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: Module) -> None:
-    if (returned := _returned(node)) is not None:
+    if (returned := returned_by(node)) is not None:
         module.returns.setdefault(node.name, returned)
     module.factories[node.name] = {dotted(call.func) for call in ast.walk(node) if isinstance(call, ast.Call)}
     arguments = node.args.posonlyargs + node.args.args
@@ -287,17 +294,6 @@ def _note_option(call: ast.Call, module: Module) -> None:
         module.values.setdefault(name, default)
         if names_variable(default):
             module.read.setdefault(name, default)
-
-
-def _returned(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None:
-    """What a function without arguments returns, if it does nothing else."""
-    statements = [
-        one for one in function.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
-    ]
-    match statements:
-        case [ast.Return(value=value)] if all(argument.arg == "self" for argument in function.args.args):
-            return value
-    return None
 
 
 def _is_none(node: ast.expr) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mika.detect import passed
 from mika.detect.fields import dotted
 from mika.detect.languages import Texts, without_comments
 from mika.detect.sources import Sources
@@ -22,7 +23,7 @@ def found(sources: Sources, texts: Texts) -> Iterator[tuple[str, str]]:
         for call in module.calls:
             if module.source_of(dotted(call.func)).endswith("Client.connect"):
                 given = module.keyword(call, "namespace")
-                value = sources.value(given, module)
+                value = passed.certain(sources, given, module)
                 if given is None:
                     yield module.path, _DEFAULT
                 elif value.text and value.variable != _OURS:

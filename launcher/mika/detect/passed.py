@@ -27,6 +27,8 @@ def values(
         chosen = {value.text for value in values(sources, choice.index, module, program, depth + 1)}
         return _worth(sources, [choice.items[text] for text in chosen if text in choice.items], program, depth)
     known = sources.value(node, module)
+    if known == Value() and isinstance(node, ast.JoinedStr):
+        return _joined(sources, node, module, program, depth)
     if known == Value() and isinstance(node, ast.Attribute):
         known = _property(sources, node.attr, module)
     if not known.variable:
@@ -37,6 +39,16 @@ def values(
     passed = [value for argument, place in arguments for value in values(sources, argument, place, program, depth + 1)]
     # The default of a parameter is not what it is where something else is passed, whatever that may be.
     return list(dict.fromkeys(value for value in passed if value != Value())) or [Value() if arguments else known]
+
+
+def _joined(sources: Sources, node: ast.JoinedStr, module: Module, program: Module | None, depth: int) -> list[Value]:
+    """Each text that `f"{name}-queue"` may be, if all parts are known, and none is told by a variable or a file."""
+    expressions = (part.value if isinstance(part, ast.FormattedValue) else part for part in node.values)
+    parts = [values(sources, one, module, program, depth + 1) for one in expressions]
+    is_certain = all(value.text is not None and not value.variable and not value.file for p in parts for value in p)
+    if not is_certain or sum(len(part) > 1 for part in parts) > 1:  # of two parts, not each pair may be meant
+        return [Value()]
+    return [Value("".join(value.text or "" for value in chosen)) for chosen in itertools.product(*parts)]
 
 
 def _worth(sources: Sources, items: Sequence[tables.Item], program: Module | None, depth: int) -> list[Value]:
@@ -61,6 +73,7 @@ def certain(sources: Sources, node: ast.expr | None, module: Module) -> Value:
 
 def _in_file(sources: Sources, node: ast.expr, module: Module, known: Value, *, is_open: bool) -> Value:
     """What a config file has for it, if there is one; with several texts for it, nothing is known."""
+    node, module = _assigned(sources, node, module)
     found = sources.config.settings(node, module, sources.reachable(module), is_open=is_open)
     if not found:
         return known
@@ -68,6 +81,16 @@ def _in_file(sources: Sources, node: ast.expr, module: Module, known: Value, *, 
         return Value()
     value = sources.value(text, module)
     return Value(value.text, value.variable, found[0].file)
+
+
+def _assigned(sources: Sources, node: ast.expr, module: Module) -> tables.Item:
+    """What a constant of another module is assigned, and that module; else the expression itself."""
+    name, _dot, rest = dotted(node).partition(".")
+    other, attribute = sources.imported(module, name) if name not in module.values else (None, "")
+    constant = attribute if not rest else rest if not attribute else ""
+    if other is None or constant not in other.values:
+        return node, module
+    return other.values[constant], other
 
 
 def _property(sources: Sources, name: str, module: Module) -> Value:

@@ -42,7 +42,7 @@ from mika.detect.modules import Module
 from mika.detect.servers import Servers
 from mika.detect.sources import Sources
 from mika.procfile import entries
-from mika.wording import Text, _, listed
+from mika.wording import _, listed
 
 _YES, _NO = "yes", "no"
 _MOST_EXAMPLES = 4
@@ -111,6 +111,8 @@ class _Proposer:
             kept += self._asked("web", [self._web(app, names[app.path], inside.get(app.path)) for app in same_app])
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(one, called[one.label or one.path]) for one in same_work])
+        deciding = {queue.variable for worker in own for queue in worker.queues if queue.variable}
+        kept = variants.told_alike(kept, {names[app.path]: app.path for app in apps}, deciding, self._sources)
         kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
@@ -125,7 +127,7 @@ class _Proposer:
         self._notes += self._servers.notes()
         self._notes += environments.in_other_places((process.environment for process in kept), self._variables)
         given = self._variables.keys() | {name for process in kept for name in process.env}
-        self._notes += leftovers.unset_keys(self._files, given)
+        self._notes += leftovers.unset_keys(self._sources, run, given)
         self._notes += leftovers.missing_files(self._files, kept)
         self._note_leftovers(every)
         lines = [other.line for other in left_out if not other.cwd]
@@ -166,7 +168,7 @@ class _Proposer:
         queues = worker.known if worker else ()
         if worker is not None and not queues:
             _example, value = leftovers.example_of(self._files, variable := worker.variable)
-            queues, env = ((value,), env | {variable: value}) if value else (queues, env)
+            queues, env = (workers.names_in(value), env | {variable: value}) if value else (queues, env)
         why = [f"{app.path}: GET {app.health}" if app.health else _("{path}: no health path is known", path=app.path)]
         is_ours = app.port is None and port == self._first_port
         if own == port and not is_ours:
@@ -204,7 +206,7 @@ class _Proposer:
         env = dict(worker.start.env) | told
         if queues:
             named = (queue.variable for queue in worker.queues if queue.text and queue.variable)
-            why = _polls(worker.path, queues, listed(dict.fromkeys(named)))
+            why = workers.polls(worker.path, queues, listed(dict.fromkeys(named)))
             if any(queue.text is None for queue in worker.queues):
                 self._notes.append(
                     _(
@@ -217,8 +219,8 @@ class _Proposer:
                 )
         elif worker.queues:
             example, value = leftovers.example_of(self._files, variable := worker.variable)
-            queues = (value or self._asked_queue(worker, name, variable),)
-            env |= {variable: queues[0]} if variable else {}
+            text = value or self._asked_queue(worker, name, variable)
+            queues, env = workers.names_in(text), env | ({variable: text} if variable else {})
             if value:
                 why = _(
                     "{path} polls {queues}: {variable} of {example}",
@@ -278,7 +280,7 @@ class _Proposer:
         key = f"queue.{name}"
         if answer := self._answers.get(key, "").strip():
             return answer
-        path = f"`{worker.start.command}`" if worker.label and worker.start else worker.path
+        path = f"{name} (`{worker.start.command}`)" if worker.label and worker.start else worker.path
         text = (
             _("which task queue does {path} poll ({variable} is not set)?", path=path, variable=variable)
             if variable
@@ -390,10 +392,3 @@ class _Proposer:
             )
         if self._files.is_cut:
             self._notes.append(_("not all files here could be looked at: the guesses may be incomplete"))
-
-
-def _polls(path: str, queues: Sequence[str], variable: str) -> Text:
-    names = listed(queues)
-    if not variable:
-        return _("{path} polls {queues}", path=path, queues=names)
-    return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)

@@ -11,7 +11,7 @@ from dataclasses import field
 
 from mika.detect.config_files import ConfigFiles
 from mika.detect.environments import installed_scripts
-from mika.detect.fields import dotted, field_default, from_environment, literal, of_config
+from mika.detect.fields import dotted, field_default, from_environment, is_display, literal, of_config
 from mika.detect.files import Files, ancestors
 from mika.detect.modules import LARGEST_SOURCE, Module, parse
 from mika.detect.siblings import Siblings
@@ -30,7 +30,6 @@ _DEEPEST = 8
 _FIELDS = {"field", "Field", "Option", "Argument"}  # of dataclasses, pydantic, typer
 _OPTIONS = {"options", "opts", "kwargs"}
 """What a command of Django or the like calls the values of its options."""
-_DISPLAYS = (ast.List, ast.Tuple, ast.Set, ast.Dict)
 _GETTER = re.compile(r"(.*\.)?(getenv|environ\.get|env|env\.str|config)")
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""")
 _COMMAND = re.compile(r"(?:^|.*/)management/commands/(\w+)\.py")
@@ -342,10 +341,10 @@ class Sources:
         name = dotted(node).rpartition(".")[2]
         other, attribute = self.imported(module, dotted(node).partition(".")[0])
         for place, known in ((module, name), (other, attribute or name), (other, name)):
-            found = place.values.get(known) if place is not None else None
+            found = place.values.get(known, place.returns.get(known)) if place is not None else None
             if isinstance(found, ast.Call) and dotted(found.func).rpartition(".")[2] in _FIELDS:
                 found = field_default(found)
-            if place is not None and isinstance(found, _DISPLAYS):
+            if place is not None and found is not None and is_display(found):
                 return found, place
         return node, module
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from mika.detect.fields import dotted, literal
+from mika.detect.fields import dotted, is_display, leaves_out, literal
 from mika.detect.modules import Module
 from mika.detect.sources import Sources
 from mika.frozen import frozen
 
+_DEEPEST = 4
 Item = tuple[ast.expr, Module]
 """An expression, and the module that has it."""
 
@@ -55,6 +56,8 @@ def choice(sources: Sources, node: ast.expr, module: Module) -> Choice | None:
 def _member(node: ast.expr) -> tuple[ast.expr, str]:
     """The name of something, and the key or attribute of it; an empty one for all of it."""
     match node:
+        case ast.Call(func=ast.Attribute(value=stripped, attr="strip"), args=[]):
+            return _member(stripped)
         case ast.Attribute(value=owner, attr=key) | ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
             return owner, key
         case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant(value=str(key)), *_]):
@@ -67,7 +70,7 @@ def _elements(sources: Sources, looped: ast.expr, position: int, module: Module)
     match looped:
         case ast.Call(func=ast.Attribute(value=table, attr="items" | "keys" | "values" as verb)):
             looped = table
-    table, place = sources.display(looped, module)
+    table, place = _list(sources, looped, module)
     for element in _every(table, verb):
         if position < 0:
             yield element, place
@@ -75,8 +78,28 @@ def _elements(sources: Sources, looped: ast.expr, position: int, module: Module)
             yield element.elts[position], place
 
 
+def _list(sources: Sources, node: ast.expr, module: Module, depth: int = 0) -> Item:
+    """What a loop goes through, behind names, functions without arguments, and lists that copy others."""
+    got = node.func if isinstance(node, ast.Call) and not node.args and not node.keywords else node
+    table, place = sources.display(got, module)
+    match table:
+        case ast.ListComp(elt=item, generators=[ast.comprehension(target=ast.Name(id=name)) as loop]):
+            inner = loop.iter if dotted(_member(item)[0]) == name and not leaves_out(loop) else None
+        case ast.Name(id=name):
+            inner = place.values.get(name)
+        case ast.Attribute(attr=name):  # of an object that is made elsewhere
+            parts = (part for part in sources.reachable(place) if name in part.values and is_display(part.values[name]))
+            place = next(parts, place)
+            inner = place.values.get(name)
+        case _:
+            inner = None
+    return _list(sources, inner, place, depth + 1) if inner is not None and depth < _DEEPEST else (table, place)
+
+
 def _every(table: ast.expr, verb: str) -> list[ast.expr]:
     match table:
+        case ast.Call(func=ast.Attribute(value=text, attr="split")) if is_display(table):
+            return [text]  # with commas, for several queues
         case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
             return elements
         case ast.Dict(keys=keys, values=values):

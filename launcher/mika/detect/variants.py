@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mika.config.settings import mask
 from mika.detect.compose import ServiceText
 from mika.detect.documented import Said, words_of
+from mika.detect.findings import Process
 from mika.detect.sources import Sources, Value
 from mika.detect.workers import Worker
 from mika.frozen import frozen
@@ -48,6 +49,22 @@ def as_services(
     for worker in workers:
         runs = [_Run(one.name, *run) for one in services if (run := _run(worker, workers, one, said)) is not None]
         found += _variants(worker, _different(worker, _of_workers(runs), services, sources), variables)
+    return found
+
+
+def told_alike(
+    processes: Sequence[Process], apps: Mapping[str, str], variables: Collection[str], sources: Sources
+) -> list[Process]:
+    """The processes; of them the web `apps`, by their names, get what workers are told of the `variables` that decide
+    task queues: an app that reads these starts its workflows there.
+    """
+    told = {name: {one.env[name] for one in processes if name in one.env} for name in variables}
+    certain = {name: values.pop() for name, values in told.items() if len(values) == 1}
+    found: list[Process] = []
+    for process in processes:
+        path = apps.get(process.name, "")
+        own = {name: value for name, value in certain.items() if path and _reads(sources, path, name)}
+        found.append(replace(process, env={**own, **process.env}))
     return found
 
 
@@ -102,7 +119,8 @@ def _different(worker: Worker, runs: Sequence[_Run], services: Sequence[ServiceT
     wanted = {
         name
         for name, different in values.items()
-        if not _OURS.fullmatch(name) and (name in deciding or (len(different) > 1 and _reads(sources, worker, name)))
+        if not _OURS.fullmatch(name)
+        and (name in deciding or (len(different) > 1 and _reads(sources, worker.path, name)))
     }
     unique: dict[tuple[tuple[str, ...], tuple[tuple[str, str], ...]], _Run] = {}
     for run in runs:
@@ -115,10 +133,11 @@ def _different(worker: Worker, runs: Sequence[_Run], services: Sequence[ServiceT
     return list(unique.values())
 
 
-def _reads(sources: Sources, worker: Worker, variable: str) -> bool:
-    module = sources.module(worker.path) if worker.path.endswith(".py") else None
+def _reads(sources: Sources, path: str, variable: str) -> bool:
+    """Whether a variable is named in a program in Python, or is that of a field of its settings."""
+    module = sources.module(path) if path.endswith(".py") else None
     parts = sources.reachable(module) if module is not None else ()
-    return any(variable in sources.files.text(part.path) for part in parts)
+    return any(variable in sources.files.text(one.path) or variable in {*one.required, *one.defaults} for one in parts)
 
 
 def _names(value: str, hosts: set[str]) -> bool:

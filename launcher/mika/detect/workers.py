@@ -15,7 +15,7 @@ from mika.detect.modules import LARGEST_SOURCE, Module
 from mika.detect.sources import Sources, Start, Value
 from mika.detect.web import SERVERS, WebApp
 from mika.frozen import frozen
-from mika.wording import Text, _
+from mika.wording import Text, _, listed
 
 _ANYTHING = "**"
 """In place of an argument's name: whatever there is in a mapping."""
@@ -223,8 +223,9 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
             call = maker.calls[number]
             given = _queue_of(maker, call)
             choices |= passed.choices(sources, given, maker)
-            for queue in passed.values(sources, given, maker, sources.module(path)):
-                queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
+            for value in passed.values(sources, given, maker, sources.module(path)):
+                for queue in _each(value):
+                    queues.setdefault(queue, set()).update(keyword.arg or _ANYTHING for keyword in call.keywords)
     kinds = {queue: registered & _REGISTERING for queue, registered in queues.items()}
     types = {
         queue.text: _TYPES[min(own)]
@@ -238,6 +239,24 @@ def _worker(sources: Sources, path: str, start: Start | None, makers: Sequence[M
         note = _("it runs a workflow and exits: it is started once, and not again")
         made = replace(made, is_once=True, note=note)
     return replace(made, choices=tuple(choices.items())) if not made.known else made
+
+
+def polls(path: str, queues: Sequence[str], variable: str) -> Text:
+    """Why a worker has its rule; `variable` may change its queues."""
+    names = listed(queues)
+    if not variable:
+        return _("{path} polls {queues}", path=path, queues=names)
+    return _("{path} polls {queues} ({variable}, or its default)", path=path, queues=names, variable=variable)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The queues of a text; no name has a comma, which a rule has between two."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def _each(value: Value) -> list[Value]:
+    """The queues of a value, with the variable that has all of them."""
+    return [replace(value, text=name) for name in names_in(value.text or "")] or [value]
 
 
 def _runs_once(maker: Module) -> bool:

@@ -78,6 +78,20 @@ def build(
         raise UsageError(_("{where}: {problem}", where=where, problem=error)) from error
 
 
+class NotOnPathError(ValueError):
+    """Of a program that is called by its name alone."""
+
+    def __init__(self, program: str) -> None:
+        self.program = printable(program)
+        super().__init__(
+            _(
+                "the program '{program}' is not on PATH; check its spelling,"
+                " and whether mika uses the environment that has it (`mika config` shows which)",
+                program=self.program,
+            )
+        )
+
+
 class _Builder:
     def __init__(self, command: str, env: Mapping[str, str], cwd: Path, *, windows: bool) -> None:
         self.command = command
@@ -296,13 +310,7 @@ class _Builder:
                     other=alternative,
                 )
             )
-        raise ValueError(
-            _(
-                "the program '{program}' is not on PATH; check its spelling,"
-                " and whether mika uses the environment that has it (`mika config` shows which)",
-                program=shown,
-            )
-        )
+        raise NotOnPathError(program)
 
     def _check_is_program(self, relative: str, folders: Sequence[Path], shown: str) -> None:
         """Raises ValueError for a file that is there, and that Windows does not run."""

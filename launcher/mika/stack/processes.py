@@ -21,10 +21,10 @@ from mika.procfile import command
 from mika.procfile import entries as procfile
 from mika.project.folder import ProjectDir
 from mika.stack.debugging import for_debugger
-from mika.stack.missing import fix_for_missing
 from mika.stack.probes import ProbeFactory, own_port
 from mika.status import Condition
 from mika.supervisor.guard import ServiceSpec
+from mika.supervisor.missing import fix_for_missing, fix_for_script
 from mika.supervisor.policy import Rules
 from mika.supervisor.reload import DEFAULT_PATTERNS
 from mika.supervisor.unit import Launch, Probes, Unit
@@ -126,8 +126,7 @@ class ProcessFactory:
         beat_file = self._folder.run / f"{instance.name}.beat"
         env = self._env_of(instance, options, cwd, beat_file)
         known = {**self._config.defaults(), **env}
-        where = f"Procfile:{instance.line}" if instance.line else instance.name
-        built = command.build(instance.command, known, cwd, where=where, platform=sys.platform)
+        built = self._built(instance, cwd, known)
         env = without_twins(env | built.env)
         ready, rule = self._ready(instance.type, options, env)
         needs = self._needs(options)
@@ -158,6 +157,23 @@ class ProcessFactory:
             watch=_default_watch(options) if options.watch is None else options.watch,
             watches_imports=options.watch is None,
         )
+
+    def _built(self, instance: procfile.Instance, cwd: Path, known: Mapping[str, str]) -> command.Command:
+        where = f"Procfile:{instance.line}" if instance.line else instance.name
+        try:
+            return command.build(instance.command, known, cwd, where=where, platform=sys.platform)
+        except UsageError as error:
+            unknown = error.__cause__
+            if not isinstance(unknown, command.NotOnPathError):
+                raise
+            if not (commands := fix_for_script(self._config.project, cwd, unknown.program)):
+                raise
+        text = _(
+            "{where}: the project makes the program '{program}', and is not installed",
+            where=where,
+            program=unknown.program,
+        )
+        raise UsageError(text, _("install it: {commands}", commands=commands))
 
     def _env_of(
         self, instance: procfile.Instance, options: ProcessOptions, cwd: Path, beat_file: Path

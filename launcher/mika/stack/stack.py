@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mika import events, tasks
@@ -29,6 +29,7 @@ from mika.supervisor import explanation, record
 from mika.supervisor.supervisor import Supervisor, Verb
 from mika.supervisor.survivors import describe_survivors, recall, remember
 from mika.supervisor.sweep import sweep_folder
+from mika.supervisor.unit import Unit
 from mika.wording import Text, _, listed
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Stack:
     async def _supervise(self, supervisor: Supervisor) -> int:
         """Start all units and run until a stop is requested, all processes have exited, or a background task fails."""
         notes = [managed.unit.note for managed in supervisor.managed.values() if managed.unit.note]
-        for note in dict.fromkeys((*self._prepared.notes, *notes)):
+        for note in dict.fromkeys((*self._prepared.notes, *notes, *self._end_to_expect(supervisor))):
             self._publish_note(note)
         self._debugging.begin(supervisor)
         self._prepared.backend.on_revived(
@@ -220,6 +221,17 @@ class Stack:
     def _publish_note(self, text: str) -> None:
         self._bus.publish(events.Notice(level="info", message=text))
 
+    def _publish_completed(self, units: Iterable[Unit]) -> None:
+        self._publish_note(_("{names} completed: stopping the rest", names=listed(unit.name for unit in units)))
+
+    def _end_to_expect(self, supervisor: Supervisor) -> Iterator[Text]:
+        """If no process is to keep running; else a server that is gone again with them would be a surprise."""
+        units = [managed.unit for managed in supervisor.processes()]
+        is_short = units and not any(unit.rules.restart == "always" or unit.ends for unit in units)
+        if is_short and not self._options.watch:
+            names = listed(unit.name for unit in units)
+            yield _("nothing here is to keep running: the stack ends after {names}", names=names)
+
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout
         while supervisor.state != "ready" and not self._stop.is_set() and supervisor.end_code() is None:
@@ -247,6 +259,7 @@ class Stack:
             if supervisor.is_done() and not self._options.watch:
                 if failed := supervisor.processes_failed():
                     raise failure_of(failed[0].status())
+                self._publish_completed(managed.unit for managed in supervisor.processes())
                 return 0
             await self._wait(supervisor, None)
         return 0
@@ -255,8 +268,7 @@ class Stack:
         """A process with `ends` has exited: say so, and return 0. Raises MikaError with its exit code if it failed."""
         ending = [managed for managed in supervisor.managed.values() if managed.unit.ends]
         if code == 0:
-            names = listed(managed.unit.name for managed in ending)
-            self._publish_note(_("{names} completed: stopping the rest", names=names))
+            self._publish_completed(managed.unit for managed in ending)
             return 0
         failed = next(managed for managed in ending if managed in supervisor.units_failed())
         error = failure_of(failed.status())

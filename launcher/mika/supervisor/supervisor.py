@@ -126,7 +126,7 @@ class Supervisor:
         for managed in self.managed.values():
             if managed.unit.outlives_stack() or (keep_containers and managed.unit.kind == "container"):
                 self._left_running.append(managed)
-        processes = [m for m in self.managed.values() if m.unit.role == "process"]
+        processes = self.processes()
         for managed in processes:
             managed.feed(policy.Stop())
         await asyncio.gather(*(managed.wait_until_gone() for managed in processes))
@@ -201,10 +201,13 @@ class Supervisor:
 
     def is_done(self) -> bool:
         """Whether every process has exited for good. One that should always run has not: its user may revive it."""
-        processes = [m for m in self.managed.values() if m.unit.role == "process"]
+        processes = self.processes()
         if any(m.state.phase is Phase.GAVE_UP and m.unit.rules.restart == "always" for m in processes):
             return False
         return bool(processes) and all(m.state.phase in _FINISHED and not m.survivors for m in processes)
+
+    def processes(self) -> list[Managed]:
+        return [m for m in self.managed.values() if m.unit.role == "process"]
 
     def processes_failed(self) -> list[Managed]:
         return [m for m in self.units_failed() if m.unit.role == "process"]

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
 _VERSION = re.compile(r"^version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)", re.MULTILINE)
+_LIST = "requirements.txt"
+_COMMENT_OR_OPTION = re.compile(r"(^|\s)(#|--).*|\s*\\$")
 _PART = re.compile(r"(\^|~=|~|[<>=!]=|[<>]|)\s*(\d[\w.*]*|\*)")
 
 
@@ -114,7 +116,7 @@ def find_unmet(home: Home) -> Iterator[str]:
     try:
         document = tomllib.loads((home.folder / "pyproject.toml").read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
-        return
+        document = {}
     project, poetry = _table(document, "project"), _table(document, "tool", "poetry")
     wanted = str(project.get("requires-python") or "")
     constraint = str(_table(poetry, "dependencies").get("python") or "")
@@ -128,7 +130,9 @@ def find_unmet(home: Home) -> Iterator[str]:
         )
     dependencies = project.get("dependencies")
     for line in dependencies if isinstance(dependencies, list) else []:
-        yield from _unmet_package(home, str(line))
+        yield from _unmet_package(home, str(line), "pyproject.toml")
+    for line in [] if dependencies else _text(home.folder / _LIST).splitlines():
+        yield from _unmet_package(home, _COMMENT_OR_OPTION.sub("", line), _LIST)
 
 
 def _table(document: Mapping[str, Json], *names: str) -> Mapping[str, Json]:
@@ -139,7 +143,7 @@ def _table(document: Mapping[str, Json], *names: str) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
-def _unmet_package(home: Home, line: str) -> Iterator[str]:
+def _unmet_package(home: Home, line: str, file: str) -> Iterator[str]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import InvalidSpecifier
 
@@ -155,9 +159,10 @@ def _unmet_package(home: Home, line: str) -> Iterator[str]:
             )
         elif installed and not need.specifier.contains(installed, prereleases=True):
             yield _(
-                "{package} is {version}, and pyproject.toml asks for {wanted}",
+                "{package} is {version}, and {file} asks for {wanted}",
                 package=need.name,
                 version=installed,
+                file=file,
                 wanted=need.specifier,
             )
 

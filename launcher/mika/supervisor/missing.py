@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mika.config.environment import between, find_environment
 from mika.wording import _
 
 if TYPE_CHECKING:
@@ -22,14 +24,29 @@ def fix_for_missing(project: Path, cwd: Path, missing: Missing) -> str:
     return _for_node(project, "" if folder == "." else folder, missing)
 
 
+def fix_for_script(project: Path, cwd: Path, script: str) -> str:
+    """For a program that is not on PATH: the commands that install it, if the project makes it; else empty."""
+    from mika.detect.environments import how_to_install_script
+
+    return how_to_install_script(project, cwd, script, _python(project, cwd))
+
+
 def _for_python(project: Path, cwd: Path, package: str) -> str:
     from mika.detect.environments import how_to_install
 
-    is_own = any((f / package).is_dir() or (f / f"{package}.py").is_file() for f in (cwd, cwd / "src", project))
-    # An environment that is there may have all that is declared: then this package is none of that.
-    has_environment = any((f / name).is_dir() for f in (cwd, project) for name in (".venv", "venv", "env"))
-    commands = "" if is_own or has_environment else how_to_install(project, cwd)
+    if any((f / package).is_dir() or (f / f"{package}.py").is_file() for f in (cwd, cwd / "src", project)):
+        return ""
+    python = _python(project, cwd)
+    # An environment that is there may have all that is declared.
+    is_there = any((f / name).is_dir() for f in (cwd, project) for name in (".venv", "venv", "env"))
+    commands = how_to_install(project, cwd, python, package if is_there or python is not None else "")
     return _installs(commands) if commands else ""
+
+
+def _python(project: Path, cwd: Path) -> Path | None:
+    """That of the environment which a program in `cwd` has, if there is one."""
+    environment = find_environment(between(cwd, project), os.environ)
+    return environment.scripts / "python" if environment is not None else None
 
 
 def _for_node(project: Path, folder: str, missing: Missing) -> str:
