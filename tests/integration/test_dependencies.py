@@ -183,7 +183,7 @@ def test_a_stack_of_processes_that_run_once_says_that_it_ends_with_them(project)
     )
     up = this.mika("up")
     assert up.code == 0, up
-    assert "nothing here is to keep running: the stack ends after migrate, seed" in up.out
+    assert "no process here keeps running: the stack stops after migrate, seed" in up.out
     assert "migrate, seed completed: stopping the rest" in up.out
     this.assert_gone()
     this.write("mika.toml", f"[process.migrate]\n{ONCE}[process.seed]\nends = true\n")

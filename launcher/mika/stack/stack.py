@@ -230,7 +230,7 @@ class Stack:
         is_short = units and not any(unit.rules.restart == "always" or unit.ends for unit in units)
         if is_short and not self._options.watch:
             names = listed(unit.name for unit in units)
-            yield _("nothing here is to keep running: the stack ends after {names}", names=names)
+            yield _("no process here keeps running: the stack stops after {names}", names=names)
 
     async def _until_ready(self, supervisor: Supervisor) -> None:
         deadline = time.monotonic() + self._options.timeout
