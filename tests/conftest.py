@@ -22,6 +22,7 @@ os.environ.setdefault("GOMAXPROCS", "1")
 os.environ.setdefault("GOGC", "400")
 
 os.environ["MIKA_LANG"] = "en"  # whoever runs the tests: they read what mika says
+os.environ.pop("VIRTUAL_ENV", None)  # that of `uv run`: the projects of the tests have none, or one of their own
 
 pytest.register_assert_rewrite("tests.kit")
 pytest_plugins = ["tests.kit.reaper", "tests.kit.workers"]

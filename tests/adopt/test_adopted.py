@@ -102,7 +102,7 @@ def test_nothing_is_overwritten(adopted):
     mine = "web: python mine.py\n"
     this.write("Procfile", mine)
     refused = this.error("init", "--yes", code=2)
-    assert "Procfile: exists" in refused.err
+    assert "already has Procfile; nothing was written" in refused.err
     assert "--force" in refused.err
     assert (this.folder / "Procfile").read_text() == mine
     assert not (this.folder / "mika.toml").exists()

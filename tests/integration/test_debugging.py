@@ -183,7 +183,9 @@ def without_debugpy_breakpoint_stops_in_a_terminal(this: Bot) -> None:
     told = this.ok("restart", "jobs", "--debug").text
     assert "debugpy is not installed in" in told
     assert "run `uv add --dev debugpy`" not in told
-    assert "-m pip install debugpy`, then `mika restart jobs --debug`" in told
+    assert re.search(
+        "run `(uv pip install --python|.* -m pip install) .*debugpy`, then `mika restart jobs --debug`", told
+    )
     assert "`breakpoint()` in the code stops in `mika attach jobs`" in told
     a_workflow_stops_until_somebody_types(this)
 

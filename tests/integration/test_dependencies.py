@@ -187,7 +187,7 @@ def test_a_stack_of_processes_that_run_once_says_that_it_ends_with_them(project)
     assert "migrate, seed completed: stopping the rest" in up.out
     this.assert_gone()
     this.write("mika.toml", f"[process.migrate]\n{ONCE}[process.seed]\nends = true\n")
-    assert "nothing here" not in this.mika("up").out
+    assert "no process here keeps running" not in this.mika("up").out
 
 
 def test_a_start_that_takes_too_long_is_a_failure(project):

@@ -112,7 +112,8 @@ class _Proposer:
         for same_work in workers_for:
             kept += self._asked("worker", [self._worker(one, called[one.label or one.path]) for one in same_work])
         deciding = {queue.variable for worker in own for queue in worker.queues if queue.variable}
-        kept = variants.told_alike(kept, {names[app.path]: app.path for app in apps}, deciding, self._sources)
+        kept_apps = {names[app.path]: app.path for same in apps_for for app in same}
+        kept = variants.told_alike(kept, kept_apps, deciding, self._sources)
         kept = self._prepared(self._here(kept), taken)
         self._notes += others.notes
         left_out: list[other_web.App] = []
