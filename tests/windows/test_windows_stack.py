@@ -196,7 +196,7 @@ def test_new_code_is_checked_against_recent_runs(bot: WinProject):
 def test_restart_is_graceful(bot: WinProject):
     """Ctrl-C through the guard reaches uvicorn and the worker, and they end by themselves."""
     before = {name: bot.pid(name) for name in ("api", "worker")}
-    bot.ok("restart", "api", "worker", process=True)
+    bot.ok("restart", "api", "worker", "--force", process=True)  # the check of the code has a test of its own
     for name, pid in before.items():
         found = bot.wait_replaced(name, pid, PATIENCE)
         assert found["last_exit"]["code"] == 0, found
